@@ -1,0 +1,1 @@
+"""Attendance: companies, people, roles and records; and what a person does with backups of them."""

@@ -1,0 +1,95 @@
+"""``manage.py backup_data``: back up the register, or what changed in it, into one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any, cast
+
+from django.core.management.base import CommandError, CommandParser
+
+from core.management.console import ServiceCommand, StandardOutput, day, moment
+from core.register import Selection
+from core.services.backup_service import BackupService
+from recordsync.files import compression_of_name
+from recordsync.progress import Progress
+
+EXAMPLES = """\
+examples:
+  manage.py backup_data --output full.json
+      everything, into this file (replaced, if it exists, only when the new one is whole)
+  manage.py backup_data
+      everything, into the backups folder, named by kind and time
+  manage.py backup_data --type incremental --output today.json.zst
+      what changed since the previous backup, compressed
+  manage.py backup_data --type incremental --since 2026-11-01
+      what changed since that day began (in the TIME_ZONE of the settings)
+  manage.py backup_data --company "ABC Corp" --date-from 2026-01-01 --date-to 2026-03-31 --output abc.json
+      one company's first quarter
+  manage.py backup_data --output - --quiet | ssh elsewhere 'cat > full.json'
+
+exit status: 0 done, 1 failed (and no file written), 2 wrong usage
+"""
+
+
+class Command(ServiceCommand):
+    help = "Back up companies and attendance records into one file, from one moment."
+    operation = "backup"
+    interrupted = "Interrupted. No backup was written."
+    examples = EXAMPLES
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--type",
+            choices=["full", "incremental"],
+            default="full",
+            help="full (default): everything; incremental: records changed since the previous backup, or since --since",
+        )
+        parser.add_argument(
+            "--output",
+            metavar="PATH",
+            help="the file to write, or - for standard output; default: a new file in the backups storage (BACKUP_DIR)",
+        )
+        parser.add_argument(
+            "--since",
+            type=moment,
+            metavar="WHEN",
+            help="with --type incremental: records changed at or after this date or date and time",
+        )
+        parser.add_argument(
+            "--company", action="append", metavar="NAME", help="only this company; may be given several times"
+        )
+        parser.add_argument("--date-from", type=day, metavar="DATE", help="only records from this day on")
+        parser.add_argument("--date-to", type=day, metavar="DATE", help="only records up to this day, included")
+        parser.add_argument(
+            "--compress", choices=["gzip", "zstd"], help="compress; a PATH that ends in .gz or .zst does so by itself"
+        )
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        if options["since"] and options["type"] == "full":
+            raise CommandError("--since goes with --type incremental: a full backup holds everything.", returncode=2)
+        output: Path | IO[bytes] | None = None
+        compression = options["compress"]
+        if options["output"] == "-":
+            output = cast(IO[bytes], StandardOutput())
+        elif options["output"] is not None:
+            output = Path(options["output"])
+            by_name = compression_of_name(output.name)
+            if compression and by_name and compression != by_name:
+                raise CommandError(f"--compress {compression} does not fit the name {output.name}.", returncode=2)
+            compression = compression or by_name
+        chosen = options["company"], options["date_from"], options["date_to"]
+        result = BackupService().create_backup(
+            options["type"],
+            options["since"],
+            output=output,
+            selection=Selection(*chosen) if any(chosen) else None,
+            compression=compression,
+            progress_callback=progress,
+        )
+        if not options["json"] and options["output"] != "-":
+            self.stdout.write(
+                f"Backed up {result.records:,} attendance records and {result.companies:,} companies "
+                f"in {result.seconds:.1f} s to {result.file} ({result.size:,} bytes)."
+            )
+        return result.summary()

@@ -1,0 +1,104 @@
+"""``manage.py restore_data``: merge a backup file into the register, or show what that would do."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from core.management.console import ServiceCommand
+from core.services.restore_service import RestoreService
+from core.services.results import Outcome, Preview
+from core.services.wording import describe
+from recordsync.merge import Strategy
+from recordsync.progress import Progress
+
+EXAMPLES = """\
+examples:
+  manage.py restore_data --input full.json --preview
+      what restoring it would do: counts and the first differences; nothing is written
+  manage.py restore_data --input full.json
+      merge it; where both sides differ, the backup wins
+  manage.py restore_data --input today.json.zst --strategy database_wins --json
+      where both sides differ, keep what is here; the summary as JSON
+  manage.py restore_data --input full.json --strategy manual
+      list what somebody has to decide; restores only if there is nothing
+  ssh elsewhere 'cat full.json' | manage.py restore_data --input -
+
+A restore is one transaction: it is done whole, or nothing is changed. Records that the file does not
+list stay as they are.
+
+exit status: 0 done (or nothing to do), 1 failed or conflicts left (and nothing changed), 2 wrong usage
+"""
+
+_SHOWN = 20
+
+
+class Command(ServiceCommand):
+    help = "Merge a backup file into the register in one transaction, or preview it."
+    operation = "restore"
+    examples = EXAMPLES
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--input",
+            required=True,
+            metavar="PATH",
+            help="the backup file (plain, gzip or zstd), or - for standard input",
+        )
+        parser.add_argument(
+            "--strategy",
+            choices=list(Strategy),
+            default=Strategy.BACKUP_WINS,
+            help="who wins where both sides differ: backup_wins (default), database_wins, or manual: list the "
+            "conflicts and write nothing",
+        )
+        parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        source = sys.stdin.buffer if options["input"] == "-" else options["input"]
+        service = RestoreService()
+        tell = not options["json"]
+        if options["preview"]:
+            with service.preview_changes(source, options["strategy"], progress_callback=progress) as preview:
+                if tell:
+                    self._tell_preview(preview)
+                return preview.summary()
+        result = service.restore_backup(source, options["strategy"], progress)
+        if tell:
+            self._tell(result, done=True)
+            self.stdout.write(f"Done in {result.seconds:.1f} s.")
+        return result.summary()
+
+    def _tell_preview(self, preview: Preview) -> None:
+        self._tell(preview, done=False)
+        if preview.changes_nothing:
+            self.stdout.write("Nothing to do.")
+            return
+        conflicting = preview.strategy is Strategy.MANUAL
+        steps = preview.conflicting() if conflicting else (step for step in preview if step.change or step.blocked)
+        shown = None if conflicting else _SHOWN
+        for step in islice(steps, shown):
+            self.stdout.write(f"  {describe(step, preview.plan.shapes[step.model.name])}")
+        if next(steps, None) is not None:
+            self.stdout.write("  …")
+        self.stdout.write("This was a preview: nothing was changed.")
+
+    def _tell(self, outcome: Outcome, *, done: bool) -> None:
+        """The counts, a line for each model."""
+        for name, counts in outcome.models.items():
+            added = counts.added + counts.created
+            parts = [
+                f"{added:,} {'added' if done else 'to add'}",
+                f"{counts.updated:,} {'updated' if done else 'to update'}",
+                f"{counts.deleted + counts.absent_deleted:,} {'deleted' if done else 'to delete'}",
+                f"{counts.skipped:,} skipped",
+                f"{counts.kept:,} kept as here",
+                f"{counts.conflicts:,} conflicts",
+            ]
+            self.stdout.write(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
+            if counts.created:
+                self.stdout.write(f"  {counts.created:,} of these are named by records only, not listed in the file.")

@@ -1,0 +1,220 @@
+"""What the commands share at the console: progress, interruption, summaries, errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from core.services.errors import OperationFailed
+from core.services.operations import COMMIT
+from recordsync.progress import Progress
+
+_SECONDS_BETWEEN_LINES = 1.0
+
+_PHASES = {
+    "receive": "Receiving",
+    "wait": "Waiting for another operation",
+    "check": "Checking the file",
+    "compare": "Comparing",
+    "apply": "Writing to the database",
+    "write": "Writing the file",
+    COMMIT: "Finishing",
+}
+
+
+class Error(CommandError):
+    """A failure, told in one sentence; the class's name is the first word that a person sees."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, SIGTERM or a closed terminal."""
+
+
+class StandardOutput:
+    """Standard output as a binary stream that keeps nothing back, so that every write error comes at once."""
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+class ServiceCommand(BaseCommand):
+    """A command that runs one service: ``--json``, ``--quiet``, progress on standard error, exit status.
+
+    Subclasses define :meth:`run`, which returns the summary; an :class:`OperationFailed` becomes one
+    sentence and exit status 1.
+    """
+
+    operation = ""
+    interrupted = "Interrupted. Nothing was changed."
+    examples = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, epilog=self.examples, **kwargs)
+        parser.formatter_class = RawDescriptionHelpFormatter  # the examples are laid out by hand
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON object as the summary, nothing else")
+        parser.add_argument("--quiet", action="store_true", help="no progress")
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        """Do it; the summary. Raises OperationFailed."""
+        raise NotImplementedError  # every command has its own
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        started = time.monotonic()
+        with _interruptible() as interrupts, _progress(options["quiet"], interrupts) as progress:
+            try:
+                summary = self.run(progress, **options)
+            except (OperationFailed, KeyboardInterrupt) as error:
+                failure = error if isinstance(error, OperationFailed) else OperationFailed(self.interrupted)
+                if options["json"]:
+                    self.print_json(failure_summary(self.operation, failure, time.monotonic() - started), options)
+                raise Error(_told(failure)) from error
+        if options["json"]:
+            self.print_json(summary, options)
+
+    def print_json(self, summary: dict[str, Any], options: dict[str, Any]) -> None:
+        """The summary as one JSON object."""
+        stream = self.stderr if options.get("output") == "-" else self.stdout
+        stream.write(json.dumps(summary, ensure_ascii=False), style_func=str)
+
+
+def failure_summary(operation: str, failure: OperationFailed, seconds: float) -> dict[str, Any]:
+    """The JSON summary of something that did not happen."""
+    return {
+        "ok": False,
+        "operation": operation,
+        "seconds": round(seconds, 3),
+        "message": str(failure),
+        "errors": [error.as_dict() for error in failure.errors],
+        "error_count": failure.error_count,
+    }
+
+
+def _told(failure: OperationFailed) -> str:
+    """The failure's sentence, and below it what is wrong with the file."""
+    lines = [str(failure)]
+    if str(failure.errors[0]) != str(failure):
+        lines += [f"  {error}" for error in failure.errors]
+        if failure.error_count > len(failure.errors):
+            lines.append(f"  … and {failure.error_count - len(failure.errors):,} more")
+    return "\n".join(lines)
+
+
+class _Interrupts:
+    """Turns the first signal into an exception, until nothing may be interrupted any more."""
+
+    def __init__(self) -> None:
+        self.ignored = False
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if not self.ignored:
+            self.ignored = True  # cleaning up is not interrupted a second time
+            raise Interrupted
+
+
+@contextmanager
+def _interruptible() -> Iterator[_Interrupts]:
+    interrupts = _Interrupts()
+    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(quiet: bool, interrupts: _Interrupts) -> Iterator[Progress]:
+    """Progress on standard error: a live bar on a terminal, elsewhere at most one line a second."""
+    with _no_display() if quiet else _bar() if sys.stderr.isatty() else _lines() as display:
+
+        def progress(phase: str, done: int, total: int | None, /) -> None:
+            if phase == COMMIT:
+                interrupts.ignored = True  # the point of no return
+            display(phase, done, total)
+
+        yield progress
+
+
+@contextmanager
+def _no_display() -> Iterator[Progress]:
+    yield lambda phase, done, total: None
+
+
+@contextmanager
+def _lines() -> Iterator[Progress]:
+    last = time.monotonic()
+
+    def line(phase: str, done: int, total: int | None, /) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            amount = f" {done:,}" + (f" of {total:,}" if total is not None else "") if done else ""
+            sys.stderr.write(f"{_PHASES.get(phase, phase)}{amount}\n")
+            sys.stderr.flush()
+
+    yield line
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("Starting", total=None)
+        shown = ""
+
+        def move(phase: str, done: int, total: int | None, /) -> None:
+            nonlocal shown
+            if phase != shown:
+                bars.reset(task, description=_PHASES.get(phase, phase))
+                shown = phase
+            bars.update(task, completed=done, total=total)
+
+        yield move
+
+
+def moment(text: str) -> dt.datetime:
+    """A moment given on the command line: a date or a date and time, in the project's TIME_ZONE unless it says."""
+    try:
+        value = parse_datetime(text)
+        day = None if value else parse_date(text)
+    except ValueError:
+        value = day = None
+    if value is None and day is not None:
+        value = dt.datetime.combine(day, dt.time())
+    if value is None:
+        raise ArgumentTypeError(f"{text!r} is not a date (2026-11-01) or a date and time (2026-11-01T18:30:00Z)")
+    return timezone.make_aware(value) if timezone.is_naive(value) else value
+
+
+def day(text: str) -> str:
+    """A day given on the command line, YYYY-MM-DD."""
+    try:
+        return dt.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a date like 2026-11-01") from None

@@ -1,0 +1,336 @@
+"""The register (companies, accounts, attendance) and the account kept of its backups.
+
+Every model here is either declared in :mod:`core.register` as part of a backup or listed there as
+left out, with the reason; a test holds that.
+
+Timestamps use ``default=timezone.now`` and explicit values, never ``auto_now``: bulk writes would
+replace an explicit ``auto_now_add`` value and would never refresh an ``auto_now`` one.
+"""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from recordsync.fields import MAX_MINUTES
+
+
+class WholeSeconds(models.Func):
+    """A time column cut to whole seconds, in the database's own SQL.
+
+    Compared with the column itself it says that a time has no fraction; on SQLite, where a time is
+    text, also that the text is a time written ``HH:MM:SS``. Only built-in functions, so that
+    ``sqlite3`` and ``psql`` can evaluate the constraint.
+    """
+
+    output_field = models.TimeField()
+    arity = 1
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="time(%(expressions)s)", **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="(%(expressions)s)::time(0)", **context)
+
+
+def length_between(field: str, low: int, high: int, name: str) -> models.CheckConstraint:
+    """A CHECK on a text's length in characters, which SQLite does not hold by itself."""
+    length = Length(field)
+    return models.CheckConstraint(
+        condition=Q(GreaterThanOrEqual(length, low)) & Q(LessThanOrEqual(length, high)), name=name
+    )
+
+
+class Installation(models.Model):
+    """The one deployment that this database belongs to: a UUID that its backups carry, and a name."""
+
+    only = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    id = models.UUIDField(default=uuid.uuid4, unique=True)
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(only=1), name="installation_is_one_row")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def current(cls, using: str = "default") -> Installation:
+        """This database's installation; made on first use (one write).
+
+        The environment's ``INSTALLATION_NAME`` wins over the stored name, and the machine's name
+        stands in where nobody gave one.
+        """
+        defaults = {"name": settings.INSTALLATION_NAME or socket.gethostname()}
+        installation, _created = cls.objects.using(using).get_or_create(only=1, defaults=defaults)
+        if settings.INSTALLATION_NAME:
+            installation.name = settings.INSTALLATION_NAME
+        return installation
+
+
+class Company(models.Model):
+    """A company whose attendance is kept. Its name is its natural key: renaming goes through a service."""
+
+    name = models.CharField(_("name"), max_length=255, unique=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated"), default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = _("companies")
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [length_between("name", 1, 255, "company_name_length")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    ROOT = "root", _("Root")
+    ADMIN = "admin", _("Administrator")
+    USER1 = "user1", _("Supervisor")
+
+
+class MusterUserManager(UserManager["User"]):
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **extra_fields: Any
+    ) -> User:
+        """A root account: what ``createsuperuser`` makes."""
+        extra_fields.setdefault("role", Role.ROOT)
+        return super().create_superuser(username, email, password, **extra_fields)
+
+
+class User(AbstractUser):
+    """An account. ``root`` reaches every company; ``admin`` and ``user1`` belong to one."""
+
+    # Signing in must write nothing to this database, so that it works while a restore holds it.
+    last_login = None
+
+    role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.USER1)
+    company = models.ForeignKey(
+        Company, models.PROTECT, verbose_name=_("company"), null=True, blank=True, related_name="users"
+    )
+    assigned_date_from = models.DateField(_("assigned from"), null=True, blank=True)
+    assigned_date_to = models.DateField(_("assigned to"), null=True, blank=True)
+
+    objects: ClassVar = MusterUserManager()
+
+    class Meta(AbstractUser.Meta):
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="user_role_is_known"),
+            models.CheckConstraint(
+                condition=Q(role=Role.ROOT) | Q(company__isnull=False),
+                name="user_company_required",
+                violation_error_message=_("An administrator or supervisor needs a company."),
+            ),
+        ]
+
+
+class Status(models.TextChoices):
+    PRESENT = "P", _("Present")
+    ABSENT = "A", _("Absent")
+    PUBLIC_HOLIDAY = "PH", _("Public holiday")
+    WEEK_OFF = "WO", _("Week off")
+    PARTIAL_DAY = "PD", _("Partial day")
+    LEAVE = "L", _("Leave")
+    HALF_DAY = "-0.5", _("Half day")
+    FULL_DAY_LEAVE = "-1", _("Full-day leave")
+
+
+TIME_FIELDS = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
+MINUTE_FIELDS = ("overstay", "overtime", "overtime_to_mandays")
+
+
+class AttendanceRecord(models.Model):
+    """One employee's day at one company. ``out_time`` before ``in_time`` is a night shift."""
+
+    ep_no = models.CharField(_("employee number"), max_length=50)
+    ep_name = models.CharField(_("employee name"), max_length=255, blank=True)
+    company = models.ForeignKey(
+        Company, models.PROTECT, verbose_name=_("company"), related_name="attendance_records", db_index=False
+    )
+    date = models.DateField(_("date"))
+    shift = models.CharField(_("shift"), max_length=50, blank=True)
+    status = models.CharField(_("status"), max_length=4, choices=Status)
+    in_time = models.TimeField(_("in"), null=True, blank=True)
+    out_time = models.TimeField(_("out"), null=True, blank=True)
+    in_time_2 = models.TimeField(_("in (2)"), null=True, blank=True)
+    out_time_2 = models.TimeField(_("out (2)"), null=True, blank=True)
+    in_time_3 = models.TimeField(_("in (3)"), null=True, blank=True)
+    out_time_3 = models.TimeField(_("out (3)"), null=True, blank=True)
+    overstay = models.IntegerField(_("overstay, minutes"), null=True, blank=True)
+    overtime = models.IntegerField(_("overtime, minutes"), null=True, blank=True)
+    overtime_to_mandays = models.IntegerField(_("overtime to mandays, minutes"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated"), default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-date", "company", "ep_no"]
+        indexes: ClassVar = [
+            models.Index(fields=["date"], name="attendance_date"),
+            # What an incremental backup asks for, company by company.
+            models.Index(fields=["company", "updated_at"], name="attendance_updated"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["company", "ep_no", "date"], name="attendance_natural_key"),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="attendance_status_is_known"),
+            length_between("ep_no", 1, 50, "attendance_ep_no_length"),
+            length_between("ep_name", 0, 255, "attendance_ep_name_length"),
+            length_between("shift", 0, 50, "attendance_shift_length"),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{field}__isnull": True}) | Q(Exact(F(field), WholeSeconds(F(field)))),
+                    name=f"attendance_{field}_whole_seconds",
+                    violation_error_message=_("A time has whole seconds."),
+                )
+                for field in TIME_FIELDS
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gte": 0, f"{field}__lte": MAX_MINUTES}),
+                    name=f"attendance_{field}_range",
+                    violation_error_message=_("Minutes are between 0 and 599,999 (9999:59)."),
+                )
+                for field in MINUTE_FIELDS
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ep_no} {self.date}"
+
+
+class Backup(models.Model):
+    """The catalogue: one row for every backup file written here, or restored here from elsewhere.
+
+    ``id`` is the id inside the file. Its ancestry (``parent``, ``merged``) proves what two
+    installations once shared.
+    """
+
+    class Kind(models.TextChoices):
+        FULL = "full", _("Full")
+        INCREMENTAL = "incremental", _("Incremental")
+
+    class Purpose(models.TextChoices):
+        USER = "user", _("Taken by a person")
+        SAFETY = "safety", _("Taken for safety")
+        RECEIVED = "received", _("Received")
+
+    id = models.UUIDField(primary_key=True)
+    installation_id = models.UUIDField()
+    installation_name = models.CharField(max_length=100)
+    parent = models.UUIDField(
+        null=True, blank=True, help_text="The backup of the same installation that this one continues."
+    )
+    merged = models.JSONField(default=dict, help_text="Per other installation, its last backup restored before.")
+    kind = models.CharField(max_length=12, choices=Kind)
+    selection = models.JSONField(null=True, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
+    file = models.CharField(
+        max_length=255, blank=True, help_text="Name in the backups storage; blank if written elsewhere."
+    )
+    location = models.TextField(blank=True, help_text="Where it was written, if not to the storage.")
+    size = models.BigIntegerField(help_text="Bytes of the file as stored.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the uncompressed content before the trailer.")
+    companies_count = models.BigIntegerField()
+    records_count = models.BigIntegerField()
+    deleted_count = models.BigIntegerField(default=0)
+    taken_at = models.DateTimeField(help_text="Start of the snapshot.")
+    created_by = models.CharField(max_length=150, blank=True)
+    protected = models.BooleanField(default=False)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.USER)
+    merged_at = models.DateTimeField(
+        null=True, blank=True, help_text="When restoring it made it part of this register's ancestry."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-taken_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["installation_id", "-taken_at"], name="backup_by_installation"),
+            models.Index(fields=["installation_id", "-merged_at"], name="backup_merged"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.taken_at:%Y-%m-%d %H:%M}"
+
+
+class BackupLog(models.Model):
+    """The audit trail: one row for every finished backup or restore, failed ones too."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, db_index=False)
+    actor_name = models.CharField(max_length=150, help_text="Kept when the account is deleted.")
+    operation = models.CharField(max_length=30)
+    operation_id = models.UUIDField(unique=True, help_text="Of the Operation that this row accounts for.")
+    filename = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    companies_count = models.BigIntegerField(default=0)
+    records_count = models.BigIntegerField(default=0)
+    records_added = models.BigIntegerField(default=0)
+    records_updated = models.BigIntegerField(default=0)
+    records_deleted = models.BigIntegerField(default=0)
+    records_skipped = models.BigIntegerField(default=0)
+    records_kept = models.BigIntegerField(default=0)
+    success = models.BooleanField()
+    error_message = models.TextField(blank=True)
+    duration = models.FloatField(default=0, help_text="Seconds.")
+    backup_id = models.UUIDField(null=True, blank=True)
+    backup_type = models.CharField(max_length=12, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "created_at"], name="backuplog_user_created"),
+            models.Index(fields=["created_at"], name="backuplog_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class Operation(models.Model):
+    """A running or finished backup, check or restore, with its progress and outcome.
+
+    Lives in the jobs database (a restore holds the register's), so it names account, log and backup
+    by plain values. The process that runs it holds the operation's lock, which the system releases
+    when the process dies: "running" with a free lock means abandoned.
+    """
+
+    class Outcome(models.TextChoices):
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    kind = models.CharField(max_length=30)
+    database = models.CharField(max_length=30, default="default", help_text="Alias of the register it works on.")
+    phase = models.CharField(max_length=30, blank=True)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.RUNNING)
+    message = models.TextField(blank=True)
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.CharField(max_length=150)
+    filename = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-started_at"]
+        indexes: ClassVar = [models.Index(fields=["outcome", "started_at"], name="operation_outcome")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,100 @@
+"""Which models a backup holds, declared once: natural keys, content fields, and what merges whole.
+
+The engine reads everything that it knows about attendance from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from django.db.models import Exists, OuterRef, Q
+
+from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
+from recordsync.fields import Choice, Date, Minutes, Text, Time
+from recordsync.schema import Field, Model, Schema
+from recordsync.store import Filters
+
+Day = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"]))]
+
+
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the register: some companies (None: all), from one day to another, both included."""
+
+    companies: list[str] | None = None
+    date_from: Day | None = None
+    date_to: Day | None = None
+
+
+COMPANIES: Final = Model(
+    name="companies", label="core.Company", key=(Field("name", Text(min_length=1, max_length=255)),)
+)
+
+ATTENDANCE_RECORDS: Final = Model(
+    name="attendance_records",
+    label="core.AttendanceRecord",
+    key=(
+        Field("company_name", Text(min_length=1, max_length=255), column="company", references="companies"),
+        Field("ep_no", Text(min_length=1, max_length=50)),
+        Field("date", Date()),
+    ),
+    fields=(
+        Field("ep_name", Text(max_length=255)),
+        Field("shift", Text(max_length=50)),
+        Field("status", Choice(Status.values)),
+        *(Field(name, Time(nullable=True)) for name in TIME_FIELDS),
+        *(Field(name, Minutes(nullable=True)) for name in MINUTE_FIELDS),
+    ),
+    # A merge takes each of these from one side, so that it never invents a day nobody worked.
+    units={
+        "name": ("ep_name",),
+        "shift": ("shift",),
+        "day": ("status", "overstay", *TIME_FIELDS),
+        "overtime": ("overtime", "overtime_to_mandays"),
+    },
+)
+
+SCHEMA: Final = Schema((COMPANIES, ATTENDANCE_RECORDS), selection=Selection)
+
+LEFT_OUT: Final = {
+    "core.User": "Passwords and rights do not travel: each installation has its own accounts.",
+    "core.Installation": "Says which installation this is; a copy of it would be a lie. Every file names its origin.",
+    "core.Backup": "The catalogue of this installation's backup files; another one has other files.",
+    "core.BackupLog": "The audit trail of what was done here.",
+    "core.Operation": "What is running here now.",
+    "auth.Group": "Rights do not travel; Muster grants them by role.",
+    "auth.Permission": "Made by the migrations.",
+    "contenttypes.ContentType": "Made by the migrations.",
+    "admin.LogEntry": "The audit trail of the admin site here.",
+    "sessions.Session": "Who is signed in here now.",
+    "django_tasks_database.DBTaskResult": "The queue of background jobs here.",
+}
+"""Models that no backup holds, each with the reason. A test asserts that every model is here or above."""
+
+
+def filters(selection: Selection | None = None, changed_since: object = None) -> Filters:
+    """The rows that a selection and a moment (a datetime; None: any) leave in, per declared model.
+
+    A company is in if it is selected or a record that is in names it; with ``changed_since`` also if it
+    changed itself.
+    """
+    records = Q()
+    names = selection.companies if selection else None
+    if names is not None:
+        records &= Q(company__name__in=names)
+    if selection and selection.date_from:
+        records &= Q(date__gte=selection.date_from)
+    if selection and selection.date_to:
+        records &= Q(date__lte=selection.date_to)
+    dated = bool(selection and (selection.date_from or selection.date_to))
+    if changed_since is not None:
+        records &= Q(updated_at__gte=changed_since)
+    named = Q(Exists(AttendanceRecord.objects.filter(records, company=OuterRef("pk"))))
+    companies = Q()
+    if names is not None:
+        companies &= Q(name__in=names)
+    if changed_since is not None:
+        companies &= named | Q(updated_at__gte=changed_since)
+    elif dated and names is None:
+        companies &= named
+    return {COMPANIES.name: companies, ATTENDANCE_RECORDS.name: records}

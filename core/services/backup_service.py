@@ -1,0 +1,240 @@
+"""Taking a backup: the register as it is at one moment, or what changed since another, into one file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, models, transaction
+from django.utils import timezone
+
+from core.models import Backup, Company, Installation, User
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters
+from core.services import catalogue, operations, targets
+from core.services.errors import OperationFailed, explain
+from core.services.operations import COMMIT, Actor, Run
+from core.services.results import BackupResult
+from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
+from recordsync.backupfile.metadata import Application
+from recordsync.changes import Deletion
+from recordsync.fields import TIMESTAMP
+from recordsync.files import Compression
+from recordsync.progress import Progress
+from recordsync.records import Record, checksum
+from recordsync.schema import Model
+from recordsync.store import Filters, OrmStore
+from recordsync.transactions import reading
+
+OVERLAP = dt.timedelta(minutes=5)
+"""How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
+open then. What it repeats is skipped on restore."""
+
+_NOT_WRITTEN = "No backup was written."
+_NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The rows of a store that go into the file."""
+
+    store: OrmStore
+    where: Filters
+
+    def records(self, model: Model) -> Iterator[Record]:
+        return self.store.records(model, self.where[model.name])
+
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        return ()  # nothing here remembers what was deleted: the metadata say so
+
+
+class BackupService:
+    """Takes backups of the register in the database ``using``, in the name of ``user`` (None: of the
+    operating system's user)."""
+
+    def __init__(self, *, user: User | None = None, using: str = "default") -> None:
+        self.actor = Actor.of(user)
+        self.using = using
+        self._store = OrmStore(SCHEMA, using)
+
+    def create_backup(
+        self,
+        backup_type: BackupType = "full",
+        since_date: dt.datetime | None = None,
+        *,
+        output: Path | IO[bytes] | None = None,
+        selection: Selection | None = None,
+        compression: Compression | None = None,
+        purpose: Backup.Purpose = Backup.Purpose.USER,
+        progress_callback: Progress | None = None,
+    ) -> BackupResult:
+        """Write a backup, enter it into the catalogue and the audit trail.
+
+        ``since_date`` (aware; incremental only): records changed at or after it; None: since the previous
+        backup. ``output``: a path, a binary stream, or None for the backups storage. ``progress_callback``:
+        see :class:`recordsync.progress.Progress`.
+
+        Raises :class:`OperationFailed`; then no file is there under its final name.
+        """
+        compression_suffix = {"gzip": ".gz", "zstd": ".zst", None: ""}[compression]
+        name = f"backup_{backup_type}_{timezone.localtime():%Y%m%d_%H%M%S}.json{compression_suffix}"
+        shown = name if output is None else str(output) if isinstance(output, Path) else "-"
+        kind = f"backup_{backup_type}"
+        with (
+            operations.running(
+                kind, self.actor, self.using, consequence=_NOT_WRITTEN, filename=shown, callback=progress_callback
+            ) as run,
+            ExitStack() as stack,
+        ):
+            self._check_selection(selection)
+            installation = Installation.current(self.using)
+            parent, since = self._starting_point(installation, backup_type, since_date)
+            with operations.register_lock(run, _NOT_WRITTEN):  # so that no restore is halfway through
+                taken_at = timezone.now()
+                stack.enter_context(reading(self.using))
+            where = filters(selection, since)
+            metadata = msgspec.convert(
+                self._create_metadata(
+                    installation=installation,
+                    backup_type=backup_type,
+                    since=since,
+                    parent=parent,
+                    selection=selection,
+                    created_at=taken_at,
+                    totals={model.name: self._store.count(model, where[model.name]) for model in SCHEMA},
+                ),
+                Metadata,
+            )
+            with targets.opened(output, name, compression) as target:
+                written = write_backup(target.stream, SCHEMA, metadata, _Content(self._store, where), run)
+                run(COMMIT, sum(written.counts.values()), sum(written.counts.values()))
+            stack.close()  # the snapshot: what follows writes
+            self._complete_log(run, metadata, target.name or target.file, since, written.digest)
+            try:
+                with transaction.atomic(using=self.using):
+                    catalogue.add(
+                        metadata,
+                        self.using,
+                        taken_at=taken_at,
+                        file=target.name,
+                        location="" if target.name else target.file,
+                        size=target.size,
+                        digest=written.digest,
+                        purpose=purpose,
+                    )
+                    run.save_log(success=True)
+            except DatabaseError as error:
+                raise OperationFailed(
+                    f"{explain(error)} The backup itself is written and whole ({target.file}), but it is not in the "
+                    "catalogue: the next incremental backup will not continue it."
+                ) from error
+        return BackupResult(
+            id=uuid.UUID(metadata.id),
+            operation=kind,
+            file=target.file,
+            name=target.name,
+            backup_type=backup_type,
+            since=since,
+            companies=written.counts[COMPANIES.name],
+            records=written.counts[ATTENDANCE_RECORDS.name],
+            size=target.size,
+            digest=written.digest,
+            seconds=run.seconds,
+            metadata=metadata,
+        )
+
+    def create_incremental_backup(self, since_date: dt.datetime | None = None, **options: Any) -> BackupResult:
+        """:meth:`create_backup` of what changed since a moment, or since the previous backup."""
+        return self.create_backup("incremental", since_date, **options)
+
+    def _starting_point(
+        self, installation: Installation, backup_type: BackupType, since: dt.datetime | None
+    ) -> tuple[Backup | None, dt.datetime | None]:
+        """The backup that this one continues, and the moment from which records count as changed."""
+        if since is not None:
+            if backup_type == "full":
+                raise OperationFailed("A full backup holds everything: it has no starting date. No backup was written.")
+            return None, since
+        parent = catalogue.newest_parent(installation, self.using)
+        if backup_type == "full":
+            return parent, None
+        if parent is None:
+            raise OperationFailed(
+                "There is no backup yet that an incremental one could continue. Take a full backup first, "
+                "or say since when. No backup was written."
+            )
+        return parent, parent.taken_at - OVERLAP
+
+    def _check_selection(self, selection: Selection | None) -> None:
+        if selection is None:
+            return
+        names = selection.companies or []
+        known = set(Company.objects.using(self.using).filter(name__in=names).values_list("name", flat=True))
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise OperationFailed(f"There is no company {unknown[0]!r} in the register. No backup was written.")
+        if selection.date_from and selection.date_to and selection.date_from > selection.date_to:
+            raise OperationFailed(
+                f"The first day ({selection.date_from}) is after the last ({selection.date_to}). No backup was written."
+            )
+
+    def _create_metadata(
+        self,
+        *,
+        installation: Installation,
+        backup_type: BackupType,
+        since: dt.datetime | None,
+        parent: Backup | None,
+        selection: Selection | None,
+        created_at: dt.datetime,
+        totals: Mapping[str, int],
+    ) -> dict[str, Any]:
+        """The metadata of a 2.0 file, but with ``totals`` in one mapping. Reads the catalogue."""
+        metadata = Metadata(
+            id=str(uuid.uuid4()),
+            installation=InstallationName(id=str(installation.id), name=installation.name),
+            parent=str(parent.pk) if parent else None,
+            merged=catalogue.merged_backups(installation, self.using),
+            backup_type=backup_type,
+            since_date=TIMESTAMP.to_text(since),
+            selection=msgspec.to_builtins(selection) if selection else None,
+            deletions="complete" if backup_type == "full" else "unknown",
+            created_at=cast(str, TIMESTAMP.to_text(created_at)),
+            created_by=self.actor.name,
+            fields={model.name: list(model.names) for model in SCHEMA},
+            application=Application("muster", settings.MUSTER_VERSION),
+            totals=dict(totals),
+        )
+        return cast(dict[str, Any], msgspec.to_builtins(metadata))
+
+    def _serialize_record(self, record: models.Model) -> dict[str, Any]:
+        """A company or attendance record as it stands in a 2.0 file."""
+        model = next(model for model in SCHEMA if model.label == record._meta.label)
+        content: dict[str, Any] = {}
+        for name, field in model.all_fields.items():
+            value = getattr(record, field.source)
+            content[name] = value.name if field.references else field.type.to_text(value)
+        digest = self._generate_checksum(content)
+        created_at = TIMESTAMP.to_text(record.created_at)  # type: ignore[attr-defined] # every declared model has one
+        return dict(sorted({**content, "checksum": digest, "created_at": created_at}.items()))
+
+    def _generate_checksum(self, record: dict[str, Any]) -> str:
+        """SHA-256 (hex) of a record's content; ``checksum``, ``created_at``, ``updated_at``, ``id`` left aside."""
+        return checksum({name: value for name, value in record.items() if name not in _NOT_CONTENT})
+
+    @staticmethod
+    def _complete_log(run: Run, metadata: Metadata, filename: str, since: dt.datetime | None, digest: str) -> None:
+        log = run.log
+        log.filename = filename
+        log.companies_count = metadata.totals[COMPANIES.name]
+        log.records_count = metadata.totals[ATTENDANCE_RECORDS.name]
+        log.backup_id = uuid.UUID(metadata.id)
+        log.backup_type = metadata.backup_type
+        log.since = since
+        log.digest = digest

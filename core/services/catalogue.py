@@ -1,0 +1,96 @@
+"""The catalogue of backups, and the ancestry that it proves (DESIGN §4 and §6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from django.db.models import Q
+from django.utils import timezone
+
+from core.models import Backup, Installation
+from recordsync.backupfile import Metadata
+from recordsync.fields import TIMESTAMP
+
+
+def newest_parent(installation: Installation, using: str) -> Backup | None:
+    """The backup that the next one of this installation continues: the newest that leaves no gap behind it.
+
+    Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
+    the chain would take what they lack for unchanged.
+    """
+    own = Backup.objects.using(using).filter(installation_id=installation.id, purpose=Backup.Purpose.USER)
+    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
+    return whole.order_by("-taken_at").first()
+
+
+def merged_backups(installation: Installation, using: str) -> dict[str, str]:
+    """Per other installation the last of its backups that became part of this register's ancestry."""
+    others = Backup.objects.using(using).exclude(installation_id=installation.id).filter(merged_at__isnull=False)
+    rows = others.order_by("merged_at").values_list("installation_id", "id")
+    return {str(other): str(backup) for other, backup in rows}
+
+
+def add(
+    metadata: Metadata,
+    using: str,
+    *,
+    taken_at: dt.datetime,
+    file: str = "",
+    location: str = "",
+    size: int,
+    digest: str,
+    deleted: int = 0,
+    purpose: Backup.Purpose = Backup.Purpose.USER,
+    merged_at: dt.datetime | None = None,
+) -> Backup:
+    """Enter a file into the catalogue, or update its entry."""
+    backup, _created = Backup.objects.using(using).update_or_create(
+        id=uuid.UUID(metadata.id),
+        defaults={
+            "installation_id": uuid.UUID(metadata.installation.id),
+            "installation_name": metadata.installation.name[:100],
+            "parent": uuid.UUID(metadata.parent) if metadata.parent else None,
+            "merged": metadata.merged,
+            "kind": metadata.backup_type,
+            "selection": metadata.selection,
+            "since": TIMESTAMP.to_python(metadata.since_date),
+            "file": file,
+            "location": location,
+            "size": size,
+            "digest": digest,
+            "companies_count": metadata.totals["companies"],
+            "records_count": metadata.totals["attendance_records"],
+            "deleted_count": deleted,
+            "taken_at": taken_at,
+            "created_by": metadata.created_by[:150],
+            "purpose": purpose,
+            "merged_at": merged_at,
+        },
+    )
+    return backup
+
+
+def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, deleted: int) -> None:
+    """A file was restored here: if it is another installation's, enter it as received, and into our ancestry.
+
+    Only a full file, or one whose parent is in our ancestry already, enters the ancestry, and a selection never:
+    a gap must not look like something we had. A file of this installation changes nothing in the catalogue.
+    """
+    installation = Installation.current(using)
+    if metadata.installation.id == str(installation.id):
+        return
+    backups = Backup.objects.using(using)
+    known = metadata.parent is not None and backups.filter(pk=metadata.parent, merged_at__isnull=False).exists()
+    enters = metadata.selection is None and (metadata.backup_type == "full" or known)
+    merged_before = backups.filter(pk=metadata.id).values_list("merged_at", flat=True).first()
+    add(
+        metadata,
+        using,
+        taken_at=dt.datetime.fromisoformat(metadata.created_at),
+        size=size,
+        digest=digest,
+        deleted=deleted,
+        purpose=Backup.Purpose.RECEIVED,
+        merged_at=timezone.now() if enters else merged_before,
+    )

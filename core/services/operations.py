@@ -1,0 +1,257 @@
+"""Running an operation: who, how far, how it ended; and the truth about those whose process died.
+
+The row lives in the jobs database, where it can be written while a restore holds the register. The
+process holds the operation's lock for as long as it works; the system releases it when the process dies.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from core.models import BackupLog, Operation, User
+from core.services.errors import Cancelled, FileRefused, RegisterBusy, as_failure
+from recordsync import locks
+from recordsync.errors import LockTimeout
+from recordsync.progress import Progress, no_progress
+
+logger = logging.getLogger(__name__)
+
+JOBS = "jobs"
+_SECONDS_BETWEEN_WRITES = 1.0
+
+COMMIT = "commit"
+"""The phase after which nothing is cancelled any more (see :class:`recordsync.progress.Progress`)."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does it: an account, or for commands the operating system's user."""
+
+    name: str
+    user_id: int | None = None
+
+    @classmethod
+    def of(cls, user: User | None = None) -> Actor:
+        if user is not None:
+            return cls(user.get_username(), user.pk)
+        try:
+            return cls(getpass.getuser()[:150])
+        except (KeyError, OSError):  # a user id without a name, as in some containers
+            return cls("unknown")
+
+
+@dataclass
+class Run:
+    """A running operation. Call it to report progress: it is a :class:`Progress` that also cancels."""
+
+    operation: Operation
+    actor: Actor
+    using: str
+    callback: Progress
+    log: BackupLog
+    """The audit row, to be completed by whoever works; saved here, or by them in their transaction."""
+    started: float = field(default_factory=time.monotonic)
+    _written: float = 0.0
+
+    @property
+    def phase(self) -> str:
+        return self.operation.phase
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def __call__(self, phase: str, done: int, total: int | None, /) -> None:
+        operation = self.operation
+        changed = phase != operation.phase
+        operation.phase, operation.done, operation.total = phase, done, total
+        if changed or time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
+            self._written = time.monotonic()
+            self._save_progress()
+        self.callback(phase, done, total)
+        if operation.cancel_requested and phase != COMMIT:
+            raise Cancelled("It was cancelled. Nothing was changed.")
+
+    def _save_progress(self) -> None:
+        operation = self.operation
+        operation.heartbeat_at = timezone.now()
+        rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
+        try:
+            rows.update(
+                phase=operation.phase, done=operation.done, total=operation.total, heartbeat_at=operation.heartbeat_at
+            )
+            operation.cancel_requested = bool(rows.values_list("cancel_requested", flat=True).first())
+        except DatabaseError:  # progress is a courtesy: the work goes on without it
+            logger.warning("The progress of %s could not be saved", operation, exc_info=True)
+
+    def save_log(self, *, success: bool, error_message: str = "") -> None:
+        """Write the audit row, in the current transaction if there is one."""
+        self.log.pk, self.log._state.adding = None, True  # an earlier try was rolled back, its id may be another's
+        self.log.success = success
+        self.log.error_message = error_message
+        self.log.duration = round(self.seconds, 3)
+        self.log.save(using=self.using)
+
+    def finish(self, outcome: Operation.Outcome, message: str = "") -> None:
+        """Say how it ended, where people look for it."""
+        operation = self.operation
+        operation.outcome, operation.message, operation.finished_at = outcome, message, timezone.now()
+        try:
+            operation.save(using=JOBS)
+        except DatabaseError:
+            logger.warning("The end of %s could not be saved", operation, exc_info=True)
+
+
+@contextmanager
+def running(
+    kind: str, actor: Actor, using: str, *, consequence: str, filename: str = "", callback: Progress | None = None
+) -> Iterator[Run]:
+    """Account for an operation: its row while it runs, its outcome, its audit row.
+
+    Whatever the block raises is logged, written to the audit trail, and raised again as an
+    :class:`OperationFailed` with a sentence for people that ends with ``consequence``, what was not done
+    (KeyboardInterrupt as it is). The block itself
+    calls :meth:`Run.save_log` when it succeeds, so that it can do so in its own transaction.
+    """
+    with ExitStack() as stack:
+        try:
+            run = _started(stack, kind, actor, using, filename, callback)
+        except Exception as error:
+            logger.error("%s by %s could not start", kind, actor.name, exc_info=True)
+            raise as_failure(error, consequence) from error
+        try:
+            yield run
+        except Exception as error:
+            failure = as_failure(error, consequence)
+            unforeseen = failure is not error and not isinstance(failure, FileRefused)
+            logger.log(
+                logging.ERROR if unforeseen else logging.WARNING,
+                "%s by %s failed: %s",
+                kind,
+                actor.name,
+                failure,
+                exc_info=unforeseen,
+            )
+            _account_for_failure(run, str(failure), cancelled=isinstance(failure, Cancelled))
+            raise failure from error
+        except BaseException:  # KeyboardInterrupt and its like
+            logger.warning("%s by %s was interrupted", kind, actor.name)
+            _account_for_failure(run, f"It was interrupted. {consequence}", cancelled=True)
+            raise
+        run.finish(Operation.Outcome.SUCCEEDED)
+        logger.info("%s by %s finished in %.1f s", kind, actor.name, run.seconds)
+
+
+def _started(stack: ExitStack, kind: str, actor: Actor, using: str, filename: str, callback: Progress | None) -> Run:
+    """A run with its row, its lock held until the stack is closed."""
+    close_abandoned()
+    operation = Operation(kind=kind, database=using, actor_id=actor.user_id, actor_name=actor.name, filename=filename)
+    stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
+    operation.save(using=JOBS, force_insert=True)
+    log = BackupLog(
+        user_id=actor.user_id, actor_name=actor.name, operation=kind, operation_id=operation.pk, filename=filename
+    )
+    logger.info("%s by %s started (%s)", kind, actor.name, operation.pk)
+    return Run(operation, actor, using, callback or no_progress, log)
+
+
+def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
+    try:
+        run.save_log(success=False, error_message=sentence)
+    except Exception:
+        logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
+    run.finish(Operation.Outcome.CANCELLED if cancelled else Operation.Outcome.FAILED, sentence)
+
+
+def close_abandoned() -> None:
+    """Say the truth about operations whose process died: done if their audit row says so, else failed."""
+    for operation in Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING):
+        if not locks.is_free(_lock_name(operation.pk), JOBS):
+            continue
+        logs = BackupLog.objects.using(operation.database)
+        if logs.filter(operation_id=operation.pk, success=True).exists():
+            outcome, message = Operation.Outcome.SUCCEEDED, ""
+        else:
+            outcome = Operation.Outcome.FAILED
+            message = "The process was killed before it finished. Nothing was changed."
+        # Whoever wins this update writes the audit row: two processes may be here at once.
+        won = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.RUNNING)
+        if won.update(outcome=outcome, message=message, finished_at=timezone.now()) and message:
+            logs.get_or_create(
+                operation_id=operation.pk,
+                defaults={
+                    "user_id": _existing(operation.actor_id, operation.database),
+                    "actor_name": operation.actor_name,
+                    "operation": operation.kind,
+                    "filename": operation.filename,
+                    "success": False,
+                    "error_message": message,
+                    "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
+                },
+            )
+            logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
+
+
+REGISTER_LOCK = "register"
+"""Held by restores and imports from their start to their commit, and by a backup while it opens its snapshot."""
+
+
+@contextmanager
+def register_lock(run: Run, consequence: str) -> Iterator[None]:
+    """Hold the one lock of the register; wait for it for ``LOCK_WAIT_SECONDS``.
+
+    Raises :class:`RegisterBusy`, which says who holds it; ``consequence``: what was not done.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(
+                locks.held(
+                    REGISTER_LOCK,
+                    run.using,
+                    wait=settings.LOCK_WAIT_SECONDS,
+                    while_waiting=lambda: run("wait", 0, None),
+                )
+            )
+        except LockTimeout as error:
+            raise _busy(run.using, consequence) from error
+        yield
+
+
+def _busy(using: str, consequence: str) -> RegisterBusy:
+    holder = current(using)
+    if holder is None:
+        return RegisterBusy(f"The register is in use by another restore or import. {consequence} Try again later.")
+    started = timezone.localtime(holder.started_at)
+    return RegisterBusy(
+        f"{holder.actor_name} is running a {holder.kind} since {started:%H:%M:%S} ({holder.phase or 'starting'}, "
+        f"{holder.done:,} done). {consequence} Try again when it has finished."
+    )
+
+
+def current(using: str) -> Operation | None:
+    """The restore or import that runs on this register now, if one does."""
+    close_abandoned()
+    return (
+        Operation.objects.using(JOBS)
+        .filter(outcome=Operation.Outcome.RUNNING, database=using, kind__in=["restore", "import"])
+        .first()
+    )
+
+
+def _existing(user_id: int | None, using: str) -> int | None:
+    """The account's id, if there still is one."""
+    return user_id if user_id and User.objects.using(using).filter(pk=user_id).exists() else None
+
+
+def _lock_name(pk: uuid.UUID) -> str:
+    return f"operation-{pk}"

@@ -1,0 +1,251 @@
+"""Merging a backup file into the register: check, preview, restore.
+
+A restore is one transaction: it checks the whole file, takes the write lock, merges, writes in batches and
+commits, or changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+from django.utils import timezone
+
+from core.models import BackupLog, User
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.services import catalogue, operations
+from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
+from core.services.operations import COMMIT, Actor, Run
+from core.services.results import Preview, RestoreResult, ValidationResult
+from core.services.wording import describe
+from recordsync.backupfile import BackupFile, Limits
+from recordsync.errors import FileError, InvalidFile
+from recordsync.fields import TIMESTAMP
+from recordsync.files import spooled
+from recordsync.merge import Strategy
+from recordsync.plan import Counts, Plan, apply, decide_by, differences, make_plan
+from recordsync.progress import Progress, no_progress
+from recordsync.store import OrmStore, tables
+from recordsync.transactions import reading, writing
+
+logger = logging.getLogger(__name__)
+
+Source = str | Path | IO[bytes]
+"""A backup file: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
+
+_MOVED_SHOWN = 5
+_UNCHANGED = "Nothing was changed."
+
+
+class RestoreService:
+    """Merges backup files into the register in the database ``using``, in the name of ``user`` (None: of
+    the operating system's user)."""
+
+    def __init__(self, *, user: User | None = None, using: str = "default") -> None:
+        self.actor = Actor.of(user)
+        self.using = using
+        self._store = OrmStore(SCHEMA, using)
+        self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
+
+    def validate_backup(self, source: Source, progress_callback: Progress | None = None) -> ValidationResult:
+        """Check a whole file; never touches the database.
+
+        Raises :class:`OperationFailed` where the file cannot be read at all.
+        """
+        progress = progress_callback or no_progress
+        try:
+            with self._opened(source, progress) as (stream, _name):
+                report = BackupFile(stream, SCHEMA, self._limits).check(progress)
+        except InvalidFile as invalid:
+            return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
+        except OSError as error:
+            raise as_failure(error, _UNCHANGED) from error
+        return ValidationResult(
+            report.valid, report.errors, report.error_count, [], report.metadata, report.counts, report.digest
+        )
+
+    def preview_changes(
+        self,
+        source: Source,
+        merge_strategy: str = "backup_wins",
+        *,
+        progress_callback: Progress | None = None,
+    ) -> Preview:
+        """What restoring the file would do now. Writes nothing but a temporary file, which the preview holds.
+
+        Raises :class:`FileRefused` for a file that is not a valid backup, :class:`OperationFailed` otherwise.
+        """
+        strategy = Strategy(merge_strategy)
+        progress = progress_callback or no_progress
+        try:
+            with self._opened(source, progress) as (stream, name), ExitStack() as on_error:
+                file = self._checked(stream, progress)
+                items = on_error.enter_context(tempfile.TemporaryFile())
+                with reading(self.using):
+                    plan = make_plan(self._store, file, items, progress=progress)
+                counts = plan.counts(decide_by(strategy))
+                on_error.pop_all()  # the preview holds the plan from here on
+        except Exception as error:
+            logger.info("Preview of %s failed", _name_of(source), exc_info=True)
+            raise as_failure(error, _UNCHANGED) from error
+        return Preview(file.metadata, name, counts, plan, strategy)
+
+    def restore_backup(
+        self,
+        source: Source,
+        merge_strategy: str = "backup_wins",
+        progress_callback: Progress | None = None,
+        *,
+        preview: Preview | None = None,
+    ) -> RestoreResult:
+        """Merge the file into the register, in one transaction, and account for it.
+
+        ``preview``: apply this and nothing else: if the register or the file is not as it was then,
+        :class:`DataMoved` says what moved. ``progress_callback``: see :class:`recordsync.progress.Progress`.
+
+        Raises :class:`FileRefused`, :class:`core.services.errors.RegisterBusy`, :class:`ConflictsLeft`
+        (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
+        the text says that it is not known.
+        """
+        strategy = Strategy(merge_strategy)
+        shown = _name_of(source)
+        with (
+            operations.running(
+                "restore", self.actor, self.using, consequence=_UNCHANGED, filename=shown, callback=progress_callback
+            ) as run,
+            ExitStack() as stack,
+        ):
+            stream, shown = stack.enter_context(self._opened(source, run))
+            file = self._checked(stream, run)
+            stack.enter_context(operations.register_lock(run, _UNCHANGED))
+            counts = self._in_transaction(run, file, strategy, preview, _size_of(stream))
+        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk)
+
+    def _in_transaction(
+        self, run: Run, file: BackupFile, strategy: Strategy, preview: Preview | None, size: int
+    ) -> dict[str, Counts]:
+        """Merge and write, or raise with the database as it was."""
+        decide = decide_by(strategy)
+        try:
+            with tempfile.TemporaryFile() as items, writing(self.using, tables(SCHEMA)):
+                plan = make_plan(self._store, file, items, progress=run)
+                if preview is not None and preview.plan.digest != plan.digest:
+                    raise DataMoved(_moved(preview.plan, plan))
+                if strategy is Strategy.MANUAL:
+                    self._require_decided(plan)
+                counts = apply(plan, self._store, decide, timezone.now(), run)
+                _complete_log(run, file, counts)
+                run.save_log(success=True)
+                catalogue.record_restored(
+                    file.metadata, self.using, size=size, digest=file.report.digest, deleted=file.report.deleted
+                )
+                run(COMMIT, plan.size, plan.size)
+            return counts
+        except (OperationalError, InterfaceError) as error:
+            if run.phase == COMMIT and self._was_committed(run):
+                return counts
+            raise as_failure(error, _UNCHANGED) from error
+
+    def _was_committed(self, run: Run) -> bool:
+        """Whether a commit whose answer was lost took place: its audit row says so.
+
+        Raises OperationFailed where the database cannot be asked.
+        """
+        try:
+            connections[self.using].close()
+            return BackupLog.objects.using(self.using).filter(operation_id=run.operation.pk, success=True).exists()
+        except (OperationalError, InterfaceError) as error:
+            raise OperationFailed(
+                "The connection to the database was lost while the restore was being committed, and the database "
+                "cannot be asked whether it was. Preview the same file once it answers: if nothing differs, it was."
+            ) from error
+
+    def _require_decided(self, plan: Plan) -> None:
+        """Raises ConflictsLeft, with the first conflicts, where there are any."""
+        first: list[FileError] = []
+        count = 0
+        for step in plan.conflicts(decide_by(Strategy.MANUAL)):
+            count += 1
+            if count <= self._limits.errors and step.merged is not None:
+                text = describe(step, plan.shapes[step.model.name])
+                first.append(FileError(text, key=step.merged.key, field=", ".join(step.merged.conflicts)))
+        if count:
+            raise ConflictsLeft(
+                f"{count:,} conflicts are left for somebody to decide. {_UNCHANGED} Choose who wins them all with "
+                "--strategy backup_wins or database_wins.",
+                first,
+                count,
+            )
+
+    def _checked(self, stream: BinaryIO, progress: Progress) -> BackupFile:
+        """The file, found valid. Raises FileRefused."""
+        file = BackupFile(stream, SCHEMA, self._limits)
+        report = file.check(progress)
+        if not report.valid:
+            raise file_refused(report.errors, report.error_count, _UNCHANGED)
+        return file
+
+    @contextmanager
+    def _opened(self, source: Source, progress: Progress) -> Iterator[tuple[BinaryIO, str]]:
+        """The source as a seekable stream, and its name for people. Raises OSError, InvalidFile."""
+        with ExitStack() as stack:
+            name = _name_of(source)
+            stream = stack.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
+            if not stream.seekable():
+                stream = stack.enter_context(
+                    spooled(stream, self._limits.content, lambda size: progress("receive", size, None))
+                )
+            yield cast(BinaryIO, stream), name
+
+    def _get_unique_key(self, record: Any) -> tuple[str, str, str]:
+        """The natural key (ep_no, company_name, date) of a record of a file (a mapping) or of a model instance."""
+        if isinstance(record, dict):
+            return record["ep_no"], record["company_name"], record["date"]
+        return record.ep_no, record.company.name, record.date.isoformat()
+
+
+def _name_of(source: Source) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    name = getattr(source, "name", "")
+    return name if isinstance(name, str) and name != "<stdin>" else "-"
+
+
+def _size_of(stream: BinaryIO) -> int:
+    return stream.seek(0, os.SEEK_END)
+
+
+def _complete_log(run: Run, file: BackupFile, counts: dict[str, Counts]) -> None:
+    log, metadata, records = run.log, file.metadata, counts[ATTENDANCE_RECORDS.name]
+    log.companies_count = counts[COMPANIES.name].read
+    log.records_count = records.read
+    log.records_added = records.added
+    log.records_updated = records.updated
+    log.records_deleted = records.deleted + records.absent_deleted
+    log.records_skipped = records.skipped
+    log.records_kept = records.kept
+    log.backup_id = cast(Any, metadata.id)
+    log.backup_type = metadata.backup_type
+    log.since = TIMESTAMP.to_python(metadata.since_date)
+    log.digest = file.report.digest
+
+
+def _moved(before: Plan, now: Plan) -> str:
+    """What differs between two plans, as a sentence."""
+    moved: list[str] = []
+    count = 0
+    for model, key in differences(before, now):
+        count += 1
+        if count <= _MOVED_SHOWN:
+            moved.append(f"{model.name} {list(key)}")
+    shown = "; ".join(moved)
+    more = f" and {count - _MOVED_SHOWN:,} more" if count > _MOVED_SHOWN else ""
+    what = f"{shown}{more}" if moved else "the file is another one"
+    return f"The register changed after the preview: {what}. Nothing was changed. Look at a new preview first."

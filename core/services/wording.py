@@ -1,0 +1,61 @@
+"""A step of a plan as a line of text."""
+
+from __future__ import annotations
+
+import json
+
+from recordsync.merge import EXISTENCE
+from recordsync.plan import Step
+from recordsync.records import Record
+from recordsync.schema import Shape
+
+
+def describe(step: Step, theirs_shape: Shape | None = None) -> str:
+    """What a step does to which record, or what somebody has to decide about it: one line.
+
+    ``theirs_shape``: the fields that the file has, where they are not all.
+    """
+    key = step.change.key if step.change else step.merged.key if step.merged else ()
+    what = f"{step.model.name} {json.dumps(list(key), ensure_ascii=False)}"
+    if step.blocked:
+        return f"{what}: deleted there, but records or accounts here still refer to it; it stays"
+    if step.merged is None:
+        return f"{what}: add, because records name it"
+    if step.is_conflict:
+        return f"{what}: {_conflict(step, theirs_shape or step.model.shape())}"
+    return f"{what}: {_change(step)}"
+
+
+def _conflict(step: Step, shape: Shape) -> str:
+    assert step.merged is not None
+    ours, theirs = step.merged.ours, step.merged.theirs
+    if ours is None:
+        taken = "added again" if step.change else "it stays deleted"
+        return f"conflict: deleted here, changed there; {taken}"
+    if theirs is None:
+        taken = "deleted" if step.change else "it stays"
+        reason = "changed here, deleted there" if EXISTENCE in step.merged.conflicts else "deleted there"
+        return f"conflict: {reason}; {taken}"
+    mine = step.model.shape().content(ours)
+    other = shape.content(theirs)
+    fields = [name for unit in step.merged.conflicts for name in step.model.units[unit] if mine[name] != other[name]]
+    differing = "; ".join(f"{name} here {_text(mine[name])}, backup {_text(other[name])}" for name in fields)
+    return f"conflict in {', '.join(step.merged.conflicts)}: {differing}"
+
+
+def _change(step: Step) -> str:
+    change = step.change
+    if change is None:
+        return "keep"
+    if change.before is None or change.after is None:
+        return change.kind
+    return f"update: {_differences(step.model.shape(), change.before, change.after)}"
+
+
+def _differences(shape: Shape, before: Record, after: Record) -> str:
+    pairs = zip(shape.names, before.values, after.values, strict=True)
+    return "; ".join(f"{name} {_text(old)} → {_text(new)}" for name, old, new in pairs if old != new)
+
+
+def _text(value: str | None) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,52 @@
+"""How the lines of a 2.0 file follow each other: the one description that writer and reader share.
+
+The file is the metadata line, then for each section its opening text and its rows, then the trailer line.
+A section's rows stand one a line between ``[`` and ``]``, with a comma after each but the last; an empty
+section is ``[]`` on the line of its opening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from recordsync.schema import Model, Schema
+
+METADATA_START = b'{"metadata":'
+END = b'},\n"trailer":'
+TRAILER_START = b'"trailer":'
+
+
+class Section(NamedTuple):
+    """One array of the file: a model's records, or what was deleted of it."""
+
+    model: Model
+    deleted: bool
+    opening: bytes
+    """What stands before its rows, from the end of the section before."""
+
+    @property
+    def place(self) -> str:
+        return f"deleted.{self.model.name}" if self.deleted else self.model.name
+
+
+def sections(schema: Schema) -> Sequence[Section]:
+    """The file's sections in their order."""
+    found: list[Section] = []
+    for deleted in (False, True):
+        for position, model in enumerate(schema):
+            name = b'"%s":[' % model.name.encode()
+            first_deleted = b',\n"deleted":{'
+            before = (b"," if position else first_deleted) if deleted else b",\n"
+            found.append(Section(model, deleted, before + name))
+    return found
+
+
+def row_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names in a record's line, for a record with these content fields."""
+    return tuple(sorted((*names, "checksum", "created_at")))
+
+
+def deletion_names(model: Model) -> tuple[str, ...]:
+    """The names in a deletion's line."""
+    return tuple(sorted((*model.key_names, "checksum")))

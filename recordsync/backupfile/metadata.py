@@ -1,0 +1,130 @@
+"""What a 2.0 file says about itself in its first line, and in its last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from recordsync.fields import TIMESTAMP
+from recordsync.schema import Schema
+
+VERSION = "2.0"
+
+BackupType = Literal["full", "incremental"]
+Deletions = Literal["complete", "unknown"]
+
+_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_MOMENT = TIMESTAMP.json_schema()["pattern"]
+
+UuidText = Annotated[str, msgspec.Meta(pattern=_UUID, description="A UUID, lower case (RFC 9562).")]
+Moment = Annotated[str, msgspec.Meta(pattern=_MOMENT, description="A moment in UTC with microseconds (RFC 3339).")]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class InstallationName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The installation that wrote the file."""
+
+    id: UuidText
+    name: str
+
+
+class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the records' checksums were made."""
+
+    algorithm: Literal["sha256"] = "sha256"
+    canonicalization: Literal["RFC 8785"] = "RFC 8785"
+
+
+class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The program that wrote the file."""
+
+    name: str
+    version: str
+
+
+class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The metadata of a 2.0 file. In the file the ``totals`` stand as one ``total_<model>`` each.
+
+    ``parent``: the backup of the same installation that this one continues. ``merged``: per other
+    installation the last of its backups that was restored there. ``fields``: per model the content
+    fields that its records have. ``selection``: what the application chose to leave in (null: all).
+    """
+
+    version: Literal["2.0"] = "2.0"
+    id: UuidText
+    installation: InstallationName
+    parent: UuidText | None
+    merged: dict[UuidText, UuidText]
+    backup_type: BackupType
+    since_date: Moment | None
+    selection: dict[str, Any] | None
+    deletions: Deletions
+    created_at: Moment
+    created_by: str
+    fields: dict[str, list[str]]
+    checksum: Checksums = Checksums()
+    application: Application
+    totals: dict[str, Count]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file speaks about every record: a full, unselected backup."""
+        return self.backup_type == "full" and self.selection is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in a file."""
+        content: dict[str, Any] = msgspec.to_builtins(self)
+        totals = content.pop("totals")
+        return content | {f"total_{model}": count for model, count in totals.items()}
+
+
+def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
+    """Metadata from a file's object. Raises :class:`msgspec.ValidationError`, whose text names the place."""
+    rest = dict(content)
+    rest.setdefault("checksum", None)  # has a default here, but not in a file
+    rest.setdefault("version", None)
+    if "totals" in rest:
+        raise msgspec.ValidationError("Object contains unknown field `totals`")
+    names = [f"total_{model.name}" for model in schema]
+    missing = [name for name in names if name not in rest]
+    if missing:
+        raise msgspec.ValidationError(f"Object missing required field `{missing[0]}`")
+    rest["totals"] = {model.name: rest.pop(name) for model, name in zip(schema, names, strict=True)}
+    metadata = msgspec.convert(rest, Metadata)
+    for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
+        if text is not None and TIMESTAMP.error(text):
+            raise msgspec.ValidationError(f"Expected {TIMESTAMP.expected} - at `$.{path}`")
+    _check_fields(metadata, schema)
+    if metadata.selection is not None and schema.selection is not None:
+        try:
+            msgspec.convert(metadata.selection, schema.selection)
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(re.sub(r"`\$", "`$.selection", str(error))) from None
+    return metadata
+
+
+def _check_fields(metadata: Metadata, schema: Schema) -> None:
+    """The fields that the file has are known, and it has what it must."""
+    if list(metadata.fields) != sorted(model.name for model in schema):
+        raise msgspec.ValidationError("Expected the content fields of each model - at `$.fields`")
+    for model in schema:
+        names = metadata.fields[model.name]
+        place = f"at `$.fields.{model.name}`"
+        if names != sorted(set(names)):
+            raise msgspec.ValidationError(f"Expected names in order, each once - {place}")
+        for name in names:
+            if name not in model.all_fields:
+                raise msgspec.ValidationError(f"Unknown field `{name}` - {place}")
+        for name in sorted(model.required):
+            if name not in names:
+                raise msgspec.ValidationError(f"Required field `{name}` is missing - {place}")
+        for unit, members in model.units.items():
+            present = [name for name in members if name in names]
+            if present and len(present) < len(members):
+                lacking = next(name for name in members if name not in names)
+                raise msgspec.ValidationError(
+                    f"Field `{lacking}` is missing, which merges whole with `{present[0]}` ({unit}) - {place}"
+                )

@@ -1,0 +1,597 @@
+"""Checking and reading a 2.0 file.
+
+A file is untrusted. :meth:`BackupFile.check` reads the whole of it once and says everything that is
+wrong with it; only a file that it found whole can be read for use, and what is then read is hashed again
+and must be what was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+import orjson
+
+from recordsync.backupfile.layout import (
+    END,
+    METADATA_START,
+    TRAILER_START,
+    Section,
+    deletion_names,
+    row_names,
+    sections,
+)
+from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
+from recordsync.changes import Deletion, join
+from recordsync.errors import FileError, InvalidFile, SourceChanged
+from recordsync.fields import TIMESTAMP
+from recordsync.files import decompressed
+from recordsync.progress import EVERY, Progress, no_progress
+from recordsync.records import Key, Record, canonical_json, checksum
+from recordsync.schema import Model, Schema, Shape
+
+_SHA256_SHAPE = frozenset("0123456789abcdef")
+_CHANGED = "The file has changed since it was checked: check it again."
+_SHOWN = 200
+"""An error shows this many characters of a value."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may cost us: uncompressed bytes, bytes of one line, and how many errors are kept."""
+
+    content: int = 8 << 30
+    line: int = 16 << 20
+    errors: int = 100
+
+
+@dataclass
+class Report:
+    """What a check found. ``errors`` are the first ones, ``error_count`` counts all of them."""
+
+    metadata: Metadata | None = None
+    errors: list[FileError] = field(default_factory=list)
+    error_count: int = 0
+    digest: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    deleted: int = 0
+    deleted_per_model: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> bool:
+        return not self.error_count
+
+
+class _Broken(Exception):
+    """The file's structure ends here: what follows cannot be read."""
+
+    def __init__(self, error: FileError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Row(NamedTuple):
+    """One line of a section: ``json`` is the line without the comma and the line's end."""
+
+    section: Section
+    line: int
+    json: bytes
+
+
+class BackupFile:
+    """A backup file opened for reading. Not thread-safe: two readings at once need two of them."""
+
+    def __init__(self, source: BinaryIO, schema: Schema, limits: Limits | None = None) -> None:
+        """``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's."""
+        self._source = source
+        self._schema = schema
+        self._limits = limits or Limits()
+        self.report = Report()
+
+    @property
+    def metadata(self) -> Metadata:
+        """The file's metadata. Only of a file that was checked and found valid."""
+        if self.report.metadata is None or not self.report.valid:
+            raise InvalidFile([FileError("the file has not been checked, or is not valid")])
+        return self.report.metadata
+
+    def shape(self, model: Model) -> Shape:
+        """The fields that this file's records of a model have."""
+        return model.shape(self.metadata.fields[model.name])
+
+    def check(self, progress: Progress = no_progress) -> Report:
+        """Read and check the whole file. Never raises for what is wrong with the content: it reports it.
+
+        Raises OSError where the file cannot be read at all.
+        """
+        self.report = report = Report()
+
+        def note(error: FileError) -> None:
+            report.error_count += 1
+            if len(report.errors) < self._limits.errors:
+                report.errors.append(error)
+
+        try:
+            with self._reading() as reading:
+                self._check_content(reading, report, note, progress)
+        except _Broken as broken:
+            note(broken.error)
+        except InvalidFile as damaged:
+            for error in damaged.errors:
+                note(error)
+        if report.valid and report.deleted:
+            self._check_deleted_apart(note)
+        return report
+
+    def _check_content(
+        self, reading: _Reading, report: Report, note: Callable[[FileError], None], progress: Progress
+    ) -> None:
+        metadata = report.metadata = reading.metadata()
+        counts = {model.name: 0 for model in self._schema}
+        deleted = dict(counts)
+        total = sum(metadata.totals.values())
+        parsers = {
+            section.place: _DeletionParser(section.model)
+            if section.deleted
+            else _RecordParser(section.model.shape(metadata.fields[section.model.name]))
+            for section in sections(self._schema)
+        }
+        last: dict[str, Key] = {}
+        done = 0
+        for row in reading.rows():
+            place = row.section.place
+            (deleted if row.section.deleted else counts)[row.section.model.name] += 1
+            key = parsers[place].check(row, note)
+            if key is not None:
+                before = last.get(place)
+                if before is not None and key <= before:
+                    what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
+                    note(FileError(f"{place} {list(key)} {what}", row.line, key))
+                last[place] = key
+            done += 1
+            if done % EVERY == 0:
+                progress("check", done, total)
+        progress("check", done, total)
+        report.counts = counts
+        report.deleted_per_model = deleted
+        report.deleted = sum(deleted.values())
+        for name, count in counts.items():
+            if count != metadata.totals[name]:
+                note(
+                    FileError(
+                        f"the metadata say {metadata.totals[name]:,} {name}, and the file holds {count:,}",
+                        1,
+                        field=f"total_{name}",
+                        value=metadata.totals[name],
+                    )
+                )
+        report.digest = reading.trailer({**counts, "deleted": report.deleted}, note)
+
+    def _check_deleted_apart(self, note: Callable[[FileError], None]) -> None:
+        """No key stands both among the records and among the deletions."""
+        for model in self._schema:
+            if not self.report.deleted_per_model[model.name]:
+                continue
+            with self.open() as reader:
+                for record, deletion in join(reader.records(model), self.deletions(model)):
+                    if record is not None and deletion is not None:
+                        message = f"{model.name} {list(record.key)} stands among the records and among the deleted"
+                        note(FileError(message, key=record.key))
+
+    @contextmanager
+    def open(self) -> Iterator[Reader]:
+        """Read a valid file for use: see :class:`Reader`."""
+        with self._reading() as reading:
+            yield Reader(reading, self)
+
+    def records(self, model: Model) -> Iterator[Record]:
+        """A model's records in key order, read by themselves."""
+        with self.open() as reader:
+            yield from reader.records(model)
+
+    def deletions(self, model: Model) -> Iterator[Deletion]:
+        """What the file lists as deleted of a model, in key order."""
+        if not self.report.deleted_per_model.get(model.name):
+            return
+        names = deletion_names(model)
+        at = [names.index(name) for name in model.key_names]
+        with self._reading() as reading, _trusted():
+            reading.metadata()
+            for row in reading.rows():
+                if row.section.deleted and row.section.model is model:
+                    values = tuple(orjson.loads(row.json).values())
+                    yield Deletion(tuple(values[position] for position in at), values[names.index("checksum")])
+
+    @contextmanager
+    def _reading(self) -> Iterator[_Reading]:
+        with ExitStack() as stack:
+            # Each reading has its own position, so that two can go on at once.
+            source = stack.enter_context(_reopened(self._source))
+            yield _Reading(stack.enter_context(decompressed(source, self._limits.content)), self._schema, self._limits)
+
+
+class Reader:
+    """One pass through a valid file. The models are read in the file's order."""
+
+    def __init__(self, reading: _Reading, file: BackupFile) -> None:
+        self._reading = reading
+        self._file = file
+        with _trusted():
+            if reading.metadata() != file.metadata:
+                raise SourceChanged(_CHANGED)
+        self._rows = reading.rows()
+        self._pending: _Row | None = None
+
+    def records(self, model: Model) -> Iterator[Record]:
+        """The next model's records, in key order. Those of models before it are passed over."""
+        shape = self._file.shape(model)
+        names = row_names(shape.names)
+        created = names.index("created_at")
+        positions = [names.index(name) for name in shape.names]
+        with _trusted():
+            for row in self._next_rows():
+                if row.section.deleted or row.section.model is not model:
+                    if not row.section.deleted and self._is_before(row.section.model, model):
+                        continue
+                    self._pending = row
+                    return
+                values = tuple(orjson.loads(row.json).values())
+                yield shape.record(tuple([values[at] for at in positions]), values[created])
+
+    def finish(self) -> None:
+        """Read on to the end, and make sure that what was read is what was checked.
+
+        Raises :class:`SourceChanged`.
+        """
+        with _trusted():
+            for _row in self._next_rows():
+                pass
+            if self._reading.digest() != self._file.report.digest:
+                raise SourceChanged(_CHANGED)
+
+    def _next_rows(self) -> Iterator[_Row]:
+        """The rows from here on. Not ``yield from``: closing this iterator must not close the reading."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            yield pending
+        while (row := next(self._rows, None)) is not None:
+            yield row
+
+    def _is_before(self, one: Model, other: Model) -> bool:
+        order = self._file._schema.models
+        return order.index(one) < order.index(other)
+
+
+@contextmanager
+def _trusted() -> Iterator[None]:
+    """Around reading what a check found valid: if it cannot be read now, it was changed."""
+    try:
+        yield
+    except (_Broken, InvalidFile, orjson.JSONDecodeError, IndexError, AttributeError) as error:
+        raise SourceChanged(_CHANGED) from error
+
+
+@contextmanager
+def _reopened(source: BinaryIO) -> Iterator[BinaryIO]:
+    """A stream over the same content with a position of its own."""
+    yield _Positioned(source)  # type: ignore[misc]
+
+
+class _Positioned:
+    """A view of a seekable stream that keeps its own position, so that several can be read in turns."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        self._source.seek(self._at)
+        data = self._source.read(size)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._source.seek(self._at)
+        self._at = self._source.seek(offset, whence)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+class _Reading:
+    """One pass over the lines of a file. Knows the layout, not what a record is."""
+
+    def __init__(self, stream: BinaryIO, schema: Schema, limits: Limits) -> None:
+        self._stream = stream
+        self._schema = schema
+        self._limits = limits
+        self._hash = hashlib.sha256()
+        self._number = 0
+        self._line = b""
+        self._trailer = b""
+
+    def _advance(self, place: str) -> None:
+        """Read the next line and add it to the digest."""
+        self._read_line(place)
+        self._hash.update(self._line)
+
+    def _read_line(self, place: str) -> None:
+        line = self._stream.readline(self._limits.line)
+        self._number += 1
+        if not line.endswith(b"\n"):
+            if len(line) >= self._limits.line:
+                self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
+            self._break(f"the file ends in {place}: it is cut short or was not written whole")
+        self._line = line
+
+    def _break(self, message: str, **details: Any) -> None:
+        raise _Broken(FileError(message, self._number, **details))
+
+    def metadata(self) -> Metadata:
+        """The first line."""
+        self._advance("the metadata")
+        if not self._line.startswith(METADATA_START):
+            self._refuse_other_format()
+        if not self._line.endswith(b",\n"):
+            self._break("the metadata do not end with a comma and the line's end")
+        content = self._object(self._line[len(METADATA_START) : -2], "metadata")
+        version = content.get("version")
+        if version != VERSION:
+            self._break(
+                f"this is a file of version {version!r}; this program reads version {VERSION}",
+                field="version",
+                value=version,
+            )
+        try:
+            return parse_metadata(content, self._schema)
+        except msgspec.ValidationError as error:
+            message, _, path = str(error).partition(" - at `$.")
+            where = path.rstrip("`").replace("[...]", "") or _quoted(message)
+            self._break(f"metadata {where}: {message}", field=where, value=_shown(_at(content, where)))
+            raise AssertionError("unreachable") from error
+
+    def _refuse_other_format(self) -> None:
+        start = self._line.lstrip()[:1]
+        if start == b"{":
+            self._break(
+                "this is not a backup file of version 2.0 as Muster writes it: it does not start with "
+                '{"metadata":. If it is one that another program has laid out anew, use the original'
+            )
+        self._break("this is not a backup file")
+
+    def rows(self) -> Iterator[_Row]:
+        """Every line that holds a record or a deletion, in the file's order; then the trailer is next."""
+        line, position = self._line, len(self._line) - 2
+        for section in sections(self._schema):
+            line, position = self._expect(line, position, section.opening, section.place)
+            if line[position:] == b"\n":
+                more = True
+                while more:
+                    self._advance(section.place)
+                    line = self._line
+                    if line[:1] != b"{":
+                        self._break(f"a record of {section.place} was expected, and there is {_shown(line)}")
+                    more = line.endswith(b",\n")
+                    yield _Row(section, self._number, line[:-2] if more else line[:-1])
+                self._advance(section.place)
+                line, position = self._line, 0
+            line, position = self._expect(line, position, b"]", section.place)
+        self._expect(line, position, END, "the end of the records")
+
+    def _expect(self, line: bytes, position: int, text: bytes, place: str) -> tuple[bytes, int]:
+        """Read on over ``text``, which may go on in the next line; the trailer line is not hashed."""
+        for part in text.splitlines(keepends=True):
+            if not line.startswith(part, position):
+                self._break(f"in {place}, {part.decode()!r} was expected, and there is {_shown(line[position:])}")
+            position += len(part)
+            if part.endswith(b"\n"):
+                if text is END:
+                    self._read_line("the trailer")
+                else:
+                    self._advance(place)
+                line, position = self._line, 0
+        return line, position
+
+    def digest(self) -> str:
+        """SHA-256 of everything before the trailer line. Once the rows have been read."""
+        return self._hash.hexdigest()
+
+    def trailer(self, counts: dict[str, int], note: Callable[[FileError], None]) -> str:
+        """Check the last line, and that nothing follows it; the digest."""
+        line = self._line
+        if not line.endswith(b"}\n"):
+            self._break("the trailer does not end with a brace and the line's end")
+        content = self._object(line[len(TRAILER_START) : -2], "trailer")
+        if self._stream.read(1):
+            self._number += 1
+            self._break("something follows the trailer")
+        expected = {**counts, "sha256": self.digest()}
+        for name, value in expected.items():
+            if name not in content or type(content[name]) is not type(value):
+                self._break(f"the trailer has no {name}", field=name)
+            if content[name] != value:
+                what = "the content's SHA-256 is" if name == "sha256" else "the file holds"
+                hint = ": the file is damaged or was changed by hand" if name == "sha256" else ""
+                note(
+                    FileError(
+                        f"the trailer says {name} {content[name]}, and {what} {value}{hint}",
+                        self._number,
+                        field=name,
+                        value=content[name],
+                    )
+                )
+        if len(content) != len(expected):
+            self._break("the trailer has fields that are not known")
+        return self.digest()
+
+    def _object(self, text: bytes, what: str) -> dict[str, Any]:
+        """A JSON object that is written as we write it. Anything else breaks the file."""
+        try:
+            content = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            self._break(f"the {what} are not JSON: {error}")
+        if not isinstance(content, dict):
+            self._break(f"the {what} are not an object")
+        if not _is_canonical(content, text):
+            self._break(f"the {what} are not in canonical form (a name given twice, other order or spacing)")
+        return content  # type: ignore[no-any-return]
+
+
+class _RecordParser:
+    """Checks the lines of one model's records."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._names = row_names(shape.names)
+
+    def check(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
+        """The record's key, where it has one; everything wrong with the line goes to ``note``."""
+        content = _parse_row(row, self._names, note)
+        if content is None:
+            return None
+        given = content.pop("checksum")
+        created_at = content.pop("created_at")
+        values = tuple(content.values())
+        key_names = self._shape.model.key_names
+        key = tuple(content[name] for name in key_names)
+        ok = True
+        for name, value, expected in _problems(self._shape, values, created_at):
+            ok = False
+            message = f"{row.section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
+            note(FileError(message, row.line, _text_key(key), name, _kept(value)))
+        if ok and given != checksum(content):
+            message = (
+                f"{row.section.place} {_shown_key(key)}: the checksum is not that of the record "
+                f"(it is {checksum(content)}): the record is damaged or was changed by hand"
+            )
+            note(FileError(message, row.line, key, "checksum", _kept(given)))
+        return key if all(type(part) is str for part in key) else None
+
+
+class _DeletionParser:
+    """Checks the lines of one model's deletions."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._names = deletion_names(model)
+
+    def check(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
+        """As :meth:`_RecordParser.check`."""
+        content = _parse_row(row, self._names, note)
+        if content is None:
+            return None
+        key = tuple(content[name] for name in self._model.key_names)
+        problems = [
+            (f.name, content[f.name], expected)
+            for f in self._model.key
+            if (expected := f.type.error(content[f.name])) is not None
+        ]
+        digest = content["checksum"]
+        if type(digest) is not str or len(digest) != 64 or not _SHA256_SHAPE.issuperset(digest):
+            problems.append(("checksum", digest, "64 lower-case hex digits"))
+        for name, value, expected in problems:
+            message = f"{row.section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
+            note(FileError(message, row.line, _text_key(key), name, _kept(value)))
+        return key if all(type(part) is str for part in key) else None
+
+
+def _parse_row(row: _Row, names: Sequence[str], note: Callable[[FileError], None]) -> dict[str, Any] | None:
+    """The line's object if it has exactly these names, written as we write them."""
+    place = row.section.place
+    try:
+        content = orjson.loads(row.json)
+    except orjson.JSONDecodeError as error:
+        note(FileError(f"a record of {place} is not JSON: {error}", row.line, value=_shown(row.json)))
+        return None
+    if not isinstance(content, dict):
+        note(FileError(f"a record of {place} is not an object", row.line, value=_shown(row.json)))
+        return None
+    if set(content) != set(names):
+        key_names = row.section.model.key_names
+        key = tuple(content.get(name) for name in key_names)
+        for name in names:
+            if name not in content:
+                message = f"{place} {_shown_key(key)}: the field {name} is missing"
+                note(FileError(message, row.line, _text_key(key), name))
+        for name in content:
+            if name not in names:
+                message = f"{place} {_shown_key(key)}: the field {_shown(name)} is not known"
+                note(FileError(message, row.line, _text_key(key), _kept(name), _kept(content[name])))
+        return None
+    if not _is_canonical(content, row.json):
+        key = tuple(content[name] for name in row.section.model.key_names)
+        message = (
+            f"{place} {_shown_key(key)}: the line is not in canonical form (a name given twice, other order or spacing)"
+        )
+        note(FileError(message, row.line, _text_key(key)))
+        return None
+    return content
+
+
+def _is_canonical(content: dict[str, Any], text: bytes) -> bool:
+    """Whether the text is how we would write the object. So no name is given twice, which parsers accept."""
+    try:
+        return canonical_json(content) == text
+    except TypeError:  # nested deeper than anything we write
+        return False
+
+
+def _problems(shape: Shape, values: Sequence[Any], created_at: Any) -> Iterator[tuple[str, Any, str]]:
+    if not shape.is_valid(values):
+        yield from shape.errors(values)
+    if (expected := TIMESTAMP.error(created_at)) is not None:
+        yield "created_at", created_at, expected
+
+
+def _shown(value: Any) -> str:
+    """A value in an error message: as JSON, or the start of a text; never more than a line."""
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "backslashreplace").rstrip("\n")
+    else:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _kept(value: Any) -> Any:
+    """A value that an error carries: itself, unless it is long or deep."""
+    return value if value is None or isinstance(value, int | float) else _cut(value)
+
+
+def _cut(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _shown_key(key: Sequence[Any]) -> str:
+    return _shown(list(key))
+
+
+def _text_key(key: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(_cut(part) if part is not None else "" for part in key)
+
+
+def _quoted(message: str) -> str:
+    """The name that a validation message quotes last."""
+    parts = message.split("`")
+    return parts[-2] if len(parts) > 2 else ""
+
+
+def _at(content: Any, path: str) -> Any:
+    """The value at a dotted path, or None."""
+    for name in path.split("."):
+        if not isinstance(content, dict) or name not in content:
+            return None
+        content = content[name]
+    return content

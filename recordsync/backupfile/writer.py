@@ -1,0 +1,110 @@
+"""Writing a 2.0 file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+from recordsync.backupfile.layout import END, METADATA_START, sections
+from recordsync.backupfile.metadata import Metadata
+from recordsync.changes import Deletion, in_order
+from recordsync.errors import InvalidRecord, RecordSyncError
+from recordsync.fields import TIMESTAMP
+from recordsync.progress import EVERY, Progress, no_progress
+from recordsync.records import Record, canonical_json, checksum
+from recordsync.schema import Model, Schema, Shape
+
+
+class Content(Protocol):
+    """What goes into a file: each model's records and deletions, in key order."""
+
+    def records(self, model: Model) -> Iterable[Record]: ...
+
+    def deletions(self, model: Model) -> Iterable[Deletion]: ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written: the digest of its content, and what it holds."""
+
+    digest: str
+    counts: dict[str, int]
+    deleted: int
+
+
+def write_backup(
+    out: IO[bytes], schema: Schema, metadata: Metadata, content: Content, progress: Progress = no_progress
+) -> Written:
+    """Write one file to a binary stream.
+
+    The records have the fields that ``metadata.fields`` says. Raises :class:`InvalidRecord` for a
+    record that could not be read back, :class:`recordsync.errors.OutOfOrder`, and
+    :class:`RecordSyncError` where the counts in ``metadata`` are not those of the records.
+    """
+    digest = hashlib.sha256()
+
+    def emit(data: bytes) -> None:
+        digest.update(data)
+        out.write(data)
+
+    total = sum(metadata.totals.values())
+    counts: dict[str, int] = {}
+    deleted = 0
+    done = 0
+    emit(METADATA_START + canonical_json(metadata.as_dict()))
+    for section in sections(schema):
+        model = section.model
+        lines: Iterator[bytes]
+        if section.deleted:
+            lines = (_deletion_line(model, item) for item in in_order(content.deletions(model)))
+        else:
+            lines = _record_lines(model.shape(metadata.fields[model.name]), in_order(content.records(model)))
+        count = 0
+        emit(section.opening)
+        for batch in _batches(lines):
+            emit((b",\n" if count else b"\n") + b",\n".join(batch))
+            count += len(batch)
+            done += len(batch)
+            progress("write", done, total)
+        emit(b"\n]" if count else b"]")
+        if section.deleted:
+            deleted += count
+        else:
+            counts[model.name] = count
+    if counts != metadata.totals:
+        raise RecordSyncError(
+            f"The database gave {counts} records after it had counted {dict(metadata.totals)}. "
+            "The backup was not kept; try again, and report this if it happens again."
+        )
+    emit(END[: END.index(b"\n") + 1])
+    trailer = {**counts, "deleted": deleted, "sha256": digest.hexdigest()}
+    out.write(END[END.index(b"\n") + 1 :] + canonical_json(trailer) + b"}\n")
+    return Written(digest.hexdigest(), counts, deleted)
+
+
+def _record_lines(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
+    for record in records:
+        if not shape.is_valid(record.values) or TIMESTAMP.error(record.created_at):
+            problem = next(shape.errors(record.values), None)
+            field, value, expected = problem or ("created_at", record.created_at, TIMESTAMP.expected)
+            raise InvalidRecord(shape.model.name, record.key, field, value, expected)
+        content = shape.content(record)
+        yield canonical_json({**content, "checksum": checksum(content), "created_at": record.created_at})
+
+
+def _deletion_line(model: Model, deletion: Deletion) -> bytes:
+    key = dict(zip(model.key_names, deletion.key, strict=True))
+    return canonical_json({**key, "checksum": deletion.checksum})
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == EVERY:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,92 @@
+"""Sorted streams of records, and the changes between two of them.
+
+Everything here takes and gives iterators in key order and keeps one record of each in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from recordsync.errors import OutOfOrder
+from recordsync.records import Key, Record
+
+
+class Change(NamedTuple):
+    """What happens to one key: ``before`` is what is there (None: nothing), ``after`` what shall be."""
+
+    key: Key
+    before: Record | None
+    after: Record | None
+
+    @property
+    def kind(self) -> str:
+        """``add``, ``update`` or ``delete``."""
+        if self.before is None:
+            return "add"
+        return "delete" if self.after is None else "update"
+
+
+class Deletion(NamedTuple):
+    """A key that a file says was deleted, with the checksum of what it last held there."""
+
+    key: Key
+    checksum: str
+
+
+def in_order(stream: Iterable[Any]) -> Iterator[Any]:
+    """The stream, checked: each item's key (its first element) is greater than the one before.
+
+    A database that sorts text by some language's rules would otherwise make a merge silently wrong.
+    Raises :class:`OutOfOrder`.
+    """
+    last: Key | None = None
+    for item in stream:
+        if last is not None and item[0] <= last:
+            raise OutOfOrder(item[0], last)
+        last = item[0]
+        yield item
+
+
+def join(*streams: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """A merge-join of streams in key order: per key, the item of each stream, or None.
+
+    Items are tuples that start with their key. Raises :class:`OutOfOrder` where a stream is not in
+    order or repeats a key.
+    """
+    advances = [in_order(stream).__next__ for stream in streams]
+    heads: list[Any] = []
+    for advance in advances:
+        try:
+            heads.append(advance())
+        except StopIteration:
+            heads.append(None)
+    while True:
+        keys = [head[0] for head in heads if head is not None]
+        if not keys:
+            return
+        key = min(keys)
+        row: list[Any] = []
+        for position, head in enumerate(heads):
+            if head is not None and head[0] == key:
+                row.append(head)
+                try:
+                    heads[position] = advances[position]()
+                except StopIteration:
+                    heads[position] = None
+            else:
+                row.append(None)
+        yield tuple(row)
+
+
+def diff(before: Iterable[Record], after: Iterable[Record]) -> Iterator[Change]:
+    """The changeset that leads from one snapshot of a model to another of the same shape."""
+    for old, new in join(before, after):
+        if old is None or new is None or old.values != new.values:
+            yield Change((new if old is None else old).key, old, new)
+
+
+def invert(changes: Iterable[Change]) -> Iterator[Change]:
+    """The changeset that takes these changes back."""
+    for change in changes:
+        yield Change(change.key, change.after, change.before)

@@ -1,0 +1,242 @@
+"""The types a field's value can have, each with one canonical text.
+
+Inside the engine every value is a string or ``None``. A type says which strings are legal, in the
+one spelling that every database and every file uses (so that equal content has equal checksums),
+and how that text becomes the Python value that Django stores, and back.
+
+Checking is on the path of every record, so each type keeps the texts that it has already found
+legal: a date or a time is parsed once and then looked up.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
+
+MAX_MINUTES: Final = 9999 * 60 + 59
+"""The longest duration that has a text: 9999:59."""
+
+_MEMO_LIMIT: Final = 100_000
+
+
+class FieldType:
+    """A field's type: what is legal, and its canonical text.
+
+    ``nullable`` says whether ``None`` is legal. Subclasses define :meth:`problem`.
+    """
+
+    expected: ClassVar[str]
+
+    def __init__(self, *, nullable: bool = False) -> None:
+        self.nullable = nullable
+        self._legal: set[str] = set()
+
+    def error(self, value: object) -> str | None:
+        """What was expected instead of ``value`` (a text for people), or ``None`` if it is legal."""
+        if value is None:
+            return None if self.nullable else self.expectation()
+        if type(value) is not str:
+            return self.expectation()
+        if value in self._legal:
+            return None
+        if not self.is_legal(value):
+            return self.expectation()
+        if len(self._legal) >= _MEMO_LIMIT:
+            self._legal.clear()
+        self._legal.add(value)
+        return None
+
+    def is_legal(self, text: str) -> bool:
+        """Whether ``text`` is a legal value in its canonical spelling."""
+        raise NotImplementedError  # every subclass answers for itself
+
+    def expectation(self) -> str:
+        """What is expected, for an error message."""
+        return f"{self.expected} or null" if self.nullable else self.expected
+
+    @property
+    def blank(self) -> str | None:
+        """The value of a field that an added record does not have."""
+        return None
+
+    def to_python(self, text: str | None) -> Any:
+        """The value that Django stores, from a legal text."""
+        return text
+
+    def to_text(self, value: Any) -> str | None:
+        """The canonical text of a value that Django read. A value without one gives a text that
+        :meth:`error` refuses."""
+        return value if value is None or type(value) is str else str(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of the value in a file."""
+        schema = self._json_schema()
+        if self.nullable:
+            return {"anyOf": [schema, {"type": "null"}]}
+        return schema
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+class Text(FieldType):
+    """Text of a length in characters. Anything but NUL and unpaired surrogates is legal: it is data,
+    stored verbatim."""
+
+    def __init__(self, *, min_length: int = 0, max_length: int, nullable: bool = False) -> None:
+        super().__init__(nullable=nullable)
+        self.min_length = min_length
+        self.max_length = max_length
+
+    def error(self, value: object) -> str | None:
+        # Texts hardly repeat: no memo. isascii() is a flag of the string, so the surrogate search is rare.
+        if type(value) is str and self.min_length <= len(value) <= self.max_length and "\0" not in value:
+            if value.isascii() or self.is_legal(value):
+                return None
+        elif value is None and self.nullable:
+            return None
+        return self.expectation()
+
+    def is_legal(self, text: str) -> bool:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def expectation(self) -> str:
+        text = f"text of {self.min_length} to {self.max_length} characters, without NUL or unpaired surrogates"
+        return f"{text}, or null" if self.nullable else text
+
+    @property
+    def blank(self) -> str | None:
+        return None if self.nullable or self.min_length else ""
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {
+            "type": "string",
+            "minLength": self.min_length,
+            "maxLength": self.max_length,
+            "pattern": "^[^\\u0000]*$",
+        }
+
+
+class Choice(FieldType):
+    """One of a closed set of texts."""
+
+    def __init__(self, values: Iterable[str], *, nullable: bool = False) -> None:
+        super().__init__(nullable=nullable)
+        self.values = tuple(values)
+        self._legal = set(self.values)
+
+    def is_legal(self, text: str) -> bool:
+        return text in self.values
+
+    def expectation(self) -> str:
+        text = "one of " + ", ".join(self.values)
+        return f"{text}, or null" if self.nullable else text
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"enum": list(self.values)}
+
+
+class Date(FieldType):
+    """A calendar day, ``YYYY-MM-DD`` (RFC 3339 full-date), years 0001 to 9999."""
+
+    expected = "a date YYYY-MM-DD"
+    _shape = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+    def is_legal(self, text: str) -> bool:
+        if not self._shape.fullmatch(text):
+            return False
+        try:
+            dt.date.fromisoformat(text)
+        except ValueError:
+            return False
+        return True
+
+    def to_python(self, text: str | None) -> dt.date | None:
+        return None if text is None else dt.date.fromisoformat(text)
+
+    def to_text(self, value: Any) -> str | None:
+        return value.isoformat() if isinstance(value, dt.date) else super().to_text(value)
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date", "pattern": f"^{self._shape.pattern}$"}
+
+
+class Time(FieldType):
+    """A time of day in whole seconds, ``HH:MM:SS``."""
+
+    expected = "a time HH:MM:SS"
+    _shape = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]")
+
+    def is_legal(self, text: str) -> bool:
+        return self._shape.fullmatch(text) is not None
+
+    def to_python(self, text: str | None) -> dt.time | None:
+        return None if text is None else dt.time.fromisoformat(text)
+
+    def to_text(self, value: Any) -> str | None:
+        return value.isoformat() if isinstance(value, dt.time) else super().to_text(value)
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self._shape.pattern}$"}
+
+
+class Minutes(FieldType):
+    """A duration in whole minutes, ``HH:MM`` with two or more digits of hours, 00:00 to 9999:59.
+
+    Django stores the number of minutes."""
+
+    expected = "a duration HH:MM from 00:00 to 9999:59"
+    _shape = re.compile(r"([0-9]{2}|[1-9][0-9]{2,3}):[0-5][0-9]")
+
+    def is_legal(self, text: str) -> bool:
+        return self._shape.fullmatch(text) is not None
+
+    def to_python(self, text: str | None) -> int | None:
+        if text is None:
+            return None
+        hours, minutes = text.split(":")
+        return int(hours) * 60 + int(minutes)
+
+    def to_text(self, value: Any) -> str | None:
+        if type(value) is not int or value < 0:
+            return super().to_text(value)
+        return f"{value // 60:02}:{value % 60:02}"
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self._shape.pattern}$"}
+
+
+class Timestamp(FieldType):
+    """A moment in UTC with microseconds, ``YYYY-MM-DDTHH:MM:SS.ffffffZ`` (RFC 3339)."""
+
+    expected = "a moment YYYY-MM-DDTHH:MM:SS.ffffffZ"
+    _shape = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+    def is_legal(self, text: str) -> bool:
+        if not self._shape.fullmatch(text):
+            return False
+        try:
+            dt.datetime.fromisoformat(text)
+        except ValueError:
+            return False
+        return True
+
+    def to_python(self, text: str | None) -> dt.datetime | None:
+        return None if text is None else dt.datetime.fromisoformat(text)
+
+    def to_text(self, value: Any) -> str | None:
+        if not isinstance(value, dt.datetime) or value.utcoffset() is None:
+            return super().to_text(value)
+        return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date-time", "pattern": f"^{self._shape.pattern}$"}
+
+
+TIMESTAMP: Final = Timestamp()

@@ -1,0 +1,174 @@
+"""Files that are whole or not there, and streams that know their compression."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import io
+import os
+import secrets
+import stat
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO, Literal, cast
+
+import zstandard
+
+from recordsync.errors import FileError, InvalidFile
+
+Compression = Literal["gzip", "zstd"]
+
+SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+"""File name endings that ask for compression."""
+
+_CHUNK = 1 << 20
+_HIDDEN = ".muster-"
+_ZSTD_MAX_WINDOW = 1 << 27  # what `zstd -22` uses; a frame that asks for more memory is refused
+
+
+def compression_of_name(name: str) -> Compression | None:
+    """The compression that a file name asks for."""
+    return SUFFIXES.get(Path(name).suffix.lower())
+
+
+@contextmanager
+def compressed(out: IO[bytes], compression: Compression | None) -> Iterator[IO[bytes]]:
+    """A stream whose writes reach ``out`` compressed. The same input gives the same bytes. ``out`` stays open."""
+    if compression == "gzip":
+        with gzip.GzipFile(filename="", mode="wb", fileobj=out, compresslevel=6, mtime=0) as stream:
+            yield cast(IO[bytes], stream)
+    elif compression == "zstd":
+        compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        with compressor.stream_writer(out, closefd=False) as stream:
+            yield stream
+    else:
+        yield out
+
+
+@contextmanager
+def decompressed(source: BinaryIO, limit: int) -> Iterator[BinaryIO]:
+    """A buffered stream of the content, whatever it is compressed with (recognised by its first bytes).
+
+    ``source`` is read from its start and stays open. Damage in the compression, and content of more
+    than ``limit`` bytes, raise :class:`InvalidFile`.
+    """
+    source.seek(0)
+    magic = source.read(4)
+    source.seek(0)
+    raw: IO[bytes]
+    if magic[:2] == b"\x1f\x8b":
+        raw = cast(IO[bytes], gzip.GzipFile(fileobj=source, mode="rb"))
+    elif magic == b"\x28\xb5\x2f\xfd":
+        raw = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW).stream_reader(
+            source, read_across_frames=True, closefd=False
+        )
+    else:
+        raw = source
+    yield cast(BinaryIO, io.BufferedReader(_Bounded(raw, limit), 1 << 18))
+
+
+class _Bounded(io.RawIOBase):
+    """Reads on, up to a limit, and turns a decompressor's complaints into ours."""
+
+    def __init__(self, raw: IO[bytes], limit: int) -> None:
+        self._raw = raw
+        self._left = limit
+        self._limit = limit
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # typeshed wants any buffer
+        try:
+            data = self._raw.read(len(buffer))
+        except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise InvalidFile([FileError(f"the compressed file is damaged or cut short ({error})")]) from error
+        self._left -= len(data)
+        if self._left < 0:
+            raise InvalidFile([FileError(f"the file holds more than the limit of {self._limit:,} bytes")])
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content appears at ``path`` (mode 0600) when the block ends well, and not at all otherwise.
+
+    Written under a hidden name in the same folder, flushed to disk, renamed over what was there. The
+    hidden file is removed on any error; one that a killed process left behind is removed by the next
+    write to the same folder. A path that is a pipe or a device is written to directly.
+    Raises OSError.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        with path.open("wb") as device:
+            yield device
+        return
+    with hidden_file(path.parent) as (hidden, stream):
+        yield stream
+        settle(stream)
+        os.replace(hidden, path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new file (mode 0600) under a hidden name, and its stream. It is removed at the end, unless it was renamed.
+
+    The name is locked for as long as this process has it open; hidden files in the folder that no
+    process holds any more are removed first.
+    """
+    _remove_abandoned(folder)
+    hidden = folder / f"{_HIDDEN}{secrets.token_hex(8)}.part"
+    descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with os.fdopen(descriptor, "wb") as stream:
+            yield hidden, stream
+    finally:
+        with suppress(FileNotFoundError):
+            hidden.unlink()
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for hidden in folder.glob(f"{_HIDDEN}*.part"):
+        with suppress(OSError), hidden.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hidden.unlink()
+
+
+def settle(stream: IO[bytes]) -> None:
+    """Make what was written to a file durable."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def spooled(stream: IO[bytes], limit: int, progress: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
+    """A seekable copy on disk of a stream that can be read only once; it has no name and goes with the block.
+
+    Raises :class:`InvalidFile` past ``limit`` bytes.
+    """
+    with tempfile.TemporaryFile() as copy:
+        size = 0
+        while chunk := stream.read(_CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise InvalidFile([FileError(f"the file holds more than the limit of {limit:,} bytes")])
+            copy.write(chunk)
+            if progress:
+                progress(size)
+        copy.seek(0)
+        yield cast(BinaryIO, copy)

@@ -1,0 +1,355 @@
+"""A plan: what one file means for one database, computed before anything is written.
+
+The merge of every model goes to a temporary file, so that a plan of a million changes needs no memory,
+and so that the tables are not written while they are being read. A plan does not depend on a strategy:
+it is decided (:meth:`Plan.steps`) when it is counted, shown or applied. Its digest says whether two plans
+are the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from heapq import merge as merge_sorted
+from typing import IO, Any, NamedTuple
+
+import orjson
+
+from recordsync.backupfile import BackupFile
+from recordsync.changes import Change, join
+from recordsync.errors import RecordSyncError
+from recordsync.merge import Merged, Outcome, Side, Strategy, merge, resolve
+from recordsync.progress import EVERY, Progress, no_progress
+from recordsync.records import Key, Record
+from recordsync.schema import Model, Schema, Shape
+from recordsync.store import Store
+
+Decide = Callable[[Model, Merged, str], Side]
+"""Whose side a conflict takes, per unit."""
+
+
+def decide_by(strategy: Strategy) -> Decide:
+    """Every conflict for the strategy's side. For ``manual``, where nobody has decided yet, ours."""
+    side = strategy.side or Side.OURS
+    return lambda model, merged, unit: side
+
+
+@dataclass
+class Counts:
+    """What becomes of one model's entries: ``read`` is the sum of ``added`` to ``kept``.
+
+    Beside the sum: ``conflicts`` found (in records), ``created`` (records that others refer to and that
+    the file does not list), and what follows from absence in a complete file under a known base.
+    """
+
+    read: int = 0
+    added: int = 0
+    updated: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    kept: int = 0
+    conflicts: int = 0
+    created: int = 0
+    absent_deleted: int = 0
+    absent_kept: int = 0
+
+    def verify(self) -> None:
+        """Raises RecordSyncError unless everything that was read is accounted for."""
+        total = self.added + self.updated + self.deleted + self.skipped + self.kept
+        if total != self.read:
+            raise RecordSyncError(f"Of {self.read:,} entries read, {total:,} are accounted for.")
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+class Step(NamedTuple):
+    """One item of a decided plan: ``change`` is what is to be written (None: nothing).
+
+    ``merged`` is None for a record that is created because others refer to it. ``blocked``: a deletion that
+    cannot be, because something still refers to the record.
+    """
+
+    model: Model
+    merged: Merged | None
+    change: Change | None
+    blocked: bool = False
+
+    @property
+    def is_conflict(self) -> bool:
+        return self.blocked or (self.merged is not None and bool(self.merged.conflicts))
+
+    def tally(self, counts: Counts) -> None:
+        """Account for this step."""
+        counts.conflicts += self.is_conflict
+        if self.merged is None:
+            counts.created += 1
+        elif not self.merged.listed:
+            if self.change is None:
+                counts.absent_kept += 1
+            else:
+                counts.absent_deleted += 1
+        elif self.change is None:
+            counts.kept += 1
+        elif self.change.kind == "add":
+            counts.added += 1
+        elif self.change.kind == "update":
+            counts.updated += 1
+        else:
+            counts.deleted += 1
+
+
+class Held(NamedTuple):
+    """The deletion of a record that others may refer to: decided last, when it is known what remains."""
+
+    model: Model
+    merged: Merged
+    references: int
+
+
+@dataclass
+class Plan:
+    """See the module. Made by :func:`make_plan`; ``items`` is its temporary file, which the maker closes."""
+
+    schema: Schema
+    shapes: dict[str, Shape]
+    items: IO[bytes]
+    digest: str = ""
+    size: int = 0
+    settled: dict[str, Counts] = field(default_factory=dict)
+    """Per model, what is settled without a decision: entries read, skipped, kept by absence."""
+    held: list[Held] = field(default_factory=list)
+    present: dict[str, set[str]] = field(default_factory=dict)
+    """Per model that others refer to, the names that the database has."""
+
+    def merged(self) -> Iterator[tuple[Model, Merged]]:
+        """Everything that is not settled: models in the schema's order, keys in theirs; then what is held."""
+        self.items.seek(0)
+        for line in self.items:
+            yield self._load(line)
+        for held in self.held:
+            yield held.model, held.merged
+
+    def _load(self, line: bytes) -> tuple[Model, Merged]:
+        at, key, outcome, ours, theirs, base, units, conflicts, listed = orjson.loads(line)
+        model = self.schema.models[at]
+        shape, whole = self.shapes[model.name], model.shape()
+        return model, Merged(
+            tuple(key),
+            Outcome(outcome),
+            _load_record(whole, ours),
+            _load_record(shape, theirs),
+            _load_record(shape, base),
+            tuple(units),
+            tuple(conflicts),
+            listed,
+        )
+
+    def steps(self, decide: Decide) -> Iterator[Step]:
+        """The plan, decided: in an order in which it can be written (what is referred to comes first and goes last)."""
+        present = {name: set(names) for name, names in self.present.items()}
+        waiting = {(held.model.name, held.merged.key[0]) for held in self.held}
+        net: dict[tuple[str, str], int] = defaultdict(int)
+        self.items.seek(0)
+        for line in self.items:
+            model, merged = self._load(line)
+            change = self._resolve(model, merged, decide)
+            if change is not None and model.name in present and change.kind == "add":
+                present[model.name].add(change.key[0])
+            reference = model.reference
+            if change is not None and reference is not None and reference.references is not None:
+                parent, name = reference.references, change.key[model.key.index(reference)]
+                if change.kind == "add" and name not in present[parent]:
+                    present[parent].add(name)
+                    parent_model = self.schema[parent]
+                    created = parent_model.shape().from_mapping({parent_model.key_names[0]: name})
+                    yield Step(parent_model, None, Change((name,), None, created))
+                if (parent, name) in waiting:
+                    net[parent, name] += {"add": 1, "delete": -1}.get(change.kind, 0)
+            yield Step(model, merged, change)
+        for held in self.held:
+            change = self._resolve(held.model, held.merged, decide)
+            blocked = change is not None and held.references + net[held.model.name, held.merged.key[0]] > 0
+            yield Step(held.model, held.merged, None if blocked else change, blocked)
+
+    def counts(self, decide: Decide) -> dict[str, Counts]:
+        """What becomes of everything, per model, when the plan is decided so."""
+        return tally(self, self.steps(decide))
+
+    def conflicts(self, decide: Decide) -> Iterator[Step]:
+        """The steps that somebody has to decide."""
+        return (step for step in self.steps(decide) if step.is_conflict)
+
+    def _resolve(self, model: Model, merged: Merged, decide: Decide) -> Change | None:
+        return resolve(model.shape(), self.shapes[model.name], merged, lambda unit: decide(model, merged, unit))
+
+
+def tally(plan: Plan, steps: Iterable[Step]) -> dict[str, Counts]:
+    """Account for these steps and for what the plan had settled. Raises where something is unaccounted for."""
+    counts = {model.name: Counts() + plan.settled[model.name] for model in plan.schema}
+    for step in steps:
+        step.tally(counts[step.model.name])
+    for one in counts.values():
+        one.verify()
+    return counts
+
+
+def make_plan(
+    store: Store, file: BackupFile, items: IO[bytes], base: BackupFile | None = None, progress: Progress = no_progress
+) -> Plan:
+    """Merge a checked file with the database as the current transaction sees it. Writes only to ``items``.
+
+    ``base``: a checked file of the same fields with the last state both sides are proven to have shared;
+    None: unknown. Raises :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`.
+    """
+    schema = store.schema
+    plan = Plan(schema, {model.name: file.shape(model) for model in schema}, items)
+    referred = {f.references for model in schema for f in model.key if f.references}
+    digest = hashlib.sha256(file.report.digest.encode())
+    total = sum(file.report.counts.values()) + file.report.deleted
+    done = 0
+    with file.open() as reader:
+        for at, model in enumerate(schema):
+            if model.name in referred:
+                plan.present[model.name] = {record.key[0] for record in store.records(model)}
+            settled = plan.settled[model.name] = Counts()
+            for merged in _merge(store, file, model, reader.records(model), base):
+                done += merged.listed
+                if done % EVERY == 0:
+                    progress("compare", done, total)
+                settled.read += merged.listed
+                if merged.outcome in (Outcome.SAME, Outcome.KEEP):
+                    settled.skipped += merged.listed
+                    settled.absent_kept += not merged.listed and merged.outcome is Outcome.KEEP
+                    continue
+                plan.size += 1
+                line = _dump(at, merged)
+                digest.update(line)
+                if model.name in referred and merged.theirs is None:
+                    plan.held.append(Held(model, merged, store.references(model, merged.key)))
+                else:
+                    items.write(line)
+        reader.finish()
+    for held in plan.held:
+        digest.update(b"%d\n" % held.references)
+    progress("compare", total, total)
+    items.flush()
+    plan.digest = digest.hexdigest()
+    return plan
+
+
+def _merge(
+    store: Store, file: BackupFile, model: Model, theirs: Iterable[Record], base: BackupFile | None
+) -> Iterator[Merged]:
+    """The merge of one model. A file that does not speak about everything is looked up key by key."""
+    complete = file.metadata.is_complete
+    if complete:
+        ours = store.records(model)
+    else:
+        keys = merge_sorted(
+            (record.key for record in file.records(model)), (gone.key for gone in file.deletions(model))
+        )
+        ours = store.lookup(model, keys)
+    return merge(
+        model.shape(),
+        file.shape(model),
+        base.records(model) if base is not None else None,
+        ours,
+        theirs,
+        file.deletions(model),
+        complete=complete,
+    )
+
+
+def apply(
+    plan: Plan, store: Store, decide: Decide, now: dt.datetime, progress: Progress = no_progress
+) -> dict[str, Counts]:
+    """Write a decided plan, in batches, in the current transaction, and account for every entry.
+
+    Raises whatever the store raises, RecordSyncError where something would not be accounted for, and
+    what ``progress`` raises: the caller rolls back.
+    """
+    batches: dict[str, list[Change]] = {model.name: [] for model in plan.schema}
+    done = 0
+
+    def flush() -> None:
+        nonlocal done
+        for model in plan.schema:
+            batch = batches[model.name]
+            for change in batch:
+                _require_valid(model, change)
+            if batch:
+                store.write(model, batch, now)
+                done += len(batch)
+                batch.clear()
+        progress("apply", min(done, plan.size), plan.size)
+
+    def written() -> Iterator[Step]:
+        for step in plan.steps(decide):
+            if step.change is not None:
+                batch = batches[step.model.name]
+                if step.change.after is None and step.model.name in plan.present:
+                    flush()  # first what refers to it
+                batch.append(step.change)
+                if len(batch) >= EVERY:
+                    flush()
+            yield step
+
+    counts = tally(plan, written())
+    flush()
+    return counts
+
+
+def _require_valid(model: Model, change: Change) -> None:
+    """A merged record is checked again before it is written."""
+    if change.after is None:
+        return
+    for name, value, expected in model.shape().errors(change.after.values):
+        raise RecordSyncError(
+            f"Merging {model.name} {list(change.key)} gives {value!r} as {name}, where {expected} is expected."
+        )
+
+
+def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
+    """The keys for which two plans are not the same: what moved in between."""
+
+    def stream(plan: Plan) -> Iterator[tuple[tuple[Any, ...], Merged]]:
+        items = ((plan.schema.models.index(model), merged) for model, merged in plan.merged())
+        yield from (
+            sorted(((at, *merged.key), merged) for at, merged in items)
+            if plan.held
+            else (((at, *merged.key), merged) for at, merged in items)
+        )
+
+    for before, after in join(stream(one), stream(other)):
+        if before is None or after is None or before[1] != after[1]:
+            at, *key = (after if before is None else before)[0]
+            yield one.schema.models[at], tuple(key)
+
+
+def _dump(at: int, merged: Merged) -> bytes:
+    def record(one: Record | None) -> Any:
+        return one and [one.values, one.created_at]
+
+    line = [
+        at,
+        merged.key,
+        merged.outcome,
+        record(merged.ours),
+        record(merged.theirs),
+        record(merged.base),
+        merged.units,
+        merged.conflicts,
+        merged.listed,
+    ]
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _load_record(shape: Shape, stored: Any) -> Record | None:
+    if stored is None:
+        return None
+    values, created_at = stored
+    return shape.record(tuple(values), created_at)
