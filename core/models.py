@@ -327,6 +327,7 @@ class Operation(models.Model):
     actor_id = models.BigIntegerField(null=True)
     actor_name = models.CharField(max_length=150)
     filename = models.TextField(blank=True)
+    log_id = models.BigIntegerField(null=True, help_text="Its row in the audit trail, once that is written.")
 
     class Meta:
         ordering: ClassVar = ["-started_at"]

@@ -29,31 +29,37 @@ def reading(using: str) -> Iterator[None]:
 
 
 @contextmanager
-def writing(using: str, models: Sequence[type[DjangoModel]]) -> Iterator[None]:
+def writing(using: str, models: Sequence[type[DjangoModel]], wait: float) -> Iterator[None]:
     """A transaction in which nobody else writes these models' tables; readers go on.
 
     SQLite: BEGIN IMMEDIATE (the whole file). PostgreSQL: LOCK TABLE … IN SHARE ROW EXCLUSIVE MODE.
-    Waits for writers as long as the database is set to.
+    Waits up to ``wait`` seconds for those who write now. Raises OperationalError.
     """
     connection = connections[using]
-    with _immediate(connection), transaction.atomic(using=using, durable=True):
+    with _immediate(connection, wait), transaction.atomic(using=using, durable=True):
         if connection.vendor == "postgresql":
             tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in models)
             with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = {int(wait * 1000) or 1}")
                 cursor.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
         yield
 
 
 @contextmanager
-def _immediate(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """On SQLite, let the next transaction take the write lock when it begins."""
+def _immediate(connection: BaseDatabaseWrapper, wait: float) -> Iterator[None]:
+    """On SQLite, let the next transaction take the write lock when it begins, and wait that long for it."""
     if connection.vendor != "sqlite":
         yield
         return
-    connection.ensure_connection()  # connecting sets the mode anew
+    with connection.cursor() as cursor:
+        usual = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        cursor.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
     mode = connection.transaction_mode  # type: ignore[attr-defined]
     connection.transaction_mode = "IMMEDIATE"  # type: ignore[attr-defined]
     try:
         yield
     finally:
         connection.transaction_mode = mode  # type: ignore[attr-defined]
+        if connection.connection is not None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA busy_timeout = {usual}")

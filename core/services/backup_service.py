@@ -18,7 +18,7 @@ from django.utils import timezone
 from core.models import Backup, Company, Installation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters
 from core.services import catalogue, operations, targets
-from core.services.errors import OperationFailed, explain
+from core.services.errors import OperationFailed, RegisterBusy, explain
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import BackupResult
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
@@ -36,6 +36,7 @@ OVERLAP = dt.timedelta(minutes=5)
 """How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
 open then. What it repeats is skipped on restore."""
 
+_SECONDS_TO_WAIT_FOR_CATALOGUE = 600
 _NOT_WRITTEN = "No backup was written."
 _NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
 
@@ -117,7 +118,11 @@ class BackupService:
             stack.close()  # the snapshot: what follows writes
             self._complete_log(run, metadata, target.name or target.file, since, written.digest)
             try:
-                with transaction.atomic(using=self.using):
+                # A restore may hold the register by now; a finished backup waits for it.
+                with (
+                    operations.register_lock(run, "", wait=_SECONDS_TO_WAIT_FOR_CATALOGUE),
+                    transaction.atomic(using=self.using),
+                ):
                     catalogue.add(
                         metadata,
                         self.using,
@@ -129,7 +134,7 @@ class BackupService:
                         purpose=purpose,
                     )
                     run.save_log(success=True)
-            except DatabaseError as error:
+            except (DatabaseError, RegisterBusy) as error:
                 raise OperationFailed(
                     f"{explain(error)} The backup itself is written and whole ({target.file}), but it is not in the "
                     "catalogue: the next incremental backup will not continue it."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 
 from django.db.models import Q
@@ -11,6 +12,8 @@ from django.utils import timezone
 from core.models import Backup, Installation
 from recordsync.backupfile import Metadata
 from recordsync.fields import TIMESTAMP
+
+logger = logging.getLogger(__name__)
 
 
 def newest_parent(installation: Installation, using: str) -> Backup | None:
@@ -44,31 +47,28 @@ def add(
     purpose: Backup.Purpose = Backup.Purpose.USER,
     merged_at: dt.datetime | None = None,
 ) -> Backup:
-    """Enter a file into the catalogue, or update its entry."""
-    backup, _created = Backup.objects.using(using).update_or_create(
+    """Enter a file into the catalogue."""
+    return Backup.objects.using(using).create(
         id=uuid.UUID(metadata.id),
-        defaults={
-            "installation_id": uuid.UUID(metadata.installation.id),
-            "installation_name": metadata.installation.name[:100],
-            "parent": uuid.UUID(metadata.parent) if metadata.parent else None,
-            "merged": metadata.merged,
-            "kind": metadata.backup_type,
-            "selection": metadata.selection,
-            "since": TIMESTAMP.to_python(metadata.since_date),
-            "file": file,
-            "location": location,
-            "size": size,
-            "digest": digest,
-            "companies_count": metadata.totals["companies"],
-            "records_count": metadata.totals["attendance_records"],
-            "deleted_count": deleted,
-            "taken_at": taken_at,
-            "created_by": metadata.created_by[:150],
-            "purpose": purpose,
-            "merged_at": merged_at,
-        },
+        installation_id=uuid.UUID(metadata.installation.id),
+        installation_name=metadata.installation.name[:100],
+        parent=uuid.UUID(metadata.parent) if metadata.parent else None,
+        merged=metadata.merged,
+        kind=metadata.backup_type,
+        selection=metadata.selection,
+        since=TIMESTAMP.to_python(metadata.since_date),
+        file=file,
+        location=location,
+        size=size,
+        digest=digest,
+        companies_count=metadata.totals["companies"],
+        records_count=metadata.totals["attendance_records"],
+        deleted_count=deleted,
+        taken_at=taken_at,
+        created_by=metadata.created_by[:150],
+        purpose=purpose,
+        merged_at=merged_at,
     )
-    return backup
 
 
 def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, deleted: int) -> None:
@@ -81,16 +81,24 @@ def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, d
     if metadata.installation.id == str(installation.id):
         return
     backups = Backup.objects.using(using)
-    known = metadata.parent is not None and backups.filter(pk=metadata.parent, merged_at__isnull=False).exists()
+    ancestors = backups.filter(installation_id=metadata.installation.id, merged_at__isnull=False)
+    known = metadata.parent is not None and ancestors.filter(pk=metadata.parent).exists()
     enters = metadata.selection is None and (metadata.backup_type == "full" or known)
-    merged_before = backups.filter(pk=metadata.id).values_list("merged_at", flat=True).first()
-    add(
-        metadata,
-        using,
-        taken_at=dt.datetime.fromisoformat(metadata.created_at),
-        size=size,
-        digest=digest,
-        deleted=deleted,
-        purpose=Backup.Purpose.RECEIVED,
-        merged_at=timezone.now() if enters else merged_before,
-    )
+    merged_at = timezone.now() if enters else None
+    earlier = backups.filter(pk=metadata.id).first()
+    if earlier is None:
+        add(
+            metadata,
+            using,
+            taken_at=dt.datetime.fromisoformat(metadata.created_at),
+            size=size,
+            digest=digest,
+            deleted=deleted,
+            purpose=Backup.Purpose.RECEIVED,
+            merged_at=merged_at,
+        )
+    elif str(earlier.installation_id) != metadata.installation.id:
+        logger.warning("The file says it is backup %s, which is another installation's here", metadata.id)
+    elif enters:
+        earlier.merged_at = merged_at
+        earlier.save(using=using, update_fields=["merged_at"])

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 from django.utils import timezone
 
 from core.models import BackupLog, Operation, User
@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 JOBS = "jobs"
 _SECONDS_BETWEEN_WRITES = 1.0
+
+REGISTER_LOCK = "register"
+"""Held by restores and imports from their start to their commit, and by a backup while it opens its snapshot
+and while it enters itself into the catalogue."""
+
+_LEFT_UNDONE = {True: "No backup was entered in the catalogue.", False: "Nothing was changed."}
 
 COMMIT = "commit"
 """The phase after which nothing is cancelled any more (see :class:`recordsync.progress.Progress`)."""
@@ -91,7 +97,7 @@ class Run:
                 phase=operation.phase, done=operation.done, total=operation.total, heartbeat_at=operation.heartbeat_at
             )
             operation.cancel_requested = bool(rows.values_list("cancel_requested", flat=True).first())
-        except DatabaseError:  # progress is a courtesy: the work goes on without it
+        except Error:  # progress is a courtesy: the work goes on without it
             logger.warning("The progress of %s could not be saved", operation, exc_info=True)
 
     def save_log(self, *, success: bool, error_message: str = "") -> None:
@@ -101,6 +107,7 @@ class Run:
         self.log.error_message = error_message
         self.log.duration = round(self.seconds, 3)
         self.log.save(using=self.using)
+        self.operation.log_id = self.log.pk
 
     def finish(self, outcome: Operation.Outcome, message: str = "") -> None:
         """Say how it ended, where people look for it."""
@@ -108,7 +115,7 @@ class Run:
         operation.outcome, operation.message, operation.finished_at = outcome, message, timezone.now()
         try:
             operation.save(using=JOBS)
-        except DatabaseError:
+        except Error:
             logger.warning("The end of %s could not be saved", operation, exc_info=True)
 
 
@@ -124,6 +131,7 @@ def running(
     calls :meth:`Run.save_log` when it succeeds, so that it can do so in its own transaction.
     """
     with ExitStack() as stack:
+        stack.callback(_settle_quietly)
         try:
             run = _started(stack, kind, actor, using, filename, callback)
         except Exception as error:
@@ -154,7 +162,7 @@ def running(
 
 def _started(stack: ExitStack, kind: str, actor: Actor, using: str, filename: str, callback: Progress | None) -> Run:
     """A run with its row, its lock held until the stack is closed."""
-    close_abandoned()
+    settle_accounts()
     operation = Operation(kind=kind, database=using, actor_id=actor.user_id, actor_name=actor.name, filename=filename)
     stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
     operation.save(using=JOBS, force_insert=True)
@@ -166,49 +174,71 @@ def _started(stack: ExitStack, kind: str, actor: Actor, using: str, filename: st
 
 
 def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
-    try:
-        run.save_log(success=False, error_message=sentence)
-    except Exception:
-        logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
+    """Write the audit row of a failure, unless somebody holds the register: then it is written when they are done."""
+    run.operation.log_id = None  # what a rolled-back transaction wrote is gone
+    if locks.is_free(REGISTER_LOCK, run.using):
+        try:
+            run.save_log(success=False, error_message=sentence)
+        except Error:
+            logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
     run.finish(Operation.Outcome.CANCELLED if cancelled else Operation.Outcome.FAILED, sentence)
 
 
-def close_abandoned() -> None:
-    """Say the truth about operations whose process died: done if their audit row says so, else failed."""
+def settle_accounts() -> None:
+    """Say the truth about operations whose process died, and write the audit rows that could not be written before.
+
+    Called when operations start and end, and by whoever shows them.
+    """
     for operation in Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING):
-        if not locks.is_free(_lock_name(operation.pk), JOBS):
-            continue
-        logs = BackupLog.objects.using(operation.database)
-        if logs.filter(operation_id=operation.pk, success=True).exists():
-            outcome, message = Operation.Outcome.SUCCEEDED, ""
-        else:
-            outcome = Operation.Outcome.FAILED
-            message = "The process was killed before it finished. Nothing was changed."
-        # Whoever wins this update writes the audit row: two processes may be here at once.
-        won = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.RUNNING)
-        if won.update(outcome=outcome, message=message, finished_at=timezone.now()) and message:
-            logs.get_or_create(
-                operation_id=operation.pk,
-                defaults={
-                    "user_id": _existing(operation.actor_id, operation.database),
-                    "actor_name": operation.actor_name,
-                    "operation": operation.kind,
-                    "filename": operation.filename,
-                    "success": False,
-                    "error_message": message,
-                    "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
-                },
-            )
-            logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
+        if locks.is_free(_lock_name(operation.pk), JOBS):
+            _close_abandoned(operation)
+    ended = [Operation.Outcome.FAILED, Operation.Outcome.CANCELLED]
+    for operation in Operation.objects.using(JOBS).filter(outcome__in=ended, log_id=None):
+        if locks.is_free(REGISTER_LOCK, operation.database):
+            _log_late(operation)
 
 
-REGISTER_LOCK = "register"
-"""Held by restores and imports from their start to their commit, and by a backup while it opens its snapshot."""
+def _settle_quietly() -> None:
+    """For others, whose failure could not be written while this operation held the register."""
+    try:
+        settle_accounts()
+    except Exception:
+        logger.warning("The accounts of other operations could not be settled", exc_info=True)
+
+
+def _close_abandoned(operation: Operation) -> None:
+    """Done if its audit row, which is written with its work, says so; else failed."""
+    log = BackupLog.objects.using(operation.database).filter(operation_id=operation.pk, success=True).first()
+    is_backup = operation.kind.startswith("backup")
+    Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.RUNNING).update(
+        outcome=Operation.Outcome.SUCCEEDED if log else Operation.Outcome.FAILED,
+        message="" if log else f"The process was killed before it finished. {_LEFT_UNDONE[is_backup]}",
+        log_id=log and log.pk,
+        finished_at=timezone.now(),
+    )
+    logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
+
+
+def _log_late(operation: Operation) -> None:
+    log, _created = BackupLog.objects.using(operation.database).get_or_create(
+        operation_id=operation.pk,
+        defaults={
+            "user_id": _existing(operation.actor_id, operation.database),
+            "actor_name": operation.actor_name,
+            "operation": operation.kind,
+            "filename": operation.filename,
+            "created_at": operation.started_at,
+            "success": False,
+            "error_message": operation.message,
+            "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
+        },
+    )
+    Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk)
 
 
 @contextmanager
-def register_lock(run: Run, consequence: str) -> Iterator[None]:
-    """Hold the one lock of the register; wait for it for ``LOCK_WAIT_SECONDS``.
+def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iterator[None]:
+    """Hold the one lock of the register; wait for it for ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
 
     Raises :class:`RegisterBusy`, which says who holds it; ``consequence``: what was not done.
     """
@@ -218,7 +248,7 @@ def register_lock(run: Run, consequence: str) -> Iterator[None]:
                 locks.held(
                     REGISTER_LOCK,
                     run.using,
-                    wait=settings.LOCK_WAIT_SECONDS,
+                    wait=settings.LOCK_WAIT_SECONDS if wait is None else wait,
                     while_waiting=lambda: run("wait", 0, None),
                 )
             )
@@ -240,7 +270,7 @@ def _busy(using: str, consequence: str) -> RegisterBusy:
 
 def current(using: str) -> Operation | None:
     """The restore or import that runs on this register now, if one does."""
-    close_abandoned()
+    settle_accounts()
     return (
         Operation.objects.using(JOBS)
         .filter(outcome=Operation.Outcome.RUNNING, database=using, kind__in=["restore", "import"])

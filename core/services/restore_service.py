@@ -134,7 +134,7 @@ class RestoreService:
         """Merge and write, or raise with the database as it was."""
         decide = decide_by(strategy)
         try:
-            with tempfile.TemporaryFile() as items, writing(self.using, tables(SCHEMA)):
+            with tempfile.TemporaryFile() as items, writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
                 plan = make_plan(self._store, file, items, progress=run)
                 if preview is not None and preview.plan.digest != plan.digest:
                     raise DataMoved(_moved(preview.plan, plan))
