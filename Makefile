@@ -1,0 +1,65 @@
+# Everything a person or a machine does with a checkout. Needs python3.11 or newer, make and git; no more.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
+export PORT ?= 8000
+
+BIN := .venv/bin
+MANAGE := $(BIN)/python manage.py
+PINS := .venv/.pins-installed
+
+.PHONY: help setup run test test-deep lint lock clean
+
+help:
+	@echo "make run        the register with a demo on http://127.0.0.1:$(PORT) (choose another port with PORT=)"
+	@echo "make test       all tests, with the coverage they must reach"
+	@echo "make test-deep  the same with many more examples and faults"
+	@echo "make lint       style, types, layers and missing migrations"
+	@echo "make lock       choose new versions of the pinned packages"
+	@echo "make clean      remove the environment and caches; the data in var/ stays"
+
+setup: $(PINS)
+
+$(PINS): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Muster needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+run: setup
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) collectstatic --noinput --verbosity 0
+	@$(MANAGE) seed_demo --companies 12 --records 5000 --if-empty
+	@echo "Muster on http://127.0.0.1:$(PORT) - Ctrl-C stops it."
+	@# The environment is the only place of settings, so no .env file.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --env /dev/null start
+
+test: setup
+	$(BIN)/python -m pytest --cov --cov-report=
+	@$(BIN)/coverage report --include='recordsync/*' --fail-under=95
+	@$(BIN)/coverage report --include='core/services/*' --fail-under=90
+
+test-deep: export MUSTER_TEST_DEEP = 1
+test-deep: test
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(MANAGE) makemigrations --check
+
+# One command for each file: what a server runs, and what a developer needs on top of it.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+
+lock: setup
+	$(LOCK) --output-file requirements.txt
+	$(LOCK) --extra dev --output-file requirements-dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -not -path './.git/*' -exec rm -rf {} +

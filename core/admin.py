@@ -1,0 +1,126 @@
+"""What the root user's administration site shows and lets change.
+
+Natural keys can be set when something is added, and never edited: to rename is to delete one key and add another,
+which a service does for every record concerned.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils import timezone
+
+from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
+
+
+class RegisterAdmin(admin.ModelAdmin[Any]):
+    """For the models that backups carry: the key is fixed once saved, and a change is dated."""
+
+    key_fields: tuple[str, ...]
+    readonly_fields = ("created_at", "updated_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return (*(self.key_fields if obj else ()), *self.readonly_fields)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
+        """Set the time that the next incremental backup asks for."""
+        obj.updated_at = timezone.now()
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(Company)
+class CompanyAdmin(RegisterAdmin):
+    key_fields = ("name",)
+    list_display = ("name", "created_at", "updated_at")
+    search_fields = ("name",)
+
+
+@admin.register(AttendanceRecord)
+class AttendanceRecordAdmin(RegisterAdmin):
+    key_fields = ("ep_no", "company", "date")
+    list_display = ("date", "company", "ep_no", "ep_name", "shift", "status", "in_time", "out_time", "updated_at")
+    list_display_links = ("date", "ep_no")
+    list_filter = ("status", "company", "date")
+    list_select_related = ("company",)
+    autocomplete_fields = ("company",)
+    search_fields = ("ep_no", "ep_name", "company__name")
+    show_full_result_count = False  # counting a large register takes longer than showing a page of it
+
+
+@admin.register(User)
+class AccountAdmin(UserAdmin[User]):
+    """Accounts. Rights follow from the role alone, so Django's own flags are not on the form but set from it."""
+
+    list_display = ("username", "first_name", "last_name", "role", "company", "is_active")
+    list_filter = ("role", "is_active", "company")
+    list_select_related = ("company",)
+    search_fields = ("username", "first_name", "last_name", "email", "company__name")
+    autocomplete_fields = ("company",)
+    filter_horizontal = ()
+    readonly_fields = ("date_joined",)
+    fieldsets = (
+        (None, {"fields": ("username", "password", "is_active")}),
+        ("Person", {"fields": ("first_name", "last_name", "email", "date_joined")}),
+        ("Rights", {"fields": ("role", "company", "assigned_date_from", "assigned_date_to")}),
+    )
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
+        ("Rights", {"classes": ("wide",), "fields": ("role", "company", "assigned_date_from", "assigned_date_to")}),
+    )
+
+    def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm[User], change: bool) -> None:
+        obj.is_staff = obj.is_superuser = obj.role == Role.ROOT
+        super().save_model(request, obj, form, change)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """For what the services write about backups: to be looked at only."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Backup)
+class BackupAdmin(ReadOnlyAdmin):
+    list_display = ("taken_at", "installation_name", "kind", "purpose", "records_count", "size", "created_by", "id")
+    list_filter = ("kind", "purpose", "installation_name")
+    search_fields = ("id", "file", "location", "created_by")
+
+
+@admin.register(BackupLog)
+class BackupLogAdmin(ReadOnlyAdmin):
+    list_display = (
+        "created_at",
+        "operation",
+        "success",
+        "actor_name",
+        "filename",
+        "records_count",
+        "records_added",
+        "records_updated",
+        "records_deleted",
+        "records_skipped",
+        "records_kept",
+    )
+    list_filter = ("operation", "success", "created_at")
+    search_fields = ("actor_name", "filename", "error_message")
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnlyAdmin):
+    list_display = ("started_at", "kind", "outcome", "phase", "done", "total", "actor_name", "filename", "message")
+    list_filter = ("outcome", "kind", "started_at")
+    search_fields = ("actor_name", "filename", "message")
+
+
+admin.site.unregister(Group)  # rights follow from the role alone

@@ -1,0 +1,15 @@
+"""How Django loads the application and the administration site."""
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class CoreConfig(AppConfig):
+    name = "core"
+    verbose_name = "Attendance"
+
+
+class RootAdminConfig(AdminConfig):
+    """Django's administration site, for root users only."""
+
+    default_site = "core.admin_site.RootAdminSite"

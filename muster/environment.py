@@ -1,0 +1,122 @@
+"""What the settings read from the environment, with an error that names the variable at fault."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+SQLITE = "django.db.backends.sqlite3"
+POSTGRESQL = "django.db.backends.postgresql"
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable's value; an empty one counts as not set."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """A switch: 1, true, yes, on or 0, false, no, off."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {value!r}; it must be 1 or 0.")
+
+
+def number(name: str, default: int) -> int:
+    """A whole number that is not negative."""
+    value = text(name, str(default))
+    if not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number.")
+    return int(value)
+
+
+def names(name: str, default: str = "") -> list[str]:
+    """A list written with commas."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def choice(name: str, choices: list[str]) -> str:
+    """One of ``choices`` in any case, or "" when not set."""
+    value = text(name).upper()
+    if value and value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
+    return value
+
+
+def database(name: str, url: str) -> dict[str, Any]:
+    """The Django settings of the database at ``url``, which variable ``name`` gave.
+
+    The messages never repeat the URL: it may hold a password.
+    """
+    try:
+        config = cast(dict[str, Any], dj_database_url.parse(url))
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} is not a database address: sqlite:////path/to/file.sqlite3 or postgresql://user:password@host/name."
+        ) from error
+    if config["ENGINE"] == SQLITE:
+        return config | sqlite_options(name, config["NAME"])
+    if config["ENGINE"] == POSTGRESQL:
+        # A web thread keeps its connection for a minute and notices when the server closed it.
+        return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    raise ImproperlyConfigured(f"{name} names another engine; Muster runs on SQLite and PostgreSQL.")
+
+
+def sqlite_options(name: str, path: str) -> dict[str, Any]:
+    """How Muster opens an SQLite file.
+
+    WAL, so that readers go on while a restore writes. Transactions begin deferred (Django's way): begun
+    IMMEDIATE everywhere, a backup would block every writer; who writes after reading takes the lock itself.
+    Every commit is synced to disk.
+    """
+    if path == ":memory:":
+        raise ImproperlyConfigured(f"{name} must name a file: several processes share the database.")
+    return {
+        "NAME": str(Path(path).absolute()),
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "DEFERRED",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+        },
+    }
+
+
+def place(config: dict[str, Any]) -> tuple[Any, ...]:
+    """What two database settings have in common when they lead to the same database."""
+    options = config.get("OPTIONS", {})
+    return (
+        config["ENGINE"],
+        config.get("HOST") or options.get("host"),
+        str(config.get("PORT") or options.get("port", "")),
+        config["NAME"],
+    )
+
+
+def secret_key(folder: Path) -> str:
+    """The SECRET_KEY of an installation that was given none: made once, kept in ``folder``, readable by its owner.
+
+    Several processes may start at once: each writes a key of its own under a temporary name, and the first to
+    link it to the final name wins. A key that is there is whole.
+    """
+    path = folder / "secret_key"
+    if not path.exists():
+        descriptor, temporary = tempfile.mkstemp(prefix=".secret_key-", dir=folder)
+        try:
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(64))
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,40 @@
+"""The log file that the web server, the worker and every command share."""
+
+import fcntl
+import logging
+import logging.handlers
+import os
+from typing import IO
+
+
+class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
+    """A rotating log file that several processes may write to at once.
+
+    Python's own handler assumes that it is alone: a process would go on writing to the file that another one
+    renamed. This one follows the name, and only the process that holds a lock rotates.
+    """
+
+    def __init__(self, filename: str, maxBytes: int, backupCount: int) -> None:
+        super().__init__(filename, maxBytes=maxBytes, backupCount=backupCount, encoding="utf-8", delay=True)
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        if self.stream and not self._is_current(self.stream):
+            self.stream.close()
+            self.stream = self._open()
+        return bool(super().shouldRollover(record))
+
+    def doRollover(self) -> None:
+        with open(f"{self.baseFilename}.lock", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.stream and self._is_current(self.stream):
+                super().doRollover()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: a full disk or a folder without write permission must not hide what a command has to say."""
+
+    def _is_current(self, stream: IO[str]) -> bool:
+        """Whether the open file still bears the log's name."""
+        try:
+            return os.path.samestat(os.fstat(stream.fileno()), os.stat(self.baseFilename))
+        except FileNotFoundError:
+            return False

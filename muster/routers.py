@@ -1,0 +1,38 @@
+"""Which of the two databases a table lives in.
+
+SQLite has one writer. So that sessions, the task queue and the progress of operations can be written while a
+restore holds the register, they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is another connection to
+the same database, where the ``default`` alias's migrations create all tables.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Model
+
+JOBS = "jobs"
+HISTORICAL = "__fake__"  # the module that Django gives the models that migrations work with
+JOBS_APPS = frozenset({"sessions", "django_tasks_database"})
+JOBS_MODELS = frozenset({("core", "operation")})
+
+
+def lives_in_jobs(app_label: str, model_name: str | None) -> bool:
+    """Whether a model belongs to ``jobs``; a migration's code that names no model goes with its app."""
+    return app_label in JOBS_APPS or (app_label, model_name) in JOBS_MODELS
+
+
+class JobsRouter:
+    """Sends the models of ``jobs`` there and leaves all others to Django: ``default``, or the alias asked for."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
+        if settings.JOBS_SHARE_DATABASE and model.__module__ == HISTORICAL:
+            # Over the other connection, a migration's code would wait for ever for the locks of its own migration.
+            return None
+        return JOBS if lives_in_jobs(model._meta.app_label, model._meta.model_name) else None
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool:
+        if settings.JOBS_SHARE_DATABASE:
+            return db != JOBS
+        return lives_in_jobs(app_label, model_name) == (db == JOBS)

@@ -1,0 +1,198 @@
+"""Settings, from environment variables whose defaults make a local run work (``make run``).
+
+A default is the safe choice of a server where the two can differ: DEBUG is off, nothing but this machine is answered,
+and as soon as ALLOWED_HOSTS names another host, HTTPS is required.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from django.core.exceptions import ImproperlyConfigured
+
+from muster import __version__
+from muster import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# What this installation keeps on disk, unless told otherwise: databases, backups, secret key, log, static files.
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+try:
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    SECRET_KEY = env.text("SECRET_KEY") or env.secret_key(DATA_DIR)
+except OSError as error:
+    raise ImproperlyConfigured(f"The folder DATA_DIR ({DATA_DIR}) cannot be used: {error.strerror}.") from error
+
+DEBUG = env.flag("DEBUG")
+
+# --- The register's settings
+
+MUSTER_VERSION = __version__  # named in every backup file
+INSTALLATION_NAME = env.text("INSTALLATION_NAME")  # blank: the machine's name
+BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backups"))).absolute()
+MUSTER_MAX_FILE_BYTES = env.number("MUSTER_MAX_FILE_BYTES", 8 * 1024**3)  # of a backup file, decompressed
+LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30)  # for another restore or import to finish
+
+# --- Databases (see muster.routers)
+
+_local_file = f"sqlite:///{quote(str(DATA_DIR / 'muster.sqlite3'))}"
+_register = env.database("DATABASE_URL", env.text("DATABASE_URL", _local_file))
+if env.text("JOBS_DATABASE_URL"):
+    _jobs = env.database("JOBS_DATABASE_URL", env.text("JOBS_DATABASE_URL"))
+elif _register["ENGINE"] == env.SQLITE:
+    _file = Path(_register["NAME"])
+    _jobs = _register | {"NAME": str(_file.with_name(f"{_file.stem}-jobs{_file.suffix}"))}
+else:
+    _jobs = dict(_register)
+
+DATABASES: dict[str, dict[str, Any]] = {"default": _register, "jobs": _jobs}
+DATABASE_ROUTERS = ["muster.routers.JobsRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+JOBS_SHARE_DATABASE = env.place(_jobs) == env.place(_register)
+if JOBS_SHARE_DATABASE and _register["ENGINE"] == env.SQLITE:
+    raise ImproperlyConfigured("JOBS_DATABASE_URL must name another SQLite file than DATABASE_URL.")
+
+# --- Application
+
+INSTALLED_APPS = [
+    "core.apps.CoreConfig",
+    "core.apps.RootAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_tasks",
+    "django_tasks_db",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "muster.urls"
+WSGI_APPLICATION = "muster.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+# --- Accounts
+
+AUTH_USER_MODEL = "core.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+
+# --- Who may reach it, and how
+
+_LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS") or _LOCAL_HOSTS
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+
+# A proxy in front that ends HTTPS says so in X-Forwarded-Proto, which gunicorn believes from this machine, or from
+# the addresses in its own variable FORWARDED_ALLOW_IPS.
+HTTPS = env.flag("HTTPS", default=not set(ALLOWED_HOSTS) <= set(_LOCAL_HOSTS))
+SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 30 * 24 * 3600) if HTTPS else 0
+SILENCED_SYSTEM_CHECKS = [
+    # HSTS for sub-domains and the browsers' preload list bind a whole domain, which is its owner's to decide.
+    "security.W005",
+    "security.W021",
+]
+X_FRAME_OPTIONS = "DENY"
+
+# --- Language and time
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+
+# --- Files
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "backups": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": BACKUP_DIR,
+            "base_url": None,  # never served: a download goes through a view that checks who asks
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
+
+# --- Logging
+#
+# Everything from INFO goes to a file in DATA_DIR, tracebacks included. Servers (wsgi, asgi, and the worker in Procfile)
+# set LOG_LEVEL to INFO and so write it to standard error as well, where their supervisor collects it. A command writes
+# only what it has to say itself: one clear sentence, unless LOG_LEVEL asks for more.
+
+LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
+_handlers = ["file", "console"] if LOG_LEVEL else ["file"]
+_level = "DEBUG" if LOG_LEVEL == "DEBUG" else "INFO"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s",
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+        },
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "level": LOG_LEVEL or "WARNING", "formatter": "line"},
+        "file": {
+            "class": "muster.logs.SharedRotatingFileHandler",
+            "filename": str(DATA_DIR / "muster.log"),
+            "maxBytes": 10 * 1024**2,
+            "backupCount": 5,
+            "formatter": "line",
+        },
+    },
+    "loggers": {
+        "core": {"handlers": _handlers, "level": _level, "propagate": False},
+        "recordsync": {"handlers": _handlers, "level": _level, "propagate": False},
+        "django": {"handlers": _handlers, "level": "INFO", "propagate": False},
+        "django_tasks": {"handlers": _handlers, "level": _level, "propagate": False},
+        "django_tasks_db": {"handlers": _handlers, "level": _level, "propagate": False},
+    },
+    "root": {"handlers": ["console"], "level": "WARNING"},
+}

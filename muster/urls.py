@@ -1,0 +1,9 @@
+"""All routes: the administration site, and everything else in :mod:`core.urls`."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("core.urls")),
+]

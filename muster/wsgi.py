@@ -1,0 +1,10 @@
+"""The entry point of web servers (``gunicorn muster.wsgi``)."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
+os.environ.setdefault("LOG_LEVEL", "INFO")  # a server tells what it does; see LOGGING
+
+application = get_wsgi_application()

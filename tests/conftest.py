@@ -1,0 +1,99 @@
+"""Fixtures for all tests. What they need of databases is made by :mod:`tests.postgres_plugin`.
+
+Three ways to test against a database:
+
+- ``register_db``: once on SQLite and once on PostgreSQL, with real transactions; its value is the alias. For what
+  commits, locks or opens connections of its own, and for Hypothesis (call ``registers.empty`` in each example).
+- ``@pytest.mark.django_db(databases=["default", "jobs"])``: SQLite in a transaction rolled back at the end. For pages.
+- ``installation``: once on SQLite and once on PostgreSQL, a migrated installation of its own to run commands in.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from django.db import connections
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import registers
+from tests.installation import Installations, ScratchInstallation
+
+DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
+ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not DEEP:
+        for item in items:
+            if item.get_closest_marker("deep"):
+                item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """All test databases, migrated; instead of pytest-django's own, which makes those that its marks name."""
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, serialized_aliases=[])
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """``sqlite`` and ``postgres`` in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def register_db(engine: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The alias of an empty register on each engine in turn, outside any transaction; ``jobs`` is empty too."""
+    alias = registers.ALIASES[engine]
+    with django_db_blocker.unblock():
+        registers.empty(alias, "jobs")
+        yield alias
+        for used in (alias, "jobs"):
+            assert not connections[used].in_atomic_block, "the test left a transaction open"
+        registers.empty(alias, "jobs")
+
+
+@pytest.fixture(scope="session")
+def installations(tmp_path_factory: pytest.TempPathFactory) -> Installations:
+    """The templates of installations, each migrated once in a run."""
+    return Installations(tmp_path_factory.mktemp("templates"), os.environ.get("MUSTER_TEST_PG_URL", ""))
+
+
+@pytest.fixture
+def new_installation(
+    installations: Installations, tmp_path: Path, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Callable[[str], ScratchInstallation]]:
+    """Makes as many installations as a test needs: ``new_installation("sqlite")``; they are removed at its end."""
+    made: list[ScratchInstallation] = []
+
+    def make(engine: str) -> ScratchInstallation:
+        made.append(installations.new(engine, tmp_path / f"installation-{len(made)}"))
+        return made[-1]
+
+    with django_db_blocker.unblock():
+        yield make
+    for installation in made:
+        installation.remove()
+
+
+@pytest.fixture
+def installation(engine: str, new_installation: Callable[[str], ScratchInstallation]) -> ScratchInstallation:
+    """A fresh installation on each engine in turn."""
+    return new_installation(engine)
+
+
+hypothesis.settings.register_profile(
+    "muster",
+    max_examples=200 if DEEP else 100,
+    deadline=None,  # an example that writes to a database takes what it takes
+    # A database fixture serves all examples of a test, each of which empties it first.
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("muster")

@@ -1,0 +1,141 @@
+"""Whole installations to run commands in, as a person does: a process of its own, a database of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import connections
+from psycopg import sql
+
+from muster import environment
+
+PROJECT = Path(__file__).resolve().parent.parent
+SECONDS = 120
+
+
+class ScratchInstallation:
+    """An installation in a folder of its own: database, jobs database, backups and log.
+
+    ``env`` is the environment its commands run in, and only that: nothing of the test run's own settings. A test may
+    change it.
+    """
+
+    def __init__(self, engine: str, folder: Path, database_url: str, server_url: str = "") -> None:
+        self.engine = engine
+        self.folder = folder
+        self.database_url = database_url
+        self._server_url = server_url
+        self.env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
+            "LANG": "C.UTF-8",
+            "DATA_DIR": str(folder),
+            "DATABASE_URL": database_url,
+            "INSTALLATION_NAME": "Scratch",
+            "SECRET_KEY": "of no value: for tests only",
+        }
+
+    @property
+    def backups(self) -> Path:
+        """The folder of the ``backups`` storage."""
+        return self.folder / "backups"
+
+    def manage(self, *args: Any, input: str | None = None, check: bool = False) -> "subprocess.CompletedProcess[str]":  # noqa: A002
+        """Run ``manage.py`` to its end. ``check``: raise CalledProcessError unless it exits 0."""
+        done = subprocess.run(
+            self._command(args),
+            env=self.env,
+            cwd=self.folder,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=SECONDS,
+            check=False,
+        )
+        if check and done.returncode:
+            sys.stderr.write(done.stdout + done.stderr)
+            done.check_returncode()
+        return done
+
+    def popen(self, *args: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        """Start ``manage.py`` in a process group of its own, to be signalled or killed, or for binary output."""
+        return subprocess.Popen(self._command(args), env=self.env, cwd=self.folder, start_new_session=True, **options)
+
+    @contextmanager
+    def opened(self) -> Iterator[str]:
+        """A database alias that leads to this installation's register, for looking at it from the test."""
+        alias = f"scratch-{uuid.uuid4().hex}"
+        config = environment.database("DATABASE_URL", self.database_url)
+        connections.settings[alias] = connections.configure_settings({"default": config})["default"]
+        try:
+            yield alias
+        finally:
+            connections[alias].close()
+            del connections[alias], connections.settings[alias]
+
+    def remove(self) -> None:
+        if self.engine == "postgres":
+            name = psycopg.conninfo.conninfo_to_dict(self.database_url)["dbname"]
+            _on_server(self._server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
+        shutil.rmtree(self.folder)
+
+    @staticmethod
+    def _command(args: tuple[Any, ...]) -> list[str]:
+        return [sys.executable, str(PROJECT / "manage.py"), *map(str, args)]
+
+
+class Installations:
+    """Makes migrated installations quickly: migrates one of each engine, and copies it."""
+
+    def __init__(self, folder: Path, server_url: str) -> None:
+        self._folder = folder
+        self._server_url = server_url
+
+    def new(self, engine: str, folder: Path) -> ScratchInstallation:
+        """A fresh installation on ``sqlite`` or ``postgres`` in the folder, which is made."""
+        if engine == "sqlite":
+            shutil.copytree(self._sqlite_template, folder)
+            return ScratchInstallation(engine, folder, self._sqlite_url(folder))
+        folder.mkdir()
+        name = f"scratch_{uuid.uuid4().hex}"
+        _on_server(
+            self._server_url,
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self._pg_template)),
+        )
+        return ScratchInstallation(engine, folder, self._pg_url(name), self._server_url)
+
+    @cached_property
+    def _sqlite_template(self) -> Path:
+        folder = self._folder / "sqlite"
+        folder.mkdir()
+        ScratchInstallation("sqlite", folder, self._sqlite_url(folder)).manage("migrate", check=True)
+        return folder
+
+    @cached_property
+    def _pg_template(self) -> str:
+        folder = self._folder / "postgres"
+        folder.mkdir()
+        name = "scratch_template"
+        _on_server(self._server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        ScratchInstallation("postgres", folder, self._pg_url(name)).manage("migrate", check=True)
+        return name
+
+    @staticmethod
+    def _sqlite_url(folder: Path) -> str:
+        return f"sqlite:///{folder / 'muster.sqlite3'}"
+
+    def _pg_url(self, name: str) -> str:
+        return self._server_url.replace("@/postgres?", f"@/{name}?")
+
+
+def _on_server(server_url: str, statement: sql.Composed) -> None:
+    """Run a statement that cannot be part of a transaction."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement)

@@ -1,0 +1,121 @@
+"""The settings as processes of their own see them: defaults that run, and defaults that are safe."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.installation import PROJECT, ScratchInstallation
+
+READ = """
+import json, sys
+from muster import settings
+print(json.dumps({name: getattr(settings, name) for name in sys.argv[1:]}, default=str))
+"""
+
+
+def run(folder: Path, *command: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    minimal = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder / "var")}
+    return subprocess.run(
+        [sys.executable, *command], cwd=PROJECT, env=minimal | env, capture_output=True, text=True, check=False
+    )
+
+
+def read(folder: Path, *names: str, **env: str) -> dict[str, Any]:
+    done = run(folder, "-c", READ, *names, **env)
+    assert done.returncode == 0, done.stderr
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
+
+
+def test_defaults_are_safe_and_local(tmp_path: Path) -> None:
+    values = read(tmp_path, "DEBUG", "ALLOWED_HOSTS", "HTTPS", "SECRET_KEY", "DATABASES", "BACKUP_DIR")
+    assert values["DEBUG"] is False
+    assert values["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+    assert values["HTTPS"] is False
+    assert values["DATABASES"]["default"]["NAME"] == str(tmp_path / "var/muster.sqlite3")
+    assert values["DATABASES"]["jobs"]["NAME"] == str(tmp_path / "var/muster-jobs.sqlite3")
+    assert values["BACKUP_DIR"] == str(tmp_path / "var/backups")
+    assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
+    assert read(tmp_path, "SECRET_KEY") == {"SECRET_KEY": values["SECRET_KEY"]}
+
+
+def test_other_hosts_need_https(tmp_path: Path) -> None:
+    names = ("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS")
+    assert all(read(tmp_path, *names, ALLOWED_HOSTS="muster.example").values())
+    assert not any(read(tmp_path, *names, ALLOWED_HOSTS="192.168.1.5", HTTPS="0").values())
+
+
+def test_two_registers_in_one_folder_share_no_jobs(tmp_path: Path) -> None:
+    jobs = {
+        read(tmp_path, "DATABASES", DATABASE_URL=f"sqlite:///{tmp_path}/{name}.sqlite3")["DATABASES"]["jobs"]["NAME"]
+        for name in ("one", "two")
+    }
+    assert jobs == {f"{tmp_path}/one-jobs.sqlite3", f"{tmp_path}/two-jobs.sqlite3"}
+
+
+def test_postgresql_holds_both_unless_told_otherwise(tmp_path: Path) -> None:
+    main = "postgresql://muster@db.internal/register"
+    assert read(tmp_path, "JOBS_SHARE_DATABASE", DATABASE_URL=main) == {"JOBS_SHARE_DATABASE": True}
+    other = {"JOBS_DATABASE_URL": "postgresql://muster@db.internal/jobs"}
+    assert read(tmp_path, "JOBS_SHARE_DATABASE", DATABASE_URL=main, **other) == {"JOBS_SHARE_DATABASE": False}
+
+
+def test_one_sqlite_file_for_both_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/muster.sqlite3"
+    done = run(tmp_path, "manage.py", "check", DATABASE_URL=url, JOBS_DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "JOBS_DATABASE_URL must name another SQLite file" in done.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file")
+    done = run(tmp_path, "manage.py", "check")
+    assert done.returncode == 1
+    assert f"{tmp_path / 'var'}) cannot be used" in done.stderr
+
+
+def test_production_check_is_clean(tmp_path: Path) -> None:
+    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "INFO", ALLOWED_HOSTS="muster.example")
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+def test_static_files_collect_with_hashed_names(tmp_path: Path) -> None:
+    """Every file that a style sheet or script refers to is there."""
+    done = run(tmp_path, "manage.py", "collectstatic", "--noinput", "--verbosity", "0")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "var/static").glob("muster.*.css.gz"))
+
+
+@pytest.mark.parametrize("level", ["", "INFO"])
+def test_a_command_logs_to_the_file_and_to_the_terminal_only_on_request(tmp_path: Path, level: str) -> None:
+    log = "import logging; logging.getLogger('core.thing').info('it happened'); logging.getLogger('core').debug('no')"
+    done = run(tmp_path, "manage.py", "shell", "--no-imports", "-c", log, LOG_LEVEL=level)
+    assert done.returncode == 0
+    line = (tmp_path / "var/muster.log").read_text()
+    assert line.endswith("] it happened\n")
+    assert line.count("\n") == 1
+    assert done.stderr == (line if level else "")
+
+
+def test_times_follow_time_zone(tmp_path: Path) -> None:
+    code = "import django, time; django.setup(); print(time.strftime('%z'))"
+    env = {"DJANGO_SETTINGS_MODULE": "muster.settings", "TIME_ZONE": "Asia/Kolkata"}
+    assert run(tmp_path, "-c", code, **env).stdout == "+0530\n"
+
+
+def test_migrate_brings_both_databases_up_to_date(installation: ScratchInstallation) -> None:
+    """The fixture has migrated; nothing is left to do in either, and ``--database`` still chooses one."""
+    assert installation.manage("migrate", "--check").returncode == 0
+    done = installation.manage("migrate", "--database", "default")
+    assert done.stdout.count("Running migrations") == 1
+    if installation.engine == "sqlite":
+        done = installation.manage("migrate", "core", "zero", "--database", "jobs")
+        assert done.returncode == 0, done.stderr
+        assert installation.manage("migrate", "--check").returncode == 1
