@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import Error
+from django.db import Error, connections
 from django.utils import timezone
 
 from core.models import BackupLog, Operation, User
@@ -99,6 +99,7 @@ class Run:
             operation.cancel_requested = bool(rows.values_list("cancel_requested", flat=True).first())
         except Error:  # progress is a courtesy: the work goes on without it
             logger.warning("The progress of %s could not be saved", operation, exc_info=True)
+            connections[JOBS].close_if_unusable_or_obsolete()
 
     def save_log(self, *, success: bool, error_message: str = "") -> None:
         """Write the audit row, in the current transaction if there is one."""
@@ -113,6 +114,7 @@ class Run:
         """Say how it ended, where people look for it."""
         operation = self.operation
         operation.outcome, operation.message, operation.finished_at = outcome, message, timezone.now()
+        connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost while this one worked
         try:
             operation.save(using=JOBS)
         except Error:
@@ -176,11 +178,11 @@ def _started(stack: ExitStack, kind: str, actor: Actor, using: str, filename: st
 def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
     """Write the audit row of a failure, unless somebody holds the register: then it is written when they are done."""
     run.operation.log_id = None  # what a rolled-back transaction wrote is gone
-    if locks.is_free(REGISTER_LOCK, run.using):
-        try:
+    try:
+        if locks.is_free(REGISTER_LOCK, run.using):
             run.save_log(success=False, error_message=sentence)
-        except Error:
-            logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
+    except Error:
+        logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
     run.finish(Operation.Outcome.CANCELLED if cancelled else Operation.Outcome.FAILED, sentence)
 
 
@@ -233,7 +235,9 @@ def _log_late(operation: Operation) -> None:
             "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
         },
     )
-    Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk)
+    # A commit whose answer was lost counts as failed until its audit row, which went with it, can be read.
+    truth = {"outcome": Operation.Outcome.SUCCEEDED, "message": ""} if log.success else {}
+    Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk, **truth)
 
 
 @contextmanager
@@ -263,17 +267,22 @@ def _busy(using: str, consequence: str) -> RegisterBusy:
         return RegisterBusy(f"The register is in use by another restore or import. {consequence} Try again later.")
     started = timezone.localtime(holder.started_at)
     return RegisterBusy(
-        f"{holder.actor_name} is running a {holder.kind} since {started:%H:%M:%S} ({holder.phase or 'starting'}, "
+        f"{holder.actor_name} has been running a {holder.kind} since {started:%H:%M:%S} ({holder.phase}, "
         f"{holder.done:,} done). {consequence} Try again when it has finished."
     )
 
 
+_BEFORE_THE_LOCK = ["", "receive", "check", "wait"]
+"""Phases in which a restore or import does not hold the register yet."""
+
+
 def current(using: str) -> Operation | None:
-    """The restore or import that runs on this register now, if one does."""
+    """The restore or import that holds this register now, if it is known."""
     settle_accounts()
     return (
         Operation.objects.using(JOBS)
-        .filter(outcome=Operation.Outcome.RUNNING, database=using, kind__in=["restore", "import"])
+        .filter(outcome=Operation.Outcome.RUNNING, database=using, kind__in=["restore", "import", "seed_demo"])
+        .exclude(phase__in=_BEFORE_THE_LOCK)
         .first()
     )
 

@@ -1,0 +1,172 @@
+"""A whole register from a plan, company by company, employee by employee, day by day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from core.demo.days import Attendance, Calendar, Shares
+from core.demo.distributions import CORRECTED
+from core.demo.names import company_names
+from core.demo.people import Customs, Employee, hire
+from core.demo.punches import NONE, punch
+
+DAYS: Final = 365
+"""A register covers so many days."""
+
+EARLIEST: Final = dt.date(1970, 1, 1)
+_SIZE_SKEW: Final = 1.1
+"""Standard deviation of the logarithm of a company's size: the largest of a hundred has about a tenth of all."""
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """What is wanted: so many companies and so many attendance records, exactly, up to the day ``until``.
+
+    The same plan gives the same register. Raises ValueError, with a sentence, for what cannot be had.
+    """
+
+    companies: int
+    records: int
+    seed: int
+    until: dt.date
+
+    def __post_init__(self) -> None:
+        if self.companies < 0 or self.records < 0:
+            raise ValueError("There cannot be fewer than 0 companies or records.")
+        if self.records and not self.companies:
+            raise ValueError("Attendance records need at least one company.")
+        if self.until < EARLIEST:
+            raise ValueError(f"A demo register ends on {EARLIEST} or later.")
+
+
+class Row(NamedTuple):
+    """One attendance record. ``company`` is its place in :attr:`DemoRegister.companies`, counted from 0.
+
+    Texts as SQL writes them: dates, times, and moments ``YYYY-MM-DD HH:MM:SS+00:00``. Durations in minutes.
+    """
+
+    company: int
+    ep_no: str
+    ep_name: str
+    date: str
+    shift: str
+    status: str
+    in_time: str | None
+    out_time: str | None
+    in_time_2: str | None
+    out_time_2: str | None
+    in_time_3: str | None
+    out_time_3: str | None
+    overstay: int | None
+    overtime: int | None
+    overtime_to_mandays: int | None
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True)
+class _Company:
+    """What one company's rows are made from. ``entered``: for each day of the calendar, when it was entered."""
+
+    position: int
+    rng: random.Random
+    customs: Customs
+    entered: list[str]
+
+
+class DemoRegister:
+    """The register of a plan.
+
+    Each day is entered in the evening of the day itself, and a few records are corrected the evening after. No
+    timestamp is later than ``now``, which matters only to days that are not over yet.
+    """
+
+    def __init__(self, plan: DemoPlan, now: dt.datetime) -> None:
+        self.plan = plan
+        self._latest = moment(now)
+        self._calendar = Calendar.until(plan.until, DAYS)
+
+    @cached_property
+    def companies(self) -> list[str]:
+        """The companies' names, in order."""
+        return company_names(_random(self.plan.seed, "companies"), self.plan.companies)
+
+    @property
+    def founded(self) -> str:
+        """When the companies were entered: on the first day."""
+        return min(f"{self._calendar.dates[0]} 06:00:00+00:00", self._latest)
+
+    def rows(self) -> Iterator[Row]:
+        """The attendance records, each company's by employee and date. Made as they are read."""
+        shares = Shares()
+        serial = 0
+        for position, size in enumerate(self._sizes()):
+            company = self._company(position)
+            number = 0
+            while size:
+                number += 1
+                employee = hire(company.rng, company.customs, number=number, serial=serial, at_most=size, calendar=DAYS)
+                yield from self._employee_rows(company, employee, shares)
+                size -= employee.days
+                serial += 1
+
+    def _sizes(self) -> list[int]:
+        """How many records each company has: exactly as many as planned. The first company is the largest."""
+        if not self.plan.companies:
+            return []
+        rng = _random(self.plan.seed, "sizes")
+        weights = sorted((rng.lognormvariate(0, _SIZE_SKEW) for _ in range(self.plan.companies)), reverse=True)
+        return _shared_out(self.plan.records, [weights[0], *rng.sample(weights[1:], len(weights) - 1)])
+
+    def _company(self, position: int) -> _Company:
+        rng = _random(self.plan.seed, f"company {position}")
+        customs = Customs.draw(rng, position)
+        entered = [min(f"{date} {customs.entered}+00:00", self._latest) for date in self._calendar.dates]
+        return _Company(position, rng, customs, entered)
+
+    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[Row]:
+        rng, customs, entered = company.rng, company.customs, company.entered
+        attendance = Attendance(rng, employee, self._calendar, shares)
+        for day in range(employee.first, employee.first + employee.days):
+            status, at_work = attendance.on(day)
+            shift = employee.shift(day)
+            corrected = rng.random() < CORRECTED and day + 1 < DAYS
+            yield Row(
+                company.position,
+                employee.ep_no,
+                employee.name,
+                self._calendar.dates[day],
+                shift.name if at_work or customs.shift_on_days_off else "",
+                status,
+                *(punch(rng, employee, customs, shift, status) if at_work else NONE),
+                entered[day],
+                entered[day + 1] if corrected else entered[day],
+            )
+
+
+def moment(when: dt.datetime) -> str:
+    """A moment as a row has it."""
+    return when.astimezone(dt.UTC).isoformat(" ", timespec="seconds")
+
+
+def _random(seed: int, purpose: str) -> random.Random:
+    """A generator for one purpose. Seeded with text, it is the same in every process: it does not use hash()."""
+    return random.Random(f"{seed}: {purpose}")  # noqa: S311 - nothing here is secret
+
+
+def _shared_out(total: int, weights: list[float]) -> list[int]:
+    """Whole shares of a total, in proportion to the weights; everybody gets one first if there is enough."""
+    least = 1 if total >= len(weights) else 0
+    rest = total - least * len(weights)
+    whole = sum(weights)
+    exact = [rest * weight / whole for weight in weights]
+    shares = [int(share) for share in exact]
+    # What rounding down left over goes to those who lost most by it.
+    for place in sorted(range(len(weights)), key=lambda i: shares[i] - exact[i])[: rest - sum(shares)]:
+        shares[place] += 1
+    return [least + share for share in shares]

@@ -1,0 +1,118 @@
+"""``manage.py seed_demo``: fill an empty register with an invented one that looks real."""
+
+from __future__ import annotations
+
+import datetime as dt
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from core.demo.generator import DAYS, DemoPlan
+from core.management.console import ServiceCommand, day
+from core.models import Role
+from core.services.demo_service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
+from recordsync.progress import Progress
+
+EXAMPLES = f"""\
+examples:
+  manage.py seed_demo
+      a contractors' register of a year: 104 companies, 100,000 attendance records
+  manage.py seed_demo --companies 12 --records 5000 --if-empty
+      a small one, unless the register has companies already
+  manage.py seed_demo --seed 7 --until 2026-10-31
+      always the same register, whenever and wherever it is made
+
+The register must be empty, or a demo register that nobody has changed: that one is replaced.
+All people and companies are invented. The register covers the {DAYS} days up to --until; each day is entered
+in the evening of the day itself (UTC), never in the future.
+
+Where they are missing, it makes the accounts root, admin (of the first company) and user1 (who sees its
+last 90 days). It refuses to give them the well-known default password where DEBUG is off and ALLOWED_HOSTS
+lets other machines in.
+
+exit status: 0 done (or --if-empty and not empty), 1 failed (and nothing changed), 2 wrong usage
+"""
+
+_ROLES = {Role.ROOT: "every company", Role.ADMIN: "administrator of {}", Role.USER1: "supervisor of {}"}
+
+
+class Command(ServiceCommand):
+    help = "Fill an empty register with invented companies, people and attendance, and make demo accounts."
+    operation = "seed_demo"
+    examples = EXAMPLES
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--companies", type=_count, default=104, metavar="N", help="how many (default: 104)")
+        parser.add_argument("--records", type=_count, default=100_000, metavar="N", help="how many (default: 100000)")
+        parser.add_argument(
+            "--seed",
+            type=int,
+            default=1,
+            help="another number, another register (default: 1); the same register needs the same --companies, "
+            "--records and --until as well",
+        )
+        parser.add_argument(
+            "--until",
+            type=day,
+            metavar="DATE",
+            help="the last day (default: yesterday in UTC, the last day that is over)",
+        )
+        parser.add_argument("--if-empty", action="store_true", help="leave a register that is not empty as it is")
+        parser.add_argument(
+            "--password", type=_password, help=f"of the accounts that are made (default: {DEMO_PASSWORD})"
+        )
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        until = dt.date.fromisoformat(options["until"]) if options["until"] else _yesterday()
+        try:
+            plan = DemoPlan(options["companies"], options["records"], options["seed"], until)
+        except ValueError as error:
+            raise CommandError(str(error), returncode=2) from error
+        result = DemoService().seed(
+            plan, if_empty=options["if_empty"], password=options["password"], progress_callback=progress
+        )
+        if not options["json"]:
+            self._tell(result)
+        return result.summary()
+
+    def _tell(self, result: DemoResult) -> None:
+        plan = result.plan
+        if result.seeded:
+            self.stdout.write(
+                f"Made {plan.companies:,} companies and {plan.records:,} attendance records up to {plan.until} "
+                f"(seed {plan.seed}) in {result.seconds:.1f} s."
+            )
+        self._tell_accounts(result.accounts)
+
+    def _tell_accounts(self, accounts: Sequence[DemoAccount]) -> None:
+        if accounts:
+            self.stdout.write("Demo accounts:")
+        for account in accounts:
+            password = f"password {account.password}" if account.password else "its password was changed"
+            self.stdout.write(f"  {account.username:<6} {password:<24} {_reach(account)}")
+
+
+def _reach(account: DemoAccount) -> str:
+    """What the account is for."""
+    text = _ROLES[Role(account.role)].format(account.company)
+    first, last = account.assigned
+    return f"{text}, {first} to {last}" if first and last else text
+
+
+def _yesterday() -> dt.date:
+    return dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _password(text: str) -> str:
+    if not text:
+        raise ArgumentTypeError("a password cannot be empty")
+    return text
