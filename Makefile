@@ -11,13 +11,14 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 PINS := .venv/.pins-installed
 
-.PHONY: help setup run test test-deep lint lock clean
+.PHONY: help setup run test test-deep lint bench lock clean
 
 help:
 	@echo "make run        the register with a demo on http://127.0.0.1:$(PORT) (choose another port with PORT=)"
 	@echo "make test       all tests, with the coverage they must reach"
 	@echo "make test-deep  the same with many more examples and faults"
 	@echo "make lint       style, types, layers and missing migrations"
+	@echo "make bench      measure the commands beside Django's own; writes benchmarks/RESULTS.md"
 	@echo "make lock       choose new versions of the pinned packages"
 	@echo "make clean      remove the environment and caches; the data in var/ stays"
 
@@ -51,6 +52,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(MANAGE) makemigrations --check
+
+bench: setup
+	$(BIN)/python -m benchmarks
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -2,10 +2,22 @@
 """Muster's command line: ``manage.py help`` lists what it can do."""
 
 import os
+import signal
 import sys
 
-from django.core.management import execute_from_command_line
-
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
-    execute_from_command_line(sys.argv)
+    # Stopped before it has begun, a command ends in one word; from then on it says itself what was done.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
+        try:
+            execute_from_command_line(sys.argv)
+        except ImproperlyConfigured as error:
+            sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")

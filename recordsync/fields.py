@@ -4,8 +4,8 @@ Inside the engine every value is a string or ``None``. A type says which strings
 one spelling that every database and every file uses (so that equal content has equal checksums),
 and how that text becomes the Python value that Django stores, and back.
 
-Checking is on the path of every record, so each type keeps the texts that it has already found
-legal: a date or a time is parsed once and then looked up.
+Checking is on the path of every record, so types whose texts repeat (dates, durations) keep those that
+they have found legal: a date is parsed once and then looked up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from typing import Any, ClassVar, Final
 MAX_MINUTES: Final = 9999 * 60 + 59
 """The longest duration that has a text: 9999:59."""
 
-_MEMO_LIMIT: Final = 100_000
+_MEMO_LIMIT: Final = 10_000
+
+
+def whole_pattern(pattern: str) -> str:
+    """A JSON Schema pattern for the whole of a text. In Python, ``$`` alone also matches before a last newline."""
+    return f"^{pattern}$(?!\\n)"
 
 
 class FieldType:
@@ -28,6 +33,7 @@ class FieldType:
     """
 
     expected: ClassVar[str]
+    _remembers: ClassVar[bool] = False
 
     def __init__(self, *, nullable: bool = False) -> None:
         self.nullable = nullable
@@ -43,9 +49,10 @@ class FieldType:
             return None
         if not self.is_legal(value):
             return self.expectation()
-        if len(self._legal) >= _MEMO_LIMIT:
-            self._legal.clear()
-        self._legal.add(value)
+        if self._remembers:
+            if len(self._legal) >= _MEMO_LIMIT:
+                self._legal.clear()
+            self._legal.add(value)
         return None
 
     def is_legal(self, text: str) -> bool:
@@ -119,7 +126,7 @@ class Text(FieldType):
             "type": "string",
             "minLength": self.min_length,
             "maxLength": self.max_length,
-            "pattern": "^[^\\u0000]*$",
+            "pattern": whole_pattern("[^\\u0000\\ud800-\\udfff]*"),
         }
 
 
@@ -146,7 +153,8 @@ class Date(FieldType):
     """A calendar day, ``YYYY-MM-DD`` (RFC 3339 full-date), years 0001 to 9999."""
 
     expected = "a date YYYY-MM-DD"
-    _shape = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+    _remembers = True
+    _shape = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
     def is_legal(self, text: str) -> bool:
         if not self._shape.fullmatch(text):
@@ -164,7 +172,7 @@ class Date(FieldType):
         return value.isoformat() if isinstance(value, dt.date) else super().to_text(value)
 
     def _json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "format": "date", "pattern": f"^{self._shape.pattern}$"}
+        return {"type": "string", "format": "date", "pattern": whole_pattern(self._shape.pattern)}
 
 
 class Time(FieldType):
@@ -183,7 +191,7 @@ class Time(FieldType):
         return value.isoformat() if isinstance(value, dt.time) else super().to_text(value)
 
     def _json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{self._shape.pattern}$"}
+        return {"type": "string", "pattern": whole_pattern(self._shape.pattern)}
 
 
 class Minutes(FieldType):
@@ -192,6 +200,7 @@ class Minutes(FieldType):
     Django stores the number of minutes."""
 
     expected = "a duration HH:MM from 00:00 to 9999:59"
+    _remembers = True
     _shape = re.compile(r"([0-9]{2}|[1-9][0-9]{2,3}):[0-5][0-9]")
 
     def is_legal(self, text: str) -> bool:
@@ -209,14 +218,14 @@ class Minutes(FieldType):
         return f"{value // 60:02}:{value % 60:02}"
 
     def _json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{self._shape.pattern}$"}
+        return {"type": "string", "pattern": whole_pattern(self._shape.pattern)}
 
 
 class Timestamp(FieldType):
     """A moment in UTC with microseconds, ``YYYY-MM-DDTHH:MM:SS.ffffffZ`` (RFC 3339)."""
 
     expected = "a moment YYYY-MM-DDTHH:MM:SS.ffffffZ"
-    _shape = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+    _shape = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
 
     def is_legal(self, text: str) -> bool:
         if not self._shape.fullmatch(text):
@@ -236,7 +245,7 @@ class Timestamp(FieldType):
         return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
     def _json_schema(self) -> dict[str, Any]:
-        return {"type": "string", "format": "date-time", "pattern": f"^{self._shape.pattern}$"}
+        return {"type": "string", "format": "date-time", "pattern": whole_pattern(self._shape.pattern)}
 
 
 TIMESTAMP: Final = Timestamp()

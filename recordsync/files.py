@@ -123,14 +123,22 @@ def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """
     _remove_abandoned(folder)
     hidden = folder / f"{_HIDDEN}{secrets.token_hex(8)}.part"
-    descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with os.fdopen(descriptor, "wb") as stream:
+    with os.fdopen(_created_and_locked(hidden), "wb") as stream:
+        try:
             yield hidden, stream
-    finally:
-        with suppress(FileNotFoundError):
-            hidden.unlink()
+        finally:
+            with suppress(FileNotFoundError):
+                hidden.unlink()
+
+
+def _created_and_locked(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Before it was locked, another process may have taken it for abandoned.
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
 
 
 def _remove_abandoned(folder: Path) -> None:

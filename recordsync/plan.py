@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from heapq import merge as merge_sorted
+from operator import itemgetter
 from typing import IO, Any, NamedTuple
 
 import orjson
@@ -127,11 +128,15 @@ class Plan:
 
     def merged(self) -> Iterator[tuple[Model, Merged]]:
         """Everything that is not settled: models in the schema's order, keys in theirs; then what is held."""
+        yield from self.items_merged()
+        for held in self.held:
+            yield held.model, held.merged
+
+    def items_merged(self) -> Iterator[tuple[Model, Merged]]:
+        """As :meth:`merged`, without what is held."""
         self.items.seek(0)
         for line in self.items:
             yield self._load(line)
-        for held in self.held:
-            yield held.model, held.merged
 
     def _load(self, line: bytes) -> tuple[Model, Merged]:
         at, key, outcome, ours, theirs, base, units, conflicts, listed = orjson.loads(line)
@@ -183,6 +188,13 @@ class Plan:
         """The steps that somebody has to decide."""
         return (step for step in self.steps(decide) if step.is_conflict)
 
+    def creates(self, model: Model, merged: Merged) -> bool:
+        """Whether the record, if it is added, names one that the database does not have."""
+        reference = model.reference
+        if merged.ours is not None or reference is None or reference.references is None:
+            return False
+        return merged.key[model.key.index(reference)] not in self.present[reference.references]
+
     def _resolve(self, model: Model, merged: Merged, decide: Decide) -> Change | None:
         return resolve(model.shape(), self.shapes[model.name], merged, lambda unit: decide(model, merged, unit))
 
@@ -228,6 +240,7 @@ def make_plan(
                 plan.size += 1
                 line = _dump(at, merged)
                 digest.update(line)
+                digest.update(b"%d" % plan.creates(model, merged))
                 if model.name in referred and merged.theirs is None:
                     plan.held.append(Held(model, merged, store.references(model, merged.key)))
                 else:
@@ -316,16 +329,14 @@ def _require_valid(model: Model, change: Change) -> None:
 def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
     """The keys for which two plans are not the same: what moved in between."""
 
-    def stream(plan: Plan) -> Iterator[tuple[tuple[Any, ...], Merged]]:
-        items = ((plan.schema.models.index(model), merged) for model, merged in plan.merged())
-        yield from (
-            sorted(((at, *merged.key), merged) for at, merged in items)
-            if plan.held
-            else (((at, *merged.key), merged) for at, merged in items)
-        )
+    def stream(plan: Plan) -> Iterable[tuple[Any, ...]]:
+        order = {model.name: at for at, model in enumerate(plan.schema)}
+        items = (((order[m.name], *merged.key), merged, plan.creates(m, merged)) for m, merged in plan.items_merged())
+        held = (((order[h.model.name], *h.merged.key), h.merged, h.references) for h in plan.held)
+        return merge_sorted(items, held, key=itemgetter(0))
 
     for before, after in join(stream(one), stream(other)):
-        if before is None or after is None or before[1] != after[1]:
+        if before is None or after is None or before[1:] != after[1:]:
             at, *key = (after if before is None else before)[0]
             yield one.schema.models[at], tuple(key)
 

@@ -67,6 +67,7 @@ class OrmStore:
         return self._rows(model, where).count()
 
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
+        self._parents.clear()
         if model.reference is None:
             rows = self._rows(model, where)
             # Sorted here and not by the database: few rows, and its collation does not matter.
@@ -79,12 +80,14 @@ class OrmStore:
             yield from self._read(model, rows, {reference.name: name})
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
+        self._parents.clear()
         stream = iter(keys)
         while batch := list(islice(stream, _LOOKUP)):
             for _pk, record in self._find(model, batch):
                 yield record
 
     def references(self, model: Model, key: Key) -> int:
+        self._parents.clear()
         instance = self._django(model)._base_manager.using(self.using).get(**self._where_key(model, key))
         return sum(
             relation.related_model._base_manager.using(self.using).filter(**{relation.field.name: instance}).count()
@@ -93,6 +96,7 @@ class OrmStore:
         )
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
+        self._parents.clear()
         found = dict(self._find_by_key(model, [change.key for change in changes]))
         for change in changes:
             there = found.get(change.key)
@@ -107,8 +111,6 @@ class OrmStore:
             deleted, _per_model = self._django(model)._base_manager.using(self.using).filter(pk__in=gone).delete()
             if deleted != len(gone):
                 raise RecordSyncError(f"The database deleted {deleted} rows of {model.name} instead of {len(gone)}.")
-        if model.name in self._parents:
-            del self._parents[model.name]
 
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
         django = self._django(model)
@@ -216,8 +218,8 @@ class OrmStore:
         return self._columns(model, model.key_names, key)
 
     def _parent_ids(self, model: Model) -> dict[str, Any]:
-        """Primary keys of the records that this model's key refers to, by their name. Read once, and again
-        after they were written."""
+        """Primary keys of the records that this model's key refers to, by their name. Read once in
+        each use of the store: another transaction, or this one, may have written them since."""
         reference = model.reference
         assert reference is not None and reference.references is not None
         parent = self.schema[reference.references]

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,11 +67,16 @@ class ServiceCommand(BaseCommand):
     operation = ""
     interrupted = "Interrupted. Nothing was changed."
     examples = ""
+    _is_process = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, epilog=self.examples, **kwargs)
         parser.formatter_class = RawDescriptionHelpFormatter  # the examples are laid out by hand
         return parser
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._is_process = True  # nothing comes after the command that a signal would have to stop
+        super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object as the summary, nothing else")
@@ -82,11 +88,13 @@ class ServiceCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
-        with _interruptible() as interrupts, _progress(options["quiet"], interrupts) as progress:
+        with _interruptible(self._is_process) as interrupts, _progress(options["quiet"], interrupts) as progress:
             try:
                 summary = self.run(progress, **options)
             except (OperationFailed, KeyboardInterrupt) as error:
+                interrupts.ignored = True  # what has ended is told, whatever comes
                 failure = error if isinstance(error, OperationFailed) else OperationFailed(self.interrupted)
+                _release(error)
                 if options["json"]:
                     self.print_json(failure_summary(self.operation, failure, time.monotonic() - started), options)
                 raise Error(_told(failure)) from error
@@ -134,14 +142,29 @@ class _Interrupts:
 
 
 @contextmanager
-def _interruptible() -> Iterator[_Interrupts]:
+def _interruptible(for_good: bool) -> Iterator[_Interrupts]:
+    """Within the block signals interrupt. ``for_good``: after it none does, so that the process ends as it has to.
+
+    What the process was started to ignore (``nohup``) stays ignored.
+    """
     interrupts = _Interrupts()
-    before = {number: signal.signal(number, interrupts) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupts) for number in numbers}
     try:
         yield interrupts
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if for_good else handler)
+
+
+def _release(error: BaseException) -> None:
+    """Let go of what the failed frames held: a half-read cursor must be closed before its connection is."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:  # a failure may name itself as its cause
+        chain.append(link)
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
 
 
 @contextmanager

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError, models, transaction
+from django.db import Error, models, transaction
 from django.utils import timezone
 
 from core.models import Backup, Company, Installation, User
@@ -115,7 +115,8 @@ class BackupService:
             with targets.opened(output, name, compression) as target:
                 written = write_backup(target.stream, SCHEMA, metadata, _Content(self._store, where), run)
                 run(COMMIT, sum(written.counts.values()), sum(written.counts.values()))
-            stack.close()  # the snapshot: what follows writes
+            with suppress(Error):  # everything is read: a connection that is lost now is no loss
+                stack.close()  # the snapshot: what follows writes
             self._complete_log(run, metadata, target.name or target.file, since, written.digest)
             try:
                 # A restore may hold the register by now; a finished backup waits for it.
@@ -134,7 +135,7 @@ class BackupService:
                         purpose=purpose,
                     )
                     run.save_log(success=True)
-            except (DatabaseError, RegisterBusy) as error:
+            except (Error, RegisterBusy) as error:
                 raise OperationFailed(
                     f"{explain(error)} The backup itself is written and whole ({target.file}), but it is not in the "
                     "catalogue: the next incremental backup will not continue it."

@@ -160,7 +160,9 @@ class RestoreService:
         """
         try:
             connections[self.using].close()
-            return BackupLog.objects.using(self.using).filter(operation_id=run.operation.pk, success=True).exists()
+            # The server may still be at it: whoever gets the lock after it knows how it ended.
+            with writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
+                return BackupLog.objects.using(self.using).filter(operation_id=run.operation.pk, success=True).exists()
         except (OperationalError, InterfaceError) as error:
             raise OperationFailed(
                 "The connection to the database was lost while the restore was being committed, and the database "
@@ -174,7 +176,7 @@ class RestoreService:
         for step in plan.conflicts(decide_by(Strategy.MANUAL)):
             count += 1
             if count <= self._limits.errors and step.merged is not None:
-                text = describe(step, plan.shapes[step.model.name])
+                text = describe(step, plan.shapes[step.model.name], decided=False)
                 first.append(FileError(text, key=step.merged.key, field=", ".join(step.merged.conflicts)))
         if count:
             raise ConflictsLeft(
@@ -214,7 +216,7 @@ class RestoreService:
 def _name_of(source: Source) -> str:
     if isinstance(source, str | Path):
         return str(source)
-    name = getattr(source, "name", "")
+    name = getattr(source, "name", None)
     return name if isinstance(name, str) and name != "<stdin>" else "-"
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 
-from recordsync.merge import EXISTENCE
 from recordsync.plan import Step
 from recordsync.records import Record
 from recordsync.schema import Shape
 
 
-def describe(step: Step, theirs_shape: Shape | None = None) -> str:
+def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
     """What a step does to which record, or what somebody has to decide about it: one line.
 
-    ``theirs_shape``: the fields that the file has, where they are not all.
+    ``theirs_shape``: the fields that the file has. ``decided``: a strategy has decided the conflicts.
     """
     key = step.change.key if step.change else step.merged.key if step.merged else ()
     what = f"{step.model.name} {json.dumps(list(key), ensure_ascii=False)}"
@@ -22,7 +21,7 @@ def describe(step: Step, theirs_shape: Shape | None = None) -> str:
     if step.merged is None:
         return f"{what}: add, because records name it"
     if step.is_conflict:
-        return f"{what}: {_conflict(step, theirs_shape or step.model.shape())}"
+        return f"{what}: {_conflict(step, theirs_shape)}{_decision(step) if decided else ''}"
     return f"{what}: {_change(step)}"
 
 
@@ -30,17 +29,22 @@ def _conflict(step: Step, shape: Shape) -> str:
     assert step.merged is not None
     ours, theirs = step.merged.ours, step.merged.theirs
     if ours is None:
-        taken = "added again" if step.change else "it stays deleted"
-        return f"conflict: deleted here, changed there; {taken}"
+        return "conflict: deleted here, changed there"
     if theirs is None:
-        taken = "deleted" if step.change else "it stays"
-        reason = "changed here, deleted there" if EXISTENCE in step.merged.conflicts else "deleted there"
-        return f"conflict: {reason}; {taken}"
+        return "conflict: changed here, deleted there"
     mine = step.model.shape().content(ours)
     other = shape.content(theirs)
     fields = [name for unit in step.merged.conflicts for name in step.model.units[unit] if mine[name] != other[name]]
     differing = "; ".join(f"{name} here {_text(mine[name])}, backup {_text(other[name])}" for name in fields)
     return f"conflict in {', '.join(step.merged.conflicts)}: {differing}"
+
+
+def _decision(step: Step) -> str:
+    if step.change is None:
+        return "; stays as it is here"
+    if step.change.kind == "update":
+        return "; takes the backup's"
+    return "; is added again" if step.change.kind == "add" else "; is deleted"
 
 
 def _change(step: Step) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from recordsync.fields import TIMESTAMP
+from recordsync.fields import TIMESTAMP, whole_pattern
 from recordsync.schema import Schema
 
 VERSION = "2.0"
@@ -16,7 +16,7 @@ VERSION = "2.0"
 BackupType = Literal["full", "incremental"]
 Deletions = Literal["complete", "unknown"]
 
-_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UUID = whole_pattern("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MOMENT = TIMESTAMP.json_schema()["pattern"]
 
 UuidText = Annotated[str, msgspec.Meta(pattern=_UUID, description="A UUID, lower case (RFC 9562).")]
@@ -34,8 +34,8 @@ class InstallationName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the records' checksums were made."""
 
-    algorithm: Literal["sha256"] = "sha256"
-    canonicalization: Literal["RFC 8785"] = "RFC 8785"
+    algorithm: Literal["sha256"]
+    canonicalization: Literal["RFC 8785"]
 
 
 class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +65,7 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     created_at: Moment
     created_by: str
     fields: dict[str, list[str]]
-    checksum: Checksums = Checksums()
+    checksum: Checksums = Checksums("sha256", "RFC 8785")
     application: Application
     totals: dict[str, Count]
 
@@ -88,10 +88,14 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
     rest.setdefault("version", None)
     if "totals" in rest:
         raise msgspec.ValidationError("Object contains unknown field `totals`")
+    _refuse_nul(content, "$")
     names = [f"total_{model.name}" for model in schema]
     missing = [name for name in names if name not in rest]
     if missing:
         raise msgspec.ValidationError(f"Object missing required field `{missing[0]}`")
+    for name in names:
+        if type(rest[name]) is not int or rest[name] < 0:
+            raise msgspec.ValidationError(f"Expected `int` >= 0 - at `$.{name}`")
     rest["totals"] = {model.name: rest.pop(name) for model, name in zip(schema, names, strict=True)}
     metadata = msgspec.convert(rest, Metadata)
     for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
@@ -102,8 +106,24 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
         try:
             msgspec.convert(metadata.selection, schema.selection)
         except msgspec.ValidationError as error:
-            raise msgspec.ValidationError(re.sub(r"`\$", "`$.selection", str(error))) from None
+            text = str(error)
+            place = re.sub(r"`\$", "`$.selection", text) if "`$" in text else f"{text} - at `$.selection`"
+            raise msgspec.ValidationError(place) from None
     return metadata
+
+
+def _refuse_nul(value: Any, path: str) -> None:
+    """No text anywhere has a NUL, which databases do not store."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise msgspec.ValidationError(f"Expected text without NUL - at `{path}`")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            _refuse_nul(name, path)
+            _refuse_nul(item, f"{path}.{name}")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_nul(item, f"{path}[...]")
 
 
 def _check_fields(metadata: Metadata, schema: Schema) -> None:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 import orjson
+from django.db import DataError
 
 from recordsync.backupfile.layout import (
     END,
@@ -28,7 +29,7 @@ from recordsync.backupfile.layout import (
 )
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.changes import Deletion, join
-from recordsync.errors import FileError, InvalidFile, SourceChanged
+from recordsync.errors import FileError, InvalidFile, OutOfOrder, SourceChanged
 from recordsync.fields import TIMESTAMP
 from recordsync.files import decompressed
 from recordsync.progress import EVERY, Progress, no_progress
@@ -125,7 +126,10 @@ class BackupFile:
             for error in damaged.errors:
                 note(error)
         if report.valid and report.deleted:
-            self._check_deleted_apart(note)
+            try:
+                self._check_deleted_apart(report)
+            except SourceChanged:
+                note(FileError("the file changed while it was being checked"))
         return report
 
     def _check_content(
@@ -172,30 +176,60 @@ class BackupFile:
                 )
         report.digest = reading.trailer({**counts, "deleted": report.deleted}, note)
 
-    def _check_deleted_apart(self, note: Callable[[FileError], None]) -> None:
+    def _check_deleted_apart(self, report: Report) -> None:
         """No key stands both among the records and among the deletions."""
+        errors: list[FileError] = []
+        count = 0
         for model in self._schema:
             if not self.report.deleted_per_model[model.name]:
                 continue
             with self.open() as reader:
-                for record, deletion in join(reader.records(model), self.deletions(model)):
-                    if record is not None and deletion is not None:
+                for record, deleted in join(reader.records(model), self._deletions(model)):
+                    if record is not None and deleted is not None:
                         message = f"{model.name} {list(record.key)} stands among the records and among the deleted"
-                        note(FileError(message, key=record.key))
+                        count += 1
+                        if count <= self._limits.errors:
+                            errors.append(FileError(message, deleted[2], record.key))
+        # Only now: a file with errors cannot be read for use.
+        report.errors += errors
+        report.error_count += count
 
     @contextmanager
     def open(self) -> Iterator[Reader]:
-        """Read a valid file for use: see :class:`Reader`."""
+        """Read a valid file for use: see :class:`Reader`.
+
+        Raises :class:`SourceChanged` also where the block fails over what a changed file gave it.
+        """
         with self._reading() as reading:
-            yield Reader(reading, self)
+            reader = Reader(reading, self)
+            try:
+                yield reader
+            except (OutOfOrder, LookupError, TypeError, ValueError, DataError) as error:
+                if self._has_changed():
+                    raise SourceChanged(_CHANGED) from error
+                raise
+
+    def _has_changed(self) -> bool:
+        with self._reading() as reading:
+            try:
+                Reader(reading, self).finish()
+            except SourceChanged:
+                return True
+        return False
 
     def records(self, model: Model) -> Iterator[Record]:
         """A model's records in key order, read by themselves."""
         with self.open() as reader:
             yield from reader.records(model)
+            reader.finish()
 
     def deletions(self, model: Model) -> Iterator[Deletion]:
-        """What the file lists as deleted of a model, in key order."""
+        """What the file lists as deleted of a model, in key order, read by itself."""
+        for _key, deletion, _line in self._deletions(model):
+            yield deletion
+
+    def _deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
+        """The deletions with their lines."""
         if not self.report.deleted_per_model.get(model.name):
             return
         names = deletion_names(model)
@@ -205,7 +239,10 @@ class BackupFile:
             for row in reading.rows():
                 if row.section.deleted and row.section.model is model:
                     values = tuple(orjson.loads(row.json).values())
-                    yield Deletion(tuple(values[position] for position in at), values[names.index("checksum")])
+                    deletion = Deletion(tuple(values[position] for position in at), values[names.index("checksum")])
+                    yield deletion.key, deletion, row.line
+            if reading.digest() != self.report.digest:
+                raise SourceChanged(_CHANGED)
 
     @contextmanager
     def _reading(self) -> Iterator[_Reading]:
@@ -350,16 +387,16 @@ class _Reading:
         version = content.get("version")
         if version != VERSION:
             self._break(
-                f"this is a file of version {version!r}; this program reads version {VERSION}",
+                f"this is a file of version {_shown(version)}; this program reads version {VERSION}",
                 field="version",
-                value=version,
+                value=_kept(version),
             )
         try:
             return parse_metadata(content, self._schema)
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at `$.")
-            where = path.rstrip("`").replace("[...]", "") or _quoted(message)
-            self._break(f"metadata {where}: {message}", field=where, value=_shown(_at(content, where)))
+            message, _, path = str(error).partition(" - at ")
+            where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or _quoted(message)
+            self._break(f"metadata {where}: {message}", field=where, value=_kept(_at(content, where)))
             raise AssertionError("unreachable") from error
 
     def _refuse_other_format(self) -> None:
@@ -557,10 +594,7 @@ def _problems(shape: Shape, values: Sequence[Any], created_at: Any) -> Iterator[
 
 def _shown(value: Any) -> str:
     """A value in an error message: as JSON, or the start of a text; never more than a line."""
-    if isinstance(value, bytes):
-        text = value.decode("utf-8", "backslashreplace").rstrip("\n")
-    else:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+    text = value.decode("utf-8", "backslashreplace").rstrip("\n") if isinstance(value, bytes) else _as_json(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
@@ -570,8 +604,15 @@ def _kept(value: Any) -> Any:
 
 
 def _cut(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else _as_json(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(a value nested too deeply)"
 
 
 def _shown_key(key: Sequence[Any]) -> str:

@@ -78,11 +78,10 @@ class Command(ServiceCommand):
         if preview.changes_nothing:
             self.stdout.write("Nothing to do.")
             return
-        conflicting = preview.strategy is Strategy.MANUAL
-        steps = preview.conflicting() if conflicting else (step for step in preview if step.change or step.blocked)
-        shown = None if conflicting else _SHOWN
-        for step in islice(steps, shown):
-            self.stdout.write(f"  {describe(step, preview.plan.shapes[step.model.name])}")
+        manual = preview.strategy is Strategy.MANUAL
+        steps = preview.conflicting() if manual else iter(preview)
+        for step in islice(steps, None if manual else _SHOWN):
+            self.stdout.write(f"  {describe(step, preview.plan.shapes[step.model.name], decided=not manual)}")
         if next(steps, None) is not None:
             self.stdout.write("  …")
         self.stdout.write("This was a preview: nothing was changed.")

@@ -1,0 +1,22 @@
+"""``manage.py print_file_schema``: the JSON Schema of a 2.0 backup file, as published in docs/."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from core.register import SCHEMA
+from recordsync.backupfile.json_schema import file_schema
+
+
+class Command(BaseCommand):
+    help = (
+        "Print the JSON Schema (2020-12) of a version 2.0 backup file, made from the types that check one. "
+        "The published one is docs/backup-2.0.schema.json."
+    )
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(json.dumps(file_schema(SCHEMA), indent=2, ensure_ascii=True))

@@ -1,0 +1,97 @@
+"""The JSON Schema (2020-12) of a 2.0 file, made from the types that check one.
+
+It says what a file's objects are. What it cannot say, and :mod:`.reader` checks: that the file is laid out a
+record a line in canonical form, that records are in key order and no key stands twice, that counts, checksums and
+the digest are right, and that records have the fields that ``metadata.fields`` names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from recordsync.backupfile.layout import deletion_names
+from recordsync.backupfile.metadata import Metadata
+from recordsync.fields import TIMESTAMP, whole_pattern
+from recordsync.schema import Model, Schema
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_SHA256 = {"type": "string", "pattern": whole_pattern("[0-9a-f]{64}"), "description": "SHA-256, lower-case hex."}
+_COUNT = {"type": "integer", "minimum": 0}
+
+
+def file_schema(schema: Schema) -> dict[str, Any]:
+    """The schema of the files of an application."""
+    types = [Metadata, *([schema.selection] if schema.selection else [])]
+    _refs, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    definitions["Metadata"] = _metadata(definitions["Metadata"], schema)
+    for model in schema:
+        definitions[model.name] = _record(model)
+        definitions[f"deleted_{model.name}"] = _deletion(model)
+    sections = {model.name: _list_of(model.name) for model in schema}
+    deleted = {model.name: _list_of(f"deleted_{model.name}") for model in schema}
+    trailer = {**{model.name: _COUNT for model in schema}, "deleted": _COUNT, "sha256": _SHA256}
+    return {
+        "$schema": DIALECT,
+        "title": "Muster backup file, version 2.0",
+        "description": "One JSON document, one record a line; see docs/file-format.md for what no schema can say.",
+        **_object({"metadata": _ref("Metadata"), **sections, "deleted": _object(deleted), "trailer": _object(trailer)}),
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _metadata(made: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    """As it stands in a file: one total for each model, and nothing left out."""
+    properties = {name: value for name, value in made["properties"].items() if name != "totals"}
+    for value in properties.values():
+        value.pop("default", None)
+    if schema.selection is not None:
+        properties["selection"] = {"anyOf": [_ref(schema.selection.__name__), {"type": "null"}]}
+    properties["fields"] = _object({model.name: _fields(model) for model in schema})
+    properties |= {f"total_{model.name}": _COUNT for model in schema}
+    return {"title": "Metadata", "description": "What the file says about itself.", **_object(properties)}
+
+
+def _fields(model: Model) -> dict[str, Any]:
+    """The content fields that a file's records can have: the required ones, and units whole or not at all."""
+    units = [[{"contains": {"const": name}} for name in names] for names in model.units.values()]
+    return {
+        "type": "array",
+        "items": {"enum": list(model.names)},
+        "uniqueItems": True,
+        "allOf": [
+            *({"contains": {"const": name}} for name in sorted(model.required)),
+            *({"anyOf": [{"allOf": unit}, {"not": {"anyOf": unit}}]} for unit in units if len(unit) > 1),
+        ],
+    }
+
+
+def _record(model: Model) -> dict[str, Any]:
+    properties = {name: field.type.json_schema() for name, field in model.all_fields.items()}
+    properties |= {"checksum": _SHA256, "created_at": TIMESTAMP.json_schema()}
+    return _object(properties, required={*model.required, "checksum", "created_at"})
+
+
+def _deletion(model: Model) -> dict[str, Any]:
+    properties = {field.name: field.type.json_schema() for field in model.key} | {"checksum": _SHA256}
+    return _object({name: properties[name] for name in deletion_names(model)})
+
+
+def _object(properties: dict[str, Any], required: set[str] | None = None) -> dict[str, Any]:
+    """An object with these members and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties if required is None else required),
+        "additionalProperties": False,
+    }
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{name}"}

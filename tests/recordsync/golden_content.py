@@ -1,0 +1,70 @@
+"""What the golden files hold. Never changed: a new version of the format gets golden files of its own."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from core.register import ATTENDANCE_RECORDS, COMPANIES
+from tests.recordsync.support import Content, company, content, day, deletion
+
+FOLDER: Final = Path(__file__).parent / "golden"
+
+NASTY: Final = "\x01\t\n\x1f\x7f\"\\/</script> '; DROP TABLE core_company; --"
+
+FULL: Final[Content] = content(
+    [
+        company(" "),
+        company("ABC Corp", "2026-01-15T08:00:00.000000Z"),
+        company("Zoë & Söhne GmbH"),
+        company("e\u0301"),
+        company("é"),
+        company("שלום\u2028\u2029"),
+        company("भारत उद्योग", "2025-12-31T23:59:59.999999Z"),
+        company("\ufeff\uffee"),
+        company("😀" * 255),
+    ],
+    [
+        day("ABC Corp", "E10", in_time="09:00:00", out_time="18:07:30", created_at="2026-11-20T03:30:00.000001Z"),
+        day("ABC Corp", "E10", "2026-11-21", status="-0.5", ep_name="Anna", shift="G", overtime="00:00"),
+        day("ABC Corp", "E9", status="WO", overstay="123:45", overtime="9999:59", overtime_to_mandays="08:00"),
+        day("Zoë & Söhne GmbH", "1", "0001-01-01", status="-1", ep_name=NASTY, shift=NASTY[:50]),
+        day(
+            "é",
+            "💥\u202e",
+            "9999-12-31",
+            status="PD",
+            ep_name="null",
+            shift="N",
+            in_time="22:00:00",
+            out_time="06:00:00",
+            in_time_2="00:00:00",
+            out_time_2="23:59:59",
+            in_time_3="12:00:00",
+            out_time_3="12:00:00",
+        ),
+        day("भारत उद्योग", "क-1", status="L", ep_name="नाम", overstay="00:01"),
+    ],
+)
+FULL_METADATA: Final[dict[str, Any]] = {"created_by": 'root "<admin>" \u2028'}
+
+DELETIONS: Final[Content] = content(
+    [company("ABC Corp"), company("New")],
+    [day("ABC Corp", "E10", ep_name="Anne", status="A"), day("New", "1")],
+    [deletion(COMPANIES, company("Gone & Co")), deletion(COMPANIES, company("é"))],
+    [
+        deletion(ATTENDANCE_RECORDS, day("ABC Corp", "E9", status="WO")),
+        deletion(ATTENDANCE_RECORDS, day("é", NASTY[:50], "2026-02-28")),
+    ],
+)
+DELETIONS_METADATA: Final[dict[str, Any]] = {
+    "id": "0190f3a2-7c11-7e5d-8a44-4be7a1c0f00d",
+    "parent": "0190f3a2-7c11-7e5d-8a44-4be7a1c0ffee",
+    "merged": {"aaaaaaaa-2222-4333-8444-555555555555": "bbbbbbbb-2222-4333-8444-555555555555"},
+    "backup_type": "incremental",
+    "since_date": "2026-11-20T18:35:00.000000Z",
+    "deletions": "complete",
+}
+
+GOLDEN: Final[dict[str, tuple[Content, dict[str, Any]]]] = {
+    "backup-2.0.json": (FULL, FULL_METADATA),
+    "backup-2.0-deletions.json": (DELETIONS, DELETIONS_METADATA),
+}

@@ -1,0 +1,232 @@
+"""What the engine's tests share: records, files and a store that are made from plain Python."""
+
+import datetime as dt
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import orjson
+from django.db.models import Q
+
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.backupfile import BackupFile, InstallationName, Limits, Metadata, Report, write_backup
+from recordsync.backupfile.metadata import Application
+from recordsync.changes import Change, Deletion
+from recordsync.errors import FileError, RegisterMoved
+from recordsync.fields import TIMESTAMP
+from recordsync.merge import Merged, Side
+from recordsync.plan import Decide
+from recordsync.records import Key, Record, checksum
+from recordsync.schema import Model, Schema, Shape
+
+NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
+MOMENT = "2026-11-20T18:40:00.000000Z"
+FILE_ID = "0190f3a2-7c11-7e5d-8a44-4be7a1c0ffee"
+HERE = "11111111-2222-4333-8444-555555555555"
+
+BLANK_DAY: dict[str, str | None] = {
+    "ep_name": "",
+    "shift": "",
+    "status": "P",
+    "in_time": None,
+    "out_time": None,
+    "in_time_2": None,
+    "out_time_2": None,
+    "in_time_3": None,
+    "out_time_3": None,
+    "overstay": None,
+    "overtime": None,
+    "overtime_to_mandays": None,
+}
+
+
+def company(name: str, created_at: str | None = MOMENT) -> Record:
+    return COMPANIES.shape().from_mapping({"name": name}, created_at)
+
+
+def day(
+    company_name: str, ep_no: str, date: str = "2026-11-20", *, created_at: str | None = MOMENT, **fields: str | None
+) -> Record:
+    """An attendance record; fields not given are blank, and the status is P."""
+    key = {"company_name": company_name, "ep_no": ep_no, "date": date}
+    return ATTENDANCE_RECORDS.shape().from_mapping({**key, **BLANK_DAY, **fields}, created_at)
+
+
+def deletion(model: Model, record: Record) -> Deletion:
+    return Deletion(record.key, checksum(model.shape().content(record)))
+
+
+def cut(record: Record, shape: Shape) -> Record:
+    """A whole record seen through a shape."""
+    return shape.project(record, shape.model.shape())
+
+
+@dataclass
+class Content:
+    """What goes into a file, as lists per model."""
+
+    by_model: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    gone: Mapping[str, Sequence[Deletion]] = field(default_factory=dict)
+
+    def records(self, model: Model) -> Iterable[Record]:
+        return self.by_model.get(model.name, ())
+
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        return self.gone.get(model.name, ())
+
+
+def content(
+    companies: Sequence[Record] = (),
+    days: Sequence[Record] = (),
+    gone_companies: Sequence[Deletion] = (),
+    gone_days: Sequence[Deletion] = (),
+) -> Content:
+    return Content(
+        {"companies": companies, "attendance_records": days},
+        {"companies": gone_companies, "attendance_records": gone_days},
+    )
+
+
+def metadata(of: Content | None = None, **changed: Any) -> Metadata:
+    """The metadata of a full file of ``of``, with these values changed."""
+    of = of or Content()
+    values: dict[str, Any] = {
+        "id": FILE_ID,
+        "installation": InstallationName(HERE, "Site A office PC"),
+        "parent": None,
+        "merged": {},
+        "backup_type": "full",
+        "since_date": None,
+        "selection": None,
+        "deletions": "unknown",
+        "created_at": MOMENT,
+        "created_by": "root",
+        "fields": {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)},
+        "application": Application("Muster", "0.1.0"),
+        "totals": {model.name: len(list(of.records(model))) for model in SCHEMA},
+    }
+    return Metadata(**(values | changed))
+
+
+def written(of: Content, **changed: Any) -> bytes:
+    """A file of this content."""
+    out = io.BytesIO()
+    write_backup(out, SCHEMA, metadata(of, **changed), of)
+    return out.getvalue()
+
+
+def opened(file: bytes | IO[bytes], limits: Limits | None = None, schema: Schema = SCHEMA) -> BackupFile:
+    """The file, checked."""
+    stream = io.BytesIO(file) if isinstance(file, bytes) else file
+    backup = BackupFile(stream, schema, limits)  # type: ignore[arg-type]
+    backup.check()
+    return backup
+
+
+def checked(file: bytes, limits: Limits | None = None) -> Report:
+    return opened(file, limits).report
+
+
+def the_error(file: bytes) -> FileError:
+    """The one thing that is wrong with a file."""
+    report = checked(file)
+    assert report.error_count == 1, report.errors
+    return report.errors[0]
+
+
+def resealed(lines: Sequence[bytes], **trailer: Any) -> bytes:
+    """The lines of a file with a trailer whose digest is that of what stands before it: only the digest cannot tell
+    that the file was changed. The counts stay those of the old trailer, unless given."""
+    before = b"".join(lines[:-1])
+    old = orjson.loads(lines[-1].removeprefix(b'"trailer":').removesuffix(b"}\n"))
+    new = old | {"sha256": hashlib.sha256(before).hexdigest()} | trailer
+    return before + b'"trailer":' + orjson.dumps(new, option=orjson.OPT_SORT_KEYS) + b"}\n"
+
+
+def lines_of(file: bytes) -> list[bytes]:
+    return file.splitlines(keepends=True)
+
+
+def edited(file: bytes, line: int, edit: Callable[[bytes], bytes], **trailer: Any) -> bytes:
+    """The file with one line (counted from 1) edited, and resealed."""
+    lines = lines_of(file)
+    lines[line - 1] = edit(lines[line - 1])
+    return resealed(lines, **trailer)
+
+
+def row(line: bytes, edit: Callable[[dict[str, Any]], object], *, checksums: bool = True) -> bytes:
+    """A record's line with its object edited, in canonical form and (unless not wanted) with the right checksum."""
+    end = b",\n" if line.endswith(b",\n") else b"\n"
+    found = orjson.loads(line.removesuffix(end))
+    edit(found)
+    if checksums and "checksum" in found:
+        plain = {name: value for name, value in found.items() if name not in ("checksum", "created_at")}
+        found["checksum"] = hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS) + end
+
+
+def set_metadata(line: bytes, **changed: Any) -> bytes:
+    """The metadata's line with these values; ``None`` as a type removes nothing: use :func:`drop_metadata`."""
+    found = orjson.loads(line.removeprefix(b'{"metadata":').removesuffix(b",\n"))
+    found |= changed
+    return b'{"metadata":' + orjson.dumps(found, option=orjson.OPT_SORT_KEYS) + b",\n"
+
+
+def drop_metadata(line: bytes, name: str) -> bytes:
+    found = orjson.loads(line.removeprefix(b'{"metadata":').removesuffix(b",\n"))
+    del found[name]
+    return b'{"metadata":' + orjson.dumps(found, option=orjson.OPT_SORT_KEYS) + b",\n"
+
+
+def always(side: Side) -> Decide:
+    def decide(model: Model, merged: Merged, unit: str) -> Side:
+        return side
+
+    return decide
+
+
+class MemoryStore:
+    """A store in dictionaries. ``written`` lists the batches that it was given."""
+
+    def __init__(self, of: Content, references: Mapping[str, int] | None = None, schema: Schema = SCHEMA) -> None:
+        self.schema = schema
+        self.rows: dict[str, dict[Key, Record]] = {
+            model.name: {record.key: record for record in of.records(model)} for model in schema
+        }
+        self.accounts = dict(references or {})
+        """Per company, references from what is not declared."""
+        self.written: list[tuple[str, list[Change]]] = []
+
+    def count(self, model: Model, where: Q | None = None) -> int:
+        return len(self.rows[model.name])
+
+    def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
+        yield from (self.rows[model.name][key] for key in sorted(self.rows[model.name]))
+
+    def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
+        yield from (self.rows[model.name][key] for key in keys if key in self.rows[model.name])
+
+    def references(self, model: Model, key: Key) -> int:
+        naming = sum(1 for other in self.rows["attendance_records"] if other[0] == key[0])
+        return naming + self.accounts.get(key[0], 0)
+
+    def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
+        rows = self.rows[model.name]
+        self.written.append((model.name, list(changes)))
+        for change in changes:
+            if rows.get(change.key) != change.before:
+                raise RegisterMoved(str(change.key))
+            if change.after is None:
+                if model.name == "companies":
+                    assert not self.references(model, change.key), "deleted while something refers to it"
+                del rows[change.key]
+            else:
+                if model.name == "attendance_records":
+                    assert (change.key[0],) in self.rows["companies"], "written before its company"
+                created_at = change.after.created_at or TIMESTAMP.to_text(now)
+                rows[change.key] = change.after._replace(created_at=created_at)
+
+    def content(self) -> dict[str, list[Record]]:
+        return {model.name: list(self.records(model)) for model in self.schema}

@@ -1,0 +1,133 @@
+"""Declarations, and a model seen through some of its fields."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.fields import Choice, Date, Text, Time
+from recordsync.records import Record
+from recordsync.schema import Field, Model, Shape
+from tests.recordsync.support import MOMENT, company, day
+
+WHOLE = ATTENDANCE_RECORDS.shape()
+NARROW = ATTENDANCE_RECORDS.shape([*ATTENDANCE_RECORDS.key_names, *ATTENDANCE_RECORDS.units["day"]])
+FULL_DAY = day("ABC", "E1", ep_name="Anna", shift="N", in_time="22:00:00", out_time="06:00:00", overtime="01:30")
+
+
+def units_of(chosen: list[str]) -> list[str]:
+    """The names of the key and of these units."""
+    return [*ATTENDANCE_RECORDS.key_names, *(name for unit in chosen for name in ATTENDANCE_RECORDS.units[unit])]
+
+
+shapes = st.lists(st.sampled_from(list(ATTENDANCE_RECORDS.units)), unique=True).map(
+    lambda chosen: ATTENDANCE_RECORDS.shape(units_of(chosen))
+)
+
+
+def test_a_schema_gives_its_models_in_order_and_by_name() -> None:
+    assert list(SCHEMA) == [COMPANIES, ATTENDANCE_RECORDS]
+    assert SCHEMA["attendance_records"] is ATTENDANCE_RECORDS
+    with pytest.raises(KeyError):
+        SCHEMA["people"]
+
+
+def test_names_stand_in_the_order_of_a_line() -> None:
+    assert list(ATTENDANCE_RECORDS.names) == sorted(ATTENDANCE_RECORDS.names)
+    assert ATTENDANCE_RECORDS.key_names == ("company_name", "ep_no", "date")
+    assert WHOLE.is_whole
+    assert not NARROW.is_whole
+
+
+def test_what_a_file_cannot_leave_out() -> None:
+    assert ATTENDANCE_RECORDS.required == {"company_name", "ep_no", "date", "status"}
+    assert COMPANIES.required == {"name"}
+
+
+def test_the_key_field_that_refers_to_another_model() -> None:
+    assert ATTENDANCE_RECORDS.reference is ATTENDANCE_RECORDS.key[0]
+    assert ATTENDANCE_RECORDS.key[0].source == "company"
+    assert ATTENDANCE_RECORDS.key[1].source == "ep_no"
+    assert COMPANIES.reference is None
+
+
+@pytest.mark.parametrize(
+    "units",
+    [{}, {"one": ("a",)}, {"one": ("a", "b"), "two": ("b",)}, {"one": ("a", "b", "k")}],
+    ids=["none", "one left out", "one in two", "the key in one"],
+)
+def test_every_field_but_the_key_belongs_to_exactly_one_unit(units: dict[str, tuple[str, ...]]) -> None:
+    fields = (Field("a", Text(max_length=1)), Field("b", Text(max_length=1)))
+    with pytest.raises(ValueError, match="exactly one unit"):
+        Model("things", "app.Thing", (Field("k", Text(max_length=1)),), fields, units)
+
+
+def test_keys_are_in_sort_order_whatever_the_order_of_names() -> None:
+    assert FULL_DAY.key == ("ABC", "E1", "2026-11-20")
+    assert company("ABC").key == ("ABC",)
+
+
+def test_a_record_from_a_mapping_needs_every_field() -> None:
+    with pytest.raises(KeyError):
+        WHOLE.from_mapping({"company_name": "ABC"})
+
+
+@given(shapes)
+def test_projection_keeps_what_the_shape_has_and_nothing_else(shape: Shape) -> None:
+    cut = shape.project(FULL_DAY, WHOLE)
+    assert shape.content(cut) == {name: WHOLE.content(FULL_DAY)[name] for name in shape.names}
+    assert (cut.key, cut.created_at) == (FULL_DAY.key, MOMENT)
+
+
+@given(shapes)
+def test_completion_takes_what_is_lacking_from_the_record_below(shape: Shape) -> None:
+    below = day("ABC", "E1", ep_name="Below", shift="B", status="A", in_time="01:00:00", overtime="00:01")
+    cut = shape.project(FULL_DAY, WHOLE)
+    whole = shape.complete(cut, WHOLE, below)
+    assert WHOLE.content(whole) == WHOLE.content(below) | shape.content(cut)
+    assert shape.project(whole, WHOLE) == cut
+
+
+def test_completion_is_blank_where_nothing_is_below() -> None:
+    cut = NARROW.project(FULL_DAY, WHOLE)
+    whole = NARROW.complete(cut, WHOLE, None)
+    assert whole == day("ABC", "E1", in_time="22:00:00", out_time="06:00:00")
+    content = WHOLE.content(whole)
+    assert (content["ep_name"], content["shift"], content["overtime"]) == ("", "", None)
+
+
+def test_a_whole_shape_changes_nothing() -> None:
+    assert WHOLE.project(FULL_DAY, WHOLE) is FULL_DAY
+    assert WHOLE.complete(FULL_DAY, WHOLE, None) is FULL_DAY
+
+
+def test_units_are_positions_in_the_shape_and_those_it_lacks_are_left_out() -> None:
+    assert list(NARROW.units) == ["day"]
+    for shape in (WHOLE, NARROW):
+        for unit, positions in shape.units.items():
+            assert tuple(shape.names[at] for at in positions) == ATTENDANCE_RECORDS.units[unit]
+
+
+def test_errors_name_every_illegal_value() -> None:
+    broken = day("", "E1", status="X", in_time="9:00", overtime=None)
+    assert not WHOLE.is_valid(broken.values)
+    assert [(name, value) for name, value, _expected in WHOLE.errors(broken.values)] == [
+        ("company_name", ""),
+        ("in_time", "9:00"),
+        ("status", "X"),
+    ]
+    assert WHOLE.is_valid(FULL_DAY.values)
+    assert not list(WHOLE.errors(FULL_DAY.values))
+
+
+def test_a_model_with_one_field_in_its_key_and_types_of_its_own() -> None:
+    model = Model(
+        "holidays",
+        "app.Holiday",
+        (Field("date", Date()),),
+        (Field("from_", Time(nullable=True), column="starts"), Field("kind", Choice(["a"]))),
+        {"all": ("from_", "kind")},
+    )
+    record = model.shape().from_mapping({"date": "2026-01-26", "from_": None, "kind": "a"})
+    assert record == Record(("2026-01-26",), ("2026-01-26", None, "a"))
+    assert model.all_fields["from_"].source == "starts"
