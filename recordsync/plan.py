@@ -158,9 +158,7 @@ class Plan:
         present = {name: set(names) for name, names in self.present.items()}
         waiting = {(held.model.name, held.merged.key[0]) for held in self.held}
         net: dict[tuple[str, str], int] = defaultdict(int)
-        self.items.seek(0)
-        for line in self.items:
-            model, merged = self._load(line)
+        for model, merged in self.items_merged():
             change = self._resolve(model, merged, decide)
             if change is not None and model.name in present and change.kind == "add":
                 present[model.name].add(change.key[0])

@@ -84,7 +84,11 @@ class Model:
 
     def shape(self, names: Sequence[str] | None = None) -> Shape:
         """The model seen through some of its fields (all unless given), in line order."""
-        return Shape(self, tuple(sorted(names)) if names is not None else self.names)
+        return self._whole if names is None else Shape(self, tuple(sorted(names)))
+
+    @cached_property
+    def _whole(self) -> Shape:
+        return Shape(self, self.names)
 
 
 class Shape:

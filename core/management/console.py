@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from core.services.errors import OperationFailed
+from core.services.errors import ConflictsLeft, OperationFailed
 from core.services.operations import COMMIT
 from recordsync.progress import Progress
 
@@ -96,10 +96,16 @@ class ServiceCommand(BaseCommand):
                 failure = error if isinstance(error, OperationFailed) else OperationFailed(self.interrupted)
                 _release(error)
                 if options["json"]:
-                    self.print_json(failure_summary(self.operation, failure, time.monotonic() - started), options)
+                    file = options.get("output") or options.get("input")
+                    seconds = time.monotonic() - started
+                    self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
                 raise Error(_told(failure)) from error
         if options["json"]:
-            self.print_json(summary, options)
+            self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
+
+    def named(self, options: dict[str, Any]) -> str:
+        """The operation's name in the summary."""
+        return self.operation
 
     def print_json(self, summary: dict[str, Any], options: dict[str, Any]) -> None:
         """The summary as one JSON object."""
@@ -107,15 +113,21 @@ class ServiceCommand(BaseCommand):
         stream.write(json.dumps(summary, ensure_ascii=False), style_func=str)
 
 
-def failure_summary(operation: str, failure: OperationFailed, seconds: float) -> dict[str, Any]:
-    """The JSON summary of something that did not happen."""
+def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:
+    """The JSON summary of something that did not happen: the keys that every summary has."""
+    conflicts = failure.error_count if isinstance(failure, ConflictsLeft) else 0
     return {
         "ok": False,
         "operation": operation,
+        "file": file,
+        **dict.fromkeys(("id", "type")),
+        **dict.fromkeys(("companies", "records", "added", "updated", "deleted", "skipped", "kept"), 0),
+        "conflicts": conflicts,
         "seconds": round(seconds, 3),
         "message": str(failure),
         "errors": [error.as_dict() for error in failure.errors],
         "error_count": failure.error_count,
+        "models": {},
     }
 
 

@@ -65,9 +65,14 @@ class Command(ServiceCommand):
             "--compress", choices=["gzip", "zstd"], help="compress; a PATH that ends in .gz or .zst does so by itself"
         )
 
+    def named(self, options: dict[str, Any]) -> str:
+        return f"backup_{options['type']}"
+
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         if options["since"] and options["type"] == "full":
             raise CommandError("--since goes with --type incremental: a full backup holds everything.", returncode=2)
+        if options["date_from"] and options["date_to"] and options["date_from"] > options["date_to"]:
+            raise CommandError("--date-from is after --date-to.", returncode=2)
         output: Path | IO[bytes] | None = None
         compression = options["compress"]
         if options["output"] == "-":

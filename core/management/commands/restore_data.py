@@ -58,6 +58,9 @@ class Command(ServiceCommand):
         )
         parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
 
+    def named(self, options: dict[str, Any]) -> str:
+        return "preview" if options["preview"] else "restore"
+
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         source = sys.stdin.buffer if options["input"] == "-" else options["input"]
         service = RestoreService()
