@@ -11,7 +11,7 @@ import time
 import traceback
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -19,7 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from core.services.errors import ConflictsLeft, OperationFailed
+from core.services.errors import ConflictsLeft, OperationFailed, explain
 from core.services.operations import COMMIT
 from recordsync.progress import Progress
 
@@ -47,6 +47,10 @@ class Interrupted(KeyboardInterrupt):
 class StandardOutput:
     """Standard output as a binary stream that keeps nothing back, so that every write error comes at once."""
 
+    def __init__(self) -> None:
+        if sys.stdout is None:
+            raise OperationFailed("Standard output is closed. No backup was written.")
+
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
         while rest:
@@ -70,7 +74,7 @@ class ServiceCommand(BaseCommand):
     _is_process = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        parser = super().create_parser(prog_name, subcommand, epilog=self.examples, **kwargs)
+        parser = super().create_parser(prog_name, subcommand, epilog=self.examples, allow_abbrev=False, **kwargs)
         parser.formatter_class = RawDescriptionHelpFormatter  # the examples are laid out by hand
         return parser
 
@@ -79,8 +83,8 @@ class ServiceCommand(BaseCommand):
         super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print one JSON object as the summary, nothing else")
-        parser.add_argument("--quiet", action="store_true", help="no progress")
+        parser.add_argument("--json", action="store_true", help="print the summary as one JSON object and nothing else")
+        parser.add_argument("--quiet", action="store_true", help="show no progress on standard error")
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         """Do it; the summary. Raises OperationFailed."""
@@ -100,8 +104,26 @@ class ServiceCommand(BaseCommand):
                     seconds = time.monotonic() - started
                     self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
                 raise Error(_told(failure)) from error
-        if options["json"]:
-            self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
+            except OSError as error:  # of our own output: services turn theirs into failures
+                raise self._untold(options, error) from error
+        try:
+            if options["json"]:
+                self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
+            if sys.stdout is not None:
+                self.stdout.flush()
+        except OSError as error:
+            raise self._untold(options, error) from error
+
+    def _untold(self, options: dict[str, Any], error: OSError) -> Error:
+        """Done, but nobody can be told."""
+        if sys.stdout is not None:
+            with suppress(OSError):  # what is left in the buffer would fail again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Error(f"{self.untold(options)} {explain(error)}")
+
+    def untold(self, options: dict[str, Any]) -> str:
+        """What was done although its summary could not be written."""
+        return f"The {self.operation} is done, but its summary could not be written."
 
     def named(self, options: dict[str, Any]) -> str:
         """The operation's name in the summary."""
@@ -110,6 +132,8 @@ class ServiceCommand(BaseCommand):
     def print_json(self, summary: dict[str, Any], options: dict[str, Any]) -> None:
         """The summary as one JSON object."""
         stream = self.stderr if options.get("output") == "-" else self.stdout
+        if stream is self.stdout and sys.stdout is None:
+            return
         stream.write(json.dumps(summary, ensure_ascii=False), style_func=str)
 
 
@@ -244,7 +268,11 @@ def moment(text: str) -> dt.datetime:
         value = dt.datetime.combine(day, dt.time())
     if value is None:
         raise ArgumentTypeError(f"{text!r} is not a date (2026-11-01) or a date and time (2026-11-01T18:30:00Z)")
-    return timezone.make_aware(value) if timezone.is_naive(value) else value
+    try:
+        value = timezone.make_aware(value) if timezone.is_naive(value) else value
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise ArgumentTypeError(f"{text!r} is too far from today") from None
 
 
 def day(text: str) -> str:

@@ -370,7 +370,8 @@ class _Reading:
         if not line.endswith(b"\n"):
             if len(line) >= self._limits.line:
                 self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
-            self._break(f"the file ends in {place}: it is cut short or was not written whole")
+            why = "is cut short or was not written whole" if line or self._number > 1 else "is empty"
+            self._break(f"the file ends in {place}: it {why}")
         self._line = line
 
     def _break(self, message: str, **details: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -92,7 +93,7 @@ class Command(ServiceCommand):
             compression=compression,
             progress_callback=progress,
         )
-        if not options["json"] and options["output"] != "-":
+        if not options["json"] and options["output"] != "-" and sys.stdout is not None:
             self.stdout.write(
                 f"Backed up {result.records:,} attendance records and {result.companies:,} companies "
                 f"in {result.seconds:.1f} s to {result.file} ({result.size:,} bytes)."

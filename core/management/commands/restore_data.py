@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.management.console import ServiceCommand
+from core.services.errors import OperationFailed
 from core.services.restore_service import RestoreService
 from core.services.results import Outcome, Preview
 from core.services.wording import describe
@@ -58,13 +59,22 @@ class Command(ServiceCommand):
         )
         parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
 
+    def untold(self, options: dict[str, Any]) -> str:
+        if options["preview"]:
+            return "The preview could not be written out to its end. Nothing was changed."
+        return super().untold(options)
+
     def named(self, options: dict[str, Any]) -> str:
         return "preview" if options["preview"] else "restore"
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        source = sys.stdin.buffer if options["input"] == "-" else options["input"]
+        source = options["input"]
+        if source == "-":
+            if sys.stdin is None:
+                raise OperationFailed("Standard input is closed. Nothing was changed.")
+            source = sys.stdin.buffer
         service = RestoreService()
-        tell = not options["json"]
+        tell = not options["json"] and sys.stdout is not None
         if options["preview"]:
             with service.preview_changes(source, options["strategy"], progress_callback=progress) as preview:
                 if tell:
