@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
@@ -26,7 +27,7 @@ def whole_pattern(pattern: str) -> str:
     return f"^{pattern}$(?!\\n)"
 
 
-class FieldType:
+class FieldType(ABC):
     """A field's type: what is legal, and its canonical text.
 
     ``nullable`` says whether ``None`` is legal. Subclasses define :meth:`problem`.
@@ -55,9 +56,9 @@ class FieldType:
             self._legal.add(value)
         return None
 
+    @abstractmethod
     def is_legal(self, text: str) -> bool:
         """Whether ``text`` is a legal value in its canonical spelling."""
-        raise NotImplementedError  # every subclass answers for itself
 
     def expectation(self) -> str:
         """What is expected, for an error message."""
@@ -84,8 +85,9 @@ class FieldType:
             return {"anyOf": [schema, {"type": "null"}]}
         return schema
 
+    @abstractmethod
     def _json_schema(self) -> dict[str, Any]:
-        return {"type": "string"}
+        """As :meth:`json_schema`, but for null."""
 
 
 class Text(FieldType):

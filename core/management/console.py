@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,7 +62,7 @@ class StandardOutput:
         """Nothing is kept back."""
 
 
-class ServiceCommand(BaseCommand):
+class ServiceCommand(BaseCommand, ABC):
     """A command that runs one service: ``--json``, ``--quiet``, progress on standard error, exit status.
 
     Subclasses define :meth:`run`, which returns the summary; an :class:`OperationFailed` becomes one
@@ -86,9 +87,9 @@ class ServiceCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the summary as one JSON object and nothing else")
         parser.add_argument("--quiet", action="store_true", help="show no progress on standard error")
 
+    @abstractmethod
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         """Do it; the summary. Raises OperationFailed."""
-        raise NotImplementedError  # every command has its own
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
