@@ -94,9 +94,9 @@ class BackupService:
             ExitStack() as stack,
         ):
             self._check_selection(selection)
-            installation = Installation.current(self.using)
-            parent, since = self._starting_point(installation, backup_type, since_date)
             with operations.register_lock(run, _NOT_WRITTEN):  # so that no restore is halfway through
+                installation = Installation.current(self.using)
+                parent, since = self._starting_point(installation, backup_type, since_date)
                 taken_at = timezone.now()
                 stack.enter_context(reading(self.using))
             where = filters(selection, since)

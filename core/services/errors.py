@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 from recordsync.errors import FileError, InvalidFile, RecordSyncError
 
@@ -62,7 +62,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         why = _OS_SENTENCES.get(error.errno, error.strerror or str(error))
         return f"{error.filename}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OperationalError | InterfaceError | ProgrammingError) or type(error) is DatabaseError:
         return _explain_database(error)
     if isinstance(error, DatabaseError):
         return f"The database refused: {_first_line(error)}."
@@ -82,10 +82,12 @@ def _explain_database(error: Exception) -> str:
         return "The database cannot be written: its file or folder is read-only for this user."
     if "unable to open database file" in low:
         return "The database file cannot be opened: check DATABASE_URL and the permissions of its folder."
-    if "no such table" in low or "does not exist" in low:
-        return f"The database is not set up ({text}): run manage.py migrate first."
     if any(word in low for word in ("connection", "terminat", "server closed", "consuming input", "ssl")):
         return f"The connection to the database was lost or refused ({text})."
+    if "not a database" in low:
+        return "The file is not an SQLite database: check DATABASE_URL."
+    if "no such table" in low or "does not exist" in low:
+        return f"The database is not set up ({text}): run manage.py migrate first."
     return f"The database failed: {text}."
 
 

@@ -361,7 +361,7 @@ class _Reading:
         if not line.endswith(b"\n"):
             if len(line) >= self._limits.line:
                 self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
-            why = "is cut short or was not written whole" if line or self._number > 1 else "is empty"
+            why = "is cut short or was not written whole" if line or self._number > 1 else "is empty or cut short"
             self._break(f"the file ends in {place}: it {why}")
         self._line = line
 

@@ -1,0 +1,368 @@
+"""``backup_data`` as a stranger uses it, rightly and wrongly."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import os
+import stat
+import subprocess
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from core.models import AttendanceRecord, Backup, BackupLog
+from tests.faults import support
+from tests.faults.support import Ended, run
+from tests.installation import ScratchInstallation
+
+KEYS = {
+    "ok",
+    "operation",
+    "file",
+    "id",
+    "type",
+    "companies",
+    "records",
+    "added",
+    "updated",
+    "deleted",
+    "skipped",
+    "kept",
+    "conflicts",
+    "seconds",
+    "errors",
+    "models",
+}
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a file that is whole."""
+    support.assert_valid(path)
+    return json.loads(path.read_bytes())["metadata"]
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    support.assert_valid(path)
+    return json.loads(path.read_bytes())["attendance_records"]
+
+
+def test_the_json_summary(small: ScratchInstallation) -> None:
+    path = small.folder / "a name with spaces – ü.json"
+    done = run(small, "backup_data", "--output", path, "--json")
+    assert done.code == 0, done.err
+    (line,) = done.out.splitlines()
+    summary = json.loads(line)
+    assert set(summary) >= KEYS
+    assert "rejected" not in summary
+    said = {name: summary[name] for name in ("ok", "operation", "file", "type", "companies", "records", "errors")}
+    assert said == {
+        "ok": True,
+        "operation": "backup_full",
+        "file": str(path),
+        "type": "full",
+        "companies": 9,
+        "records": 100,
+        "errors": [],
+    }
+    assert summary["models"] == {"companies": {"read": 9}, "attendance_records": {"read": 100}}
+    assert summary["id"] == metadata(path)["id"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    log = support.last_log(small)
+    assert (log.success, log.operation, log.filename, log.records_count) == (True, "backup_full", str(path), 100)
+    assert str(log.backup_id) == summary["id"]
+    assert log.digest == summary["sha256"]
+
+
+def test_without_output_it_goes_to_the_storage(small_sqlite: ScratchInstallation) -> None:
+    small_sqlite.env["TIME_ZONE"] = "Asia/Kolkata"
+    first, second = (json.loads(run(small_sqlite, "backup_data", "--json").out)["file"] for _ in range(2))
+    assert first != second
+    for name in (first, second):
+        path = Path(name)
+        assert path.parent == small_sqlite.backups
+        support.assert_valid(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    taken = dt.datetime.strptime(Path(first).name, "backup_full_%Y%m%d_%H%M%S.json")  # noqa: DTZ007
+    here = dt.datetime.now(dt.timezone(dt.timedelta(hours=5, minutes=30))).replace(tzinfo=None)
+    assert abs(here - taken) < dt.timedelta(minutes=2)
+    assert stat.S_IMODE(small_sqlite.backups.stat().st_mode) == 0o700
+
+
+def test_what_it_says_without_json(small_sqlite: ScratchInstallation) -> None:
+    done = run(small_sqlite, "backup_data", "--output", "full.json")
+    assert done.err == ""
+    assert done.out.startswith("Backed up 100 attendance records and 9 companies in ")
+    assert str(small_sqlite.folder / "full.json") in done.out
+    quiet = run(small_sqlite, "backup_data", "--output", "full.json", "--quiet")
+    assert quiet.err == ""
+
+
+def test_standard_output(small_sqlite: ScratchInstallation) -> None:
+    """Nothing on it but the file; the JSON summary is on standard error."""
+    process = support.start(small_sqlite, "backup_data", "--output", "-", "--json", "--quiet")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    path = small_sqlite.folder / "piped.json"
+    path.write_bytes(out)
+    support.assert_valid(path)
+    (line,) = err.decode().splitlines()
+    assert json.loads(line)["file"] == "-"
+    quiet = support.start(small_sqlite, "backup_data", "--output", "-", "--compress", "zstd")
+    out, err = quiet.communicate(timeout=60)
+    assert err == b""
+    assert zstandard.ZstdDecompressor().stream_reader(out).read().endswith(b"}\n")
+
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def test_compression(small_sqlite: ScratchInstallation) -> None:
+    """By the name, by the option, and in the storage."""
+    asked: dict[tuple[str, ...], bytes] = {
+        ("--output", "a.json.gz"): GZIP,
+        ("--output", "a.json.zst"): ZSTD,
+        ("--output", "B.JSON.GZ"): GZIP,
+        ("--output", "c.json", "--compress", "gzip"): GZIP,
+        ("--output", "d.json", "--compress", "zstd"): ZSTD,
+        ("--compress", "gzip"): GZIP,
+    }
+    for ended, magic in zip(
+        together(small_sqlite, "backup_data", *asked, more=("--json",)), asked.values(), strict=True
+    ):
+        assert ended.code == 0, ended.err
+        path = Path(json.loads(ended.out)["file"])
+        assert path.read_bytes().startswith(magic)
+        support.assert_valid(path)
+        if path.parent == small_sqlite.backups:
+            assert path.name.endswith(".json.gz")
+        if magic == GZIP:
+            assert json.loads(gzip.decompress(path.read_bytes()))["metadata"]["version"] == "2.0"
+
+
+def together(
+    installation: ScratchInstallation, command: str, *all_args: Sequence[str], more: Sequence[str] = ()
+) -> list[Ended]:
+    """Run a command with each of these arguments, several at a time."""
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(lambda args: run(installation, command, *args, *more), all_args))
+
+
+WRONG = {
+    "an unknown option": ["--colour"],
+    "an unknown type": ["--type", "partial"],
+    "an unknown compression": ["--compress", "zip"],
+    "since with full": ["--since", "2026-11-01"],
+    "a since that is none": ["--type", "incremental", "--since", "yesterday"],
+    "a since that cannot be": ["--type", "incremental", "--since", "2026-02-30"],
+    "a day that is none": ["--date-from", "1.3.2026"],
+    "a first day after the last": ["--date-from", "2026-03-02", "--date-to", "2026-03-01"],
+    "two compressions": ["--output", "a.json.gz", "--compress", "zstd"],
+    "a word too many": ["full.json"],
+    "an output without a value": ["--output"],
+}
+
+
+def test_wrong_usage(new_installation: support.NewInstallation) -> None:
+    assert_wrong(new_installation("sqlite"), "backup_data", WRONG)
+
+
+def assert_wrong(installation: ScratchInstallation, command: str, wrong: dict[str, list[str]]) -> None:
+    """Each exits 2 and does nothing."""
+    for kind, ended in zip(wrong, together(installation, command, *wrong.values()), strict=True):
+        assert ended.code == 2, (kind, ended.err)
+        support.assert_clear(ended.err)
+        assert ended.out == "", kind
+    with installation.opened() as alias:
+        assert not BackupLog.objects.using(alias).exists()
+    assert not list(installation.folder.glob("*.json*"))
+
+
+def test_help_explains_every_option(new_installation: support.NewInstallation) -> None:
+    installation = new_installation("sqlite")
+    for command, options in {
+        "backup_data": "--type --output --since --company --date-from --date-to --compress --json --quiet",
+        "restore_data": "--input --strategy --preview --json --quiet",
+    }.items():
+        done = run(installation, command, "--help", "--no-color")
+        assert done.code == 0
+        assert "exit status: 0 done" in done.out
+        assert "examples:" in done.out
+        for option in options.split():
+            text = done.out[done.out.index(f"\n  {option}") :].split("\n  -")[1]
+            words = " ".join(text.split()[1:])
+            assert len(words) > 20, (option, words)
+
+
+def test_incremental(small: ScratchInstallation) -> None:
+    refused = run(small, "backup_data", "--type", "incremental", "--output", "inc.json")
+    refused.assert_refused("no backup yet", "Take a full backup first", "No backup was written")
+    full = small.folder / "full.json"
+    assert run(small, "backup_data", "--output", full).code == 0
+    with small.opened() as alias:
+        Backup.objects.using(alias).update(taken_at="2026-03-01T00:00:00Z")
+        AttendanceRecord.objects.using(alias).update(updated_at="2026-02-01T00:00:00Z")
+        row = AttendanceRecord.objects.using(alias).filter(company__name="ABC Corp")[0]
+        AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(shift="NIGHT", updated_at="2026-03-01T00:00:01Z")
+    inc = small.folder / "inc.json"
+    assert run(small, "backup_data", "--type", "incremental", "--output", inc).code == 0
+    assert metadata(inc)["parent"] == metadata(full)["id"]
+    assert metadata(inc)["since_date"] == "2026-02-28T23:55:00.000000Z"  # five minutes before the parent's start
+    assert [record["shift"] for record in records(inc)] == ["NIGHT"]
+
+
+SINCE = {
+    "UTC": {
+        "2026-03-01": "2026-03-01T00:00:00.000000Z",
+        "2026-03-01T10:00:00.5+02:00": "2026-03-01T08:00:00.500000Z",
+    },
+    "Asia/Kolkata": {
+        "2026-03-01": "2026-02-28T18:30:00.000000Z",
+        "2026-03-01T10:00": "2026-03-01T04:30:00.000000Z",
+        "2026-03-01 10:00:05": "2026-03-01T04:30:05.000000Z",
+        "2026-03-01T10:00:00Z": "2026-03-01T10:00:00.000000Z",
+    },
+}
+
+
+@pytest.mark.parametrize("zone", SINCE)
+def test_since(small_sqlite: ScratchInstallation, zone: str) -> None:
+    """A date or a moment, in the project's TIME_ZONE unless it says."""
+    small_sqlite.env["TIME_ZONE"] = zone
+    asked = [("--since", since, "--output", f"{n}.json") for n, since in enumerate(SINCE[zone])]
+    ends = together(small_sqlite, "backup_data", *asked, more=("--type", "incremental"))
+    for n, (ended, means) in enumerate(zip(ends, SINCE[zone].values(), strict=True)):
+        assert ended.code == 0, ended.err
+        said = metadata(small_sqlite.folder / f"{n}.json")
+        assert (said["since_date"], said["parent"], said["deletions"]) == (means, None, "unknown")
+
+
+def test_a_since_out_of_reach(new_installation: support.NewInstallation) -> None:
+    installation = new_installation("sqlite")
+    installation.env["TIME_ZONE"] = "Asia/Kolkata"
+    assert_wrong(installation, "backup_data", {"first": ["--type", "incremental", "--since", "0001-01-01"]})
+
+
+def test_selection(small_sqlite: ScratchInstallation) -> None:
+    path = small_sqlite.folder / "abc.json"
+    chosen = ["--company", "ABC Corp", "--date-from", "2026-03-02", "--date-to", "2026-03-04"]
+    assert run(small_sqlite, "backup_data", *chosen, "--output", path).code == 0
+    assert [record["date"] for record in records(path)] == ["2026-03-02", "2026-03-03", "2026-03-04"]
+    assert metadata(path)["selection"] == {
+        "companies": ["ABC Corp"],
+        "date_from": "2026-03-02",
+        "date_to": "2026-03-04",
+    }
+    both = ["--company", "ABC Corp", "--company", "Company 0"]
+    assert run(small_sqlite, "backup_data", *both, "--output", path).code == 0
+    assert {record["company_name"] for record in records(path)} == {"ABC Corp", "Company 0"}
+    refused = run(small_sqlite, "backup_data", "--company", "Nobody & Sons", "--output", path)
+    refused.assert_refused("no company 'Nobody & Sons'", "No backup was written")
+    # A selection is no parent of an incremental.
+    run(small_sqlite, "backup_data", "--type", "incremental").assert_refused("no backup yet")
+
+
+def test_outputs_that_are_not_plain_files(small_sqlite: ScratchInstallation) -> None:
+    folder = small_sqlite.folder
+    existing = folder / "existing.json"
+    existing.write_text("old")
+    assert run(small_sqlite, "backup_data", "--output", existing).code == 0
+    support.assert_valid(existing)
+    (folder / "link.json").symlink_to(existing)
+    old = existing.stat().st_ino
+    assert run(small_sqlite, "backup_data", "--output", folder / "link.json").code == 0
+    assert (folder / "link.json").is_symlink()
+    assert existing.stat().st_ino != old
+    support.assert_valid(existing)
+    (folder / "dangling.json").symlink_to(folder / "new.json")
+    assert run(small_sqlite, "backup_data", "--output", folder / "dangling.json").code == 0
+    support.assert_valid(folder / "new.json")
+    (folder / "folder").mkdir()
+    refused = run(small_sqlite, "backup_data", "--output", folder / "folder")
+    refused.assert_refused(str(folder / "folder"), "it is a folder", "No backup was written")
+    run(small_sqlite, "backup_data", "--output", "").assert_refused("it is a folder", "No backup was written")
+    run(small_sqlite, "backup_data", "--output", "/dev/full").assert_refused("disk is full", "No backup was written")
+    run(small_sqlite, "backup_data", "--output", existing / "x.json").assert_refused("not a folder", "No backup")
+    run(small_sqlite, "backup_data", "--output", "x" * 300).assert_refused("name is too long", "No backup was written")
+    assert support.leftovers(folder) == []
+
+
+def test_a_named_pipe(small_sqlite: ScratchInstallation) -> None:
+    pipe, path = small_sqlite.folder / "pipe", small_sqlite.folder / "read.json"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: path.write_bytes(pipe.read_bytes()))
+    reader.start()
+    ended = run(small_sqlite, "backup_data", "--output", pipe)
+    reader.join(30)
+    assert ended.code == 0, ended.err
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    support.assert_valid(path)
+
+
+def test_a_reader_that_stops(new_installation: support.NewInstallation) -> None:
+    installation = support.filled(new_installation("sqlite"), 3_000)
+    process = support.start(installation, "backup_data", "--output", "-")
+    assert process.stdout
+    process.stdout.read(10)
+    process.stdout.close()
+    process.stdout = None
+    support.end(process).assert_refused("reading the output has stopped", "No backup was written")
+
+
+def test_standard_streams_that_are_closed(small_sqlite: ScratchInstallation) -> None:
+    base = small_sqlite._command(("backup_data", "--output"))
+    for rest, code in ((["-"], 1), (["closed.json"], 0)):
+        done = subprocess.run(
+            ["sh", "-c", 'exec "$@" >&-', "sh", *base, *rest],
+            env=small_sqlite.env,
+            cwd=small_sqlite.folder,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        support.assert_clear(done.stderr)
+        assert done.returncode == code, done.stderr
+    support.assert_valid(small_sqlite.folder / "closed.json")
+
+
+def test_a_summary_that_cannot_be_written(small_sqlite: ScratchInstallation) -> None:
+    """The backup is there, and that is what is said."""
+    with open("/dev/full", "wb") as full:
+        ended = run(small_sqlite, "backup_data", "--output", "full.json", stdout=full)
+    sentence = ended.assert_refused("disk is full")
+    assert "done" in sentence
+    support.assert_valid(small_sqlite.folder / "full.json")
+
+
+def test_databases_that_cannot_be_used(new_installation: support.NewInstallation) -> None:
+    installation = new_installation("sqlite")
+    for url, words in {
+        "sqlite:///no/such/folder/muster.sqlite3": ("cannot be opened", "DATABASE_URL"),
+        f"sqlite:///{installation.folder}/fresh.sqlite3": ("migrate",),
+        f"sqlite:///{installation.folder}/junk.sqlite3": ("not an SQLite database", "DATABASE_URL"),
+        "oracle://nobody@nowhere/x": ("DATABASE_URL", "SQLite and PostgreSQL"),
+        "nonsense": ("DATABASE_URL",),
+        f"postgresql://nobody@/x?host={installation.folder}": ("connection to the database",),
+    }.items():
+        for junk in ("junk.sqlite3", "junk-jobs.sqlite3"):
+            (installation.folder / junk).write_text("no such thing " * 500)
+        installation.env["DATABASE_URL"] = url
+        for command in (("backup_data",), ("restore_data", "--input", installation.folder / "junk.sqlite3")):
+            ended = run(installation, *command)
+            ended.assert_refused(*words)
+
+
+@pytest.mark.postgres
+def test_a_postgres_database_that_is_not_migrated(new_installation: support.NewInstallation) -> None:
+    installation = new_installation("postgres")
+    name = installation.database_url.rpartition("?")[0].rpartition("/")[2]
+    installation.env["DATABASE_URL"] = installation.database_url.replace(name, "postgres")
+    for command in (("backup_data",), ("restore_data", "--input", installation.folder / "any.json")):
+        run(installation, *command).assert_refused("manage.py migrate")

@@ -1,0 +1,99 @@
+"""What a person sees while a command runs: a bar on a terminal, a line a second elsewhere, nothing with --quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import time
+from typing import Any
+
+from tests.faults import support
+from tests.faults.support import at_phase, injected, run
+from tests.installation import ScratchInstallation
+
+SLOW = (
+    "import time\nfrom core.services import operations\n_report = operations.Run.__call__\n"
+    "def _call(self, phase, done, total, /):\n"
+    "    time.sleep(0.15)\n"
+    "    _report(self, phase, done, total)\n"
+    "operations.Run.__call__ = _call\n"
+)
+
+
+def on_a_terminal(installation: ScratchInstallation, fault: str, *args: Any) -> tuple[int, str]:
+    """The exit status of a command whose standard error is a terminal, and what it wrote there."""
+    mine, its = pty.openpty()
+    process = injected(installation, fault, *args, stderr=its)
+    os.close(its)
+    seen = b""
+    with contextlib.suppress(OSError):  # the terminal ends with its last writer
+        while data := os.read(mine, 4096):
+            seen += data
+    os.close(mine)
+    process.communicate(timeout=60)
+    return process.returncode, seen.decode()
+
+
+def test_a_bar_on_a_terminal(new_installation: support.NewInstallation) -> None:
+    installation = support.filled(new_installation("sqlite"), 6_000)
+    installation.env |= {"TERM": "xterm", "COLUMNS": "100"}
+    code, seen = on_a_terminal(installation, SLOW, "backup_data", "--output", "full.json")
+    assert code == 0, seen
+    assert "Writing the file" in seen
+    assert "/6008" in seen.replace(" ", "")
+    assert "━" in seen
+    code, seen = on_a_terminal(installation, SLOW, "backup_data", "--output", "full.json", "--quiet")
+    assert (code, seen) == (0, "")
+    code, seen = on_a_terminal(installation, "", "restore_data", "--input", "no such file")
+    assert code == 1
+    assert "there is no such file or folder" in re.sub(r"\s+", " ", seen)
+
+
+def test_an_interrupted_bar_leaves_a_readable_sentence(new_installation: support.NewInstallation) -> None:
+    installation = support.filled(new_installation("sqlite"), 2_000)
+    installation.env |= {"TERM": "xterm", "COLUMNS": "100"}
+    fault = at_phase("write", "os.kill(os.getpid(), signal.SIGINT)")
+    code, seen = on_a_terminal(installation, fault, "backup_data", "--output", "full.json")
+    assert code == 1
+    assert "Interrupted. No backup was written." in seen
+    assert "Traceback" not in seen
+
+
+def test_at_most_a_line_a_second_elsewhere(new_installation: support.NewInstallation) -> None:
+    installation = support.filled(new_installation("sqlite"), 12_000)
+    started = time.monotonic()
+    process = injected(installation, SLOW, "backup_data", "--output", "full.json", "--json")
+    ended = support.end(process)
+    seconds = time.monotonic() - started
+    lines = ended.err.splitlines()
+    assert 1 <= len(lines) <= seconds
+    for line in lines:
+        assert re.fullmatch(r"Writing the file [\d,]+ of 12,008|Finishing.*", line), line
+    assert json.loads(ended.out)["records"] == 12_000
+
+
+def test_json_of_a_failure(small: ScratchInstallation) -> None:
+    """One object on standard output, the sentence on standard error."""
+    ended = run(small, "restore_data", "--input", "no such file", "--json", "--quiet")
+    assert ended.code == 1
+    (line,) = ended.out.splitlines()
+    summary = json.loads(line)
+    assert (summary["ok"], summary["operation"], summary["file"]) == (False, "restore", "no such file")
+    assert summary["errors"][0]["message"] in ended.sentence
+    ended = run(small, "backup_data", "--output", "no/such/folder", "--json", "--quiet")
+    assert json.loads(ended.out)["operation"] == "backup_full"
+    ended = run(small, "backup_data", "--type", "incremental", "--output", "-", "--json", "--quiet")
+    assert ended.code == 1
+    assert ended.out == ""
+    first, second = ended.err.splitlines()
+    assert json.loads(first)["ok"] is False
+    assert second.startswith("Error: There is no backup yet")
+
+
+def test_no_colour_in_pipes(small_sqlite: ScratchInstallation) -> None:
+    for args in (["backup_data", "--output", "a.json"], ["restore_data", "--input", "no such file"]):
+        ended = run(small_sqlite, *args)
+        assert "\x1b" not in ended.out + ended.err

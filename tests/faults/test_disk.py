@@ -1,0 +1,255 @@
+"""Full disks, folders that may not be written, files that are not there."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import support
+from tests.faults.conftest import Files
+from tests.faults.support import Ended, run
+from tests.installation import ScratchInstallation
+
+FULL = "disk is full"
+LIMITED = "larger than allowed"
+
+SmallDisk = Callable[[int], Path]
+
+
+@pytest.fixture
+def small_disk() -> Iterator[SmallDisk]:
+    """Makes a file system of so many kilobytes; skips with the reason where mounting is not permitted."""
+    mounted: list[Path] = []
+
+    def make(kilobytes: int) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="muster-disk-", dir="/tmp"))  # where PostgreSQL's user reaches it
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            pytest.skip(f"no mount here: {error}")
+        if done.returncode:
+            folder.rmdir()
+            pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
+
+
+def limited(size: int) -> dict[str, Any]:
+    """For start and run: no file of the process grows past so many bytes. Works for everybody, everywhere."""
+    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))}
+
+
+def assert_failed(installation: ScratchInstallation, ended: Ended, *words: str) -> None:
+    """Refused in one sentence, which is also in the audit trail."""
+    sentence = ended.assert_refused(*words)
+    log = support.last_log(installation)
+    assert not log.success
+    assert log.error_message in sentence
+    support.accounts(installation).assert_settled()
+
+
+def test_the_backups_target(installation: ScratchInstallation, small_disk: SmallDisk) -> None:
+    support.filled(installation, 3_000)
+    before = support.state_of(installation)
+    disk = small_disk(512)
+    for name in ("full.json", "full.json.gz"):
+        (disk / "ballast").write_bytes(b"x" * (0 if name == "full.json" else 450_000))
+        ended = run(installation, "backup_data", "--output", disk / name)
+        assert_failed(installation, ended, FULL, "No backup was written")
+        assert [path.name for path in disk.iterdir()] == ["ballast"]
+    installation.env["BACKUP_DIR"] = str(disk)
+    assert_failed(installation, run(installation, "backup_data"), FULL)
+    assert [path.name for path in disk.iterdir()] == ["ballast"]
+    assert support.state_of(installation) == before
+
+
+def test_the_backups_target_keeps_the_file_that_was_there(
+    installation: ScratchInstallation, small_disk: SmallDisk
+) -> None:
+    support.filled(installation, 1_000)
+    disk = small_disk(700)
+    assert run(installation, "backup_data", "--output", disk / "full.json").code == 0
+    kept = (disk / "full.json").read_bytes()
+    assert_failed(installation, run(installation, "backup_data", "--output", disk / "full.json"), FULL)
+    assert (disk / "full.json").read_bytes() == kept
+    assert support.leftovers(disk) == []
+
+
+def test_the_backups_target_by_limit(installation: ScratchInstallation) -> None:
+    """The same by a limit on file sizes, which needs no rights. It stays above what the database's files have."""
+    support.filled(installation, 3_000)
+    before = support.state_of(installation)
+    target = installation.folder / "full.json"
+    size = 1_150_000
+    if installation.engine == "sqlite":
+        support.fold_wal(installation)
+        assert (installation.folder / "muster.sqlite3").stat().st_size < size
+    ended = run(installation, "backup_data", "--output", target, **limited(size))
+    assert_failed(installation, ended, LIMITED, "No backup was written")
+    assert not target.exists()
+    assert support.leftovers(installation.folder) == []
+    assert support.state_of(installation) == before
+
+
+def test_the_temporary_folder(installation: ScratchInstallation, files: Files, small_disk: SmallDisk) -> None:
+    """Full while standard input is spooled, and full while the plan is written."""
+    before = support.state_of(installation)
+    disk = small_disk(512)
+    installation.env["TMPDIR"] = str(disk)
+    with files.a.open("rb") as stream:
+        ended = run(
+            installation,
+            "restore_data",
+            "--input",
+            "-",
+            stdin=subprocess.Popen(["cat"], stdin=stream, stdout=-1).stdout,
+        )
+    assert_failed(installation, ended, FULL, "Nothing was changed")
+    assert_failed(installation, run(installation, "restore_data", "--input", files.a), FULL, "Nothing was changed")
+    preview = run(installation, "restore_data", "--input", files.a, "--preview")
+    preview.assert_refused(FULL, "Nothing was changed")
+    assert list(disk.iterdir()) == []
+    assert support.state_of(installation) == before
+
+
+@pytest.mark.postgres
+def test_the_temporary_folder_by_limit(new_installation: support.NewInstallation, files: Files) -> None:
+    installation = new_installation("postgres")
+    before = support.state_of(installation)
+    ended = run(installation, "restore_data", "--input", files.a, **limited(300_000))
+    assert_failed(installation, ended, LIMITED, "Nothing was changed")
+    assert support.state_of(installation) == before
+
+
+def test_the_sqlite_database(new_installation: support.NewInstallation, files: Files, small_disk: SmallDisk) -> None:
+    """The register's own disk is full; the temporary folder is elsewhere."""
+    made = new_installation("sqlite")
+    databases = [path for path in made.folder.glob("muster*.sqlite3*") if path.is_file()]
+    disk = small_disk(sum(path.stat().st_size for path in databases) // 1024 + 800)
+    for path in databases:
+        shutil.copy(path, disk)
+    installation = ScratchInstallation("sqlite", disk, f"sqlite:///{disk / 'muster.sqlite3'}")
+    installation.env["DATA_DIR"] = str(made.folder)
+    before = support.state_of(installation)
+    ended = run(installation, "restore_data", "--input", files.a)
+    assert_failed(installation, ended, "database's disk is full", "Nothing was changed")
+    assert support.state_of(installation) == before
+    assert run(installation, "backup_data", "--output", made.folder / "after.json").code == 0
+
+
+def test_the_sqlite_database_by_limit(new_installation: support.NewInstallation, files: Files) -> None:
+    installation = new_installation("sqlite")
+    before = support.state_of(installation)
+    support.fold_wal(installation)
+    size = (installation.folder / "muster.sqlite3").stat().st_size + 150_000
+    ended = run(installation, "restore_data", "--input", files.a, **limited(size))
+    ended.assert_refused("Nothing was changed")
+    assert support.state_of(installation) == before
+    assert run(installation, "restore_data", "--input", files.a).code == 0
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.postgres
+def test_the_postgres_database(new_installation: support.NewInstallation, files: Files, small_disk: SmallDisk) -> None:
+    """A table space on a small disk. The server's own journal is elsewhere, so that it goes on."""
+    installation = new_installation("postgres")
+    disk = small_disk(200)
+    support.move_records_to(installation, disk)
+    before = support.state_of(installation)
+    try:
+        ended = run(installation, "restore_data", "--input", files.a)
+        assert_failed(installation, ended, "database's disk is full", "Nothing was changed")
+        assert support.state_of(installation) == before
+    finally:
+        support.move_records_back(installation)
+
+
+def bound_by_permissions() -> dict[str, Any]:
+    """For start and run: file permissions bind the process, even if the user is root."""
+    override, read_search = 1, 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH of linux/capability.h
+    drop = 24  # PR_CAPBSET_DROP of linux/prctl.h
+
+    def give_up() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for capability in (override, read_search):
+            if libc.prctl(drop, capability, 0, 0, 0):
+                raise OSError(ctypes.get_errno(), "prctl")
+
+    return {"preexec_fn": give_up} if os.geteuid() == 0 else {}
+
+
+def test_a_folder_that_may_not_be_written(new_installation: support.NewInstallation) -> None:
+    installation = support.filled(new_installation("sqlite"), 100)
+    before = support.state_of(installation)
+    folder = installation.folder / "locked"
+    folder.mkdir(mode=0o555)
+    options = bound_by_permissions()
+    ended = run(installation, "backup_data", "--output", folder / "full.json", **options)
+    assert_failed(installation, ended, str(folder), "permission is denied", "No backup was written")
+    installation.env["BACKUP_DIR"] = str(folder / "backups")
+    ended = run(installation, "backup_data", **options)
+    assert_failed(installation, ended, str(folder), "permission is denied", "No backup was written")
+    assert list(folder.iterdir()) == []
+    assert support.state_of(installation) == before
+
+
+def test_a_file_that_may_not_be_read(new_installation: support.NewInstallation, files: Files) -> None:
+    installation = new_installation("sqlite")
+    path = installation.folder / "full.json"
+    shutil.copy(files.a, path)
+    path.chmod(0)
+    before = support.state_of(installation)
+    ended = run(installation, "restore_data", "--input", path, **bound_by_permissions())
+    assert_failed(installation, ended, "full.json", "permission is denied", "Nothing was changed")
+    assert support.state_of(installation) == before
+
+
+@pytest.mark.parametrize("names", [["muster.sqlite3"], ["muster-jobs.sqlite3"], ["muster.sqlite3.locks", "."], ["."]])
+def test_an_sqlite_database_that_may_not_be_written(
+    new_installation: support.NewInstallation, names: list[str]
+) -> None:
+    """The register's file, the jobs', and their folder."""
+    installation = support.filled(new_installation("sqlite"), 100)
+    path = installation.folder / "full.json"
+    assert run(installation, "backup_data", "--output", path).code == 0
+    before = support.state_of(installation)
+    support.fold_wal(installation)
+    (installation.folder / "tmp").mkdir()
+    installation.env["TMPDIR"] = str(installation.folder / "tmp")
+    modes = {part: part.stat().st_mode for part in (installation.folder / name for name in names) if part.exists()}
+    for part in modes:
+        part.chmod(0o555 if part.is_dir() else 0o444)
+    try:
+        ended = run(installation, "restore_data", "--input", path, **bound_by_permissions())
+    finally:
+        for part, mode in modes.items():
+            part.chmod(mode)
+    sentence = ended.assert_refused("Nothing was changed")
+    assert "read-only" in sentence or "permission" in sentence
+    assert support.state_of(installation) == before
+    assert run(installation, "restore_data", "--input", path).code == 0
+    support.accounts(installation).assert_settled()
+
+
+def test_no_such_file(installation: ScratchInstallation) -> None:
+    before = support.state_of(installation)
+    ended = run(installation, "restore_data", "--input", installation.folder / "no such file.json")
+    assert_failed(installation, ended, "no such file.json", "there is no such file or folder", "Nothing was changed")
+    ended = run(installation, "backup_data", "--output", installation.folder / "no such folder" / "full.json")
+    assert_failed(installation, ended, "no such folder", "there is no such file or folder", "No backup was written")
+    assert support.state_of(installation) == before

@@ -1,0 +1,138 @@
+"""Killed (``kill -9``) at random moments: the old state or the new one, whole files, and the truth afterwards."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from core.models import Operation
+from tests.faults import support
+from tests.faults.conftest import RECORDS, ROUNDS, Files
+from tests.faults.support import Moments, injected, run, signalled
+from tests.installation import ScratchInstallation
+
+
+def test_a_killed_restore_has_happened_or_not(installation: ScratchInstallation, files: Files) -> None:
+    moments = Moments(f"killed restore on {installation.engine}")
+    first = run(installation, "restore_data", "--input", files.a, "--quiet")
+    assert first.code == 0, first.err
+    seconds = run(installation, "restore_data", "--input", files.b, "--quiet").seconds
+    now = files.b
+    for _ in range(ROUNDS):
+        before = support.state_of(installation)
+        target = files.other(now)
+        moment = moments.within(seconds, seconds * 0.2)
+        killed = signalled(installation, ("restore_data", "--input", target, "--quiet"), moment, signal.SIGKILL)
+        print(f"after {moment:.3f} of {seconds:.3f} s: {killed.code}")
+        if support.state_of(installation) == before:
+            assert killed.code != 0, "it said that it was done"
+            # The next command works, and does what the killed one did not.
+            again = run(installation, "restore_data", "--input", target, "--quiet")
+            assert again.code == 0, again.err
+        else:
+            again = run(installation, "backup_data", "--quiet")  # so that the killed one is accounted for
+            assert again.code == 0, again.err
+        now = target
+        assert support.content_of(installation) == files.content[now]
+        support.accounts(installation).assert_settled()
+        assert support.leftovers(installation.folder, installation.backups) == []
+        assert not list((installation.folder / "muster.sqlite3.locks").glob("operation-*"))
+
+
+def test_a_killed_first_restore_has_happened_or_not(installation: ScratchInstallation, files: Files) -> None:
+    """Into an empty register: all that is written are additions."""
+    moments = Moments(f"killed first restore on {installation.engine}")
+    empty = support.state_of(installation)
+    for _ in range(max(1, ROUNDS // 5)):
+        killed = signalled(
+            installation, ("restore_data", "--input", files.a, "--quiet"), moments.within(2.0, 0.8), signal.SIGKILL
+        )
+        if support.state_of(installation) != empty:
+            break
+        assert killed.code != 0
+    again = run(installation, "restore_data", "--input", files.a, "--quiet")
+    assert again.code == 0, again.err
+    assert support.content_of(installation) == files.content[files.a]
+    support.accounts(installation).assert_settled()
+
+
+def test_a_killed_backup_leaves_whole_files(installation: ScratchInstallation, tmp_path: Path) -> None:
+    support.filled(installation, RECORDS)
+    before, content = support.state_of(installation), support.content_of(installation)
+    moments = Moments(f"killed backup on {installation.engine}")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    seconds = run(installation, "backup_data", "--quiet").seconds
+    for n in range(ROUNDS):
+        where = ["--output", folder / "full.json"] if n % 2 else []
+        kept = (folder / "full.json").read_bytes() if (folder / "full.json").exists() else None
+        moment = moments.within(seconds, seconds * 0.3)
+        killed = signalled(installation, ("backup_data", "--quiet", *where), moment, signal.SIGKILL)
+        print(f"after {moment:.3f} of {seconds:.3f} s: {killed.code}")
+        support.assert_whole(folder)
+        support.assert_whole(installation.backups)
+        if killed.code == 0 and where:
+            assert (folder / "full.json").read_bytes() != kept
+        again = run(installation, "backup_data", "--quiet", *where)
+        assert again.code == 0, again.err
+        # Its own hidden file is gone, and that of the one before as well.
+        assert support.leftovers(folder if where else installation.backups, installation.folder) == []
+        support.accounts(installation).assert_settled()
+    assert support.state_of(installation) == before
+    support.assert_whole(installation.backups)
+    for path in [*folder.glob("*.json"), *installation.backups.glob("*.json")]:
+        assert support.file_content(path) == content
+
+
+@pytest.mark.parametrize(
+    ("engine", "phase"),
+    [("sqlite", "check"), ("sqlite", "apply"), pytest.param("postgres", "compare", marks=pytest.mark.postgres)],
+)
+def test_killed_in_each_phase_of_a_restore(
+    new_installation: support.NewInstallation, files: Files, engine: str, phase: str
+) -> None:
+    installation = new_installation(engine)
+    before = support.state_of(installation)
+    fault = support.at_phase(phase, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert support.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
+    assert support.state_of(installation) == before
+    again = run(installation, "restore_data", "--input", files.a)
+    assert again.code == 0, again.err
+    assert support.content_of(installation) == files.content[files.a]
+    accounts = support.accounts(installation)
+    accounts.assert_settled()
+    assert sorted(accounts.outcomes.values()) == [Operation.Outcome.FAILED, Operation.Outcome.SUCCEEDED]
+    (message,) = filter(None, accounts.messages.values())
+    assert "killed" in message
+    assert "Nothing was changed" in message
+
+
+def test_killed_between_commit_and_the_last_word(installation: ScratchInstallation, files: Files) -> None:
+    """The restore is done, and a later command says so although the process did not."""
+    fault = (
+        "import signal\nfrom core.services import operations\n"
+        "operations.Run.finish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert support.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
+    assert support.content_of(installation) == files.content[files.a]
+    assert run(installation, "backup_data").code == 0
+    accounts = support.accounts(installation)
+    accounts.assert_settled()
+    assert list(accounts.success.values()) == [True, True]
+
+
+def test_killed_between_the_file_and_the_catalogue(new_installation: support.NewInstallation) -> None:
+    """The file is whole under its name; it is not in the catalogue, and the operation counts as failed."""
+    installation = support.filled(new_installation("sqlite"), 100)
+    fault = (
+        "import signal\nfrom core.services import catalogue\n"
+        "catalogue.add = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert support.end(injected(installation, fault, "backup_data")).code == -signal.SIGKILL
+    assert support.assert_whole(installation.backups) == 1
+    assert run(installation, "backup_data").code == 0
+    accounts = support.accounts(installation)
+    accounts.assert_settled()
+    assert sorted(accounts.success.values()) == [False, True]

@@ -1,0 +1,50 @@
+"""Memory does not grow with the file: ten times the records, the same peak within a fifth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import support
+from tests.faults.support import end, injected
+from tests.installation import ScratchInstallation
+
+TELL = "import atexit\natexit.register(lambda: open('status', 'w').write(open('/proc/self/status').read()))\n"
+SMALL, LARGE = 10_000, 100_000
+ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.deep])]
+
+
+def peak(installation: ScratchInstallation, *args: Any) -> int:
+    """The largest resident memory of a command that must succeed, in bytes.
+
+    The process says it itself: what the system tells its parent begins with the parent's own.
+    """
+    ended = end(injected(installation, TELL, *args))
+    assert ended.code == 0, ended.err
+    status = (installation.folder / "status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+
+def peaks(installation: ScratchInstallation, records: int, new_installation: support.NewInstallation) -> dict[str, int]:
+    support.filled(installation, records)
+    path = installation.folder / "full.json"
+    other = new_installation(installation.engine)
+    return {
+        "backup": peak(installation, "backup_data", "--output", path, "--quiet"),
+        "restore into an empty register": peak(other, "restore_data", "--input", path, "--quiet"),
+        "restore of the same": peak(other, "restore_data", "--input", path, "--quiet"),
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_memory(new_installation: support.NewInstallation, engine: str) -> None:
+    small = peaks(new_installation(engine), SMALL, new_installation)
+    large = peaks(new_installation(engine), LARGE, new_installation)
+    for name, of_small in small.items():
+        ratio = large[name] / of_small
+        print(f"{engine}: {name}: {of_small / 1e6:.1f} MB, {large[name] / 1e6:.1f} MB: {ratio:.2f}")
+    assert all(large[name] <= 1.2 * small[name] for name in small), (small, large)

@@ -1,0 +1,165 @@
+"""Ctrl-C, SIGTERM and a closed terminal: one sentence and nothing changed, or done and said so."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DEEP
+from tests.faults import support
+from tests.faults.conftest import RECORDS, Files
+from tests.faults.support import Ended, Moments, at_phase, end, injected, run, signalled, start
+from tests.installation import ScratchInstallation
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+TIMES = 30 if DEEP else 3
+
+
+def assert_nothing_done(ended: Ended) -> None:
+    assert ended.code == 1, (ended.code, ended.err)
+    support.assert_clear(ended.err)
+    assert "Interrupted" in ended.sentence
+
+
+def test_a_restore_at_random_moments(installation: ScratchInstallation, files: Files, tmp_path: Path) -> None:
+    installation.env["TMPDIR"] = str(tmp_path / "tmp")
+    (tmp_path / "tmp").mkdir()
+    moments = Moments(f"interrupted restore on {installation.engine}")
+    assert run(installation, "restore_data", "--input", files.a).code == 0
+    seconds = run(installation, "restore_data", "--input", files.b).seconds
+    now = files.b
+    for number in SIGNALS * (TIMES // 3):
+        before = support.state_of(installation)
+        target = files.other(now)
+        moment = moments.within(seconds)
+        ended = signalled(installation, ("restore_data", "--input", target), moment, number)
+        print(f"{number.name} after {moment:.3f} of {seconds:.3f} s: {ended.code}")
+        if ended.code == 0:
+            assert "Done" in ended.out
+            now = target
+            assert support.content_of(installation) == files.content[target]
+        else:
+            assert_nothing_done(ended)
+            assert support.state_of(installation) == before
+        assert support.leftovers(installation.folder, tmp_path / "tmp") == []
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+
+
+def test_a_backup_at_random_moments(installation: ScratchInstallation) -> None:
+    support.filled(installation, RECORDS)
+    moments = Moments(f"interrupted backup on {installation.engine}")
+    target = installation.folder / "full.json"
+    seconds = run(installation, "backup_data", "--output", target).seconds
+    for number in SIGNALS * (TIMES // 3):
+        target.unlink(missing_ok=True)
+        moment = moments.within(seconds)
+        ended = signalled(installation, ("backup_data", "--output", target), moment, number)
+        print(f"{number.name} after {moment:.3f} of {seconds:.3f} s: {ended.code}")
+        if ended.code == 0:
+            support.assert_valid(target)
+        else:
+            assert_nothing_done(ended)
+            assert not target.exists()
+        assert support.leftovers(installation.folder) == []
+    assert run(installation, "backup_data").code == 0
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.parametrize("phase", ["check", "compare", "apply"])
+@pytest.mark.parametrize("number", SIGNALS if DEEP else SIGNALS[:1])
+def test_a_restore_in_each_phase(
+    installation: ScratchInstallation, files: Files, phase: str, number: signal.Signals
+) -> None:
+    before = support.state_of(installation)
+    fault = at_phase(phase, f"os.kill(os.getpid(), {int(number)})")
+    assert_nothing_done(end(injected(installation, fault, "restore_data", "--input", files.a)))
+    assert support.state_of(installation) == before
+    log = support.last_log(installation)
+    assert not log.success
+    assert "interrupted" in log.error_message
+    support.accounts(installation).assert_settled()
+
+
+def test_while_it_is_being_committed_it_is_done(installation: ScratchInstallation, files: Files) -> None:
+    """From the moment of commit on nothing stops it, and it says the truth."""
+    fault = at_phase("commit", "[os.kill(os.getpid(), n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]")
+    ended = end(injected(installation, fault, "restore_data", "--input", files.a, "--json"))
+    assert ended.code == 0, ended.err
+    assert '"ok": true' in ended.out
+    assert support.content_of(installation) == files.content[files.a]
+    ended = end(injected(installation, fault, "backup_data", "--output", installation.folder / "full.json", "--quiet"))
+    assert (ended.code, ended.err) == (0, "")
+    assert support.file_content(installation.folder / "full.json") == files.content[files.a]
+    support.accounts(installation).assert_settled()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_after_the_last_word_nothing_changes_it(
+    new_installation: support.NewInstallation, files: Files, number: signal.Signals
+) -> None:
+    """A signal that comes while Python ends turns neither success into failure nor failure into a kill."""
+    installation = new_installation("sqlite")
+    fault = f"import atexit\natexit.register(lambda: os.kill(os.getpid(), {int(number)}))\n"
+    ended = end(injected(installation, fault, "restore_data", "--input", files.a, "--quiet"))
+    assert (ended.code, ended.err) == (0, "")
+    refused = end(injected(installation, fault, "restore_data", "--input", installation.folder / "no such file"))
+    refused.assert_refused("no such file")
+
+
+def test_while_it_starts(new_installation: support.NewInstallation) -> None:
+    """Before the command has begun there is nothing to say but that; and no traceback."""
+    installation = new_installation("sqlite")
+    before = support.state_of(installation)
+    for number in SIGNALS:
+        for moment in (0.08, 0.2, 0.3):
+            ended = signalled(installation, ("backup_data",), moment, number)
+            support.assert_clear(ended.err)
+            if ended.code != -number:  # before Python itself was up
+                assert ended.code in (0, 1)
+    assert support.state_of(installation) == before
+
+
+def test_a_second_signal_does_not_disturb_the_cleaning_up(installation: ScratchInstallation) -> None:
+    support.filled(installation, 2_000)
+    fault = at_phase("write", "os.kill(os.getpid(), signal.SIGINT)") + (
+        "_save = operations.Run.save_log\n"
+        "def _again(self, **options):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return _save(self, **options)\n"
+        "operations.Run.save_log = _again\n"
+    )
+    assert_nothing_done(end(injected(installation, fault, "backup_data")))
+    support.accounts(installation).assert_settled()
+    assert support.leftovers(installation.backups) == []
+
+
+def test_what_the_parent_ignores_stays_ignored(new_installation: support.NewInstallation) -> None:
+    """``nohup``: the terminal is closed, and the backup goes on."""
+    installation = support.filled(new_installation("sqlite"), 2_000)
+    fault = at_phase("write", "os.kill(os.getpid(), signal.SIGHUP)")
+    process = injected(
+        installation,
+        fault,
+        "backup_data",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    ended = end(process)
+    assert ended.code == 0, ended.err
+
+
+def test_waiting_for_a_pipe(new_installation: support.NewInstallation) -> None:
+    """Standard input that never comes, and a pipe that nobody reads."""
+    installation = support.filled(new_installation("sqlite"), 2_000)
+    process = start(installation, "restore_data", "--input", "-", stdin=-1)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    assert_nothing_done(end(process))
+    process = start(installation, "backup_data", "--output", "-", "--quiet")
+    time.sleep(1.5)  # the pipe is full by now
+    process.send_signal(signal.SIGTERM)
+    assert_nothing_done(end(process))
+    support.accounts(installation).assert_settled()

@@ -1,0 +1,17 @@
+"""Small batches for all properties, so that small registers cross the borders of batches."""
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def small_batches() -> Iterator[None]:
+    with (
+        patch("recordsync.plan.EVERY", 3),
+        patch("recordsync.backupfile.reader.EVERY", 2),
+        patch("recordsync.backupfile.writer.EVERY", 3),
+        patch("recordsync.store._LOOKUP", 2),
+    ):
+        yield

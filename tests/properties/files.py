@@ -1,0 +1,177 @@
+"""Backup files of version 2.0 written by hand, from the format's description and by Python's ``json`` alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.properties.registers_content import FIELDS, LONG_AGO, Content, Key, Register
+
+Line = dict[str, Any]
+
+SECTIONS = ("companies", "attendance_records")
+KEY_NAMES = {"companies": ("name",), "attendance_records": ("company_name", "ep_no", "date")}
+
+ELSEWHERE = uuid.UUID("0c9ff6a2-6a5a-4f0e-9d3e-5a1f7d0f3b11")
+"""The installation that the files come from."""
+
+
+def canonical(value: object) -> str:
+    """RFC 8785 of an object whose names are ASCII, its values texts, nulls, whole numbers or such objects."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    return sha256(canonical(dict(content)))
+
+
+def moment(value: dt.datetime) -> str:
+    return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def line_of(content: Mapping[str, Any], created_at: dt.datetime = LONG_AGO) -> Line:
+    """A record as it stands in a file."""
+    return {**content, "checksum": checksum(content), "created_at": moment(created_at)}
+
+
+def _no_lines() -> dict[str, list[Line]]:
+    return {section: [] for section in SECTIONS}
+
+
+@dataclass
+class File:
+    """A file's parts, to be changed at will and then encoded. ``counts``: what the trailer says, where it lies."""
+
+    metadata: dict[str, Any]
+    records: dict[str, list[Line]] = field(default_factory=_no_lines)
+    deleted: dict[str, list[Line]] = field(default_factory=_no_lines)
+
+    def body(self, replaced: Mapping[tuple[str, int], str] | None = None) -> str:
+        """Everything before the trailer. ``replaced``: lines to write otherwise, by section and position."""
+        written = [
+            _rows([(replaced or {}).get((section, at)) or canonical(line) for at, line in enumerate(lines)])
+            for section, lines in (*self.records.items(), *self.deleted.items())
+        ]
+        return (
+            f'{{"metadata":{canonical(self.metadata)},\n'
+            f'"companies":[{written[0]}],\n'
+            f'"attendance_records":[{written[1]}],\n'
+            f'"deleted":{{"companies":[{written[2]}],"attendance_records":[{written[3]}]}},\n'
+        )
+
+    @property
+    def trailer(self) -> dict[str, Any]:
+        """What the trailer says, but for the digest."""
+        counts = {section: len(lines) for section, lines in self.records.items()}
+        return {**counts, "deleted": sum(len(lines) for lines in self.deleted.values())}
+
+    def encode(self, replaced: Mapping[tuple[str, int], str] | None = None) -> bytes:
+        return sealed(self.body(replaced), self.trailer)
+
+    def stream(self) -> io.BytesIO:
+        return io.BytesIO(self.encode())
+
+    def line_number(self, section: str, position: int) -> int:
+        """Where a record stands in the file, counted from 1."""
+        number = 3  # the metadata, the first section's opening, its first record
+        for name in SECTIONS:
+            if name == section:
+                return number + position
+            number += len(self.records[name]) + (2 if self.records[name] else 1)
+        raise KeyError(section)
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        return sum(len(lines) for lines in (*self.records.values(), *self.deleted.values()))
+
+
+def sealed(body: str, trailer: Mapping[str, Any]) -> bytes:
+    """A body with its trailer: the digest is right, whatever the body is."""
+    return f'{body}"trailer":{canonical({**trailer, "sha256": sha256(body)})}}}\n'.encode()
+
+
+def _rows(lines: list[str]) -> str:
+    return "\n" + ",\n".join(lines) + "\n" if lines else ""
+
+
+def a_file(
+    register: Register,
+    *,
+    deleted: Iterable[tuple[str, Content]] = (),
+    list_companies: bool = True,
+    fields: Iterable[str] = FIELDS,
+    **metadata: Any,
+) -> File:
+    """A valid file with this content: a full backup of another installation, unless ``metadata`` says otherwise.
+
+    ``deleted``: sections and the content that was deleted. ``list_companies``: False leaves the companies' section
+    empty. ``fields``: the records' content fields, where the file does not have them all.
+    """
+    names = sorted(fields)
+    records = {
+        "companies": [
+            line_of({"name": name}, register.company_stamp(name).created_at)
+            for name in sorted(register.companies)
+            if list_companies
+        ],
+        "attendance_records": [
+            line_of({name: content[name] for name in names}, register.record_stamp(key).created_at)
+            for key, content in sorted(register.records.items())
+        ],
+    }
+    gone = _no_lines()
+    for section, content in deleted:
+        part = content if section == "companies" else {name: content[name] for name in names}
+        key = {name: content[name] for name in KEY_NAMES[section]}
+        gone[section].append({**key, "checksum": checksum(part)})
+    for section, lines in gone.items():
+        lines.sort(key=lambda line, section=section: key_in(section, line))  # type: ignore[misc]
+    described = {
+        "version": "2.0",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, canonical(records))),
+        "installation": {"id": str(ELSEWHERE), "name": "Site A"},
+        "parent": None,
+        "merged": {},
+        "backup_type": "full",
+        "since_date": None,
+        "selection": None,
+        "deletions": "complete",
+        "created_at": moment(dt.datetime(2026, 11, 20, 18, 40, tzinfo=dt.UTC)),
+        "created_by": "meena",
+        "fields": {"attendance_records": names, "companies": ["name"]},
+        "checksum": {"algorithm": "sha256", "canonicalization": "RFC 8785"},
+        "application": {"name": "muster", "version": "0.1.0"},
+        **{f"total_{section}": len(lines) for section, lines in records.items()},
+    }
+    return File({**described, **metadata}, records, gone)
+
+
+def key_in(section: str, line: Mapping[str, Any]) -> Any:
+    """A line's natural key, in sort order."""
+    return tuple(line[name] for name in KEY_NAMES[section])
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """A file as JSON says it: the one document that it is."""
+    return dict(json.loads(data))
+
+
+def contents(document: Mapping[str, Any]) -> dict[Key, Content]:
+    """The attendance records of a parsed file by key, as content; each once."""
+    found: dict[Key, Content] = {}
+    for line in document["attendance_records"]:
+        key = key_in("attendance_records", line)
+        assert key not in found
+        found[key] = {name: value for name, value in line.items() if name not in ("checksum", "created_at")}
+    return found

@@ -1,0 +1,187 @@
+"""Registers as plain data: put into a database, and read back, by Django's ORM alone.
+
+Nothing here uses the engine, so that what the engine does wrong cannot hide itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import connections
+
+from core.models import AttendanceRecord, BackupLog, Company, User
+from tests import registers
+
+Key = tuple[str, str, str]
+"""(company_name, ep_no, date), as a file sorts them."""
+
+Content = Mapping[str, str | None]
+"""A record's fields as texts, as they stand in a file."""
+
+TIMES = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
+MINUTES = ("overstay", "overtime", "overtime_to_mandays")
+FIELDS = ("ep_no", "ep_name", "company_name", "date", "shift", "status", *TIMES, *MINUTES)
+UNITS = {
+    "name": ("ep_name",),
+    "shift": ("shift",),
+    "day": ("status", "overstay", *TIMES),
+    "overtime": ("overtime", "overtime_to_mandays"),
+}
+"""The fields that merge whole (DESIGN §6)."""
+
+LONG_AGO = dt.datetime(2020, 5, 1, 6, 30, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """A row's timestamps."""
+
+    created_at: dt.datetime = LONG_AGO
+    updated_at: dt.datetime = LONG_AGO
+
+
+@dataclass(frozen=True)
+class Register:
+    """Companies by name and records by key, and each row's timestamps where they are not ``LONG_AGO``."""
+
+    companies: tuple[str, ...] = ()
+    records: Mapping[Key, Content] = field(default_factory=dict)
+    company_stamps: Mapping[str, Stamps] = field(default_factory=dict)
+    record_stamps: Mapping[Key, Stamps] = field(default_factory=dict)
+
+    def company_stamp(self, name: str) -> Stamps:
+        return self.company_stamps.get(name, Stamps())
+
+    def record_stamp(self, key: Key) -> Stamps:
+        return self.record_stamps.get(key, Stamps())
+
+    def having(self, records: Mapping[Key, Content]) -> Register:
+        """These records instead, and every company that they need."""
+        names = {*self.companies, *(key[0] for key in records)}
+        return replace(self, companies=tuple(sorted(names)), records=records)
+
+
+def key_of(content: Content) -> Key:
+    return str(content["company_name"]), str(content["ep_no"]), str(content["date"])
+
+
+def put(alias: str, register: Register) -> None:
+    """Add a register's rows to a database."""
+    companies = [Company(name=name, **_stamps(register.company_stamp(name))) for name in sorted(register.companies)]
+    Company.objects.using(alias).bulk_create(companies)
+    ids = dict(Company.objects.using(alias).values_list("name", "pk"))
+    rows = [
+        AttendanceRecord(**columns(content, ids), **_stamps(register.record_stamp(key)))
+        for key, content in register.records.items()
+    ]
+    AttendanceRecord.objects.using(alias).bulk_create(rows)
+
+
+def columns(content: Content, company_ids: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's values of a record that is given as texts."""
+    values: dict[str, Any] = dict(content)
+    values["company_id"] = company_ids[values.pop("company_name")]
+    values["date"] = dt.date.fromisoformat(values["date"])
+    for name in TIMES:
+        values[name] = None if values[name] is None else dt.time.fromisoformat(values[name])
+    for name in MINUTES:
+        if values[name] is not None:
+            hours, minutes = values[name].split(":")
+            values[name] = int(hours) * 60 + int(minutes)
+    return values
+
+
+def _stamps(stamps: Stamps) -> dict[str, dt.datetime]:
+    return {"created_at": stamps.created_at, "updated_at": stamps.updated_at}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as it is in the database. ``content`` is empty for a company."""
+
+    pk: Any
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    content: Content
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A register as it is in a database."""
+
+    companies: Mapping[str, Row]
+    records: Mapping[Key, Row]
+
+    @property
+    def contents(self) -> dict[Key, Content]:
+        return {key: row.content for key, row in self.records.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.companies))
+
+
+def rows(alias: str) -> Rows:
+    """Read every company and every record."""
+    companies = {
+        company.name: Row(company.pk, company.created_at, company.updated_at, {})
+        for company in Company.objects.using(alias)
+    }
+    assert len(companies) == Company.objects.using(alias).count()
+    names = {row.pk: name for name, row in companies.items()}
+    records: dict[Key, Row] = {}
+    for record in AttendanceRecord.objects.using(alias):
+        content = texts(record, names[record.company_id])
+        records[key_of(content)] = Row(record.pk, record.created_at, record.updated_at, content)
+    assert len(records) == AttendanceRecord.objects.using(alias).count(), "two rows of one key"
+    return Rows(companies, records)
+
+
+def texts(record: AttendanceRecord, company_name: str) -> Content:
+    """A row's content as texts."""
+    content: dict[str, str | None] = {
+        "ep_no": record.ep_no,
+        "ep_name": record.ep_name,
+        "company_name": company_name,
+        "date": record.date.isoformat(),
+        "shift": record.shift,
+        "status": record.status,
+    }
+    for name in TIMES:
+        time = getattr(record, name)
+        content[name] = None if time is None else time.isoformat()
+    for name in MINUTES:
+        minutes = getattr(record, name)
+        content[name] = None if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}"
+    return content
+
+
+def everything(alias: str) -> dict[str, list[Any]]:
+    """Every row of every table of a database, ids and timestamps included; the audit trail left aside."""
+    connection = connections[alias]
+    found: dict[str, list[Any]] = {}
+    with connection.cursor() as cursor:
+        for table in registers.tables(alias):
+            if table != BackupLog._meta.db_table:
+                cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY 1")
+                found[table] = cursor.fetchall()
+    return found
+
+
+_TABLES = ("core_attendancerecord", "core_user", "core_company", "core_backup", "core_backuplog", "core_installation")
+
+
+def empty(alias: str) -> None:
+    """Empty what a test of the services writes to a register; much quicker than emptying every table."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        for table in _TABLES:
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+def an_account(alias: str, company: str) -> User:
+    """An account of a company, which then cannot be deleted."""
+    return User.objects.using(alias).create(username="meena", company=Company.objects.using(alias).get(name=company))

@@ -1,0 +1,444 @@
+"""Hypothesis strategies: registers with everything that breaks such programs, edits of them, files, and damage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.properties.files import File, a_file, canonical, checksum, sealed
+from tests.properties.registers_content import FIELDS, MINUTES, TIMES, UNITS, Content, Key, Register, Stamps
+
+NASTY = (
+    "a", "A", "B", "b", "ä", "Ä", "z", "Z", "é", "e\u0301", "ß", "SS", "ı", "İ",
+    "\ufffd", "\U0001d504", "\U0001f469\u200d\U0001f527", "\uffff", "\u200b", "\u202egnp.exe", "\ufeff",
+    "मीना", "மீனா", "李明", "محمد", "Ωmega", "ﬁ",
+    "O'Neil", '"', "\\", "\\u0000", "%", "_", "%s", "{0}", "$1", "''", "--",
+    "<script>alert(1)</script>", "'; DROP TABLE core_attendancerecord; --", "=1+1", "{{ 7*7 }}", "null", "NULL",
+    "\x01", "\x08", "\t", "\n", "\r\n", "\x1b[31m", "\x7f", "\x85", "\u2028", "\ud7ff",
+    " ", " a", "a ", "\u00a0a", "0", "00", "1", "10", "2", "-1", "1e3", "A|B", "A,B", "A\x1fB", '["A"]', "A/B", "A:B",
+)  # fmt: skip
+"""Texts that sort, fold, escape, join or display badly."""
+
+ANY_CHARACTER = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
+
+def texts(min_size: int, max_size: int) -> st.SearchStrategy[str]:
+    """Any legal text of a length, nasty ones above all."""
+    nasty = st.sampled_from([text for text in NASTY if min_size <= len(text) <= max_size])
+    longest = st.sampled_from(["x", "\U0001f469", "ä", "'"]).map(lambda character: character * max_size)
+    free = st.text(ANY_CHARACTER, min_size=min_size, max_size=min(max_size, 12))
+    blank = [st.just("")] if min_size == 0 else []
+    return st.one_of(nasty, nasty, free, longest, *blank)
+
+
+STATUSES = ("P", "A", "PH", "WO", "PD", "L", "-0.5", "-1")
+DATES = ("0001-01-01", "1900-02-28", "2024-02-29", "2026-11-20", "2026-11-21", "9999-12-31")
+dates = st.one_of(st.sampled_from(DATES), st.dates().map(dt.date.isoformat))
+times = st.one_of(
+    st.none(),
+    st.sampled_from(["00:00:00", "08:07:30", "09:00:00", "22:00:00", "06:00:00", "23:59:59"]),
+    st.times().map(lambda time: time.replace(microsecond=0).isoformat()),
+)
+durations = st.one_of(
+    st.none(),
+    st.sampled_from(["00:00", "01:30", "123:45", "9999:59"]),
+    st.integers(0, 599_999).map(lambda minutes: f"{minutes // 60:02}:{minutes % 60:02}"),
+)
+company_names = texts(1, 255)
+employee_numbers = texts(1, 50)
+
+_FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "ep_name": texts(0, 255),
+    "shift": texts(0, 50),
+    "status": st.sampled_from(STATUSES),
+    **dict.fromkeys(TIMES, times),
+    **dict.fromkeys(MINUTES, durations),
+}
+
+MOMENTS = (
+    dt.datetime(1, 1, 1, tzinfo=dt.UTC),
+    dt.datetime(2026, 11, 20, 18, 40, tzinfo=dt.UTC),
+    dt.datetime(2026, 11, 20, 18, 40, 0, 1, tzinfo=dt.UTC),
+    dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC),
+)
+moments = st.one_of(st.sampled_from(MOMENTS), st.datetimes(timezones=st.just(dt.UTC)))
+
+
+def keys(companies: Sequence[str], numbers: Sequence[str], days: Sequence[str]) -> st.SearchStrategy[Key]:
+    """Keys of a few parts, so that they meet, and one number stands in several companies."""
+    return st.tuples(st.sampled_from(companies), st.sampled_from(numbers), st.sampled_from(days))
+
+
+@st.composite
+def contents(draw: st.DrawFn, key: Key | None = None) -> Content:
+    """One record's content: of this key, or of any."""
+    chosen = key or (draw(company_names), draw(employee_numbers), draw(dates))
+    company, number, day = chosen
+    values = {name: draw(values) for name, values in _FIELDS.items()}
+    return {"company_name": company, "ep_no": number, "date": day, **values}
+
+
+@st.composite
+def changed(draw: st.DrawFn, content: Content) -> Content:
+    """The same record with some of its fields different."""
+    names = draw(st.lists(st.sampled_from(sorted(_FIELDS)), min_size=1, max_size=3, unique=True))
+    new = {name: draw(_other(name, content[name])) for name in names}
+    return {**content, **new}
+
+
+def _other(name: str, value: str | None) -> st.SearchStrategy[Any]:
+    """Another value of a field."""
+    return _FIELDS[name].filter(lambda drawn: drawn != value)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the keys of an example are made of."""
+
+    companies: tuple[str, ...]
+    numbers: tuple[str, ...]
+    days: tuple[str, ...]
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> Parts:
+    def several(values: st.SearchStrategy[str]) -> tuple[str, ...]:
+        return tuple(draw(st.lists(values, min_size=1, max_size=3, unique=True)))
+
+    return Parts(several(company_names), several(employee_numbers), several(dates))
+
+
+@st.composite
+def records(draw: st.DrawFn, of: Parts, *, min_size: int = 0, max_size: int = 6) -> dict[Key, Content]:
+    """Some records with keys of these parts."""
+    possible = len(of.companies) * len(of.numbers) * len(of.days)
+    chosen = draw(
+        st.lists(
+            keys(of.companies, of.numbers, of.days), min_size=min(min_size, possible), max_size=max_size, unique=True
+        )
+    )
+    return {key: draw(contents(key)) for key in sorted(chosen)}
+
+
+@st.composite
+def registers(draw: st.DrawFn, of: Parts | None = None, *, min_records: int = 0, stamped: bool = False) -> Register:
+    """A register: the companies that its records need, and perhaps one or two without records.
+
+    ``stamped``: with timestamps of any time.
+    """
+    some = of or draw(parts())
+    chosen = draw(records(some, min_size=min_records))
+    idle = draw(st.lists(st.sampled_from(some.companies), max_size=2))
+    register = Register(tuple(sorted(set(idle)))).having(chosen)
+    if not stamped:
+        return register
+    pairs = st.builds(Stamps, moments, moments)
+    return replace(
+        register,
+        company_stamps={name: draw(pairs) for name in register.companies},
+        record_stamps={key: draw(pairs) for key in register.records},
+    )
+
+
+@st.composite
+def edited(draw: st.DrawFn, register: Register, of: Parts) -> Register:
+    """The register after some days of work: each record kept, changed or deleted, and some added; companies that
+    have no records any more may be gone."""
+    result: dict[Key, Content] = {}
+    for key, content in register.records.items():
+        fate = draw(st.sampled_from(["keep", "keep", "change", "change", "delete", "delete"]))
+        if fate == "keep":
+            result[key] = content
+        elif fate == "change":
+            result[key] = draw(changed(content))
+    added = draw(records(of, max_size=2))
+    for key, content in added.items():
+        result.setdefault(key, content)
+    needed = {key[0] for key in result}
+    names = [name for name in register.companies if name in needed or draw(st.booleans())]
+    return Register(tuple(names)).having(dict(sorted(result.items())))
+
+
+@st.composite
+def pairs(draw: st.DrawFn, *, min_records: int = 0) -> tuple[Register, Register]:
+    """Two registers that have much in common: this one, and the one that a file comes from. Or this one is empty."""
+    some = draw(parts())
+    common = draw(registers(some, min_records=min_records))
+    ours = Register() if draw(st.sampled_from([False] * 9 + [True])) else draw(edited(common, some))
+    return ours, draw(edited(common, some))
+
+
+STRATEGIES = ("backup_wins", "database_wins", "manual")
+strategies = st.sampled_from(STRATEGIES)
+deciding = st.sampled_from(STRATEGIES[:2])
+
+
+@st.composite
+def lacking(draw: st.DrawFn) -> tuple[str, ...]:
+    """The content fields of a file that lacks some units (of those that it may lack)."""
+    gone = draw(st.lists(st.sampled_from(["name", "shift", "overtime"]), unique=True))
+    return tuple(name for name in FIELDS if not any(name in UNITS[unit] for unit in gone))
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A register, and a file to merge into it."""
+
+    ours: Register
+    theirs: Register
+    file: File
+    deleted: Mapping[Key, Content]
+    deleted_companies: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+@st.composite
+def merges(draw: st.DrawFn, *, with_deletions: bool = True) -> Merge:
+    """A register and a valid file: full, incremental or selection, of all fields or some, perhaps with deletions."""
+    ours, theirs = draw(pairs(min_records=1))
+    kind = draw(st.sampled_from(["full", "incremental", "selection"]))
+    fields = draw(st.one_of(st.just(FIELDS), lacking()))
+    deleted: dict[Key, Content] = {}
+    gone: tuple[str, ...] = ()
+    if with_deletions:
+        for key, content in ours.records.items():
+            if key not in theirs.records and draw(st.integers(0, 3)):
+                deleted[key] = draw(st.one_of(st.just(content), changed(content)))
+        spare = [name for name in {*ours.companies, "never there"} if name not in theirs.companies]
+        gone = tuple(name for name in sorted(spare) if draw(st.booleans()))
+    metadata: dict[str, Any] = {}
+    if kind == "incremental":
+        metadata = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z", "deletions": "unknown"}
+    elif kind == "selection":
+        metadata = {"selection": {"companies": list(theirs.companies), "date_from": None, "date_to": None}}
+    listed = draw(st.booleans()) if kind == "incremental" else True
+    file = a_file(
+        theirs,
+        deleted=[
+            *(("attendance_records", content) for content in deleted.values()),
+            *(("companies", {"name": name}) for name in gone),
+        ],
+        list_companies=listed,
+        fields=fields,
+        **metadata,
+    )
+    return Merge(ours, theirs, file, deleted, gone, tuple(fields))
+
+
+# Damage: a file changed in one place, and what its refusal must name.
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file that breaks the rules in one place. The parts that are not None must be named by an error."""
+
+    data: bytes
+    what: str
+    line: int | None = None
+    field: str | None = None
+    key: tuple[str, ...] | None = None
+    value: Any = None
+
+
+_NOT_TEXT: tuple[Any, ...] = (0, 1, -3, True, False, [], ["a"], {}, {"a": "b"})
+_WRONG: dict[str, tuple[Any, ...]] = {
+    "name": ("", "x" * 256, "a\0b", None),
+    "company_name": ("", "x" * 256, "a\0b", None),
+    "ep_no": ("", "x" * 51, "\0", None),
+    "ep_name": ("x" * 256, "\0", None),
+    "shift": ("x" * 51, "a\0", None),
+    "date": (
+        "", "2026-02-30", "2026-13-01", "0000-01-01", "2026-1-5", "20260105", "2026-W01-1", "05/01/2026",
+        "2026-01-05T00:00:00", " 2026-01-05", "2026-01-05\n", "2026-01-0१", None,
+    ),
+    "status": ("", "p", "X", "P ", "-2", "Present", None),
+    "checksum": ("", "0" * 64, "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", "0" * 63, None),
+    "created_at": (
+        "", "2026-01-15", "2026-01-15T08:00:00Z", "2026-01-15 08:00:00.000000Z", "2026-02-30T08:00:00.000000Z",
+        "2026-01-15T24:00:00.000000Z", "2026-01-15T08:00:00.000000", "2026-01-15T08:00:00.000000+00:00", None,
+    ),
+    **dict.fromkeys(
+        TIMES, ("", "24:00:00", "9:00:00", "09:00", "09:60:00", "09:00:60", "09:00:00.5", "09:00:00Z", "09:00:00\n")
+    ),
+    **dict.fromkeys(MINUTES, ("", "-", "0", "1:30", "00:60", "-01:00", "012:00", "10000:00", "01:30:00", "01:30\n")),
+}  # fmt: skip
+"""Values that a field must not have, as the format says, beside everything that is not text."""
+
+
+@st.composite
+def with_one_wrong_field(draw: st.DrawFn, file: File) -> Damaged:
+    """A field missing, or of a wrong type or value, in one record of a file that has records."""
+    sections = [(section, lines) for section, lines in file.records.items() if lines]
+    section, lines = draw(st.sampled_from(sections))
+    at = draw(st.integers(0, len(lines) - 1))
+    name = draw(st.sampled_from(sorted(lines[at])))
+    line = dict(lines[at])
+    key_names = ("name",) if section == "companies" else ("company_name", "ep_no", "date")
+    if draw(st.integers(0, 3)) == 0:
+        del line[name]
+        what, value = "missing", None
+    else:
+        value = draw(st.sampled_from([*_NOT_TEXT, *_WRONG[name]]))
+        what = "wrong"
+        line[name] = value
+        if name not in ("checksum", "created_at"):
+            # The checksum is that of the record as it stands: nothing but this field is wrong.
+            line["checksum"] = checksum({k: v for k, v in line.items() if k not in ("checksum", "created_at")})
+    shown = tuple(_text(line.get(part)) for part in key_names)
+    data = file.encode({(section, at): canonical(line)})
+    return Damaged(data, what, file.line_number(section, at), name, shown, None if value is None else _kept(value))
+
+
+def _text(value: Any) -> str:
+    kept = _kept(value)
+    return "" if kept is None else kept if isinstance(kept, str) else json.dumps(kept)
+
+
+def _kept(value: Any) -> Any:
+    """A value as an error carries it: long ones cut, deep ones as text."""
+    if value is None or isinstance(value, int):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+_METADATA_WRONG: dict[str, tuple[Any, ...]] = {
+    "version": ("1.0", "3.0", 2, None),
+    "id": ("", "x", "9B2F0E2A-0000-4000-8000-000000000000", 7, None),
+    "installation": (None, "Site A", {}, {"id": "x", "name": "y"}),
+    "parent": ("", "x", 0),
+    "merged": (None, [], {"x": "y"}),
+    "backup_type": ("", "partial", None, 1),
+    "since_date": ("", "2026-11-01", "2026-02-30T00:00:00.000000Z", 5),
+    "selection": ("all", [], {"companies": "all"}, {"other": None}, {"date_from": "1.1.2026"}),
+    "deletions": ("", "some", None),
+    "created_at": ("", "2026-11-20", None, 0),
+    "created_by": (None, 5, []),
+    "fields": (None, {}, [], {"companies": ["name"]}),
+    "checksum": (None, "sha256", {"algorithm": "md5", "canonicalization": "RFC 8785"}),
+    "application": (None, "muster", {"name": "muster"}),
+    "total_companies": (-1, 10**6, "1", None, 1.5),
+    "total_attendance_records": (-1, 10**6, "1", None, 1.5),
+}
+
+
+@st.composite
+def with_wrong_metadata(draw: st.DrawFn, file: File) -> Damaged:
+    """One member of the metadata missing, unknown, or wrong."""
+    name = draw(st.sampled_from(sorted(file.metadata)))
+    metadata = dict(file.metadata)
+    how = draw(st.sampled_from(["missing", "wrong", "wrong", "unknown", "fields"]))
+    if how == "missing":
+        del metadata[name]
+    elif how == "wrong":
+        metadata[name] = draw(st.sampled_from(_METADATA_WRONG[name]))
+    elif how == "unknown":
+        name = draw(st.sampled_from(["other", "totals", "Version", "total_users"]))
+        metadata[name] = draw(st.sampled_from([None, 1, "x", {}]))
+    else:
+        name = "fields"
+        known = list(metadata["fields"]["attendance_records"])
+        wrong = draw(
+            st.sampled_from([
+                [*known, "zzz"], [*known, known[-1]], known[::-1], [n for n in known if n != "status"],
+                [n for n in known if n != "ep_no"], [n for n in known if n != "in_time_2"],
+                [n for n in known if n != "date"],
+            ])
+        )  # fmt: skip
+        metadata["fields"] = {**metadata["fields"], "attendance_records": wrong}
+    # A missing or unknown member is named by the metadata's line and in the message.
+    return Damaged(replace(file, metadata=metadata).encode(), f"metadata {how} {name}", 1, name)
+
+
+@st.composite
+def with_broken_structure(draw: st.DrawFn, file: File) -> Damaged:
+    """Lines out of order, repeated, respelled or gone; the trailer wrong; the end cut off; something behind it."""
+    section, lines = draw(st.sampled_from([(section, lines) for section, lines in file.records.items() if lines]))
+    how = draw(st.sampled_from([one for one in _STRUCTURE if len(lines) > 1 or one != "out of order"]))
+    at = draw(st.integers(0, len(lines) - 1))
+    line, number = lines[at], file.line_number(section, at)
+    last = file.encode().count(b"\n")
+    if how == "unknown field":
+        name = draw(st.sampled_from(["id", "updated_at", "a", "zz", "Status"]))
+        return Damaged(file.encode({(section, at): canonical({**line, name: "x"})}), how, number, name)
+    if how == "name given twice":
+        name = min(line)
+        text = f'{{"{name}":{canonical(line[name])},{canonical(line)[1:]}'
+        return Damaged(file.encode({(section, at): text}), how, number)
+    if how == "other spacing":
+        return Damaged(file.encode({(section, at): canonical(line).replace('":', '": ', 1)}), how, number)
+    if how == "other order of names":
+        text = "{" + ",".join(f'"{name}":{canonical(line[name])}' for name in sorted(line, reverse=True)) + "}"
+        return Damaged(file.encode({(section, at): text}), how, number)
+    if how == "not an object":
+        text = draw(st.sampled_from(["[]", "1", "null", '"x"', "{", "{}}", "nonsense", '{"a":"\\ud800"}']))
+        return Damaged(file.encode({(section, at): text}), how, number)
+    if how == "line twice":
+        twice = replace(
+            file, records={**file.records, section: [*lines[: at + 1], *lines[at:]]}, metadata=dict(file.metadata)
+        )
+        twice.metadata[f"total_{section}"] += 1
+        return Damaged(twice.encode(), how, number + 1)
+    if how == "out of order":
+        at = min(at, len(lines) - 2)
+        swapped = [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]]
+        wrong = replace(file, records={**file.records, section: swapped})
+        return Damaged(wrong.encode(), how, file.line_number(section, at + 1))
+    if how == "line gone":
+        wrong = replace(file, records={**file.records, section: lines[:at] + lines[at + 1 :]})
+        return Damaged(wrong.encode(), how, 1, f"total_{section}")
+    if how == "both there and deleted":
+        key_names = ("name",) if section == "companies" else ("company_name", "ep_no", "date")
+        gone = {**{name: line[name] for name in key_names}, "checksum": line["checksum"]}
+        wrong = replace(file, deleted={**{name: [] for name in file.records}, section: [gone]})
+        return Damaged(wrong.encode(), how, key=tuple(line[name] for name in key_names))
+    if how == "trailer count":
+        name = draw(st.sampled_from(["companies", "attendance_records", "deleted"]))
+        value = draw(st.sampled_from([file.trailer[name] + 1, -1, "1", None, 1.5]))
+        return Damaged(sealed(file.body(), {**file.trailer, name: value}), how, last, name)
+    if how == "trailer lacks":
+        name = draw(st.sampled_from(["companies", "attendance_records", "deleted"]))
+        return Damaged(sealed(file.body(), {k: v for k, v in file.trailer.items() if k != name}), how, last, name)
+    if how == "trailer says more":
+        return Damaged(sealed(file.body(), {**file.trailer, "other": 1}), how, last)
+    whole = file.encode()
+    if how == "digest":
+        head, quoted, digest = whole.rpartition(b'"sha256":"')
+        flipped = bytes([digest[0] ^ 1]) if digest[:1] not in b"9a" else b"b"
+        return Damaged(head + quoted + flipped + digest[1:], how, last, "sha256")
+    if how == "cut":
+        return Damaged(whole[: draw(st.integers(0, len(whole) - 1))], how)
+    return Damaged(whole + draw(st.sampled_from([b"\n", b" ", b"x", b"{}", whole])), how, last + 1)
+
+
+_STRUCTURE = (
+    "unknown field", "name given twice", "other spacing", "other order of names", "not an object", "line twice",
+    "out of order", "line gone", "both there and deleted", "trailer count", "trailer lacks", "trailer says more",
+    "digest", "cut", "something behind",
+)  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, file: File) -> Damaged:
+    """The file, broken in one place of any kind."""
+    kinds = [
+        with_one_wrong_field(file),
+        with_wrong_metadata(file),
+        with_broken_structure(file),
+        with_a_wrong_byte(file),
+    ]
+    return draw(st.one_of(kinds))
+
+
+@st.composite
+def with_a_wrong_byte(draw: st.DrawFn, file: File) -> Damaged:
+    """One byte changed, whatever it is."""
+    data = bytearray(file.encode())
+    at = draw(st.integers(0, len(data) - 1))
+    data[at] ^= draw(st.integers(1, 255))
+    return Damaged(bytes(data), f"byte {at}")

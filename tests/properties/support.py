@@ -1,0 +1,66 @@
+"""What the properties share: laws that hold on each engine, and the services on streams in memory."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from hypothesis import given, settings
+from hypothesis.strategies import SearchStrategy
+
+from core.services.backup_service import BackupService
+from core.services.restore_service import RestoreService
+from core.services.results import BackupResult, RestoreResult
+from tests import registers
+from tests.conftest import DEEP
+from tests.properties import registers_content
+
+ON_POSTGRES = 200 if DEEP else 25
+"""Examples on PostgreSQL; elsewhere the profile's number."""
+
+
+def examples(engine: str) -> settings:
+    """As many examples as an engine gets."""
+    return settings(max_examples=ON_POSTGRES if engine == "postgres" else settings().max_examples)
+
+
+def for_all(**values: SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[[str, str], None]]:
+    """Make a law a test on each engine: ``law(alias, **values)``, each example with an empty register."""
+
+    def decorate(law: Callable[..., None]) -> Callable[[str, str], None]:
+        def test(register_db: str, engine: str) -> None:
+            def example(**drawn: Any) -> None:
+                clear(register_db)
+                law(register_db, **drawn)
+
+            example.__name__ = law.__name__
+            examples(engine)(given(**values)(example))()
+
+        test.__name__, test.__doc__, test.__module__ = law.__name__, law.__doc__, law.__module__
+        return test
+
+    return decorate
+
+
+def clear(alias: str) -> None:
+    """Empty a register and the jobs database."""
+    with transaction.atomic(using=alias):
+        registers_content.empty(alias)
+    registers.empty("jobs")
+
+
+def backup(alias: str, *args: Any, **options: Any) -> tuple[bytes, BackupResult]:
+    """The bytes of a backup of this register, and what the service says about it."""
+    out = io.BytesIO()
+    result = BackupService(using=alias).create_backup(*args, output=out, **options)
+    return out.getvalue(), result
+
+
+def restore(alias: str, data: bytes, *args: Any, **options: Any) -> RestoreResult:
+    """Merge a file into this register."""
+    return RestoreService(using=alias).restore_backup(io.BytesIO(data), *args, **options)
+
+
+__all__ = ["backup", "clear", "examples", "for_all", "restore"]

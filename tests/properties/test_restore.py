@@ -1,0 +1,346 @@
+"""Properties 6, 7, 8, 11, 13, 17 and 18: what a restore does to the register, told from the tables themselves."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import OperationalError
+from hypothesis import event
+from hypothesis import strategies as st
+
+from core.models import AttendanceRecord, BackupLog, Company, Operation
+from core.services.errors import ConflictsLeft, DataMoved, OperationFailed
+from core.services.operations import JOBS, Run
+from core.services.restore_service import RestoreService
+from core.services.results import Outcome
+from recordsync.store import OrmStore
+from tests.properties import files
+from tests.properties.registers_content import Key, Register, Rows, an_account, everything, put, rows
+from tests.properties.strategies import STRATEGIES, Merge, contents, deciding, merges, pairs, texts
+from tests.properties.support import backup, clear, for_all, restore
+
+Sides = tuple[Register, Register]
+
+
+@for_all(sides=pairs(min_records=1), strategy=deciding)
+def test_property_06_records_whose_key_is_absent_are_inserted(alias: str, sides: Sides, strategy: str) -> None:
+    """For all files, every record whose key the register does not have is inserted as the file has it, with its
+    creation time, whatever the strategy; so is every company."""
+    ours, theirs = sides
+    put(alias, ours)
+    before, start = rows(alias), dt.datetime.now(dt.UTC)
+    outcome = restore(alias, files.a_file(theirs).encode(), strategy)
+    after = rows(alias)
+    new = [key for key in theirs.records if key not in before.records]
+    for key in new:
+        row = after.records[key]
+        assert row.content == theirs.records[key]
+        assert row.created_at == theirs.record_stamp(key).created_at
+        assert row.updated_at >= start
+    assert set(after.records) == {*before.records, *theirs.records}
+    assert set(after.companies) == {*before.companies, *theirs.companies}
+    assert outcome.records.added == len(new)
+    assert outcome.companies.added == len(set(theirs.companies) - set(before.companies))
+    event(f"{min(len(new), 3)} new")
+
+
+@for_all(sides=pairs(min_records=2))
+def test_property_07_records_that_differ_are_updated(alias: str, sides: Sides) -> None:
+    """For all files, with backup_wins every record whose key is there and whose content differs becomes the
+    file's: the same row, created when it was, changed now. What is equal or not listed is not touched at all."""
+    ours, theirs = sides
+    put(alias, ours)
+    before, start = rows(alias), dt.datetime.now(dt.UTC)
+    outcome = restore(alias, files.a_file(theirs).encode())
+    after = rows(alias)
+    updated = 0
+    for key, row in before.records.items():
+        there = after.records[key]
+        if key in theirs.records and theirs.records[key] != row.content:
+            updated += 1
+            assert there.content == theirs.records[key]
+            assert (there.pk, there.created_at) == (row.pk, row.created_at)
+            assert there.updated_at >= start
+        else:
+            assert there == row
+    for name, company in before.companies.items():
+        assert after.companies[name] == company
+    assert outcome.records.updated == updated
+    event(f"{min(updated, 3)} updated")
+
+
+def _moved(before: Rows, after: Rows) -> dict[str, Counter[str]]:
+    """What became of the rows of each model, told from the tables."""
+    found = {}
+    for name in ("companies", "records"):
+        old, new = getattr(before, name), getattr(after, name)
+        counter: Counter[str] = Counter()
+        counter["added"] = len(set(new) - set(old))
+        counter["deleted"] = len(set(old) - set(new))
+        counter["updated"] = sum(new[key] != old[key] for key in set(old) & set(new))
+        found["attendance_records" if name == "records" else name] = counter
+    return found
+
+
+def _entries(file: files.File, section: str) -> int:
+    return len(file.records[section]) + len(file.deleted[section])
+
+
+@for_all(merge=merges(), strategy=deciding)
+def test_property_08_the_counts_add_up_to_the_entries_read(alias: str, merge: Merge, strategy: str) -> None:
+    """For all restores, the entries of the file are all accounted for, once; and what is counted as added, updated
+    and deleted is what happened to the tables. The audit trail says the same."""
+    put(alias, merge.ours)
+    before = rows(alias)
+    outcome = restore(alias, merge.file.encode(), strategy)
+    moved = _moved(before, rows(alias))
+    for section, counts in outcome.models.items():
+        assert counts.read == _entries(merge.file, section)
+        assert counts.read == counts.added + counts.updated + counts.deleted + counts.skipped + counts.kept
+        assert counts.added + counts.created == moved[section]["added"]
+        assert counts.updated == moved[section]["updated"]
+        assert counts.deleted == moved[section]["deleted"]
+        assert (counts.absent_deleted, counts.absent_kept) == (0, 0)
+    log = BackupLog.objects.using(alias).get(pk=outcome.log_id)
+    records = outcome.records
+    assert (log.records_count, log.companies_count) == (records.read, outcome.companies.read)
+    assert (log.records_added, log.records_updated, log.records_deleted, log.records_skipped, log.records_kept) == (
+        records.added, records.updated, records.deleted, records.skipped, records.kept
+    )  # fmt: skip
+
+
+@for_all(sides=pairs(min_records=1), strategy=deciding, listed=st.booleans())
+def test_property_11_a_missing_company_is_created_first(alias: str, sides: Sides, strategy: str, listed: bool) -> None:
+    """For all files whose records name companies that are not there, listed or not, these are created, each once,
+    and every record is its company's."""
+    ours, theirs = sides
+    put(alias, ours)
+    file = files.a_file(theirs, list_companies=listed, backup_type="incremental", deletions="unknown")
+    if not listed:
+        file.metadata["total_companies"] = 0
+    outcome = restore(alias, file.encode(), strategy)
+    found = rows(alias)  # by the companies' ids: an orphan would have no name
+    needed = {key[0] for key in theirs.records}
+    named = needed | (set(theirs.companies) if listed else set())
+    assert set(found.companies) == set(ours.companies) | named
+    assert set(found.records) == {*ours.records, *theirs.records}
+    new = len(named - set(ours.companies))
+    assert (outcome.companies.added, outcome.companies.created) == ((new, 0) if listed else (0, new))
+    event(f"{min(new, 2)} new companies")
+
+
+class Failure(Exception):
+    """What the tests make happen."""
+
+
+_ERRORS = st.sampled_from([Failure, OperationalError, MemoryError, OSError, KeyboardInterrupt])
+
+
+@contextmanager
+def _failing(where: str, at: int, error: type[BaseException], after: bool) -> Iterator[None]:
+    """Fail at the call number ``at`` of something that a restore calls; ``after`` it was done, or before."""
+    owner, name = {"store": (OrmStore, "write"), "log": (Run, "save_log")}[where]
+    calls = 0
+    real: Any = getattr(owner, name)
+
+    def fails(self: Any, *args: Any, **options: Any) -> Any:
+        nonlocal calls
+        if options.get("success") is False:
+            return real(self, *args, **options)  # the account of the failure
+        calls += 1
+        if calls == at and not after:
+            raise error("made to fail")
+        result = real(self, *args, **options)
+        if calls == at:
+            raise error("made to fail")
+        return result
+
+    with patch.object(owner, name, fails):
+        yield
+
+
+@for_all(
+    merge=merges(),
+    strategy=deciding,
+    where=st.sampled_from(["progress", "progress", "store", "log", "catalogue"]),
+    at=st.integers(1, 6),
+    error=_ERRORS,
+    after=st.booleans(),
+)
+def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
+    alias: str, merge: Merge, strategy: str, where: str, at: int, error: type[BaseException], after: bool
+) -> None:
+    """For all restores that fail at any point (in a report of progress, before or after a batch is written, in the
+    audit trail, in the catalogue), the database is exactly as it was, ids and timestamps included, and the audit
+    trail has one row that says it failed. One that the failure did not reach is done."""
+    put(alias, merge.ours)
+    before, contents_before = everything(alias), rows(alias)
+    data = merge.file.encode()
+    reached: list[str] = []
+
+    def progress(phase: str, done: int, total: int | None, /) -> None:
+        reached.append(phase)
+        if where == "progress" and len(reached) == at:
+            raise error("made to fail")
+
+    failed = None
+    try:
+        if where == "catalogue":
+            with patch("core.services.catalogue.record_restored", side_effect=error("made to fail")):
+                restore(alias, data, strategy, progress)
+        elif where == "progress":
+            restore(alias, data, strategy, progress)
+        else:
+            with _failing(where, at if where == "store" else 1, error, after):
+                restore(alias, data, strategy, progress)
+    except (OperationFailed, KeyboardInterrupt) as failure:
+        failed = failure
+    log = BackupLog.objects.using(alias).get()
+    operation = Operation.objects.using(JOBS).get()
+    if failed is None:
+        assert where in ("progress", "store"), "it was to fail, and did not"
+        assert log.success
+        assert operation.outcome == Operation.Outcome.SUCCEEDED
+        assert set(rows(alias).records) >= set(merge.theirs.records)
+        event("not reached")
+        return
+    assert everything(alias) == before
+    assert rows(alias) == contents_before
+    assert not log.success
+    assert "Nothing was changed." in log.error_message
+    assert log.operation_id == operation.pk
+    assert log.records_added == log.records_updated == 0 or where in ("log", "catalogue", "progress")
+    assert operation.outcome in (Operation.Outcome.FAILED, Operation.Outcome.CANCELLED)
+    event(f"{where} failed in {reached[-1]}")
+
+
+@for_all(merge=merges(), strategy=st.sampled_from(STRATEGIES))
+def test_property_17_a_preview_counts_what_applying_then_does(alias: str, merge: Merge, strategy: str) -> None:
+    """For all files, full, incremental or selection, and strategies: a preview writes nothing, and its counts and
+    steps are what restoring then does; with manual that is nothing as long as there are conflicts."""
+    put(alias, merge.ours)
+    before, tables = rows(alias), everything(alias)
+    data = merge.file.encode()
+    service = RestoreService(using=alias)
+    with service.preview_changes(io.BytesIO(data), strategy) as preview:
+        assert everything(alias) == tables
+        assert not BackupLog.objects.using(alias).exists()
+        told = {name: asdict(counts) for name, counts in preview.models.items()}
+        steps = list(preview)
+        if strategy == "manual" and preview.conflicts:
+            with pytest.raises(ConflictsLeft) as left:
+                service.restore_backup(io.BytesIO(data), strategy, preview=preview)
+            assert left.value.error_count == preview.conflicts == len(list(preview.conflicting()))
+            assert everything(alias) == tables
+            event("conflicts left")
+            return
+        outcome = service.restore_backup(io.BytesIO(data), strategy, preview=preview)
+    after = rows(alias)
+    assert {name: asdict(counts) for name, counts in outcome.models.items()} == told
+    moved = _moved(before, after)
+    assert (preview.to_add, preview.to_update, preview.to_delete) == (
+        moved["attendance_records"]["added"],
+        moved["attendance_records"]["updated"],
+        moved["attendance_records"]["deleted"],
+    )
+    assert preview.to_skip == outcome.records.skipped
+    assert preview.changes_nothing is (before == after and not preview.conflicts)
+    _assert_steps(steps, before, after)
+    event(f"{merge.file.metadata['backup_type']}, {strategy}")
+
+
+def _assert_steps(steps: list[Any], before: Rows, after: Rows) -> None:
+    """Every change of an attendance record is a step, with what was and what then is; and no step is anything else."""
+    told = {
+        step.change.key: (_content(step, step.change.before), _content(step, step.change.after))
+        for step in steps
+        if step.change is not None and step.model.name == "attendance_records"
+    }
+    done = {
+        key: (before.contents.get(key), after.contents.get(key))
+        for key in {*before.records, *after.records}
+        if before.contents.get(key) != after.contents.get(key)
+    }
+    assert told == done
+
+
+def _content(step: Any, record: Any) -> Any:
+    return record and step.model.shape().content(record)
+
+
+def _move(alias: str, merge: Merge, data: st.DataObject) -> str:
+    """Somebody else's work after a preview, if any; what it was."""
+    there = rows(alias)
+    kinds = ["nothing", *(["edit", "delete"] if there.records else [])]
+    missing = sorted({key[0] for key in merge.theirs.records} - set(there.companies))
+    refused = sorted(set(merge.deleted_companies) & set(there.companies))
+    kinds += ["company"] if missing else []
+    kinds += ["account"] if refused else []
+    kind: str = data.draw(st.sampled_from(kinds))
+    records = AttendanceRecord.objects.using(alias)
+    if kind in ("edit", "delete"):
+        chosen = records.filter(pk=data.draw(st.sampled_from(list(there.records.values()))).pk)
+        if kind == "edit":
+            chosen.update(shift=data.draw(texts(0, 50)))
+        else:
+            chosen.delete()
+    elif kind == "company":
+        Company.objects.using(alias).create(name=missing[0])
+    elif kind == "account":
+        an_account(alias, refused[0])
+    return kind
+
+
+@for_all(merge=merges(), strategy=deciding, data=st.data())
+def test_property_17_what_moved_since_the_preview_stops_the_restore(
+    alias: str, merge: Merge, strategy: str, data: st.DataObject
+) -> None:
+    """For all files: if a record, company or account changes after the preview so that the outcome would be another
+    one, the restore stops, says so and changes nothing; otherwise it does what the preview said."""
+    put(alias, merge.ours)
+    service = RestoreService(using=alias)
+    stream = io.BytesIO(merge.file.encode())
+    with service.preview_changes(stream, strategy) as preview:
+        told = preview.models
+        kind = _move(alias, merge, data)
+        before = everything(alias)
+        stopped = None
+        try:
+            outcome: Outcome = service.restore_backup(stream, strategy, preview=preview)
+        except DataMoved as moved:
+            stopped = moved
+    if stopped is None:
+        assert outcome.models == told
+        event(f"{kind}: not moved")
+    else:
+        assert kind != "nothing"
+        assert everything(alias) == before
+        assert "the file is another one" not in str(stopped)
+        event(f"{kind}: moved")
+
+
+@for_all(content=contents(), name=texts(0, 255), shift=texts(0, 50), number=texts(1, 50), company=texts(1, 255))
+def test_property_18_any_text_is_stored_verbatim(
+    alias: str, content: Any, name: str, shift: str, number: str, company: str
+) -> None:
+    """For all texts in all fields that hold text: restoring stores them character for character, and backing up
+    writes them so; nothing is executed, escaped, trimmed, folded or normalised."""
+    content = {**content, "ep_name": name, "shift": shift, "ep_no": number, "company_name": company}
+    key: Key = (company, number, content["date"])
+    register = Register().having({key: content})
+    data = files.a_file(register).encode()
+    restore(alias, data)
+    found = rows(alias)
+    assert found.contents == {key: content}
+    assert found.names == (company,)
+    assert files.contents(files.parsed(backup(alias)[0])) == {key: content}
+    clear(alias)
+    assert rows(alias) == Rows({}, {})  # the tables are still there

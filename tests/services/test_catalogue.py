@@ -1,0 +1,220 @@
+"""The catalogue of backups, and the ancestry that it proves (DESIGN §4 and §6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import uuid
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from core.models import Backup, Installation
+from core.register import Selection
+from core.services import catalogue
+from core.services.errors import OperationFailed
+from tests.properties.files import ELSEWHERE, a_file
+from tests.properties.registers_content import put, rows
+from tests.services.support import ABC, SMALL, a_company, backup, day, own_file, register, restore, some_id
+
+SINCE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+
+def _backups(alias: str) -> Any:
+    return Backup.objects.using(alias)
+
+
+def test_a_backup_is_entered_as_it_is(register_db: str) -> None:
+    put(register_db, SMALL)
+    out = io.BytesIO()
+    result = backup(register_db, output=out, compression="gzip")
+    entry = _backups(register_db).get()
+    here = Installation.current(register_db)
+    assert (entry.pk, entry.installation_id, entry.installation_name) == (result.id, here.id, here.name)
+    assert (entry.kind, entry.selection, entry.since, entry.parent, entry.merged) == ("full", None, None, None, {})
+    assert (entry.companies_count, entry.records_count, entry.deleted_count) == (2, 3, 0)
+    assert (entry.size, entry.digest) == (len(out.getvalue()), result.digest)
+    assert (entry.file, entry.location, entry.purpose) == ("", "-", Backup.Purpose.USER)
+    assert entry.taken_at == dt.datetime.fromisoformat(result.metadata.created_at)
+    assert entry.merged_at is None
+
+
+def test_each_backup_continues_the_newest_without_a_gap(register_db: str) -> None:
+    put(register_db, SMALL)
+    first = backup(register_db)
+    second = backup(register_db)
+    third = backup(register_db, "incremental")
+    fourth = backup(register_db, "incremental")
+    parents = [result.metadata.parent for result in (first, second, third, fourth)]
+    assert parents == [None, str(first.id), str(second.id), str(third.id)]
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        {"backup_type": "incremental", "since_date": SINCE},
+        {"selection": Selection(companies=[ABC])},
+        {"backup_type": "incremental", "selection": Selection(companies=[ABC])},
+        {"purpose": Backup.Purpose.SAFETY},
+    ],
+    ids=["since", "selection", "selected incremental", "safety copy"],
+)
+def test_what_leaves_a_gap_is_never_a_parent(register_db: str, gap: dict[str, Any]) -> None:
+    put(register_db, SMALL)
+    full = backup(register_db)
+    backup(register_db, **gap)
+    assert backup(register_db, "incremental").metadata.parent == str(full.id)
+
+
+def test_since_a_moment_has_no_parent(register_db: str) -> None:
+    put(register_db, SMALL)
+    backup(register_db)
+    assert backup(register_db, "incremental", SINCE).metadata.parent is None
+
+
+def test_a_failed_backup_is_never_a_parent(register_db: str) -> None:
+    put(register_db, SMALL)
+    full = backup(register_db)
+
+    def fails(phase: str, done: int, total: int | None, /) -> None:
+        raise RuntimeError(phase)
+
+    with pytest.raises(OperationFailed):
+        backup(register_db, progress_callback=fails)
+    assert backup(register_db, "incremental").metadata.parent == str(full.id)
+
+
+def test_an_incremental_needs_something_to_continue(register_db: str) -> None:
+    with pytest.raises(OperationFailed, match="Take a full backup first"):
+        backup(register_db, "incremental")
+
+
+def test_a_full_backup_has_no_starting_date(register_db: str) -> None:
+    with pytest.raises(OperationFailed, match="A full backup holds everything"):
+        backup(register_db, "full", SINCE)
+
+
+def test_received_backups_are_no_parents(register_db: str) -> None:
+    restore(register_db, a_file(SMALL))
+    with pytest.raises(OperationFailed, match="Take a full backup first"):
+        backup(register_db, "incremental")
+    assert backup(register_db).metadata.parent is None
+
+
+def test_a_full_file_from_elsewhere_enters_the_ancestry(register_db: str) -> None:
+    file = a_file(SMALL)
+    restore(register_db, file)
+    entry = _backups(register_db).get()
+    assert (entry.purpose, entry.installation_id, entry.installation_name) == ("received", ELSEWHERE, "Site A")
+    assert (str(entry.pk), entry.records_count, entry.companies_count) == (file.metadata["id"], 3, 2)
+    assert entry.merged_at is not None
+    assert backup(register_db).metadata.merged == {str(ELSEWHERE): file.metadata["id"]}
+
+
+def test_the_last_one_restored_stands_in_the_ancestry(register_db: str) -> None:
+    other = uuid.uuid4()
+    first, second = a_file(SMALL), a_file(register(day()))
+    third = a_file(register(day()), id=some_id(), installation={"id": str(other), "name": "Site B"})
+    for file in (first, second, third):
+        restore(register_db, file)
+    assert backup(register_db).metadata.merged == {
+        str(ELSEWHERE): second.metadata["id"], str(other): third.metadata["id"]
+    }  # fmt: skip
+    restore(register_db, first)
+    assert backup(register_db).metadata.merged[str(ELSEWHERE)] == first.metadata["id"]
+    assert _backups(register_db).filter(purpose="received").count() == 3
+
+
+INCREMENTAL: dict[str, Any] = {
+    "backup_type": "incremental",
+    "since_date": "2026-11-01T00:00:00.000000Z",
+    "deletions": "unknown",
+}
+
+
+def test_an_incremental_enters_the_ancestry_only_behind_its_parent(register_db: str) -> None:
+    full = a_file(SMALL)
+    known = a_file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
+    restore(register_db, known)
+    assert catalogue.merged_backups(Installation.current(register_db), register_db) == {}
+    restore(register_db, full)
+    restore(register_db, known)
+    expected = {str(ELSEWHERE): known.metadata["id"]}
+    assert catalogue.merged_backups(Installation.current(register_db), register_db) == expected
+    restore(register_db, a_file(register(day(ep_no="E2")), parent=some_id(), **INCREMENTAL))
+    restore(register_db, a_file(register(day(ep_no="E3")), **INCREMENTAL))
+    assert catalogue.merged_backups(Installation.current(register_db), register_db) == expected
+
+
+def test_a_selection_never_enters_the_ancestry(register_db: str) -> None:
+    full = a_file(SMALL)
+    restore(register_db, full)
+    selection = {"companies": [ABC], "date_from": None, "date_to": None}
+    restore(register_db, a_file(register(day()), selection=selection))
+    restore(register_db, a_file(register(day(ep_no="E4")), selection=selection, parent=full.metadata["id"]))
+    assert catalogue.merged_backups(Installation.current(register_db), register_db) == {
+        str(ELSEWHERE): full.metadata["id"]
+    }
+    assert _backups(register_db).filter(merged_at__isnull=True).count() == 2
+
+
+def test_our_own_file_changes_nothing_in_the_catalogue(register_db: str) -> None:
+    put(register_db, SMALL)
+    backup(register_db)
+    before = list(_backups(register_db).values())
+    restore(register_db, own_file(register_db, register(day(shift="N"))))
+    assert list(_backups(register_db).values()) == before
+    assert catalogue.merged_backups(Installation.current(register_db), register_db) == {}
+
+
+def test_a_failed_restore_enters_nothing(register_db: str) -> None:
+    put(register_db, register(day(shift="N")))
+    with pytest.raises(OperationFailed):
+        restore(register_db, a_file(SMALL), "manual")
+    assert not _backups(register_db).exists()
+
+
+def test_what_was_restored_goes_on_with_the_next_incremental(register_db: str) -> None:
+    put(register_db, register(day(XYZ_OLD)))
+    backup(register_db)
+    assert backup(register_db, "incremental").records == 0
+    restore(register_db, a_file(register(day(), day(ep_no="E2"))))
+    again = backup(register_db, "incremental")
+    assert again.records == 2
+    assert {row.updated_at <= timezone.now() for row in rows(register_db).records.values()} == {True}
+
+
+XYZ_OLD = "XYZ since long"
+
+
+def test_an_unlisted_selected_company_is_refused(register_db: str) -> None:
+    a_company(register_db)
+    with pytest.raises(OperationFailed, match="There is no company 'Nobody'"):
+        backup(register_db, selection=Selection(companies=[ABC, "Nobody"]))
+
+
+def test_days_the_wrong_way_round_are_refused(register_db: str) -> None:
+    with pytest.raises(OperationFailed, match="is after the last"):
+        backup(register_db, selection=Selection(date_from="2026-11-21", date_to="2026-11-20"))
+
+
+@pytest.mark.parametrize(
+    ("selection", "companies", "records"),
+    [
+        (Selection(), 3, 3),
+        (Selection(companies=[]), 0, 0),
+        (Selection(companies=[ABC]), 1, 2),
+        (Selection(companies=["Idle"]), 1, 0),
+        (Selection(date_from="2026-11-21"), 1, 1),
+        (Selection(date_to="2026-11-20"), 2, 2),
+        (Selection(date_from="2026-11-21", date_to="2026-11-21"), 1, 1),
+        (Selection(companies=["Idle", ABC], date_from="2026-11-21"), 2, 1),
+        (Selection(date_from="2027-01-01"), 0, 0),
+    ],
+)
+def test_what_a_selection_leaves_in(register_db: str, selection: Selection, companies: int, records: int) -> None:
+    put(register_db, register(*SMALL.records.values(), companies=("Idle",)))
+    result = backup(register_db, selection=selection)
+    assert (result.companies, result.records) == (companies, records)
+    assert _backups(register_db).get().selection == result.metadata.selection is not None

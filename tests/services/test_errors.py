@@ -1,0 +1,55 @@
+"""Failures as sentences for people."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from django.db import DataError, InterfaceError, OperationalError
+
+from core.services.errors import Cancelled, FileRefused, OperationFailed, as_failure, explain
+from recordsync.errors import FileError, InvalidFile, LockTimeout
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full."),
+        (OSError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: permission is denied."),
+        (OSError(errno.EPIPE, "Broken pipe"), "Whoever was reading the output has stopped."),
+        (OSError(errno.EXDEV, "Cross-device link"), "Cross-device link."),
+        (OperationalError("database is locked"), "another program is writing to it"),
+        (OperationalError("canceling statement due to lock timeout"), "another program is writing to it"),
+        (OperationalError("database or disk is full"), "The database's disk is full."),
+        (OperationalError("could not extend file: No space left on device"), "The database's disk is full."),
+        (OperationalError("attempt to write a readonly database"), "cannot be written"),
+        (OperationalError("unable to open database file"), "check DATABASE_URL"),
+        (OperationalError("no such table: core_company"), "run manage.py migrate first"),
+        (OperationalError("server closed the connection unexpectedly\nmore"), "was lost or refused"),
+        (InterfaceError("the connection is closed"), "was lost or refused"),
+        (OperationalError("something new."), "The database failed: something new."),
+        (DataError("value too long\nDETAIL: x"), "The database refused: value too long."),
+        (MemoryError(), "There is not enough memory."),
+        (RuntimeError(""), "Unexpected error (RuntimeError: RuntimeError); the log has the details."),
+        (LockTimeout("The lock is held."), "The lock is held."),
+    ],
+)
+def test_every_error_is_one_sentence(error: Exception, sentence: str) -> None:
+    assert sentence in explain(error)
+    assert "\n" not in explain(error)
+    assert str(as_failure(error, "Nothing was changed.")).endswith(" Nothing was changed.")
+
+
+def test_a_failure_stays_what_it_is() -> None:
+    cancelled = Cancelled("It was cancelled.")
+    assert as_failure(cancelled, "Nothing was changed.") is cancelled
+    assert cancelled.errors == (FileError("It was cancelled."),)
+
+
+def test_what_is_wrong_with_a_file_is_kept() -> None:
+    errors = [FileError("one", 3), FileError("two", 4)]
+    failure = as_failure(InvalidFile(errors, 1234), "Nothing was changed.")
+    assert isinstance(failure, FileRefused)
+    assert isinstance(failure, OperationFailed)
+    assert str(failure) == "The file is not a valid backup (1,234 problems). Nothing was changed."
+    assert (failure.errors, failure.error_count) == (tuple(errors), 1234)
