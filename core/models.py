@@ -25,22 +25,32 @@ from django.utils.translation import gettext_lazy as _
 from recordsync.fields import MAX_MINUTES
 
 
-class WholeSeconds(models.Func):
-    """A time column cut to whole seconds, in the database's own SQL.
+class AsWritten(models.Func):
+    """A date or time column as the database itself would write it, in its own SQL.
 
-    Compared with the column itself it says that a time has no fraction; on SQLite, where a time is
-    text, also that the text is a time written ``HH:MM:SS``. Only built-in functions, so that
-    ``sqlite3`` and ``psql`` can evaluate the constraint.
+    Compared with the column it says that a time has no fraction, and on SQLite, where both are text, that
+    the text is a day ``YYYY-MM-DD`` or a time ``HH:MM:SS``. Only built-in functions, so that ``sqlite3`` and
+    ``psql`` can evaluate the constraint.
     """
 
-    output_field = models.TimeField()
     arity = 1
 
+    def __init__(self, column: str, kind: str) -> None:
+        """``kind``: ``date`` or ``time``."""
+        output_field = models.DateField() if kind == "date" else models.TimeField()
+        super().__init__(models.F(column), output_field=output_field)
+        self._kind = kind
+
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="time(%(expressions)s)", **context)
+        # Adding no days turns 30 February into 2 March. What SQLite cannot read gives NULL, and a CHECK that is
+        # NULL holds: then something else than the column stands for it.
+        written = {"date": "date(%(expressions)s, '+0 days')", "time": "time(%(expressions)s)"}[self._kind]
+        template = f"coalesce({written}, %(expressions)s || '!')"
+        return self.as_sql(compiler, connection, template=template, **context)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="(%(expressions)s)::time(0)", **context)
+        precision = "(0)" if self._kind == "time" else ""
+        return self.as_sql(compiler, connection, template=f"(%(expressions)s)::{self._kind}{precision}", **context)
 
 
 def length_between(field: str, low: int, high: int, name: str) -> models.CheckConstraint:
@@ -71,10 +81,10 @@ class Installation(models.Model):
         The environment's ``INSTALLATION_NAME`` wins over the stored name, and the machine's name
         stands in where nobody gave one.
         """
-        defaults = {"name": settings.INSTALLATION_NAME or socket.gethostname()}
+        defaults = {"name": (settings.INSTALLATION_NAME or socket.gethostname())[:100]}
         installation, _created = cls.objects.using(using).get_or_create(only=1, defaults=defaults)
         if settings.INSTALLATION_NAME:
-            installation.name = settings.INSTALLATION_NAME
+            installation.name = settings.INSTALLATION_NAME[:100]
         return installation
 
 
@@ -183,12 +193,15 @@ class AttendanceRecord(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["company", "ep_no", "date"], name="attendance_natural_key"),
             models.CheckConstraint(condition=Q(status__in=Status.values), name="attendance_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(Exact(F("date"), AsWritten("date", "date"))), name="attendance_date_is_a_day"
+            ),
             length_between("ep_no", 1, 50, "attendance_ep_no_length"),
             length_between("ep_name", 0, 255, "attendance_ep_name_length"),
             length_between("shift", 0, 50, "attendance_shift_length"),
             *(
                 models.CheckConstraint(
-                    condition=Q(**{f"{field}__isnull": True}) | Q(Exact(F(field), WholeSeconds(F(field)))),
+                    condition=Q(**{f"{field}__isnull": True}) | Q(Exact(F(field), AsWritten(field, "time"))),
                     name=f"attendance_{field}_whole_seconds",
                     violation_error_message=_("A time has whole seconds."),
                 )

@@ -6,6 +6,16 @@ import logging.handlers
 import os
 from typing import IO
 
+from recordsync.errors import printable
+
+
+class LineFormatter(logging.Formatter):
+    """One line a message: a name in it cannot start another line, nor steer the terminal that shows the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
 
 class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
     """A rotating log file that several processes may write to at once.

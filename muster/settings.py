@@ -173,6 +173,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
+            "()": "muster.logs.LineFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s",
             "datefmt": "%Y-%m-%dT%H:%M:%S%z",
         },

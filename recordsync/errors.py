@@ -8,6 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def printable(text: str) -> str:
+    """Text of a file or a database for a terminal or a log: what would steer it, or start a line, is written out."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
 class RecordSyncError(Exception):
     """Anything that this package refuses to do, or cannot."""
 

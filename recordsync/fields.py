@@ -230,7 +230,8 @@ class Timestamp(FieldType):
     _shape = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
 
     def is_legal(self, text: str) -> bool:
-        if not self._shape.fullmatch(text):
+        # The first and the last day are left out: in another time zone they would be in no year that there is.
+        if not self._shape.fullmatch(text) or not "0001-01-02" <= text[:10] <= "9999-12-30":
             return False
         try:
             dt.datetime.fromisoformat(text)

@@ -102,11 +102,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     write to the same folder. A path that is a pipe or a device is written to directly.
     Raises OSError.
     """
-    path = Path(os.path.realpath(path))
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         with path.open("wb") as device:
             yield device
         return
+    path = Path(os.path.realpath(path))
     with hidden_file(path.parent) as (hidden, stream):
         yield stream
         settle(stream)
@@ -143,9 +143,12 @@ def _created_and_locked(path: Path) -> int:
 
 def _remove_abandoned(folder: Path) -> None:
     for hidden in folder.glob(f"{_HIDDEN}*.part"):
-        with suppress(OSError), hidden.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            hidden.unlink()
+        with suppress(OSError):
+            # Anyone may put anything there under such a name: a pipe must not be waited for, a link not followed.
+            descriptor = os.open(hidden, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                hidden.unlink()
 
 
 def settle(stream: IO[bytes]) -> None:
@@ -155,12 +158,13 @@ def settle(stream: IO[bytes]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make a rename in this folder durable, where the file system can: the file is whole there in any case."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -21,14 +21,15 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from core.services.errors import ConflictsLeft, OperationFailed, explain
-from core.services.operations import COMMIT
+from core.services.operations import COMMIT, WAIT
+from recordsync.errors import printable
 from recordsync.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 1.0
 
 _PHASES = {
     "receive": "Receiving",
-    "wait": "Waiting for another operation",
+    WAIT: "Waiting for another operation",
     "check": "Checking the file",
     "compare": "Comparing",
     "apply": "Writing to the database",
@@ -81,6 +82,7 @@ class ServiceCommand(BaseCommand, ABC):
 
     def run_from_argv(self, argv: list[str]) -> None:
         self._is_process = True  # nothing comes after the command that a signal would have to stop
+        sys.unraisablehook = _unraisable
         super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -135,7 +137,7 @@ class ServiceCommand(BaseCommand, ABC):
         stream = self.stderr if options.get("output") == "-" else self.stdout
         if stream is self.stdout and sys.stdout is None:
             return
-        stream.write(json.dumps(summary, ensure_ascii=False), style_func=str)
+        stream.write(json.dumps(summary), style_func=str)  # in ASCII: safe on every terminal
 
 
 def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:
@@ -158,12 +160,18 @@ def failure_summary(operation: str, file: str | None, failure: OperationFailed, 
 
 def _told(failure: OperationFailed) -> str:
     """The failure's sentence, and below it what is wrong with the file."""
-    lines = [str(failure)]
+    lines = [printable(str(failure))]
     if str(failure.errors[0]) != str(failure):
-        lines += [f"  {error}" for error in failure.errors]
+        lines += [f"  {printable(str(error))}" for error in failure.errors]
         if failure.error_count > len(failure.errors):
             lines.append(f"  … and {failure.error_count - len(failure.errors):,} more")
     return "\n".join(lines)
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interruption that came in a finalizer is no news: see :meth:`_Interrupts.check`."""
+    if unraisable.exc_type is not Interrupted:
+        sys.__unraisablehook__(unraisable)
 
 
 class _Interrupts:
@@ -171,10 +179,16 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self.ignored = False
+        self.came = False
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         if not self.ignored:
-            self.ignored = True  # cleaning up is not interrupted a second time
+            self.came = self.ignored = True  # cleaning up is not interrupted a second time
+            raise Interrupted
+
+    def check(self) -> None:
+        """Raise again what came where Python cannot raise, as in a finalizer."""
+        if self.came:
             raise Interrupted
 
 
@@ -210,8 +224,11 @@ def _progress(quiet: bool, interrupts: _Interrupts) -> Iterator[Progress]:
     with _no_display() if quiet else _bar() if sys.stderr.isatty() else _lines() as display:
 
         def progress(phase: str, done: int, total: int | None, /) -> None:
+            interrupts.check()
             if phase == COMMIT:
                 interrupts.ignored = True  # the point of no return
+            elif phase == WAIT:
+                interrupts.ignored = False  # a finished backup may be left waiting for the catalogue
             display(phase, done, total)
 
         yield progress
@@ -259,7 +276,7 @@ def _bar() -> Iterator[Progress]:
 
 
 def moment(text: str) -> dt.datetime:
-    """A moment given on the command line: a date or a date and time, in the project's TIME_ZONE unless it says."""
+    """A past moment given on the command line: a date or a date and time, in the project's TIME_ZONE unless it says."""
     try:
         value = parse_datetime(text)
         day = None if value else parse_date(text)
@@ -271,9 +288,12 @@ def moment(text: str) -> dt.datetime:
         raise ArgumentTypeError(f"{text!r} is not a date (2026-11-01) or a date and time (2026-11-01T18:30:00Z)")
     try:
         value = timezone.make_aware(value) if timezone.is_naive(value) else value
-        return value.astimezone(dt.UTC)
+        value = value.astimezone(dt.UTC)
     except OverflowError:
         raise ArgumentTypeError(f"{text!r} is too far from today") from None
+    if value > timezone.now():
+        raise ArgumentTypeError(f"{text!r} is in the future")
+    return value
 
 
 def day(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, cast, get_args
 
 import msgspec
 from django.conf import settings
@@ -18,9 +18,10 @@ from django.utils import timezone
 from core.models import Backup, Company, Installation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters
 from core.services import catalogue, operations, targets
-from core.services.errors import OperationFailed, RegisterBusy, explain
+from core.services.errors import OperationFailed, explain
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import BackupResult
+from core.services.targets import printable_path
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.changes import Deletion
@@ -77,15 +78,20 @@ class BackupService:
     ) -> BackupResult:
         """Write a backup, enter it into the catalogue and the audit trail.
 
-        ``since_date`` (aware; incremental only): records changed at or after it; None: since the previous
-        backup. ``output``: a path, a binary stream, or None for the backups storage. ``progress_callback``:
-        see :class:`recordsync.progress.Progress`.
+        ``since_date`` (incremental only; a naive one is in the project's TIME_ZONE): records changed at or after
+        it; None: since the previous backup. ``output``: a path, a binary stream, or None for the backups
+        storage. ``progress_callback``: see :class:`recordsync.progress.Progress`.
 
-        Raises :class:`OperationFailed`; then no file is there under its final name.
+        Raises :class:`OperationFailed`: then no file is there under its final name, unless the text says so; and
+        ValueError for another ``backup_type``.
         """
+        if backup_type not in get_args(BackupType):
+            raise ValueError(f"{backup_type!r} is not a type of backup: {', '.join(get_args(BackupType))}")
+        if since_date is not None and timezone.is_naive(since_date):
+            since_date = timezone.make_aware(since_date)
         compression_suffix = {"gzip": ".gz", "zstd": ".zst", None: ""}[compression]
         name = f"backup_{backup_type}_{timezone.localtime():%Y%m%d_%H%M%S}.json{compression_suffix}"
-        shown = name if output is None else str(output) if isinstance(output, Path) else "-"
+        shown = name if output is None else printable_path(output) if isinstance(output, Path) else "-"
         kind = f"backup_{backup_type}"
         with (
             operations.running(
@@ -114,7 +120,8 @@ class BackupService:
             )
             with targets.opened(output, name, compression) as target:
                 written = write_backup(target.stream, SCHEMA, metadata, _Content(self._store, where), run)
-                run(COMMIT, sum(written.counts.values()), sum(written.counts.values()))
+                entries = sum(written.counts.values())
+                run(COMMIT, entries, entries)
             with suppress(Error):  # everything is read: a connection that is lost now is no loss
                 stack.close()  # the snapshot: what follows writes
             self._complete_log(run, metadata, target.name or target.file, since, written.digest)
@@ -124,6 +131,7 @@ class BackupService:
                     operations.register_lock(run, "", wait=_SECONDS_TO_WAIT_FOR_CATALOGUE),
                     transaction.atomic(using=self.using),
                 ):
+                    run(COMMIT, entries, entries)  # from here on it is not interrupted either
                     catalogue.add(
                         metadata,
                         self.using,
@@ -135,9 +143,10 @@ class BackupService:
                         purpose=purpose,
                     )
                     run.save_log(success=True)
-            except (Error, RegisterBusy) as error:
+            except (Exception, KeyboardInterrupt) as error:
+                why = "It was interrupted." if isinstance(error, KeyboardInterrupt) else explain(error).strip()
                 raise OperationFailed(
-                    f"{explain(error)} The backup itself is written and whole ({target.file}), but it is not in the "
+                    f"{why} The backup itself is written and whole ({target.file}), but it is not in the "
                     "catalogue: the next incremental backup will not continue it."
                 ) from error
         return BackupResult(
@@ -210,7 +219,7 @@ class BackupService:
             backup_type=backup_type,
             since_date=TIMESTAMP.to_text(since),
             selection=msgspec.to_builtins(selection) if selection else None,
-            deletions="complete" if backup_type == "full" else "unknown",
+            deletions="complete" if backup_type == "full" and selection is None else "unknown",
             created_at=cast(str, TIMESTAMP.to_text(created_at)),
             created_by=self.actor.name,
             fields={model.name: list(model.names) for model in SCHEMA},

@@ -9,20 +9,28 @@ import uuid
 from django.db.models import Q
 from django.utils import timezone
 
-from core.models import Backup, Installation
+from core.models import Backup, BackupLog, Installation
 from recordsync.backupfile import Metadata
 from recordsync.fields import TIMESTAMP
 
 logger = logging.getLogger(__name__)
+
+DEMO = "seed_demo"
+"""The operation that fills a register with synthetic records."""
 
 
 def newest_parent(installation: Installation, using: str) -> Backup | None:
     """The backup that the next one of this installation continues: the newest that leaves no gap behind it.
 
     Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
-    the chain would take what they lack for unchanged.
+    the chain would take what they lack for unchanged. So has one that was taken while the clock was ahead, or before
+    a demo register, whose records bear old timestamps, was put in.
     """
     own = Backup.objects.using(using).filter(installation_id=installation.id, purpose=Backup.Purpose.USER)
+    own = own.filter(taken_at__lte=timezone.now())
+    seeded = BackupLog.objects.using(using).filter(operation=DEMO, success=True).order_by("-created_at").first()
+    if seeded is not None:
+        own = own.filter(taken_at__gt=seeded.created_at)
     whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
     return whole.order_by("-taken_at").first()
 

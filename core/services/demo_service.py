@@ -27,6 +27,7 @@ from core.demo.generator import DemoPlan, DemoRegister, Row
 from core.models import AttendanceRecord, BackupLog, Company, Role, User
 from core.register import SCHEMA
 from core.services import operations
+from core.services.catalogue import DEMO
 from core.services.errors import OperationFailed, as_failure
 from core.services.operations import COMMIT, Actor
 from recordsync.progress import EVERY, Progress, no_progress
@@ -39,7 +40,6 @@ DEMO_PASSWORD: Final = "muster-demo"  # noqa: S105 - everybody may know it; only
 _LOCAL_HOSTS: Final = frozenset({"localhost", ".localhost", "127.0.0.1", "[::1]"})
 _USERNAMES: Final = ("root", "admin", "user1")
 _USER1_DAYS: Final = 90
-_KIND: Final = "seed_demo"
 _UNCHANGED: Final = "Nothing was changed."
 _UNKNOWN: Final = "It happened at the very end: look whether the register is still empty."
 
@@ -148,7 +148,7 @@ class DemoService:
 
     def _holds_untouched_demo(self) -> bool:
         """Whether the register is what a seeding left: as many rows, none written since, no account of others."""
-        log = BackupLog.objects.using(self.using).filter(operation=_KIND, success=True).order_by("-created_at").first()
+        log = BackupLog.objects.using(self.using).filter(operation=DEMO, success=True).order_by("-created_at").first()
         if log is None or self._stored() != (log.companies_count, log.records_count):
             return False
         written_since = any(
@@ -181,7 +181,7 @@ class DemoService:
 
     def _write(self, plan: DemoPlan, accounts: Sequence[User], if_empty: bool, progress: Progress) -> bool:
         """Everything, if the register is empty; whether it was."""
-        with operations.running(_KIND, Actor.of(), self.using, consequence=_UNCHANGED, callback=progress) as run:
+        with operations.running(DEMO, Actor.of(), self.using, consequence=_UNCHANGED, callback=progress) as run:
             try:
                 with (
                     operations.register_lock(run, _UNCHANGED),

@@ -6,8 +6,9 @@ process holds the operation's lock for as long as it works; the system releases 
 
 from __future__ import annotations
 
-import getpass
 import logging
+import os
+import pwd
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import Error, connections
+from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from core.models import BackupLog, Operation, User
@@ -35,6 +36,9 @@ and while it enters itself into the catalogue."""
 
 _LEFT_UNDONE = {True: "No backup was entered in the catalogue.", False: "Nothing was changed."}
 
+WAIT = "wait"
+"""The phase in which somebody else holds the register."""
+
 COMMIT = "commit"
 """The phase after which nothing is cancelled any more (see :class:`recordsync.progress.Progress`)."""
 
@@ -51,9 +55,9 @@ class Actor:
         if user is not None:
             return cls(user.get_username(), user.pk)
         try:
-            return cls(getpass.getuser()[:150])
-        except (KeyError, OSError):  # a user id without a name, as in some containers
-            return cls("unknown")
+            return cls(pwd.getpwuid(os.getuid()).pw_name[:150])  # not from the environment, where anyone is anyone
+        except KeyError:  # a user id without a name, as in some containers
+            return cls(f"uid {os.getuid()}")
 
 
 @dataclass
@@ -67,6 +71,8 @@ class Run:
     log: BackupLog
     """The audit row, to be completed by whoever works; saved here, or by them in their transaction."""
     started: float = field(default_factory=time.monotonic)
+    past_return: bool = False
+    """Whether the point of no return was passed."""
     _written: float = 0.0
 
     @property
@@ -85,7 +91,8 @@ class Run:
             self._written = time.monotonic()
             self._save_progress()
         self.callback(phase, done, total)
-        if operation.cancel_requested and phase != COMMIT:
+        self.past_return = self.past_return or phase == COMMIT
+        if operation.cancel_requested and not self.past_return:
             raise Cancelled("It was cancelled. Nothing was changed.")
 
     def _save_progress(self) -> None:
@@ -107,7 +114,10 @@ class Run:
         self.log.success = success
         self.log.error_message = error_message
         self.log.duration = round(self.seconds, 3)
-        self.log.save(using=self.using)
+        # Whoever lost sight of this process (a broken lock connection) may have written its end already.
+        with transaction.atomic(using=self.using):
+            BackupLog.objects.using(self.using).filter(operation_id=self.operation.pk).delete()
+            self.log.save(using=self.using)
         self.operation.log_id = self.log.pk
 
     def finish(self, outcome: Operation.Outcome, message: str = "") -> None:
@@ -253,7 +263,7 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
                     REGISTER_LOCK,
                     run.using,
                     wait=settings.LOCK_WAIT_SECONDS if wait is None else wait,
-                    while_waiting=lambda: run("wait", 0, None),
+                    while_waiting=lambda: run(WAIT, 0, None),
                 )
             )
         except LockTimeout as error:

@@ -24,6 +24,7 @@ from core.services import catalogue, operations
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import Preview, RestoreResult, ValidationResult
+from core.services.targets import printable_path
 from core.services.wording import describe
 from recordsync.backupfile import BackupFile, Limits
 from recordsync.errors import FileError, InvalidFile
@@ -174,13 +175,16 @@ class RestoreService:
         first: list[FileError] = []
         count = 0
         for step in plan.conflicts(decide_by(Strategy.MANUAL)):
+            if step.merged is None or not step.merged.conflicts:
+                continue  # a deletion that cannot be: nobody can decide it otherwise
             count += 1
-            if count <= self._limits.errors and step.merged is not None:
+            if count <= self._limits.errors:
                 text = describe(step, plan.shapes[step.model.name], decided=False)
                 first.append(FileError(text, key=step.merged.key, field=", ".join(step.merged.conflicts)))
         if count:
             raise ConflictsLeft(
-                f"{count:,} conflicts are left for somebody to decide. {_UNCHANGED} Choose who wins them all with "
+                f"{count:,} {'conflict is' if count == 1 else 'conflicts are'} left for somebody to decide. "
+                f"{_UNCHANGED} Choose who wins them all with "
                 "--strategy backup_wins or database_wins.",
                 first,
                 count,
@@ -215,7 +219,7 @@ class RestoreService:
 
 def _name_of(source: Source) -> str:
     if isinstance(source, str | Path):
-        return str(source)
+        return printable_path(Path(source))
     name = getattr(source, "name", None)
     return name if isinstance(name, str) and name != "<stdin>" else "-"
 
@@ -249,5 +253,6 @@ def _moved(before: Plan, now: Plan) -> str:
             moved.append(f"{model.name} {list(key)}")
     shown = "; ".join(moved)
     more = f" and {count - _MOVED_SHOWN:,} more" if count > _MOVED_SHOWN else ""
-    what = f"{shown}{more}" if moved else "the file is another one"
-    return f"The register changed after the preview: {what}. Nothing was changed. Look at a new preview first."
+    if not moved:
+        return f"The file is not the one that was previewed. {_UNCHANGED} Preview this one first."
+    return f"The register changed after the preview: {shown}{more}. {_UNCHANGED} Look at a new preview first."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,15 @@ from typing import IO
 
 from django.core.files import File
 from django.core.files.storage import Storage, storages
+from django.db import connections
 
+from core.services.errors import OperationFailed
 from core.services.operations import JOBS
 from recordsync import locks
 from recordsync.files import Compression, compressed, hidden_file, settle, sync_folder, whole_file
 
 _SECONDS_TO_WAIT_FOR_A_NAME = 60
+_SQLITE_ENDINGS = ("-wal", "-shm", "-journal")
 
 
 @dataclass
@@ -58,12 +62,28 @@ def opened(output: Path | IO[bytes] | None, name: str, compression: Compression 
         with _in_storage(storages["backups"], name, compression) as target:
             yield target
     elif isinstance(output, Path):
-        with whole_file(output) as out, _compressed(out, str(output.absolute()), compression) as target:
+        _refuse_databases(output)
+        file = printable_path(output.absolute())
+        with whole_file(output) as out, _compressed(out, file, compression) as target:
             yield target
     else:
         with _compressed(output, "-", compression) as target:
             yield target
         output.flush()
+
+
+def printable_path(path: Path) -> str:
+    """A path for people and for the database: what is not UTF-8 in it is written out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _refuse_databases(output: Path) -> None:
+    """Raises OperationFailed for the files of our own databases, which a backup must not replace."""
+    path = os.path.realpath(output)
+    for connection in connections.all():
+        database = os.path.realpath(str(connection.settings_dict["NAME"]))
+        if connection.vendor == "sqlite" and path in {database, *(f"{database}{end}" for end in _SQLITE_ENDINGS)}:
+            raise OperationFailed(f"{path} is a database of this installation. No backup was written.")
 
 
 @contextmanager

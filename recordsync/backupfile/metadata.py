@@ -22,13 +22,14 @@ _MOMENT = TIMESTAMP.json_schema()["pattern"]
 UuidText = Annotated[str, msgspec.Meta(pattern=_UUID, description="A UUID, lower case (RFC 9562).")]
 Moment = Annotated[str, msgspec.Meta(pattern=_MOMENT, description="A moment in UTC with microseconds (RFC 3339).")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(max_length=150)]
 
 
 class InstallationName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The installation that wrote the file."""
 
     id: UuidText
-    name: str
+    name: Annotated[str, msgspec.Meta(max_length=100)]
 
 
 class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,8 +42,8 @@ class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The program that wrote the file."""
 
-    name: str
-    version: str
+    name: Name
+    version: Name
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,13 +58,13 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     id: UuidText
     installation: InstallationName
     parent: UuidText | None
-    merged: dict[UuidText, UuidText]
+    merged: Annotated[dict[UuidText, UuidText], msgspec.Meta(max_length=1000)]
     backup_type: BackupType
     since_date: Moment | None
     selection: dict[str, Any] | None
     deletions: Deletions
     created_at: Moment
-    created_by: str
+    created_by: Name
     fields: dict[str, list[str]]
     checksum: Checksums = Checksums("sha256", "RFC 8785")
     application: Application
@@ -71,8 +72,8 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def is_complete(self) -> bool:
-        """Whether the file speaks about every record: a full, unselected backup."""
-        return self.backup_type == "full" and self.selection is None
+        """Whether the file speaks about every record: a full, unselected backup that knows what was deleted."""
+        return self.backup_type == "full" and self.selection is None and self.deletions == "complete"
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in a file."""
@@ -101,6 +102,7 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
     for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
         if text is not None and TIMESTAMP.error(text):
             raise msgspec.ValidationError(f"Expected {TIMESTAMP.expected} - at `$.{path}`")
+    _check_ancestry(metadata)
     _check_fields(metadata, schema)
     if metadata.selection is not None and schema.selection is not None:
         try:
@@ -124,6 +126,16 @@ def _refuse_nul(value: Any, path: str) -> None:
     elif isinstance(value, list):
         for item in value:
             _refuse_nul(item, f"{path}[...]")
+
+
+def _check_ancestry(metadata: Metadata) -> None:
+    """Nothing is its own ancestor, and only what continues something has a starting date."""
+    if metadata.parent == metadata.id:
+        raise msgspec.ValidationError("Expected another backup's id - at `$.parent`")
+    if metadata.installation.id in metadata.merged:
+        raise msgspec.ValidationError("Expected other installations only - at `$.merged`")
+    if (metadata.since_date is None) != (metadata.backup_type == "full"):
+        raise msgspec.ValidationError("Expected a moment in an incremental, null in a full file - at `$.since_date`")
 
 
 def _check_fields(metadata: Metadata, schema: Schema) -> None:

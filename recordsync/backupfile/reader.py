@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import msgspec
@@ -40,6 +40,8 @@ _SHA256_SHAPE = frozenset("0123456789abcdef")
 _CHANGED = "The file has changed since it was checked: check it again."
 _SHOWN = 200
 """An error shows this many characters of a value."""
+_KEY = 300
+_MESSAGE = 2000
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class BackupFile:
         def note(error: FileError) -> None:
             report.error_count += 1
             if len(report.errors) < self._limits.errors:
-                report.errors.append(error)
+                report.errors.append(_bounded(error))
 
         try:
             with self._reading() as reading:
@@ -485,7 +487,7 @@ class _RecordParser:
         self._names = row_names(shape.names)
 
     def check(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
-        """The record's key, where it has one; everything wrong with the line goes to ``note``."""
+        """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
         content = _parse_row(row, self._names, note)
         if content is None:
             return None
@@ -494,18 +496,18 @@ class _RecordParser:
         values = tuple(content.values())
         key_names = self._shape.model.key_names
         key = tuple(content[name] for name in key_names)
-        ok = True
+        wrong: set[str] = set()
         for name, value, expected in _problems(self._shape, values, created_at):
-            ok = False
+            wrong.add(name)
             message = f"{row.section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
             note(FileError(message, row.line, _text_key(key), name, _kept(value)))
-        if ok and given != checksum(content):
+        if not wrong and given != checksum(content):
             message = (
                 f"{row.section.place} {_shown_key(key)}: the checksum is not that of the record "
                 f"(it is {checksum(content)}): the record is damaged or was changed by hand"
             )
             note(FileError(message, row.line, key, "checksum", _kept(given)))
-        return key if all(type(part) is str for part in key) else None
+        return None if wrong.intersection(key_names) else key
 
 
 class _DeletionParser:
@@ -529,10 +531,11 @@ class _DeletionParser:
         digest = content["checksum"]
         if type(digest) is not str or len(digest) != 64 or not _SHA256_SHAPE.issuperset(digest):
             problems.append(("checksum", digest, "64 lower-case hex digits"))
+        wrong = {name for name, _value, _expected in problems}
         for name, value, expected in problems:
             message = f"{row.section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
             note(FileError(message, row.line, _text_key(key), name, _kept(value)))
-        return key if all(type(part) is str for part in key) else None
+        return None if wrong.intersection(self._model.key_names) else key
 
 
 def _parse_row(row: _Row, names: Sequence[str], note: Callable[[FileError], None]) -> dict[str, Any] | None:
@@ -591,9 +594,9 @@ def _kept(value: Any) -> Any:
     return value if value is None or isinstance(value, int | float) else _cut(value)
 
 
-def _cut(value: Any) -> str:
+def _cut(value: Any, length: int = _SHOWN) -> str:
     text = value if isinstance(value, str) else _as_json(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _as_json(value: Any) -> str:
@@ -603,12 +606,22 @@ def _as_json(value: Any) -> str:
         return "(a value nested too deeply)"
 
 
+def _bounded(error: FileError) -> FileError:
+    """The error with nothing in it that is longer than a person reads: a file may hold names of megabytes."""
+    return replace(
+        error,
+        message=_cut(error.message, _MESSAGE),
+        key=error.key and tuple(_cut(part, _KEY) for part in error.key),
+        field=error.field and _cut(error.field),
+    )
+
+
 def _shown_key(key: Sequence[Any]) -> str:
     return _shown(list(key))
 
 
 def _text_key(key: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(_cut(part) if part is not None else "" for part in key)
+    return tuple(_cut(part, _KEY) if part is not None else "" for part in key)
 
 
 def _quoted(message: str) -> str:

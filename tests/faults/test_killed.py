@@ -86,6 +86,25 @@ def test_a_killed_backup_leaves_whole_files(installation: ScratchInstallation, t
         assert support.file_content(path) == content
 
 
+def test_killed_in_the_middle_of_a_file(installation: ScratchInstallation) -> None:
+    """What was there before stays whole; what is not whole has no name, and is gone after the next backup."""
+    support.filled(installation, 2_500)
+    target = installation.folder / "out" / "full.json"
+    target.parent.mkdir()
+    assert run(installation, "backup_data", "--output", target).code == 0
+    kept = target.read_bytes()
+    fault = support.at_phase("write", "os.kill(os.getpid(), signal.SIGKILL)")
+    for where in (["--output", target], []):
+        folder = target.parent if where else installation.backups
+        assert support.end(injected(installation, fault, "backup_data", *where)).code == -signal.SIGKILL
+        assert len(support.leftovers(folder)) == 1
+        assert support.assert_whole(folder) == (1 if where else 0)
+        assert target.read_bytes() == kept
+        assert run(installation, "backup_data", *(["--output", folder / "other.json"] if where else [])).code == 0
+        assert support.leftovers(folder) == []
+    support.accounts(installation).assert_settled()
+
+
 @pytest.mark.parametrize(
     ("engine", "phase"),
     [("sqlite", "check"), ("sqlite", "apply"), pytest.param("postgres", "compare", marks=pytest.mark.postgres)],

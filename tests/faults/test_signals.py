@@ -163,3 +163,11 @@ def test_waiting_for_a_pipe(new_installation: support.NewInstallation) -> None:
     process.send_signal(signal.SIGTERM)
     assert_nothing_done(end(process))
     support.accounts(installation).assert_settled()
+
+
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost(new_installation: support.NewInstallation) -> None:
+    """Python prints and forgets what is raised there; the command stops at its next step."""
+    installation = support.filled(new_installation("sqlite"), 2_500)
+    fault = at_phase("write", "type('T', (), {'__del__': lambda self: os.kill(os.getpid(), signal.SIGINT)})()")
+    assert_nothing_done(end(injected(installation, fault, "backup_data", "--output", "full.json")))
+    assert not (installation.folder / "full.json").exists()

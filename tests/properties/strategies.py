@@ -61,12 +61,15 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 MOMENTS = (
-    dt.datetime(1, 1, 1, tzinfo=dt.UTC),
+    dt.datetime(1, 1, 2, tzinfo=dt.UTC),
     dt.datetime(2026, 11, 20, 18, 40, tzinfo=dt.UTC),
     dt.datetime(2026, 11, 20, 18, 40, 0, 1, tzinfo=dt.UTC),
-    dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC),
+    dt.datetime(9999, 12, 30, 23, 59, 59, 999_999, tzinfo=dt.UTC),
 )
-moments = st.one_of(st.sampled_from(MOMENTS), st.datetimes(timezones=st.just(dt.UTC)))
+moments = st.one_of(
+    st.sampled_from(MOMENTS),
+    st.datetimes(MOMENTS[0].replace(tzinfo=None), MOMENTS[-1].replace(tzinfo=None), timezones=st.just(dt.UTC)),
+)
 
 
 def keys(companies: Sequence[str], numbers: Sequence[str], days: Sequence[str]) -> st.SearchStrategy[Key]:

@@ -21,7 +21,7 @@ from recordsync.files import Compression
 from tests import registers
 from tests.properties import files
 from tests.properties.registers_content import Key, Register, Stamps, everything, put, rows
-from tests.properties.strategies import Parts, dates, moments, parts, strategies
+from tests.properties.strategies import MOMENTS, Parts, dates, moments, parts, strategies
 from tests.properties.strategies import registers as any_register
 from tests.properties.support import backup, clear, examples, for_all, restore
 
@@ -137,8 +137,8 @@ def _around(draw: st.DrawFn) -> tuple[Register, dt.datetime]:
     ), since
 
 
-moments_first = dt.datetime.min.replace(tzinfo=dt.UTC)
-moments_span = dt.datetime.max.replace(tzinfo=dt.UTC) - moments_first - dt.timedelta(2)
+moments_first = MOMENTS[0]
+moments_span = MOMENTS[-1] - moments_first - dt.timedelta(2)
 
 
 @for_all(case=_around(), offset=st.sampled_from([0, 330, -480]))

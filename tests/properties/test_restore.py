@@ -123,7 +123,13 @@ def test_property_11_a_missing_company_is_created_first(alias: str, sides: Sides
     and every record is its company's."""
     ours, theirs = sides
     put(alias, ours)
-    file = files.a_file(theirs, list_companies=listed, backup_type="incremental", deletions="unknown")
+    file = files.a_file(
+        theirs,
+        list_companies=listed,
+        backup_type="incremental",
+        since_date="2026-11-01T00:00:00.000000Z",
+        deletions="unknown",
+    )
     if not listed:
         file.metadata["total_companies"] = 0
     outcome = restore(alias, file.encode(), strategy)

@@ -100,7 +100,7 @@ def metadata(of: Content | None = None, **changed: Any) -> Metadata:
         "backup_type": "full",
         "since_date": None,
         "selection": None,
-        "deletions": "unknown",
+        "deletions": "complete",
         "created_at": MOMENT,
         "created_by": "root",
         "fields": {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)},

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -683,3 +684,38 @@ def test_a_selection_is_what_the_application_says() -> None:
 
     assert opened(written(content(), selection={}), schema=Schema(SCHEMA.models, Nothing)).report.valid
     assert not opened(written(content(), selection={"a": 1}), schema=Schema(SCHEMA.models, Nothing)).report.valid
+
+
+# --- What contradicts itself, and what would cost us
+
+STATED = json.loads(lines_of(FILE)[0][len(b'{"metadata":') : -2])
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"parent": STATED["id"]}, "parent"),
+        ({"merged": {STATED["installation"]["id"]: STATED["id"]}}, "merged"),
+        ({"merged": {str(uuid.UUID(int=number)): STATED["id"] for number in range(1001)}}, "merged"),
+        ({"since_date": "2026-11-20T18:40:00.000000Z"}, "since_date"),
+        ({"backup_type": "incremental"}, "since_date"),
+        ({"created_by": "x" * 151}, "created_by"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_metadata_that_contradict_themselves(changed: dict[str, Any], field: str) -> None:
+    error = the_error(edited(FILE, METADATA, lambda line: set_metadata(line, **changed)))
+    assert (error.line, error.field) == (METADATA, field)
+
+
+def test_errors_stay_small_whatever_the_file_holds() -> None:
+    """Names and values of megabytes are not kept, nor shown."""
+    long = "x" * 1_000_000
+    for line, edit in (
+        (METADATA, lambda text: set_metadata(text, **{long: long})),
+        (E1, lambda text: row(text, lambda found: found.update(ep_no=long))),
+        (E2, lambda text: row(text, lambda found: found.update({long: long}))),
+    ):
+        report = checked(edited(FILE, line, edit))
+        assert report.error_count
+        assert all(len(json.dumps(error.as_dict())) < 5_000 for error in report.errors)

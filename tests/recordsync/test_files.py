@@ -247,9 +247,19 @@ def test_a_hidden_file_that_was_not_renamed_is_removed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_cannot_be_made_durable(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        sync_folder(tmp_path / "missing")
+def test_a_folder_that_cannot_be_made_durable_is_no_error(tmp_path: Path) -> None:
+    """The file that was renamed there is whole."""
+    sync_folder(tmp_path / "missing")
+
+
+def test_what_only_looks_like_a_hidden_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("kept")
+    (tmp_path / ".muster-link.part").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / ".muster-pipe.part")
+    with whole_file(tmp_path / "file") as stream:
+        stream.write(b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert (tmp_path / "elsewhere").read_text() == "kept"
 
 
 # --- Compression

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import pwd
 import uuid
 from pathlib import Path
 from unittest.mock import patch
@@ -22,7 +24,7 @@ from core.services.restore_service import RestoreService
 from recordsync import locks
 from tests.properties.files import a_file
 from tests.properties.registers_content import everything, put, rows
-from tests.services.support import ABC, SMALL, a_company, backup, day, register, restore, the_log, the_operation
+from tests.services.support import SMALL, a_company, backup, day, register, restore, the_log, the_operation
 
 
 def _meena(alias: str) -> User:
@@ -306,6 +308,10 @@ def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown(register_db: st
 
 
 def test_who_it_is_without_a_name() -> None:
-    with patch("getpass.getuser", side_effect=OSError):
-        assert Actor.of().name == "unknown"
-    assert ABC not in Actor.of().name
+    with patch("pwd.getpwuid", side_effect=KeyError):
+        assert Actor.of().name == f"uid {os.getuid()}"
+
+
+def test_the_environment_does_not_say_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody else")
+    assert Actor.of().name == pwd.getpwuid(os.getuid()).pw_name

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from core.models import Backup, Installation
+from core.demo.generator import DemoPlan
+from core.models import AttendanceRecord, Backup, Installation
 from core.register import Selection
 from core.services import catalogue
+from core.services.demo_service import DemoService
 from core.services.errors import OperationFailed
 from tests.properties.files import ELSEWHERE, a_file
 from tests.properties.registers_content import put, rows
@@ -218,3 +220,51 @@ def test_what_a_selection_leaves_in(register_db: str, selection: Selection, comp
     result = backup(register_db, selection=selection)
     assert (result.companies, result.records) == (companies, records)
     assert _backups(register_db).get().selection == result.metadata.selection is not None
+
+
+def test_a_backup_from_the_future_is_not_continued(register_db: str) -> None:
+    """One taken while the clock was ahead would make every later incremental miss what changed until then."""
+    put(register_db, SMALL)
+    backup(register_db)
+    Backup.objects.using(register_db).update(taken_at=timezone.now() + dt.timedelta(days=400))
+    with pytest.raises(OperationFailed, match="Take a full backup first"):
+        backup(register_db, "incremental")
+    full = backup(register_db)
+    assert full.metadata.parent is None
+    AttendanceRecord.objects.using(register_db).update(updated_at=timezone.now())
+    incremental = backup(register_db, "incremental")
+    assert incremental.metadata.parent == str(full.id)
+    assert incremental.records == 3
+
+
+def test_a_backup_from_before_a_demo_register_is_not_continued(register_db: str) -> None:
+    """Its records bear old timestamps: an incremental would miss them all."""
+    demo = DemoService(register_db)
+    demo.seed(DemoPlan(2, 30, 1, dt.date(2026, 10, 31)), password="only here")
+    backup(register_db)
+    demo.seed(DemoPlan(3, 40, 2, dt.date(2026, 10, 31)), password="only here")
+    with pytest.raises(OperationFailed, match="Take a full backup first"):
+        backup(register_db, "incremental")
+    assert backup(register_db).metadata.parent is None
+
+
+def test_only_a_whole_full_backup_knows_what_was_deleted(register_db: str) -> None:
+    put(register_db, SMALL)
+    assert backup(register_db).metadata.deletions == "complete"
+    assert backup(register_db, selection=Selection(companies=[ABC])).metadata.deletions == "unknown"
+    assert backup(register_db, "incremental").metadata.deletions == "unknown"
+
+
+def test_a_file_cannot_claim_a_backup_of_ours(register_db: str) -> None:
+    """A file of another installation with the id of one of our backups leaves our entry as it is."""
+    put(register_db, SMALL)
+    ours = backup(register_db)
+    before = Backup.objects.using(register_db).values().get()
+    restore(register_db, a_file(SMALL, id=str(ours.id)))
+    assert Backup.objects.using(register_db).values().get() == before
+
+
+@pytest.mark.parametrize("kind", ["weekly", "", "FULL"])
+def test_an_unknown_kind_is_a_mistake_of_the_caller(register_db: str, kind: Any) -> None:
+    with pytest.raises(ValueError, match="not a type of backup"):
+        backup(register_db, kind)

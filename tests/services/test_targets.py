@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from unittest.mock import patch
 import pytest
 import zstandard
 from django.core.files.storage import InMemoryStorage, storages
+from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from core.models import Backup
+from core.models import Backup, Operation
 from core.services.backup_service import BackupService
-from core.services.errors import OperationFailed
+from core.services.errors import OperationFailed, RegisterBusy
+from core.services.operations import COMMIT, JOBS
 from tests.properties.registers_content import put
 from tests.services.support import SMALL, backup
 
@@ -110,3 +113,45 @@ def test_a_backup_that_fails_leaves_no_file(
 def test_a_folder_that_is_not_there(register_db: str, tmp_path: Path) -> None:
     with pytest.raises(OperationFailed, match=r"there is no such file or folder\. No backup was written\."):
         backup(register_db, output=tmp_path / "nowhere" / "full.json")
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_a_backup_never_replaces_a_database(register_db: str, tmp_path: Path, ending: str) -> None:
+    put(register_db, SMALL)
+    database = Path(str(connections["jobs"].settings_dict["NAME"]) + ending)
+    link = tmp_path / "link.json"
+    link.symlink_to(database)
+    for path in (database, link):
+        with pytest.raises(OperationFailed, match="is a database of this installation"):
+            BackupService(using=register_db).create_backup(output=path)
+    assert backup(register_db).records == 3
+
+
+def test_a_path_that_is_not_utf_8(register_db: str, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json"))
+    result = BackupService(using=register_db).create_backup(output=path)
+    assert result.file.endswith("caf\\xe9.json")
+    assert path.exists()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), RegisterBusy("Somebody is at it."), ValueError("a bug")])
+def test_a_finished_file_that_cannot_be_entered_is_told(register_db: str, tmp_path: Path, stop: BaseException) -> None:
+    path = tmp_path / "full.json"
+    with (
+        patch("core.services.catalogue.add", side_effect=stop),
+        pytest.raises(OperationFailed, match=r"written and whole \(.*full\.json\), but it is not in the catalogue"),
+    ):
+        BackupService(using=register_db).create_backup(output=path)
+    assert path.exists()
+    assert not Backup.objects.using(register_db).exists()
+
+
+def test_a_cancel_that_comes_too_late_is_none(register_db: str, tmp_path: Path) -> None:
+    def cancel_at_the_end(phase: str, done: int, total: int | None, /) -> None:
+        if phase == COMMIT:
+            Operation.objects.using(JOBS).update(cancel_requested=True)
+
+    result = BackupService(using=register_db).create_backup(
+        output=tmp_path / "full.json", progress_callback=cancel_at_the_end
+    )
+    assert Backup.objects.using(register_db).get().pk == result.id

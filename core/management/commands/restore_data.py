@@ -13,6 +13,7 @@ from core.services.errors import OperationFailed
 from core.services.restore_service import RestoreService
 from core.services.results import Outcome, Preview
 from core.services.wording import describe
+from recordsync.errors import printable
 from recordsync.merge import Strategy
 from recordsync.progress import Progress
 
@@ -94,7 +95,8 @@ class Command(ServiceCommand):
         manual = preview.strategy is Strategy.MANUAL
         steps = preview.conflicting() if manual else iter(preview)
         for step in islice(steps, None if manual else _SHOWN):
-            self.stdout.write(f"  {describe(step, preview.plan.shapes[step.model.name], decided=not manual)}")
+            text = describe(step, preview.plan.shapes[step.model.name], decided=not manual)
+            self.stdout.write(f"  {printable(text)}")
         if next(steps, None) is not None:
             self.stdout.write("  …")
         self.stdout.write("This was a preview: nothing was changed.")

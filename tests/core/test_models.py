@@ -1,0 +1,62 @@
+"""What the database itself refuses, whoever writes."""
+
+import datetime as dt
+
+import pytest
+from django.db import IntegrityError, connections, transaction
+
+from core.models import TIME_FIELDS, AttendanceRecord, Company
+
+
+@pytest.fixture
+def record(register_db: str) -> AttendanceRecord:
+    company = Company.objects.using(register_db).create(name="ABC Corp")
+    return AttendanceRecord.objects.using(register_db).create(
+        company=company, ep_no="E1", date=dt.date(2026, 11, 20), status="P"
+    )
+
+
+def _set(alias: str, column: str, value: str | int | None) -> None:
+    """As a client that knows nothing of Django would."""
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(f"UPDATE core_attendancerecord SET {column} = %s", [value])
+
+
+@pytest.mark.parametrize("column", TIME_FIELDS)
+@pytest.mark.parametrize("text", ["09:00:00.5", "garbage", "9:00", "25:99:00", ""])
+def test_a_time_is_a_time_in_whole_seconds(register_db: str, record: AttendanceRecord, column: str, text: str) -> None:
+    if text == "9:00" and connections[register_db].vendor == "postgresql":
+        _set(register_db, column, text)  # PostgreSQL stores a time, and gives it back as 09:00:00
+        record.refresh_from_db()
+        assert getattr(record, column) == dt.time(9)
+        return
+    with pytest.raises(Exception, match=r"CHECK|check constraint|invalid input|out of range"):
+        _set(register_db, column, text)
+    _set(register_db, column, "23:59:59")
+    _set(register_db, column, None)
+
+
+@pytest.mark.usefixtures("record")
+@pytest.mark.parametrize("text", ["", "2026-13-45", "20/11/26 x", "2026-02-30"])
+def test_a_day_is_a_day(register_db: str, text: str) -> None:
+    with pytest.raises(Exception, match=r"CHECK|check constraint|invalid input|out of range"):
+        _set(register_db, "date", text)
+    for day in ("0001-01-01", "9999-12-31", "2024-02-29"):
+        _set(register_db, "date", day)
+
+
+@pytest.mark.usefixtures("record")
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("status", "X"), ("ep_no", ""), ("overstay", -1), ("overtime", 600_000), ("ep_no", "E" * 51), ("shift", "S" * 51)],
+)
+def test_what_no_file_could_carry_is_refused(register_db: str, column: str, value: str | int) -> None:
+    with pytest.raises(Exception, match=r"CHECK|check constraint|too long"):
+        _set(register_db, column, value)
+
+
+def test_the_natural_key_is_held(register_db: str, record: AttendanceRecord) -> None:
+    record.pk = None
+    record._state.adding = True
+    with pytest.raises(IntegrityError):
+        record.save(using=register_db)
