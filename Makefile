@@ -11,6 +11,9 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 PINS := .venv/.pins-installed
 
+# Processes that run the tests, each with databases of its own.
+JOBS ?= 2
+
 .PHONY: help setup run test test-deep lint bench lock clean
 
 help:
@@ -39,7 +42,7 @@ run: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --env /dev/null start
 
 test: setup
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=
 	@$(BIN)/coverage report --include='recordsync/*' --fail-under=95
 	@$(BIN)/coverage report --include='core/services/*' --fail-under=90
 

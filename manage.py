@@ -4,30 +4,40 @@
 import os
 import signal
 import sys
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def unraisable(happened: "sys.UnraisableHookArgs") -> None:
-    """An interruption that comes in a finalizer, where Python cannot raise it, ends the program all the same."""
-    if happened.exc_type is KeyboardInterrupt:
-        os.write(2, b"Interrupted.\n")
-        os._exit(1)
-    sys.__unraisablehook__(happened)
+def stop_at_once(number: int, frame: FrameType | None) -> None:
+    """Before a command has begun there is nothing to clean up, and imports do not survive an exception."""
+    os.write(2, b"Interrupted.\n")
+    os._exit(1)
+
+
+def main() -> None:
+    # What the process was started to ignore (nohup) stays ignored.
+    before = {n: signal.getsignal(n) for n in SIGNALS if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop_at_once)
+
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import BaseCommand, ManagementUtility
+
+    class Utility(ManagementUtility):
+        def fetch_command(self, subcommand: str) -> BaseCommand:
+            command = super().fetch_command(subcommand)
+            if not getattr(command, "handles_signals", False):
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+            return command
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
+    try:
+        Utility(sys.argv).execute()
+    except ImproperlyConfigured as error:
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":
-    # Stopped before it has begun, a command ends in one word; from then on it says itself what was done.
-    sys.unraisablehook = unraisable
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
-    try:
-        from django.core.exceptions import ImproperlyConfigured
-        from django.core.management import execute_from_command_line
-
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
-        try:
-            execute_from_command_line(sys.argv)
-        except ImproperlyConfigured as error:
-            sys.exit(f"Error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted.")
+    main()

@@ -73,6 +73,7 @@ class ServiceCommand(BaseCommand, ABC):
     operation = ""
     interrupted = "Interrupted. Nothing was changed."
     examples = ""
+    handles_signals = True  # for manage.py
     _is_process = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:

@@ -53,9 +53,9 @@ def records(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_bytes())["attendance_records"]
 
 
-def test_the_json_summary(small: ScratchInstallation) -> None:
-    path = small.folder / "a name with spaces – ü.json"
-    done = run(small, "backup_data", "--output", path, "--json")
+def test_the_json_summary(small_sqlite: ScratchInstallation) -> None:
+    path = small_sqlite.folder / "a name with spaces – ü.json"
+    done = run(small_sqlite, "backup_data", "--output", path, "--json")
     assert done.code == 0, done.err
     (line,) = done.out.splitlines()
     summary = json.loads(line)
@@ -74,7 +74,7 @@ def test_the_json_summary(small: ScratchInstallation) -> None:
     assert summary["models"] == {"companies": {"read": 9}, "attendance_records": {"read": 100}}
     assert summary["id"] == metadata(path)["id"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    log = support.last_log(small)
+    log = support.last_log(small_sqlite)
     assert (log.success, log.operation, log.filename, log.records_count) == (True, "backup_full", str(path), 100)
     assert str(log.backup_id) == summary["id"]
     assert log.digest == summary["sha256"]
@@ -161,6 +161,7 @@ WRONG = {
     "since with full": ["--since", "2026-11-01"],
     "a since that is none": ["--type", "incremental", "--since", "yesterday"],
     "a since that cannot be": ["--type", "incremental", "--since", "2026-02-30"],
+    "a since in the future": ["--type", "incremental", "--since", "2999-01-01"],
     "a day that is none": ["--date-from", "1.3.2026"],
     "a first day after the last": ["--date-from", "2026-03-02", "--date-to", "2026-03-01"],
     "two compressions": ["--output", "a.json.gz", "--compress", "zstd"],

@@ -75,17 +75,17 @@ def test_at_most_a_line_a_second_elsewhere(new_installation: support.NewInstalla
     assert json.loads(ended.out)["records"] == 12_000
 
 
-def test_json_of_a_failure(small: ScratchInstallation) -> None:
+def test_json_of_a_failure(small_sqlite: ScratchInstallation) -> None:
     """One object on standard output, the sentence on standard error."""
-    ended = run(small, "restore_data", "--input", "no such file", "--json", "--quiet")
+    ended = run(small_sqlite, "restore_data", "--input", "no such file", "--json", "--quiet")
     assert ended.code == 1
     (line,) = ended.out.splitlines()
     summary = json.loads(line)
     assert (summary["ok"], summary["operation"], summary["file"]) == (False, "restore", "no such file")
     assert summary["errors"][0]["message"] in ended.sentence
-    ended = run(small, "backup_data", "--output", "no/such/folder", "--json", "--quiet")
+    ended = run(small_sqlite, "backup_data", "--output", "no/such/folder", "--json", "--quiet")
     assert json.loads(ended.out)["operation"] == "backup_full"
-    ended = run(small, "backup_data", "--type", "incremental", "--output", "-", "--json", "--quiet")
+    ended = run(small_sqlite, "backup_data", "--type", "incremental", "--output", "-", "--json", "--quiet")
     assert ended.code == 1
     assert ended.out == ""
     first, second = ended.err.splitlines()

@@ -47,10 +47,10 @@ def logs(installation: ScratchInstallation) -> int:
         return BackupLog.objects.using(alias).count()
 
 
-def test_restoring_what_is_there(small: ScratchInstallation) -> None:
-    path = full(small)
-    before = support.state_of(small)
-    done = run(small, "restore_data", "--input", path, "--json")
+def test_restoring_what_is_there(small_sqlite: ScratchInstallation) -> None:
+    path = full(small_sqlite)
+    before = support.state_of(small_sqlite)
+    done = run(small_sqlite, "restore_data", "--input", path, "--json")
     assert done.code == 0, done.err
     assert done.err == ""
     said = summary(done)
@@ -58,7 +58,7 @@ def test_restoring_what_is_there(small: ScratchInstallation) -> None:
     assert "rejected" not in said
     assert (said["operation"], said["records"], said["skipped"], said["companies"]) == ("restore", 100, 100, 9)
     assert said["models"]["companies"]["skipped"] == 9
-    assert support.state_of(small) == before
+    assert support.state_of(small_sqlite) == before
 
 
 def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:

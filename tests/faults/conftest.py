@@ -12,7 +12,7 @@ from tests.conftest import DEEP
 from tests.faults import support
 from tests.installation import Installations
 
-RECORDS = 6_000 if DEEP else 3_000
+RECORDS = 6_000 if DEEP else 2_400
 ROUNDS = 50 if DEEP else 5
 
 

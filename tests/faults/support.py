@@ -303,7 +303,7 @@ def at_phase(phase: str, action: str) -> str:
     )
 
 
-UNTIL_TOLD = "while not os.path.exists('go-on'): time.sleep(0.02)"
+UNTIL_TOLD = "[time.sleep(0.02) for _ in range(2000) if not os.path.exists('go-on')]"
 """An action for :func:`at_phase`: wait for :func:`tell_to_go_on`."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from django.db import connections, transaction
 from django.utils import timezone
 
@@ -120,9 +121,11 @@ def test_a_restore_while_a_backup_runs(installation: ScratchInstallation, files:
     support.accounts(installation).assert_settled()
 
 
+@pytest.mark.postgres
 def test_a_backup_waits_while_a_restore_commits(
-    installation: ScratchInstallation, files: Files, tmp_path: Path
+    new_installation: support.NewInstallation, files: Files, tmp_path: Path
 ) -> None:
+    installation = new_installation("postgres")
     restore = injected(installation, at_phase("commit", UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, "commit")
     process = start(installation, "backup_data", "--output", tmp_path / "full.json")
@@ -140,7 +143,8 @@ def test_a_backup_waits_while_a_restore_commits(
     assert support.file_content(tmp_path / "full.json") == files.content[files.a]
 
 
-def test_two_backups_at_once_into_one_folder(installation: ScratchInstallation) -> None:
+def test_two_backups_at_once_into_one_folder(new_installation: support.NewInstallation) -> None:
+    installation = new_installation("sqlite")
     support.filled(installation, 300)
     processes = [start(installation, "backup_data", "--json") for _ in range(4)]
     names = set()
@@ -217,8 +221,9 @@ def test_readers_and_people_signing_in_do_not_wait_for_a_restore(
     assert support.content_of(installation) == files.content[files.b]
 
 
-def test_the_register_is_held_by_nobody_known(installation: ScratchInstallation, files: Files) -> None:
+def test_the_register_is_held_by_nobody_known(new_installation: support.NewInstallation, files: Files) -> None:
     """Somebody holds the lock who left no operation: the sentence still says what to do."""
+    installation = new_installation("sqlite")
     installation.env["LOCK_WAIT_SECONDS"] = "0"
     with installation.opened() as alias, locks.held("register", alias):
         ended = run(installation, "restore_data", "--input", files.a)
@@ -227,7 +232,9 @@ def test_the_register_is_held_by_nobody_known(installation: ScratchInstallation,
     support.accounts(installation).assert_settled()
 
 
-def test_a_process_that_is_alive_is_not_taken_for_dead(installation: ScratchInstallation, files: Files) -> None:
+@pytest.mark.postgres
+def test_a_process_that_is_alive_is_not_taken_for_dead(new_installation: support.NewInstallation, files: Files) -> None:
+    installation = new_installation("postgres")
     restore = injected(installation, at_phase("commit", UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, "commit")
     assert run(installation, "restore_data", "--input", files.a, "--preview").code == 0

@@ -26,7 +26,7 @@ from tests.installation import Installations, ScratchInstallation
 from tests.postgres_server import PostgresServer, _site_packages
 
 LOST = "The connection to the database was lost"
-TIMES = 20 if DEEP else 3
+TIMES = 20 if DEEP else 2
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def assert_true_of_file(ended: Ended, target: Path) -> None:
 def test_the_connection_is_lost_in_each_phase_of_a_restore(
     new_installation: support.NewInstallation, files: Files, phase: str
 ) -> None:
-    installation = support.filled(new_installation("postgres"), 2_500)
+    installation = support.filled(new_installation("postgres"), RECORDS // 2)
     before = support.state_of(installation)
     process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "restore_data", "--input", files.b)
     wait_for_phase(installation, phase)
@@ -363,7 +363,7 @@ def check_stopping(installations: Installations, server: OwnServer, folder: Path
     assert run(installation, "restore_data", "--input", files.a).code == 0
     seconds = run(installation, "restore_data", "--input", files.b).seconds
     now = files.b
-    for n in range(max(2, TIMES // 2)):
+    for n in range(TIMES // 2):
         before, target = support.state_of(installation), files.other(now)
         full = installation.folder / f"{n}.json"
         both = [

@@ -140,7 +140,7 @@ def test_the_sqlite_database(new_installation: support.NewInstallation, files: F
     """The register's own disk is full; the temporary folder is elsewhere."""
     made = new_installation("sqlite")
     databases = [path for path in made.folder.glob("muster*.sqlite3*") if path.is_file()]
-    disk = small_disk(sum(path.stat().st_size for path in databases) // 1024 + 800)
+    disk = small_disk(sum(path.stat().st_size for path in databases) // 1024 + 300)
     for path in databases:
         shutil.copy(path, disk)
     installation = ScratchInstallation("sqlite", disk, f"sqlite:///{disk / 'muster.sqlite3'}")
@@ -219,7 +219,7 @@ def test_a_file_that_may_not_be_read(new_installation: support.NewInstallation, 
     assert support.state_of(installation) == before
 
 
-@pytest.mark.parametrize("names", [["muster.sqlite3"], ["muster-jobs.sqlite3"], ["muster.sqlite3.locks", "."], ["."]])
+@pytest.mark.parametrize("names", [["muster.sqlite3"], ["muster-jobs.sqlite3"], ["muster.sqlite3.locks", "."]])
 def test_an_sqlite_database_that_may_not_be_written(
     new_installation: support.NewInstallation, names: list[str]
 ) -> None:
