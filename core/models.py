@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import socket
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser, AnonymousUser, UserManager
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length
@@ -88,12 +88,22 @@ class Installation(models.Model):
         return installation
 
 
+class CompanyQuerySet(models.QuerySet["Company"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The companies that this person may know of: root all, the others their own."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self if user.role == Role.ROOT else self.filter(pk=user.company_id)
+
+
 class Company(models.Model):
     """A company whose attendance is kept. Its name is its natural key: renaming goes through a service."""
 
     name = models.CharField(_("name"), max_length=255, unique=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated"), default=timezone.now)
+
+    objects = CompanyQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = _("companies")
@@ -160,6 +170,30 @@ TIME_FIELDS = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "o
 MINUTE_FIELDS = ("overstay", "overtime", "overtime_to_mandays")
 
 
+class AttendanceQuerySet(models.QuerySet["AttendanceRecord"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The records in a person's scope, the one rule that every list, count, search and export goes through.
+
+        root: all. admin: its company's. user1: its company's, within the assigned dates. Anybody else: none.
+        """
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.role == Role.ROOT:
+            return self
+        own = self.filter(company=user.company_id)
+        if user.role == Role.USER1:
+            if user.assigned_date_from:
+                own = own.filter(date__gte=user.assigned_date_from)
+            if user.assigned_date_to:
+                own = own.filter(date__lte=user.assigned_date_to)
+        return own
+
+    def editable_by(self, user: User | AnonymousUser) -> Self:
+        """Those of them that the person may change or delete: a supervisor only reads."""
+        visible = self.visible_to(user)
+        return visible if user.is_authenticated and user.role in (Role.ROOT, Role.ADMIN) else self.none()
+
+
 class AttendanceRecord(models.Model):
     """One employee's day at one company. ``out_time`` before ``in_time`` is a night shift."""
 
@@ -182,6 +216,8 @@ class AttendanceRecord(models.Model):
     overtime_to_mandays = models.IntegerField(_("overtime to mandays, minutes"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated"), default=timezone.now)
+
+    objects = AttendanceQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-date", "company", "ep_no"]

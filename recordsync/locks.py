@@ -78,10 +78,15 @@ def _advisory(name: str, connection: BaseDatabaseWrapper) -> Iterator[Candidate]
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
             return bool(cursor.fetchone()[0])
 
+    def release() -> None:
+        # Closing the session releases it too, but only when the server comes to it.
+        with suppress(Exception), own.cursor() as cursor:  # the server may be gone, and its locks with it
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+
     try:
-        yield acquire, lambda: None  # closing the session releases it
+        yield acquire, release
     finally:
-        with suppress(Exception):  # the server may be gone, and its locks with it
+        with suppress(Exception):
             own.close()
 
 

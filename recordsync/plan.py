@@ -71,7 +71,7 @@ class Step(NamedTuple):
     """One item of a decided plan: ``change`` is what is to be written (None: nothing).
 
     ``merged`` is None for a record that is created because others refer to it. ``blocked``: a deletion that
-    cannot be, because something still refers to the record.
+    cannot be, because something still refers to the record: a conflict, but one that nobody can decide.
     """
 
     model: Model
@@ -80,8 +80,13 @@ class Step(NamedTuple):
     blocked: bool = False
 
     @property
+    def to_decide(self) -> bool:
+        """Whether both sides changed the same, so that somebody or a strategy decides."""
+        return self.merged is not None and bool(self.merged.conflicts)
+
+    @property
     def is_conflict(self) -> bool:
-        return self.blocked or (self.merged is not None and bool(self.merged.conflicts))
+        return self.blocked or self.to_decide
 
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
@@ -182,9 +187,9 @@ class Plan:
         """What becomes of everything, per model, when the plan is decided so."""
         return tally(self, self.steps(decide))
 
-    def conflicts(self, decide: Decide) -> Iterator[Step]:
-        """The steps that somebody has to decide."""
-        return (step for step in self.steps(decide) if step.is_conflict)
+    def to_decide(self, decide: Decide) -> Iterator[Step]:
+        """The steps that a person has to decide before the plan is applied by hand."""
+        return (step for step in self.steps(decide) if step.to_decide)
 
     def creates(self, model: Model, merged: Merged) -> bool:
         """Whether the record, if it is added, names one that the database does not have."""

@@ -9,6 +9,7 @@ Three ways to test against a database:
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from tests.installation import Installations, ScratchInstallation
 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+# Whoever is started in the background by a shell inherits that Ctrl-C is ignored, and so would the commands under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

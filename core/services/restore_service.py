@@ -174,11 +174,9 @@ class RestoreService:
         """Raises ConflictsLeft, with the first conflicts, where there are any."""
         first: list[FileError] = []
         count = 0
-        for step in plan.conflicts(decide_by(Strategy.MANUAL)):
-            if step.merged is None or not step.merged.conflicts:
-                continue  # a deletion that cannot be: nobody can decide it otherwise
+        for step in plan.to_decide(decide_by(Strategy.MANUAL)):
             count += 1
-            if count <= self._limits.errors:
+            if step.merged is not None and count <= self._limits.errors:
                 text = describe(step, plan.shapes[step.model.name], decided=False)
                 first.append(FileError(text, key=step.merged.key, field=", ".join(step.merged.conflicts)))
         if count:

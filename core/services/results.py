@@ -83,7 +83,7 @@ class Outcome:
 
     @property
     def conflicts(self) -> int:
-        """Records, companies included, that both sides changed."""
+        """Records, companies included, that both sides changed, or that cannot be deleted as the file asks."""
         return sum(counts.conflicts for counts in self.models.values())
 
     @property
@@ -144,9 +144,9 @@ class Preview(Outcome):
     def __iter__(self) -> Iterator[Step]:
         return self.plan.steps(decide_by(self.strategy))
 
-    def conflicting(self) -> Iterator[Step]:
-        """The steps that both sides changed."""
-        return self.plan.conflicts(decide_by(self.strategy))
+    def to_decide(self) -> Iterator[Step]:
+        """The steps that a person decides where the strategy is ``manual``."""
+        return self.plan.to_decide(decide_by(self.strategy))
 
     def close(self) -> None:
         self.plan.items.close()

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+import msgspec
+import orjson
+
 from recordsync.backupfile.layout import END, METADATA_START, sections
-from recordsync.backupfile.metadata import Metadata
+from recordsync.backupfile.metadata import Metadata, parse_metadata
 from recordsync.changes import Deletion, in_order
 from recordsync.errors import InvalidRecord, RecordSyncError
 from recordsync.fields import TIMESTAMP
@@ -41,8 +44,15 @@ def write_backup(
 
     The records have the fields that ``metadata.fields`` says. Raises :class:`InvalidRecord` for a
     record that could not be read back, :class:`recordsync.errors.OutOfOrder`, and
-    :class:`RecordSyncError` where the counts in ``metadata`` are not those of the records.
+    :class:`RecordSyncError` where no reader would accept ``metadata``, or its counts are not those of the records.
     """
+    description = canonical_json(metadata.as_dict())
+    try:
+        parse_metadata(orjson.loads(description), schema)
+    except msgspec.ValidationError as error:
+        raise RecordSyncError(
+            f"No reader would accept this description of the backup: {error}. None was written."
+        ) from error
     digest = hashlib.sha256()
 
     def emit(data: bytes) -> None:
@@ -53,7 +63,7 @@ def write_backup(
     counts: dict[str, int] = {}
     deleted = 0
     done = 0
-    emit(METADATA_START + canonical_json(metadata.as_dict()))
+    emit(METADATA_START + description)
     for section in sections(schema):
         model = section.model
         lines: Iterator[bytes]

@@ -110,10 +110,10 @@ def metadata(of: Content | None = None, **changed: Any) -> Metadata:
     return Metadata(**(values | changed))
 
 
-def written(of: Content, **changed: Any) -> bytes:
+def written(of: Content, schema: Schema = SCHEMA, **changed: Any) -> bytes:
     """A file of this content."""
     out = io.BytesIO()
-    write_backup(out, SCHEMA, metadata(of, **changed), of)
+    write_backup(out, schema, metadata(of, **changed), of)
     return out.getvalue()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Limits
-from recordsync.errors import FileError
+from recordsync.errors import FileError, RecordSyncError
 from recordsync.schema import Schema
 from tests.recordsync.support import (
     checked,
@@ -673,8 +673,9 @@ def test_an_error_as_a_dictionary_has_what_is_known() -> None:
 
 
 def test_a_schema_without_a_selection_of_its_own_takes_any() -> None:
-    file = written(content(), selection={"anything": ["goes", 5]})
-    assert opened(file, schema=Schema(SCHEMA.models)).report.valid
+    free = Schema(SCHEMA.models)
+    file = written(content(), free, selection={"anything": ["goes", 5]})
+    assert opened(file, schema=free).report.valid
     assert not checked(file).valid
 
 
@@ -682,8 +683,12 @@ def test_a_selection_is_what_the_application_says() -> None:
     class Nothing(msgspec.Struct, forbid_unknown_fields=True):
         pass
 
-    assert opened(written(content(), selection={}), schema=Schema(SCHEMA.models, Nothing)).report.valid
-    assert not opened(written(content(), selection={"a": 1}), schema=Schema(SCHEMA.models, Nothing)).report.valid
+    strict = Schema(SCHEMA.models, Nothing)
+    assert opened(written(content(), strict, selection={}), schema=strict).report.valid
+    file = written(content(), Schema(SCHEMA.models), selection={"a": 1})
+    assert not opened(file, schema=strict).report.valid
+    with pytest.raises(RecordSyncError, match=r"selection.*None was written"):
+        written(content(), strict, selection={"a": 1})
 
 
 # --- What contradicts itself, and what would cost us

@@ -100,7 +100,7 @@ def test_everything_is_counted_once() -> None:
         "attendance_records": Counts(read=5, added=1, deleted=1, skipped=1, kept=2, conflicts=2),
     }
     assert plan.counts(decide_by(Strategy.MANUAL)) == plan.counts(DATABASE_WINS)
-    assert [step.merged.key[1] for step in plan.conflicts(BACKUP_WINS) if step.merged] == ["2", "4"]
+    assert [step.merged.key[1] for step in plan.to_decide(BACKUP_WINS) if step.merged] == ["2", "4"]
 
 
 def test_what_follows_from_absence_is_counted_beside_the_sum() -> None:

@@ -93,7 +93,7 @@ class Command(ServiceCommand):
             self.stdout.write("Nothing to do.")
             return
         manual = preview.strategy is Strategy.MANUAL
-        steps = preview.conflicting() if manual else iter(preview)
+        steps = preview.to_decide() if manual else iter(preview)
         for step in islice(steps, None if manual else _SHOWN):
             text = describe(step, preview.plan.shapes[step.model.name], decided=not manual)
             self.stdout.write(f"  {printable(text)}")
