@@ -61,7 +61,7 @@ bench: setup
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
 
 lock: setup
 	$(LOCK) --output-file requirements.txt
