@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import msgspec
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
 from recordsync.fields import Choice, Date, Minutes, Text, Time
 from recordsync.schema import Field, Model, Schema
-from recordsync.store import Filters
+from recordsync.sql_store import open_store
+from recordsync.store import Filters, Store
 
 Day = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"]))]
 
@@ -70,6 +72,11 @@ LEFT_OUT: Final = {
     "django_tasks_database.DBTaskResult": "The queue of background jobs here.",
 }
 """Models that no backup holds, each with the reason. A test asserts that every model is here or above."""
+
+
+def open_register(using: str) -> Store:
+    """The register in a database, for the engine: by the database's own fast ways unless the settings say otherwise."""
+    return open_store(SCHEMA, using, reference=settings.MUSTER_REFERENCE_STORE)
 
 
 def filters(selection: Selection | None = None, changed_since: object = None) -> Filters:

@@ -97,7 +97,7 @@ class OrmStore:
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         self._parents.clear()
-        found = dict(self._find_by_key(model, [change.key for change in changes]))
+        found = dict(self._find_by_key(model, self._to_look_up(changes)))
         for change in changes:
             there = found.get(change.key)
             before = change.before.values if change.before else None
@@ -111,6 +111,9 @@ class OrmStore:
             deleted, _per_model = self._django(model)._base_manager.using(self.using).filter(pk__in=gone).delete()
             if deleted != len(gone):
                 raise RecordSyncError(f"The database deleted {deleted} rows of {model.name} instead of {len(gone)}.")
+
+    def _to_look_up(self, changes: Sequence[Change]) -> list[Key]:
+        return [change.key for change in changes]
 
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
         django = self._django(model)
@@ -131,7 +134,7 @@ class OrmStore:
         groups: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
         for change in changes:
             assert change.before is not None and change.after is not None
-            names, values = _changed(model, change.before.values, change.after.values)
+            names, values = changed(model, change.before.values, change.after.values)
             row = django(pk=found[change.key][0], **self._columns(model, names, values), updated_at=now)
             groups[names].append(row)
         for names, rows in groups.items():
@@ -233,7 +236,7 @@ class OrmStore:
         return apps.get_model(model.label)
 
 
-def _changed(model: Model, before: Values, after: Values) -> tuple[tuple[str, ...], Values]:
+def changed(model: Model, before: Values, after: Values) -> tuple[tuple[str, ...], Values]:
     """The names and new values of the fields that differ."""
     pairs = [(name, new) for name, old, new in zip(model.names, before, after, strict=True) if old != new]
     return tuple(name for name, _new in pairs), tuple(new for _name, new in pairs)

@@ -16,7 +16,7 @@ from django.db import Error, models, transaction
 from django.utils import timezone
 
 from core.models import Backup, Company, Installation, User
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters, open_register
 from core.services import catalogue, operations, targets
 from core.services.errors import OperationFailed, explain
 from core.services.operations import COMMIT, Actor, Run
@@ -30,7 +30,7 @@ from recordsync.files import Compression
 from recordsync.progress import Progress
 from recordsync.records import Record, checksum
 from recordsync.schema import Model
-from recordsync.store import Filters, OrmStore
+from recordsync.store import Filters, Store
 from recordsync.transactions import reading
 
 OVERLAP = dt.timedelta(minutes=5)
@@ -46,7 +46,7 @@ _NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
 class _Content:
     """The rows of a store that go into the file."""
 
-    store: OrmStore
+    store: Store
     where: Filters
 
     def records(self, model: Model) -> Iterator[Record]:
@@ -63,7 +63,7 @@ class BackupService:
     def __init__(self, *, user: User | None = None, using: str = "default") -> None:
         self.actor = Actor.of(user)
         self.using = using
-        self._store = OrmStore(SCHEMA, using)
+        self._store = open_register(using)
 
     def create_backup(
         self,

@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
 from core.models import BackupLog, User
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
 from core.services.operations import COMMIT, Actor, Run
@@ -33,7 +33,7 @@ from recordsync.files import spooled
 from recordsync.merge import Strategy
 from recordsync.plan import Counts, Plan, apply, decide_by, differences, make_plan
 from recordsync.progress import Progress, no_progress
-from recordsync.store import OrmStore, tables
+from recordsync.store import tables
 from recordsync.transactions import reading, writing
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class RestoreService:
     def __init__(self, *, user: User | None = None, using: str = "default") -> None:
         self.actor = Actor.of(user)
         self.using = using
-        self._store = OrmStore(SCHEMA, using)
+        self._store = open_register(using)
         self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
 
     def validate_backup(self, source: Source, progress_callback: Progress | None = None) -> ValidationResult:
