@@ -91,9 +91,9 @@ class Run:
             self._written = time.monotonic()
             self._save_progress()
         self.callback(phase, done, total)
-        self.past_return = self.past_return or phase == COMMIT
         if operation.cancel_requested and not self.past_return:
             raise Cancelled("It was cancelled. Nothing was changed.")
+        self.past_return = self.past_return or phase == COMMIT
 
     def _save_progress(self) -> None:
         operation = self.operation

@@ -132,9 +132,23 @@ def test_a_cancel_stops_it_and_is_accounted_for(register_db: str) -> None:
     assert everything(register_db) == before
 
 
-def test_a_commit_is_no_more_cancelled(register_db: str) -> None:
+def test_a_restore_is_cancelled_up_to_its_commit(register_db: str) -> None:
+    """What was asked in the last second of writing, in which nobody looked, is heeded as well."""
+    before = everything(register_db)
+
     def cancel(phase: str, done: int, total: int | None, /) -> None:
         if phase == "apply":
+            Operation.objects.using(JOBS).update(cancel_requested=True)
+
+    with pytest.raises(OperationFailed, match="It was cancelled. Nothing was changed"):
+        restore(register_db, a_file(SMALL), progress_callback=cancel)
+    assert the_operation().outcome == "cancelled"
+    assert everything(register_db) == before
+
+
+def test_a_commit_is_no_more_cancelled(register_db: str) -> None:
+    def cancel(phase: str, done: int, total: int | None, /) -> None:
+        if phase == "commit":
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
     restore(register_db, a_file(SMALL), progress_callback=cancel)
