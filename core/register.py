@@ -28,6 +28,10 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date_to: Day | None = None
 
 
+# Each one type for all its fields: what it has found legal for one is legal for the others.
+_TIME: Final = Time(nullable=True)
+_MINUTES: Final = Minutes(nullable=True)
+
 COMPANIES: Final = Model(
     name="companies", label="core.Company", key=(Field("name", Text(min_length=1, max_length=255)),)
 )
@@ -44,8 +48,8 @@ ATTENDANCE_RECORDS: Final = Model(
         Field("ep_name", Text(max_length=255)),
         Field("shift", Text(max_length=50)),
         Field("status", Choice(Status.values)),
-        *(Field(name, Time(nullable=True)) for name in TIME_FIELDS),
-        *(Field(name, Minutes(nullable=True)) for name in MINUTE_FIELDS),
+        *(Field(name, _TIME) for name in TIME_FIELDS),
+        *(Field(name, _MINUTES) for name in MINUTE_FIELDS),
     ),
     # A merge takes each of these from one side, so that it never invents a day nobody worked.
     units={

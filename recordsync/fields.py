@@ -4,8 +4,8 @@ Inside the engine every value is a string or ``None``. A type says which strings
 one spelling that every database and every file uses (so that equal content has equal checksums),
 and how that text becomes the Python value that Django stores, and back.
 
-Checking is on the path of every record, so types whose texts repeat (dates, durations) keep those that
-they have found legal: a date is parsed once and then looked up.
+Checking is on the path of every record, and values repeat (days, times, the names of people), so a type keeps
+those that it has found legal: a value is examined once and then looked up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any, ClassVar, Final
 MAX_MINUTES: Final = 9999 * 60 + 59
 """The longest duration that has a text: 9999:59."""
 
-_MEMO_LIMIT: Final = 10_000
+_MEMO_LIMIT: Final = 100_000
+"""Values that a type keeps: more than there are times of a day."""
 
 
 def whole_pattern(pattern: str) -> str:
@@ -34,11 +35,11 @@ class FieldType(ABC):
     """
 
     expected: ClassVar[str]
-    _remembers: ClassVar[bool] = False
 
     def __init__(self, *, nullable: bool = False) -> None:
         self.nullable = nullable
-        self._legal: set[str] = set()
+        self.found_legal: set[object] = {None} if nullable else set()
+        """Values that :meth:`error` found legal; never one that is not. Always the same set."""
 
     def error(self, value: object) -> str | None:
         """What was expected instead of ``value`` (a text for people), or ``None`` if it is legal."""
@@ -46,15 +47,19 @@ class FieldType(ABC):
             return None if self.nullable else self.expectation()
         if type(value) is not str:
             return self.expectation()
-        if value in self._legal:
+        if value in self.found_legal:
             return None
         if not self.is_legal(value):
             return self.expectation()
-        if self._remembers:
-            if len(self._legal) >= _MEMO_LIMIT:
-                self._legal.clear()
-            self._legal.add(value)
+        if len(self.found_legal) >= self._memo_limit():
+            self.found_legal.clear()
+            self.found_legal.update({None} if self.nullable else ())
+        self.found_legal.add(value)
         return None
+
+    @staticmethod
+    def _memo_limit() -> int:
+        return _MEMO_LIMIT
 
     @abstractmethod
     def is_legal(self, text: str) -> bool:
@@ -99,16 +104,13 @@ class Text(FieldType):
         self.min_length = min_length
         self.max_length = max_length
 
-    def error(self, value: object) -> str | None:
-        # Texts hardly repeat: no memo. isascii() is a flag of the string, so the surrogate search is rare.
-        if type(value) is str and self.min_length <= len(value) <= self.max_length and "\0" not in value:
-            if value.isascii() or self.is_legal(value):
-                return None
-        elif value is None and self.nullable:
-            return None
-        return self.expectation()
+    @staticmethod
+    def _memo_limit() -> int:
+        return _MEMO_LIMIT // 25  # a text can be long
 
     def is_legal(self, text: str) -> bool:
+        if not self.min_length <= len(text) <= self.max_length or "\0" in text:
+            return False
         try:
             text.encode()
         except UnicodeEncodeError:
@@ -138,7 +140,6 @@ class Choice(FieldType):
     def __init__(self, values: Iterable[str], *, nullable: bool = False) -> None:
         super().__init__(nullable=nullable)
         self.values = tuple(values)
-        self._legal = set(self.values)
 
     def is_legal(self, text: str) -> bool:
         return text in self.values
@@ -155,7 +156,6 @@ class Date(FieldType):
     """A calendar day, ``YYYY-MM-DD`` (RFC 3339 full-date), years 0001 to 9999."""
 
     expected = "a date YYYY-MM-DD"
-    _remembers = True
     _shape = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
     def is_legal(self, text: str) -> bool:
@@ -202,7 +202,6 @@ class Minutes(FieldType):
     Django stores the number of minutes."""
 
     expected = "a duration HH:MM from 00:00 to 9999:59"
-    _remembers = True
     _shape = re.compile(r"([0-9]{2}|[1-9][0-9]{2,3}):[0-5][0-9]")
 
     def is_legal(self, text: str) -> bool:

@@ -6,13 +6,15 @@ it; the application declares it once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 
 from recordsync.fields import FieldType
 from recordsync.records import Key, Record, Values
+
+_contains = set.__contains__
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,12 @@ class Shape:
         self.model = model
         self.names = names
         self.types: tuple[FieldType, ...] = tuple(model.all_fields[name].type for name in names)
+        self._found_legal = tuple(kind.found_legal for kind in self.types)
         self._key_positions = tuple(names.index(name) for name in model.key_names)
         single = len(self._key_positions) == 1
         get = itemgetter(*self._key_positions)
-        self._key = (lambda values: (get(values),)) if single else get
+        self.key: Callable[[Sequence[str | None]], Key] = (lambda values: (get(values),)) if single else get
+        """The natural key of a record of these values."""
         positions = {name: position for position, name in enumerate(names)}
         #: Per unit, the positions of its fields in ``values``.
         self.units: dict[str, tuple[int, ...]] = {
@@ -117,7 +121,7 @@ class Shape:
 
     def record(self, values: Values, created_at: str | None = None) -> Record:
         """A record of these values, in the order of ``names``."""
-        return Record(self._key(values), values, created_at)
+        return Record(self.key(values), values, created_at)
 
     def from_mapping(self, content: Mapping[str, str | None], created_at: str | None = None) -> Record:
         """A record from a mapping that has at least these fields. Raises KeyError where one is missing."""
@@ -135,11 +139,13 @@ class Shape:
                 yield name, value, expected
 
     def is_valid(self, values: Sequence[object]) -> bool:
-        """Whether every value is legal."""
-        for kind, value in zip(self.types, values, strict=True):  # noqa: SIM110 - the loop is the hot path
-            if kind.error(value) is not None:
-                return False
-        return True
+        """Whether every value is legal. There are as many as fields."""
+        try:
+            if all(map(_contains, self._found_legal, values)):  # the hot path: no Python code per value
+                return True
+        except TypeError:  # a list or an object, which is in no set
+            pass
+        return next(self.errors(values), None) is None
 
     def project(self, record: Record, whole: Shape) -> Record:
         """A record of ``whole`` cut to these fields."""

@@ -27,6 +27,7 @@ from recordsync.backupfile.layout import (
     row_names,
     sections,
 )
+from recordsync.backupfile.lines import Lines
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.changes import Deletion, join
 from recordsync.errors import FileError, InvalidFile, OutOfOrder, SourceChanged
@@ -269,9 +270,7 @@ class Reader:
     def records(self, model: Model) -> Iterator[Record]:
         """The next model's records, in key order. Those of models before it are passed over."""
         shape = self._file.shape(model)
-        names = row_names(shape.names)
-        created = names.index("created_at")
-        positions = [names.index(name) for name in shape.names]
+        parts = Lines(shape).parts
         with _trusted():
             for row in self._next_rows():
                 if row.section.deleted or row.section.model is not model:
@@ -279,8 +278,8 @@ class Reader:
                         continue
                     self._pending = row
                     return
-                values = tuple(orjson.loads(row.json).values())
-                yield shape.record(tuple([values[at] for at in positions]), values[created])
+                *values, _checksum, created_at = parts(row.json)
+                yield shape.record(tuple(values), created_at)
 
     def finish(self) -> None:
         """Read on to the end, and make sure that what was read is what was checked.
@@ -311,7 +310,7 @@ def _trusted() -> Iterator[None]:
     """Around reading what a check found valid: if it cannot be read now, it was changed."""
     try:
         yield
-    except (_Broken, InvalidFile, orjson.JSONDecodeError, IndexError, AttributeError) as error:
+    except (_Broken, InvalidFile, ValueError, msgspec.MsgspecError, IndexError, AttributeError) as error:
         raise SourceChanged(_CHANGED) from error
 
 
@@ -485,9 +484,25 @@ class _RecordParser:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._names = row_names(shape.names)
+        self._lines = Lines(shape)
 
     def check(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
         """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
+        try:
+            *content, _checksum, created_at = self._lines.parts(row.json)
+            # A line that we would write for legal values is right in everything: layout, names, checksum.
+            if (
+                self._shape.is_valid(content)
+                and TIMESTAMP.error(created_at) is None
+                and self._lines.line(tuple(content), created_at) == row.json
+            ):
+                return self._shape.key(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        return self._find_wrong(row, note)
+
+    def _find_wrong(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
+        """As :meth:`check`, for a line that is not right."""
         content = _parse_row(row, self._names, note)
         if content is None:
             return None

@@ -11,12 +11,13 @@ import msgspec
 import orjson
 
 from recordsync.backupfile.layout import END, METADATA_START, sections
+from recordsync.backupfile.lines import Lines
 from recordsync.backupfile.metadata import Metadata, parse_metadata
 from recordsync.changes import Deletion, in_order
 from recordsync.errors import InvalidRecord, RecordSyncError
 from recordsync.fields import TIMESTAMP
 from recordsync.progress import EVERY, Progress, no_progress
-from recordsync.records import Record, canonical_json, checksum
+from recordsync.records import Record, canonical_json
 from recordsync.schema import Model, Schema, Shape
 
 
@@ -95,13 +96,13 @@ def write_backup(
 
 
 def _record_lines(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
+    line = Lines(shape).line
     for record in records:
         if not shape.is_valid(record.values) or TIMESTAMP.error(record.created_at):
             problem = next(shape.errors(record.values), None)
             field, value, expected = problem or ("created_at", record.created_at, TIMESTAMP.expected)
             raise InvalidRecord(shape.model.name, record.key, field, value, expected)
-        content = shape.content(record)
-        yield canonical_json({**content, "checksum": checksum(content), "created_at": record.created_at})
+        yield line(record.values, record.created_at)
 
 
 def _deletion_line(model: Model, deletion: Deletion) -> bytes:

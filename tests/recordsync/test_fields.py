@@ -238,5 +238,5 @@ def test_what_was_found_legal_is_forgotten_now_and_then(monkeypatch: pytest.Monk
     kind = Date()
     days = [f"2026-01-{number:02}" for number in range(1, 12)]
     assert [kind.error(text) for text in days] == [None] * len(days)
-    assert len(kind._legal) <= 3
+    assert len(kind.found_legal) <= 3
     assert kind.error("2026-01-32") is not None
