@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import orjson
 
 from recordsync.backupfile import BackupFile
-from recordsync.changes import Change, join
+from recordsync.changes import Change, join, parts
 from recordsync.errors import RecordSyncError
 from recordsync.merge import Merged, Outcome, Side, Strategy, merge, resolve
 from recordsync.progress import EVERY, Progress, no_progress
@@ -232,9 +232,14 @@ def make_plan(
                 plan.present[model.name] = {record.key[0] for record in store.records(model)}
             settled = plan.settled[model.name] = Counts()
             for merged in _merge(store, file, model, reader.records(model), base):
-                done += merged.listed
-                if done % EVERY == 0:
-                    progress("compare", done, total)
+                listed = merged if isinstance(merged, int) else int(merged.listed)
+                if done // EVERY < (done + listed) // EVERY:
+                    progress("compare", done + listed, total)
+                done += listed
+                if isinstance(merged, int):
+                    settled.read += merged
+                    settled.skipped += merged
+                    continue
                 settled.read += merged.listed
                 if merged.outcome in (Outcome.SAME, Outcome.KEEP):
                     settled.skipped += merged.listed
@@ -259,8 +264,11 @@ def make_plan(
 
 def _merge(
     store: Store, file: BackupFile, model: Model, theirs: Iterable[Record], base: BackupFile | None
-) -> Iterator[Merged]:
-    """The merge of one model. A file that does not speak about everything is looked up key by key."""
+) -> Iterator[Merged | int]:
+    """The merge of one model; a number stands for so many records that are the same on both sides.
+
+    A file that does not speak about everything is looked up key by key.
+    """
     complete = file.metadata.is_complete
     if complete:
         ours = store.records(model)
@@ -269,9 +277,17 @@ def _merge(
             (record.key for record in file.records(model)), (gone.key for gone in file.deletions(model))
         )
         ours = store.lookup(model, keys)
-    return merge(
-        model.shape(),
-        file.shape(model),
+    whole, shape = model.shape(), file.shape(model)
+    if base is None and shape.is_whole and not file.report.deleted_per_model[model.name]:
+        for part in parts(ours, theirs):
+            if part.alike:
+                yield part.alike
+            else:
+                yield from merge(whole, shape, None, part.ours, part.theirs, (), complete=complete)
+        return
+    yield from merge(
+        whole,
+        shape,
         base.records(model) if base is not None else None,
         ours,
         theirs,
@@ -323,7 +339,10 @@ def _require_valid(model: Model, change: Change) -> None:
     """A merged record is checked again before it is written."""
     if change.after is None:
         return
-    for name, value, expected in model.shape().errors(change.after.values):
+    shape = model.shape()
+    if shape.is_valid(change.after.values):
+        return
+    for name, value, expected in shape.errors(change.after.values):
         raise RecordSyncError(
             f"Merging {model.name} {list(change.key)} gives {value!r} as {name}, where {expected} is expected."
         )

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import msgspec
@@ -39,6 +40,8 @@ from recordsync.schema import Model, Schema, Shape
 
 _SHA256_SHAPE = frozenset("0123456789abcdef")
 _CHANGED = "The file has changed since it was checked: check it again."
+_BLOCK = 1 << 18
+"""Bytes that are read at a time."""
 _SHOWN = 200
 """An error shows this many characters of a value."""
 _KEY = 300
@@ -79,12 +82,15 @@ class _Broken(Exception):
         self.error = error
 
 
-class _Row(NamedTuple):
-    """One line of a section: ``json`` is the line without the comma and the line's end."""
+class _Run(NamedTuple):
+    """Lines of a section that follow each other: the number of the first, and each without comma and line's end."""
 
     section: Section
-    line: int
-    json: bytes
+    first: int
+    rows: list[bytes]
+
+    def numbered(self) -> Iterator[tuple[int, bytes]]:
+        return enumerate(self.rows, self.first)
 
 
 class BackupFile:
@@ -143,26 +149,29 @@ class BackupFile:
         deleted = dict(counts)
         total = sum(metadata.totals.values())
         parsers = {
-            section.place: _DeletionParser(section.model)
+            section.place: _DeletionParser(section)
             if section.deleted
-            else _RecordParser(section.model.shape(metadata.fields[section.model.name]))
+            else _RecordParser(section, section.model.shape(metadata.fields[section.model.name]))
             for section in sections(self._schema)
         }
         last: dict[str, Key] = {}
         done = 0
-        for row in reading.rows():
-            place = row.section.place
-            (deleted if row.section.deleted else counts)[row.section.model.name] += 1
-            key = parsers[place].check(row, note)
-            if key is not None:
-                before = last.get(place)
-                if before is not None and key <= before:
-                    what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
-                    note(FileError(f"{place} {list(key)} {what}", row.line, key))
-                last[place] = key
-            done += 1
-            if done % EVERY == 0:
-                progress("check", done, total)
+        for run in reading.runs():
+            place = run.section.place
+            (deleted if run.section.deleted else counts)[run.section.model.name] += len(run.rows)
+            check = parsers[place].check
+            before = last.get(place)
+            for line, row in run.numbered():
+                key = check(row, line, note)
+                if key is not None:
+                    if before is not None and key <= before:
+                        what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
+                        note(FileError(f"{place} {list(key)} {what}", line, key))
+                    before = key
+            if before is not None:
+                last[place] = before
+            done += len(run.rows)
+            progress("check", done, total)
         progress("check", done, total)
         report.counts = counts
         report.deleted_per_model = deleted
@@ -239,11 +248,12 @@ class BackupFile:
         at = [names.index(name) for name in model.key_names]
         with self._reading() as reading, _trusted():
             reading.metadata()
-            for row in reading.rows():
-                if row.section.deleted and row.section.model is model:
-                    values = tuple(orjson.loads(row.json).values())
-                    deletion = Deletion(tuple(values[position] for position in at), values[names.index("checksum")])
-                    yield deletion.key, deletion, row.line
+            for run in reading.runs():
+                if run.section.deleted and run.section.model is model:
+                    for line, row in run.numbered():
+                        values = tuple(orjson.loads(row).values())
+                        deletion = Deletion(tuple(values[position] for position in at), values[names.index("checksum")])
+                        yield deletion.key, deletion, line
             if reading.digest() != self.report.digest:
                 raise SourceChanged(_CHANGED)
 
@@ -264,22 +274,23 @@ class Reader:
         with _trusted():
             if reading.metadata() != file.metadata:
                 raise SourceChanged(_CHANGED)
-        self._rows = reading.rows()
-        self._pending: _Row | None = None
+        self._runs = reading.runs()
+        self._pending: _Run | None = None
 
     def records(self, model: Model) -> Iterator[Record]:
         """The next model's records, in key order. Those of models before it are passed over."""
         shape = self._file.shape(model)
-        parts = Lines(shape).parts
+        parts, record = Lines(shape).parts, shape.record
         with _trusted():
-            for row in self._next_rows():
-                if row.section.deleted or row.section.model is not model:
-                    if not row.section.deleted and self._is_before(row.section.model, model):
+            for run in self._next_runs():
+                if run.section.deleted or run.section.model is not model:
+                    if not run.section.deleted and self._is_before(run.section.model, model):
                         continue
-                    self._pending = row
+                    self._pending = run
                     return
-                *values, _checksum, created_at = parts(row.json)
-                yield shape.record(tuple(values), created_at)
+                for row in run.rows:
+                    *values, _checksum, created_at = parts(row)
+                    yield record(tuple(values), created_at)
 
     def finish(self) -> None:
         """Read on to the end, and make sure that what was read is what was checked.
@@ -287,18 +298,18 @@ class Reader:
         Raises :class:`SourceChanged`.
         """
         with _trusted():
-            for _row in self._next_rows():
+            for _run in self._next_runs():
                 pass
             if self._reading.digest() != self._file.report.digest:
                 raise SourceChanged(_CHANGED)
 
-    def _next_rows(self) -> Iterator[_Row]:
-        """The rows from here on. Not ``yield from``: closing this iterator must not close the reading."""
+    def _next_runs(self) -> Iterator[_Run]:
+        """The runs from here on. Not ``yield from``: closing this iterator must not close the reading."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             yield pending
-        while (row := next(self._rows, None)) is not None:
-            yield row
+        while (run := next(self._runs, None)) is not None:
+            yield run
 
     def _is_before(self, one: Model, other: Model) -> bool:
         order = self._file._schema.models
@@ -349,7 +360,9 @@ class _Reading:
         self._hash = hashlib.sha256()
         self._number = 0
         self._line = b""
-        self._trailer = b""
+        # Read by blocks: what of them is not used yet, and the start of a line whose end is not read yet.
+        self._ahead: list[bytes] = []
+        self._rest = b""
 
     def _advance(self, place: str) -> None:
         """Read the next line and add it to the digest."""
@@ -357,14 +370,28 @@ class _Reading:
         self._hash.update(self._line)
 
     def _read_line(self, place: str) -> None:
-        line = self._stream.readline(self._limits.line)
         self._number += 1
-        if not line.endswith(b"\n"):
-            if len(line) >= self._limits.line:
-                self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
-            why = "is cut short or was not written whole" if line or self._number > 1 else "is empty or cut short"
+        if not self._look_ahead():
+            why = "is cut short or was not written whole" if self._rest or self._number > 1 else "is empty or cut short"
             self._break(f"the file ends in {place}: it {why}")
-        self._line = line
+        self._line = self._ahead.pop(0)
+        if len(self._line) > self._limits.line:
+            self._break_too_long()
+
+    def _look_ahead(self) -> bool:
+        """Have whole lines ahead; False at the end of the file (``_rest`` is then a line without an end)."""
+        while not self._ahead:
+            if len(self._rest) > self._limits.line:
+                self._break_too_long()
+            block = self._stream.read(_BLOCK)
+            if not block:
+                return False
+            self._ahead = BytesIO(self._rest + block).readlines()
+            self._rest = b"" if self._ahead[-1].endswith(b"\n") else self._ahead.pop()
+        return True
+
+    def _break_too_long(self) -> NoReturn:
+        self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
 
     def _break(self, message: str, **details: Any) -> NoReturn:
         raise _Broken(FileError(message, self._number, **details))
@@ -400,7 +427,7 @@ class _Reading:
             )
         self._break("this is not a backup file")
 
-    def rows(self) -> Iterator[_Row]:
+    def runs(self) -> Iterator[_Run]:
         """Every line that holds a record or a deletion, in the file's order; then the trailer is next."""
         line, position = self._line, len(self._line) - 2
         for section in sections(self._schema):
@@ -408,16 +435,31 @@ class _Reading:
             if line[position:] == b"\n":
                 more = True
                 while more:
-                    self._advance(section.place)
-                    line = self._line
-                    if line[:1] != b"{":
-                        self._break(f"a record of {section.place} was expected, and there is {_shown(line)}")
-                    more = line.endswith(b",\n")
-                    yield _Row(section, self._number, line[:-2] if more else line[:-1])
+                    run = self._run(section.place)
+                    first = self._number + 1
+                    self._number += len(run)
+                    self._hash.update(b"".join(run))
+                    more = run[-1].endswith(b",\n")
+                    last = run[-1][: -2 if more else -1]
+                    yield _Run(section, first, [line[:-2] for line in run[:-1]] + [last])
                 self._advance(section.place)
                 line, position = self._line, 0
             line, position = self._expect(line, position, b"]", section.place)
         self._expect(line, position, END, "the end of the records")
+
+    def _run(self, place: str) -> list[bytes]:
+        """The lines at hand that hold rows: at least one, and the section's last only at the end."""
+        longest = self._limits.line
+        if self._look_ahead():
+            lines = self._ahead
+            others = (n for n, line in enumerate(lines) if line[:1] != b"{" or len(line) > longest)
+            ends = (n + 1 for n, line in enumerate(lines) if line[-2:] != b",\n")
+            length = min(next(others, len(lines)), next(ends, len(lines)), EVERY)
+            if length:
+                run, self._ahead = lines[:length], lines[length:]
+                return run
+        self._advance(place)
+        return self._break(f"a record of {place} was expected, and there is {_shown(self._line)}")
 
     def _expect(self, line: bytes, position: int, text: bytes, place: str) -> tuple[bytes, int]:
         """Read on over ``text``, which may go on in the next line; the trailer line is not hashed."""
@@ -443,7 +485,7 @@ class _Reading:
         if not line.endswith(b"}\n"):
             self._break("the trailer does not end with a brace and the line's end")
         content = self._object(line[len(TRAILER_START) : -2], "trailer")
-        if self._stream.read(1):
+        if self._ahead or self._rest or self._stream.read(1):
             self._number += 1
             self._break("something follows the trailer")
         expected = {**counts, "sha256": self.digest()}
@@ -481,29 +523,30 @@ class _Reading:
 class _RecordParser:
     """Checks the lines of one model's records."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, section: Section, shape: Shape) -> None:
+        self._section = section
         self._shape = shape
         self._names = row_names(shape.names)
         self._lines = Lines(shape)
 
-    def check(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
+    def check(self, row: bytes, line: int, note: Callable[[FileError], None]) -> Key | None:
         """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
         try:
-            *content, _checksum, created_at = self._lines.parts(row.json)
+            *content, _checksum, created_at = self._lines.parts(row)
             # A line that we would write for legal values is right in everything: layout, names, checksum.
             if (
                 self._shape.is_valid(content)
                 and TIMESTAMP.error(created_at) is None
-                and self._lines.line(tuple(content), created_at) == row.json
+                and self._lines.line(tuple(content), created_at) == row
             ):
                 return self._shape.key(content)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
-        return self._find_wrong(row, note)
+        return self._find_wrong(row, line, note)
 
-    def _find_wrong(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
+    def _find_wrong(self, row: bytes, line: int, note: Callable[[FileError], None]) -> Key | None:
         """As :meth:`check`, for a line that is not right."""
-        content = _parse_row(row, self._names, note)
+        content = _parse_row(self._section, row, line, self._names, note)
         if content is None:
             return None
         given = content.pop("checksum")
@@ -514,27 +557,30 @@ class _RecordParser:
         wrong: set[str] = set()
         for name, value, expected in _problems(self._shape, values, created_at):
             wrong.add(name)
-            message = f"{row.section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
-            note(FileError(message, row.line, _text_key(key), name, _kept(value)))
+            message = (
+                f"{self._section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
+            )
+            note(FileError(message, line, _text_key(key), name, _kept(value)))
         if not wrong and given != checksum(content):
             message = (
-                f"{row.section.place} {_shown_key(key)}: the checksum is not that of the record "
+                f"{self._section.place} {_shown_key(key)}: the checksum is not that of the record "
                 f"(it is {checksum(content)}): the record is damaged or was changed by hand"
             )
-            note(FileError(message, row.line, key, "checksum", _kept(given)))
+            note(FileError(message, line, key, "checksum", _kept(given)))
         return None if wrong.intersection(key_names) else key
 
 
 class _DeletionParser:
     """Checks the lines of one model's deletions."""
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._names = deletion_names(model)
+    def __init__(self, section: Section) -> None:
+        self._section = section
+        self._model = section.model
+        self._names = deletion_names(section.model)
 
-    def check(self, row: _Row, note: Callable[[FileError], None]) -> Key | None:
+    def check(self, row: bytes, line: int, note: Callable[[FileError], None]) -> Key | None:
         """As :meth:`_RecordParser.check`."""
-        content = _parse_row(row, self._names, note)
+        content = _parse_row(self._section, row, line, self._names, note)
         if content is None:
             return None
         key = tuple(content[name] for name in self._model.key_names)
@@ -548,37 +594,41 @@ class _DeletionParser:
             problems.append(("checksum", digest, "64 lower-case hex digits"))
         wrong = {name for name, _value, _expected in problems}
         for name, value, expected in problems:
-            message = f"{row.section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
-            note(FileError(message, row.line, _text_key(key), name, _kept(value)))
+            message = (
+                f"{self._section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
+            )
+            note(FileError(message, line, _text_key(key), name, _kept(value)))
         return None if wrong.intersection(self._model.key_names) else key
 
 
-def _parse_row(row: _Row, names: Sequence[str], note: Callable[[FileError], None]) -> dict[str, Any] | None:
+def _parse_row(
+    section: Section, row: bytes, line: int, names: Sequence[str], note: Callable[[FileError], None]
+) -> dict[str, Any] | None:
     """The line's object if it has exactly these names, written as we write them."""
-    place = row.section.place
+    place = section.place
     try:
-        content: dict[str, Any] = orjson.loads(row.json)  # the line starts with a brace
+        content: dict[str, Any] = orjson.loads(row)  # the line starts with a brace
     except orjson.JSONDecodeError as error:
-        note(FileError(f"a record of {place} is not JSON: {error}", row.line, value=_shown(row.json)))
+        note(FileError(f"a record of {place} is not JSON: {error}", line, value=_shown(row)))
         return None
     if set(content) != set(names):
-        key_names = row.section.model.key_names
+        key_names = section.model.key_names
         key = tuple(content.get(name) for name in key_names)
         for name in names:
             if name not in content:
                 message = f"{place} {_shown_key(key)}: the field {name} is missing"
-                note(FileError(message, row.line, _text_key(key), name))
+                note(FileError(message, line, _text_key(key), name))
         for name in content:
             if name not in names:
                 message = f"{place} {_shown_key(key)}: the field {_shown(name)} is not known"
-                note(FileError(message, row.line, _text_key(key), _kept(name), _kept(content[name])))
+                note(FileError(message, line, _text_key(key), _kept(name), _kept(content[name])))
         return None
-    if not _is_canonical(content, row.json):
-        key = tuple(content[name] for name in row.section.model.key_names)
+    if not _is_canonical(content, row):
+        key = tuple(content[name] for name in section.model.key_names)
         message = (
             f"{place} {_shown_key(key)}: the line is not in canonical form (a name given twice, other order or spacing)"
         )
-        note(FileError(message, row.line, _text_key(key)))
+        note(FileError(message, line, _text_key(key)))
         return None
     return content
 

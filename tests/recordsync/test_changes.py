@@ -1,13 +1,16 @@
 """Joins of sorted streams, and the laws of changesets."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recordsync.changes import Change, diff, in_order, invert, join
+from recordsync import changes
+from recordsync.changes import Change, diff, in_order, invert, join, parts
 from recordsync.errors import OutOfOrder
 from recordsync.records import Key, Record
 from tests.recordsync.strategies import snapshots
@@ -102,3 +105,27 @@ def test_order_is_by_code_point_and_not_by_any_language() -> None:
     assert list(in_order(right)) == right
     with pytest.raises(OutOfOrder, match=r"\['A', 'Z', '2026-11-20'\] after \['A', 'a', '2026-11-20'\]"):
         list(in_order([day("A", "a"), day("A", "Z")]))
+
+
+@given(snapshots(), snapshots(), st.integers(1, 5))
+def test_parts_hold_both_streams_and_say_what_is_alike(ours: list[Record], theirs: list[Record], size: int) -> None:
+    mine, others = iter(ours), iter(theirs)
+    last: Key = ()
+    with mock.patch.object(changes, "_PART", size):
+        for part in parts(ours, theirs):
+            alike = list(islice(mine, part.alike))
+            assert values(alike) == values(islice(others, part.alike))
+            assert list(part.ours) == list(islice(mine, len(part.ours)))
+            assert list(part.theirs) == list(islice(others, len(part.theirs)))
+            keys = [record.key for record in (*alike, *part.ours, *part.theirs)]
+            assert min(keys) > last, "no key of a part comes before one of the part before"
+            last = max(keys)
+    assert (list(mine), list(others)) == ([], [])
+
+
+@pytest.mark.parametrize("size", [1, 2, 32])
+@pytest.mark.parametrize("numbers", ["21", "11", "132"])
+def test_parts_refuse_what_is_out_of_order(numbers: str, size: int) -> None:
+    stream = [day("A", number) for number in numbers]
+    with mock.patch.object(changes, "_PART", size), pytest.raises(OutOfOrder):
+        list(parts(stream, list(stream)))
