@@ -11,16 +11,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from heapq import merge as merge_sorted
 from operator import itemgetter
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol
 
 import orjson
 
 from recordsync.backupfile import BackupFile
-from recordsync.changes import Change, join, parts
+from recordsync.changes import Change, Deletion, join, parts
 from recordsync.errors import RecordSyncError
 from recordsync.merge import Merged, Outcome, Side, Strategy, merge, resolve
 from recordsync.progress import EVERY, Progress, no_progress
@@ -212,10 +213,59 @@ def tally(plan: Plan, steps: Iterable[Step]) -> dict[str, Counts]:
     return counts
 
 
+class Pass(Protocol):
+    """One pass through a source, the models in the schema's order."""
+
+    def records(self, model: Model) -> Iterable[Record]:
+        """The model's records, in key order."""
+
+    def finish(self) -> None:
+        """Read on to the end. Raises :class:`recordsync.errors.SourceChanged` if this is not what was checked."""
+
+
+class Checked(Protocol):
+    """What a check found: the content's digest and how many entries it has, per model and in deletions."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+    @property
+    def deleted(self) -> int: ...
+
+    @property
+    def deleted_per_model(self) -> Mapping[str, int]: ...
+
+
+class Source(Protocol):
+    """What can be merged: a checked snapshot, sorted. A backup file is one, the rows of a sheet another."""
+
+    @property
+    def report(self) -> Checked: ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it speaks about every record, so that what it does not list is not there."""
+
+    def shape(self, model: Model) -> Shape:
+        """The fields that its records of a model have."""
+
+    def open(self) -> AbstractContextManager[Pass]:
+        """Read it all."""
+
+    def records(self, model: Model) -> Iterable[Record]:
+        """A model's records in key order, read by themselves."""
+
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        """What it lists as deleted of a model, in key order, read by itself."""
+
+
 def make_plan(
-    store: Store, file: BackupFile, items: IO[bytes], base: BackupFile | None = None, progress: Progress = no_progress
+    store: Store, file: Source, items: IO[bytes], base: BackupFile | None = None, progress: Progress = no_progress
 ) -> Plan:
-    """Merge a checked file with the database as the current transaction sees it. Writes only to ``items``.
+    """Merge a checked source with the database as the current transaction sees it. Writes only to ``items``.
 
     ``base``: a checked file of the same fields with the last state both sides are proven to have shared;
     None: unknown. Raises :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`.
@@ -263,13 +313,13 @@ def make_plan(
 
 
 def _merge(
-    store: Store, file: BackupFile, model: Model, theirs: Iterable[Record], base: BackupFile | None
+    store: Store, file: Source, model: Model, theirs: Iterable[Record], base: BackupFile | None
 ) -> Iterator[Merged | int]:
     """The merge of one model; a number stands for so many records that are the same on both sides.
 
     A file that does not speak about everything is looked up key by key.
     """
-    complete = file.metadata.is_complete
+    complete = file.is_complete
     if complete:
         ours = store.records(model)
     else:

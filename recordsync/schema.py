@@ -107,11 +107,12 @@ class Shape:
         self.key: Callable[[Sequence[str | None]], Key] = (lambda values: (get(values),)) if single else get
         """The natural key of a record of these values."""
         positions = {name: position for position, name in enumerate(names)}
-        #: Per unit, the positions of its fields in ``values``.
+        #: Per unit, the positions of its fields in ``values``: those that the snapshot has. A backup file has a unit
+        #: whole or not at all; a sheet may have a part of one, and then speaks about no more than that.
         self.units: dict[str, tuple[int, ...]] = {
-            unit: tuple(positions[name] for name in members)
+            unit: tuple(positions[name] for name in members if name in positions)
             for unit, members in model.units.items()
-            if members[0] in positions
+            if any(name in positions for name in members)
         }
 
     @property

@@ -21,6 +21,8 @@ for _name in (
     "LOCK_WAIT_SECONDS",
     "LOG_LEVEL",
     "MUSTER_MAX_FILE_BYTES",
+    "MUSTER_MAX_SHEET_BYTES",
+    "MUSTER_MAX_UPLOAD_BYTES",
     "TIME_ZONE",
 ):
     os.environ.pop(_name, None)

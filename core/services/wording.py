@@ -25,6 +25,12 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
     return f"{what}: {_change(step)}"
 
 
+def describe_import(step: Step) -> str:
+    """What a step of an import does to which record: one line."""
+    assert step.change is not None
+    return f"{step.model.name} {json.dumps(list(step.change.key), ensure_ascii=False)}: {_change(step)}"
+
+
 def _conflict(step: Step, shape: Shape) -> str:
     assert step.merged is not None
     ours, theirs = step.merged.ours, step.merged.theirs

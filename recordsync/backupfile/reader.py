@@ -110,6 +110,11 @@ class BackupFile:
             raise InvalidFile([FileError("the file has not been checked, or is not valid")])
         return self.report.metadata
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file speaks about every record: see :attr:`Metadata.is_complete`."""
+        return self.metadata.is_complete
+
     def shape(self, model: Model) -> Shape:
         """The fields that this file's records of a model have."""
         return model.shape(self.metadata.fields[model.name])

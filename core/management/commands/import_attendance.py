@@ -1,0 +1,102 @@
+"""``manage.py import_attendance``: import a sheet of attendance, or show what that would do."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from core.management.console import Error, ServiceCommand
+from core.services.errors import OperationFailed
+from core.services.import_service import ImportService, Outcome
+from core.services.wording import describe_import
+from recordsync.errors import printable
+from recordsync.progress import Progress
+
+EXAMPLES = """\
+examples:
+  manage.py import_attendance november.xlsx --preview
+      what importing it would do: counts, what is refused and why, the first changes; nothing is written
+  manage.py import_attendance november.csv
+      import the good rows in one transaction; the others are listed
+  manage.py import_attendance november.csv --json
+      the same; the summary as JSON
+
+Rows whose employee, company and date are in the register update it; columns that the sheet does not have stay
+as they are. docs/import-export.md says what a sheet looks like.
+
+exit status: 0 done (or nothing to do), 1 failed (and nothing changed) or rows were refused, 2 wrong usage
+"""
+
+_SHOWN = 20
+
+
+class Command(ServiceCommand):
+    help = "Import a sheet of attendance (CSV or XLSX) in one transaction, or preview it."
+    operation = "import"
+    examples = EXAMPLES
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("input", metavar="FILE", help="the sheet (CSV or XLSX), or - for standard input")
+        parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
+
+    def untold(self, options: dict[str, Any]) -> str:
+        if options["preview"]:
+            return "The preview could not be written out to its end. Nothing was changed."
+        return super().untold(options)
+
+    def named(self, options: dict[str, Any]) -> str:
+        return "preview" if options["preview"] else self.operation
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._refused = 0
+        super().handle(*args, **options)
+        if self._refused:  # a script must not take the sheet for done
+            rest = "Nothing was changed" if options["preview"] else "The others were imported"
+            raise Error(f"{self._refused:,} rows {'are' if options['preview'] else 'were'} refused. {rest}.")
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        source = options["input"]
+        if source == "-":
+            if sys.stdin is None:
+                raise OperationFailed("Standard input is closed. Nothing was changed.")
+            source = sys.stdin.buffer
+        service = ImportService()
+        tell = not options["json"] and sys.stdout is not None
+        if options["preview"]:
+            with service.preview(source, progress_callback=progress) as preview:
+                if tell:
+                    self._tell(preview, done=False)
+                    steps = iter(preview)
+                    for step in islice(steps, _SHOWN):
+                        self.stdout.write(f"  {printable(describe_import(step))}")
+                    if next(steps, None) is not None:
+                        self.stdout.write("  …")
+                    self.stdout.write("This was a preview: nothing was changed.")
+                self._refused = preview.sheet.rejected
+                return preview.summary()
+        result = service.apply(source, progress_callback=progress)
+        self._refused = result.sheet.rejected
+        if tell:
+            self._tell(result, done=True)
+            self.stdout.write(f"Done in {result.seconds:.1f} s.")
+        return result.summary()
+
+    def _tell(self, outcome: Outcome, *, done: bool) -> None:
+        records, sheet = outcome.records, outcome.sheet
+        to = "" if done else "to "
+        added, updated = ("added", "updated") if done else ("add", "update")
+        self.stdout.write(
+            f"{outcome.rows:,} rows: {records.added:,} {to}{added}, {records.updated:,} {to}{updated}, "
+            f"{records.skipped:,} unchanged, {sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
+            f"{outcome.new_companies:,} new companies."
+        )
+        if sheet.heading.unknown:
+            self.stdout.write(f"Columns that were not read: {printable(', '.join(sheet.heading.unknown))}.")
+        for problem in sheet.problems[:_SHOWN]:
+            self.stdout.write(f"  {printable(str(problem))}")
+        if sheet.rejected > _SHOWN:
+            self.stdout.write(f"  … {sheet.rejected:,} rows are refused.")

@@ -1,0 +1,454 @@
+"""Importing a sheet of attendance: check, preview, apply.
+
+The good rows become a sorted snapshot on disk, a source like any other, and go through the engine's plan and apply;
+the others are refused with their cells and the reasons, and block nobody. What a sheet does not say stays as it is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Final, cast
+
+import orjson
+from django.conf import settings
+from django.utils import timezone
+
+from core.models import Company, Role, User
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
+from core.services import operations
+from core.services.errors import DataMoved, OperationFailed, as_failure
+from core.services.operations import COMMIT, Actor, Run
+from core.services.sheet_columns import REASON, Heading, RowReader, read_heading
+from core.services.spreadsheets import Row, normalised, read_text, rows, written_text
+from core.services.targets import printable_path
+from recordsync.files import spooled
+from recordsync.listing import Listing
+from recordsync.merge import Strategy
+from recordsync.plan import Counts, Plan, Step, apply, decide_by, make_plan
+from recordsync.progress import EVERY, Progress, no_progress
+from recordsync.records import Record
+from recordsync.sorting import sorted_on_disk, stored
+from recordsync.store import tables
+from recordsync.transactions import reading, writing
+
+logger = logging.getLogger(__name__)
+
+IMPORT: Final = "import"
+"""The operation's kind."""
+
+_UNCHANGED = "Nothing was changed."
+_KEPT: Final = 100
+_CELL: Final = 200
+_DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
+"""Same key = update: where the sheet says something else than the register, the sheet is right."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with one cell. ``column`` and ``value`` are blank where it is the whole row."""
+
+    row: int
+    column: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        if not self.column:
+            return f"Row {self.row}: {self.reason}"
+        shown = f" “{self.value}”" if self.value else ""
+        return f"Row {self.row}, {self.column}{shown}: {self.reason}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the keys that every error in a summary has."""
+        return {"message": str(self), "line": self.row, "field": self.column or None, "value": self.value}
+
+
+@dataclass
+class Sheet:
+    """A sheet that was checked. ``lines``: of every refused row its number and problems, as they were found."""
+
+    heading: Heading
+    name: str
+    lines: IO[bytes]
+    rows: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    """Rows that say again what an earlier one said."""
+    problems: list[Problem] = field(default_factory=list)
+    """The first :data:`_KEPT`, by row."""
+    repeats: list[tuple[int, int]] = field(default_factory=list)
+    """Of the first repeated rows: the row, and the one that it repeats."""
+
+    def refuse(self, row: int, problems: Iterable[tuple[str, str, str]]) -> None:
+        told = [Problem(row, column, value[:_CELL], reason) for column, value, reason in problems]
+        self.rejected += 1
+        self.lines.write(orjson.dumps([row, [_reason(problem) for problem in told]], option=orjson.OPT_APPEND_NEWLINE))
+        if len(self.problems) < _KEPT or row < self.problems[-1].row:
+            self.problems = sorted([*self.problems, *told], key=lambda problem: problem.row)[:_KEPT]
+
+
+def _reason(problem: Problem) -> str:
+    return f"{problem.column} {problem.reason}" if problem.column else problem.reason
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What importing a sheet does to the register. Counts of rows add up: see :attr:`rows`."""
+
+    file: str
+    sheet: Sheet
+    models: dict[str, Counts]
+    plan_digest: str
+
+    @property
+    def rows(self) -> int:
+        """Rows read: added + updated + skipped + rejected + repeated."""
+        return self.sheet.rows
+
+    @property
+    def records(self) -> Counts:
+        return self.models[ATTENDANCE_RECORDS.name]
+
+    @property
+    def new_companies(self) -> int:
+        return self.models[COMPANIES.name].created
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not (self.records.added or self.records.updated)
+
+    def verify(self) -> None:
+        """Raises OperationFailed unless every row is accounted for."""
+        if self.records.read + self.sheet.rejected + self.sheet.repeated != self.rows:
+            raise OperationFailed(f"Of {self.rows:,} rows read, not all are accounted for. {_UNCHANGED}")
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the keys that every command's summary has."""
+        records = self.records
+        return {
+            "ok": True,
+            "operation": IMPORT,
+            "file": self.file,
+            "id": None,
+            "type": None,
+            "companies": self.new_companies,
+            "records": self.rows,
+            "added": records.added,
+            "updated": records.updated,
+            "deleted": 0,
+            "skipped": records.skipped,
+            "kept": 0,
+            "conflicts": 0,
+            "rejected": self.sheet.rejected,
+            "repeated": self.sheet.repeated,
+            "ignored_columns": list(self.sheet.heading.unknown),
+            "errors": [problem.as_dict() for problem in self.sheet.problems],
+            "error_count": self.sheet.rejected,
+            "models": {name: asdict(counts) for name, counts in self.models.items()},
+            "plan": self.plan_digest,
+        }
+
+
+@dataclass(frozen=True)
+class ImportPreview(Outcome):
+    """What importing would do; iterate it for the steps. Holds temporary files until it is closed."""
+
+    plan: Plan
+    _files: ExitStack
+
+    def __iter__(self) -> Iterator[Step]:
+        return self.plan.steps(_DECIDE)
+
+    def __enter__(self) -> ImportPreview:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {"operation": "preview"}
+
+
+@dataclass(frozen=True)
+class ImportResult(Outcome):
+    """What importing did."""
+
+    seconds: float
+    log_id: int
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {"seconds": round(self.seconds, 3)}
+
+
+Source = str | Path | IO[bytes]
+"""A sheet: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
+
+
+class ImportService:
+    """Imports sheets into the register in the database ``using``, in the name of ``user``.
+
+    None is the operating system's user, who like root reaches every company and creates those that are not there; an
+    administrator reaches their own. Anybody else is refused (OperationFailed).
+    """
+
+    def __init__(self, *, user: User | None = None, using: str = "default") -> None:
+        if user is not None and not (user.is_active and user.role in (Role.ROOT, Role.ADMIN)):
+            raise OperationFailed(f"This account may not import. {_UNCHANGED}")
+        self.actor = Actor.of(user)
+        self.using = using
+        self._user = user
+        self._store = open_register(using)
+
+    def preview(self, source: Source, *, progress_callback: Progress | None = None) -> ImportPreview:
+        """What importing the sheet would do now. Writes nothing but temporary files, which the preview holds.
+
+        Raises :class:`core.services.spreadsheets.SheetRefused` for what is not a sheet, OperationFailed otherwise.
+        """
+        progress = progress_callback or no_progress
+        with ExitStack() as stack:
+            try:
+                stream = stack.enter_context(_opened(source, progress))
+                sheet, listing = self._checked(stream, _name_of(source), stack, progress)
+                items = stack.enter_context(tempfile.TemporaryFile())
+                with reading(self.using):
+                    plan = make_plan(self._store, listing, items, progress=progress)
+                preview = ImportPreview(
+                    sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack()
+                )
+                preview.verify()
+            except Exception as error:
+                logger.info("Preview of %s failed", _name_of(source), exc_info=True)
+                raise as_failure(error, _UNCHANGED) from error
+            files.push(stack.pop_all())
+        return preview
+
+    def apply(
+        self, source: Source, *, plan_digest: str | None = None, progress_callback: Progress | None = None
+    ) -> ImportResult:
+        """Import the good rows, in one transaction, and account for it.
+
+        ``plan_digest``: of a preview, to apply that and nothing else: if the register or the sheet is not as it was
+        then, :class:`DataMoved` says so. Raises :class:`core.services.spreadsheets.SheetRefused`,
+        :class:`core.services.errors.RegisterBusy`, OperationFailed: in each case nothing was changed, except where
+        the text says that it is not known.
+        """
+        name = _name_of(source)
+        with (
+            operations.running(
+                IMPORT, self.actor, self.using, consequence=_UNCHANGED, filename=name, callback=progress_callback
+            ) as run,
+            ExitStack() as stack,
+        ):
+            stream = stack.enter_context(_opened(source, run))
+            sheet, listing = self._checked(stream, name, stack, run)
+            stack.enter_context(operations.register_lock(run, _UNCHANGED))
+            items = stack.enter_context(tempfile.TemporaryFile())
+            with writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
+                plan = make_plan(self._store, listing, items, progress=run)
+                if plan_digest is not None and plan.digest != plan_digest:
+                    raise DataMoved(
+                        f"The register or the file changed after the preview. {_UNCHANGED} Look at a new preview first."
+                    )
+                counts = apply(plan, self._store, _DECIDE, timezone.now(), run)
+                outcome = Outcome(name, sheet, counts, plan.digest)
+                outcome.verify()
+                _complete_log(run, outcome)
+                run.save_log(success=True)
+                run(COMMIT, plan.size, plan.size)
+        return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk)
+
+    # --- Checking
+
+    def _checked(self, stream: BinaryIO, name: str, stack: ExitStack, progress: Progress) -> tuple[Sheet, Listing]:
+        """The sheet, its good rows sorted on disk. Temporary files go to the stack. Raises SheetRefused."""
+        found = stack.enter_context(closing(rows(stream)))
+        _number, cells = next(found)
+        heading = read_heading(cells)
+        spill, lines, refused = (stack.enter_context(_temporary()) for _ in range(3))
+        sheet = Sheet(heading, name, refused)
+        reader = RowReader(heading, timezone.localdate())
+        read = self._read(found, reader, sheet, progress)
+        ordered = sorted_on_disk(read, spill, itemgetter(0))
+        records = _once_each(ordered, reader, sheet)
+        listing = Listing(SCHEMA, reader.shape, records, lines)
+        progress("check", sheet.rows, sheet.rows)
+        return sheet, listing
+
+    def _read(
+        self, found: Iterable[Row], reader: RowReader, sheet: Sheet, progress: Progress
+    ) -> Iterator[tuple[list[str], int, tuple[str | None, ...]]]:
+        """Of every good row the key, the number, and the values."""
+        names = _Names(self, reader, sheet.heading)
+        stream = iter(found)
+        while batch := list(islice(stream, EVERY)):
+            good: list[tuple[int, list[str], tuple[str | None, ...]]] = []
+            for number, cells in batch:
+                values = reader.values(cells)
+                if values is None:
+                    sheet.refuse(number, reader.problems(cells))
+                else:
+                    good.append((number, cells, values))
+            sheet.rows += len(batch)
+            for number, values in names.known(good, sheet):
+                yield list(reader.shape.record(values).key), number, values
+            progress("check", sheet.rows, None)
+
+    def own_company(self) -> str | None:
+        """The one company that the user may import into; None: all."""
+        if self._user is None or self._user.role == Role.ROOT:
+            return None
+        return Company.objects.using(self.using).get(users=self._user.pk).name
+
+
+class _Names:
+    """Finds the keys that the register has verbatim, although a tidy sheet would write them otherwise; and refuses
+    companies out of reach."""
+
+    def __init__(self, service: ImportService, reader: RowReader, heading: Heading) -> None:
+        self._service = service
+        self._own = service.own_company()
+        companies = Company.objects.using(service.using)
+        self._companies = set(companies.values_list("name", flat=True))
+        places = {column.field: at for at, column in heading.columns}
+        self._company_at, self._ep_no_at = places["company_name"], places["ep_no"]
+        names = reader.shape.names
+        self._company, self._ep_no = names.index("company_name"), names.index("ep_no")
+        self._record = reader.shape.record
+
+    def known(
+        self, good: Iterable[tuple[int, list[str], tuple[str | None, ...]]], sheet: Sheet
+    ) -> Iterator[tuple[int, tuple[str | None, ...]]]:
+        """The rows, by the register's own spelling of their keys."""
+        rows_: list[tuple[int, tuple[str | None, ...]]] = []
+        as_written: dict[int, Record] = {}
+        for number, cells, values in good:
+            written = _as_written(cells[self._company_at])
+            if written != values[self._company] and written in self._companies:
+                values = _replaced(values, self._company, written)
+            if self._own is not None and values[self._company] != self._own:
+                heading = sheet.heading.cells[self._company_at].strip()
+                sheet.refuse(
+                    number, [(heading, cells[self._company_at], f"is not your company: you import for {self._own}")]
+                )
+                continue
+            written = _as_written(cells[self._ep_no_at])
+            if written != values[self._ep_no]:
+                as_written[len(rows_)] = self._record(_replaced(values, self._ep_no, written))
+            rows_.append((number, values))
+        if as_written:
+            keys = sorted({record.key for record in as_written.values()})
+            with reading(self._service.using):
+                there = {record.key for record in self._service._store.lookup(ATTENDANCE_RECORDS, keys)}
+            for at, record in as_written.items():
+                if record.key in there:
+                    rows_[at] = (rows_[at][0], record.values)
+        return iter(rows_)
+
+
+def _as_written(cell: str) -> str:
+    """A cell's text before it is tidied."""
+    text, verbatim = read_text(cell)
+    return text if verbatim else cell
+
+
+def _replaced(values: tuple[str | None, ...], at: int, value: str) -> tuple[str | None, ...]:
+    return (*values[:at], value, *values[at + 1 :])
+
+
+def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Iterator[Record]:
+    """Every key once. The later of rows that say the same is counted; rows that differ are all refused."""
+    for _key, same_key in groupby(ordered, key=itemgetter(0)):
+        _first, number, values = next(same_key)
+        others: list[int] = []
+        differing: int | None = None
+        for _again, other, other_values in same_key:  # noqa: B031 - it goes on where next() left it
+            others.append(other)
+            if differing is None and tuple(other_values) != tuple(values):
+                differing = other
+        if differing is None:
+            sheet.repeated += len(others)
+            sheet.repeats += [(other, number) for other in others[: _KEPT - len(sheet.repeats)]]
+            yield reader.shape.record(tuple(values))
+            continue
+        for row in (number, *others):
+            rival = differing if row == number else number
+            reason = f"the same employee, company and date as row {rival}, but not the same content: keep one of them"
+            sheet.refuse(row, [("", "", reason)])
+
+
+# --- Refused rows, to correct and send again
+
+
+def write_refused(source: Source, sheet: Sheet, out: IO[bytes]) -> None:
+    """The refused rows of a sheet as CSV: their cells as they were, and why they were refused.
+
+    ``source``: the same file again. What a spreadsheet would run is written so that it does not, and reads the same.
+    """
+    with _opened(source, no_progress) as stream, tempfile.TemporaryFile() as spill, ExitStack() as files:
+        refused = sorted_on_disk(stored(sheet.lines, 0, sheet.lines.seek(0, io.SEEK_END)), spill, itemgetter(0))
+        out.write(codecs.BOM_UTF8)
+        text = io.TextIOWrapper(cast(Any, out), "utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        found = files.enter_context(closing(rows(stream)))
+        _number, heading = next(found)
+        reasons_at = [at for at, cell in enumerate(heading) if cell.strip().upper() == REASON]
+        kept = [at for at in range(len(heading)) if at not in reasons_at]
+        writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
+        pending = next(refused, None)
+        for number, cells in found:
+            if pending is None:
+                break
+            if number == pending[0]:
+                shown = [cells[at] if at < len(cells) else "" for at in kept]
+                writer.writerow([*map(_resent, [*shown]), written_text(f"Row {number}: {'; '.join(pending[1])}")])
+                pending = next(refused, None)
+        text.detach()
+
+
+def _resent(cell: str) -> str:
+    """A cell that reads as this one does."""
+    return cell if written_text(cell[:1]) == cell[:1] else written_text(normalised(cell))
+
+
+# --- Sources
+
+
+def _temporary() -> IO[bytes]:
+    """A file that is gone when it is closed."""
+    return tempfile.TemporaryFile()
+
+
+@contextmanager
+def _opened(source: Source, progress: Progress) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
+        stream = stack.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
+        if not stream.seekable():
+            limit = settings.MUSTER_MAX_UPLOAD_BYTES
+            stream = stack.enter_context(spooled(stream, limit, lambda size: progress("receive", size, None)))
+        yield cast(BinaryIO, stream)
+
+
+def _name_of(source: Source) -> str:
+    if isinstance(source, str | Path):
+        return printable_path(Path(source))
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) and name != "<stdin>" else "-"
+
+
+def _complete_log(run: Run, outcome: Outcome) -> None:
+    log, records = run.log, outcome.records
+    log.companies_count = outcome.new_companies
+    log.records_count = outcome.rows
+    log.records_added = records.added
+    log.records_updated = records.updated
+    log.records_skipped = records.skipped
