@@ -133,7 +133,7 @@ def _xlsx_rows(stream: BinaryIO) -> Iterator[Row]:
                 raise SheetRefused("The workbook has no sheets.")
             sheet = book.get_sheet_by_index(0)
             for number, cells in enumerate(sheet.iter_rows(), start=1):
-                yield number, [cell if type(cell) is str else cell_text(cell) for cell in cells]
+                yield number, [_read_xlsx(cell) if type(cell) is str else cell_text(cell) for cell in cells]
     except Exception as error:
         if isinstance(error, SheetRefused):
             raise
@@ -281,10 +281,21 @@ def read_text(cell: str) -> tuple[str, bool]:
     return normalised(cell), False
 
 
-_NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff\ud800-\udfff]|_(?=x[0-9A-Fa-f]{4}_)")
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f]|_(?=x[0-9A-Fa-f]{4}_)")
+# The reader leaves these two as they are written, so they take a layer of their own.
+_NOT_READ: Final = re.compile("[\ufffe\uffff]|_(?=x(?:FFFE|FFFF|005F)_)")
+_WRITTEN: Final = re.compile("_x(FFFE|FFFF|005F)_")
 
 
 def written_xlsx(text: str) -> str:
     """Text for XLSX: characters that XML cannot hold (and CR, which it changes) as ``_xHHHH_`` (ECMA-376, ST_Xstring),
     and what only looks like that protected the same way."""
-    return _NOT_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+    return _NOT_XML.sub(_hexadecimal, _NOT_READ.sub(_hexadecimal, text))
+
+
+def _hexadecimal(found: re.Match[str]) -> str:
+    return f"_x{ord(found[0]):04X}_"
+
+
+def _read_xlsx(text: str) -> str:
+    return _WRITTEN.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text

@@ -1,0 +1,86 @@
+"""Exports import again without a change, and run nothing (property 18), whatever the register holds."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from unittest.mock import patch
+
+import openpyxl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.models import AttendanceRecord
+from core.services import export
+from core.services.import_service import ImportService
+from core.services.spreadsheets import normalised, read_text, written_text
+from tests.properties.registers_content import Register, put, rows
+from tests.properties.strategies import registers, texts
+from tests.properties.support import clear, for_all
+
+any_day = patch("core.services.import_service.timezone.localdate", return_value=dt.date.max)
+"""Registers may hold days that an import would refuse because they are in the future."""
+
+
+def _exported(alias: str, form: str) -> io.BytesIO:
+    records = AttendanceRecord.objects.using(alias).order_by("pk")
+    if form == "csv":
+        return io.BytesIO(b"".join(export.csv_chunks(records)))
+    out = io.BytesIO()
+    export.write_xlsx(records, out)
+    return out
+
+
+@for_all(register=registers(), form=st.sampled_from(["csv", "xlsx"]))
+def test_an_export_imports_again_without_a_change(alias: str, register: Register, form: str) -> None:
+    """For all registers, importing what was exported into the same register changes nothing, and into an empty one
+    gives the same records."""
+    put(alias, register)
+    before = rows(alias)
+    file = _exported(alias, form)
+    with any_day:
+        result = ImportService(using=alias).apply(file) if register.records else None
+    assert rows(alias) == before
+    if result is None:
+        return
+    assert (result.records.skipped, result.sheet.rejected, result.new_companies) == (len(before.records), 0, 0)
+    clear(alias)
+    with any_day:
+        ImportService(using=alias).apply(file)
+    assert rows(alias).contents == before.contents
+
+
+@for_all(register=registers(min_records=1))
+def test_property_18_in_exports(alias: str, register: Register) -> None:
+    """For all text in any field, no cell of an export starts what a spreadsheet would run, and none is a formula."""
+    put(alias, register)
+    cells = [
+        c
+        for row in csv.reader(io.StringIO(_exported(alias, "csv").getvalue().decode("utf-8-sig"), newline=""))
+        for c in row
+    ]
+    book = openpyxl.load_workbook(_exported(alias, "xlsx"))
+    assert all(cell.data_type != "f" for row in book.worksheets[0].iter_rows() for cell in row)
+    cells += [cell.value for row in book.worksheets[0].iter_rows() for cell in row if isinstance(cell.value, str)]
+    for cell in cells:
+        assert cell[:1] not in tuple("=@\t\r\n") or not cell
+        assert (
+            cell[:1] not in ("+", "-")
+            or cell.removeprefix("-").removeprefix("+").replace(".", "").replace(",", "").isdigit()
+        )
+
+
+@given(st.one_of(texts(0, 50), st.text("'=+-@ \t\r\né\u0301e1.", max_size=8)))
+def test_any_text_survives_a_cell(text: str) -> None:
+    cell = written_text(text)
+    assert read_text(cell)[0] == text
+    if text == normalised(text) and text[:1] not in tuple("'=+-@＝＋－＠"):
+        assert cell == text
+
+
+@given(st.text("'=+-@ \ta1", max_size=6))
+def test_numbers_are_left_alone(text: str) -> None:
+    assert written_text("-1") == "-1"
+    assert written_text("-0.5") == "-0.5"
+    assert read_text(f" {text.strip()} ")[0] in (text.strip(), text.strip()[1:])
