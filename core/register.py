@@ -73,6 +73,10 @@ LEFT_OUT: Final = {
     "contenttypes.ContentType": "Made by the migrations.",
     "admin.LogEntry": "The audit trail of the admin site here.",
     "sessions.Session": "Who is signed in here now.",
+    "axes.AccessAttempt": "Wrong passwords tried here.",
+    "axes.AccessAttemptExpiration": "Wrong passwords tried here.",
+    "axes.AccessFailureLog": "Wrong passwords tried here.",
+    "axes.AccessLog": "Who signed in here.",
     "django_tasks_database.DBTaskResult": "The queue of background jobs here.",
 }
 """Models that no backup holds, each with the reason. A test asserts that every model is here or above."""

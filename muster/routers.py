@@ -1,8 +1,8 @@
 """Which of the two databases a table lives in.
 
-SQLite has one writer. So that sessions, the task queue and the progress of operations can be written while a
-restore holds the register, they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is another connection to
-the same database, where the ``default`` alias's migrations create all tables.
+SQLite has one writer. So that sessions, the throttling of sign-in, the task queue and the progress of operations can
+be written while a restore holds the register, they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is
+another connection to the same database, where the ``default`` alias's migrations create all tables.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from django.db.models import Model
 
 JOBS = "jobs"
 HISTORICAL = "__fake__"  # the module that Django gives the models that migrations work with
-JOBS_APPS = frozenset({"sessions", "django_tasks_database"})
+JOBS_APPS = frozenset({"axes", "sessions", "django_tasks_database"})
 JOBS_MODELS = frozenset({("core", "operation")})
 
 

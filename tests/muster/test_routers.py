@@ -12,7 +12,16 @@ from core.models import Company, Operation
 from muster.routers import JobsRouter
 from tests.installation import ScratchInstallation
 
-JOBS_TABLES = {"core_operation", "django_session", "django_tasks_database_dbtaskresult", "django_migrations"}
+JOBS_TABLES = {
+    "axes_accessattempt",
+    "axes_accessattemptexpiration",
+    "axes_accessfailurelog",
+    "axes_accesslog",
+    "core_operation",
+    "django_migrations",
+    "django_session",
+    "django_tasks_database_dbtaskresult",
+}
 
 
 def test_sqlite_keeps_each_table_in_one_file(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:

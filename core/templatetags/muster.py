@@ -1,0 +1,97 @@
+"""What the templates need besides Django's own tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import template
+from django.core.paginator import Page
+from django.template import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
+
+from core.models import Role
+
+register = template.Library()
+
+_ALL = frozenset(Role)
+_EDITORS = frozenset({Role.ROOT, Role.ADMIN})
+_ROOT = frozenset({Role.ROOT})
+
+NAVIGATION: list[tuple[str, Any, frozenset[Role]]] = [
+    ("dashboard", _("Dashboard"), _ALL),
+    ("attendance_list", _("Attendance"), _ALL),
+    ("upload", _("Import"), _EDITORS),
+    ("upload_logs", _("Import log"), _EDITORS),
+    ("companies", _("Companies"), _ROOT),
+    ("users", _("Accounts"), _EDITORS),
+    ("backup_data", _("Backup"), _ROOT),
+    ("restore_data", _("Restore"), _ROOT),
+    ("backup_logs", _("Backup log"), _ROOT),
+    ("admin:index", _("Administration"), _ROOT),
+]
+"""URL name, text, roles. A page whose URL is not there has no link."""
+
+
+@dataclass(frozen=True)
+class Link:
+    href: str
+    text: str
+    current: bool
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Context) -> list[Link]:
+    """The pages that this person may open; the one they are on is marked."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    if request is None or user is None or not user.is_authenticated:
+        return []
+    links = []
+    for name, text, roles in NAVIGATION:
+        try:
+            href = reverse(name)
+        except NoReverseMatch:
+            continue
+        if user.role in roles:
+            links.append((href, str(text)))
+    here = [href for href, _text in links if request.path.startswith(href) and (href != "/" or request.path == "/")]
+    current = max(here, key=len, default="")
+    return [Link(href, text, href == current) for href, text in links]
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Context, **changes: Any) -> str:
+    """This page's query string with some parameters changed (a blank or None takes one out): ``?a=1&b=2``."""
+    data = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in (None, ""):
+            data.pop(name, None)
+        else:
+            data[name] = value
+    return f"?{data.urlencode()}" if data else "?"
+
+
+@register.filter
+def minutes(value: int | None) -> str:
+    """Minutes as ``HH:MM`` (hours may pass 24); nothing for null."""
+    return "" if value is None else f"{value // 60:02d}:{value % 60:02d}"
+
+
+@register.filter
+def percent(part: int, whole: int) -> int:
+    """``part`` of ``whole`` in whole percent."""
+    return round(100 * part / whole) if whole else 0
+
+
+@register.inclusion_tag("partials/pagination.html", takes_context=True)
+def pagination(context: Context, page: Page[Any]) -> dict[str, Any]:
+    """Links to the other pages, keeping the rest of the query string."""
+    return {"page": page, "request": context["request"]}
+
+
+@register.inclusion_tag("partials/field.html")
+def field(bound: Any) -> dict[str, Any]:
+    """A form field: label, widget, help, errors."""
+    return {"field": bound, "is_checkbox": getattr(bound.field.widget, "input_type", "") == "checkbox"}

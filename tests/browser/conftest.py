@@ -1,0 +1,172 @@
+"""A real browser (the system's Chromium) on a real server.
+
+Every page that a test opens is watched: an answer of 400 or above, a request that leaves the site, an error on the
+console (those of the Content-Security-Policy are errors) and an uncaught exception fail the test at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from core.models import Role, User
+from tests.world import World, make_world
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SCREENSHOTS = os.environ.get("MUSTER_SCREENSHOTS")
+"""A folder that :meth:`Opened.look` puts pictures in, for people to judge."""
+
+THEMES = ("light", "dark")
+WIDTHS = (1280, 320)
+FLAGS = [
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-sandbox",  # the tests run as root in CI, where Chromium's sandbox does not work
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.django_db(transaction=True, databases=["default", "jobs"]))
+            if CHROMIUM is None and os.environ.get("CI") != "true":
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine (apt-get install chromium)"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "CI must have Chromium: apt-get install chromium"
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps an event loop in this thread
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def world(live_server: LiveServer) -> World:
+    """Two companies, their records, an account for each role."""
+    return make_world()
+
+
+@dataclass
+class Opened:
+    """A page of one person, watched."""
+
+    page: Page
+    base: str
+    theme: str = "light"
+    width: int = 1280
+    faults: list[str] = field(default_factory=list)
+    allowed: set[int] = field(default_factory=set)
+    """Answers of 400 and above that the test means to get."""
+
+    def watch(self) -> None:
+        self.page.on("response", self._on_response)
+        self.page.on("request", self._on_request)
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"exception: {error}"))
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+    def axe(self) -> None:
+        """Fail on any violation of the accessibility rules that axe knows (WCAG 2.2 AA and best practices)."""
+        results = Axe().run(self.page)
+        found = [
+            f"{rule['id']}: {node['target']} {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+            for rule in results.response["violations"]
+            for node in rule["nodes"]
+        ]
+        assert not found, f"{self.page.url} ({self.theme}, {self.width}):\n" + "\n".join(found)
+
+    def look(self, name: str) -> None:
+        """No sideways scrolling, nothing for axe to find; and a picture where MUSTER_SCREENSHOTS names a folder."""
+        if SCREENSHOTS:
+            path = Path(SCREENSHOTS) / f"{name}-{self.width}-{self.theme}.png"
+            self.page.screenshot(path=path, full_page=True)
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{self.page.url} is {wide} px wider than {self.width} px"
+        self.axe()
+
+    def check(self) -> None:
+        assert not self.faults, "\n".join(self.faults)
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 400 and response.status not in self.allowed:
+            self.faults.append(f"{response.status} {response.request.method} {response.url}")
+
+    def _on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob", "about") and not request.url.startswith(self.base):
+            self.faults.append(f"leaves the site: {request.url}")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not any(
+            f"status of {code}" in message.text for code in self.allowed
+        ):
+            self.faults.append(f"console: {message.text}")
+
+
+OpenAs = Callable[..., Opened]
+
+
+@pytest.fixture
+def open_as(browser: Browser, live_server: LiveServer) -> Iterator[OpenAs]:
+    """``open_as("root", theme="dark", width=320, javascript=False)``: a page of that account, by role or as a User.
+
+    ``None``: nobody is signed in.
+    """
+    contexts: list[BrowserContext] = []
+    pages: list[Opened] = []
+
+    def open_page(
+        who: str | User | None, *, theme: str = "light", width: int = 1280, javascript: bool = True
+    ) -> Opened:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if theme == "dark" else "light",
+            reduced_motion="reduce",
+            java_script_enabled=javascript,
+        )
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        if who is not None:
+            user = who if isinstance(who, User) else User.objects.filter(role=Role(who)).order_by("pk")[0]
+            client = Client()
+            client.force_login(user)
+            cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+            context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
+        opened = Opened(context.new_page(), live_server.url, theme, width)
+        opened.watch()
+        pages.append(opened)
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    for opened in pages:
+        opened.check()
+
+
+@pytest.fixture(params=[(theme, width) for theme in THEMES for width in WIDTHS], ids=lambda p: f"{p[0]}-{p[1]}")
+def looks(request: pytest.FixtureRequest) -> dict[str, object]:
+    """Options of ``open_as``: light and dark, each at 1280 and 320 px."""
+    theme, width = request.param
+    return {"theme": theme, "width": width}

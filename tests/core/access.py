@@ -1,0 +1,59 @@
+"""What everybody gets at every URL: the table that :mod:`tests.core.test_access` holds the project to.
+
+A new URL needs an entry here under its name. Answers are given in the order of :data:`tests.world.WHO`: nobody,
+user1, admin, the admin of another company, root. ``LOGIN`` is a redirect to the sign-in page. A POST carries
+``data`` (nothing unless given); a form that comes back with errors answers 200.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.world import World
+
+LOGIN: Final = "login"
+Answer = int | str
+Answers = tuple[Answer, Answer, Answer, Answer, Answer]
+
+
+def _nothing(world: World) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Access:
+    get: Answers
+    post: Answers
+    kwargs: Callable[[World], dict[str, Any]] = field(default=_nothing)
+    """Of the URL. What it names belongs to the company ``own``."""
+    data: Callable[[World], dict[str, Any]] = field(default=_nothing)
+    """Of the POST."""
+
+
+def everybody(answer: Answer) -> Answers:
+    """Whoever is signed in."""
+    return (LOGIN, answer, answer, answer, answer)
+
+
+def root_only(answer: Answer) -> Answers:
+    return (LOGIN, 403, 403, 403, answer)
+
+
+def editors(answer: Answer) -> Answers:
+    """root and administrators, each in their own scope."""
+    return (LOGIN, 403, answer, answer, answer)
+
+
+def owners(answer: Answer) -> Answers:
+    """root and the administrator of the company concerned; to another's it does not exist."""
+    return (LOGIN, 403, answer, 404, answer)
+
+
+ROUTES: Final[dict[str, Access]] = {
+    "dashboard": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
+    "login": Access(get=(200, 302, 302, 302, 302), post=(200, 302, 302, 302, 302)),
+    "logout": Access(get=(405, 405, 405, 405, 405), post=(302, 302, 302, 302, 302)),
+    "change_password": Access(get=everybody(200), post=everybody(200)),
+}
