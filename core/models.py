@@ -348,7 +348,7 @@ class BackupLog(models.Model):
 
 
 class Operation(models.Model):
-    """A running or finished backup, check or restore, with its progress and outcome.
+    """A waiting, running or finished backup, check or restore, with its progress and outcome.
 
     Lives in the jobs database (a restore holds the register's), so it names account, log and backup
     by plain values. The process that runs it holds the operation's lock, which the system releases
@@ -356,6 +356,7 @@ class Operation(models.Model):
     """
 
     class Outcome(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
         RUNNING = "running", _("Running")
         SUCCEEDED = "succeeded", _("Succeeded")
         FAILED = "failed", _("Failed")
@@ -377,6 +378,9 @@ class Operation(models.Model):
     actor_name = models.CharField(max_length=150)
     filename = models.TextField(blank=True)
     log_id = models.BigIntegerField(null=True, help_text="Its row in the audit trail, once that is written.")
+    task_id = models.UUIDField(null=True, help_text="Its row in the queue, if a worker runs it.")
+    parameters = models.JSONField(default=dict, help_text="What was asked for, for the worker that runs it.")
+    result = models.JSONField(default=dict, help_text="What came of it, for the page that shows it.")
 
     class Meta:
         ordering: ClassVar = ["-started_at"]

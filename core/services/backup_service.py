@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import Error, models, transaction
 from django.utils import timezone
 
-from core.models import Backup, Company, Installation, User
+from core.models import Backup, Company, Installation, Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters, open_register
 from core.services import catalogue, operations, targets
 from core.services.errors import OperationFailed, explain
@@ -58,10 +58,11 @@ class _Content:
 
 class BackupService:
     """Takes backups of the register in the database ``using``, in the name of ``user`` (None: of the
-    operating system's user)."""
+    operating system's user), or as the waiting ``operation``, in the name of who asked for it."""
 
-    def __init__(self, *, user: User | None = None, using: str = "default") -> None:
-        self.actor = Actor.of(user)
+    def __init__(self, *, user: User | None = None, using: str = "default", operation: Operation | None = None) -> None:
+        self.actor = operations.actor_of(operation) if operation else Actor.of(user)
+        self._operation = operation
         self.using = using
         self._store = open_register(using)
 
@@ -95,7 +96,13 @@ class BackupService:
         kind = f"backup_{backup_type}"
         with (
             operations.running(
-                kind, self.actor, self.using, consequence=_NOT_WRITTEN, filename=shown, callback=progress_callback
+                kind,
+                self.actor,
+                self.using,
+                consequence=_NOT_WRITTEN,
+                filename=shown,
+                callback=progress_callback,
+                operation=self._operation,
             ) as run,
             ExitStack() as stack,
         ):

@@ -14,10 +14,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import Error, connections, transaction
 from django.utils import timezone
+from django_tasks.base import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
 
 from core.models import BackupLog, Operation, User
 from core.services.errors import Cancelled, FileRefused, RegisterBusy, as_failure
@@ -131,21 +134,32 @@ class Run:
             logger.warning("The end of %s could not be saved", operation, exc_info=True)
 
 
+UNAUDITED = ("check", "verify")
+"""Operations that only look: they leave no row in the audit trail."""
+
+
 @contextmanager
 def running(
-    kind: str, actor: Actor, using: str, *, consequence: str, filename: str = "", callback: Progress | None = None
+    kind: str,
+    actor: Actor,
+    using: str,
+    *,
+    consequence: str,
+    filename: str = "",
+    callback: Progress | None = None,
+    operation: Operation | None = None,
 ) -> Iterator[Run]:
     """Account for an operation: its row while it runs, its outcome, its audit row.
 
     Whatever the block raises is logged, written to the audit trail, and raised again as an
     :class:`OperationFailed` with a sentence for people that ends with ``consequence``, what was not done
-    (KeyboardInterrupt as it is). The block itself
+    (KeyboardInterrupt as it is). ``operation``: the waiting one that this is the run of. The block itself
     calls :meth:`Run.save_log` when it succeeds, so that it can do so in its own transaction.
     """
     with ExitStack() as stack:
         stack.callback(_settle_quietly)
         try:
-            run = _started(stack, kind, actor, using, filename, callback)
+            run = _started(stack, kind, actor, using, filename, callback, operation)
         except Exception as error:
             logger.error("%s by %s could not start", kind, actor.name, exc_info=True)
             raise as_failure(error, consequence) from error
@@ -166,18 +180,34 @@ def running(
             raise failure from error
         except BaseException:  # KeyboardInterrupt and its like
             logger.warning("%s by %s was interrupted", kind, actor.name)
-            _account_for_failure(run, f"It was interrupted. {consequence}", cancelled=True)
+            if not run.past_return:  # else only the database knows, and is asked when the lock is free
+                _account_for_failure(run, f"It was interrupted. {consequence}", cancelled=True)
             raise
         run.finish(Operation.Outcome.SUCCEEDED)
         logger.info("%s by %s finished in %.1f s", kind, actor.name, run.seconds)
 
 
-def _started(stack: ExitStack, kind: str, actor: Actor, using: str, filename: str, callback: Progress | None) -> Run:
+def _started(
+    stack: ExitStack,
+    kind: str,
+    actor: Actor,
+    using: str,
+    filename: str,
+    callback: Progress | None,
+    operation: Operation | None,
+) -> Run:
     """A run with its row, its lock held until the stack is closed."""
     settle_accounts()
-    operation = Operation(kind=kind, database=using, actor_id=actor.user_id, actor_name=actor.name, filename=filename)
-    stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
-    operation.save(using=JOBS, force_insert=True)
+    if operation is None:
+        operation = Operation(
+            kind=kind, database=using, actor_id=actor.user_id, actor_name=actor.name, filename=filename
+        )
+        stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
+        operation.save(using=JOBS, force_insert=True)
+    else:
+        stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))
+        _begin(operation)
+        filename = operation.filename or filename
     log = BackupLog(
         user_id=actor.user_id, actor_name=actor.name, operation=kind, operation_id=operation.pk, filename=filename
     )
@@ -185,11 +215,21 @@ def _started(stack: ExitStack, kind: str, actor: Actor, using: str, filename: st
     return Run(operation, actor, using, callback or no_progress, log)
 
 
+def _begin(operation: Operation) -> None:
+    """From waiting to running. Raises Cancelled where somebody was quicker."""
+    now = timezone.now()
+    begun = {"outcome": Operation.Outcome.RUNNING, "heartbeat_at": now, "started_at": now}
+    waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING)
+    if not waiting.update(**begun):
+        raise Cancelled("It was cancelled before it began. Nothing was changed.")
+    operation.outcome, operation.heartbeat_at, operation.started_at = Operation.Outcome.RUNNING, now, now
+
+
 def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
     """Write the audit row of a failure, unless somebody holds the register: then it is written when they are done."""
     run.operation.log_id = None  # what a rolled-back transaction wrote is gone
     try:
-        if locks.is_free(REGISTER_LOCK, run.using):
+        if run.operation.kind not in UNAUDITED and locks.is_free(REGISTER_LOCK, run.using):
             run.save_log(success=False, error_message=sentence)
     except Error:
         logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
@@ -204,8 +244,9 @@ def settle_accounts() -> None:
     for operation in Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING):
         if locks.is_free(_lock_name(operation.pk), JOBS):
             _close_abandoned(operation)
+    _close_forgotten()
     ended = [Operation.Outcome.FAILED, Operation.Outcome.CANCELLED]
-    for operation in Operation.objects.using(JOBS).filter(outcome__in=ended, log_id=None):
+    for operation in Operation.objects.using(JOBS).filter(outcome__in=ended, log_id=None).exclude(kind__in=UNAUDITED):
         if locks.is_free(REGISTER_LOCK, operation.database):
             _log_late(operation)
 
@@ -229,6 +270,31 @@ def _close_abandoned(operation: Operation) -> None:
         finished_at=timezone.now(),
     )
     logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
+
+
+def _close_forgotten() -> None:
+    """Waiting ones that no worker will take any more, or whose worker died before it began, have failed."""
+    for operation in Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.WAITING):
+        task = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id]).first()
+        if task is not None and task.status == TaskResultStatus.READY:
+            continue
+        if task is not None and task.status == TaskResultStatus.RUNNING and not is_dead(task):
+            continue
+        waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING)
+        waiting.update(
+            outcome=Operation.Outcome.FAILED,
+            message="The worker was killed before it began. Nothing was changed.",
+            finished_at=timezone.now(),
+        )
+
+
+def is_dead(task: DBTaskResult[..., Any]) -> bool:
+    """Whether the worker that took a task is not there any more: a worker holds the lock of its id."""
+    return all(locks.is_free(worker_lock(worker), JOBS) for worker in task.worker_ids)
+
+
+def worker_lock(worker_id: str) -> str:
+    return f"worker-{worker_id}"
 
 
 def _log_late(operation: Operation) -> None:
@@ -300,6 +366,11 @@ def current(using: str) -> Operation | None:
 def _existing(user_id: int | None, using: str) -> int | None:
     """The account's id, if there still is one."""
     return user_id if user_id and User.objects.using(using).filter(pk=user_id).exists() else None
+
+
+def actor_of(operation: Operation) -> Actor:
+    """Who asked for it; without the account's id where the account is gone."""
+    return Actor(operation.actor_name, _existing(operation.actor_id, operation.database))
 
 
 def _lock_name(pk: uuid.UUID) -> str:

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
-from core.models import BackupLog, User
+from core.models import BackupLog, Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
@@ -47,10 +47,11 @@ _UNCHANGED = "Nothing was changed."
 
 class RestoreService:
     """Merges backup files into the register in the database ``using``, in the name of ``user`` (None: of
-    the operating system's user)."""
+    the operating system's user), or as the waiting ``operation``, in the name of who asked for it."""
 
-    def __init__(self, *, user: User | None = None, using: str = "default") -> None:
-        self.actor = Actor.of(user)
+    def __init__(self, *, user: User | None = None, using: str = "default", operation: Operation | None = None) -> None:
+        self.actor = operations.actor_of(operation) if operation else Actor.of(user)
+        self._operation = operation
         self.using = using
         self._store = open_register(using)
         self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
@@ -119,7 +120,13 @@ class RestoreService:
         shown = _name_of(source)
         with (
             operations.running(
-                "restore", self.actor, self.using, consequence=_UNCHANGED, filename=shown, callback=progress_callback
+                "restore",
+                self.actor,
+                self.using,
+                consequence=_UNCHANGED,
+                filename=shown,
+                callback=progress_callback,
+                operation=self._operation,
             ) as run,
             ExitStack() as stack,
         ):

@@ -1,0 +1,24 @@
+"""The worker of background jobs: django-tasks-db's, which holds a lock while it lives."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django_tasks_db.management.commands import db_worker
+
+from core.services import jobs
+from core.services.operations import JOBS, worker_lock
+from recordsync import locks
+
+logger = logging.getLogger(__name__)
+
+
+class Command(db_worker.Command):
+    def handle(self, *args: Any, worker_id: str, **options: Any) -> None:
+        """First tells the truth about what dead workers left behind; then works."""
+        closed = jobs.close_tasks_of_dead_workers()
+        if closed:
+            logger.warning("%s task(s) of workers that died are marked as failed", closed)
+        with locks.held(worker_lock(worker_id), JOBS):
+            super().handle(*args, worker_id=worker_id, **options)

@@ -1,0 +1,107 @@
+"""Work in the background: asked for in a request, done by a worker (``manage.py db_worker``).
+
+An operation exists, waiting, from the moment somebody asks for it, and the queue's row with it: both or neither.
+The worker holds a lock while it lives, so that what a dead one left behind is told from what runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django_tasks.base import Task, TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from core.models import Operation
+from core.services import operations
+from core.services.errors import Cancelled, OperationFailed, as_failure
+from core.services.operations import JOBS, Actor
+
+logger = logging.getLogger(__name__)
+
+OPEN = (Operation.Outcome.WAITING, Operation.Outcome.RUNNING)
+"""Outcomes that are none yet."""
+
+
+def submit(
+    task: Task[[str], None],
+    kind: str,
+    actor: Actor,
+    *,
+    using: str = "default",
+    filename: str = "",
+    pk: uuid.UUID | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> Operation:
+    """Put an operation into the queue. ``task`` gets its id as text and calls :func:`run`.
+
+    ``parameters``: whatever JSON holds, for the worker. ``pk``: the operation's id, if something bears it already.
+    Writes to the jobs database only: a restore that holds the register does not delay it.
+    """
+    operation = Operation(
+        pk=pk or uuid.uuid4(),
+        kind=kind,
+        database=using,
+        filename=filename,
+        outcome=Operation.Outcome.WAITING,
+        actor_id=actor.user_id,
+        actor_name=actor.name,
+        parameters=parameters or {},
+    )
+    with transaction.atomic(using=JOBS):  # the queue is in the same database: no worker sees one without the other
+        operation.task_id = uuid.UUID(str(task.enqueue(str(operation.pk)).id))
+        operation.save(using=JOBS, force_insert=True)
+    logger.info("%s by %s is waiting (%s)", kind, actor.name, operation.pk)
+    return operation
+
+
+def run(operation_id: str, work: Callable[[Operation], None]) -> None:
+    """In the worker: do the work of a waiting operation. ``work`` runs it through :func:`operations.running`.
+
+    What it raises is accounted for there; what happens before is accounted for here.
+    """
+    operation = Operation.objects.using(JOBS).get(pk=operation_id)
+    try:
+        work(operation)
+    except Exception as error:
+        failure = as_failure(error, "Nothing was changed.")
+        if failure is error:
+            logger.info("%s (%s) ended: %s", operation.kind, operation_id, failure)
+        else:
+            logger.exception("%s (%s) failed", operation.kind, operation_id)
+        open_row = Operation.objects.using(JOBS).filter(pk=operation_id, outcome__in=OPEN)
+        open_row.update(outcome=_outcome(failure), message=str(failure), finished_at=timezone.now())
+
+
+def _outcome(failure: OperationFailed) -> Operation.Outcome:
+    return Operation.Outcome.CANCELLED if isinstance(failure, Cancelled) else Operation.Outcome.FAILED
+
+
+def cancel(operation: Operation) -> None:
+    """Ask an operation to stop. One that waits never begins; one that runs stops before its commit, or not at all."""
+    rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
+    never_begun = rows.filter(outcome=Operation.Outcome.WAITING).update(
+        outcome=Operation.Outcome.CANCELLED,
+        message="It was cancelled before it began. Nothing was changed.",
+        finished_at=timezone.now(),
+    )
+    if not never_begun:
+        rows.filter(outcome=Operation.Outcome.RUNNING).update(cancel_requested=True)
+
+
+def close_tasks_of_dead_workers() -> int:
+    """Mark as failed what the queue believes to be running and is not; returns how many. The operations follow."""
+    closed = 0
+    for task in DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.RUNNING):
+        if operations.is_dead(task):
+            closed += (
+                DBTaskResult.objects.using(JOBS)
+                .filter(pk=task.pk, status=TaskResultStatus.RUNNING)
+                .update(status=TaskResultStatus.FAILED, finished_at=timezone.now())
+            )
+    operations.settle_accounts()
+    return closed
