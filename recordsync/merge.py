@@ -99,6 +99,11 @@ def merge(
             yield _with_base(shape, b, o, mine, t, listed)
 
 
+def added(theirs: Record, units: tuple[str, ...]) -> Merged:
+    """The merge of a key that is not here and that the base, if it is known, has not either. ``units``: the shape's."""
+    return Merged(theirs.key, Outcome.TAKE, None, theirs, units=units)
+
+
 def _without_base(
     shape: Shape,
     ours: Record | None,
@@ -118,7 +123,7 @@ def _without_base(
             return Merged(ours.key, Outcome.TAKE, ours, None)
         return Merged(ours.key, Outcome.CONFLICT, ours, None, conflicts=(EXISTENCE,))
     if ours is None or mine is None:
-        return Merged(theirs.key, Outcome.TAKE, None, theirs, units=tuple(shape.units))
+        return added(theirs, tuple(shape.units))
     if mine.values == theirs.values:
         return Merged(theirs.key, Outcome.SAME, ours, theirs)
     return Merged(theirs.key, Outcome.CONFLICT, ours, theirs, conflicts=_differing(shape, mine.values, theirs.values))

@@ -23,7 +23,7 @@ import orjson
 from recordsync.backupfile import BackupFile
 from recordsync.changes import Change, Deletion, join, parts
 from recordsync.errors import RecordSyncError
-from recordsync.merge import Merged, Outcome, Side, Strategy, merge, resolve
+from recordsync.merge import Merged, Outcome, Side, Strategy, added, merge, resolve
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Key, Record
 from recordsync.schema import Model, Schema, Shape
@@ -328,10 +328,13 @@ def _merge(
         )
         ours = store.lookup(model, keys)
     whole, shape = model.shape(), file.shape(model)
+    units = tuple(shape.units)
     if base is None and shape.is_whole and not file.report.deleted_per_model[model.name]:
         for part in parts(ours, theirs):
             if part.alike:
                 yield part.alike
+            elif not part.ours:
+                yield from (added(record, units) for record in part.theirs)
             else:
                 yield from merge(whole, shape, None, part.ours, part.theirs, (), complete=complete)
         return
@@ -387,10 +390,8 @@ def apply(
 
 def _require_valid(model: Model, change: Change) -> None:
     """A merged record is checked again before it is written."""
-    if change.after is None:
-        return
     shape = model.shape()
-    if shape.is_valid(change.after.values):
+    if change.after is None or shape.is_valid(change.after.values):
         return
     for name, value, expected in shape.errors(change.after.values):
         raise RecordSyncError(
