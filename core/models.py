@@ -388,3 +388,62 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class UploadQuerySet(models.QuerySet["UploadLog"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """root: all. admin: those for its own company. Anybody else: none."""
+        if not user.is_authenticated or not user.is_active or user.role not in (Role.ROOT, Role.ADMIN):
+            return self.none()
+        return self if user.role == Role.ROOT else self.filter(company_id=user.company_id)
+
+
+class UploadLog(models.Model):
+    """A sheet that somebody sent to be imported: from its check to what became of it.
+
+    Lives in the jobs database, like :class:`Operation`, so it names account and company by plain values.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting to be checked")
+        CHECKING = "checking", _("Being checked")
+        CHECKED = "checked", _("Waiting for a decision")
+        QUEUED = "queued", _("Waiting to be imported")
+        APPLYING = "applying", _("Being imported")
+        IMPORTED = "imported", _("Imported")
+        FAILED = "failed", _("Not imported")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    actor_id = models.BigIntegerField()
+    actor_name = models.CharField(max_length=150)
+    company_id = models.BigIntegerField(null=True, help_text="The only company it may concern; null: any.")
+    filename = models.CharField(max_length=255)
+    file = models.CharField(max_length=255, help_text="Name in the uploads storage; blank once it is not needed.")
+    refused_file = models.CharField(max_length=255, blank=True, help_text="The refused rows, in the same storage.")
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True)
+    message = models.TextField(blank=True, help_text="Why it was not imported, or has to be looked at again.")
+    plan = models.CharField(max_length=64, blank=True, help_text="Digest of what was previewed.")
+    summary = models.JSONField(default=dict, help_text="Counts, the first bad cells and the first changes.")
+    operation_id = models.UUIDField(null=True)
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="uploadlog_created"),
+            models.Index(fields=["company_id", "-created_at"], name="uploadlog_company_created"),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its page should be looked at again soon."""
+        return self.state in (self.State.WAITING, self.State.CHECKING, self.State.QUEUED, self.State.APPLYING)

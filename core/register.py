@@ -68,6 +68,7 @@ LEFT_OUT: Final = {
     "core.Backup": "The catalogue of this installation's backup files; another one has other files.",
     "core.BackupLog": "The audit trail of what was done here.",
     "core.Operation": "What is running here now.",
+    "core.UploadLog": "Sheets that were sent to this installation; their rows are in the backups.",
     "auth.Group": "Rights do not travel; Muster grants them by role.",
     "auth.Permission": "Made by the migrations.",
     "contenttypes.ContentType": "Made by the migrations.",

@@ -13,7 +13,7 @@ from django.db.models import Model
 JOBS = "jobs"
 HISTORICAL = "__fake__"  # the module that Django gives the models that migrations work with
 JOBS_APPS = frozenset({"axes", "sessions", "django_tasks_database"})
-JOBS_MODELS = frozenset({("core", "operation")})
+JOBS_MODELS = frozenset({("core", "operation"), ("core", "uploadlog")})
 
 
 def lives_in_jobs(app_label: str, model_name: str | None) -> bool:

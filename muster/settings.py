@@ -190,6 +190,15 @@ STORAGES = {
             "directory_permissions_mode": 0o700,
         },
     },
+    "uploads": {  # sheets that people sent, until they are imported
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": DATA_DIR / "uploads",
+            "base_url": None,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
 }
 
 # --- Logging

@@ -11,7 +11,8 @@ import csv
 import io
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, islice
@@ -233,22 +234,31 @@ class ImportService:
         return preview
 
     def apply(
-        self, source: Source, *, plan_digest: str | None = None, progress_callback: Progress | None = None
+        self,
+        source: Source,
+        *,
+        plan_digest: str | None = None,
+        filename: str = "",
+        progress_callback: Progress | None = None,
+        on_start: Callable[[uuid.UUID], None] | None = None,
     ) -> ImportResult:
         """Import the good rows, in one transaction, and account for it.
 
         ``plan_digest``: of a preview, to apply that and nothing else: if the register or the sheet is not as it was
-        then, :class:`DataMoved` says so. Raises :class:`core.services.spreadsheets.SheetRefused`,
+        then, :class:`DataMoved` says so. ``filename``: for people, if not the source's. ``on_start``: is told the
+        operation's id. Raises :class:`core.services.spreadsheets.SheetRefused`,
         :class:`core.services.errors.RegisterBusy`, OperationFailed: in each case nothing was changed, except where
         the text says that it is not known.
         """
-        name = _name_of(source)
+        name = filename or _name_of(source)
         with (
             operations.running(
                 IMPORT, self.actor, self.using, consequence=_UNCHANGED, filename=name, callback=progress_callback
             ) as run,
             ExitStack() as stack,
         ):
+            if on_start is not None:
+                on_start(run.operation.pk)
             stream = stack.enter_context(_opened(source, run))
             sheet, listing = self._checked(stream, name, stack, run)
             stack.enter_context(operations.register_lock(run, _UNCHANGED))
