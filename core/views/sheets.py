@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from tempfile import TemporaryFile
 from uuid import UUID
 
@@ -47,7 +46,7 @@ def upload_view(request: HttpRequest) -> HttpResponse:
 @editors_only
 def upload_template_view(request: HttpRequest) -> HttpResponse:
     """A sheet with the headings and an example row."""
-    return _download(HttpResponse(export.template(), content_type=_CSV), "attendance-template.csv")
+    return HttpResponse(export.template(), content_type=_CSV, headers=_attachment("attendance-template.csv"))
 
 
 @require_GET
@@ -119,15 +118,15 @@ def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
     records = _listed(request)
     stamp = f"{timezone.localtime():%Y%m%d_%H%M%S}"
     if request.GET.get("format") != "xlsx":
-        response = StreamingHttpResponse(export.csv_chunks(records), content_type=_CSV)
-        return _download(response, f"attendance_{stamp}.csv")
+        headers = _attachment(f"attendance_{stamp}.csv")
+        return StreamingHttpResponse(export.csv_chunks(records), content_type=_CSV, headers=headers)
     out = TemporaryFile()  # noqa: SIM115 - FileResponse closes it
     try:
         export.write_xlsx(records, out)
     except export.TooManyRows as error:
         out.close()
         messages.error(request, str(error))
-        return redirect("attendance_list")
+        return redirect("dashboard")
     out.seek(0)
     return FileResponse(out, as_attachment=True, filename=f"attendance_{stamp}.xlsx", content_type=_XLSX)
 
@@ -139,6 +138,10 @@ def _upload(request: HttpRequest, pk: UUID) -> UploadLog:
     return upload
 
 
-def _download[Response: HttpResponseBase](response: Response, name: str) -> Response:
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _listed(request: HttpRequest) -> AttendanceQuerySet:
+    """What the person's list holds."""
+    return AttendanceRecord.objects.visible_to(request.user).order_by("-date", "company__name", "ep_no")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from core.models import UploadLog
 from tests.world import World
 
 LOGIN: Final = "login"
@@ -51,9 +52,26 @@ def owners(answer: Answer) -> Answers:
     return (LOGIN, 403, answer, 404, answer)
 
 
+def _upload(world: World) -> dict[str, Any]:
+    """A sheet of the own company's that was imported, with nothing refused."""
+    admin = world.people["admin"]
+    upload, _made = UploadLog.objects.get_or_create(
+        filename="own.csv", actor_id=admin.pk, company_id=world.own.pk, size=1, state=UploadLog.State.IMPORTED
+    )
+    return {"pk": upload.pk}
+
+
 ROUTES: Final[dict[str, Access]] = {
     "dashboard": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
     "login": Access(get=(200, 302, 302, 302, 302), post=(200, 302, 302, 302, 302)),
     "logout": Access(get=(405, 405, 405, 405, 405), post=(302, 302, 302, 302, 302)),
     "change_password": Access(get=everybody(200), post=everybody(200)),
+    "attendance_export": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
+    "upload": Access(get=editors(200), post=editors(200)),
+    "upload_template": Access(get=editors(200), post=(405, 405, 405, 405, 405)),
+    "upload_logs": Access(get=editors(200), post=(405, 405, 405, 405, 405)),
+    "upload_detail": Access(get=owners(200), post=(405, 405, 405, 405, 405), kwargs=_upload),
+    "upload_apply": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
+    "upload_cancel": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
+    "upload_refused": Access(get=owners(404), post=(405, 405, 405, 405, 405), kwargs=_upload),
 }

@@ -18,6 +18,7 @@ JOBS_TABLES = {
     "axes_accessfailurelog",
     "axes_accesslog",
     "core_operation",
+    "core_uploadlog",
     "django_migrations",
     "django_session",
     "django_tasks_database_dbtaskresult",

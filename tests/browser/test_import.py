@@ -1,0 +1,85 @@
+"""Import with errors, correct, import again, export: as a person does it, with JavaScript and without."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.models import AttendanceRecord
+from tests.browser.conftest import OpenAs
+from tests.services.sheets import as_csv, row, table
+from tests.world import World
+
+
+def sheet(folder: Path, *rows: dict[str, str]) -> Path:
+    path = folder / "november.csv"
+    path.write_bytes(as_csv(table(*rows)).getvalue())
+    return path
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_import_with_errors_correct_export(world: World, open_as: OpenAs, tmp_path: Path, javascript: bool) -> None:
+    opened = open_as("admin", javascript=javascript)
+    page = opened.go("/upload/")
+    own = {"company_name": world.own.name}
+    file = sheet(
+        tmp_path,
+        row(**own),
+        row(**own, ep_no="A001", shift="NIGHT"),
+        row(**own, ep_no="=1+1", status="?"),
+        row(company_name="Else"),
+    )
+    page.set_input_files("#id_file", file)
+    page.click("text=Check the sheet")
+    text = page.inner_text("main")
+    assert "Row 4, STATUS ? is not a status" in " ".join(text.split())
+    assert "is not your company" in text
+    assert not AttendanceRecord.objects.filter(ep_no="E1").exists()
+    with page.expect_download() as download:
+        page.click("text=Download to correct")
+    refused = Path(download.value.path()).read_text("utf-8-sig")
+    page.click("text=Import 2 rows")
+    assert "Imported: 1 added, 1 changed." in page.inner_text("main")
+    assert AttendanceRecord.objects.get(ep_no="A001").shift == "NIGHT"
+
+    corrected = tmp_path / "corrected.csv"
+    corrected.write_text(refused.replace("?", "P").replace("Else", world.own.name).replace(",E1,", ",E2,"), "utf-8")
+    opened.go("/upload/").set_input_files("#id_file", corrected)
+    page.click("text=Check the sheet")
+    page.click("main form >> text=Import")
+    with page.expect_download() as download:
+        page.click("text=Export as CSV")
+    exported = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"), newline="")))
+    assert {"'=1+1", "E1", "A001"} <= {line["EP NO"] for line in exported}
+    assert {line["COMPANY NAME"] for line in exported} == {world.own.name}
+
+
+def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path, looks: dict[str, Any]) -> None:
+    opened = open_as("root", **looks)
+    page = opened.go("/upload/")
+    opened.look("upload")
+    page.set_input_files(
+        "#id_file",
+        sheet(
+            tmp_path,
+            row(),
+            row(company_name=world.own.name, ep_no="A001", in_time="22:00", shift="NIGHT"),
+            row(ep_no="E7", date="31-02-2026", status="<script>alert(1)</script>"),
+            row(),
+        ),
+    )
+    page.click("text=Check the sheet")
+    opened.look("upload_preview")
+    page.click("main form >> text=Import")
+    opened.look("upload_imported")
+    opened.go("/upload/logs/")
+    opened.look("upload_logs")
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\0")
+    opened.go("/upload/").set_input_files("#id_file", tmp_path / "picture.csv")
+    page.click("text=Check the sheet")
+    assert "This is not a spreadsheet" in page.inner_text("main")
+    opened.look("upload_failed")

@@ -1,0 +1,35 @@
+"""``import_attendance`` as somebody runs it."""
+
+from __future__ import annotations
+
+import json
+
+from tests.faults.support import run
+from tests.installation import ScratchInstallation
+from tests.services.sheets import as_csv, row, table
+
+
+def test_preview_then_import(small: ScratchInstallation) -> None:
+    sheet = small.folder / "november.csv"
+    sheet.write_bytes(as_csv(table(row(), row(ep_no="E2"))).getvalue())
+    preview = run(small, "import_attendance", sheet, "--preview")
+    assert preview.code == 0, preview.err
+    assert "2 rows: 2 to add" in preview.out
+    assert 'attendance_records ["ABC Corp", "E2", "2026-11-20"]: add' in preview.out
+    done = run(small, "import_attendance", sheet, "--json", "--quiet")
+    said = json.loads(done.out)
+    assert (done.code, said["ok"], said["operation"], said["added"], said["rejected"]) == (0, True, "import", 2, 0)
+    again = run(small, "import_attendance", sheet)
+    assert "2 unchanged" in again.out
+
+
+def test_refused_rows_are_told_and_fail_the_command(small_sqlite: ScratchInstallation) -> None:
+    sheet = small_sqlite.folder / "november.csv"
+    sheet.write_bytes(as_csv(table(row(), row(ep_no="E2", date="x"))).getvalue())
+    done = run(small_sqlite, "import_attendance", sheet, "--json")
+    said = json.loads(done.out)
+    assert (done.code, said["added"], said["rejected"]) == (1, 1, 1)
+    assert said["errors"][0]["line"] == 3
+    assert said["errors"][0]["field"] == "DATE"
+    assert "1 rows were refused. The others were imported." in done.err
+    assert run(small_sqlite, "import_attendance", small_sqlite.folder / "none.csv").code == 1

@@ -1,0 +1,140 @@
+"""Sheets that people send: checked, decided and imported, and the truth about those whose process died."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django_tasks_db.models import DBTaskResult
+
+from core.models import AttendanceRecord, BackupLog, Operation, Role, UploadLog, User
+from core.services import uploads
+from core.services.errors import OperationFailed
+from core.services.operations import JOBS
+from recordsync import locks
+from tests import registers
+from tests.services.sheets import as_csv, row, table
+
+State = UploadLog.State
+
+
+@pytest.fixture(autouse=True)
+def _real_transactions(django_db_setup: None, django_db_blocker: object) -> object:
+    """The pages' own register, without a transaction around the test."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        registers.empty("default", "jobs")
+        yield
+        registers.empty("default", "jobs")
+
+
+@pytest.fixture
+def root() -> User:
+    return User.objects.create_superuser("root")
+
+
+def sent(user: User, *rows: dict[str, str], name: str = "november.csv") -> UploadLog:
+    return uploads.receive(user, ContentFile(as_csv(table(*rows)).getvalue(), name))
+
+
+def is_kept(name: str) -> bool:
+    return bool(name) and storages["uploads"].exists(name)
+
+
+def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
+    upload = sent(root, row(), row(ep_no="E2", status="?"))
+    assert upload.state == State.CHECKED
+    assert (upload.summary["added"], upload.summary["refused"]) == (1, 1)
+    assert upload.summary["changes"] == [
+        {"kind": "company", "key": ["ABC Corp"], "cells": []},
+        {"kind": "add", "key": ["ABC Corp", "E1", "2026-11-20"], "cells": []},
+    ]
+    assert b"Row 3" in storages["uploads"].open(upload.refused_file).read()
+    kept = upload.file
+    assert is_kept(kept)
+    uploads.decide(upload, root)
+    assert upload.state == State.IMPORTED
+    assert not is_kept(kept)
+    assert AttendanceRecord.objects.count() == 1
+    log = BackupLog.objects.get()
+    assert (log.filename, log.actor_name, log.operation_id) == ("november.csv", "root", upload.operation_id)
+    uploads.decide(upload, root)  # a second click
+    assert BackupLog.objects.count() == 1
+
+
+def test_a_large_sheet_goes_through_the_queue(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
+    upload = sent(root, row())
+    assert upload.state == State.WAITING
+    job = DBTaskResult.objects.using(JOBS).get()
+    uploads.check_upload.call(*job.args_kwargs["args"])
+    upload.refresh_from_db()
+    assert upload.state == State.CHECKED
+    uploads.decide(upload, root)
+    assert upload.state == State.QUEUED
+    job = DBTaskResult.objects.using(JOBS).exclude(pk=job.pk).get()
+    uploads.apply_upload.call(*job.args_kwargs["args"])
+    upload.refresh_from_db()
+    assert upload.state == State.IMPORTED
+
+
+def test_what_is_no_sheet_is_said(root: User) -> None:
+    upload = uploads.receive(root, ContentFile(b"\x89PNG\0", "a.csv"))
+    assert (upload.state, upload.file) == (State.FAILED, "")
+    assert "not a spreadsheet" in upload.message
+
+
+def test_an_unforeseen_error_is_said(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_details", lambda preview: 1 / 0)
+    upload = sent(root, row())
+    assert upload.state == State.FAILED
+    assert upload.message.startswith("Unexpected error")
+
+
+def test_a_register_that_moved_is_looked_at_again(root: User) -> None:
+    upload = sent(root, row())
+    other = sent(root, row(shift="N"))
+    uploads.decide(other, root)
+    uploads.decide(upload, root)
+    assert (upload.state, upload.summary["updated"]) == (State.CHECKED, 1)
+    assert "changed after the preview" in upload.message
+    uploads.decide(upload, root)
+    assert upload.state == State.IMPORTED
+    assert AttendanceRecord.objects.get().shift == "GS"
+
+
+def test_a_preview_is_put_away(root: User) -> None:
+    upload = sent(root, row())
+    kept = upload.file
+    uploads.cancel(upload)
+    assert upload.state == State.FAILED
+    assert not is_kept(kept)
+    uploads.decide(upload, root)
+    assert not AttendanceRecord.objects.exists()
+
+
+def test_others_are_not_kept(root: User) -> None:
+    user = User(username="x", role=Role.USER1)
+    with pytest.raises(OperationFailed, match="may not import"):
+        uploads.receive(user, ContentFile(b"x", "a.csv"))
+    assert not UploadLog.objects.exists()
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("succeeded", State.IMPORTED), ("failed", State.FAILED)])
+def test_work_whose_process_died(root: User, outcome: str, state: str) -> None:
+    upload = sent(root, row())
+    operation = Operation.objects.using(JOBS).create(kind="import", outcome=outcome, actor_name="root", log_id=1)
+    UploadLog.objects.filter(pk=upload.pk).update(state=State.APPLYING, operation_id=operation.pk)
+    upload.refresh_from_db()
+    with locks.held(f"upload-{upload.pk}", JOBS):
+        assert uploads.settled(upload).state == State.APPLYING
+    assert uploads.settled(upload).state == state
+
+
+def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = sent(root, row(), row(status="?"))
+    names = [old.file, old.refused_file]
+    monkeypatch.setattr(uploads, "KEPT_DAYS", 0)
+    sent(root, row())
+    old.refresh_from_db()
+    assert (old.state, old.file, old.refused_file) == (State.FAILED, "", "")
+    assert not any(map(is_kept, names))
