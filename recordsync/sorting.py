@@ -9,7 +9,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-RUN = 50_000
+RUN = 20_000
 """Items in one run, held in memory while it is sorted."""
 _BLOCK: Final = 1 << 16
 """Bytes read ahead of each run."""

@@ -1,0 +1,129 @@
+"""Importing sheets: whole processes of ``import_attendance`` on both engines, and reading the sheet by itself.
+
+A row's rate once read is by CPU seconds: those of the process less those of one that does nothing and of reading
+the sheet. Each step's summary is checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime as dt
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import django
+import openpyxl
+
+from tests.installation import Installations, ScratchInstallation
+from tests.postgres_server import PostgresServer
+
+DAYS = 300
+FIRST = dt.date(2025, 1, 1)
+
+
+def cells(rows: int) -> Iterator[list[str]]:
+    """Rows of a sheet, of twenty companies, not sorted by key."""
+    from core.services.sheet_columns import COLUMNS
+
+    yield [column.heading for column in COLUMNS]
+    for number in range(rows):
+        person, day = divmod(number, DAYS)
+        minute = f"{number % 60:02}"
+        yield [
+            f"{person:06}", f"Worker {person}", f"Company {person % 20}", f"{FIRST + dt.timedelta(day):%d-%m-%Y}", "GS",
+            f"00:{minute}", "P", f"09:{minute}", "18:00", "", "", "", "", "01:30", "",
+        ]  # fmt: skip
+
+
+def write_csv(path: Path, rows: int) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(cells(rows))
+
+
+def write_xlsx(path: Path, rows: int) -> None:
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in cells(rows):
+        sheet.append([cell or None for cell in row])
+    book.save(path)
+
+
+def read(path: Path) -> float:
+    """CPU seconds to read a sheet, nothing else."""
+    from core.services import spreadsheets
+
+    started = time.process_time()
+    with path.open("rb") as file:
+        for _row in spreadsheets.rows(file):
+            pass
+    return time.process_time() - started
+
+
+def imported(installation: ScratchInstallation, path: Path, **expected: int) -> tuple[float, float, float]:
+    """Wall and CPU seconds and peak MB of the command, which must have done what is expected."""
+    output = installation.folder / "summary.json"
+    started = time.perf_counter()
+    with output.open("wb") as file:
+        process = installation.popen("import_attendance", path, "--json", "--quiet", stdout=file)
+        _pid, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    summary = json.loads(output.read_bytes())
+    found = {name: summary[name] for name in expected}
+    if process.returncode or found != expected:
+        raise SystemExit(f"Expected {expected}, but it did {found} (exit status {process.returncode}).")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def floor_of(installation: ScratchInstallation) -> float:
+    """CPU seconds of a process that does nothing."""
+    with open(os.devnull, "wb") as nowhere:
+        process = installation.popen("version", stdout=nowhere)
+        _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    """Run, and print the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 100_000, 300_000])
+    parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
+    parser.add_argument("--xlsx", action="store_true", help="also as XLSX, whose sheets take long to make")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
+        os.environ["DATA_DIR"] = str(folder / "var")
+        django.setup()
+        server = PostgresServer(durable=True) if "postgres" in options.engines else None
+        if server:
+            stack.callback(server.stop)
+        installations = Installations(folder, server.url() if server else "")
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        sys.stdout.write("| sheet | engine | step | wall s | CPU s | rows/s once read | peak MB |\n")
+        sys.stdout.write("| --- | --- | --- | ---: | ---: | ---: | ---: |\n")
+        for rows in options.sizes:
+            for form, write in (("csv", write_csv), *([("xlsx", write_xlsx)] if options.xlsx else [])):
+                path = folder / f"sheet.{form}"
+                write(path, rows)
+                reading = read(path)
+                for engine in options.engines:
+                    installation = installations.new(engine, folder / f"{engine}-{form}-{rows}")
+                    floor = floor_of(installation)
+                    for step, expected in (("into empty", {"added": rows}), ("again", {"skipped": rows})):
+                        wall, cpu, peak = imported(installation, path, **expected)
+                        rate = rows / max(cpu - floor - reading, 0.001)
+                        figures = f"{wall:.2f} | {cpu:.2f} | {rate:,.0f} | {peak:.0f}"
+                        sys.stdout.write(f"| {rows:,} {form} | {engine} | {step} | {figures} |\n")
+                        sys.stdout.flush()
+                    installation.remove()
+        sys.stdout.write(f"\nWhat starts the commands takes {own:.0f} MB itself.\n")
