@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.auth import password_validation
 from django.contrib.auth.forms import PasswordChangeForm
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
+from core.services.sheet_columns import BadCell, duration
+from recordsync.fields import Minutes
+
+MINUTES = Minutes(nullable=True)
+_TIME_LABELS = dict(
+    zip(TIME_FIELDS, (_("In"), _("Out"), _("In (2)"), _("Out (2)"), _("In (3)"), _("Out (3)")), strict=True)
+)
 
 
 class Styled:
@@ -45,3 +58,169 @@ class DateInput(forms.DateInput):
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(attrs, format="%Y-%m-%d")
+
+
+class DurationField(forms.CharField):
+    """Minutes, written ``HH:MM`` (hours may pass 24) or as an import takes them; blank is null."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("widget", forms.TextInput(attrs={"placeholder": "HH:MM", "autocomplete": "off"}))
+        super().__init__(required=False, max_length=10, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return MINUTES.to_text(value) if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            return MINUTES.to_python(duration(text))
+        except BadCell as error:
+            raise forms.ValidationError(_("Write hours and minutes, such as 01:30.")) from error
+
+
+class RecordForm(Styled, forms.ModelForm):
+    """A record's content. Its key (number, company, date) is set when it is added, and stays."""
+
+    overstay = DurationField(label=_("Overstay"))
+    overtime = DurationField(label=_("Overtime"))
+    overtime_to_mandays = DurationField(label=_("Overtime to mandays"))
+    seen = forms.DateTimeField(
+        required=False, widget=forms.HiddenInput, input_formats=["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"]
+    )
+
+    class Meta:
+        model = AttendanceRecord
+        fields: ClassVar[tuple[str, ...]] = ("ep_name", "shift", "status", *TIME_FIELDS, *MINUTE_FIELDS)
+        widgets: ClassVar[dict[str, forms.Widget]] = {
+            name: forms.TimeInput(attrs={"type": "time", "step": 1}) for name in TIME_FIELDS
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What is in the register is shown and kept verbatim, blanks at its ends included.
+        for name in ("ep_name", "shift"):
+            self.fields[name].strip = False  # type: ignore[attr-defined]
+        for name, label in _TIME_LABELS.items():
+            self.fields[name].label = label
+        if self.instance.pk:
+            self.initial["seen"] = self.instance.updated_at.isoformat(timespec="microseconds")
+
+    def content(self) -> dict[str, Any]:
+        """The fields to write."""
+        return {name: self.cleaned_data[name] for name in self._meta.fields or () if name in self.cleaned_data}
+
+
+class NewRecordForm(RecordForm):
+    """With the key; the companies are those in the person's scope."""
+
+    class Meta(RecordForm.Meta):
+        fields: ClassVar = ("company", "ep_no", "date", *RecordForm.Meta.fields)
+        widgets: ClassVar = {**RecordForm.Meta.widgets, "date": DateInput()}
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        company = self.fields["company"]
+        assert isinstance(company, forms.ModelChoiceField)
+        company.queryset = Company.objects.visible_to(user)
+        if user.role != Role.ROOT:
+            company.initial, company.empty_label = user.company_id, None
+
+    def clean_date(self) -> dt.date:
+        day: dt.date = self.cleaned_data["date"]
+        if day > timezone.localdate():
+            raise forms.ValidationError(_("This day is still to come."))
+        return day
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # The service says that a record is there already, with what to do.
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded | {"company"}
+
+
+class ConfirmForm(Styled, forms.Form):
+    """A name typed to confirm what cannot be taken back."""
+
+    typed = forms.CharField(label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = expected
+
+    def clean_typed(self) -> str:
+        typed: str = self.cleaned_data["typed"]
+        if typed.strip() != self.expected.strip():
+            raise forms.ValidationError(_("This is not the name. Nothing was deleted."))
+        return typed
+
+
+class CompanyForm(Styled, forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=255)
+
+
+class AccountForm(Styled, forms.ModelForm):
+    """An account as ``editor`` may see and set it: an administrator gives neither roles nor companies."""
+
+    class Meta:
+        model = User
+        fields = (
+            "username",
+            "first_name",
+            "last_name",
+            "role",
+            "company",
+            "assigned_date_from",
+            "assigned_date_to",
+            "is_active",
+        )
+        widgets: ClassVar = {"assigned_date_from": DateInput(), "assigned_date_to": DateInput()}
+
+    password = forms.CharField(
+        label=_("Password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("Leave blank to keep the one there is."),
+    )
+
+    def __init__(self, *args: Any, editor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.editor = editor
+        self.fields["is_active"].help_text = _("Who is not active is signed out at once and cannot sign in.")
+        self.fields["assigned_date_from"].help_text = _("A supervisor sees no day before this one.")
+        self.fields["assigned_date_to"].help_text = _("A supervisor sees no day after this one.")
+        if self.instance.pk is None:
+            self.fields["password"].required = True
+            self.fields["password"].help_text = ""
+        if editor.role != Role.ROOT:
+            del self.fields["role"], self.fields["company"]
+            self.instance.role, self.instance.company_id = Role.USER1, editor.company_id
+        if self.instance.pk == editor.pk:  # nobody shuts themselves out, or gives themselves another role
+            for name in ("role", "company", "is_active"):
+                self.fields.pop(name, None)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        first, last = cleaned.get("assigned_date_from"), cleaned.get("assigned_date_to")
+        if first and last and first > last:
+            self.add_error("assigned_date_to", _("The last day is before the first."))
+        role = cleaned.get("role", self.instance.role)
+        if "company" in self.fields and role != Role.ROOT and not cleaned.get("company"):
+            self.add_error("company", _("An administrator or supervisor needs a company."))
+        return cleaned
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if password := self.cleaned_data.get("password"):
+            try:
+                password_validation.validate_password(password, self.instance)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+
+    def save(self, commit: bool = True) -> User:
+        account: User = super().save(commit=False)
+        account.is_staff = account.is_superuser = account.role == Role.ROOT
+        if self.cleaned_data.get("password"):
+            account.set_password(self.cleaned_data["password"])
+        if commit:
+            account.save()
+        return account

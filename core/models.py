@@ -170,6 +170,17 @@ TIME_FIELDS = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "o
 MINUTE_FIELDS = ("overstay", "overtime", "overtime_to_mandays")
 
 
+MISSING_PUNCH = (
+    Q(in_time__isnull=False, out_time__isnull=True)
+    | Q(in_time__isnull=True, out_time__isnull=False)
+    | Q(in_time_2__isnull=False, out_time_2__isnull=True)
+    | Q(in_time_2__isnull=True, out_time_2__isnull=False)
+    | Q(in_time_3__isnull=False, out_time_3__isnull=True)
+    | Q(in_time_3__isnull=True, out_time_3__isnull=False)
+)
+"""In without out, or out without in."""
+
+
 class AttendanceQuerySet(models.QuerySet["AttendanceRecord"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """The records in a person's scope, the one rule that every list, count, search and export goes through.
@@ -222,7 +233,14 @@ class AttendanceRecord(models.Model):
     class Meta:
         ordering: ClassVar = ["-date", "company", "ep_no"]
         indexes: ClassVar = [
-            models.Index(fields=["date"], name="attendance_date"),
+            # The list, newest first; the days and companies of the dashboard.
+            models.Index(fields=["date", "company", "status"], name="attendance_day"),
+            # What the list is searched, filtered and sorted by.
+            models.Index(fields=["ep_no", "date"], name="attendance_ep_no"),
+            models.Index(fields=["ep_name", "date"], name="attendance_ep_name"),
+            models.Index(fields=["status", "date"], name="attendance_status"),
+            models.Index(fields=["date", "overstay"], name="attendance_overstay", condition=Q(overstay__gt=0)),
+            models.Index(fields=["date"], name="attendance_missing_punch", condition=MISSING_PUNCH),
             # What an incremental backup asks for, company by company.
             models.Index(fields=["company", "updated_at"], name="attendance_updated"),
         ]

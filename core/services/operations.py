@@ -357,7 +357,11 @@ def current(using: str) -> Operation | None:
     settle_accounts()
     return (
         Operation.objects.using(JOBS)
-        .filter(outcome=Operation.Outcome.RUNNING, database=using, kind__in=["restore", "import", "seed_demo"])
+        .filter(
+            outcome=Operation.Outcome.RUNNING,
+            database=using,
+            kind__in=["restore", "import", "seed_demo", "rename_company", "delete_all"],
+        )
         .exclude(phase__in=_BEFORE_THE_LOCK)
         .first()
     )

@@ -219,7 +219,7 @@ def _time(cell: str) -> str | None:
 _MINUTES: Final = re.compile(r"(\d{1,4}):([0-5]\d)(?::00)?", re.ASCII)
 
 
-def _minutes(cell: str) -> str | None:
+def duration(cell: str) -> str | None:
     text = cell.strip()
     if text in ("", "-"):
         return None
@@ -231,4 +231,4 @@ def _minutes(cell: str) -> str | None:
     return f"{int(found[1]):02}:{found[2]}"
 
 
-_PARSERS: Final[dict[str, Parse]] = dict.fromkeys(("overstay", "overtime", "overtime_to_mandays"), _minutes)
+_PARSERS: Final[dict[str, Parse]] = dict.fromkeys(("overstay", "overtime", "overtime_to_mandays"), duration)

@@ -1,6 +1,14 @@
 """The pages, one module per area: thin, what they do is done by :mod:`core.services`."""
 
-from core.views.accounts import ChangePasswordView, SignInView
+from core.views.accounts import ChangePasswordView, SignInView, user_view, users_view
+from core.views.attendance import (
+    add_record_view,
+    attendance_list_view,
+    delete_all_view,
+    delete_record_view,
+    edit_record_view,
+)
+from core.views.companies import companies_view, delete_company_view, rename_company_view
 from core.views.dashboard import dashboard_view
 from core.views.sheets import (
     attendance_export_view,
@@ -16,8 +24,16 @@ from core.views.sheets import (
 __all__ = [
     "ChangePasswordView",
     "SignInView",
+    "add_record_view",
     "attendance_export_view",
+    "attendance_list_view",
+    "companies_view",
     "dashboard_view",
+    "delete_all_view",
+    "delete_company_view",
+    "delete_record_view",
+    "edit_record_view",
+    "rename_company_view",
     "upload_apply_view",
     "upload_cancel_view",
     "upload_detail_view",
@@ -25,4 +41,6 @@ __all__ = [
     "upload_refused_view",
     "upload_template_view",
     "upload_view",
+    "user_view",
+    "users_view",
 ]

@@ -1,16 +1,27 @@
-"""Signing in and passwords."""
+"""Signing in, passwords, and the accounts that root and administrators manage."""
 
 from __future__ import annotations
 
+import logging
+from typing import cast
+
 from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, PasswordChangeView
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
 
-from core.forms import ChangePasswordForm
+from core.decorators import role_required
+from core.forms import AccountForm, ChangePasswordForm
+from core.models import Role, User
+
+logger = logging.getLogger(__name__)
 
 
 class SignInView(LoginView):
@@ -34,3 +45,38 @@ class ChangePasswordView(PasswordChangeView):
 def locked_out(request: HttpRequest, response: object = None, credentials: object = None) -> HttpResponse:
     """After too many wrong passwords: 429, and the same for names that have no account."""
     return render(request, "registration/locked_out.html", status=429)
+
+
+def _accounts(editor: User) -> QuerySet[User]:
+    """The accounts that this person manages: root all, an administrator the supervisors of their company."""
+    accounts = User.objects.select_related("company").order_by("username")
+    if editor.role == Role.ROOT:
+        return accounts
+    if editor.role == Role.ADMIN:
+        return accounts.filter(role=Role.USER1, company=editor.company_id)
+    return accounts.none()
+
+
+@require_safe
+@role_required([Role.ROOT, Role.ADMIN])
+def users_view(request: HttpRequest) -> HttpResponse:
+    """The accounts that the person manages."""
+    page = Paginator(_accounts(cast(User, request.user)), 50).get_page(request.GET.get("page"))
+    return render(request, "users.html", {"page": page})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required([Role.ROOT, Role.ADMIN])
+def user_view(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """Add an account, or change one."""
+    editor = cast(User, request.user)
+    account = get_object_or_404(_accounts(editor), pk=pk) if pk is not None else User()
+    form = AccountForm(request.POST or None, instance=account, editor=editor)
+    if request.method == "POST" and form.is_valid():
+        saved = form.save()
+        logger.info("%s saved account %s (%s)", editor, saved.pk, ", ".join(form.changed_data))
+        if saved.pk == editor.pk and form.cleaned_data.get("password"):
+            update_session_auth_hash(request, saved)
+        messages.success(request, _("Saved the account %(name)s.") % {"name": saved.username})
+        return redirect("users")
+    return render(request, "user_form.html", {"form": form, "account": account})

@@ -118,9 +118,7 @@ class Opened:
             self.faults.append(f"leaves the site: {request.url}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not any(
-            f"status of {code}" in message.text for code in self.allowed
-        ):
+        if message.type == "error" and not any(f"status of {code}" in message.text for code in self.allowed):
             self.faults.append(f"console: {message.text}")
 
 

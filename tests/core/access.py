@@ -23,6 +23,18 @@ def _nothing(world: World) -> dict[str, Any]:
     return {}
 
 
+def _record(world: World) -> dict[str, Any]:
+    return {"pk": world.record.pk}
+
+
+def _company(world: World) -> dict[str, Any]:
+    return {"pk": world.own.pk}
+
+
+def _supervisor(world: World) -> dict[str, Any]:
+    return {"pk": world.people["user1"].pk}
+
+
 @dataclass(frozen=True)
 class Access:
     get: Answers
@@ -74,4 +86,16 @@ ROUTES: Final[dict[str, Access]] = {
     "upload_apply": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
     "upload_cancel": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
     "upload_refused": Access(get=owners(404), post=(405, 405, 405, 405, 405), kwargs=_upload),
+    "attendance_list": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
+    "add_record": Access(get=editors(200), post=editors(200)),
+    "edit_record": Access(get=owners(200), post=owners(200), kwargs=_record),
+    # Nobody saw which state it was made from.
+    "delete_record": Access(get=owners(200), post=owners(409), kwargs=_record),
+    "delete_all": Access(get=root_only(200), post=root_only(200)),
+    "companies": Access(get=root_only(200), post=root_only(200)),
+    "rename_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),
+    "delete_company": Access(get=root_only(200), post=root_only(302), kwargs=_company),
+    "users": Access(get=editors(200), post=(405, 405, 405, 405, 405)),
+    "add_user": Access(get=editors(200), post=editors(200)),
+    "edit_user": Access(get=owners(200), post=owners(200), kwargs=_supervisor),
 }

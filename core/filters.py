@@ -1,0 +1,127 @@
+"""What the attendance list shows: the filters of its form, on the records in the person's scope."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from core.forms import DateInput, Styled
+from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
+from core.services.search import matching
+
+OVERSTAY: dict[str, Q] = {
+    "has": Q(overstay__gt=0),
+    "none": Q(overstay__isnull=True) | Q(overstay=0),
+    # The first term of each is the index's own.
+    "1-2": Q(overstay__gt=0) & Q(overstay__gte=60, overstay__lt=120),
+    "2-3": Q(overstay__gt=0) & Q(overstay__gte=120, overstay__lt=180),
+    "3-4": Q(overstay__gt=0) & Q(overstay__gte=180, overstay__lte=240),
+    "4+": Q(overstay__gt=0) & Q(overstay__gt=240),
+}
+
+SORTS: dict[str, tuple[str, ...]] = {
+    "-date": ("-date", "company_id", "ep_no"),
+    "date": ("date", "company_id", "ep_no"),
+    "ep_no": ("ep_no", "-date", "company_id"),
+    "-ep_no": ("-ep_no", "-date", "company_id"),
+    "ep_name": ("ep_name", "-date", "company_id", "ep_no"),
+    "-ep_name": ("-ep_name", "-date", "company_id", "ep_no"),
+}
+
+
+class AttendanceFilter(Styled, forms.Form):
+    """The list's filters, from its query string.
+
+    ``AttendanceFilter(request.GET, user=request.user)``: then :meth:`rows` are the records that the list shows and
+    an export holds; none if the filters are not valid.
+    """
+
+    q = forms.CharField(
+        label=_("Search"),
+        required=False,
+        max_length=255,
+        strip=True,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Number, name or company")}),
+    )
+    date_from = forms.DateField(label=_("From"), required=False, widget=DateInput)
+    date_to = forms.DateField(label=_("To"), required=False, widget=DateInput)
+    company = forms.ModelChoiceField(Company.objects.none(), label=_("Company"), required=False, empty_label=_("All"))
+    status = forms.ChoiceField(label=_("Status"), required=False, choices=[("", _("All")), *Status.choices])
+    overstay = forms.ChoiceField(
+        label=_("Overstay"),
+        required=False,
+        choices=[
+            ("", _("Any")),
+            ("has", _("Has overstay")),
+            ("none", _("None")),
+            ("1-2", _("1–2 h")),
+            ("2-3", _("2–3 h")),
+            ("3-4", _("3–4 h")),
+            ("4+", _("Over 4 h")),
+        ],
+    )
+    missing = forms.BooleanField(label=_("Missing punch"), required=False)
+    sort = forms.ChoiceField(
+        label=_("Sort"),
+        required=False,
+        choices=[
+            ("", _("Newest first")),
+            ("date", _("Oldest first")),
+            ("ep_no", _("Number, ascending")),
+            ("-ep_no", _("Number, descending")),
+            ("ep_name", _("Name, ascending")),
+            ("-ep_name", _("Name, descending")),
+            ("-date", _("Newest first")),
+        ],
+        widget=forms.HiddenInput,
+    )
+
+    narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing")
+    """The fields that leave something out."""
+
+    def __init__(self, data: Any, *, user: User, using: str = "default") -> None:
+        super().__init__(data)
+        self.user, self.using = user, using
+        company = self.fields["company"]
+        assert isinstance(company, forms.ModelChoiceField)
+        company.queryset = Company.objects.using(using).visible_to(user)
+        if user.role != Role.ROOT:
+            del self.fields["company"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        first, last = cleaned.get("date_from"), cleaned.get("date_to")
+        if first and last and first > last:
+            self.add_error("date_to", _("The last day is before the first."))
+        return cleaned
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether any filter is set."""
+        return any(self.cleaned_data.get(name) for name in self.narrowing) if self.is_valid() else True
+
+    def rows(self) -> AttendanceQuerySet:
+        """The records in the person's scope that pass the filters, in the order asked for."""
+        records = AttendanceRecord.objects.using(self.using)
+        if not self.is_valid():
+            return records.none()
+        chosen = self.cleaned_data
+        rows = records.visible_to(self.user).select_related("company")
+        if chosen["date_from"]:
+            rows = rows.filter(date__gte=chosen["date_from"])
+        if chosen["date_to"]:
+            rows = rows.filter(date__lte=chosen["date_to"])
+        if chosen.get("company"):
+            rows = rows.filter(company_id=chosen["company"].pk)
+        if chosen["status"]:
+            rows = rows.filter(status=chosen["status"])
+        if chosen["overstay"]:
+            rows = rows.filter(OVERSTAY[chosen["overstay"]])
+        if chosen["missing"]:
+            rows = rows.filter(MISSING_PUNCH)
+        if chosen["q"]:
+            rows = rows.filter(matching(chosen["q"], self.using))
+        return rows.order_by(*SORTS[chosen["sort"] or "-date"])

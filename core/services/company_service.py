@@ -1,0 +1,77 @@
+"""Companies: adding, renaming, deleting. A name is a natural key, so a rename concerns every record."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from core.models import AttendanceRecord, Company, User
+from core.register import SCHEMA
+from core.services import operations
+from core.services.errors import OperationFailed
+from core.services.operations import Actor
+from core.services.record_service import changing
+from recordsync.store import tables
+from recordsync.transactions import writing
+
+logger = logging.getLogger(__name__)
+
+RENAME: Final = "rename_company"
+_NOTHING: Final = "Nothing was changed."
+
+
+def add_company(name: str, *, user: User, using: str = "default") -> Company:
+    """A new company. Raises OperationFailed if the name is taken."""
+    now = timezone.now()
+    try:
+        with changing(using, _NOTHING):
+            company = Company.objects.using(using).create(name=name, created_at=now, updated_at=now)
+    except IntegrityError as error:
+        raise OperationFailed(f"There is a company named {name} already. {_NOTHING}") from error
+    logger.info("%s added company %s", user, company.pk)
+    return company
+
+
+def rename_company(pk: int, name: str, *, user: User, using: str = "default") -> int:
+    """Give a company another name; how many records moved with it.
+
+    To other installations this is the deletion of one company and its records and the addition of another, so every
+    record is dated now and travels with the next incremental backup. Under the register's lock, in one transaction,
+    with a row in the audit trail. Raises OperationFailed; Company.DoesNotExist.
+    """
+    with (
+        operations.running(RENAME, Actor.of(user), using, consequence=_NOTHING) as run,
+        operations.register_lock(run, _NOTHING),
+        writing(using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
+    ):
+        companies = Company.objects.using(using)
+        company = companies.get(pk=pk)
+        if companies.exclude(pk=pk).filter(name=name).exists():
+            raise OperationFailed(f"There is a company named {name} already. {_NOTHING}")
+        before, now = company.name, timezone.now()
+        if before == name:
+            raise OperationFailed(f"It is named {name} already. {_NOTHING}")
+        company.name, company.updated_at = name, now
+        company.save(using=using, update_fields=["name", "updated_at"])
+        moved = AttendanceRecord.objects.using(using).filter(company_id=pk).update(updated_at=now)
+        run.log.companies_count, run.log.records_updated = 1, moved
+        run.log.filename = f"{before} → {name}"
+        run.save_log(success=True)
+        run(operations.COMMIT, moved, moved)
+    return moved
+
+
+def delete_company(pk: int, *, user: User, using: str = "default") -> None:
+    """Delete a company that nothing refers to. Raises OperationFailed; Company.DoesNotExist."""
+    company = Company.objects.using(using).get(pk=pk)
+    try:
+        with changing(using, _NOTHING):
+            company.delete(using=using)
+    except (ProtectedError, IntegrityError) as error:
+        raise OperationFailed(f"{company.name} has attendance records or accounts. It was not deleted.") from error
+    logger.info("%s deleted company %s", user, pk)

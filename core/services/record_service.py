@@ -1,0 +1,134 @@
+"""One attendance record at a time, by hand: adding, changing, deleting. And all at once: delete all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import Error, IntegrityError, connections, transaction
+from django.utils import timezone
+
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, User
+from core.register import SCHEMA
+from core.services import operations
+from core.services.backup_service import BackupService
+from core.services.errors import DataMoved, OperationFailed, as_failure
+from core.services.operations import Actor
+from core.services.results import BackupResult
+from recordsync.store import tables
+from recordsync.transactions import writing
+
+logger = logging.getLogger(__name__)
+
+DELETE_ALL: Final = "delete_all"
+_NOTHING: Final = "Nothing was changed."
+_UNSAVED: Final = "Nothing was saved."
+
+
+class AlreadyThere(OperationFailed):
+    """A record with this key exists."""
+
+
+class LostUpdate(OperationFailed):
+    """Somebody saved or deleted the record in between, or it is not the person's to change."""
+
+
+class RecordService:
+    """Changes by ``user`` in their own scope (:meth:`AttendanceQuerySet.editable_by`)."""
+
+    def __init__(self, user: User, using: str = "default") -> None:
+        self.user, self.using = user, using
+
+    @property
+    def _editable(self) -> AttendanceQuerySet:
+        return AttendanceRecord.objects.using(self.using).editable_by(self.user)
+
+    def add(self, record: AttendanceRecord) -> None:
+        """Save a new record. Raises AlreadyThere, OperationFailed, and PermissionError outside the person's scope."""
+        companies = Company.objects.using(self.using).visible_to(self.user)
+        if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
+            raise PermissionError("This company is not theirs to change.")
+        record.created_at = record.updated_at = timezone.now()
+        try:
+            with changing(self.using, _UNSAVED):
+                record.save(using=self.using, force_insert=True)
+        except IntegrityError as error:
+            raise AlreadyThere(
+                f"{record.company} already has a record of {record.ep_no} on {record.date}. {_UNSAVED} Edit that one."
+            ) from error
+        logger.info("%s added %s", self.user, record.pk)
+
+    def change(self, pk: int, seen: dt.datetime, values: dict[str, Any]) -> None:
+        """Set these fields, none of the key, of the record as it was ``seen`` (its ``updated_at`` then).
+
+        Raises LostUpdate, OperationFailed.
+        """
+        assert not values.keys() & {"company", "company_id", "ep_no", "date"}
+        # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
+        now = max(timezone.now(), seen + dt.timedelta(microseconds=1))
+        with changing(self.using, _UNSAVED):
+            if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
+                raise LostUpdate(
+                    "Somebody else changed or deleted this record while you were editing it. Your changes were not "
+                    "saved. Below is what it says now; enter your changes again if they still apply."
+                )
+        logger.info("%s changed record %s", self.user, pk)
+
+    def delete(self, pk: int, seen: dt.datetime) -> None:
+        """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
+        with changing(self.using, _NOTHING):
+            rows = self._editable.filter(pk=pk, updated_at=seen)
+            if not rows._raw_delete(self.using):  # in one statement: nothing refers to a record
+                raise LostUpdate(
+                    "Somebody else changed or deleted this record meanwhile. It was not deleted by you. "
+                    "Look at what it says now."
+                )
+        logger.info("%s deleted record %s", self.user, pk)
+
+    def delete_all(self) -> BackupResult:
+        """Delete every attendance record, after a full backup of them that is kept; companies and accounts stay.
+
+        Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
+        raises DataMoved, OperationFailed; PermissionError for anybody but root.
+        """
+        if self.user.role != "root":
+            raise PermissionError("Only root may delete all records.")
+        backup = BackupService(user=self.user, using=self.using).create_backup(purpose=Backup.Purpose.SAFETY)
+        with (
+            operations.running(DELETE_ALL, Actor.of(self.user), self.using, consequence=_NOTHING) as run,
+            operations.register_lock(run, _NOTHING),
+            writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
+        ):
+            rows = AttendanceRecord.objects.using(self.using)
+            taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
+            if rows.count() != backup.records or rows.filter(updated_at__gte=taken_at).exists():
+                raise DataMoved(f"Records were saved after the backup had begun. {_NOTHING} Try again.")
+            run("delete", 0, backup.records)
+            run.log.records_deleted = rows.all()._raw_delete(self.using)
+            run.log.backup_id, run.log.filename = backup.id, backup.name
+            run.save_log(success=True)
+            run(operations.COMMIT, backup.records, backup.records)
+        return backup
+
+
+@contextmanager
+def changing(using: str, consequence: str) -> Iterator[None]:
+    """A short transaction by hand. While a restore or import holds the register it waits a little, then says so.
+
+    Raises OperationFailed; an IntegrityError passes.
+    """
+    try:
+        with transaction.atomic(using=using):
+            if connections[using].vendor == "postgresql":
+                with connections[using].cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '5s'")
+            yield
+    except IntegrityError:
+        raise
+    except Error as error:
+        logger.warning("A change by hand failed", exc_info=True)
+        raise as_failure(error, consequence) from error

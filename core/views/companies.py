@@ -1,0 +1,81 @@
+"""Companies, for root."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from core.decorators import role_required
+from core.forms import CompanyForm
+from core.models import AttendanceRecord, Company, Role, User
+from core.services import company_service
+from core.services.errors import OperationFailed
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required([Role.ROOT])
+def companies_view(request: HttpRequest) -> HttpResponse:
+    """All companies, and a form to add one."""
+    form = CompanyForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            company = company_service.add_company(form.cleaned_data["name"], user=cast(User, request.user))
+        except OperationFailed as error:
+            form.add_error("name", str(error))
+        else:
+            messages.success(request, _("Added %(name)s.") % {"name": company.name})
+            return redirect("companies")
+    accounts = User.objects.filter(company=OuterRef("pk")).order_by().values("company").annotate(n=Count("pk"))
+    last = AttendanceRecord.objects.filter(company=OuterRef("pk")).order_by("-date").values("date")[:1]
+    companies = Company.objects.annotate(
+        accounts=Coalesce(Subquery(accounts.values("n")), 0), last_day=Subquery(last)
+    ).order_by("name")
+    page = Paginator(companies, 50).get_page(request.GET.get("page"))
+    return render(request, "companies.html", {"page": page, "form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required([Role.ROOT])
+def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another name for a company, which every record of it then bears."""
+    company = get_object_or_404(Company, pk=pk)
+    form = CompanyForm(request.POST or None, initial={"name": company.name})
+    if request.method == "POST" and form.is_valid():
+        name = form.cleaned_data["name"]
+        try:
+            moved = company_service.rename_company(pk, name, user=cast(User, request.user))
+        except OperationFailed as error:
+            form.add_error("name", str(error))
+        else:
+            messages.success(
+                request,
+                _("%(before)s is now %(after)s; %(count)s records go with it.")
+                % {"before": company.name, "after": name, "count": f"{moved:,}"},
+            )
+            return redirect("companies")
+    count = AttendanceRecord.objects.filter(company=company).count()
+    return render(request, "company_rename.html", {"company": company, "form": form, "count": count})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required([Role.ROOT])
+def delete_company_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then delete a company that nothing refers to."""
+    company = get_object_or_404(Company, pk=pk)
+    if request.method == "POST":
+        try:
+            company_service.delete_company(pk, user=cast(User, request.user))
+        except OperationFailed as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, _("Deleted %(name)s.") % {"name": company.name})
+        return redirect("companies")
+    return render(request, "company_delete.html", {"company": company})
