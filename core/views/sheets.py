@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tempfile import TemporaryFile
+from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -16,7 +17,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.decorators import role_required
-from core.models import AttendanceQuerySet, AttendanceRecord, Role, UploadLog, User
+from core.filters import AttendanceFilter
+from core.models import AttendanceQuerySet, Role, UploadLog, User
 from core.services import export, uploads
 from core.services.sheet_columns import COLUMNS
 
@@ -126,7 +128,7 @@ def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
     except export.TooManyRows as error:
         out.close()
         messages.error(request, str(error))
-        return redirect("dashboard")
+        return redirect("attendance_list")
     out.seek(0)
     return FileResponse(out, as_attachment=True, filename=f"attendance_{stamp}.xlsx", content_type=_XLSX)
 
@@ -143,5 +145,5 @@ def _attachment(name: str) -> dict[str, str]:
 
 
 def _listed(request: HttpRequest) -> AttendanceQuerySet:
-    """What the person's list holds."""
-    return AttendanceRecord.objects.visible_to(request.user).order_by("-date", "company__name", "ep_no")
+    """What the person's list holds with these filters, in its order."""
+    return AttendanceFilter(request.GET, user=cast(User, request.user)).rows()
