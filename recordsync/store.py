@@ -190,9 +190,14 @@ class OrmStore:
                 )
                 .order_by(*(f.source for f in others))
             )
+            rows = self._narrowed(model, rows, part)
             for pair in self._read_with_pk(model, rows, {model.reference.name: name}):
                 if pair[1].key in wanted:
                     yield pair
+
+    def _narrowed(self, model: Model, rows: models.QuerySet[Any], keys: Sequence[Key]) -> models.QuerySet[Any]:
+        """The rows, a superset of those with these keys that share their reference, or fewer of them."""
+        return rows
 
     def _read(self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]) -> Iterator[Record]:
         for _pk, record in self._read_with_pk(model, rows, constants):

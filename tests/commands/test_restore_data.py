@@ -225,6 +225,11 @@ def test_wrong_usage(new_installation: support.NewInstallation) -> None:
     assert_wrong(new_installation("sqlite"), "restore_data", WRONG)
 
 
+def test_an_unknown_strategy_is_answered_with_those_there_are(new_installation: support.NewInstallation) -> None:
+    ended = run(new_installation("sqlite"), "restore_data", *WRONG["an unknown strategy"])
+    assert "(choose from 'backup_wins', 'database_wins', 'manual')" in ended.err
+
+
 def test_a_reader_of_the_preview_that_stops(small_sqlite: ScratchInstallation) -> None:
     """``… --preview | head -1``"""
     path = full(small_sqlite)

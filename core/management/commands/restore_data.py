@@ -53,8 +53,8 @@ class Command(ServiceCommand):
         )
         parser.add_argument(
             "--strategy",
-            choices=list(Strategy),
-            default=Strategy.BACKUP_WINS,
+            choices=[strategy.value for strategy in Strategy],
+            default=Strategy.BACKUP_WINS.value,
             help="who wins where both sides differ: backup_wins (default), database_wins, or manual: list the "
             "conflicts and write nothing",
         )
