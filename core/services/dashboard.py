@@ -102,14 +102,15 @@ def _all_employees(using: str) -> int:
     table = connections[using].ops.quote_name(AttendanceRecord._meta.db_table)
     sql = f"""
         WITH RECURSIVE each(company_id, ep_no) AS (
-            SELECT * FROM (SELECT company_id, ep_no FROM {table} ORDER BY company_id, ep_no LIMIT 1) AS first
+            SELECT company_id, CAST(ep_no AS text)
+            FROM (SELECT company_id, ep_no FROM {table} ORDER BY company_id, ep_no LIMIT 1) AS first
             UNION ALL
             SELECT
                 coalesce(same.company_id, (SELECT min(company_id) FROM {table} WHERE company_id > each.company_id)),
-                coalesce(same.ep_no, (
+                CAST(coalesce(same.ep_no, (
                     SELECT min(ep_no) FROM {table} WHERE company_id =
                         (SELECT min(company_id) FROM {table} WHERE company_id > each.company_id)
-                ))
+                )) AS text)
             FROM each LEFT JOIN {table} AS same ON same.id = (
                 SELECT id FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no
                 ORDER BY ep_no LIMIT 1

@@ -1,0 +1,147 @@
+"""What people change by hand: records, companies, accounts; and deleting all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from unittest.mock import patch
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from core.models import AttendanceRecord, Backup, BackupLog, Company, Role, User
+from core.services import company_service
+from core.services.backup_service import BackupService
+from core.services.errors import DataMoved, OperationFailed
+from core.services.record_service import AlreadyThere, LostUpdate, RecordService
+
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def root(register_db: str) -> User:
+    return User.objects.db_manager(register_db).create_superuser("root", password="a good one")
+
+
+@pytest.fixture
+def record(register_db: str, root: User) -> AttendanceRecord:
+    company = Company.objects.using(register_db).create(name="Asha Builders", created_at=LONG_AGO, updated_at=LONG_AGO)
+    return AttendanceRecord.objects.using(register_db).create(
+        company=company, ep_no="A1", date=dt.date(2026, 11, 20), status="P", created_at=LONG_AGO, updated_at=LONG_AGO
+    )
+
+
+def test_a_lost_update_changes_nothing(register_db: str, root: User, record: AttendanceRecord) -> None:
+    service = RecordService(root, register_db)
+    service.change(record.pk, LONG_AGO, {"status": "A"})
+    with pytest.raises(LostUpdate):
+        service.change(record.pk, LONG_AGO, {"status": "L"})
+    with pytest.raises(LostUpdate):
+        service.delete(record.pk, LONG_AGO)
+    record.refresh_from_db(using=register_db)
+    assert record.status == "A"
+    assert record.updated_at > LONG_AGO
+
+
+def test_a_key_is_there_once(register_db: str, root: User, record: AttendanceRecord) -> None:
+    twin = AttendanceRecord(company=record.company, ep_no="A1", date=record.date, status="A")
+    with pytest.raises(AlreadyThere, match="already has a record of A1"):
+        RecordService(root, register_db).add(twin)
+    other = AttendanceRecord(company=record.company, ep_no="A2", date=record.date, status="A")
+    RecordService(root, register_db).add(other)
+    supervisor = User(username="reader", role=Role.USER1, company=record.company)
+    with pytest.raises(PermissionError):
+        RecordService(supervisor, register_db).add(twin)
+    with pytest.raises(PermissionError):
+        RecordService(supervisor, register_db).delete_all()
+    assert AttendanceRecord.objects.using(register_db).count() == 2
+
+
+def test_delete_all_takes_a_backup_first(register_db: str, root: User, record: AttendanceRecord) -> None:
+    backup = RecordService(root, register_db).delete_all()
+    assert backup.records == 1
+    assert Backup.objects.using(register_db).get(pk=backup.id).purpose == Backup.Purpose.SAFETY
+    assert not AttendanceRecord.objects.using(register_db).exists()
+    assert Company.objects.using(register_db).exists()
+    log = BackupLog.objects.using(register_db).get(operation="delete_all")
+    assert (log.success, log.records_deleted, log.actor_name) == (True, 1, "root")
+
+
+def test_delete_all_stops_if_a_record_is_not_in_the_backup(
+    register_db: str, root: User, record: AttendanceRecord
+) -> None:
+    taking = BackupService.create_backup
+
+    def and_then_somebody_saves(service: BackupService, **options: object) -> object:
+        result = taking(service, **options)  # type: ignore[arg-type]
+        RecordService(root, register_db).change(record.pk, LONG_AGO, {"status": "A"})
+        return result
+
+    with patch.object(BackupService, "create_backup", and_then_somebody_saves), pytest.raises(DataMoved):
+        RecordService(root, register_db).delete_all()
+    assert AttendanceRecord.objects.using(register_db).get().status == "A"
+
+
+def test_renaming_moves_and_dates_every_record(register_db: str, root: User, record: AttendanceRecord) -> None:
+    pk = record.company_id
+    Company.objects.using(register_db).create(name="Borealis")
+    with pytest.raises(OperationFailed, match="There is a company named Borealis"):
+        company_service.rename_company(pk, "Borealis", user=root, using=register_db)
+    assert company_service.rename_company(pk, "Asha & Sons", user=root, using=register_db) == 1
+    record = AttendanceRecord.objects.using(register_db).get()
+    assert record.company.name == "Asha & Sons"
+    assert record.updated_at > LONG_AGO
+    assert record.created_at == LONG_AGO
+    assert BackupLog.objects.using(register_db).get(operation="rename_company", success=True).records_updated == 1
+    with pytest.raises(OperationFailed, match="named Asha & Sons already"):
+        company_service.rename_company(pk, "Asha & Sons", user=root, using=register_db)
+
+
+def test_companies_come_and_go(register_db: str, root: User, record: AttendanceRecord) -> None:
+    empty = company_service.add_company("Empty", user=root, using=register_db)
+    with pytest.raises(OperationFailed, match="There is a company"):
+        company_service.add_company("Empty", user=root, using=register_db)
+    company_service.delete_company(empty.pk, user=root, using=register_db)
+    with pytest.raises(OperationFailed, match="has attendance records or accounts"):
+        company_service.delete_company(record.company_id, user=root, using=register_db)
+    assert [company.name for company in Company.objects.using(register_db)] == ["Asha Builders"]
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+def test_an_administrator_gives_no_roles_and_reaches_no_other_company() -> None:
+    own, other = Company.objects.create(name="Own"), Company.objects.create(name="Other")
+    admin = User.objects.create_user("admin", role=Role.ADMIN, company=own)
+    foreign = User.objects.create_user("foreign", role=Role.USER1, company=other)
+    client = Client()
+    client.force_login(admin)
+    form = {
+        "username": "new",
+        "password": "a long and good one",
+        "role": "root",
+        "company": other.pk,
+        "is_active": "on",
+        "is_superuser": "on",
+    }
+    assert client.post(reverse("add_user"), form).status_code == 302
+    made = User.objects.get(username="new")
+    assert (made.role, made.company, made.is_superuser) == (Role.USER1, own, False)
+    assert made.check_password("a long and good one")
+    for account in (foreign, admin):
+        assert client.post(reverse("edit_user", args=[account.pk]), form).status_code == 404
+    assert (
+        client.post(reverse("edit_user", args=[made.pk]), form | {"username": "newer", "password": ""}).status_code
+        == 302
+    )
+    made.refresh_from_db()
+    assert (made.username, made.role, made.company) == ("newer", Role.USER1, own)
+    assert made.check_password("a long and good one")
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+def test_root_keeps_its_own_role() -> None:
+    root = User.objects.create_superuser("root")
+    client = Client()
+    client.force_login(root)
+    client.post(reverse("edit_user", args=[root.pk]), {"username": "root", "role": "user1"})
+    root.refresh_from_db()
+    assert (root.role, root.is_active) == (Role.ROOT, True)
