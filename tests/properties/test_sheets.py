@@ -11,13 +11,14 @@ import openpyxl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.models import AttendanceRecord
+from core.models import AttendanceRecord, Company, Role
 from core.services import export
 from core.services.import_service import ImportService
 from core.services.spreadsheets import normalised, read_text, written_text
-from tests.properties.registers_content import Register, put, rows
-from tests.properties.strategies import registers, texts
+from tests.properties.registers_content import Register, an_account, put, rows
+from tests.properties.strategies import pairs, registers, texts
 from tests.properties.support import clear, for_all
+from tests.services.sheets import as_csv, table
 
 any_day = patch("core.services.import_service.timezone.localdate", return_value=dt.date.max)
 """Registers may hold days that an import would refuse because they are in the future."""
@@ -84,3 +85,38 @@ def test_numbers_are_left_alone(text: str) -> None:
     assert written_text("-1") == "-1"
     assert written_text("-0.5") == "-0.5"
     assert read_text(f" {text.strip()} ")[0] in (text.strip(), text.strip()[1:])
+
+
+@for_all(sides=pairs(min_records=1))
+def test_an_administrator_changes_only_their_own_company(alias: str, sides: tuple[Register, Register]) -> None:
+    """For all registers and sheets, what an administrator imports changes, adds and creates nothing outside the own
+    company, and what they export holds nothing of others; of the own company everything good goes in."""
+    ours, theirs = sides
+    put(alias, ours)
+    name = next(iter([*theirs.records, *ours.records]))[0]
+    Company.objects.using(alias).get_or_create(name=name)
+    admin = an_account(alias, name)
+    admin.role = Role.ADMIN
+    admin.save(using=alias)
+    before = rows(alias)
+    sheet = as_csv(table(*({field: cell(field, text) for field, text in r.items()} for r in theirs.records.values())))
+    with any_day:
+        result = ImportService(user=admin, using=alias).apply(sheet)
+    after = rows(alias)
+    own = {key: content for key, content in theirs.records.items() if key[0] == name}
+    assert after.companies == before.companies
+    assert {k: v for k, v in after.records.items() if k[0] != name} == {
+        k: v for k, v in before.records.items() if k[0] != name
+    }
+    assert {key: after.records[key].content for key in own} == own
+    assert result.sheet.rejected == len(theirs.records) - len(own)
+    exported = b"".join(export.csv_chunks(AttendanceRecord.objects.using(alias).visible_to(admin))).decode("utf-8-sig")
+    names = {line["COMPANY NAME"] for line in csv.DictReader(io.StringIO(exported, newline=""))}
+    assert names <= {written_text(name)}
+
+
+def cell(field: str, text: str | None) -> str:
+    """A field's text as a sheet has it."""
+    if field in ("ep_name", "ep_no", "company_name", "shift"):
+        return written_text(text or "") or ("'" if field == "ep_name" else "")
+    return text or ""
