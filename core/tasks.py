@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from django_tasks import task
 
-from core.services import backup_jobs, jobs
+from core.services import jobs
 
 
 @task()
 def take_backup(operation_id: str) -> None:
+    from core.services import backup_jobs  # which submits this task
+
     jobs.run(operation_id, backup_jobs.take)
+
+
+@task()
+def verify_backup(operation_id: str) -> None:
+    from core.services import backup_jobs
+
+    jobs.run(operation_id, backup_jobs.verify)
+
+
+@task()
+def check_backup(operation_id: str) -> None:
+    from core.services import restore_jobs
+
+    jobs.run(operation_id, restore_jobs.check)
+
+
+@task()
+def apply_restore(operation_id: str) -> None:
+    from core.services import restore_jobs
+
+    jobs.run(operation_id, restore_jobs.apply)

@@ -35,6 +35,7 @@ BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backups"))).absolute()
 MUSTER_MAX_FILE_BYTES = env.number("MUSTER_MAX_FILE_BYTES", 8 * 1024**3)  # of a backup file, decompressed
 MUSTER_MAX_UPLOAD_BYTES = env.number("MUSTER_MAX_UPLOAD_BYTES", 100 * 1024**2)  # of a sheet to import
 MUSTER_MAX_SHEET_BYTES = env.number("MUSTER_MAX_SHEET_BYTES", 1024**3)  # of a workbook (XLSX), unpacked
+MUSTER_MAX_UPLOAD_BYTES = env.number("MUSTER_MAX_UPLOAD_BYTES", 2 * 1024**3)  # of an uploaded backup file
 MUSTER_REFERENCE_STORE = env.flag("MUSTER_REFERENCE_STORE")  # Django's ORM instead of the database's own ways
 LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30)  # for another restore or import to finish
 
@@ -67,6 +68,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "axes",

@@ -142,9 +142,10 @@ class Plan:
         """As :meth:`merged`, without what is held."""
         self.items.seek(0)
         for line in self.items:
-            yield self._load(line)
+            yield self.load(line)
 
-    def _load(self, line: bytes) -> tuple[Model, Merged]:
+    def load(self, line: bytes) -> tuple[Model, Merged]:
+        """What a line of ``items`` says."""
         at, key, outcome, ours, theirs, base, units, conflicts, listed = orjson.loads(line)
         model = self.schema.models[at]
         shape, whole = self.shapes[model.name], model.shape()
@@ -158,6 +159,10 @@ class Plan:
             tuple(conflicts),
             listed,
         )
+
+    def dump(self, model: Model, merged: Merged) -> bytes:
+        """The line that :meth:`load` reads."""
+        return _dump(self.schema.models.index(model), merged)
 
     def steps(self, decide: Decide) -> Iterator[Step]:
         """The plan, decided: in an order in which it can be written (what is referred to comes first and goes last)."""

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import msgspec
+from django.core.files.storage import storages
+from django.db import transaction
+from django.utils import timezone
 
-from core.models import Operation
+from core import tasks
+from core.models import Backup, Operation
 from core.register import Selection
+from core.services import jobs, operations
 from core.services.backup_service import BackupService
+from core.services.errors import OperationFailed, RegisterBusy, file_refused
+from core.services.operations import Actor
+from core.services.restore_jobs import shown_error
+from core.services.restore_service import RestoreService
+from recordsync import locks
 from recordsync.backupfile import BackupType
+from recordsync.errors import LockTimeout
 from recordsync.files import Compression
+
+logger = logging.getLogger(__name__)
+
+_NOT_VERIFIED = "It was not marked as verified."
+_SECONDS_TO_WAIT = 600
 
 
 class BackupRequest(msgspec.Struct, frozen=True):
@@ -32,3 +51,72 @@ def take(operation: Operation) -> None:
     operation.result = result.summary()
     operation.filename = result.name
     operation.save(using="jobs", update_fields=["result", "filename"])
+
+
+def submit_backup(actor: Actor, asked: BackupRequest) -> Operation:
+    """Have a backup taken."""
+    parameters = cast("dict[str, Any]", msgspec.to_builtins(asked))
+    return jobs.submit(tasks.take_backup, f"backup_{asked.backup_type}", actor, parameters=parameters)
+
+
+def submit_verify(actor: Actor, backup: Backup) -> Operation:
+    """Have a file of the catalogue read whole and compared with its entry."""
+    return jobs.submit(
+        tasks.verify_backup, "verify", actor, filename=backup.file, parameters={"backup": str(backup.pk)}
+    )
+
+
+def verify(operation: Operation) -> None:
+    """Read the whole file, check it, and compare it with the catalogue; note there when that was."""
+    with operations.running(
+        "verify", operations.actor_of(operation), operation.database, consequence=_NOT_VERIFIED, operation=operation
+    ) as run:
+        backups = Backup.objects.using(operation.database)
+        backup = backups.get(pk=operation.parameters["backup"])
+        with storages["backups"].open(backup.file, "rb") as file:
+            found = RestoreService(operation=operation, using=operation.database).validate_backup(file, run)
+        operation.result = {
+            "errors": [shown_error(error) for error in found.errors],
+            "error_count": found.error_count,
+            "records": backup.records_count,
+        }
+        if not found.valid:
+            raise file_refused(found.errors, found.error_count, _NOT_VERIFIED)
+        if found.digest != backup.digest:
+            raise OperationFailed(
+                f"{backup.file} is a valid backup, but not the one that the catalogue describes: it was replaced. "
+                f"{_NOT_VERIFIED}"
+            )
+        with operations.register_lock(run, _NOT_VERIFIED, wait=_SECONDS_TO_WAIT):
+            backups.filter(pk=backup.pk).update(verified_at=timezone.now())
+
+
+def set_protected(backup: Backup, protected: bool, using: str = "default") -> None:
+    """Say whether the file may be deleted. Raises :class:`OperationFailed` while the register is held."""
+    with _register_is_free(using, "The catalogue was not changed."):
+        Backup.objects.using(using).filter(pk=backup.pk).update(protected=protected)
+
+
+def delete(backup: Backup, actor: Actor, using: str = "default") -> None:
+    """Delete the file; its entry stays, because later backups may name it as their ancestor.
+
+    Raises :class:`OperationFailed` where it is protected or the register is held.
+    """
+    nothing = "Nothing was deleted."
+    with _register_is_free(using, nothing):
+        row = Backup.objects.using(using).get(pk=backup.pk)
+        if row.protected:
+            raise OperationFailed(f"{row.file} is protected. {nothing} Take the protection away first.")
+        Backup.objects.using(using).filter(pk=row.pk).update(file="")
+    storages["backups"].delete(row.file)
+    logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
+
+
+@contextmanager
+def _register_is_free(using: str, consequence: str) -> Iterator[None]:
+    """A short change of the catalogue; does not wait for a restore, because somebody waits for the page."""
+    try:
+        with locks.held(operations.REGISTER_LOCK, using), transaction.atomic(using=using):
+            yield
+    except LockTimeout as error:
+        raise RegisterBusy(f"A restore or import is running. {consequence} Try again when it has finished.") from error

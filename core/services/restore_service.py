@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
@@ -31,7 +31,7 @@ from recordsync.errors import FileError, InvalidFile
 from recordsync.fields import TIMESTAMP
 from recordsync.files import spooled
 from recordsync.merge import Strategy
-from recordsync.plan import Counts, Plan, apply, decide_by, differences, make_plan
+from recordsync.plan import Counts, Decide, Plan, apply, decide_by, differences, make_plan
 from recordsync.progress import Progress, no_progress
 from recordsync.store import tables
 from recordsync.transactions import reading, writing
@@ -43,6 +43,13 @@ Source = str | Path | IO[bytes]
 
 _MOVED_SHOWN = 5
 _UNCHANGED = "Nothing was changed."
+
+
+class Previewed(Protocol):
+    """What a restore needs of a preview, held in memory or stored."""
+
+    @property
+    def plan(self) -> Plan: ...
 
 
 class RestoreService:
@@ -79,8 +86,11 @@ class RestoreService:
         merge_strategy: str = "backup_wins",
         *,
         progress_callback: Progress | None = None,
+        items: IO[bytes] | None = None,
     ) -> Preview:
         """What restoring the file would do now. Writes nothing but a temporary file, which the preview holds.
+
+        ``items``: an empty file to write the plan to instead; it stays the caller's.
 
         Raises :class:`FileRefused` for a file that is not a valid backup, :class:`OperationFailed` otherwise.
         """
@@ -89,7 +99,8 @@ class RestoreService:
         try:
             with self._opened(source, progress) as (stream, name), ExitStack() as on_error:
                 file = self._checked(stream, progress)
-                items = on_error.enter_context(tempfile.TemporaryFile())
+                if items is None:
+                    items = on_error.enter_context(tempfile.TemporaryFile())
                 with reading(self.using):
                     plan = make_plan(self._store, file, items, progress=progress)
                 counts = plan.counts(decide_by(strategy))
@@ -105,12 +116,14 @@ class RestoreService:
         merge_strategy: str = "backup_wins",
         progress_callback: Progress | None = None,
         *,
-        preview: Preview | None = None,
+        preview: Previewed | None = None,
+        decide: Decide | None = None,
     ) -> RestoreResult:
         """Merge the file into the register, in one transaction, and account for it.
 
         ``preview``: apply this and nothing else: if the register or the file is not as it was then,
-        :class:`DataMoved` says what moved. ``progress_callback``: see :class:`recordsync.progress.Progress`.
+        :class:`DataMoved` says what moved. ``decide``: what somebody decided about each conflict of that preview
+        (``manual``). ``progress_callback``: see :class:`recordsync.progress.Progress`.
 
         Raises :class:`FileRefused`, :class:`core.services.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
@@ -133,22 +146,27 @@ class RestoreService:
             stream, shown = stack.enter_context(self._opened(source, run))
             file = self._checked(stream, run)
             stack.enter_context(operations.register_lock(run, _UNCHANGED))
-            counts = self._in_transaction(run, file, strategy, preview, _size_of(stream))
+            counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk)
 
     def _in_transaction(
-        self, run: Run, file: BackupFile, strategy: Strategy, preview: Preview | None, size: int
+        self,
+        run: Run,
+        file: BackupFile,
+        strategy: Strategy,
+        preview: Previewed | None,
+        decide: Decide | None,
+        size: int,
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
-        decide = decide_by(strategy)
         try:
             with tempfile.TemporaryFile() as items, writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
                 plan = make_plan(self._store, file, items, progress=run)
                 if preview is not None and preview.plan.digest != plan.digest:
                     raise DataMoved(_moved(preview.plan, plan))
-                if strategy is Strategy.MANUAL:
+                if decide is None and strategy is Strategy.MANUAL:
                     self._require_decided(plan)
-                counts = apply(plan, self._store, decide, timezone.now(), run)
+                counts = apply(plan, self._store, decide or decide_by(strategy), timezone.now(), run)
                 _complete_log(run, file, counts)
                 run.save_log(success=True)
                 catalogue.record_restored(

@@ -8,8 +8,17 @@ from core.views.attendance import (
     delete_record_view,
     edit_record_view,
 )
+from core.views.backups import backup_data_view, change_backup_view, download_backup_view
 from core.views.companies import companies_view, delete_company_view, rename_company_view
 from core.views.dashboard import dashboard_view
+from core.views.operations import (
+    backup_log_view,
+    cancel_operation_view,
+    operation_changes_view,
+    operation_errors_view,
+    operation_view,
+)
+from core.views.restores import apply_restore_view, preview_restore_view, restore_data_view
 from core.views.sheets import (
     attendance_export_view,
     upload_apply_view,
@@ -25,15 +34,26 @@ __all__ = [
     "ChangePasswordView",
     "SignInView",
     "add_record_view",
+    "apply_restore_view",
     "attendance_export_view",
     "attendance_list_view",
+    "backup_data_view",
+    "backup_log_view",
+    "cancel_operation_view",
+    "change_backup_view",
     "companies_view",
     "dashboard_view",
     "delete_all_view",
     "delete_company_view",
     "delete_record_view",
+    "download_backup_view",
     "edit_record_view",
+    "operation_changes_view",
+    "operation_errors_view",
+    "operation_view",
+    "preview_restore_view",
     "rename_company_view",
+    "restore_data_view",
     "upload_apply_view",
     "upload_cancel_view",
     "upload_detail_view",

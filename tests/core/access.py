@@ -7,11 +7,12 @@ user1, admin, the admin of another company, root. ``LOGIN`` is a redirect to the
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from core.models import UploadLog
+from core.models import Operation, UploadLog
 from tests.world import World
 
 LOGIN: Final = "login"
@@ -73,7 +74,30 @@ def _upload(world: World) -> dict[str, Any]:
     return {"pk": upload.pk}
 
 
+def _operation(world: World) -> dict[str, Any]:
+    """One that is waiting."""
+    return {"pk": Operation.objects.using("jobs").create(kind="check", outcome="running", actor_name="root").pk}
+
+
+def _absent(world: World) -> dict[str, Any]:
+    """A backup or preview that is not there."""
+    return {"pk": uuid.UUID(int=1)}
+
+
+NOT_ALLOWED: Final[Answers] = (405, 405, 405, 405, 405)
+
 ROUTES: Final[dict[str, Access]] = {
+    "backup_data": Access(get=root_only(200), post=root_only(200)),
+    "download_backup": Access(get=root_only(404), post=NOT_ALLOWED, kwargs=_absent),
+    "change_backup": Access(get=NOT_ALLOWED, post=root_only(404), kwargs=_absent),
+    "backup_logs": Access(get=root_only(200), post=NOT_ALLOWED),
+    "restore_data": Access(get=root_only(200), post=root_only(200)),
+    "preview_restore": Access(get=root_only(302), post=root_only(302), kwargs=_absent),
+    "apply_restore": Access(get=root_only(302), post=root_only(302), kwargs=_absent),
+    "operation": Access(get=root_only(200), post=NOT_ALLOWED, kwargs=_operation),
+    "cancel_operation": Access(get=NOT_ALLOWED, post=root_only(302), kwargs=_operation),
+    "operation_changes": Access(get=root_only(404), post=NOT_ALLOWED, kwargs=_operation),
+    "operation_errors": Access(get=root_only(200), post=NOT_ALLOWED, kwargs=_operation),
     "dashboard": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
     "login": Access(get=(200, 302, 302, 302, 302), post=(200, 302, 302, 302, 302)),
     "logout": Access(get=(405, 405, 405, 405, 405), post=(302, 302, 302, 302, 302)),

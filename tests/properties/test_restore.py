@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from hypothesis import event
 from hypothesis import strategies as st
 
+from core import tasks
 from core.models import AttendanceRecord, BackupLog, Company, Operation
+from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed
-from core.services.operations import JOBS, Run
+from core.services.operations import JOBS, Actor, Run
 from core.services.restore_service import RestoreService
 from core.services.results import Outcome
+from core.services.stored_preview import Filter
+from recordsync.merge import Side, Strategy
 from recordsync.store import OrmStore
 from tests.properties import files
 from tests.properties.registers_content import Key, Register, Rows, an_account, everything, put, rows
@@ -226,6 +233,41 @@ def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
     assert log.records_added == log.records_updated == 0 or where in ("log", "catalogue", "progress")
     assert operation.outcome in (Operation.Outcome.FAILED, Operation.Outcome.CANCELLED)
     event(f"{where} failed in {reached[-1]}")
+
+
+@for_all(merge=merges(), strategy=st.sampled_from(list(Strategy)), decided=st.randoms(use_true_random=False))
+def test_property_17_a_stored_preview_counts_what_applying_then_does(
+    alias: str, merge: Merge, strategy: Strategy, decided: Random
+) -> None:
+    """For all files, strategies and decisions by hand: what the web shows is what applying it there does."""
+    put(alias, merge.ours)
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(settings, "DATA_DIR", folder)
+        pk = restore_jobs.receive([merge.file.encode()], 1 << 30)
+        parameters = {"strategy": strategy.value, "backup": None}
+        asker = Actor("Meena")
+        jobs.submit(tasks.check_backup, "check", asker, using=alias, pk=pk, parameters=parameters)
+        tasks.check_backup.call(str(pk))
+        before = rows(alias)
+        with stored_preview.opened(pk) as preview:
+            lines = preview.page(Filter()).lines
+            assert preview.count(Filter()) == preview.plan.size
+            for line in lines:
+                for unit in line.units:
+                    preview.decide(decided.choice(list(Side)), item=line.id, unit=unit.name)
+            if strategy is Strategy.MANUAL:
+                preview.decide(decided.choice(list(Side)), chosen=Filter(undecided=True))
+            told = preview.counts()
+            assert told == preview.plan.counts(preview.decisions())
+            operation = restore_jobs.submit_apply(asker, preview, using=alias)
+        tasks.apply_restore.call(str(operation.pk))
+    done = Operation.objects.using("jobs").get(pk=operation.pk)
+    assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
+    log = BackupLog.objects.using(alias).get()
+    records = told["attendance_records"]
+    assert (log.records_added, log.records_updated, log.records_kept) == (records.added, records.updated, records.kept)
+    moved = _moved(before, rows(alias))["attendance_records"]
+    assert (moved["added"], moved["updated"]) == (records.added, records.updated)
 
 
 @for_all(merge=merges(), strategy=st.sampled_from(STRATEGIES))

@@ -1,0 +1,142 @@
+"""The forms of backups and restores."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core.forms import DateInput, Styled
+from core.models import Backup, Company
+from core.register import Selection
+from core.services.backup_jobs import BackupRequest
+from core.services.stored_preview import FIELDS, UNITS
+
+
+class StyledForm(Styled, forms.Form):
+    """A plain form that looks like the rest."""
+
+
+class BackupForm(StyledForm):
+    """Which backup to take."""
+
+    backup_type = forms.ChoiceField(
+        label=_("What"),
+        choices=[("full", _("Full: everything")), ("incremental", _("Incremental: what changed since"))],
+        initial="full",
+    )
+    since = forms.DateField(
+        label=_("Changed since"),
+        required=False,
+        widget=DateInput(),
+        help_text=_("Incremental only. Blank: since the last backup."),
+    )
+    companies = forms.ModelMultipleChoiceField(
+        label=_("Only these companies"), queryset=Company.objects.order_by("name"), required=False,
+        to_field_name="name",
+        help_text=_("None chosen: all of them."),
+    )  # fmt: skip
+    date_from = forms.DateField(label=_("First day"), required=False, widget=DateInput())
+    date_to = forms.DateField(label=_("Last day"), required=False, widget=DateInput())
+    compression = forms.ChoiceField(
+        label=_("File"), required=False, choices=[("", ".json"), ("gzip", ".json.gz"), ("zstd", ".json.zst")]
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("since") and data.get("backup_type") == "full":
+            self.add_error("since", _("A full backup holds everything: it has no starting date."))
+        if data.get("date_from") and data.get("date_to") and data["date_from"] > data["date_to"]:
+            self.add_error("date_to", _("The last day is before the first."))
+        return data
+
+    def request(self) -> BackupRequest:
+        """What was asked for; only of a valid form."""
+        data = self.cleaned_data
+        since = data["since"] and timezone.make_aware(dt.datetime.combine(data["since"], dt.time()))
+        names = [company.name for company in data["companies"]] or None
+        first, last = (data[name] and data[name].isoformat() for name in ("date_from", "date_to"))
+        selection = Selection(names, first, last) if names or first or last else None
+        return BackupRequest(data["backup_type"], since or None, selection, data["compression"] or None)
+
+
+class RestoreForm(StyledForm):
+    """Which file to restore, and who wins where both sides differ."""
+
+    file = forms.FileField(label=_("Backup file to upload"), required=False, allow_empty_file=True)
+    backup = forms.ChoiceField(label=_("or one of the catalogue"), required=False)
+    strategy = forms.ChoiceField(
+        label=_("Where both sides differ"),
+        choices=[
+            ("manual", _("Decide each difference by hand")),
+            ("backup_wins", _("The backup wins every difference")),
+            ("database_wins", _("This server wins every difference")),
+        ],
+        initial="manual",
+        help_text=_("It can be changed in the preview. Nothing is written before you say so there."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = Backup.objects.exclude(file="").order_by("-taken_at")[:100]
+        field = self.fields["backup"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", "—"), *((str(row.pk), f"{row.file} ({row.records_count:,})") for row in rows)]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not data.get("file") and not data.get("backup"):
+            self.add_error("file", _("Choose a file to upload, or one of the catalogue."))
+        return data
+
+
+FILTER_FIELDS = ("kind", "company", "ep_no", "date_from", "date_to", "field", "unit")
+"""What a preview is filtered by."""
+
+
+class PreviewFilterForm(StyledForm):
+    """Which lines of a preview to show."""
+
+    kind = forms.ChoiceField(
+        label=_("What happens"),
+        required=False,
+        choices=[
+            ("", _("Everything")),
+            ("add", _("Added")),
+            ("update", _("Updated")),
+            ("delete", _("Deleted")),
+            ("conflict", _("Differs on both sides")),
+        ],
+    )
+    company = forms.CharField(label=_("Company"), required=False, max_length=255, strip=False)
+    ep_no = forms.CharField(label=_("Employee number"), required=False, max_length=50, strip=False)
+    date_from = forms.DateField(label=_("From"), required=False, widget=DateInput())
+    date_to = forms.DateField(label=_("To"), required=False, widget=DateInput())
+    field = forms.ChoiceField(
+        label=_("Field that changes"), required=False, choices=[("", _("Any")), *((f, f) for f in FIELDS)]
+    )
+    unit = forms.ChoiceField(
+        label=_("Differs in"), required=False, choices=[("", _("Anything")), *((u, u) for u in UNITS)]
+    )
+    undecided = forms.BooleanField(label=_("Only what is not decided"), required=False)
+
+
+class BackupLogFilterForm(StyledForm):
+    """Which rows of the audit trail to show."""
+
+    operation = forms.ChoiceField(
+        label=_("What"),
+        required=False,
+        choices=[("", _("Everything")), *((k, k) for k in ("backup_full", "backup_incremental", "restore", "import"))],
+    )
+    actor = forms.CharField(label=_("Who"), required=False, max_length=150)
+    result = forms.ChoiceField(
+        label=_("Result"),
+        required=False,
+        choices=[("", _("Any")), ("success", _("Succeeded")), ("failure", _("Failed"))],
+    )
+    date_from = forms.DateField(label=_("From"), required=False, widget=DateInput())
+    date_to = forms.DateField(label=_("To"), required=False, widget=DateInput())

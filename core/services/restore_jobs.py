@@ -1,0 +1,213 @@
+"""Restores in the background: check and preview a file, then apply what was previewed and decided."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import IO, Any, cast
+
+from django.core.files.storage import storages
+
+from core import tasks
+from core.models import Backup, Operation
+from core.services import jobs, operations, stored_preview
+from core.services.errors import OperationFailed, RegisterBusy, as_failure
+from core.services.operations import JOBS, Actor
+from core.services.restore_service import RestoreService
+from core.services.stored_preview import StoredPreview
+from recordsync.errors import FileError
+from recordsync.merge import Strategy
+
+UNCHANGED = "Nothing was changed."
+_UPLOAD = "upload"
+
+
+def sweep() -> None:
+    """Remove uploads and previews that were abandoned for a day."""
+    busy = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN).values_list("id", "parameters")
+    stored_preview.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
+
+
+def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
+    """Put an uploaded file into a folder of its own; returns the id that the check of it will have.
+
+    Raises :class:`OperationFailed` where it is empty or larger than ``limit`` bytes, or the disk is full.
+    """
+    pk = uuid.uuid4()
+    size = 0
+    try:
+        folder = stored_preview.new_folder(pk)
+        with (folder / _UPLOAD).open("xb") as out:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                out.write(chunk)
+        if not size:
+            raise OperationFailed(f"The file is empty. {UNCHANGED} Choose another one.")
+    except Exception as error:
+        stored_preview.remove(pk)
+        raise as_failure(error, UNCHANGED) from error
+    return pk
+
+
+def too_large(limit: int) -> OperationFailed:
+    return OperationFailed(
+        f"The file is larger than this server takes ({limit:,} bytes). {UNCHANGED} "
+        "Whoever runs it can raise MUSTER_MAX_UPLOAD_BYTES, or restore the file with the command restore_data."
+    )
+
+
+def submit_check(
+    actor: Actor, strategy: Strategy, *, uploaded: uuid.UUID | None = None, name: str = "", backup: Backup | None = None
+) -> Operation:
+    """Have a file checked and previewed: one that was received, or one of the catalogue."""
+    if backup is not None:
+        uploaded, name = uuid.uuid4(), backup.file
+        stored_preview.new_folder(uploaded)
+    return jobs.submit(
+        tasks.check_backup,
+        "check",
+        actor,
+        pk=uploaded,
+        filename=name[:255],
+        parameters={"strategy": strategy.value, "backup": backup and backup.file},
+    )
+
+
+def check(operation: Operation) -> None:
+    """Check the whole file and store the preview. What is wrong with the file goes into the result."""
+    pk = operation.pk
+    try:
+        with operations.running(
+            "check", operations.actor_of(operation), operation.database, consequence=UNCHANGED, operation=operation
+        ) as run:
+            folder = stored_preview.folder_of(pk)
+            service = RestoreService(operation=operation, using=operation.database)
+            with _source(operation.pk, operation) as stream, (folder / "items").open("w+b") as items:
+                try:
+                    preview = service.preview_changes(
+                        stream, operation.parameters["strategy"], progress_callback=run, items=items
+                    )
+                except OperationFailed as failure:
+                    errors = [shown_error(error) for error in failure.errors]
+                    operation.result = {"errors": errors, "error_count": failure.error_count}
+                    raise
+                stored_preview.write(pk, preview, run)
+    except BaseException:
+        stored_preview.remove(pk)
+        raise
+
+
+def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -> Operation:
+    """Apply a preview as it is decided now.
+
+    Raises :class:`OperationFailed` where conflicts are undecided or it is being applied, :class:`RegisterBusy`
+    where another restore waits or runs.
+    """
+    if preview.strategy is Strategy.MANUAL and preview.undecided:
+        raise OperationFailed(
+            f"{preview.undecided:,} differences are not decided yet. {UNCHANGED} "
+            "Decide them, or choose who wins them all."
+        )
+    operations.settle_accounts()
+    others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=("restore", "import"))
+    other = others.first()
+    if other is not None:
+        raise RegisterBusy(
+            f"{other.actor_name} has a {other.kind} {other.get_outcome_display().lower()} "
+            f"({other.filename or 'a file'}). {UNCHANGED} Try again when it has finished."
+        )
+    operation = uuid.uuid4()
+    preview.apply_by(operation)
+    check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
+    return jobs.submit(
+        tasks.apply_restore,
+        "restore",
+        actor,
+        using=using,
+        pk=operation,
+        filename=check_of.filename,
+        parameters={
+            "preview": str(preview.pk),
+            "version": preview.version,
+            "backup": check_of.parameters.get("backup"),
+        },
+    )
+
+
+def apply(operation: Operation) -> None:
+    """Apply the preview, in one transaction; then what was stored of it is removed, but for the list of changes."""
+    pk = uuid.UUID(operation.parameters["preview"])
+    changes = stored_preview.changes_file(operation.pk)
+    try:
+        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream:
+            if preview.version != operation.parameters["version"]:
+                raise OperationFailed(f"Something was decided after this was asked for. {UNCHANGED} Look at it again.")
+            operation.result = _expected(preview)
+            operation.save(using=JOBS, update_fields=["result"])
+            stored_preview.write_changes(preview, changes)
+            RestoreService(operation=operation, using=operation.database).restore_backup(
+                stream, preview.strategy.value, preview=preview, decide=preview.decisions()
+            )
+    except Exception:
+        changes.unlink(missing_ok=True)
+        with stored_preview.opened(pk) as preview:  # to be tried again
+            preview.apply_by(None)
+        raise
+    stored_preview.remove(pk)
+
+
+def free_if_ended(preview: StoredPreview) -> None:
+    """A preview whose restore was cancelled or killed can be decided and applied again."""
+    if not preview.applying:
+        return
+    operations.settle_accounts()
+    if not Operation.objects.using(JOBS).filter(pk=preview.applying, outcome__in=jobs.OPEN).exists():
+        preview.apply_by(None)
+
+
+def _expected(preview: StoredPreview) -> dict[str, Any]:
+    """What the restore does if it succeeds: its plan is the one that was counted."""
+    counts = preview.counts()
+    return {
+        "models": {name: asdict(one) for name, one in counts.items()},
+        "companies": preview.results_by_company(),
+        "strategy": preview.strategy.value,
+        "origin": preview.metadata.installation.name,
+        "taken_at": preview.metadata.created_at,
+    }
+
+
+@contextmanager
+def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
+    """The file that is to be restored: of the catalogue's storage, or what was uploaded under this id."""
+    stored = operation.parameters.get("backup")
+    if stored:
+        with storages["backups"].open(stored, "rb") as file:
+            yield cast("IO[bytes]", Named(file, operation.filename))
+    else:
+        with (stored_preview.folder_of(pk) / _UPLOAD).open("rb") as file:
+            yield cast("IO[bytes]", Named(file, operation.filename))
+
+
+def shown_error(error: FileError) -> dict[str, Any]:
+    """An error as a page shows it: ASCII where the file's text may hold what no database stores (NUL, half a pair)."""
+    message = error.message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    key = json.dumps(error.key) if error.key else ""
+    value = "" if error.value is None else json.dumps(error.value, default=str)[:500]
+    return {"line": error.line, "key": key, "field": error.field or "", "value": value, "message": message}
+
+
+class Named:
+    """A file under the name that people know it by."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file = file
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._file, attribute)

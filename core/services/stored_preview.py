@@ -1,0 +1,538 @@
+"""A preview on disk: what a checked file would do, kept between requests, filtered, paged and decided by a person.
+
+A folder of its own per preview, named by the id of the operation that made it: the uploaded file, the plan's lines, and
+one SQLite file with a row for each line (what it does, company, employee, date, fields), so that a page of a million
+is found as quickly as one of ten. Decisions are in that file too: they wait for nobody's register.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import msgspec
+import orjson
+from django.conf import settings
+
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.services.errors import OperationFailed
+from core.services.results import Preview
+from recordsync.backupfile import Metadata
+from recordsync.merge import EXISTENCE, Merged, Side, Strategy
+from recordsync.plan import Counts, Decide, Held, Plan, decide_by
+from recordsync.progress import EVERY, Progress
+from recordsync.schema import Model
+
+KINDS: Final = ("add", "update", "delete", "conflict")
+"""What a line may be; a conflict is whatever somebody has to decide."""
+
+FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
+"""The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
+
+UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
+PAGE: Final = 50
+_ABANDONED_SECONDS: Final = 24 * 3600
+
+_TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+  id INTEGER PRIMARY KEY, start INTEGER NOT NULL, model INTEGER NOT NULL, company TEXT NOT NULL, ep_no TEXT NOT NULL,
+  date TEXT NOT NULL, kind TEXT NOT NULL, theirs TEXT NOT NULL, ours TEXT NOT NULL, fields INTEGER NOT NULL,
+  listed INTEGER NOT NULL
+);
+CREATE TABLE conflicts (
+  item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, PRIMARY KEY (item, unit)
+) WITHOUT ROWID;
+"""
+_INDEXES: Final = """
+CREATE INDEX items_key ON items (company, ep_no, date, model);
+CREATE INDEX items_kind ON items (kind, company);
+CREATE INDEX items_employee ON items (ep_no);
+CREATE INDEX items_date ON items (date);
+CREATE INDEX conflicts_open ON conflicts (unit, item) WHERE side IS NULL;
+CREATE TABLE tallies AS
+  SELECT model, company, kind, theirs, ours, listed, count(*) AS n FROM items GROUP BY 1, 2, 3, 4, 5, 6;
+"""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which lines to show or decide. Blank: any. Texts are compared, never run."""
+
+    kind: str = ""
+    company: str = ""
+    ep_no: str = ""
+    date_from: str = ""
+    date_to: str = ""
+    field: str = ""
+    unit: str = ""
+    undecided: bool = False
+
+    def where(self) -> tuple[str, list[Any]]:
+        """The condition on ``items`` and its parameters."""
+        terms: list[tuple[str, Any]] = []
+        for column, value in (("kind", self.kind), ("company", self.company), ("ep_no", self.ep_no)):
+            if value:
+                terms.append((f"{column} = ?", value))
+        if self.date_from:
+            terms.append(("date >= ?", self.date_from))
+        if self.date_to:
+            terms.append(("date <= ? AND date != ''", self.date_to))
+        if self.field in FIELDS:
+            terms.append(("fields & ?", 1 << FIELDS.index(self.field)))
+        if self.unit:
+            terms.append(("id IN (SELECT item FROM conflicts WHERE unit = ?)", self.unit))
+        sql = [term for term, _value in terms]
+        if self.undecided:
+            sql.append("id IN (SELECT item FROM conflicts WHERE side IS NULL)")
+        return " AND ".join(f"({term})" for term in sql) or "1", [value for _term, value in terms]
+
+
+@dataclass(frozen=True)
+class FieldLine:
+    """One field of one line, on both sides."""
+
+    name: str
+    ours: str | None
+    theirs: str | None
+    unit: str
+
+    @property
+    def differs(self) -> bool:
+        return self.ours != self.theirs
+
+
+@dataclass(frozen=True)
+class UnitLine:
+    """A unit that both sides changed: its fields, and whose side was decided for (blank: nobody's yet)."""
+
+    name: str
+    side: str
+    fields: list[FieldLine]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the plan for people."""
+
+    id: int
+    kind: str
+    model: Model
+    key: tuple[str, ...]
+    fields: list[FieldLine]
+    units: list[UnitLine]
+    ours_is_there: bool
+    theirs_is_there: bool
+
+
+@dataclass
+class Page:
+    """A page of lines. ``total``: how many the filter leaves. ``before``/``after``: where neighbours start."""
+
+    lines: list[Line]
+    total: int
+    before: int | None
+    after: int | None
+
+
+@dataclass
+class CompanyCounts:
+    company: str
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+
+
+def folder_of(pk: uuid.UUID) -> Path:
+    """The folder of a preview; only its id goes into the path."""
+    return Path(settings.DATA_DIR) / "restores" / str(pk)
+
+
+def new_folder(pk: uuid.UUID) -> Path:
+    folder = folder_of(pk)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
+
+
+def remove(pk: uuid.UUID) -> None:
+    """Everything of a preview, the uploaded file included."""
+    shutil.rmtree(folder_of(pk), ignore_errors=True)
+
+
+def remove_abandoned(busy: set[str]) -> int:
+    """Folders that nobody has touched for a day, except those of ``busy`` operations. Returns how many."""
+    root = Path(settings.DATA_DIR) / "restores"
+    removed = 0
+    for folder in root.iterdir() if root.is_dir() else ():
+        touched = max((path.stat().st_mtime for path in (folder, *folder.iterdir())), default=0.0)
+        if folder.name not in busy and touched < time.time() - _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
+    """Put a preview into its folder, whose ``items`` its plan has written already."""
+    plan = preview.plan
+    path = folder_of(pk) / "preview.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;" + _TABLES)
+        db.execute("BEGIN")
+        items: list[tuple[Any, ...]] = []
+        conflicts: list[tuple[int, str]] = []
+
+        def flush() -> None:
+            db.executemany("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?)", items)
+            db.executemany("INSERT INTO conflicts VALUES (?,?,NULL)", conflicts)
+            items.clear()
+            conflicts.clear()
+
+        for pk_, (start, model, merged) in enumerate(_lines(plan)):
+            items.append(_item(plan, pk_, start, model, merged))
+            conflicts.extend((pk_, unit) for unit in merged.conflicts)
+            if len(items) >= EVERY:
+                flush()
+                progress("prepare", pk_, plan.size)
+        flush()
+        db.execute("COMMIT")
+        db.executescript(_INDEXES)
+        db.execute("BEGIN")
+        _put(
+            db,
+            digest=plan.digest,
+            metadata=msgspec.to_builtins(preview.metadata),
+            file=preview.file,
+            strategy=preview.strategy.value,
+            size=plan.size,
+            shapes={name: list(shape.names) for name, shape in plan.shapes.items()},
+            settled={name: asdict(counts) for name, counts in plan.settled.items()},
+            present={name: sorted(names) for name, names in plan.present.items()},
+            held=[[held.model.name, _dumped(plan, held), held.references] for held in plan.held],
+            version=0,
+            applying="",
+        )
+        db.execute("COMMIT")
+    progress("prepare", plan.size, plan.size)
+
+
+def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:
+    """The plan's lines in the order in which they are decided, each with where it starts; what is held has -1."""
+    plan.items.seek(0)
+    start = 0
+    for line in plan.items:
+        model, merged = plan.load(line)
+        yield start, model, merged
+        start += len(line)
+    for held in plan.held:
+        yield -1, held.model, held.merged
+
+
+def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tuple[Any, ...]:
+    theirs = "delete" if merged.theirs is None else "add" if merged.ours is None else "update"
+    if not merged.conflicts:
+        kind, ours = theirs, theirs
+    else:
+        kind, ours = "conflict", "update" if merged.units and merged.ours and merged.theirs else "keep"
+    named = dict(zip(model.key_names, merged.key, strict=True))
+    company = named["name"] if model is COMPANIES else named["company_name"]
+    fields = 0
+    if merged.ours is not None and merged.theirs is not None:
+        shape = plan.shapes[model.name]
+        mine, other = shape.project(merged.ours, model.shape()).values, merged.theirs.values
+        for unit in (*merged.units, *merged.conflicts):
+            for at in shape.units[unit]:
+                if mine[at] != other[at]:
+                    fields |= 1 << FIELDS.index(shape.names[at])
+    at_model = SCHEMA.models.index(model)
+    return (
+        pk, start, at_model, company, named.get("ep_no", ""), named.get("date", ""), kind, theirs, ours, fields,
+        int(merged.listed),
+    )  # fmt: skip
+
+
+def _dumped(plan: Plan, held: Held) -> str:
+    return plan.dump(held.model, held.merged).decode()
+
+
+def _put(db: sqlite3.Connection, **values: Any) -> None:
+    rows = [(name, orjson.dumps(value).decode()) for name, value in values.items()]
+    db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+
+@contextmanager
+def opened(pk: uuid.UUID) -> Iterator[StoredPreview]:
+    """The preview with this id. Raises :class:`OperationFailed` where it is not there any more."""
+    folder = folder_of(pk)
+    path = folder / "preview.sqlite3"
+    if not path.is_file():
+        raise OperationFailed(
+            "This preview is not there any more: it was applied, or nobody touched it for a day. "
+            "Nothing was changed. Choose the file again."
+        )
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db, (folder / "items").open("rb") as items:
+        yield StoredPreview(pk, db, items)
+
+
+class StoredPreview:
+    """An open preview: pages of its lines, decisions, counts. Never touches the register."""
+
+    def __init__(self, pk: uuid.UUID, db: sqlite3.Connection, items: IO[bytes]) -> None:
+        self.pk = pk
+        self._db = db
+        meta = {name: orjson.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
+        self.metadata = msgspec.convert(meta["metadata"], Metadata)
+        self.file: str = meta["file"]
+        self.strategy = Strategy(meta["strategy"])
+        self.version: int = meta["version"]
+        """Grows with every decision: who decides says which one they saw."""
+        self.applying: str = meta["applying"]
+        """The id of the restore that applies it, or did."""
+        shapes = {model.name: model.shape(meta["shapes"][model.name]) for model in SCHEMA}
+        self.plan: Plan = Plan(SCHEMA, shapes, items, meta["digest"], meta["size"])
+        self.plan.settled = {name: Counts(**counts) for name, counts in meta["settled"].items()}
+        self.plan.present = {name: set(names) for name, names in meta["present"].items()}
+        self.plan.held = [
+            Held(SCHEMA[name], self.plan.load(line.encode())[1], references) for name, line, references in meta["held"]
+        ]
+
+    # --- looking
+
+    def page(self, chosen: Filter, after: int | None = None, before: int | None = None) -> Page:
+        """The lines of a filter from one on (``after``), or up to one (``before``): :data:`PAGE` of them."""
+        where, values = chosen.where()
+        backwards = before is not None
+        edge, sign = (before, "<") if backwards else (-1 if after is None else after, ">")
+        rows = self._db.execute(
+            f"SELECT id, start, kind FROM items WHERE {where} AND id {sign} ? "  # noqa: S608 # of constants
+            f"ORDER BY id {'DESC' if backwards else ''} LIMIT {PAGE + 1}",
+            [*values, edge],
+        ).fetchall()
+        more, rows = len(rows) > PAGE, rows[:PAGE]
+        if backwards:
+            rows.reverse()
+        lines = [self._line(*row) for row in rows]
+        first = rows[0][0] if rows and (more if backwards else after is not None) else None
+        last = rows[-1][0] if rows and (backwards or more) else None
+        return Page(lines, self.count(chosen), first, last)
+
+    def count(self, chosen: Filter) -> int:
+        """How many lines a filter leaves."""
+        where, values = chosen.where()
+        if not (chosen.ep_no or chosen.date_from or chosen.date_to or chosen.field or chosen.unit or chosen.undecided):
+            query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"  # noqa: S608 # of constants
+        else:
+            query = f"SELECT count(*) FROM items WHERE {where}"  # noqa: S608 # of constants
+        return int(self._db.execute(query, values).fetchone()[0])
+
+    def _line(self, pk: int, start: int, kind: str) -> Line:
+        if start < 0:
+            held = self.plan.held[pk - (self.plan.size - len(self.plan.held))]
+            model, merged = held.model, held.merged
+        else:
+            self.plan.items.seek(start)
+            model, merged = self.plan.load(self.plan.items.readline())
+        shape, whole = self.plan.shapes[model.name], model.shape()
+        ours = whole.content(merged.ours) if merged.ours else {}
+        theirs = shape.content(merged.theirs) if merged.theirs else {}
+        unit_of = {name: unit for unit, names in model.units.items() for name in names}
+        fields = [
+            FieldLine(name, ours.get(name), theirs.get(name), unit)
+            for name, unit in unit_of.items()
+            if name in shape.names and (ours.get(name) or theirs.get(name)) is not None
+        ]
+        if merged.ours and merged.theirs:
+            shown = {*merged.units, *merged.conflicts}
+            fields = [one for one in fields if one.unit in shown and (one.differs or one.unit in merged.conflicts)]
+        sides = dict(self._db.execute("SELECT unit, coalesce(side, '') FROM conflicts WHERE item = ?", [pk]))
+        units = [
+            UnitLine(unit, sides[unit], [one for one in fields if unit in (EXISTENCE, one.unit)])
+            for unit in merged.conflicts
+        ]
+        settled = [one for one in fields if one.unit not in merged.conflicts and EXISTENCE not in merged.conflicts]
+        return Line(pk, kind, model, merged.key, settled, units, bool(merged.ours), bool(merged.theirs))
+
+    def companies(self, limit: int = 200) -> list[CompanyCounts]:
+        """What is there to do, by company: those with the most first."""
+        found: dict[str, CompanyCounts] = {}
+        rows = self._db.execute(
+            "SELECT company, kind, sum(n) FROM tallies WHERE company IN "
+            "(SELECT company FROM tallies GROUP BY company ORDER BY sum(n) DESC, company LIMIT ?) GROUP BY 1, 2",
+            [limit],
+        )
+        for company, kind, n in rows:
+            found.setdefault(company, CompanyCounts(company)).counts[kind] = n
+        return sorted(found.values(), key=lambda one: (-sum(one.counts.values()), one.company))
+
+    def company_names(self) -> list[str]:
+        rows = self._db.execute("SELECT DISTINCT company FROM tallies ORDER BY company LIMIT 2000")
+        return [name for (name,) in rows]
+
+    def results_by_company(self, limit: int = 200) -> list[dict[str, Any]]:
+        """What becomes of the records that differ, by company, as it is decided now: those with the most first."""
+        found: dict[str, dict[str, Any]] = {}
+        for _at, company, _conflict, result, _listed, n in self._decided("model = 1"):
+            one = found.setdefault(company, {"company": company, "add": 0, "update": 0, "delete": 0, "keep": 0})
+            one[result] += n
+        most = sorted(found.values(), key=lambda one: (-one["add"] - one["update"] - one["delete"], one["company"]))
+        return most[:limit]
+
+    # --- deciding
+
+    @property
+    def undecided(self) -> int:
+        """Conflicting units that nobody has decided yet."""
+        return int(self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0])
+
+    @property
+    def conflicting(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM conflicts").fetchone()[0])
+
+    def decide(
+        self, side: Side | None, *, item: int | None = None, unit: str = "", chosen: Filter | None = None
+    ) -> int:
+        """Decide conflicts for a side (None: take decisions back): of one line, or of all that a filter leaves; in one
+        unit or in all. Saved when this returns; returns how many units.
+
+        Raises :class:`OperationFailed` where the preview is being applied.
+        """
+        terms, values = ["1"], []
+        if item is not None:
+            terms.append("item = ?")
+            values.append(cast(Any, item))
+        if unit:
+            terms.append("unit = ?")
+            values.append(cast(Any, unit))
+        if chosen is not None:
+            where, more = chosen.where()
+            terms.append(f"item IN (SELECT id FROM items WHERE {where})")  # noqa: S608 # of constants
+            values.extend(more)
+        with self._changing():
+            return self._db.execute(
+                f"UPDATE conflicts SET side = ? WHERE {' AND '.join(terms)}",  # noqa: S608 # of constants
+                [side.value if side else None, *values],
+            ).rowcount
+
+    def choose(self, strategy: Strategy) -> None:
+        """Another strategy; decisions are kept for when it is ``manual`` again."""
+        with self._changing():
+            _put(self._db, strategy=strategy.value)
+        self.strategy = strategy
+
+    def apply_by(self, operation: uuid.UUID | None) -> None:
+        """From now on this restore applies it, and no decision is taken; None: it is free again."""
+        self._db.execute("BEGIN IMMEDIATE")
+        _put(self._db, applying=str(operation or ""))
+        self._db.execute("COMMIT")
+        self.applying = str(operation or "")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            (applying,), (version,) = (
+                self._db.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
+                for name in ("applying", "version")
+            )
+            if orjson.loads(applying):
+                raise OperationFailed("This preview is being applied: its decisions are not changed any more.")
+            yield
+            _put(self._db, version=orjson.loads(version) + 1)
+            self._db.execute("COMMIT")
+            self.version = orjson.loads(version) + 1
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def decisions(self) -> Decide:
+        """Whose side a conflict takes, by the strategy or as decided. For ``manual`` a look into the file for each."""
+        if self.strategy is not Strategy.MANUAL:
+            return decide_by(self.strategy)
+        find = (
+            "SELECT side FROM items JOIN conflicts ON item = id "
+            "WHERE company = ? AND ep_no = ? AND date = ? AND model = ? AND unit = ?"
+        )
+
+        def decide(model: Model, merged: Merged, unit: str) -> Side:
+            company, ep_no, date = merged.key if model is ATTENDANCE_RECORDS else (merged.key[0], "", "")
+            values = (company, ep_no, date, SCHEMA.models.index(model), unit)
+            row = self._db.execute(find, values).fetchone()
+            return Side(row[0]) if row and row[0] else Side.OURS
+
+        return decide
+
+    # --- counting
+
+    def counts(self) -> dict[str, Counts]:
+        """What becomes of everything when it is decided as it is now: what applying then does."""
+        counts = {model.name: Counts() + self.plan.settled[model.name] for model in SCHEMA}
+        net: dict[str, int] = {}
+        added: dict[int, set[str]] = {0: set(), 1: set()}
+        held_from = self.plan.size - len(self.plan.held)
+        for at, company, conflict, result, listed, n in self._decided(f"id < {held_from}"):
+            model = SCHEMA.models[at]
+            _tally(counts[model.name], result, listed, n, conflict)
+            if result == "add":
+                added[at].add(company)
+            if model is ATTENDANCE_RECORDS:
+                net[company] = net.get(company, 0) + {"add": n, "delete": -n}.get(result, 0)
+        missing = added[SCHEMA.models.index(ATTENDANCE_RECORDS)] - self.plan.present[COMPANIES.name]
+        counts[COMPANIES.name].created += len(missing - added[SCHEMA.models.index(COMPANIES)])
+        references = {held.merged.key[0]: held.references for held in self.plan.held}
+        for _at, company, conflict, result, listed, n in self._decided(f"id >= {held_from}"):
+            blocked = result == "delete" and references[company] + net.get(company, 0) > 0
+            _tally(counts[COMPANIES.name], "keep" if blocked else result, listed, n, conflict or blocked)
+        for one in counts.values():
+            one.verify()
+        return counts
+
+    def _decided(self, which: str) -> Iterator[tuple[int, str, bool, str, bool, int]]:
+        """Groups of lines: model, company, whether in conflict, what becomes of them, whether listed, how many."""
+        result = {
+            Strategy.BACKUP_WINS: "theirs",
+            Strategy.DATABASE_WINS: "ours",
+            Strategy.MANUAL: "CASE WHEN kind != 'conflict' OR id IN "
+            "(SELECT item FROM conflicts WHERE side = 'theirs') THEN theirs ELSE ours END",
+        }[self.strategy]
+        query = f"SELECT model, company, kind = 'conflict', {result}, listed, count(*) FROM items WHERE {which} GROUP BY 1, 2, 3, 4, 5"  # noqa: S608,E501 # of constants
+        for model, company, conflict, outcome, listed, n in self._db.execute(query):
+            yield model, company, bool(conflict), outcome, bool(listed), n
+
+
+def _tally(counts: Counts, result: str, listed: bool, n: int, conflict: bool) -> None:
+    """As :meth:`recordsync.plan.Step.tally`, for many at once."""
+    counts.conflicts += n * conflict
+    if not listed:
+        name = "absent_kept" if result == "keep" else "absent_deleted"
+    else:
+        name = {"keep": "kept", "add": "added", "update": "updated", "delete": "deleted"}[result]
+    setattr(counts, name, getattr(counts, name) + n)
+
+
+def changes_file(operation: uuid.UUID) -> Path:
+    """Where the list of what a restore changed is kept."""
+    return Path(settings.DATA_DIR) / "changes" / f"{operation}.jsonl.gz"
+
+
+def write_changes(preview: StoredPreview, path: Path) -> None:
+    """What applying the preview changes: one JSON object a line, with the record before and after."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    decide = preview.decisions()
+    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3, mtime=0) as out:
+        for step in preview.plan.steps(decide):
+            change = step.change
+            if change is None:
+                continue
+            shape = step.model.shape()
+            line: Mapping[str, Any] = {
+                "model": step.model.name,
+                "change": change.kind,
+                "before": change.before and shape.content(change.before),
+                "after": change.after and shape.content(change.after),
+            }
+            out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

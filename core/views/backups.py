@@ -1,0 +1,86 @@
+"""Taking backups, and the catalogue of those there are."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from pathlib import PurePath
+
+from django.core.files.storage import storages
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from core.backup_forms import BackupForm
+from core.decorators import role_required
+from core.models import AttendanceRecord, Backup, Company, Installation
+from core.services import backup_jobs, catalogue, operations, restore_jobs
+from core.services.backup_service import OVERLAP
+from core.services.errors import OperationFailed
+from core.services.operations import Actor
+from core.views.operations import failed
+from core.views.people import signed_in
+from recordsync.merge import Strategy
+
+logger = logging.getLogger(__name__)
+_BACKUPS_ON_A_PAGE = 25
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(["root"])
+def backup_data_view(request: HttpRequest) -> HttpResponse:
+    """What there is, what changed since, and the form for another one; a POST puts it into the queue."""
+    operations.settle_accounts()
+    form = BackupForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
+        return redirect("operation", pk=operation.pk)
+    last = catalogue.newest_parent(Installation.current(), "default")
+    changed = None
+    if last is not None:
+        changed = {
+            "records": AttendanceRecord.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
+            "companies": Company.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
+        }
+    page = Paginator(Backup.objects.order_by("-taken_at"), _BACKUPS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {"form": form, "last": last, "changed": changed, "page": page}
+    return render(request, "backup_data.html", context)
+
+
+@require_safe
+@role_required(["root"])
+def download_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+    """The file, streamed; its name is the catalogue's, never the request's."""
+    backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
+    try:
+        file = storages["backups"].open(backup.file, "rb")
+    except FileNotFoundError as error:
+        logger.warning("The file of backup %s (%s) is not there", backup.pk, backup.file)
+        raise Http404 from error
+    logger.info("%s downloads the backup %s", request.user.get_username(), backup.file)
+    return FileResponse(file, as_attachment=True, filename=PurePath(backup.file).name)
+
+
+@require_POST
+@role_required(["root"])
+def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Verify, restore from, protect, unprotect or delete a file of the catalogue."""
+    backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
+    actor = Actor.of(signed_in(request))
+    action = request.POST.get("action")
+    try:
+        if action == "verify":
+            return redirect("operation", pk=backup_jobs.submit_verify(actor, backup).pk)
+        if action == "restore":
+            operation = restore_jobs.submit_check(actor, Strategy.MANUAL, backup=backup)
+            return redirect("operation", pk=operation.pk)
+        if action in ("protect", "unprotect"):
+            backup_jobs.set_protected(backup, action == "protect")
+        elif action == "delete":
+            if request.POST.get("confirmed") != "yes":
+                return render(request, "confirm_delete_backup.html", {"backup": backup})
+            backup_jobs.delete(backup, actor)
+    except OperationFailed as error:
+        failed(request, error)
+    return redirect("backup_data")

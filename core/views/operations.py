@@ -1,0 +1,162 @@
+"""The permanent page of an operation, and the audit trail."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from core.backup_forms import BackupLogFilterForm
+from core.decorators import role_required
+from core.models import Backup, BackupLog, Operation
+from core.services import jobs, operations, stored_preview
+from core.services.operations import JOBS
+
+_SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
+_LOGS_ON_A_PAGE = 50
+
+
+@require_safe
+@role_required(["root"])
+def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """How far it is, then what came of it. htmx asks for the inner part again; without scripts the page reloads."""
+    operations.settle_accounts()
+    operation = _operation(pk)
+    context = _account_of(operation)
+    if request.headers.get("HX-Request"):
+        return render(request, "partials/operation.html", context)
+    return render(request, "operation.html", context)
+
+
+@require_POST
+@role_required(["root"])
+def cancel_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    jobs.cancel(_operation(pk))
+    return redirect("operation", pk=pk)
+
+
+@require_safe
+@role_required(["root"])
+def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+    """The list of what a restore changed, as compressed JSON lines."""
+    operation = _operation(pk)
+    path = stored_preview.changes_file(operation.pk)
+    if operation.outcome != Operation.Outcome.SUCCEEDED or not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"restore_changes_{operation.pk}.jsonl.gz")
+
+
+@require_safe
+@role_required(["root"])
+def operation_errors_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """What was wrong with a file, as text."""
+    operation = _operation(pk)
+    lines = [
+        "\t".join(str(error.get(name) or "-") for name in ("line", "key", "field", "value", "message"))
+        for error in operation.result.get("errors", [])
+    ]
+    text = "\n".join(["line\tkey\tfield\tvalue\tmessage", *lines, ""])
+    headers = {"Content-Disposition": f'attachment; filename="errors_{operation.pk}.txt"'}
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+@require_safe
+@role_required(["root"])
+def backup_log_view(request: HttpRequest) -> HttpResponse:
+    """The audit trail, filtered."""
+    operations.settle_accounts()
+    form = BackupLogFilterForm(request.GET)
+    rows = BackupLog.objects.all()
+    if form.is_valid():
+        chosen = form.cleaned_data
+        if chosen["operation"]:
+            rows = rows.filter(operation=chosen["operation"])
+        if chosen["actor"]:
+            rows = rows.filter(actor_name=chosen["actor"])
+        if chosen["result"]:
+            rows = rows.filter(success=chosen["result"] == "success")
+        if chosen["date_from"]:
+            rows = rows.filter(created_at__gte=_start_of(chosen["date_from"]))
+        if chosen["date_to"]:
+            rows = rows.filter(created_at__lt=_start_of(chosen["date_to"] + dt.timedelta(days=1)))
+    page = Paginator(rows, _LOGS_ON_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "backup_logs.html", {"form": form, "page": page})
+
+
+def _start_of(day: dt.date) -> dt.datetime:
+    return timezone.make_aware(dt.datetime.combine(day, dt.time()))
+
+
+def _operation(pk: uuid.UUID) -> Operation:
+    operation = Operation.objects.using(JOBS).filter(pk=pk).first()
+    if operation is None:
+        raise Http404
+    return operation
+
+
+def _account_of(operation: Operation) -> dict[str, Any]:
+    """What the page of an operation shows."""
+    now = operation.finished_at or timezone.now()
+    seconds = max(0.0, (now - operation.started_at).total_seconds())
+    rate = operation.done / seconds if seconds > 1 and operation.done else 0.0
+    left = (operation.total - operation.done) / rate if rate and operation.total else None
+    is_open = operation.outcome in jobs.OPEN
+    succeeded = operation.outcome == Operation.Outcome.SUCCEEDED
+    waiting = operation.outcome == Operation.Outcome.WAITING
+    backup = None
+    if succeeded and operation.result.get("id"):
+        backup = Backup.objects.filter(pk=operation.result["id"]).first()
+    return {
+        "operation": operation,
+        "title": {
+            "check": _("Checking a backup file"),
+            "verify": _("Verifying a backup"),
+            "restore": _("Restore"),
+            "backup_full": _("Full backup"),
+            "backup_incremental": _("Incremental backup"),
+            "import": _("Import"),
+        }.get(operation.kind, operation.kind),
+        "phase": {
+            "": _("waiting to begin"),
+            "wait": _("waiting for somebody else’s restore or import"),
+            "receive": _("receiving the file"),
+            "check": _("checking the file"),
+            "compare": _("comparing with the register"),
+            "prepare": _("preparing the preview"),
+            "write": _("writing the file"),
+            "apply": _("writing to the register"),
+            "commit": _("finishing"),
+        }.get(operation.phase, operation.phase),
+        "is_open": is_open,
+        "succeeded": succeeded,
+        "waiting": waiting,
+        "no_worker": waiting and seconds > _SECONDS_BEFORE_A_WORKER_IS_MISSED,
+        "seconds": seconds,
+        "rate": rate,
+        "left": left,
+        "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
+        "log": BackupLog.objects.filter(operation_id=operation.pk).first(),
+        "has_changes": succeeded and stored_preview.changes_file(operation.pk).is_file(),
+        "preview_ready": operation.kind == "check" and succeeded and stored_preview.folder_of(operation.pk).is_dir(),
+        "try_again": operation.parameters.get("preview") if operation.kind == "restore" and not succeeded else None,
+        "backup": backup,
+        "models": [
+            (_("Attendance records") if name == "attendance_records" else _("Companies"), counts)
+            for name, counts in reversed(operation.result.get("models", {}).items())
+        ]
+        if operation.kind == "restore"
+        else [],
+    }
+
+
+def failed(request: HttpRequest, error: Exception) -> None:
+    """Tell the person in a sentence what did not happen."""
+    messages.error(request, str(error))

@@ -1,0 +1,165 @@
+"""The restore wizard: choose a file, look at the preview, decide, apply."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods
+
+from core.backup_forms import FILTER_FIELDS, PreviewFilterForm, RestoreForm
+from core.decorators import role_required
+from core.models import Backup, Operation
+from core.services import operations, restore_jobs, stored_preview
+from core.services.errors import OperationFailed
+from core.services.operations import JOBS, Actor
+from core.services.stored_preview import Filter, StoredPreview
+from core.views.operations import failed
+from core.views.people import signed_in
+from recordsync.merge import Side, Strategy
+
+_FORM_OVERHEAD = 64 * 1024
+
+
+@csrf_exempt  # checked below: who may upload and how much is asked before anything of it is read
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(["root"])
+def restore_data_view(request: HttpRequest) -> HttpResponse:
+    """Choose: a file to upload, or one of the catalogue."""
+    limit = settings.MUSTER_MAX_UPLOAD_BYTES
+    if request.method == "POST":
+        if int(request.META.get("CONTENT_LENGTH") or 0) > limit + _FORM_OVERHEAD:
+            error = restore_jobs.too_large(limit)
+            return render(request, "restore_data.html", {"form": RestoreForm(), "refused": str(error)}, status=413)
+        request.upload_handlers = [TemporaryFileUploadHandler(request)]
+    return _choose(request)
+
+
+@csrf_protect
+def _choose(request: HttpRequest) -> HttpResponse:
+    form = RestoreForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        restore_jobs.sweep()
+        actor, strategy = Actor.of(signed_in(request)), Strategy(form.cleaned_data["strategy"])
+        upload = form.cleaned_data["file"]
+        try:
+            if upload:
+                pk = restore_jobs.receive(upload.chunks(), settings.MUSTER_MAX_UPLOAD_BYTES)
+                operation = restore_jobs.submit_check(actor, strategy, uploaded=pk, name=upload.name)
+            else:
+                backup = get_object_or_404(Backup.objects.exclude(file=""), pk=form.cleaned_data["backup"])
+                operation = restore_jobs.submit_check(actor, strategy, backup=backup)
+            return redirect("operation", pk=operation.pk)
+        except OperationFailed as error:
+            failed(request, error)
+    operations.settle_accounts()
+    recent = Operation.objects.using(JOBS).filter(kind__in=("check", "restore")).order_by("-started_at")[:10]
+    return render(request, "restore_data.html", {"form": form, "recent": recent})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(["root"])
+def preview_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """What restoring would do, line by line; a POST decides, or changes the strategy."""
+    try:
+        with stored_preview.opened(pk) as preview:
+            restore_jobs.free_if_ended(preview)
+            if request.method == "POST":
+                return _decide(request, preview)
+            return render(request, "preview_restore.html", _shown(request, preview))
+    except OperationFailed as error:
+        failed(request, error)
+        return redirect("restore_data" if request.method != "POST" else _back(request, pk))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(["root"])
+def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Apply the preview as the person saw it; a GET leads back to it."""
+    if request.method != "POST":
+        return redirect("preview_restore", pk=pk)
+    try:
+        with stored_preview.opened(pk) as preview:
+            restore_jobs.free_if_ended(preview)
+            if preview.applying:
+                return redirect("operation", pk=preview.applying)
+            _require_same(request, preview)
+            operation = restore_jobs.submit_apply(Actor.of(signed_in(request)), preview)
+            return redirect("operation", pk=operation.pk)
+    except OperationFailed as error:
+        failed(request, error)
+        return redirect("preview_restore", pk=pk)
+
+
+def _require_same(request: HttpRequest, preview: StoredPreview) -> None:
+    """What is applied is what the person saw, not what another tab made of it since."""
+    if request.POST.get("version") != str(preview.version):
+        raise OperationFailed(
+            _(
+                "Something was decided in another tab or by somebody else since this page was loaded. "
+                "Nothing was changed. Look at it again as it is now."
+            )
+        )
+
+
+def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
+    data = request.POST
+    if "strategy" in data and data["strategy"] in list(Strategy):
+        preview.choose(Strategy(data["strategy"]))
+    elif data.get("side") in ("ours", "theirs", "none"):
+        side = None if data["side"] == "none" else Side(data["side"])
+        if data.get("item", "").isdecimal():
+            preview.decide(side, item=int(data["item"]), unit=data.get("unit", ""))
+        elif data.get("scope") == "filtered":
+            preview.decide(side, unit=data.get("unit", ""), chosen=_filter(data))
+    return redirect(_back(request, preview.pk))
+
+
+def _filter(data: Any) -> Filter:
+    form = PreviewFilterForm(data)
+    form.is_valid()
+    values = {name: str(form.cleaned_data.get(name) or "") for name in FILTER_FIELDS}
+    return Filter(**values, undecided=bool(form.cleaned_data.get("undecided")))
+
+
+def _back(request: HttpRequest, pk: uuid.UUID) -> str:
+    """The preview with the filter and place that the form carries."""
+    kept = {name: request.POST[name] for name in (*FILTER_FIELDS, "undecided", "after") if request.POST.get(name)}
+    kept.pop("unit", None) if request.POST.get("item") else None
+    return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}"
+
+
+def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
+    form = PreviewFilterForm(request.GET)
+    chosen = _filter(request.GET)
+    place = {name: int(request.GET[name]) for name in ("after", "before") if request.GET.get(name, "").isdecimal()}
+    counts = preview.counts()
+    manual = preview.strategy is Strategy.MANUAL
+    return {
+        "preview": preview,
+        "form": form,
+        "chosen": chosen,
+        "kept": [(name, request.GET[name]) for name in (*FILTER_FIELDS, "undecided") if request.GET.get(name)],
+        "page": preview.page(chosen, place.get("after"), place.get("before")),
+        "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],
+        "companies": preview.companies(),
+        "manual": manual,
+        "undecided": preview.undecided if manual else 0,
+        "conflicting": preview.conflicting,
+        "strategies": STRATEGIES,
+    }
+
+
+STRATEGIES = (
+    (Strategy.MANUAL.value, "Decide each difference by hand"),
+    (Strategy.BACKUP_WINS.value, "The backup wins every difference"),
+    (Strategy.DATABASE_WINS.value, "This server wins every difference"),
+)

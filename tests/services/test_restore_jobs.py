@@ -1,0 +1,161 @@
+"""Check, preview, decide and apply as the web does them, with the jobs run in this process."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from core import tasks
+from core.models import AttendanceRecord, BackupLog, Operation
+from core.services import jobs, restore_jobs, stored_preview
+from core.services.errors import OperationFailed, RegisterBusy
+from core.services.operations import JOBS, Actor
+from core.services.stored_preview import Filter, StoredPreview
+from recordsync.merge import Side, Strategy
+from tests.properties.files import a_file
+from tests.properties.registers_content import Register, put, rows
+from tests.services.support import ABC, SMALL, XYZ, day, register
+
+ACTOR = Actor("Meena")
+OTHER = register(day(shift="N"), day(ep_no="E9"), day(XYZ, shift="N", in_time="22:00:00", out_time="06:00:00"))
+"""Against SMALL: one differs, one is new, one is the same."""
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+
+
+def checked(alias: str, content: Register | bytes, strategy: Strategy = Strategy.MANUAL) -> Operation:
+    data = content if isinstance(content, bytes) else a_file(content).encode()
+    pk = restore_jobs.receive([data], 1 << 30)
+    operation = jobs.submit(
+        tasks.check_backup, "check", ACTOR, using=alias, pk=pk, parameters={"strategy": strategy.value, "backup": None}
+    )
+    tasks.check_backup.call(str(pk))
+    return Operation.objects.using(JOBS).get(pk=operation.pk)
+
+
+def applied(alias: str, preview: StoredPreview) -> Operation:
+    operation = restore_jobs.submit_apply(ACTOR, preview, using=alias)
+    tasks.apply_restore.call(str(operation.pk))
+    return Operation.objects.using(JOBS).get(pk=operation.pk)
+
+
+def test_from_upload_to_summary(register_db: str) -> None:
+    put(register_db, SMALL)
+    check = checked(register_db, OTHER)
+    assert (check.outcome, check.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert not BackupLog.objects.using(register_db).exists(), "a preview leaves no audit row"
+    with stored_preview.opened(check.pk) as preview:
+        assert [line.kind for line in preview.page(Filter()).lines] == ["conflict", "add"]
+        assert preview.undecided == 1
+        with pytest.raises(OperationFailed, match="not decided"):
+            restore_jobs.submit_apply(ACTOR, preview)
+        assert preview.decide(Side.THEIRS, item=0, unit="shift") == 1
+    with stored_preview.opened(check.pk) as preview:
+        counts = preview.counts()
+        done = applied(register_db, preview)
+    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert done.result["models"]["attendance_records"] == asdict(counts["attendance_records"])
+    log = BackupLog.objects.using(register_db).get()
+    assert (log.records_added, log.records_updated, log.records_skipped, log.records_deleted) == (1, 1, 1, 0)
+    assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
+    assert not stored_preview.folder_of(check.pk).exists()
+    assert stored_preview.changes_file(done.pk).stat().st_size
+    with pytest.raises(OperationFailed, match="not there any more"), stored_preview.opened(check.pk):
+        pass
+
+
+def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
+    put(register_db, SMALL)
+    check = checked(register_db, OTHER, Strategy.BACKUP_WINS)
+    AttendanceRecord.objects.using(register_db).filter(ep_no="E1", date="2026-11-20").update(shift="Q")
+    before = rows(register_db)
+    with stored_preview.opened(check.pk) as preview:
+        done = applied(register_db, preview)
+    assert done.outcome == Operation.Outcome.FAILED
+    assert "E1" in done.message
+    assert rows(register_db) == before
+    with stored_preview.opened(check.pk) as preview:
+        assert preview.applying == ""
+
+
+def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
+    data = a_file(SMALL).encode().replace(b'"status":"P"', b'"status":"X"', 1)
+    check = checked(register_db, data)
+    assert check.outcome == Operation.Outcome.FAILED
+    assert any(error["field"] == "status" for error in check.result["errors"])
+    assert not stored_preview.folder_of(check.pk).exists()
+
+
+def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
+    put(register_db, SMALL)
+    first, second = (checked(register_db, OTHER, Strategy.BACKUP_WINS) for _ in range(2))
+    with stored_preview.opened(first.pk) as preview:
+        restore_jobs.submit_apply(ACTOR, preview)
+        with pytest.raises(OperationFailed, match="being applied"):
+            preview.decide(Side.OURS)
+    with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match="Meena"):
+        restore_jobs.submit_apply(ACTOR, preview)
+
+
+def test_decisions_in_bulk_by_company_unit_and_filter(register_db: str) -> None:
+    put(register_db, register(*(day(company, f"E{n}") for company in (ABC, XYZ) for n in range(4))))
+    theirs = register(*(day(company, f"E{n}", shift="N", ep_name="Ann") for company in (ABC, XYZ) for n in range(4)))
+    check = checked(register_db, theirs)
+    with stored_preview.opened(check.pk) as preview:
+        assert preview.undecided == preview.conflicting == 16
+        assert preview.decide(Side.OURS, unit="shift", chosen=Filter(company=ABC)) == 4
+        assert preview.undecided == 12
+        assert preview.count(Filter(undecided=True)) == 8
+        assert preview.decide(Side.THEIRS, chosen=Filter(ep_no="E1")) == 4
+        assert preview.count(Filter(company=ABC, field="shift")) == 4
+        assert preview.count(Filter(field="status")) == 0
+        assert preview.decide(None) == 16
+        assert preview.decide(Side.THEIRS, chosen=Filter(company=XYZ)) == 8
+        assert preview.decide(Side.OURS, chosen=Filter(company=ABC)) == 8
+        counts = preview.counts()["attendance_records"]
+        assert (counts.updated, counts.kept) == (4, 4)
+        done = applied(register_db, preview)
+    assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
+    assert {key[0] for key, content in rows(register_db).contents.items() if content["shift"] == "N"} == {XYZ}
+
+
+def test_pages_lead_on_and_back(register_db: str) -> None:
+    check = checked(register_db, register(*(day(ep_no=f"E{n:03}") for n in range(120))), Strategy.BACKUP_WINS)
+    with stored_preview.opened(check.pk) as preview:
+        seen, after = [], None
+        while True:
+            page = preview.page(Filter(kind="add"), after)
+            seen += [line.key for line in page.lines]
+            if page.after is None:
+                break
+            after = page.after
+        assert len(seen) == len(set(seen)) == 121
+        back = preview.page(Filter(kind="add"), before=page.before)
+        assert [line.key for line in back.lines] == seen[50:100]
+
+
+def test_what_is_abandoned_for_a_day_goes(register_db: str) -> None:
+    pk = restore_jobs.receive([b"something"], 100)
+    restore_jobs.sweep()
+    folder = stored_preview.folder_of(pk)
+    assert folder.exists()
+    old = time.time() - 25 * 3600
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (old, old))
+    restore_jobs.sweep()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(("chunks", "says"), [([b"12345", b"67890", b"1"], "larger"), ([], "empty")])
+def test_uploads_are_bounded(chunks: list[bytes], says: str) -> None:
+    with pytest.raises(OperationFailed, match=says):
+        restore_jobs.receive(chunks, 10)
+    assert not list((Path(settings.DATA_DIR) / "restores").iterdir())
