@@ -1,0 +1,160 @@
+"""Backup and restore as root does them in a browser; the worker's tasks are run between the pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django_tasks.base import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from core.models import AttendanceRecord, BackupLog, Operation
+from core.services.backup_service import BackupService
+from tests.browser.conftest import OpenAs, Opened
+from tests.world import DAY, World
+
+SCRIPT = "<script>window.hacked = 1</script>"
+
+
+@pytest.fixture(autouse=True)
+def data_dir(settings: object, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+
+
+def work() -> None:
+    """What the worker does with what is in the queue."""
+    for row in DBTaskResult.objects.using("jobs").filter(status=TaskResultStatus.READY):
+        row.task.call(*row.args_kwargs["args"])
+        DBTaskResult.objects.using("jobs").filter(pk=row.pk).update(status=TaskResultStatus.SUCCESSFUL)
+
+
+def a_backup_and_then_changes(tmp_path: Path) -> Path:
+    path = tmp_path / "backup.json"
+    AttendanceRecord.objects.filter(ep_no="A001").update(ep_name=SCRIPT)
+    BackupService().create_backup(output=path)
+    AttendanceRecord.objects.filter(ep_no="A001").update(shift="NIGHT", ep_name="Meena Rao")
+    AttendanceRecord.objects.filter(ep_no="B001").delete()
+    return path
+
+
+def uploaded(opened: Opened, path: Path) -> None:
+    page = opened.go("/restore/")
+    page.set_input_files("input[type=file]", path)
+    page.click("text=Check the file")
+    assert "/operations/" in page.url
+    work()
+    page.goto(page.url)
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascript: bool) -> None:
+    opened = open_as("root", javascript=javascript)
+    page = opened.go("/backup/")
+    page.click("button:has-text('Take backup')")
+    assert page.locator("text=Waiting for the worker").is_visible()
+    work()
+    if not javascript:
+        page.reload()
+    page.locator("text=Done.").wait_for()
+    with page.expect_download() as download:
+        page.click("main >> text=Download backup_full")
+    path = tmp_path / "downloaded.json"
+    download.value.save_as(path)
+    assert re.fullmatch(r"backup_full_\d{8}_\d{6}\.json", download.value.suggested_filename)
+    AttendanceRecord.objects.filter(ep_no="A001").update(shift="NIGHT", ep_name="Other")
+    AttendanceRecord.objects.filter(ep_no="B001").delete()
+
+    uploaded(opened, path)
+    page.click("text=Look at what would change")
+    assert page.locator("#undecided").inner_text().startswith("2 of 2")
+    page.select_option("#id_kind", "conflict")
+    page.click("button:has-text('Filter')")
+    assert page.locator("article").count() == 1
+    page.click("article >> button:has-text('Keep this server') >> nth=0")
+    assert page.locator("#undecided").inner_text().startswith("1 of 2")
+    page.click("button:text-is('Take the backup’s')")
+    assert page.locator("#undecided").inner_text().startswith("0 of 2")
+    page.click("button:has-text('Keep this server') >> nth=1")
+    page.click("text=Apply to this server")
+    work()
+    page.goto(page.url)
+    page.locator("text=Done.").wait_for()
+    log = BackupLog.objects.filter(operation="restore").get()
+    assert (log.success, log.records_added) == (True, 1)
+    assert AttendanceRecord.objects.filter(ep_no="B001").exists()
+    with page.expect_download():
+        page.click("text=Download the list of what changed")
+
+
+def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path, looks: dict[str, object]) -> None:
+    """Axe, nothing wider than the screen; and what a file says is shown, not run."""
+    opened = open_as("root", **looks)
+    path = a_backup_and_then_changes(tmp_path)
+    BackupService().create_backup()
+    opened.go("/backup/")
+    opened.look("backup")
+    opened.go("/restore/")
+    opened.look("restore")
+    opened.go("/backup/log/")
+    opened.look("backup-log")
+    uploaded(opened, path)
+    opened.look("checked")
+    opened.page.click("text=Look at what would change")
+    assert opened.page.locator(f"text={SCRIPT}").count() >= 1
+    assert opened.page.evaluate("window.hacked") is None
+    opened.look("preview")
+    opened.page.click("button:text-is('Take the backup’s')")
+    opened.page.click("text=Apply to this server")
+    opened.look("operation")
+    work()
+    opened.page.goto(opened.page.url)
+    opened.look("summary")
+
+
+def test_a_corrupt_file(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    path = a_backup_and_then_changes(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"status":"P"', b'"status":"X"', 1))
+    opened = open_as("root")
+    uploaded(opened, path)
+    assert opened.page.locator("text=What is wrong with the file").is_visible()
+    assert "status" in opened.page.locator("tbody").inner_text()
+    opened.look("corrupt")
+
+
+def test_data_that_moved_and_a_cancelled_one(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    path = a_backup_and_then_changes(tmp_path)
+    opened = open_as("root")
+    uploaded(opened, path)
+    page = opened.page
+    page.click("text=Look at what would change")
+    page.click("button:text-is('Take the backup’s')")
+    preview = page.url
+    page.click("text=Apply to this server")
+    page.click("button:has-text('Cancel')")
+    work()
+    page.goto(page.url)
+    assert page.locator("text=cancelled before it began").is_visible()
+    AttendanceRecord.objects.filter(ep_no="A001").update(shift="MOVED")
+    page.goto(preview)
+    page.click("text=Apply to this server")
+    work()
+    page.goto(page.url)
+    assert page.locator("text=The register changed after the preview").is_visible()
+    assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "MOVED"
+    assert page.locator("text=Try again").is_visible()
+
+
+def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    path = a_backup_and_then_changes(tmp_path)
+    opened = open_as("root")
+    uploaded(opened, path)
+    page = opened.page
+    page.click("text=Look at what would change")
+    page.click("button:text-is('Take the backup’s')")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.click("button:text-is('Keep this server’s')")
+    page.click("text=Apply to this server")
+    assert page.locator("text=another tab").is_visible()
+    assert not Operation.objects.using("jobs").filter(kind="restore").exists()
