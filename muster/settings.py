@@ -73,7 +73,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "axes",
     "csp",
-    "django.contrib.humanize",
     "django_htmx",
     "django_tasks",
     "django_tasks_db",
