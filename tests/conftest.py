@@ -44,6 +44,11 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
         made = setup_databases(verbosity=0, interactive=False, serialized_aliases=[])
     yield
     with django_db_blocker.unblock():
+        if "pg" in connections:
+            # A server ends a session a moment after its client has closed it, or a thread of it has ended.
+            others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+            with connections["pg"].cursor() as cursor:
+                cursor.execute(f"{others} AND pid <> pg_backend_pid()")
         teardown_databases(made, verbosity=0)
 
 
