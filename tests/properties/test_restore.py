@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -235,13 +236,17 @@ def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
     event(f"{where} failed in {reached[-1]}")
 
 
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 # decisions are synced to disk: not here
+"""Where there is a file system in memory, a stored preview of an example goes there."""
+
+
 @for_all(merge=merges(), strategy=st.sampled_from(list(Strategy)), decided=st.randoms(use_true_random=False))
 def test_property_17_a_stored_preview_counts_what_applying_then_does(
     alias: str, merge: Merge, strategy: Strategy, decided: Random
 ) -> None:
     """For all files, strategies and decisions by hand: what the web shows is what applying it there does."""
     put(alias, merge.ours)
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
         patch.setattr(settings, "DATA_DIR", folder)
         pk = restore_jobs.receive([merge.file.encode()], 1 << 30)
         parameters = {"strategy": strategy.value, "backup": None}

@@ -7,7 +7,7 @@ from typing import Any
 
 from django_tasks_db.management.commands import db_worker
 
-from core.services import jobs
+from core.services import jobs, restore_jobs
 from core.services.operations import JOBS, worker_lock
 from recordsync import locks
 
@@ -20,5 +20,6 @@ class Command(db_worker.Command):
         closed = jobs.close_tasks_of_dead_workers()
         if closed:
             logger.warning("%s task(s) of workers that died are marked as failed", closed)
+        restore_jobs.sweep()
         with locks.held(worker_lock(worker_id), JOBS):
             super().handle(*args, worker_id=worker_id, **options)
