@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from heapq import merge as merge_sorted
 from operator import itemgetter
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 import orjson
 
@@ -267,6 +267,14 @@ class Source(Protocol):
         """What it lists as deleted of a model, in key order, read by itself."""
 
 
+@runtime_checkable
+class Approximate(Protocol):
+    """A source whose records mean something only beside ours: it is less precise, or lacks fields here and there."""
+
+    def aligned(self, model: Model, theirs: Record, ours: Record | None) -> Record:
+        """``theirs`` with our value where the two are the same to the source's precision."""
+
+
 def make_plan(
     store: Store, file: Source, items: IO[bytes], base: BackupFile | None = None, progress: Progress = no_progress
 ) -> Plan:
@@ -333,6 +341,11 @@ def _merge(
         )
         ours = store.lookup(model, keys)
     whole, shape = model.shape(), file.shape(model)
+    if isinstance(file, Approximate):
+        for mine, other in join(ours, theirs):
+            aligned = [] if other is None else [file.aligned(model, other, mine)]
+            yield from merge(whole, shape, None, [] if mine is None else [mine], aligned, complete=complete)
+        return
     units = tuple(shape.units)
     if base is None and shape.is_whole and not file.report.deleted_per_model[model.name]:
         for part in parts(ours, theirs):

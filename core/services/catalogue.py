@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from core.models import Backup, BackupLog, Installation
 from recordsync.backupfile import Metadata
+from recordsync.backupfile.metadata import VERSION
 from recordsync.fields import TIMESTAMP
 
 logger = logging.getLogger(__name__)
@@ -83,10 +84,11 @@ def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, d
     """A file was restored here: if it is another installation's, enter it as received, and into our ancestry.
 
     Only a full file, or one whose parent is in our ancestry already, enters the ancestry, and a selection never:
-    a gap must not look like something we had. A file of this installation changes nothing in the catalogue.
+    a gap must not look like something we had. A file of this installation changes nothing in the catalogue, nor does
+    a 1.0 file, which does not say whose it is.
     """
     installation = Installation.current(using)
-    if metadata.installation.id == str(installation.id):
+    if metadata.version != VERSION or metadata.installation.id == str(installation.id):
         return
     backups = Backup.objects.using(using)
     ancestors = backups.filter(installation_id=metadata.installation.id, merged_at__isnull=False)

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
 
+from core.formats.v1_0 import V1File, is_v1_0
 from core.models import BackupLog, Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
@@ -37,6 +38,8 @@ from recordsync.store import tables
 from recordsync.transactions import reading, writing
 
 logger = logging.getLogger(__name__)
+
+AnyFile = BackupFile | V1File
 
 Source = str | Path | IO[bytes]
 """A backup file: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
@@ -70,14 +73,15 @@ class RestoreService:
         """
         progress = progress_callback or no_progress
         try:
-            with self._opened(source, progress) as (stream, _name):
-                report = BackupFile(stream, SCHEMA, self._limits).check(progress)
+            with self._opened(source, progress) as (stream, _name), self._file(stream) as file:
+                report = file.check(progress)
+                warnings = file.warnings if isinstance(file, V1File) else []
         except InvalidFile as invalid:
             return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
         except OSError as error:
             raise as_failure(error, _UNCHANGED) from error
         return ValidationResult(
-            report.valid, report.errors, report.error_count, [], report.metadata, report.counts, report.digest
+            report.valid, report.errors, report.error_count, warnings, report.metadata, report.counts, report.digest
         )
 
     def preview_changes(
@@ -97,12 +101,13 @@ class RestoreService:
         strategy = Strategy(merge_strategy)
         progress = progress_callback or no_progress
         try:
-            with self._opened(source, progress) as (stream, name), ExitStack() as on_error:
-                file = self._checked(stream, progress)
+            with self._opened(source, progress) as (stream, name), ExitStack() as opened, ExitStack() as on_error:
+                file = opened.enter_context(self._file(stream))
+                self._check(file, progress)
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
                 with reading(self.using):
-                    plan = make_plan(self._store, file, items, progress=progress)
+                    plan = self._plan(file, items, progress)
                 counts = plan.counts(decide_by(strategy))
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
@@ -144,7 +149,8 @@ class RestoreService:
             ExitStack() as stack,
         ):
             stream, shown = stack.enter_context(self._opened(source, run))
-            file = self._checked(stream, run)
+            file = stack.enter_context(self._file(stream))
+            self._check(file, run)
             stack.enter_context(operations.register_lock(run, _UNCHANGED))
             counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk)
@@ -152,7 +158,7 @@ class RestoreService:
     def _in_transaction(
         self,
         run: Run,
-        file: BackupFile,
+        file: AnyFile,
         strategy: Strategy,
         preview: Previewed | None,
         decide: Decide | None,
@@ -161,7 +167,7 @@ class RestoreService:
         """Merge and write, or raise with the database as it was."""
         try:
             with tempfile.TemporaryFile() as items, writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
-                plan = make_plan(self._store, file, items, progress=run)
+                plan = self._plan(file, items, run)
                 if preview is not None and preview.plan.digest != plan.digest:
                     raise DataMoved(_moved(preview.plan, plan))
                 if decide is None and strategy is Strategy.MANUAL:
@@ -213,13 +219,29 @@ class RestoreService:
                 count,
             )
 
-    def _checked(self, stream: BinaryIO, progress: Progress) -> BackupFile:
-        """The file, found valid. Raises FileRefused."""
-        file = BackupFile(stream, SCHEMA, self._limits)
+    @contextmanager
+    def _file(self, stream: BinaryIO) -> Iterator[AnyFile]:
+        """The file, by the version that its content says. Raises InvalidFile."""
+        if is_v1_0(stream, self._limits):
+            with V1File(stream, self._limits) as old:
+                yield old
+        else:
+            yield BackupFile(stream, SCHEMA, self._limits)
+
+    def _check(self, file: AnyFile, progress: Progress) -> None:
+        """Raises FileRefused unless the file is valid."""
         report = file.check(progress)
         if not report.valid:
             raise file_refused(report.errors, report.error_count, _UNCHANGED)
-        return file
+
+    def _plan(self, file: AnyFile, items: IO[bytes], progress: Progress) -> Plan:
+        """The plan; the repeats of a 1.0 file count as read and skipped."""
+        plan = make_plan(self._store, file, items, progress=progress)
+        if isinstance(file, V1File):
+            for name, repeats in file.repeats.items():
+                plan.settled[name].read += repeats
+                plan.settled[name].skipped += repeats
+        return plan
 
     @contextmanager
     def _opened(self, source: Source, progress: Progress) -> Iterator[tuple[BinaryIO, str]]:
@@ -251,7 +273,7 @@ def _size_of(stream: BinaryIO) -> int:
     return stream.seek(0, os.SEEK_END)
 
 
-def _complete_log(run: Run, file: BackupFile, counts: dict[str, Counts]) -> None:
+def _complete_log(run: Run, file: AnyFile, counts: dict[str, Counts]) -> None:
     log, metadata, records = run.log, file.metadata, counts[ATTENDANCE_RECORDS.name]
     log.companies_count = counts[COMPANIES.name].read
     log.records_count = records.read

@@ -49,7 +49,7 @@ class Command(ServiceCommand):
             "--input",
             required=True,
             metavar="PATH",
-            help="the backup file (plain, gzip or zstd), or - for standard input",
+            help="the backup file (version 2.0 or 1.0; plain, gzip or zstd), or - for standard input",
         )
         parser.add_argument(
             "--strategy",

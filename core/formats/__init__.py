@@ -1,0 +1,1 @@
+"""Files of other forms than the engine's own, which know attendance."""

@@ -1,0 +1,371 @@
+"""The 1.0 file of older installations (docs/file-format.md): read as a source that the engine can merge.
+
+Ordinary JSON in any layout and order. It is parsed as a stream, checked, and copied in key order to a temporary file
+that nobody else can open: what is merged is that copy, so it is what was checked. It has no ancestry.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import IO, Any, BinaryIO, Final, cast
+
+import ijson  # type: ignore[import-untyped] # ships no types
+import orjson
+
+from core.models import TIME_FIELDS
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.backupfile import InstallationName, Limits, Metadata, Report
+from recordsync.backupfile.metadata import Application
+from recordsync.changes import Deletion
+from recordsync.errors import FileError, InvalidFile, SourceChanged
+from recordsync.fields import TIMESTAMP
+from recordsync.files import decompressed
+from recordsync.progress import EVERY, Progress, no_progress
+from recordsync.records import Record
+from recordsync.schema import Model, Shape
+from recordsync.sorting import sorted_on_disk, stored
+
+_HEAD: Final = 1 << 16
+_NOT_CONTENT: Final = {"checksum", "created_at", "updated_at", "id"}
+_REQUIRED: Final = {
+    COMPANIES.name: {"name", "checksum"},
+    ATTENDANCE_RECORDS.name: {"ep_no", "ep_name", "company_name", "date", "status", "checksum"},
+}
+_METADATA: Final = {"version", "created_at", "backup_type", "total_companies", "total_attendance_records"}
+_MISSING: Final = 0
+"""Stands for a field that a record does not have, in the sorted copy: no value is a number."""
+_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+_OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
+_SHOWN: Final = 200
+_MOST_NAMES: Final = 64
+
+
+def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
+    """Whether a seekable stream looks like a 1.0 file. Raises InvalidFile for damaged compression."""
+    with decompressed(source, limits.content) as content:
+        head = content.read(_HEAD)
+    if b'"version":"2.0"' in head.split(b"\n", 1)[0]:
+        return False
+    if re.match(rb'\s*\{\s*"(companies|attendance_records)"', head):
+        return True
+    return re.match(rb'\s*\{\s*"metadata"\s*:\s*\{[^{}]*"version"\s*:\s*"1\.0"', head) is not None
+
+
+def checksum_v1_0(model: Model, record: dict[str, Any]) -> str:
+    """SHA-256 (hex) of a 1.0 record's content, as Python's ``json.dumps`` writes it; of a company, of its name."""
+    names = {"name"} if model is COMPANIES else record.keys() - _NOT_CONTENT
+    content = {name: record[name] for name in names}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
+class _Broken(Exception):
+    """What follows cannot be read."""
+
+
+class _Bounded:
+    """A stream for the parser that is cut off where one value takes more than a line may."""
+
+    def __init__(self, stream: BinaryIO, most: int) -> None:
+        self._stream, self._most = stream, most
+        self.since_event = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.since_event += len(data)
+        if self.since_event > self._most:
+            raise _Broken(f"a value is longer than {self._most:,} bytes")
+        return data
+
+
+class V1File:
+    """A 1.0 file opened for reading; a context manager, which holds the sorted copy.
+
+    ``repeats``: per model, the identical repeats that were left out; ``warnings`` says so.
+    """
+
+    def __init__(self, source: BinaryIO, limits: Limits | None = None) -> None:
+        """``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's."""
+        self._source = source
+        self._limits = limits or Limits()
+        self._copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 # closed by __exit__
+        self._bounds: dict[str, tuple[int, int]] = {}
+        self._given: dict[str, int] = {}
+        self.report = Report()
+        self.warnings: list[str] = []
+        self.repeats = {model.name: 0 for model in SCHEMA}
+
+    def __enter__(self) -> V1File:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._copy.close()
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about itself, with the unknown left blank. Only of a file that was found valid."""
+        if self.report.metadata is None or not self.report.valid:
+            raise InvalidFile([FileError("the file has not been checked, or is not valid")])
+        return self.report.metadata
+
+    @property
+    def is_complete(self) -> bool:
+        """Never: what a 1.0 file does not list is not known to be deleted."""
+        return False
+
+    def shape(self, model: Model) -> Shape:
+        return model.shape()
+
+    @contextmanager
+    def open(self) -> Iterator[V1File]:
+        yield self
+
+    def finish(self) -> None:
+        """Nobody but us can have changed the copy."""
+
+    def deletions(self, model: Model) -> tuple[Deletion, ...]:
+        return ()
+
+    def records(self, model: Model) -> Iterator[Record]:
+        """The model's records in key order; give each to :meth:`aligned` before its values are used."""
+        if model.name not in self._bounds or not self.report.valid:
+            raise SourceChanged("The file has not been checked, or is not valid.")
+        for key, values, created_at, _position in stored(self._copy, *self._bounds[model.name]):
+            yield Record(tuple(key), tuple(values), created_at)
+
+    def aligned(self, model: Model, theirs: Record, ours: Record | None) -> Record:
+        """The record as it means beside ours: a time that is ours to the minute is ours to the second, and a field
+        that it does not have is ours, or blank."""
+        shape = model.shape()
+        values: list[str | None] = []
+        for position, (name, kind, value) in enumerate(zip(shape.names, shape.types, theirs.values, strict=True)):
+            mine = ours.values[position] if ours is not None else kind.blank
+            same = name in TIME_FIELDS and value is not None and mine is not None
+            if value == cast(Any, _MISSING) or (same and cast(str, value)[:5] == cast(str, mine)[:5]):
+                value = mine
+            values.append(value)
+        return Record(theirs.key, tuple(values), theirs.created_at)
+
+    def check(self, progress: Progress = no_progress) -> Report:
+        """Read the whole file, check everything, make the sorted copy. Touches no database.
+
+        Raises InvalidFile for damaged compression and too large content.
+        """
+        self._done = 0
+        self._progress = progress
+        with ExitStack() as stack:
+            files: dict[str, IO[bytes]] = {
+                model.name: stack.enter_context(tempfile.TemporaryFile()) for model in SCHEMA
+            }
+            content = stack.enter_context(decompressed(self._source, self._limits.content))
+            try:
+                found = self._read(_Bounded(content, self._limits.line), files)
+            except (ijson.JSONError, UnicodeDecodeError, _Broken) as error:
+                self._note(FileError(f"the file is not whole JSON of a 1.0 backup: {str(error)[:_SHOWN]}"))
+                return self.report
+            digest = hashlib.sha256()
+            for model in SCHEMA:
+                self._sort(model, files[model.name], digest)
+            self.report.digest = digest.hexdigest()
+            self._describe(found)
+        return self.report
+
+    def _read(self, stream: _Bounded, files: dict[str, IO[bytes]]) -> dict[str, Any]:
+        """Pass once through the file; gives the metadata object."""
+        events = self._events(stream)
+        metadata: dict[str, Any] | None = None
+        seen: set[str] = set()
+        if next(events, None) != ("start_map", None):
+            raise _Broken("it does not start with an object")
+        for event, name in events:
+            if event == "end_map":
+                break
+            if name in seen:
+                raise _Broken(f"the name {name!r} is given twice")
+            seen.add(name)
+            kind, _ = next(events)
+            if name == "metadata" and kind == "start_map":
+                metadata = self._object(events, "metadata")
+            elif name in files and kind == "start_array":
+                model = SCHEMA[name]
+                count = 0
+                for inner, _value in events:
+                    if inner == "end_array":
+                        break
+                    if inner != "start_map":
+                        raise _Broken(f"{name}: where a record is expected, something else stands")
+                    count += 1
+                    self._record(model, self._object(events, f"{name}, record {count}"), count, files[name])
+                self._given[name] = count
+            else:
+                raise _Broken(f"{str(name)[:_SHOWN]!r} is not known here, or is not of the right kind")
+        for _rest in events:
+            raise _Broken("something follows the end")
+        for missing in sorted({"metadata", *files} - seen):
+            self._note(FileError(f"the file has no {missing}", field=missing))
+        return metadata or {}
+
+    @staticmethod
+    def _events(stream: _Bounded) -> Iterator[tuple[str, Any]]:
+        for event in ijson.basic_parse(stream):
+            stream.since_event = 0
+            yield event
+
+    @staticmethod
+    def _object(events: Iterator[tuple[str, Any]], place: str) -> dict[str, Any]:
+        """A flat object, whose start has been read."""
+        found: dict[str, Any] = {}
+        name = ""
+        for event, value in events:
+            if event == "end_map":
+                break
+            if event == "map_key":
+                name = value
+                if name in found:
+                    raise _Broken(f"{place}: the name {name[:_SHOWN]!r} is given twice")
+                if len(found) >= _MOST_NAMES:
+                    raise _Broken(f"{place}: more than {_MOST_NAMES} names")
+            elif event in ("start_map", "start_array"):
+                raise _Broken(f"{place}: {name[:_SHOWN]} is an object or a list")
+            else:
+                found[name] = value
+        return found
+
+    def _record(self, model: Model, record: dict[str, Any], position: int, out: IO[bytes]) -> None:
+        """Check one record, and keep it in its canonical form if it is right."""
+        key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
+        before = self.report.error_count
+        place = f"{model.name}, record {position} {json.dumps(key, ensure_ascii=False)}"
+
+        def wrong(field: str, what: str, value: Any = None) -> None:
+            shown = None if value is None else str(value)[:_SHOWN]
+            self._note(FileError(f"{place}: {what}", key=key, field=field[:_SHOWN], value=shown))
+
+        for name in sorted(_REQUIRED[model.name] - record.keys()):
+            wrong(name, f"the field {name} is missing")
+        for name in record.keys() - set(model.names) - _NOT_CONTENT:
+            wrong(name, f"the field {name[:_SHOWN]!r} is not known", record[name])
+        values: list[Any] = []
+        for name, field in model.all_fields.items():
+            value = _MISSING
+            if name in record:
+                value = _canonical(name, record[name])
+                expected = "a time HH:MM or null" if name in TIME_FIELDS else field.type.expectation()
+                if field.type.error(value) is not None:
+                    wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where {expected} is expected", record[name])
+            values.append(value)
+        moments = {name: _moment(record.get(name)) for name in ("created_at", "updated_at")}
+        for name, moment in moments.items():
+            if record.get(name) is not None and moment is None:
+                wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where a moment is expected", record[name])
+        if self.report.error_count == before and record["checksum"] != checksum_v1_0(model, record):
+            wrong("checksum", "the checksum is not that of the record: it is damaged or was changed by hand")
+        if self.report.error_count == before:
+            item = [model.shape().key(values), values, moments["created_at"], position]
+            out.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
+        self._done += 1
+        if self._done % EVERY == 0:
+            self._progress("check", self._done, None)
+
+    def _sort(self, model: Model, unsorted: IO[bytes], digest: Any) -> None:
+        """Copy a model's records in key order; every key once."""
+        start = self._copy.seek(0, 2)
+        last: list[Any] | None = None
+        items = stored(unsorted, 0, unsorted.tell())
+        with tempfile.TemporaryFile() as spill:
+            for item in sorted_on_disk(items, spill, lambda item: (list(item[0]), item[3])):
+                if last is not None and list(item[0]) == list(last[0]):
+                    places = f"{model.name} {json.dumps(item[0], ensure_ascii=False)}, records {last[3]} and {item[3]}"
+                    if list(item[1]) == list(last[1]):
+                        self.repeats[model.name] += 1
+                        if len(self.warnings) < self._limits.errors:
+                            self.warnings.append(f"{places}: the same record twice; the second is skipped")
+                    else:
+                        self._note(FileError(f"{places}: two different records with one key", key=tuple(item[0])))
+                    continue
+                line = orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
+                digest.update(line)
+                self._copy.write(line)
+                self.report.counts[model.name] = self.report.counts.get(model.name, 0) + 1
+                last = item
+        self.report.counts.setdefault(model.name, 0)
+        self.report.deleted_per_model[model.name] = 0
+        self._copy.flush()
+        self._bounds[model.name] = (start, self._copy.tell())
+
+    def _describe(self, found: dict[str, Any]) -> None:
+        """Check the metadata, and say it as the engine does."""
+        for name in sorted(_METADATA - found.keys()):
+            self._note(FileError(f"metadata: the field {name} is missing", field=name))
+        for model in SCHEMA:
+            name = f"total_{model.name}"
+            if name in found and found[name] != self._given.get(model.name, 0):
+                text = (
+                    f"metadata: {name} is {str(found[name])[:_SHOWN]}, but there are {self._given.get(model.name, 0)}"
+                )
+                self._note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
+        created, since = _moment(found.get("created_at")), _moment(found.get("since_date"))
+        kind = found.get("backup_type")
+        good = {
+            "version": found.get("version") == "1.0",
+            "backup_type": kind in ("full", "incremental"),
+            "created_at": created is not None,
+            "since_date": found.get("since_date") is None or since is not None,
+        }
+        for name in (name for name, right in good.items() if not right and name in found):
+            text = f"metadata: {name} is {str(found[name])[:_SHOWN]!r}, which a 1.0 file cannot say"
+            self._note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
+        if not self.report.valid:
+            return
+        self.report.metadata = Metadata(
+            version=cast(Any, "1.0"),
+            id=str(uuid.uuid5(uuid.NAMESPACE_OID, self.report.digest + cast(str, created))),
+            installation=InstallationName(id=str(uuid.UUID(int=0)), name=""),
+            parent=None,
+            merged={},
+            backup_type=cast(Any, kind),
+            since_date=since,
+            selection=None,
+            deletions="unknown",
+            created_at=cast(str, created),
+            created_by="",
+            fields={model.name: list(model.names) for model in SCHEMA},
+            application=Application("", ""),
+            totals=dict(self._given),
+        )
+
+    def _note(self, error: FileError) -> None:
+        self.report.error_count += 1
+        if len(self.report.errors) < self._limits.errors:
+            self.report.errors.append(error)
+
+
+def _canonical(name: str, value: Any) -> Any:
+    """A 1.0 value as the engine spells it; what is not right is left for the type to refuse."""
+    if name in TIME_FIELDS and isinstance(value, str):
+        return f"{value}:00" if _TIME.fullmatch(value) else "not a time of a 1.0 file"
+    if name == "overstay" and isinstance(value, str):
+        if value in ("", "-"):
+            return None
+        if match := _OVERSTAY.fullmatch(value):
+            return f"{int(match[1]):02}:{match[2]}"
+    return value
+
+
+def _moment(value: Any) -> str | None:
+    """A moment of a 1.0 file (a naive one is in UTC) as the engine spells it; None where it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(value)
+        text = TIMESTAMP.to_text(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+    except (ValueError, OverflowError):
+        return None
+    return text if TIMESTAMP.error(text) is None else None

@@ -1,0 +1,41 @@
+"""1.0 files as older installations wrote them: by Python's own json, and nothing of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from tests.properties.registers_content import Content
+
+_TIMES = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
+
+
+def signed(content: dict[str, Any]) -> dict[str, Any]:
+    """A record with its checksum."""
+    return {**content, "checksum": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
+
+
+def old_record(content: Content) -> dict[str, Any]:
+    """A 2.0 record's content as a 1.0 record: times to the minute, a blank overstay."""
+    old: dict[str, Any] = dict(content)
+    for name in _TIMES:
+        old[name] = old[name] and old[name][:5]
+    old["overstay"] = old["overstay"] or ""
+    return {**signed(old), "created_at": "2026-01-15T08:00:00", "updated_at": "2026-01-15T08:00:00"}
+
+
+def old_document(records: Iterable[dict[str, Any]], companies: Iterable[str] = (), **metadata: Any) -> dict[str, Any]:
+    rows, names = list(records), list(companies)
+    said = {"version": "1.0", "created_at": "2026-11-20T18:40:00", "backup_type": "full", "total_companies": len(names),
+            "total_attendance_records": len(rows)}  # fmt: skip
+    return {
+        "metadata": said | metadata,
+        "companies": [{"id": 7 + at, **signed({"name": name})} for at, name in enumerate(names)],
+        "attendance_records": rows,
+    }
+
+
+def old_file(records: Iterable[dict[str, Any]], companies: Iterable[str] = (), **metadata: Any) -> bytes:
+    return json.dumps(old_document(records, companies, **metadata), indent=2).encode()

@@ -1,0 +1,192 @@
+"""The 1.0 file, read: what it means beside the register, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from core.formats.v1_0 import V1File
+from core.models import Backup
+from core.register import ATTENDANCE_RECORDS
+from core.services.restore_service import RestoreService
+from recordsync import sorting
+from recordsync.backupfile import Limits
+from tests.formats.old_files import old_document, old_file, old_record, signed
+from tests.properties.registers_content import TIMES, Content, Register, key_of, put, rows
+from tests.properties.strategies import registers
+from tests.properties.support import for_all, restore
+from tests.services.support import ABC, SATURDAY, XYZ, backup, day, register
+
+
+def _precise(content: Content) -> Content:
+    """A record at 1.0 precision."""
+    return {name: f"{value[:5]}:00" if name in TIMES and value else value for name, value in content.items()}
+
+
+def _document(content: Register) -> bytes:
+    return old_file([old_record(c) for c in content.records.values()], sorted(content.companies))
+
+
+@for_all(content=registers())
+def test_identical_data_is_skipped_and_keeps_its_seconds(alias: str, content: Register) -> None:
+    """Properties 5, 8, 9."""
+    put(alias, content)
+    before = rows(alias)
+    outcome = restore(alias, _document(content))
+    assert (outcome.records.skipped, outcome.records.read) == (len(content.records), len(content.records))
+    assert rows(alias) == before
+
+
+@for_all(content=registers())
+def test_a_file_restored_into_an_empty_register_is_its_content(alias: str, content: Register) -> None:
+    """Properties 6, 11, 15."""
+    outcome = restore(alias, old_file(old_record(c) for c in content.records.values()))
+    assert outcome.records.added == len(content.records)
+    assert outcome.companies.created == len({c["company_name"] for c in content.records.values()})
+    found = rows(alias).contents
+    assert found == {key: _precise(c) for key, c in content.records.items()}
+
+
+@for_all(status=st.sampled_from(["A", "L"]), seconds=st.integers(1, 59))
+def test_an_equal_field_keeps_our_seconds_when_another_is_taken(alias: str, status: str, seconds: int) -> None:
+    """Property 7, at 1.0 precision."""
+    mine = day(in_time=f"08:07:{seconds:02}", out_time="18:00:30")
+    put(alias, register(mine))
+    theirs = {**mine, "status": status, "out_time": "17:59:00"}
+    outcome = restore(alias, old_file([old_record(theirs)]))
+    assert outcome.records.updated == 1
+    assert rows(alias).contents == {key_of(mine): {**mine, "status": status, "out_time": "17:59:00"}}
+
+
+def _check(document: Any) -> V1File:
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    file = V1File(io.BytesIO(data), Limits(line=1 << 20))
+    file.check()
+    return file
+
+
+def test_any_layout_and_order_and_compression(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sorting, "RUN", 3)
+    days = [old_record(day(ep_no=f"E{n}")) for n in (9, 3, 7, 1, 5, 8, 2)]
+    document = dict(reversed(old_document(days, [XYZ, ABC]).items()))
+    shuffled = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    for data in (shuffled, gzip.compress(shuffled)):
+        file = _check(data)
+        assert file.report.errors == []
+        assert [record.key[1] for record in file.records(ATTENDANCE_RECORDS)] == [
+            f"E{n}" for n in (1, 2, 3, 5, 7, 8, 9)
+        ]
+        result = RestoreService().validate_backup(io.BytesIO(data))
+        assert result.valid
+        assert result.metadata is not None
+        assert str(result.metadata.version) == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [("", None), ("-", None), (None, None), ("00:00", "00:00"), ("1:30", "01:30"), ("123:45", "123:45")],
+)
+def test_spellings_of_overstay(register_db: str, written: str | None, stored: str | None) -> None:
+    content = old_record(day())
+    bare = {name: v for name, v in content.items() if name not in ("checksum", "created_at", "updated_at")}
+    restore(register_db, old_file([signed({**bare, "overstay": written})]))
+    (found,) = rows(register_db).contents.values()
+    assert found["overstay"] == stored
+
+
+def test_a_field_that_a_record_lacks_is_left_alone(register_db: str) -> None:
+    mine = day(in_time="09:00:15")
+    put(register_db, register(mine))
+    few = {name: mine[name] for name in ("ep_no", "company_name", "date", "status")} | {"ep_name": "Asha"}
+    restore(register_db, old_file([signed(few), signed({**few, "date": SATURDAY})]))
+    records = rows(register_db).contents
+    assert records[key_of(mine)] == {**mine, "ep_name": "Asha"}
+    assert records[key_of(day(date=SATURDAY))]["in_time"] is None
+
+
+def test_an_identical_repeat_is_a_warning_and_skipped(register_db: str) -> None:
+    data = old_file([old_record(day()), old_record(day())], [ABC])
+    assert len(RestoreService(using=register_db).validate_backup(io.BytesIO(data)).warnings) == 1
+    outcome = restore(register_db, data)
+    assert (outcome.records.read, outcome.records.added, outcome.records.skipped) == (2, 1, 1)
+
+
+def test_two_different_records_with_one_key_are_refused_naming_both() -> None:
+    (error,) = _check(old_document([old_record(day()), old_record(day(status="A"))])).report.errors
+    assert "records 1 and 2" in error.message
+    assert error.key == key_of(day())
+
+
+def test_it_enters_no_ancestry_and_proves_no_deletion(register_db: str) -> None:
+    put(register_db, register(day(), day(date=SATURDAY)))
+    outcome = restore(register_db, old_file([old_record(day(status="L"))], [ABC]))
+    assert (outcome.records.updated, outcome.records.absent_deleted, outcome.records.deleted) == (1, 0, 0)
+    assert not Backup.objects.using(register_db).exists()
+    backup(register_db)
+    assert Backup.objects.using(register_db).get().merged == {}
+
+
+@pytest.mark.parametrize("name", ["ep_no", "ep_name", "company_name", "date", "status", "checksum"])
+def test_a_missing_required_field_is_named(name: str) -> None:
+    """Property 14, 19."""
+    record = old_record(day())
+    del record[name]
+    errors = _check(old_document([record])).report.errors
+    assert errors[0].field == name
+    assert "record 1" in errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("in_time", "9:00"), ("in_time", "09:00:00"), ("date", "20-11-2026"), ("status", "X"), ("overtime", "90"),
+     ("overtime", 90), ("ep_name", None), ("ep_name", "a\0b"), ("ep_no", ""), ("created_at", "yesterday"),
+     ("shift", "\ud800"), ("unknown", "x"), ("shift", ["a"]), ("checksum", "0" * 64)],
+)  # fmt: skip
+def test_a_wrong_value_is_refused(name: str, value: Any) -> None:
+    record = old_record(day())
+    bare = {n: v for n, v in record.items() if n not in ("checksum", "created_at", "updated_at")}
+    wrong = {**record, name: value} if name in ("created_at", "checksum") else signed({**bare, name: value})
+    report = _check(old_document([wrong])).report
+    assert report.error_count >= 1
+    assert name in report.errors[0].message or name == "shift"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b'{"metadata":{},"metadata":{}}', b'{"companies":[{"name":"A","name":"A"}]}',
+     b'{"companies":[[[[[[]]]]]]}', b'{"companies":[1]}', b'{"other":[]}', b'{"companies":[]} x',
+     b'{"companies":[{"name":"' + b"x" * (2 << 20), b'{"companies":[{"name":"\xff"}]}'],
+    ids=range(11),
+)  # fmt: skip
+def test_what_is_not_such_a_file_is_refused(data: bytes) -> None:
+    assert not _check(data).report.valid
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"total_companies": 5}, {"backup_type": "x"}, {"created_at": None}, {"since_date": "soon"}]
+)
+def test_wrong_metadata_is_refused(metadata: dict[str, Any]) -> None:
+    (error,) = _check(old_document([], **metadata)).report.errors
+    assert error.field == next(iter(metadata))
+
+
+def test_no_damaged_byte_gets_through() -> None:
+    """A byte changed anywhere in a record is refused, or means the same."""
+    whole = old_file([old_record(day())], [ABC])
+    (good,) = _check(whole).records(ATTENDANCE_RECORDS)
+    for at in range(whole.index(b'"attendance_records"'), len(whole), 3):
+        file = _check(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        if file.report.valid:
+            (record,) = file.records(ATTENDANCE_RECORDS)
+            assert record.values == good.values
+
+
+def test_the_first_hundred_errors_are_kept() -> None:
+    bad = [{**old_record(day(ep_no=f"E{n}")), "checksum": "0" * 64} for n in range(150)]
+    report = _check(old_document(bad)).report
+    assert (len(report.errors), report.error_count) == (100, 150)
