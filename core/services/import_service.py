@@ -443,7 +443,7 @@ def _opened(source: Source, progress: Progress) -> Iterator[BinaryIO]:
     with ExitStack() as stack:
         stream = stack.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
         if not stream.seekable():
-            limit = settings.MUSTER_MAX_UPLOAD_BYTES
+            limit = settings.MUSTER_MAX_SHEET_UPLOAD_BYTES
             stream = stack.enter_context(spooled(stream, limit, lambda size: progress("receive", size, None)))
         yield cast(BinaryIO, stream)
 

@@ -51,8 +51,8 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     stream.seek(0)
     start = stream.read(8)
     stream.seek(0)
-    if size > settings.MUSTER_MAX_UPLOAD_BYTES:
-        limit = settings.MUSTER_MAX_UPLOAD_BYTES / (1 << 20)
+    if size > settings.MUSTER_MAX_SHEET_UPLOAD_BYTES:
+        limit = settings.MUSTER_MAX_SHEET_UPLOAD_BYTES / (1 << 20)
         raise SheetRefused(f"The file is larger than {limit:,.0f} MiB. Send it in parts.")
     if not start:
         raise SheetRefused("The file is empty.")

@@ -299,7 +299,7 @@ def test_a_bomb_that_lies_about_its_size(settings: Settings) -> None:
 
 
 def test_a_file_over_the_limit(settings: Settings) -> None:
-    settings.MUSTER_MAX_UPLOAD_BYTES = 10
+    settings.MUSTER_MAX_SHEET_UPLOAD_BYTES = 10
     with pytest.raises(SheetRefused, match="larger than"):
         list(spreadsheets.rows(io.BytesIO(b"x" * 11)))
 
