@@ -24,6 +24,7 @@ for _name in (
     "MUSTER_MAX_SHEET_BYTES",
     "MUSTER_MAX_SHEET_UPLOAD_BYTES",
     "MUSTER_MAX_UPLOAD_BYTES",
+    "MUSTER_REFERENCE_STORE",
     "TIME_ZONE",
 ):
     os.environ.pop(_name, None)

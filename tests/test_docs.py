@@ -46,9 +46,32 @@ def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
             assert option in parser.format_help(), f"{name} {option}"
 
 
-def test_every_setting_is_in_the_table() -> None:
-    sources = [PROJECT / "muster" / name for name in ("settings.py", "environment.py")]
-    text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    read = set(re.findall(r'env\.\w+\("([A-Z_]+)"', text))
-    documented = set(re.findall(r"^\| `([A-Z_]+)`", (DOCS / "settings.md").read_text(encoding="utf-8"), re.MULTILINE))
-    assert read == documented
+SETTINGS = [PROJECT / "muster" / name for name in ("settings.py", "environment.py")]
+
+
+def _documented() -> list[str]:
+    return re.findall(r"^\| `([A-Z_]+)`", (DOCS / "settings.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_setting_is_in_the_table_once() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in SETTINGS)
+    assert sorted(_documented()) == sorted(set(re.findall(r'env\.\w+\("([A-Z_]+)"', text)))
+
+
+def test_every_setting_has_one_meaning() -> None:
+    """A second assignment would silently take the place of the first."""
+    assigned = re.findall(r"^([A-Z_]+)(?:: .+)? = ", SETTINGS[0].read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(assigned) == len(set(assigned))
+
+
+def test_the_tests_are_rid_of_every_setting_of_the_machine() -> None:
+    text = (PROJECT / "tests" / "settings.py").read_text(encoding="utf-8")
+    assert set(_documented()) == set(re.findall(r'"([A-Z_]+)",\n', text)) | {"DATA_DIR", "SECRET_KEY"}
+
+
+def test_settings_are_read_from_the_environment_in_one_place() -> None:
+    """What the table says is everything there is."""
+    for package in ("core", "muster", "recordsync"):
+        for path in (PROJECT / package).rglob("*.py"):
+            if path not in SETTINGS:
+                assert not re.search(r"os\.(getenv|environ\b(?!\.setdefault))", path.read_text(encoding="utf-8")), path
