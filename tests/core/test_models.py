@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from django.db import IntegrityError, connections, transaction
 
-from core.models import TIME_FIELDS, AttendanceRecord, Company
+from core.models import TIME_FIELDS, AttendanceRecord, BackupLog, Company
 
 
 @pytest.fixture
@@ -60,3 +60,11 @@ def test_the_natural_key_is_held(register_db: str, record: AttendanceRecord) -> 
     record._state.adding = True
     with pytest.raises(IntegrityError):
         record.save(using=register_db)
+
+
+def test_the_audit_trail_is_found_by_its_indexes(register_db: str) -> None:
+    """Its pages ask for the newest, and for a person's."""
+    with connections[register_db].cursor() as cursor:
+        table = connections[register_db].introspection.get_constraints(cursor, BackupLog._meta.db_table)
+    indexed = {tuple(one["columns"]) for one in table.values() if one["index"]}
+    assert {("user_id", "created_at"), ("created_at",)} <= indexed

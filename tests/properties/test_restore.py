@@ -379,7 +379,7 @@ def test_property_17_what_moved_since_the_preview_stops_the_restore(
     else:
         assert kind != "nothing"
         assert everything(alias) == before
-        assert "the file is another one" not in str(stopped)
+        assert "The register changed after the preview" in str(stopped)
         event(f"{kind}: moved")
 
 

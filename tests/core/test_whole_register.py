@@ -1,0 +1,60 @@
+"""Requirements 1.1 to 1.4 on the pages themselves: root gets every company, everybody else what is theirs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from core.models import AttendanceRecord, Company
+from core.services.search import matching
+from tests.world import NOBODY, WHO, World, make_world
+
+pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+def _of(world: World, who: str) -> set[str]:
+    """The companies that somebody sees."""
+    return {world.own.name, world.other.name} if who == "root" else {world.people[who].company.name}  # type: ignore[union-attr]
+
+
+def _number(world: World, who: str) -> int:
+    if who == "root":
+        return AttendanceRecord.objects.count()
+    records = AttendanceRecord.objects.filter(company=world.people[who].company)
+    first = world.people[who].assigned_date_from
+    return records.filter(date__gte=first).count() if first else records.count()
+
+
+@pytest.mark.parametrize("who", [who for who in WHO if who != NOBODY])
+def test_list_dashboard_search_and_export(world: World, who: str) -> None:
+    client = Client()
+    client.force_login(world.people[who])
+    number, seen = _number(world, who), _of(world, who)
+
+    def listed(query: str = "") -> Any:
+        return client.get(f"/attendance/?{query}").context["page"]
+
+    assert listed().paginator.count == number
+    assert {row.company.name for row in listed()} == seen
+    figures = client.get("/").context["figures"]
+    assert figures.records == number
+    assert figures.companies == (Company.objects.count() if who == "root" else 1)
+    assert {one.name for one in figures.by_company} == seen
+    for query in ("person", "A0", "Works"):
+        found = AttendanceRecord.objects.visible_to(world.people[who]).filter(matching(query, "default"))
+        assert [row.pk for row in listed(f"q={query}&sort=ep_no")] == [row.pk for row in found.order_by("ep_no")]
+    both = listed("q=person")
+    assert {row.company.name for row in both} == seen
+    text = client.get("/attendance/export/?format=csv").getvalue().decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert len(rows) == number
+    assert {row["COMPANY NAME"] for row in rows} == seen
