@@ -1,0 +1,142 @@
+"""Rounds of a restore in the background whose worker is killed at a random moment, played in one process.
+
+Each worker is the real command in a forked process of its own, so that a round costs its work and no start of Python.
+Run by :mod:`tests.faults.test_worker_killed` inside an installation; prints what each round came to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+from django.utils.html import strip_tags
+
+from core.models import Operation, User
+from core.services import operations, restore_jobs, stored_preview
+from core.services.operations import JOBS, Actor
+from recordsync.merge import Strategy
+from tests.faults import support
+
+ACTOR = Actor("Meena")
+
+
+@dataclass(frozen=True)
+class Round:
+    """How a worker that was killed ``after`` so many seconds ended, and what was found afterwards."""
+
+    after: float
+    killed: bool
+    before: str
+    state: str
+    content: str
+    target: str
+    outcome: str
+    page: str
+
+
+def main(files: Sequence[str], contents: Sequence[str], rounds: int) -> None:
+    """Restore each of two files in turn over the other, ``rounds`` times with a worker that is killed."""
+    User.objects.create_user("meena", password=None, role="root")
+    moments = support.Moments(f"killed worker on {connections['default'].vendor}")
+    _worked(_submit(files[0]))
+    seconds = _worked(_submit(files[1]))
+    now = 1
+    for _ in range(rounds):
+        target = 1 - now
+        before = support.state("default")
+        operation = _submit(files[target])
+        after = moments.within(seconds)
+        killed = _killed(operation, after)
+        _settled(operation)
+        state, outcome, page = support.state("default"), _outcome(operation), _page(operation)
+        found = Round(after, killed, before, state, support.content("default"), contents[target], outcome, page)
+        print("ROUND", json.dumps(asdict(found)), flush=True)
+        if state == before:
+            _worked(_again(operation))
+            assert support.content("default") == contents[target], "trying again did not do it"
+        now = target
+
+
+def _submit(file: str) -> Operation:
+    with Path(file).open("rb") as stream:
+        pk = restore_jobs.receive([stream.read()], 1 << 30)
+    check = restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, uploaded=pk, name="a.json")
+    _worker(wait=True)
+    with stored_preview.opened(check.pk) as preview:
+        return restore_jobs.submit_apply(ACTOR, preview)
+
+
+def _again(operation: Operation) -> Operation:
+    with stored_preview.opened(uuid.UUID(operation.parameters["preview"])) as preview:
+        restore_jobs.free_if_ended(preview)
+        return restore_jobs.submit_apply(ACTOR, preview)
+
+
+def _worker(*, wait: bool) -> int:
+    """A worker that does what is in the queue, in a process of its own; its id, unless its end was waited for."""
+    connections.close_all()
+    pid = os.fork()
+    if not pid:
+        try:
+            call_command("db_worker", reload=False, batch=True, startup_delay=False, verbosity=0)
+        finally:
+            connections.close_all()
+            os._exit(0)
+    if wait:
+        os.waitpid(pid, 0)
+        return 0
+    return pid
+
+
+def _worked(operation: Operation) -> float:
+    """Have it done undisturbed; the seconds that it took from its beginning."""
+    pid = _worker(wait=False)
+    while _outcome(operation) == Operation.Outcome.WAITING:
+        time.sleep(0.005)
+    started = time.monotonic()
+    os.waitpid(pid, 0)
+    assert _outcome(operation) == Operation.Outcome.SUCCEEDED, _page(operation)
+    return time.monotonic() - started
+
+
+def _killed(operation: Operation, after: float) -> bool:
+    """Have it begun, and kill the worker so many seconds later; False: it was quicker."""
+    pid = _worker(wait=False)
+    while _outcome(operation) == Operation.Outcome.WAITING:
+        time.sleep(0.005)
+    time.sleep(after)
+    os.kill(pid, signal.SIGKILL)  # a process that has ended keeps its id until it is waited for
+    _pid, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _settled(operation: Operation) -> None:
+    """A database server needs a moment to notice that its client is gone; until then the worker counts as alive."""
+    deadline = time.monotonic() + 30
+    while _outcome(operation) == Operation.Outcome.RUNNING:
+        assert time.monotonic() < deadline, "it is shown as running although nobody runs it"
+        operations.settle_accounts()
+        time.sleep(0.02)
+
+
+def _outcome(operation: Operation) -> str:
+    return Operation.objects.using(JOBS).get(pk=operation.pk).outcome
+
+
+def _page(operation: Operation) -> str:
+    """What its page says, as text."""
+    client = Client(headers={"host": "localhost"})
+    client.force_login(User.objects.get())
+    answer = client.get(reverse("operation", kwargs={"pk": operation.pk}), headers={"HX-Request": "true"})
+    assert answer.status_code == 200, answer.status_code
+    return " ".join(strip_tags(answer.content.decode()).split())
