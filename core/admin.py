@@ -92,8 +92,18 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 @admin.register(Backup)
 class BackupAdmin(ReadOnlyAdmin):
-    list_display = ("taken_at", "installation_name", "kind", "purpose", "records_count", "size", "created_by", "id")
-    list_filter = ("kind", "purpose", "installation_name")
+    list_display = (
+        "taken_at",
+        "installation_name",
+        "kind",
+        "version",
+        "purpose",
+        "records_count",
+        "size",
+        "created_by",
+        "id",
+    )
+    list_filter = ("kind", "version", "purpose", "installation_name")
     search_fields = ("id", "file", "location", "created_by")
 
 

@@ -278,8 +278,8 @@ class AttendanceRecord(models.Model):
 class Backup(models.Model):
     """The catalogue: one row for every backup file written here, or restored here from elsewhere.
 
-    ``id`` is the id inside the file. Its ancestry (``parent``, ``merged``) proves what two
-    installations once shared.
+    ``id`` is the id inside the file (a 1.0 file has none: there it follows from its bytes). Its ancestry
+    (``parent``, ``merged``) proves what two installations once shared.
     """
 
     class Kind(models.TextChoices):
@@ -292,6 +292,9 @@ class Backup(models.Model):
         RECEIVED = "received", _("Received")
 
     id = models.UUIDField(primary_key=True)
+    version = models.CharField(
+        max_length=3, default="2.0", help_text="Of the file's format. A 1.0 file is in no ancestry."
+    )
     installation_id = models.UUIDField()
     installation_name = models.CharField(max_length=100)
     parent = models.UUIDField(
@@ -306,7 +309,7 @@ class Backup(models.Model):
     )
     location = models.TextField(blank=True, help_text="Where it was written, if not to the storage.")
     size = models.BigIntegerField(help_text="Bytes of the file as stored.")
-    digest = models.CharField(max_length=64, help_text="SHA-256 of the uncompressed content before the trailer.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the uncompressed content, up to a trailer.")
     companies_count = models.BigIntegerField()
     records_count = models.BigIntegerField()
     deleted_count = models.BigIntegerField(default=0)

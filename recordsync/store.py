@@ -41,6 +41,9 @@ class Store(Protocol):
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         """All records. Nothing may be written to the model's table while the stream is read."""
 
+    def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
+        """When each record of :meth:`records` was last changed, in the same order. For a model that refers to one."""
+
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         """The records among these keys (sorted, each once) that are there. Reads ``keys`` in batches."""
 
@@ -73,11 +76,22 @@ class OrmStore:
             # Sorted here and not by the database: few rows, and its collation does not matter.
             yield from sorted(self._read(model, rows, {}), key=lambda record: record.key)
             return
+        for name, rows in self._by_reference(model, where):
+            yield from self._read(model, rows, {model.reference.name: name})
+
+    def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
+        self._parents.clear()
+        for _name, rows in self._by_reference(model, where):
+            for moment in rows.values_list("updated_at", flat=True).iterator(chunk_size=2000):
+                yield TIMESTAMP.to_text(moment)
+
+    def _by_reference(self, model: Model, where: Q | None) -> Iterator[tuple[str, models.QuerySet[Any]]]:
+        """For each record that the model's key refers to, in order of its name, the rows of the model in key order."""
         reference = model.reference
+        assert reference is not None
         others = [f.source for f in model.key if f is not reference]
         for name, pk in sorted(self._parent_ids(model).items()):
-            rows = self._rows(model, where).filter(**{f"{reference.source}_id": pk}).order_by(*others)
-            yield from self._read(model, rows, {reference.name: name})
+            yield name, self._rows(model, where).filter(**{f"{reference.source}_id": pk}).order_by(*others)
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         self._parents.clear()

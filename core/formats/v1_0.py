@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Any, BinaryIO, Final, cast
 
 import ijson  # type: ignore[import-untyped] # ships no types
+import msgspec
 import orjson
 
 from core.models import TIME_FIELDS
@@ -33,6 +34,7 @@ from recordsync.records import Record
 from recordsync.schema import Model, Shape
 from recordsync.sorting import sorted_on_disk, stored
 
+VERSION: Final = "1.0"
 _HEAD: Final = 1 << 16
 _NOT_CONTENT: Final = {"checksum", "created_at", "updated_at", "id"}
 _REQUIRED: Final = {
@@ -46,6 +48,7 @@ _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
 _SHOWN: Final = 200
 _MOST_NAMES: Final = 64
+_encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make one for every record
 
 
 def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
@@ -60,10 +63,35 @@ def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
 
 
 def checksum_v1_0(model: Model, record: dict[str, Any]) -> str:
-    """SHA-256 (hex) of a 1.0 record's content, as Python's ``json.dumps`` writes it; of a company, of its name."""
+    """SHA-256 (hex) of a 1.0 record's content; of a company, of its name."""
     names = {"name"} if model is COMPANIES else record.keys() - _NOT_CONTENT
-    content = {name: record[name] for name in names}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+    return sha256(content_v1_0({name: record[name] for name in names}))
+
+
+def content_v1_0(content: dict[str, Any]) -> str:
+    """The text that a 1.0 checksum is of: what Python's ``json.dumps`` writes, with sorted names."""
+    return _encode(content)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def id_v1_0(digest: str, created_at: str) -> str:
+    """A UUID for a 1.0 file, which has none: of its bytes and its moment, so that every installation finds the same."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, digest + created_at))
+
+
+def as_described(metadata: Metadata, digest: str) -> Metadata:
+    """What remains of the description of a backup that was written as a 1.0 file with this digest."""
+    return msgspec.structs.replace(
+        metadata,
+        version=cast(Any, VERSION),
+        id=id_v1_0(digest, metadata.created_at),
+        parent=None,
+        merged={},
+        deletions="unknown",
+    )
 
 
 class _Broken(Exception):
@@ -71,14 +99,16 @@ class _Broken(Exception):
 
 
 class _Bounded:
-    """A stream for the parser that is cut off where one value takes more than a line may."""
+    """A stream for the parser that is cut off where one value takes more than a line may; it hashes what it reads."""
 
     def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream, self._most = stream, most
         self.since_event = 0
+        self.hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
+        self.hash.update(data)
         self.since_event += len(data)
         if self.since_event > self._most:
             raise _Broken(f"a value is longer than {self._most:,} bytes")
@@ -166,14 +196,14 @@ class V1File:
             }
             content = stack.enter_context(decompressed(self._source, self._limits.content))
             try:
-                found = self._read(_Bounded(content, self._limits.line), files)
+                stream = _Bounded(content, self._limits.line)
+                found = self._read(stream, files)
             except (ijson.JSONError, UnicodeDecodeError, _Broken) as error:
                 self._note(FileError(f"the file is not whole JSON of a 1.0 backup: {str(error)[:_SHOWN]}"))
                 return self.report
-            digest = hashlib.sha256()
+            self.report.digest = stream.hash.hexdigest()
             for model in SCHEMA:
-                self._sort(model, files[model.name], digest)
-            self.report.digest = digest.hexdigest()
+                self._sort(model, files[model.name])
             self._describe(found)
         return self.report
 
@@ -274,7 +304,7 @@ class V1File:
         if self._done % EVERY == 0:
             self._progress("check", self._done, None)
 
-    def _sort(self, model: Model, unsorted: IO[bytes], digest: Any) -> None:
+    def _sort(self, model: Model, unsorted: IO[bytes]) -> None:
         """Copy a model's records in key order; every key once."""
         start = self._copy.seek(0, 2)
         last: list[Any] | None = None
@@ -290,9 +320,7 @@ class V1File:
                     else:
                         self._note(FileError(f"{places}: two different records with one key", key=tuple(item[0])))
                     continue
-                line = orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
-                digest.update(line)
-                self._copy.write(line)
+                self._copy.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
                 self.report.counts[model.name] = self.report.counts.get(model.name, 0) + 1
                 last = item
         self.report.counts.setdefault(model.name, 0)
@@ -314,7 +342,7 @@ class V1File:
         created, since = _moment(found.get("created_at")), _moment(found.get("since_date"))
         kind = found.get("backup_type")
         good = {
-            "version": found.get("version") == "1.0",
+            "version": found.get("version") == VERSION,
             "backup_type": kind in ("full", "incremental"),
             "created_at": created is not None,
             "since_date": found.get("since_date") is None or since is not None,
@@ -325,8 +353,8 @@ class V1File:
         if not self.report.valid:
             return
         self.report.metadata = Metadata(
-            version=cast(Any, "1.0"),
-            id=str(uuid.uuid5(uuid.NAMESPACE_OID, self.report.digest + cast(str, created))),
+            version=cast(Any, VERSION),
+            id=id_v1_0(self.report.digest, cast(str, created)),
             installation=InstallationName(id=str(uuid.UUID(int=0)), name=""),
             parent=None,
             merged={},

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast, get_args
+from typing import IO, Any, Literal, cast, get_args
 
 import msgspec
 from django.conf import settings
 from django.db import Error, models, transaction
 from django.utils import timezone
 
+from core.formats import v1_0
+from core.formats.v1_0_writer import write_v1_0
 from core.models import Backup, Company, Installation, Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters, open_register
 from core.services import catalogue, operations, targets
@@ -37,6 +39,9 @@ OVERLAP = dt.timedelta(minutes=5)
 """How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
 open then. What it repeats is skipped on restore."""
 
+FileFormat = Literal["2.0", "1.0"]
+"""The versions of the backup file that are written."""
+
 _SECONDS_TO_WAIT_FOR_CATALOGUE = 600
 _NOT_WRITTEN = "No backup was written."
 _NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
@@ -52,8 +57,23 @@ class _Content:
     def records(self, model: Model) -> Iterator[Record]:
         return self.store.records(model, self.where[model.name])
 
+    def updated(self, model: Model) -> Iterator[str | None]:
+        return self.store.updated(model, self.where[model.name])
+
     def deletions(self, model: Model) -> Iterable[Deletion]:
         return ()  # nothing here remembers what was deleted: the metadata say so
+
+
+def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) -> str | None:
+    """Why a backup cannot be a 1.0 file, as a sentence; None if it can. A gap must not look like something one had."""
+    if selection is not None:
+        return "A file of version 1.0 cannot say that it holds a selection: it would pass for all there is."
+    if backup_type == "incremental" and since is None:
+        return (
+            "A file of version 1.0 cannot name the backup that it continues: an incremental one needs a moment to "
+            "begin from (--since)."
+        )
+    return None
 
 
 class BackupService:
@@ -74,6 +94,7 @@ class BackupService:
         output: Path | IO[bytes] | None = None,
         selection: Selection | None = None,
         compression: Compression | None = None,
+        file_format: FileFormat = "2.0",
         purpose: Backup.Purpose = Backup.Purpose.USER,
         progress_callback: Progress | None = None,
     ) -> BackupResult:
@@ -81,13 +102,17 @@ class BackupService:
 
         ``since_date`` (incremental only; a naive one is in the project's TIME_ZONE): records changed at or after
         it; None: since the previous backup. ``output``: a path, a binary stream, or None for the backups
-        storage. ``progress_callback``: see :class:`recordsync.progress.Progress`.
+        storage. ``file_format``: ``1.0`` for installations that read no other; such a file holds times to the minute,
+        is full or since a moment, and is in no ancestry. ``progress_callback``: see
+        :class:`recordsync.progress.Progress`.
 
         Raises :class:`OperationFailed`: then no file is there under its final name, unless the text says so; and
-        ValueError for another ``backup_type``.
+        ValueError for another ``backup_type`` or ``file_format``.
         """
         if backup_type not in get_args(BackupType):
             raise ValueError(f"{backup_type!r} is not a type of backup: {', '.join(get_args(BackupType))}")
+        if file_format not in get_args(FileFormat):
+            raise ValueError(f"{file_format!r} is not a version of the file: {', '.join(get_args(FileFormat))}")
         if since_date is not None and timezone.is_naive(since_date):
             since_date = timezone.make_aware(since_date)
         compression_suffix = {"gzip": ".gz", "zstd": ".zst", None: ""}[compression]
@@ -107,6 +132,8 @@ class BackupService:
             ExitStack() as stack,
         ):
             self._check_selection(selection)
+            if file_format == v1_0.VERSION and (unfit := unfit_for_1_0(backup_type, since_date, selection)):
+                raise OperationFailed(f"{unfit} {_NOT_WRITTEN}")
             with operations.register_lock(run, _NOT_WRITTEN):  # so that no restore is halfway through
                 installation = Installation.current(self.using)
                 parent, since = self._starting_point(installation, backup_type, since_date)
@@ -126,7 +153,12 @@ class BackupService:
                 Metadata,
             )
             with targets.opened(output, name, compression) as target:
-                written = write_backup(target.stream, SCHEMA, metadata, _Content(self._store, where), run)
+                content = _Content(self._store, where)
+                if file_format == v1_0.VERSION:
+                    written = write_v1_0(target.stream, metadata, content, run)
+                    metadata = v1_0.as_described(metadata, written.digest)
+                else:
+                    written = write_backup(target.stream, SCHEMA, metadata, content, run)
                 entries = sum(written.counts.values())
                 run(COMMIT, entries, entries)
             with suppress(Error):  # everything is read: a connection that is lost now is no loss

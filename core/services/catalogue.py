@@ -25,9 +25,10 @@ def newest_parent(installation: Installation, using: str) -> Backup | None:
 
     Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
     the chain would take what they lack for unchanged. So has one that was taken while the clock was ahead, or before
-    a demo register, whose records bear old timestamps, was put in.
+    a demo register, whose records bear old timestamps, was put in. A 1.0 file has no seconds, and nothing can name it.
     """
     own = Backup.objects.using(using).filter(installation_id=installation.id, purpose=Backup.Purpose.USER)
+    own = own.filter(version=VERSION)
     own = own.filter(taken_at__lte=timezone.now())
     seeded = BackupLog.objects.using(using).filter(operation=DEMO, success=True).order_by("-created_at").first()
     if seeded is not None:
@@ -59,6 +60,7 @@ def add(
     """Enter a file into the catalogue."""
     return Backup.objects.using(using).create(
         id=uuid.UUID(metadata.id),
+        version=metadata.version,
         installation_id=uuid.UUID(metadata.installation.id),
         installation_name=metadata.installation.name[:100],
         parent=uuid.UUID(metadata.parent) if metadata.parent else None,

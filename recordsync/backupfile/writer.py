@@ -71,10 +71,10 @@ def write_backup(
         if section.deleted:
             lines = (_deletion_line(model, item) for item in in_order(content.deletions(model)))
         else:
-            lines = _record_lines(model.shape(metadata.fields[model.name]), in_order(content.records(model)))
+            lines = _record_lines(model.shape(metadata.fields[model.name]), content.records(model))
         count = 0
         emit(section.opening)
-        for batch in _batches(lines):
+        for batch in batches(lines):
             emit((b",\n" if count else b"\n") + b",\n".join(batch))
             count += len(batch)
             done += len(batch)
@@ -84,11 +84,7 @@ def write_backup(
             deleted += count
         else:
             counts[model.name] = count
-    if counts != metadata.totals:
-        raise RecordSyncError(
-            f"The database gave {counts} records after it had counted {dict(metadata.totals)}. "
-            "The backup was not kept; try again, and report this if it happens again."
-        )
+    require_counted(counts, metadata)
     emit(END[: END.index(b"\n") + 1])
     trailer = {**counts, "deleted": deleted, "sha256": digest.hexdigest()}
     out.write(END[END.index(b"\n") + 1 :] + canonical_json(trailer) + b"}\n")
@@ -97,12 +93,21 @@ def write_backup(
 
 def _record_lines(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
     line = Lines(shape).line
-    for record in records:
+    for record in readable(shape, records):
+        yield line(record.values, record.created_at)
+
+
+def readable(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
+    """The records, as long as they can be read back from a file.
+
+    Raises :class:`InvalidRecord` for one that cannot, and :class:`recordsync.errors.OutOfOrder`.
+    """
+    for record in in_order(records):
         if not shape.is_valid(record.values) or TIMESTAMP.error(record.created_at):
             problem = next(shape.errors(record.values), None)
             field, value, expected = problem or ("created_at", record.created_at, TIMESTAMP.expected)
             raise InvalidRecord(shape.model.name, record.key, field, value, expected)
-        yield line(record.values, record.created_at)
+        yield record
 
 
 def _deletion_line(model: Model, deletion: Deletion) -> bytes:
@@ -110,7 +115,17 @@ def _deletion_line(model: Model, deletion: Deletion) -> bytes:
     return canonical_json({**key, "checksum": deletion.checksum})
 
 
-def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+def require_counted(counts: dict[str, int], metadata: Metadata) -> None:
+    """Raises :class:`RecordSyncError` unless as many records were written as the metadata say."""
+    if counts != metadata.totals:
+        raise RecordSyncError(
+            f"The database gave {counts} records after it had counted {dict(metadata.totals)}. "
+            "The backup was not kept; try again, and report this if it happens again."
+        )
+
+
+def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines, as many at a time as are written, and reported as progress, together."""
     batch: list[bytes] = []
     for line in lines:
         batch.append(line)

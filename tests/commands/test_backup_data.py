@@ -166,6 +166,9 @@ WRONG = {
     "a first day after the last": ["--date-from", "2026-03-02", "--date-to", "2026-03-01"],
     "two compressions": ["--output", "a.json.gz", "--compress", "zstd"],
     "a word too many": ["full.json"],
+    "another version": ["--format", "3.0"],
+    "a selection as 1.0": ["--format", "1.0", "--company", "ABC Corp"],
+    "an incremental as 1.0 without a moment": ["--format", "1.0", "--type", "incremental"],
     "an output without a value": ["--output"],
 }
 

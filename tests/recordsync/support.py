@@ -205,6 +205,9 @@ class MemoryStore:
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         yield from (self.rows[model.name][key] for key in sorted(self.rows[model.name]))
 
+    def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
+        yield from (record.created_at for record in self.records(model, where))
+
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         yield from (self.rows[model.name][key] for key in keys if key in self.rows[model.name])
 

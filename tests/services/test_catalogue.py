@@ -59,8 +59,10 @@ def test_each_backup_continues_the_newest_without_a_gap(register_db: str) -> Non
         {"selection": Selection(companies=[ABC])},
         {"backup_type": "incremental", "selection": Selection(companies=[ABC])},
         {"purpose": Backup.Purpose.SAFETY},
+        {"file_format": "1.0"},
+        {"file_format": "1.0", "backup_type": "incremental", "since_date": SINCE},
     ],
-    ids=["since", "selection", "selected incremental", "safety copy"],
+    ids=["since", "selection", "selected incremental", "safety copy", "1.0", "1.0 since"],
 )
 def test_what_leaves_a_gap_is_never_a_parent(register_db: str, gap: dict[str, Any]) -> None:
     put(register_db, SMALL)

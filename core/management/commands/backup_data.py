@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, cast, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
+from core.formats.v1_0 import VERSION as OLD
 from core.management.console import ServiceCommand, StandardOutput, day, moment
 from core.register import Selection
-from core.services.backup_service import BackupService
+from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.files import compression_of_name
 from recordsync.progress import Progress
 
@@ -26,6 +27,8 @@ examples:
       what changed since that day began (in the TIME_ZONE of the settings)
   manage.py backup_data --company "ABC Corp" --date-from 2026-01-01 --date-to 2026-03-31 --output abc.json
       one company's first quarter
+  manage.py backup_data --format 1.0 --output old.json
+      for an older installation, which reads no other version: times to the minute, no deletions
   manage.py backup_data --output - --quiet | ssh elsewhere 'cat > full.json'
 
 exit status: 0 done, 1 failed (and no file written), 2 wrong usage
@@ -63,6 +66,13 @@ class Command(ServiceCommand):
         parser.add_argument("--date-from", type=day, metavar="DATE", help="only records from this day on")
         parser.add_argument("--date-to", type=day, metavar="DATE", help="only records up to this day, included")
         parser.add_argument(
+            "--format",
+            choices=get_args(FileFormat),
+            default="2.0",
+            help="the file's version: 2.0 (default), or 1.0 for an older installation (times to the minute; a full "
+            "backup or one with --since, and never what a later one continues)",
+        )
+        parser.add_argument(
             "--compress", choices=["gzip", "zstd"], help="compress; a PATH that ends in .gz or .zst does so by itself"
         )
 
@@ -74,6 +84,10 @@ class Command(ServiceCommand):
             raise CommandError("--since goes with --type incremental: a full backup holds everything.", returncode=2)
         if options["date_from"] and options["date_to"] and options["date_from"] > options["date_to"]:
             raise CommandError("--date-from is after --date-to.", returncode=2)
+        chosen = options["company"], options["date_from"], options["date_to"]
+        selection = Selection(*chosen) if any(chosen) else None
+        if options["format"] == OLD and (unfit := unfit_for_1_0(options["type"], options["since"], selection)):
+            raise CommandError(unfit, returncode=2)
         output: Path | IO[bytes] | None = None
         compression = options["compress"]
         if options["output"] == "-":
@@ -84,13 +98,13 @@ class Command(ServiceCommand):
             if compression and by_name and compression != by_name:
                 raise CommandError(f"--compress {compression} does not fit the name {output.name}.", returncode=2)
             compression = compression or by_name
-        chosen = options["company"], options["date_from"], options["date_to"]
         result = BackupService().create_backup(
             options["type"],
             options["since"],
             output=output,
-            selection=Selection(*chosen) if any(chosen) else None,
+            selection=selection,
             compression=compression,
+            file_format=options["format"],
             progress_callback=progress,
         )
         if not options["json"] and options["output"] != "-" and sys.stdout is not None:

@@ -1,0 +1,109 @@
+"""Writing a 1.0 file (docs/file-format.md), for installations that read no other. What it cannot carry is left out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Final, Protocol
+
+from core.formats.v1_0 import VERSION, content_v1_0, sha256
+from core.models import TIME_FIELDS
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.backupfile import Metadata, Written
+from recordsync.backupfile.writer import batches, readable, require_counted
+from recordsync.errors import InvalidRecord
+from recordsync.fields import TIMESTAMP
+from recordsync.progress import Progress, no_progress
+from recordsync.records import Record
+from recordsync.schema import Model
+
+_MINUTE: Final = len("HH:MM")
+
+
+class Content(Protocol):
+    """What goes into the file: each model's records in key order, and when each attendance record was last changed."""
+
+    def records(self, model: Model) -> Iterable[Record]: ...
+
+    def updated(self, model: Model) -> Iterable[str | None]: ...
+
+
+def write_v1_0(out: IO[bytes], metadata: Metadata, content: Content, progress: Progress = no_progress) -> Written:
+    """Write one file to a binary stream, a record a line, in ASCII. Its digest is that of all its bytes.
+
+    Of ``metadata`` only type, moments and totals have a place in the file. Raises
+    :class:`recordsync.errors.InvalidRecord` for a record that could not be read back,
+    :class:`recordsync.errors.OutOfOrder`, and :class:`recordsync.errors.RecordSyncError` where the records are not as
+    many as ``metadata`` says.
+    """
+    digest = hashlib.sha256()
+
+    def emit(data: bytes) -> None:
+        digest.update(data)
+        out.write(data)
+
+    total = sum(metadata.totals.values())
+    counts: dict[str, int] = {}
+    emit(b'{"metadata": ' + json.dumps(_description(metadata)).encode("ascii"))
+    for model, lines in ((COMPANIES, _companies(content)), (ATTENDANCE_RECORDS, _records(content))):
+        emit(b',\n"%s": [' % model.name.encode("ascii"))
+        count = 0
+        for batch in batches(lines):
+            emit((b",\n" if count else b"\n") + b",\n".join(batch))
+            count += len(batch)
+            progress("write", sum(counts.values()) + count, total)
+        emit(b"\n]" if count else b"]")
+        counts[model.name] = count
+    require_counted(counts, metadata)
+    emit(b"}\n")
+    return Written(digest.hexdigest(), counts, 0)
+
+
+def _description(metadata: Metadata) -> dict[str, Any]:
+    since = {"since_date": _moment(metadata.since_date)} if metadata.since_date else {}
+    totals = {f"total_{model.name}": metadata.totals[model.name] for model in SCHEMA}
+    said = {"version": VERSION, "created_at": _moment(metadata.created_at), "backup_type": metadata.backup_type}
+    return {**said, **since, **totals}
+
+
+def _companies(content: Content) -> Iterator[bytes]:
+    """A line for each company. ``id`` is its place in the file: ours mean nothing elsewhere."""
+    for number, record in enumerate(readable(COMPANIES.shape(), content.records(COMPANIES)), 1):
+        (name,) = record.values
+        yield _line({"name": name}, f'"id": {number}', _stamp("created_at", record.created_at))
+
+
+def _records(content: Content) -> Iterator[bytes]:
+    model = ATTENDANCE_RECORDS
+    names = model.names
+    times = [names.index(name) for name in TIME_FIELDS]
+    overstay = names.index("overstay")
+    records = readable(model.shape(), content.records(model))
+    for record, updated_at in zip(records, content.updated(model), strict=True):
+        if TIMESTAMP.error(updated_at):
+            raise InvalidRecord(model.name, record.key, "updated_at", updated_at, TIMESTAMP.expected)
+        values = list(record.values)
+        for position in times:
+            value = values[position]
+            if value is not None:
+                values[position] = value[:_MINUTE]
+        values[overstay] = values[overstay] or ""
+        stamps = _stamp("created_at", record.created_at), _stamp("updated_at", updated_at)
+        yield _line(dict(zip(names, values, strict=True)), *stamps)
+
+
+def _line(content: dict[str, Any], *rest: str) -> bytes:
+    """A record's line: the text that its checksum is of, and behind it the members that are not content."""
+    text = content_v1_0(content)
+    members = (text[:-1], *rest, f'"checksum": "{sha256(text)}"}}')
+    return ", ".join(members).encode("ascii")
+
+
+def _stamp(name: str, moment: str | None) -> str:
+    return f'"{name}": "{_moment(moment)}"'
+
+
+def _moment(text: str | None) -> str:
+    """A moment as every version of Python reads it."""
+    return f"{str(text).removesuffix('Z')}+00:00"
