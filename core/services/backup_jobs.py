@@ -114,9 +114,10 @@ def delete(backup: Backup, actor: Actor, using: str = "default") -> None:
 
 @contextmanager
 def _register_is_free(using: str, consequence: str) -> Iterator[None]:
-    """A short change of the catalogue; does not wait for a restore, because somebody waits for the page."""
+    """A short change of the catalogue; hardly waits for a restore, because somebody waits for the page."""
     try:
-        with locks.held(operations.REGISTER_LOCK, using), transaction.atomic(using=using):
+        # Whoever looks whether the lock is free holds it for a moment.
+        with locks.held(operations.REGISTER_LOCK, using, wait=1), transaction.atomic(using=using):
             yield
     except LockTimeout as error:
         raise RegisterBusy(f"A restore or import is running. {consequence} Try again when it has finished.") from error

@@ -42,6 +42,9 @@ _LEFT_UNDONE = {True: "No backup was entered in the catalogue.", False: "Nothing
 WAIT = "wait"
 """The phase in which somebody else holds the register."""
 
+WRITERS = ("restore", "import", "seed_demo", "rename_company", "delete_all")
+"""Kinds of operations that hold the register's lock while they write."""
+
 COMMIT = "commit"
 """The phase after which nothing is cancelled any more (see :class:`recordsync.progress.Progress`)."""
 
@@ -341,10 +344,20 @@ def _busy(using: str, consequence: str) -> RegisterBusy:
     holder = current(using)
     if holder is None:
         return RegisterBusy(f"The register is in use by another restore or import. {consequence} Try again later.")
-    started = timezone.localtime(holder.started_at)
-    return RegisterBusy(
-        f"{holder.actor_name} has been running a {holder.kind} since {started:%H:%M:%S} ({holder.phase}, "
-        f"{holder.done:,} done). {consequence} Try again when it has finished."
+    return RegisterBusy(f"{who_runs(holder)} {consequence} Try again when it has finished.")
+
+
+def who_runs(operation: Operation) -> str:
+    """Who is running what, since when and how far, or waits to: a sentence."""
+    started = timezone.localtime(operation.started_at)
+    if operation.outcome == Operation.Outcome.WAITING:
+        return (
+            f"{operation.actor_name} asked for a {operation.kind} of {operation.filename or 'a file'} at "
+            f"{started:%H:%M:%S}, which waits for the worker."
+        )
+    return (
+        f"{operation.actor_name} has been running a {operation.kind} since {started:%H:%M:%S} ({operation.phase}, "
+        f"{operation.done:,} done)."
     )
 
 
@@ -360,7 +373,7 @@ def current(using: str) -> Operation | None:
         .filter(
             outcome=Operation.Outcome.RUNNING,
             database=using,
-            kind__in=["restore", "import", "seed_demo", "rename_company", "delete_all"],
+            kind__in=WRITERS,
         )
         .exclude(phase__in=_BEFORE_THE_LOCK)
         .first()

@@ -18,11 +18,15 @@ from core.services.errors import OperationFailed, RegisterBusy, as_failure
 from core.services.operations import JOBS, Actor
 from core.services.restore_service import RestoreService
 from core.services.stored_preview import StoredPreview
-from recordsync.errors import FileError
+from recordsync import locks
+from recordsync.errors import FileError, LockTimeout
 from recordsync.merge import Strategy
 
 UNCHANGED = "Nothing was changed."
 _UPLOAD = "upload"
+_SUBMITTING = "submitting-a-restore"
+"""The lock between looking whether a restore is waiting or running, and being one."""
+_SECONDS_TO_SUBMIT = 10
 
 
 def sweep() -> None:
@@ -106,7 +110,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
     """Apply a preview as it is decided now.
 
     Raises :class:`OperationFailed` where conflicts are undecided or it is being applied, :class:`RegisterBusy`
-    where another restore waits or runs.
+    where another restore waits or runs: of two that ask at the same moment, one.
     """
     if preview.strategy is Strategy.MANUAL and preview.undecided:
         raise OperationFailed(
@@ -114,29 +118,35 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
             "Decide them, or choose who wins them all."
         )
     operations.settle_accounts()
-    others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=("restore", "import"))
-    other = others.first()
-    if other is not None:
-        raise RegisterBusy(
-            f"{other.actor_name} has a {other.kind} {other.get_outcome_display().lower()} "
-            f"({other.filename or 'a file'}). {UNCHANGED} Try again when it has finished."
-        )
-    operation = uuid.uuid4()
-    preview.apply_by(operation)
     check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
-    return jobs.submit(
-        tasks.apply_restore,
-        "restore",
-        actor,
-        using=using,
-        pk=operation,
-        filename=check_of.filename,
-        parameters={
-            "preview": str(preview.pk),
-            "version": preview.version,
-            "backup": check_of.parameters.get("backup"),
-        },
-    )
+    try:
+        with locks.held(_SUBMITTING, JOBS, wait=_SECONDS_TO_SUBMIT):
+            _require_alone(using)
+            operation = uuid.uuid4()
+            preview.apply_by(operation)
+            return jobs.submit(
+                tasks.apply_restore,
+                "restore",
+                actor,
+                using=using,
+                pk=operation,
+                filename=check_of.filename,
+                parameters={
+                    "preview": str(preview.pk),
+                    "version": preview.version,
+                    "backup": check_of.parameters.get("backup"),
+                },
+            )
+    except LockTimeout as error:
+        raise RegisterBusy(f"Somebody else is asking for a restore. {UNCHANGED} Try again.") from error
+
+
+def _require_alone(using: str) -> None:
+    """Raises RegisterBusy, which says who runs what, where a restore or its like waits or runs already."""
+    others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=using)
+    other = others.order_by("started_at").first()
+    if other is not None:
+        raise RegisterBusy(f"{operations.who_runs(other)} {UNCHANGED} Try again when it has finished.")
 
 
 def apply(operation: Operation) -> None:

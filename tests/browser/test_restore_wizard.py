@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.models import AttendanceRecord, BackupLog, Operation
+from core.services import operations
 from core.services.backup_service import BackupService
 from tests.browser.conftest import OpenAs, Opened
-from tests.world import DAY, World
+from tests.world import DAY, PASSWORD, World
 
 SCRIPT = "<script>window.hacked = 1</script>"
 
@@ -27,6 +32,38 @@ def work() -> None:
     for row in DBTaskResult.objects.using("jobs").filter(status=TaskResultStatus.READY):
         row.task.call(*row.args_kwargs["args"])
         DBTaskResult.objects.using("jobs").filter(pk=row.pk).update(status=TaskResultStatus.SUCCESSFUL)
+
+
+@contextmanager
+def held_while_it_writes() -> Iterator[threading.Event]:
+    """The queue is worked in a thread that stops, inside its transaction, until the event is set."""
+    arrived, go_on = threading.Event(), threading.Event()
+    report = operations.Run.__call__
+
+    def reported(run: operations.Run, phase: str, done: int, total: int | None, /) -> None:
+        report(run, phase, done, total)
+        if phase == "apply" and not arrived.is_set():
+            arrived.set()
+            assert go_on.wait(60)
+            run._written = 0.0  # as if the next batch took a second: it looks whether somebody cancelled
+            report(run, phase, done, total)
+
+    def worked() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations.Run, "__call__", reported)
+        worker = threading.Thread(target=worked)
+        worker.start()
+        try:
+            assert arrived.wait(60), "it never came to writing"
+            yield go_on
+        finally:
+            go_on.set()
+            worker.join(60)
 
 
 def a_backup_and_then_changes(tmp_path: Path) -> Path:
@@ -158,3 +195,46 @@ def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, tmp_path: 
     page.click("text=Apply to this server")
     assert page.locator("text=another tab").is_visible()
     assert not Operation.objects.using("jobs").filter(kind="restore").exists()
+
+
+def test_while_one_is_written(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    """In the middle of its transaction others read and sign in, a second one is told, and cancelling undoes it."""
+    path = a_backup_and_then_changes(tmp_path)
+    opened = open_as("root")
+    page = opened.page
+    previews = []
+    for _ in range(2):
+        uploaded(opened, path)
+        page.click("text=Look at what would change")
+        page.click("button:text-is('Take the backup’s')")
+        previews.append(page.url)
+    second = previews[0]
+    page.click("text=Apply to this server")
+    first = page.url
+    with held_while_it_writes() as go_on:
+        page.locator("text=writing to the register").wait_for()  # htmx found out by itself
+        other = open_as(None)
+        other.go("/accounts/login/")
+        other.page.fill("#id_username", "administrator")
+        other.page.fill("#id_password", PASSWORD)
+        other.page.click("text=Sign in >> nth=-1")
+        other.go("/attendance/?q=A001")
+        assert other.page.locator("text=Meena Rao").first.is_visible(), "what is not committed is not there"
+        page.goto(second)
+        page.click("text=Apply to this server")
+        told = page.locator("[role=status]").inner_text()
+        assert re.search(r"root has been running a restore since \d\d:\d\d:\d\d \(apply, ", told), told
+        assert "Nothing was changed" in told
+        page.goto(first)
+        page.click("button:has-text('Cancel')")
+        page.locator("text=Cancelling").wait_for()
+        go_on.set()
+        page.locator("text=It was cancelled. Nothing was changed.").wait_for()
+    assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "NIGHT"
+    assert not AttendanceRecord.objects.filter(ep_no="B001").exists()
+    assert BackupLog.objects.get(operation="restore").success is False
+    page.click("text=Try again")
+    page.click("text=Apply to this server")
+    work()
+    page.locator("text=Done.").wait_for()
+    assert AttendanceRecord.objects.filter(ep_no="B001").exists()

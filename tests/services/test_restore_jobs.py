@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connections
+from django_tasks.base import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
 
 from core import tasks
 from core.models import AttendanceRecord, BackupLog, Operation
@@ -16,6 +22,7 @@ from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
 from core.services.stored_preview import Filter, StoredPreview
+from recordsync import locks
 from recordsync.merge import Side, Strategy
 from tests.properties.files import a_file
 from tests.properties.registers_content import Register, put, rows
@@ -98,11 +105,69 @@ def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
     put(register_db, SMALL)
     first, second = (checked(register_db, OTHER, Strategy.BACKUP_WINS) for _ in range(2))
     with stored_preview.opened(first.pk) as preview:
-        restore_jobs.submit_apply(ACTOR, preview)
+        operation = restore_jobs.submit_apply(ACTOR, preview, using=register_db)
         with pytest.raises(OperationFailed, match="being applied"):
             preview.decide(Side.OURS)
-    with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match="Meena"):
-        restore_jobs.submit_apply(ACTOR, preview)
+    told = r"Meena asked for a restore of a file at \d\d:\d\d:\d\d, which waits for the worker\. Nothing was changed\."
+    with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match=told):
+        restore_jobs.submit_apply(ACTOR, preview, using=register_db)
+    with locks.held(f"operation-{operation.pk}", JOBS):
+        Operation.objects.using(JOBS).filter(pk=operation.pk).update(outcome="running", phase="apply", done=7)
+        with (
+            stored_preview.opened(second.pk) as preview,
+            pytest.raises(RegisterBusy, match=r"Meena has been running a restore since .* \(apply, 7 done\)"),
+        ):
+            restore_jobs.submit_apply(ACTOR, preview, using=register_db)
+
+
+def test_of_two_that_ask_at_the_same_moment_one_is_told_about_the_other(register_db: str) -> None:
+    put(register_db, SMALL)
+    previews = [checked(register_db, OTHER, Strategy.BACKUP_WINS).pk for _ in range(2)]
+    together = threading.Barrier(4)
+
+    def ask(pk: uuid.UUID, who: str) -> str:
+        try:
+            with stored_preview.opened(pk) as preview:
+                together.wait(20)
+                return str(restore_jobs.submit_apply(Actor(who), preview, using=register_db).pk)
+        except RegisterBusy as busy:
+            return str(busy)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:  # two people, each with two tabs
+        answers = list(pool.map(ask, previews * 2, ("Meena", "Meena", "Ivan", "Ivan")))
+    operation = Operation.objects.using(JOBS).get(kind="restore")
+    assert answers.count(str(operation.pk)) == 1
+    told = [answer for answer in answers if answer != str(operation.pk)]
+    assert all(answer.startswith(f"{operation.actor_name} asked for a restore of a file at ") for answer in told), told
+    assert (
+        DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.READY).count() == 3
+    )  # the checks, called above, and it
+
+
+def test_two_workers_and_two_applies(register_db: str) -> None:
+    """Both in the queue, as by an older version's page: the second waits, finds the register moved, and says so."""
+    put(register_db, SMALL)
+    previews = [checked(register_db, OTHER, Strategy.BACKUP_WINS).pk for _ in range(2)]
+    waiting = []
+    for pk in previews:
+        with stored_preview.opened(pk) as preview, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(restore_jobs, "_require_alone", lambda using: None)
+            waiting.append(str(restore_jobs.submit_apply(ACTOR, preview, using=register_db).pk))
+
+    def work(pk: str) -> None:
+        try:
+            tasks.apply_restore.call(pk)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, waiting))
+    ended = Operation.objects.using(JOBS).filter(kind="restore")
+    assert sorted(one.outcome for one in ended) == ["failed", "succeeded"]
+    assert "The register changed after the preview" in ended.get(outcome="failed").message
+    assert sorted(BackupLog.objects.using(register_db).values_list("success", flat=True)) == [False, True]
 
 
 def test_decisions_in_bulk_by_company_unit_and_filter(register_db: str) -> None:
