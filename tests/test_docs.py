@@ -1,16 +1,43 @@
 """The documentation says what is so."""
 
+import ast
 import hashlib
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
+import psycopg
 import pytest
-from django.core.management import get_commands, load_command_class
+from django.core.management import call_command, get_commands, load_command_class
+from pytest_django.plugin import DjangoDbBlocker
+
+from core.models import TIME_FIELDS, AttendanceRecord
+from core.register import ATTENDANCE_RECORDS
+from core.services.errors import ConflictsLeft
+from core.services.restore_service import RestoreService
+from recordsync.merge import Side, merge, resolve
+from recordsync.plan import Counts
+from tests.faults import support
+from tests.installation import ScratchInstallation
+from tests.properties.files import a_file
+from tests.properties.registers_content import Content, put
+from tests.properties.support import clear
+from tests.services.sheets import as_csv, as_xlsx, row, table
+from tests.services.support import SMALL, XYZ, day, register
+from tests.services.test_targets import storage
+
+__all__ = ["storage"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
-PAGES = [PROJECT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 
 
 def _example(name: str) -> str:
@@ -75,3 +102,236 @@ def test_settings_are_read_from_the_environment_in_one_place() -> None:
         for path in (PROJECT / package).rglob("*.py"):
             if path not in SETTINGS:
                 assert not re.search(r"os\.(getenv|environ\b(?!\.setdefault))", path.read_text(encoding="utf-8")), path
+
+
+def _blocks(page: str) -> dict[str, list[str]]:
+    """A page's blocks that are to be run: by language, or by the name of the file that they are to be saved as."""
+    blocks: dict[str, list[str]] = {}
+    marked = re.findall(
+        r"<!-- run(?:: (?:file )?(\S+))? -->\n```(\w+)\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL
+    )
+    for name, language, text in marked:
+        blocks.setdefault(name or language, []).append(text)
+    return blocks
+
+
+class Server:
+    """A machine as the page on running Muster has it: ``/srv`` is a folder of the test's."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.srv = folder
+        self.home = folder / "muster"
+        self.home.mkdir(parents=True)
+        (self.home / ".venv").symlink_to(sys.prefix)
+        (self.home / "manage.py").symlink_to(PROJECT / "manage.py")
+        self._address = database_url.partition("@")[2].replace("/postgres?", "/muster?")
+        self.blocks = {name: [self._here(text) for text in texts] for name, texts in _blocks("operators.md").items()}
+        self.register = ScratchInstallation("postgres", self.home, f"postgresql://muster@{self._address}")
+
+    def _here(self, text: str) -> str:
+        return text.replace("/srv/", f"{self.srv}/").replace("@localhost/muster", f"@{self._address}")
+
+    def save(self, name: str, path: Path) -> Path:
+        (text,) = self.blocks[name]
+        path.write_text(text, "utf-8")
+        path.chmod(0o700)
+        return path
+
+    def run(self, *command: str | Path, **env: str) -> "subprocess.CompletedProcess[str]":
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return subprocess.run(
+            command, cwd=self.home, env=kept | env, capture_output=True, text=True, timeout=120, check=False
+        )
+
+
+@pytest.fixture
+def server(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
+    url = os.environ["MUSTER_TEST_PG_URL"]
+    server = Server(tmp_path / "srv", url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for block in server.blocks["sql"]:
+            for statement in block.split(";\n"):
+                if statement:
+                    connection.execute(statement.encode())
+        with django_db_blocker.unblock():
+            yield server
+        connection.execute("DROP DATABASE muster WITH (FORCE)")
+        connection.execute("DROP ROLE muster")
+
+
+@pytest.mark.postgres
+def test_the_commands_of_the_page_on_running_it(server: Server) -> None:
+    env_file = server.save("muster.env", server.srv / "muster.env")
+    in_force = f"set -eu -o pipefail; set -a; . {env_file}; set +a\n"
+    first, *others = server.blocks["sh"]
+    done = server.run("bash", "-c", in_force + first)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no issues" in done.stdout
+    with server.register.opened() as alias:
+        support.fill(alias, 90)
+
+    nightly = server.save("nightly-backup", server.home / "nightly-backup")
+    backups = server.srv / "backups"
+    backups.mkdir()
+    for kind, days in (("daily", 20), ("weekly", 20), ("weekly", 80)):
+        old = backups / f"{days}-{kind}.json.zst"
+        old.touch()
+        os.utime(old, (time.time() - days * 86400,) * 2)
+    env_file.write_text(env_file.read_text().replace("/muster?", "/no_such_database?"))
+    failed = server.run(nightly)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "No backup was written." in failed.stderr
+    assert len(list(backups.iterdir())) == 3
+    server.save("muster.env", env_file)
+    done = server.run(nightly)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    left, new = sorted(path.name for path in backups.iterdir())
+    assert left == "20-weekly.json.zst"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d{6}-(daily|weekly)\.json\.zst", new)
+
+    done = server.run("bash", "-c", in_force + "".join(others))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "90 records in" in done.stdout
+    assert "Nothing to do." in done.stdout
+    assert "Site B" in done.stdout
+    assert (backups / "today.json.zst").stat().st_size
+
+    restore = server.save("restore-or-say-why", server.home / "restore-or-say-why")
+    with_settings = f"{in_force} set +e; exec {restore} "
+    done = server.run("bash", "-c", with_settings + "copy.json.gz")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done: 0 added, 0 updated, 90 were the same\n", "")
+    with server.register.opened() as alias:
+        row = AttendanceRecord.objects.using(alias).all()[0]
+        AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(shift="OTHER")
+    left_over = server.run("bash", "-c", with_settings + "copy.json.gz")
+    assert (left_over.returncode, left_over.stdout) == (1, "")
+    assert left_over.stderr.startswith("1 differences: decide them")
+    refused = server.run("bash", "-c", with_settings + "manage.py")
+    assert refused.returncode == 1
+    assert "not a valid backup" in refused.stderr
+
+
+def _table(page: str, name: str) -> list[list[str]]:
+    """The heading and the rows of a marked table."""
+    text = (DOCS / page).read_text("utf-8").split(f"<!-- table: {name} -->\n")[1].split("\n\n")[0]
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    return [rows[0], *rows[2:]]
+
+
+OURS, OTHER, ELSEWHERE = day(), day(shift="N"), day(XYZ)
+CASES: dict[tuple[str, str], tuple[list[Content], list[Content], list[Content]]] = {
+    # What is here, what the file holds, and what it says was deleted.
+    ("nothing", "a record"): ([], [OURS], []),
+    ("the same", "the same"): ([OURS], [OURS], []),
+    ("one content", "another content"): ([OURS], [OTHER], []),
+    ("a record", "does not list it"): ([OURS], [ELSEWHERE], []),
+    ("one content", "says that exactly this was deleted"): ([OURS], [], [OURS]),
+    ("one content", "says that another content was deleted"): ([OURS], [], [OTHER]),
+    ("nothing", "says that it was deleted"): ([], [], [OURS]),
+}
+
+
+def test_what_happens_to_which_record(register_db: str) -> None:
+    heading, *table = _table("merging.md", "records")
+    assert {(row[0], row[1]) for row in table} == set(CASES)
+    for here, there, *results in table:
+        ours, theirs, deleted = CASES[here, there]
+        file = a_file(register(*theirs), deleted=[("attendance_records", content) for content in deleted])
+        for strategy, told in zip(heading[2:], results, strict=True):
+            clear(register_db)
+            put(register_db, register(*ours))
+            rows = AttendanceRecord.objects.using(register_db).filter(company__name=OURS["company_name"])
+            before = list(rows.values())
+            try:
+                outcome = RestoreService(using=register_db).restore_backup(file.stream(), strategy)
+            except ConflictsLeft:
+                assert (told, list(rows.values())) == ("to decide", before), (here, there, strategy)
+                continue
+            records = outcome.records
+            if told == "stays":
+                assert (records, list(rows.values())) == (Counts(read=1, added=1), before)
+            else:
+                assert records == Counts(read=1, conflicts=records.conflicts, **{told: 1}), (here, there, strategy)
+
+
+def test_the_worked_merge_is_what_the_engine_does() -> None:
+    heading, *table = _table("merging.md", "units")
+    assert heading[3:5] == ["backup_wins", "database_wins"]
+    columns = list(zip(*table, strict=True))
+
+    def content(column: int) -> Content:
+        return {**day(), **{name: value or None for name, value in zip(columns[0], columns[column], strict=True)}}
+
+    shape = ATTENDANCE_RECORDS.shape()
+    ours, theirs = (shape.from_mapping(content(column)) for column in (1, 2))
+    (merged,) = merge(shape, shape, None, [ours], [theirs])
+    assert set(merged.conflicts) == {"shift", "day"}
+    for column, sides in {
+        3: {"shift": Side.THEIRS, "day": Side.THEIRS},
+        4: {"shift": Side.OURS, "day": Side.OURS},
+        5: {"shift": Side.THEIRS, "day": Side.OURS},
+    }.items():
+        change = resolve(shape, shape, merged, sides.__getitem__)
+        after = change.after if change else ours
+        assert after is not None
+        assert shape.content(after) == content(column)
+
+
+def test_the_units_of_the_page_are_the_declared_ones() -> None:
+    _heading, *table = _table("merging.md", "declared units")
+    assert [row[0] for row in table] == list(ATTENDANCE_RECORDS.units)
+    for unit, told in table:
+        named = set(re.findall(r"\w+", told.replace("the six times", " ".join(TIME_FIELDS)))) - {"and"}
+        assert named == set(ATTENDANCE_RECORDS.units[unit])
+
+
+def _commands(page: str) -> list[str]:
+    """The commands of the tables of a page, in their order; pipes and other databases are tested in tests/commands."""
+    commands = re.findall(r"\| `(manage\.py [^`]+)` \|", (DOCS / page).read_text("utf-8"))
+    assert len(commands) > 10
+    return [command for command in commands if "|" not in command]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_the_commands_of_the_tables_run(
+    register_db: str, storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: what a command does as a process of its own is tested in tests/commands."""
+    monkeypatch.chdir(tmp_path)
+    put(register_db, SMALL)
+    (tmp_path / "november.csv").write_bytes(as_csv(table(row(ep_no="E77"))).getvalue())
+    (tmp_path / "november.xlsx").write_bytes(as_xlsx(table(row())).getvalue())
+    for command in _commands("commands.md"):
+        _manage, name, *arguments = shlex.split(command)
+        call_command(name, *arguments, stdout=StringIO(), stderr=StringIO())
+    written = {"full.json", "full.json.zst", "today.json.zst", "inc.json", "abc.json"}
+    assert written < {path.name for path in tmp_path.iterdir()}
+    assert [path.name[:12] for path in storage.iterdir()] == ["backup_full_"]
+    assert AttendanceRecord.objects.filter(ep_no="E77").exists()
+
+
+def _texts() -> Iterator[str]:
+    """Every text that the program may show, with … where something is put in: of its code and of its pages."""
+    for path in [path for package in ("core", "muster", "recordsync") for path in (PROJECT / package).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+    for path in (PROJECT / "core" / "templates").rglob("*.html"):
+        yield path.read_text("utf-8")
+
+
+def test_every_message_of_the_troubleshooting_is_one() -> None:
+    """Each part of it that does not differ from case to case stands in the program."""
+    shown = "\n".join(_texts())
+    for page in ("troubleshooting.md", "restore-guide.md"):
+        tables = re.findall(r"^\| message \|.*\n\|[-|]+\n((?:\|.*\n)+)", (DOCS / page).read_text("utf-8"), re.MULTILINE)
+        assert tables
+        for line in "".join(tables).splitlines():
+            message = line.split("|")[1].strip()
+            parts = [part.strip() for part in re.split(r"…| / |\(…", message)]
+            assert max(map(len, parts)) > 10, message
+            for part in parts:
+                for sentence in re.split(r"(?<=[.:]) (?=[A-Z])", part):
+                    assert sentence in shown, (page, message, sentence)
