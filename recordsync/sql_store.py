@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Func, TextField, Value
+from django.db.models import F, Func, Q, TextField, Value
 
 from recordsync.changes import Change
 from recordsync.errors import RecordSyncError, RegisterMoved
@@ -40,38 +40,77 @@ class SqlStore(OrmStore):
     def _read_with_pk(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
     ) -> Iterator[tuple[Any, Record]]:
+        return self._as_records(model, self._fetch(*self._compiled(self._texts(model, rows, constants))))
+
+    def _read_by_reference(self, model: Model, where: Q | None) -> Iterator[Record]:
+        # Compiled once and not for each parent. Its first parameter is the parent's name, which is selected, and its
+        # last the parent's primary key.
+        assert model.reference is not None
+        table, column = self._quoted(model, model.reference.source)
+        of_parent = self._in_key_order(model, where).extra(where=[f"{table}.{column} = %s"], params=[None])
+        sql, parameters = self._compiled(self._texts(model, of_parent, {model.reference.name: ""}))
+        between = parameters[1:-1]
+        for name, pk in sorted(self._parent_ids(model).items()) if sql else ():
+            for _pk, record in self._as_records(model, self._fetch(sql, (name, *between, pk))):
+                yield record
+
+    def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
+        if model.reference is None:
+            yield from super()._find(model, keys)
+            return
+        at, parents = model.key.index(model.reference), self._parent_ids(model)
+        there = [key for key in keys if key[at] in parents]
+        table, *columns = self._quoted(model, *(f.source for f in model.key))
+        types = [self._field(model, f.source).rel_db_type(self._connection) for f in model.key]
+        row = ", ".join(f"CAST(%s AS {kind})" if self._casts_keys else "%s" for kind in types)
+        names = ", ".join(f"{table}.{column}" for column in columns)
+        rows = self._rows(model).extra(
+            where=[f"({names}) IN (VALUES {', '.join([f'({row})'] * len(there))})"],
+            params=[parents[value] if part == at else value for key in there for part, value in enumerate(key)],
+        )
+        if there:
+            yield from sorted(self._read_with_pk(model, rows, {}), key=lambda pair: pair[1].key)
+
+    def _texts(
+        self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
+    ) -> models.QuerySet[Any, tuple[Any, ...]]:
+        """The rows' primary key, ``created_at`` and content, in text."""
         columns: list[Any] = [F("pk"), self._text("created_at", TIMESTAMP)]
         for name, field in model.all_fields.items():
-            known = constants.get(name)
-            text = self._text(field.source, field.type) if known is None else Value(known, output_field=TextField())
-            columns.append(text)
-        record = model.shape().record
-        for row in self._fetch(rows.values_list(*columns)):
-            yield row[0], record(row[2:], row[1])
-
-    def _narrowed(self, model: Model, rows: models.QuerySet[Any], keys: Sequence[Key]) -> models.QuerySet[Any]:
-        # Of scattered keys, employee numbers times days would be half the table.
-        others = [(at, f) for at, f in enumerate(model.key) if f is not model.reference]
-        _table, *columns = self._quoted(model, *(f.source for _at, f in others))
-        types = [self._field(model, f.source).db_type(self._connection) for _at, f in others]
-        row = ", ".join(f"CAST(%s AS {kind})" if self._casts_keys else "%s" for kind in types)
-        values = ", ".join([f"({row})"] * len(keys))
-        parameters = [key[at] for key in keys for at, _f in others]
-        return rows.extra(where=[f"({', '.join(columns)}) IN (VALUES {values})"], params=parameters)
+            if name in constants:
+                columns.append(Value(constants[name], output_field=TextField()))
+            elif field.references:
+                (parent_key,) = self.schema[field.references].key
+                columns.append(self._text(f"{field.source}__{parent_key.source}", parent_key.type))
+            else:
+                columns.append(self._text(field.source, field.type))
+        return rows.values_list(*columns)
 
     def _text(self, column: str, kind: FieldType) -> Func:
         return Func(F(column), template=self.texts[type(kind)], output_field=TextField())
 
-    def _fetch(self, rows: models.QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows as the driver gives them: Django's conversions would cost as much as everything else."""
+    def _compiled(self, rows: models.QuerySet[Any, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+        """The SQL of a query and its parameters. No SQL where it is known to find nothing."""
         try:
             sql, parameters = rows.query.get_compiler(self.using).as_sql()
         except EmptyResultSet:
+            return "", ()
+        return sql, tuple(parameters)
+
+    def _fetch(self, sql: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows as the driver gives them: Django's conversions would cost as much as everything else."""
+        if not sql:
             return
         with self._connection.chunked_cursor() as cursor:
             cursor.execute(sql, parameters)
             while batch := cursor.fetchmany(_FETCH):
                 yield from batch
+
+    @staticmethod
+    def _as_records(model: Model, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Record]]:
+        record = model.shape().record
+        for row in rows:
+            yield row[0], record(row[2:], row[1])
 
     def _to_look_up(self, changes: Sequence[Change]) -> list[Key]:
         # Whether an added record is there already, the unique constraint says.

@@ -23,8 +23,8 @@ from recordsync.fields import TIMESTAMP
 from recordsync.records import Key, Record, Values
 from recordsync.schema import Model, Schema, Shape
 
-_LOOKUP = 500
-"""Keys in one look-up: SQLite's oldest limit of parameters is 999."""
+_LOOKUP = 300
+"""Keys in one look-up, each of up to three values: SQLite's oldest limit of parameters is 999."""
 
 Filters = Mapping[str, Q]
 """Per model's name, the rows that are meant. Models without one: all rows."""
@@ -76,8 +76,7 @@ class OrmStore:
             # Sorted here and not by the database: few rows, and its collation does not matter.
             yield from sorted(self._read(model, rows, {}), key=lambda record: record.key)
             return
-        for name, rows in self._by_reference(model, where):
-            yield from self._read(model, rows, {model.reference.name: name})
+        yield from self._read_by_reference(model, where)
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         self._parents.clear()
@@ -87,11 +86,13 @@ class OrmStore:
 
     def _by_reference(self, model: Model, where: Q | None) -> Iterator[tuple[str, models.QuerySet[Any]]]:
         """For each record that the model's key refers to, in order of its name, the rows of the model in key order."""
-        reference = model.reference
-        assert reference is not None
-        others = [f.source for f in model.key if f is not reference]
+        assert model.reference is not None
         for name, pk in sorted(self._parent_ids(model).items()):
-            yield name, self._rows(model, where).filter(**{f"{reference.source}_id": pk}).order_by(*others)
+            yield name, self._in_key_order(model, where).filter(**{f"{model.reference.source}_id": pk})
+
+    def _in_key_order(self, model: Model, where: Q | None) -> models.QuerySet[Any]:
+        """The rows of a model that refers to another, in key order as far as they refer to the same."""
+        return self._rows(model, where).order_by(*(f.source for f in model.key if f is not model.reference))
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         self._parents.clear()
@@ -204,14 +205,15 @@ class OrmStore:
                 )
                 .order_by(*(f.source for f in others))
             )
-            rows = self._narrowed(model, rows, part)
             for pair in self._read_with_pk(model, rows, {model.reference.name: name}):
                 if pair[1].key in wanted:
                     yield pair
 
-    def _narrowed(self, model: Model, rows: models.QuerySet[Any], keys: Sequence[Key]) -> models.QuerySet[Any]:
-        """The rows, a superset of those with these keys that share their reference, or fewer of them."""
-        return rows
+    def _read_by_reference(self, model: Model, where: Q | None) -> Iterator[Record]:
+        """The records of a model that refers to another, in key order."""
+        assert model.reference is not None
+        for name, rows in self._by_reference(model, where):
+            yield from self._read(model, rows, {model.reference.name: name})
 
     def _read(self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]) -> Iterator[Record]:
         for _pk, record in self._read_with_pk(model, rows, constants):
