@@ -74,6 +74,7 @@ class ServiceCommand(BaseCommand, ABC):
     interrupted = "Interrupted. Nothing was changed."
     examples = ""
     handles_signals = True  # for manage.py
+    requires_system_checks = ()  # they load every page of the site: a third of the time that such a process starts in
     _is_process = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
