@@ -1,0 +1,1 @@
+"""The tests. The folders mirror the packages; each says what it is for."""

@@ -14,7 +14,7 @@ from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -140,6 +140,31 @@ class ServiceCommand(BaseCommand, ABC):
         if stream is self.stdout and sys.stdout is None:
             return
         stream.write(json.dumps(summary), style_func=str)  # in ASCII: safe on every terminal
+
+
+class ReadingCommand(ServiceCommand):
+    """A command that reads the file ``options["input"]``, and can show what it would do (``--preview``)."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
+
+    def untold(self, options: dict[str, Any]) -> str:
+        if options["preview"]:
+            return "The preview could not be written out to its end. Nothing was changed."
+        return super().untold(options)
+
+    def named(self, options: dict[str, Any]) -> str:
+        return "preview" if options["preview"] else self.operation
+
+    @staticmethod
+    def source(options: dict[str, Any]) -> str | IO[bytes]:
+        """The file's path, or standard input for ``-``. Raises OperationFailed where that is closed."""
+        if options["input"] != "-":
+            return str(options["input"])
+        if sys.stdin is None:
+            raise OperationFailed("Standard input is closed. Nothing was changed.")
+        return sys.stdin.buffer
 
 
 def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:

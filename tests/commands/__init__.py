@@ -1,0 +1,1 @@
+"""The commands as processes: what they print, write and exit with."""

@@ -1,0 +1,1 @@
+"""Models, pages and who may open them, by the test client."""

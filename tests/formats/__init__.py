@@ -1,0 +1,1 @@
+"""Files of version 1.0, read and written."""

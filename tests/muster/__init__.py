@@ -1,0 +1,1 @@
+"""Settings, routing between the two databases, the log."""

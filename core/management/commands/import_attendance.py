@@ -8,8 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from core.management.console import Error, ServiceCommand
-from core.services.errors import OperationFailed
+from core.management.console import Error, ReadingCommand
 from core.services.import_service import ImportService, Outcome
 from core.services.wording import describe_import
 from recordsync.errors import printable
@@ -33,7 +32,7 @@ exit status: 0 done (or nothing to do), 1 failed (and nothing changed) or rows w
 _SHOWN = 20
 
 
-class Command(ServiceCommand):
+class Command(ReadingCommand):
     help = "Import a sheet of attendance (CSV or XLSX) in one transaction, or preview it."
     operation = "import"
     examples = EXAMPLES
@@ -41,15 +40,6 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("input", metavar="FILE", help="the sheet (CSV or XLSX), or - for standard input")
-        parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
-
-    def untold(self, options: dict[str, Any]) -> str:
-        if options["preview"]:
-            return "The preview could not be written out to its end. Nothing was changed."
-        return super().untold(options)
-
-    def named(self, options: dict[str, Any]) -> str:
-        return "preview" if options["preview"] else self.operation
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._refused = 0
@@ -59,11 +49,7 @@ class Command(ServiceCommand):
             raise Error(f"{self._refused:,} rows {'are' if options['preview'] else 'were'} refused. {rest}.")
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        source = options["input"]
-        if source == "-":
-            if sys.stdin is None:
-                raise OperationFailed("Standard input is closed. Nothing was changed.")
-            source = sys.stdin.buffer
+        source = self.source(options)
         service = ImportService()
         tell = not options["json"] and sys.stdout is not None
         if options["preview"]:

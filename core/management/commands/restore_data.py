@@ -8,8 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from core.management.console import ServiceCommand
-from core.services.errors import OperationFailed
+from core.management.console import ReadingCommand
 from core.services.restore_service import RestoreService
 from core.services.results import Outcome, Preview
 from core.services.wording import describe
@@ -38,7 +37,7 @@ exit status: 0 done (or nothing to do), 1 failed or conflicts left (and nothing 
 _SHOWN = 20
 
 
-class Command(ServiceCommand):
+class Command(ReadingCommand):
     help = "Merge a backup file into the register in one transaction, or preview it."
     operation = "restore"
     examples = EXAMPLES
@@ -58,22 +57,9 @@ class Command(ServiceCommand):
             help="who wins where both sides differ: backup_wins (default), database_wins, or manual: list the "
             "conflicts and write nothing",
         )
-        parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
-
-    def untold(self, options: dict[str, Any]) -> str:
-        if options["preview"]:
-            return "The preview could not be written out to its end. Nothing was changed."
-        return super().untold(options)
-
-    def named(self, options: dict[str, Any]) -> str:
-        return "preview" if options["preview"] else "restore"
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        source = options["input"]
-        if source == "-":
-            if sys.stdin is None:
-                raise OperationFailed("Standard input is closed. Nothing was changed.")
-            source = sys.stdin.buffer
+        source = self.source(options)
         service = RestoreService()
         tell = not options["json"] and sys.stdout is not None
         if options["preview"]:
