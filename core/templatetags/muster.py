@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,12 @@ def query(context: Context, **changes: Any) -> str:
 def minutes(value: int | None) -> str:
     """Minutes as ``HH:MM`` (hours may pass 24); nothing for null."""
     return "" if value is None else f"{value // 60:02d}:{value % 60:02d}"
+
+
+@register.filter
+def moment(text: str) -> dt.datetime:
+    """A moment as a file's metadata have it, to be shown by Django's filter ``date`` in the project's TIME_ZONE."""
+    return dt.datetime.fromisoformat(text)
 
 
 @register.filter

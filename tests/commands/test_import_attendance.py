@@ -31,5 +31,5 @@ def test_refused_rows_are_told_and_fail_the_command(small_sqlite: ScratchInstall
     assert (done.code, said["added"], said["rejected"]) == (1, 1, 1)
     assert said["errors"][0]["line"] == 3
     assert said["errors"][0]["field"] == "DATE"
-    assert "1 rows were refused. The others were imported." in done.err
+    assert "1 row is refused. The others were imported." in done.err
     assert run(small_sqlite, "import_attendance", small_sqlite.folder / "none.csv").code == 1

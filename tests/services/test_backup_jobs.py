@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from core import tasks
-from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
+from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
 from core.services import backup_jobs, operations, stored_preview
 from core.services.backup_jobs import BackupRequest
 from core.services.errors import OperationFailed, RegisterBusy
@@ -126,6 +126,8 @@ def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings:
     with stored_preview.opened(check.pk) as preview:
         assert preview.counts()["attendance_records"].added == 3
         version = preview.version
+    shown = client.get(f"/restore/preview/{check.pk}/").content.decode()
+    assert f"Backup from {Installation.current().name}, {timezone.localtime(first.taken_at):%-d %b %Y %H:%M}" in shown
     client.post(f"/restore/apply/{check.pk}/", {"version": version})
     tasks.apply_restore.call(str(Operation.objects.using(JOBS).get(kind="restore").pk))
     assert AttendanceRecord.objects.count() == 3

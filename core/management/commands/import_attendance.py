@@ -46,7 +46,8 @@ class Command(ReadingCommand):
         super().handle(*args, **options)
         if self._refused:  # a script must not take the sheet for done
             rest = "Nothing was changed" if options["preview"] else "The others were imported"
-            raise Error(f"{self._refused:,} rows {'are' if options['preview'] else 'were'} refused. {rest}.")
+            rows = "1 row is" if self._refused == 1 else f"{self._refused:,} rows are"
+            raise Error(f"{rows} refused. {rest}.")
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         source = self.source(options)
