@@ -59,16 +59,19 @@ class SqlStore(OrmStore):
             yield from super()._find(model, keys)
             return
         at, parents = model.key.index(model.reference), self._parent_ids(model)
-        there = [key for key in keys if key[at] in parents]
-        table, *columns = self._quoted(model, *(f.source for f in model.key))
+        known = [key for key in keys if key[at] in parents]
+        table, pk, *columns = self._quoted(model, "pk", *(f.source for f in model.key))
         types = [self._field(model, f.source).rel_db_type(self._connection) for f in model.key]
         row = ", ".join(f"CAST(%s AS {kind})" if self._casts_keys else "%s" for kind in types)
-        names = ", ".join(f"{table}.{column}" for column in columns)
+        values = ", ".join([f"({row})"] * len(known))
+        equal = " AND ".join(f"there.{column} = wanted.column{number}" for number, column in enumerate(columns, 1))
+        # Joined, and the keys first: SQLite goes through the whole table for (a, b, c) IN (VALUES ...).
+        keyed = f"SELECT there.{pk} FROM (VALUES {values}) AS wanted CROSS JOIN {table} AS there WHERE {equal}"
         rows = self._rows(model).extra(
-            where=[f"({names}) IN (VALUES {', '.join([f'({row})'] * len(there))})"],
-            params=[parents[value] if part == at else value for key in there for part, value in enumerate(key)],
+            where=[f"{table}.{pk} IN ({keyed})"],
+            params=[parents[value] if part == at else value for key in known for part, value in enumerate(key)],
         )
-        if there:
+        if known:
             yield from sorted(self._read_with_pk(model, rows, {}), key=lambda pair: pair[1].key)
 
     def _texts(

@@ -86,7 +86,7 @@ def _explain_database(error: Exception) -> str:
         return f"The connection to the database was lost or refused ({text})."
     if "not a database" in low:
         return "The file is not an SQLite database: check DATABASE_URL."
-    if "no such table" in low or "does not exist" in low:
+    if any(words in low for words in ("no such table", "no such column", "has no column", "does not exist")):
         return f"The database is not set up ({text}): run manage.py migrate first."
     return f"The database failed: {text}."
 

@@ -184,6 +184,22 @@ def test_a_look_up_goes_in_batches_and_in_order(register_db: str) -> None:
     assert not list(store.lookup(ATTENDANCE_RECORDS, []))
 
 
+def test_a_look_up_reads_no_whole_table(register_db: str) -> None:
+    """Scattered keys among a million records must not cost a million reads."""
+    connection = connections[register_db]
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL decides by how much there is: of so few records, reading all is the best plan")
+    store = stored(register_db, MIXED)
+    with CaptureQueriesContext(connection) as asked:
+        assert list(store.lookup(ATTENDANCE_RECORDS, [record.key for record in DAYS])) == DAYS
+    assert asked.captured_queries
+    for query in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            steps = [row[3] for row in cursor.fetchall()]
+        assert not [step for step in steps if step.startswith(("SCAN core_att", "SCAN there"))], steps
+
+
 def test_companies_that_another_store_wrote_since_are_seen(register_db: str) -> None:
     """A store lives longer than a transaction: what it knew of companies must not outlive one."""
     store = stored(register_db, register([day("A", "1")]))

@@ -25,6 +25,7 @@ from recordsync.errors import FileError, InvalidFile, LockTimeout
         (OperationalError("attempt to write a readonly database"), "cannot be written"),
         (OperationalError("unable to open database file"), "check DATABASE_URL"),
         (OperationalError("no such table: core_company"), "run manage.py migrate first"),
+        (OperationalError("table core_backup has no column named version"), "run manage.py migrate first"),
         (OperationalError("server closed the connection unexpectedly\nmore"), "was lost or refused"),
         (InterfaceError("the connection is closed"), "was lost or refused"),
         (OperationalError("something new."), "The database failed: something new."),
