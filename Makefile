@@ -21,7 +21,7 @@ help:
 	@echo "make test       all tests, with the coverage they must reach"
 	@echo "make test-deep  the same with many more examples and faults"
 	@echo "make lint       style, types, layers and missing migrations"
-	@echo "make bench      measure beside Django's and the databases' own tools; writes benchmarks/RESULTS.md (an hour;"
+	@echo "make bench      measure beside Django's and the databases' own tools; writes benchmarks/RESULTS*.md (an hour;"
 	@echo "                SIZES=\"10000 100000\" for minutes)"
 	@echo "make lock       choose new versions of the pinned packages"
 	@echo "make clean      remove the environment and caches; the data in var/ stays"
@@ -60,6 +60,7 @@ lint: setup
 # SIZES="10000 100000" measures these only; BENCH takes any other option (python -m benchmarks --help).
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(BENCH)
+	$(BIN)/python -m benchmarks web_restore $(if $(SIZES),--records $(lastword $(sort $(SIZES))))
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -361,7 +361,7 @@ def who_runs(operation: Operation) -> str:
     )
 
 
-_BEFORE_THE_LOCK = ["", "receive", "check", "wait"]
+_BEFORE_THE_LOCK = ["", "receive", "check", "list", "wait"]
 """Phases in which a restore or import does not hold the register yet."""
 
 

@@ -15,7 +15,7 @@ from core import tasks
 from core.models import Backup, Operation
 from core.services import jobs, operations, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy, as_failure
-from core.services.operations import JOBS, Actor
+from core.services.operations import JOBS, Actor, Run
 from core.services.restore_service import RestoreService
 from core.services.stored_preview import StoredPreview
 from recordsync import locks
@@ -157,11 +157,14 @@ def apply(operation: Operation) -> None:
         with stored_preview.opened(pk) as preview, _source(pk, operation) as stream:
             if preview.version != operation.parameters["version"]:
                 raise OperationFailed(f"Something was decided after this was asked for. {UNCHANGED} Look at it again.")
-            operation.result = _expected(preview)
-            operation.save(using=JOBS, update_fields=["result"])
-            stored_preview.write_changes(preview, changes)
+
+            def prepare(run: Run) -> None:
+                operation.result = _expected(preview)
+                operation.save(using=JOBS, update_fields=["result"])
+                stored_preview.write_changes(preview, changes, run)
+
             RestoreService(operation=operation, using=operation.database).restore_backup(
-                stream, preview.strategy.value, preview=preview, decide=preview.decisions()
+                stream, preview.strategy.value, preview=preview, decide=preview.decisions(), prepare=prepare
             )
     except Exception:
         changes.unlink(missing_ok=True)

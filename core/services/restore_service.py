@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, cast
@@ -123,12 +123,14 @@ class RestoreService:
         *,
         preview: Previewed | None = None,
         decide: Decide | None = None,
+        prepare: Callable[[Run], None] | None = None,
     ) -> RestoreResult:
         """Merge the file into the register, in one transaction, and account for it.
 
         ``preview``: apply this and nothing else: if the register or the file is not as it was then,
         :class:`DataMoved` says what moved. ``decide``: what somebody decided about each conflict of that preview
-        (``manual``). ``progress_callback``: see :class:`recordsync.progress.Progress`.
+        (``manual``). ``progress_callback``: see :class:`recordsync.progress.Progress`. ``prepare``: what else is to be
+        done first, as a part of this operation, when the file has been checked and nobody is kept waiting yet.
 
         Raises :class:`FileRefused`, :class:`core.services.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
@@ -151,6 +153,8 @@ class RestoreService:
             stream, shown = stack.enter_context(self._opened(source, run))
             file = stack.enter_context(self._file(stream))
             self._check(file, run)
+            if prepare is not None:
+                prepare(run)
             stack.enter_context(operations.register_lock(run, _UNCHANGED))
             counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk)

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,8 @@ FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
 
 UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
 PAGE: Final = 50
+COUNTED: Final = 10_000
+"""How far the lines of a filter are counted one by one; of more it is only said that there are more."""
 _ABANDONED_SECONDS: Final = 24 * 3600
 
 _TABLES: Final = """
@@ -51,15 +54,33 @@ CREATE TABLE items (
 CREATE TABLE conflicts (
   item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, PRIMARY KEY (item, unit)
 ) WITHOUT ROWID;
+CREATE TABLE taken (
+  model INTEGER, company TEXT, theirs TEXT, ours TEXT, listed INTEGER, held INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY (model, company, theirs, ours, listed, held)
+) WITHOUT ROWID;
 """
 _INDEXES: Final = """
 CREATE INDEX items_key ON items (company, ep_no, date, model);
-CREATE INDEX items_kind ON items (kind, company);
+CREATE INDEX items_kind ON items (kind);
+CREATE INDEX items_company ON items (company);
+CREATE INDEX items_kind_company ON items (kind, company);
 CREATE INDEX items_employee ON items (ep_no);
 CREATE INDEX items_date ON items (date);
-CREATE INDEX conflicts_open ON conflicts (unit, item) WHERE side IS NULL;
+CREATE INDEX conflicts_unit ON conflicts (unit, item);
+CREATE INDEX conflicts_open ON conflicts (item) WHERE side IS NULL;
+CREATE INDEX conflicts_open_unit ON conflicts (unit, item) WHERE side IS NULL;
 CREATE TABLE tallies AS
-  SELECT model, company, kind, theirs, ours, listed, count(*) AS n FROM items GROUP BY 1, 2, 3, 4, 5, 6;
+  SELECT model, company, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
+  GROUP BY 1, 2, 3, 4, 5, 6, 7;
+"""
+_TAKEN: Final = """
+INSERT INTO taken SELECT model, company, theirs, ours, listed, start < 0, count(*) FROM items
+WHERE id IN (SELECT item FROM conflicts WHERE side = 'theirs') GROUP BY 1, 2, 3, 4, 5, 6
+"""
+"""Of the lines in conflict, how many take anything of the other side: ``tallies`` and this are all that is counted."""
+_TAKEN_ONE: Final = """
+INSERT INTO taken SELECT model, company, theirs, ours, listed, start < 0, ? FROM items WHERE id = ?
+ON CONFLICT DO UPDATE SET n = n + excluded.n
 """
 
 
@@ -76,24 +97,42 @@ class Filter:
     unit: str = ""
     undecided: bool = False
 
-    def where(self) -> tuple[str, list[Any]]:
-        """The condition on ``items`` and its parameters."""
+    def where(self, date: str = "date") -> tuple[str, list[Any]]:
+        """The condition on ``items`` and its parameters. ``date``: how the column is written, ``+date`` for one
+        whose index is not to be used."""
         terms: list[tuple[str, Any]] = []
         for column, value in (("kind", self.kind), ("company", self.company), ("ep_no", self.ep_no)):
             if value:
                 terms.append((f"{column} = ?", value))
         if self.date_from:
-            terms.append(("date >= ?", self.date_from))
+            terms.append((f"{date} >= ?", self.date_from))
         if self.date_to:
-            terms.append(("date <= ? AND date != ''", self.date_to))
+            terms.append((f"{date} <= ? AND {date} != ''", self.date_to))
         if self.field in FIELDS:
             terms.append(("fields & ?", 1 << FIELDS.index(self.field)))
-        if self.unit:
-            terms.append(("id IN (SELECT item FROM conflicts WHERE unit = ?)", self.unit))
         sql = [term for term, _value in terms]
-        if self.undecided:
-            sql.append("id IN (SELECT item FROM conflicts WHERE side IS NULL)")
-        return " AND ".join(f"({term})" for term in sql) or "1", [value for _term, value in terms]
+        values = [value for _term, value in terms]
+        if self.unit or self.undecided:
+            condition, more = self.in_conflict()
+            sql.append(f"EXISTS (SELECT 1 FROM conflicts WHERE item = id AND {condition})")  # noqa: S608 # of constants
+            values += more
+        return " AND ".join(f"({term})" for term in sql) or "1", values
+
+    def in_conflict(self) -> tuple[str, list[Any]]:
+        """The condition on ``conflicts`` of ``unit`` and ``undecided``, and its parameters."""
+        terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
+        return " AND ".join(terms) or "1", [self.unit] if self.unit else []
+
+    @property
+    def is_tallied(self) -> bool:
+        """Whether the tables of counts know how many lines it leaves."""
+        return not (self.ep_no or self.date_from or self.date_to or self.field or self.unit or self.undecided)
+
+    @property
+    def is_of_conflicts(self) -> bool:
+        """Whether it is about conflicts alone, whose own order and indexes then serve it."""
+        others = (self.company, self.ep_no, self.date_from, self.date_to, self.field)
+        return bool(self.unit or self.undecided) and self.kind in ("", "conflict") and not any(others)
 
 
 @dataclass(frozen=True)
@@ -135,10 +174,12 @@ class Line:
 
 @dataclass
 class Page:
-    """A page of lines. ``total``: how many the filter leaves. ``before``/``after``: where neighbours start."""
+    """A page of lines. ``total``: how many the filter leaves; ``more``: it is even more. ``before``/``after``: where
+    neighbours start."""
 
     lines: list[Line]
     total: int
+    more: bool
     before: int | None
     after: int | None
 
@@ -216,6 +257,8 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             held=[[held.model.name, _dumped(plan, held), held.references] for held in plan.held],
             version=0,
             applying="",
+            conflicting=(found := db.execute("SELECT count(*) FROM conflicts").fetchone()[0]),
+            undecided=found,
         )
         db.execute("COMMIT")
     progress("prepare", plan.size, plan.size)
@@ -291,6 +334,10 @@ class StoredPreview:
         self.strategy = Strategy(meta["strategy"])
         self.version: int = meta["version"]
         """Grows with every decision: who decides says which one they saw."""
+        self.conflicting: int = meta["conflicting"]
+        """Conflicting units."""
+        self.undecided: int = meta["undecided"]
+        """Those of them that nobody has decided yet."""
         self.applying: str = meta["applying"]
         """The id of the restore that applies it, or did."""
         shapes = {model.name: model.shape(meta["shapes"][model.name]) for model in SCHEMA}
@@ -305,12 +352,19 @@ class StoredPreview:
 
     def page(self, chosen: Filter, after: int | None = None, before: int | None = None) -> Page:
         """The lines of a filter from one on (``after``), or up to one (``before``): :data:`PAGE` of them."""
-        where, values = chosen.where()
+        total, many = self.count(chosen)
         backwards = before is not None
         edge, sign = (before, "<") if backwards else (-1 if after is None else after, ">")
+        order = "DESC" if backwards else ""
+        if chosen.is_of_conflicts:
+            where, values = chosen.in_conflict()
+            where = f"id IN (SELECT DISTINCT item FROM conflicts WHERE {where} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"  # noqa: S608,E501 # of constants
+        else:
+            # Of many lines fifty are found soon by their order; few are found by the index and then put in order.
+            where, values = chosen.where("+date" if many else "date")
+            where = f"{where} AND id {sign} ?"
         rows = self._db.execute(
-            f"SELECT id, start, kind FROM items WHERE {where} AND id {sign} ? "  # noqa: S608 # of constants
-            f"ORDER BY id {'DESC' if backwards else ''} LIMIT {PAGE + 1}",
+            f"SELECT id, start, kind FROM items WHERE {where} ORDER BY id {order} LIMIT {PAGE + 1}",  # noqa: S608 # of constants
             [*values, edge],
         ).fetchall()
         more, rows = len(rows) > PAGE, rows[:PAGE]
@@ -319,16 +373,24 @@ class StoredPreview:
         lines = [self._line(*row) for row in rows]
         first = rows[0][0] if rows and (more if backwards else after is not None) else None
         last = rows[-1][0] if rows and (backwards or more) else None
-        return Page(lines, self.count(chosen), first, last)
+        return Page(lines, total, many, first, last)
 
-    def count(self, chosen: Filter) -> int:
-        """How many lines a filter leaves."""
-        where, values = chosen.where()
-        if not (chosen.ep_no or chosen.date_from or chosen.date_to or chosen.field or chosen.unit or chosen.undecided):
+    def count(self, chosen: Filter) -> tuple[int, bool]:
+        """How many lines a filter leaves, and whether it is even more: where they are not tallied,
+        :data:`COUNTED` are counted."""
+        if chosen.is_tallied:
+            where, values = chosen.where()
             query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"  # noqa: S608 # of constants
+            return int(self._db.execute(query, values).fetchone()[0]), False
+        if chosen.is_of_conflicts:
+            where, values = chosen.in_conflict()
+            found = f"SELECT DISTINCT item FROM conflicts WHERE {where}"  # noqa: S608 # of constants
         else:
-            query = f"SELECT count(*) FROM items WHERE {where}"  # noqa: S608 # of constants
-        return int(self._db.execute(query, values).fetchone()[0])
+            where, values = chosen.where()
+            found = f"SELECT 1 FROM items WHERE {where}"  # noqa: S608 # of constants
+        query = f"SELECT count(*) FROM ({found} LIMIT {COUNTED + 1})"  # noqa: S608 # of constants
+        n = int(self._db.execute(query, values).fetchone()[0])
+        return min(n, COUNTED), n > COUNTED
 
     def _line(self, pk: int, start: int, kind: str) -> Line:
         if start < 0:
@@ -376,22 +438,16 @@ class StoredPreview:
     def results_by_company(self, limit: int = 200) -> list[dict[str, Any]]:
         """What becomes of the records that differ, by company, as it is decided now: those with the most first."""
         found: dict[str, dict[str, Any]] = {}
-        for _at, company, _conflict, result, _listed, n in self._decided("model = 1"):
+        records = SCHEMA.models.index(ATTENDANCE_RECORDS)
+        for at, company, _conflict, result, _listed, n in self._decided(held=False):
+            if at != records:
+                continue
             one = found.setdefault(company, {"company": company, "add": 0, "update": 0, "delete": 0, "keep": 0})
             one[result] += n
         most = sorted(found.values(), key=lambda one: (-one["add"] - one["update"] - one["delete"], one["company"]))
         return most[:limit]
 
     # --- deciding
-
-    @property
-    def undecided(self) -> int:
-        """Conflicting units that nobody has decided yet."""
-        return int(self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0])
-
-    @property
-    def conflicting(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM conflicts").fetchone()[0])
 
     def decide(
         self, side: Side | None, *, item: int | None = None, unit: str = "", chosen: Filter | None = None
@@ -410,13 +466,28 @@ class StoredPreview:
             values.append(cast(Any, unit))
         if chosen is not None:
             where, more = chosen.where()
-            terms.append(f"item IN (SELECT id FROM items WHERE {where})")  # noqa: S608 # of constants
-            values.extend(more)
+            if where != "1":
+                terms.append(f"item IN (SELECT id FROM items WHERE {where})")  # noqa: S608 # of constants
+                values.extend(more)
         with self._changing():
-            return self._db.execute(
+            before = self._taken_of(item)
+            decided = self._db.execute(
                 f"UPDATE conflicts SET side = ? WHERE {' AND '.join(terms)}",  # noqa: S608 # of constants
                 [side.value if side else None, *values],
             ).rowcount
+            if item is None:
+                self._db.execute("DELETE FROM taken")
+                self._db.execute(_TAKEN)
+            else:
+                self._db.execute(_TAKEN_ONE, [self._taken_of(item) - before, item])
+            self.undecided = self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0]
+            _put(self._db, undecided=self.undecided)
+            return decided
+
+    def _taken_of(self, item: int | None) -> int:
+        """1 where a line takes anything of the other side."""
+        query = "SELECT EXISTS (SELECT 1 FROM conflicts WHERE item = ? AND side = 'theirs')"
+        return int(self._db.execute(query, [item]).fetchone()[0])
 
     def choose(self, strategy: Strategy) -> None:
         """Another strategy; decisions are kept for when it is ``manual`` again."""
@@ -473,8 +544,7 @@ class StoredPreview:
         counts = {model.name: Counts() + self.plan.settled[model.name] for model in SCHEMA}
         net: dict[str, int] = {}
         added: dict[int, set[str]] = {0: set(), 1: set()}
-        held_from = self.plan.size - len(self.plan.held)
-        for at, company, conflict, result, listed, n in self._decided(f"id < {held_from}"):
+        for at, company, conflict, result, listed, n in self._decided(held=False):
             model = SCHEMA.models[at]
             _tally(counts[model.name], result, listed, n, conflict)
             if result == "add":
@@ -484,24 +554,28 @@ class StoredPreview:
         missing = added[SCHEMA.models.index(ATTENDANCE_RECORDS)] - self.plan.present[COMPANIES.name]
         counts[COMPANIES.name].created += len(missing - added[SCHEMA.models.index(COMPANIES)])
         references = {held.merged.key[0]: held.references for held in self.plan.held}
-        for _at, company, conflict, result, listed, n in self._decided(f"id >= {held_from}"):
+        for _at, company, conflict, result, listed, n in self._decided(held=True):
             blocked = result == "delete" and references[company] + net.get(company, 0) > 0
             _tally(counts[COMPANIES.name], "keep" if blocked else result, listed, n, conflict or blocked)
         for one in counts.values():
             one.verify()
         return counts
 
-    def _decided(self, which: str) -> Iterator[tuple[int, str, bool, str, bool, int]]:
+    def _decided(self, *, held: bool) -> Iterator[tuple[int, str, bool, str, bool, int]]:
         """Groups of lines: model, company, whether in conflict, what becomes of them, whether listed, how many."""
-        result = {
-            Strategy.BACKUP_WINS: "theirs",
-            Strategy.DATABASE_WINS: "ours",
-            Strategy.MANUAL: "CASE WHEN kind != 'conflict' OR id IN "
-            "(SELECT item FROM conflicts WHERE side = 'theirs') THEN theirs ELSE ours END",
-        }[self.strategy]
-        query = f"SELECT model, company, kind = 'conflict', {result}, listed, count(*) FROM items WHERE {which} GROUP BY 1, 2, 3, 4, 5"  # noqa: S608,E501 # of constants
-        for model, company, conflict, outcome, listed, n in self._db.execute(query):
-            yield model, company, bool(conflict), outcome, bool(listed), n
+        groups: Counter[tuple[int, str, bool, str, bool]] = Counter()
+        query = "SELECT model, company, kind = 'conflict', theirs, ours, listed, n FROM tallies WHERE held = ?"
+        for model, company, conflict, theirs, ours, listed, n in self._db.execute(query, [held]):
+            result = theirs if self.strategy is Strategy.BACKUP_WINS or not conflict else ours
+            groups[model, company, bool(conflict), result, bool(listed)] += n
+        if self.strategy is Strategy.MANUAL:
+            query = "SELECT model, company, theirs, ours, listed, n FROM taken WHERE held = ?"
+            for model, company, theirs, ours, listed, n in self._db.execute(query, [held]):
+                groups[model, company, True, ours, bool(listed)] -= n
+                groups[model, company, True, theirs, bool(listed)] += n
+        for group, n in groups.items():
+            if n:
+                yield *group, n
 
 
 def _tally(counts: Counts, result: str, listed: bool, n: int, conflict: bool) -> None:
@@ -519,12 +593,14 @@ def changes_file(operation: uuid.UUID) -> Path:
     return Path(settings.DATA_DIR) / "changes" / f"{operation}.jsonl.gz"
 
 
-def write_changes(preview: StoredPreview, path: Path) -> None:
+def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> None:
     """What applying the preview changes: one JSON object a line, with the record before and after."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     decide = preview.decisions()
     with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3, mtime=0) as out:
-        for step in preview.plan.steps(decide):
+        for number, step in enumerate(preview.plan.steps(decide)):
+            if number % EVERY == 0:
+                progress("list", min(number, preview.plan.size), preview.plan.size)
             change = step.change
             if change is None:
                 continue

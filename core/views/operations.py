@@ -131,6 +131,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
             "check": _("checking the file"),
             "compare": _("comparing with the register"),
             "prepare": _("preparing the preview"),
+            "list": _("listing what will change"),
             "write": _("writing the file"),
             "apply": _("writing to the register"),
             "commit": _("finishing"),

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from core.models import AttendanceRecord, BackupLog, Operation
 from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
-from core.services.stored_preview import Filter, StoredPreview
+from core.services.stored_preview import Filter, Line, StoredPreview
 from recordsync import locks
 from recordsync.merge import Side, Strategy
 from tests.properties.files import a_file
@@ -178,10 +179,10 @@ def test_decisions_in_bulk_by_company_unit_and_filter(register_db: str) -> None:
         assert preview.undecided == preview.conflicting == 16
         assert preview.decide(Side.OURS, unit="shift", chosen=Filter(company=ABC)) == 4
         assert preview.undecided == 12
-        assert preview.count(Filter(undecided=True)) == 8
+        assert preview.count(Filter(undecided=True)) == (8, False)
         assert preview.decide(Side.THEIRS, chosen=Filter(ep_no="E1")) == 4
-        assert preview.count(Filter(company=ABC, field="shift")) == 4
-        assert preview.count(Filter(field="status")) == 0
+        assert preview.count(Filter(company=ABC, field="shift")) == (4, False)
+        assert preview.count(Filter(field="status")) == (0, False)
         assert preview.decide(None) == 16
         assert preview.decide(Side.THEIRS, chosen=Filter(company=XYZ)) == 8
         assert preview.decide(Side.OURS, chosen=Filter(company=ABC)) == 8
@@ -205,6 +206,74 @@ def test_pages_lead_on_and_back(register_db: str) -> None:
         assert len(seen) == len(set(seen)) == 121
         back = preview.page(Filter(kind="add"), before=page.before)
         assert [line.key for line in back.lines] == seen[50:100]
+
+
+def test_every_filter_gives_its_lines_however_many_are_counted(
+    register_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is searched in its own way, another one where there are more than are counted: all give the same lines."""
+    put(
+        register_db,
+        register(*(day(company, f"E{n:02}", f"2026-11-{1 + n % 7:02}") for company in (ABC, XYZ) for n in range(30))),
+    )
+    theirs = (
+        day(
+            company,
+            f"E{n:02}",
+            f"2026-11-{1 + n % 7:02}",
+            shift="N" if n % 2 else "GS",
+            ep_name="Ann" if n % 3 else "Meena",
+        )
+        for company in (ABC, XYZ)
+        for n in range(40)
+    )
+    check = checked(register_db, register(*theirs))
+    with stored_preview.opened(check.pk) as preview:
+        preview.decide(Side.THEIRS, unit="shift", chosen=Filter(company=ABC))
+        preview.decide(Side.OURS, item=3)
+        every = []
+        after = None
+        while True:
+            page = preview.page(Filter(), after)
+            every += page.lines
+            if page.after is None:
+                break
+            after = page.after
+        chosen: dict[Filter, Callable[[Line], bool]] = {
+            Filter(kind="add"): lambda line: line.kind == "add",
+            Filter(kind="conflict", company=XYZ): lambda line: line.kind == "conflict" and line.key[0] == XYZ,
+            Filter(ep_no="E07"): lambda line: line.key[1:2] == ("E07",),
+            Filter(date_from="2026-11-02", date_to="2026-11-05"): lambda line: (
+                line.key[2:] > ("2026-11-01",) and line.key[2:] < ("2026-11-06",)
+            ),
+            Filter(date_to="2026-11-02"): lambda line: ("",) < line.key[2:] < ("2026-11-03",),
+            Filter(field="shift"): lambda line: any(
+                one.name == "shift" and one.differs for unit in line.units for one in unit.fields
+            ),
+            Filter(unit="name"): lambda line: any(unit.name == "name" for unit in line.units),
+            Filter(undecided=True): lambda line: any(not unit.side for unit in line.units),
+            Filter(unit="shift", undecided=True): lambda line: any(
+                not unit.side for unit in line.units if unit.name == "shift"
+            ),
+            Filter(unit="name", company=ABC): lambda line: (
+                line.key[0] == ABC and any(unit.name == "name" for unit in line.units)
+            ),
+            Filter(kind="add", undecided=True): lambda line: False,
+        }
+        for few in (False, True):
+            if few:
+                monkeypatch.setattr(stored_preview, "COUNTED", 5)
+            for one, fits in chosen.items():
+                expected = [line.id for line in every if fits(line)]
+                page = preview.page(one)
+                assert [line.id for line in page.lines] == expected[: stored_preview.PAGE], one
+                total, more = (
+                    (len(expected), False) if not few or one.is_tallied else (min(len(expected), 5), len(expected) > 5)
+                )
+                assert (page.total, page.more) == (total, more), one
+                if expected:
+                    back = preview.page(one, before=expected[-1])
+                    assert [line.id for line in back.lines] == expected[:-1][-stored_preview.PAGE :], one
 
 
 def test_what_is_abandoned_for_a_day_goes(register_db: str) -> None:
