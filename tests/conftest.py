@@ -8,6 +8,7 @@ Three ways to test against a database:
 - ``installation``: once on SQLite and once on PostgreSQL, a migrated installation of its own to run commands in.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -28,6 +29,10 @@ ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 # Whoever is started in the background by a shell inherits that Ctrl-C is ignored, and so would the commands under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is loaded by now stays: not to be gone through at every collection
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
