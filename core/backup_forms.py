@@ -13,7 +13,9 @@ from core.forms import DateInput, Styled
 from core.models import Backup, Company
 from core.register import Selection
 from core.services.backup_jobs import BackupRequest
+from core.services.operations import UNAUDITED
 from core.services.stored_preview import FIELDS, UNITS
+from core.services.wording import OPERATIONS
 
 
 class StyledForm(Styled, forms.Form):
@@ -130,7 +132,7 @@ class BackupLogFilterForm(StyledForm):
     operation = forms.ChoiceField(
         label=_("What"),
         required=False,
-        choices=[("", _("Everything")), *((k, k) for k in ("backup_full", "backup_incremental", "restore", "import"))],
+        choices=[("", _("Everything")), *((k, name) for k, name in OPERATIONS.items() if k not in UNAUDITED)],
     )
     actor = forms.CharField(label=_("Who"), required=False, max_length=150)
     result = forms.ChoiceField(

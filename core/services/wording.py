@@ -1,12 +1,26 @@
-"""A step of a plan as a line of text."""
+"""A step of a plan as a line of text, and kinds of operations by the names that people have for them."""
 
 from __future__ import annotations
 
 import json
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
 
 from recordsync.plan import Step
 from recordsync.records import Record
 from recordsync.schema import Shape
+
+OPERATIONS: Final[dict[str, Any]] = {
+    "backup_full": _("Full backup"),
+    "backup_incremental": _("Incremental backup"),
+    "verify": _("Verifying a backup"),
+    "check": _("Checking a backup file"),
+    "restore": _("Restore"),
+    "import": _("Import"),
+    "seed_demo": _("Demo register"),
+}
+"""What people call each kind of operation."""
 
 
 def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:

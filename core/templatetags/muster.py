@@ -13,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 from core.models import Role
+from core.services.wording import OPERATIONS
 
 register = template.Library()
 
@@ -78,6 +79,12 @@ def query(context: Context, **changes: Any) -> str:
 def minutes(value: int | None) -> str:
     """Minutes as ``HH:MM`` (hours may pass 24); nothing for null."""
     return "" if value is None else f"{value // 60:02d}:{value % 60:02d}"
+
+
+@register.filter
+def operation_name(kind: str) -> Any:
+    """What people call a kind of operation."""
+    return OPERATIONS.get(kind, kind)
 
 
 @register.filter

@@ -19,6 +19,7 @@ from core.decorators import role_required
 from core.models import Backup, BackupLog, Operation
 from core.services import jobs, operations, stored_preview
 from core.services.operations import JOBS
+from core.services.wording import OPERATIONS
 
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _LOGS_ON_A_PAGE = 50
@@ -116,14 +117,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         backup = Backup.objects.filter(pk=operation.result["id"]).first()
     return {
         "operation": operation,
-        "title": {
-            "check": _("Checking a backup file"),
-            "verify": _("Verifying a backup"),
-            "restore": _("Restore"),
-            "backup_full": _("Full backup"),
-            "backup_incremental": _("Incremental backup"),
-            "import": _("Import"),
-        }.get(operation.kind, operation.kind),
+        "title": OPERATIONS.get(operation.kind, operation.kind),
         "phase": {
             "": _("waiting to begin"),
             "wait": _("waiting for somebody else’s restore or import"),
