@@ -61,6 +61,7 @@ lint: setup
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(BENCH)
 	$(BIN)/python -m benchmarks web_restore $(if $(SIZES),--records $(lastword $(sort $(SIZES))))
+	$(BIN)/python -m benchmarks pages $(if $(SIZES),--sizes $(SIZES))
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -15,11 +15,10 @@ from core.services.search import matching
 OVERSTAY: dict[str, Q] = {
     "has": Q(overstay__gt=0),
     "none": Q(overstay__isnull=True) | Q(overstay=0),
-    # The first term of each is the index's own.
-    "1-2": Q(overstay__gt=0) & Q(overstay__gte=60, overstay__lt=120),
-    "2-3": Q(overstay__gt=0) & Q(overstay__gte=120, overstay__lt=180),
-    "3-4": Q(overstay__gt=0) & Q(overstay__gte=180, overstay__lte=240),
-    "4+": Q(overstay__gt=0) & Q(overstay__gt=240),
+    "1-2": Q(overstay__gte=60, overstay__lt=120),
+    "2-3": Q(overstay__gte=120, overstay__lt=180),
+    "3-4": Q(overstay__gte=180, overstay__lte=240),
+    "4+": Q(overstay__gt=240),
 }
 
 SORTS: dict[str, tuple[str, ...]] = {
@@ -27,7 +26,7 @@ SORTS: dict[str, tuple[str, ...]] = {
     "date": ("date", "company_id", "ep_no"),
     "ep_no": ("ep_no", "-date", "company_id"),
     "-ep_no": ("-ep_no", "-date", "company_id"),
-    "ep_name": ("ep_name", "-date", "company_id", "ep_no"),
+    "ep_name": ("ep_name", "date", "company_id", "ep_no"),
     "-ep_name": ("-ep_name", "-date", "company_id", "ep_no"),
 }
 
@@ -103,13 +102,17 @@ class AttendanceFilter(Styled, forms.Form):
         """Whether any filter is set."""
         return any(self.cleaned_data.get(name) for name in self.narrowing) if self.is_valid() else True
 
-    def rows(self) -> AttendanceQuerySet:
-        """The records in the person's scope that pass the filters, in the order asked for."""
+    def rows(self, *, frequent: bool = False) -> AttendanceQuerySet:
+        """The records in the person's scope that pass the filters, in the order asked for.
+
+        ``frequent``: they are known to be many (:func:`core.services.search.matching`).
+        """
         records = AttendanceRecord.objects.using(self.using)
         if not self.is_valid():
             return records.none()
         chosen = self.cleaned_data
-        rows = records.visible_to(self.user).select_related("company")
+        visible = records.visible_to(self.user)
+        rows = visible.select_related("company")
         if chosen["date_from"]:
             rows = rows.filter(date__gte=chosen["date_from"])
         if chosen["date_to"]:
@@ -123,5 +126,5 @@ class AttendanceFilter(Styled, forms.Form):
         if chosen["missing"]:
             rows = rows.filter(MISSING_PUNCH)
         if chosen["q"]:
-            rows = rows.filter(matching(chosen["q"], self.using))
+            rows = rows.filter(matching(chosen["q"], visible, frequent=frequent))
         return rows.order_by(*SORTS[chosen["sort"] or "-date"])

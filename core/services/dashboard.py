@@ -73,13 +73,13 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
     for pk, status, count in today.values_list("company_id", "status").annotate(n=Count("pk")):
         per_company[pk][status] += count
     trend = [_day(date, counts) for date, counts in days.items()]
-    people = _employees(window, using)
+    everybody, recent = _everybody(first, using) if is_root else (_employees(records.order_by()), _employees(window))
     return Dashboard(
         companies=len(names),
-        employees=_all_employees(using) if is_root else _employees(records.order_by(), using),
+        employees=everybody,
         records=records.order_by().count(),
         latest=trend[-1],
-        not_recorded=max(0, people - trend[-1].recorded),
+        not_recorded=max(0, recent - trend[-1].recorded),
         trend=trend,
         by_company=[CompanyDay(names[pk], pk, _day(newest, counts)) for pk, counts in per_company.items()],
         last_backup=last_backup,
@@ -92,32 +92,32 @@ def _day(date: dt.date, counts: Counter[str]) -> Day:
     return Day(date, present, absent, counts.total() - present - absent)
 
 
-def _employees(records: AttendanceQuerySet, using: str) -> int:
+def _employees(records: AttendanceQuerySet) -> int:
     """Numbers are given by a company: the same number at another company is somebody else."""
     return records.values("company_id", "ep_no").distinct().count()
 
 
-def _all_employees(using: str) -> int:
-    """The same for the whole register, by one look-up in the natural key's index for each employee."""
+def _everybody(since: dt.date, using: str) -> tuple[int, int]:
+    """The employees of the whole register, and those of them with a record since a day.
+
+    By two look-ups in the natural key's index for each employee, however many days each has.
+    """
     table = connections[using].ops.quote_name(AttendanceRecord._meta.db_table)
+    companies = connections[using].ops.quote_name(Company._meta.db_table)
     sql = f"""
         WITH RECURSIVE each(company_id, ep_no) AS (
-            SELECT company_id, CAST(ep_no AS text)
-            FROM (SELECT company_id, ep_no FROM {table} ORDER BY company_id, ep_no LIMIT 1) AS first
+            SELECT id, (SELECT min(ep_no) FROM {table} WHERE company_id = {companies}.id) FROM {companies}
             UNION ALL
-            SELECT
-                coalesce(same.company_id, (SELECT min(company_id) FROM {table} WHERE company_id > each.company_id)),
-                CAST(coalesce(same.ep_no, (
-                    SELECT min(ep_no) FROM {table} WHERE company_id =
-                        (SELECT min(company_id) FROM {table} WHERE company_id > each.company_id)
-                )) AS text)
-            FROM each LEFT JOIN {table} AS same ON same.id = (
-                SELECT id FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no
-                ORDER BY ep_no LIMIT 1
-            )
-            WHERE each.company_id IS NOT NULL
+            SELECT company_id,
+                (SELECT min(ep_no) FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no)
+            FROM each WHERE ep_no IS NOT NULL
         )
-        SELECT count(*) FROM each WHERE company_id IS NOT NULL"""  # noqa: S608 - the table's name is the model's
+        SELECT count(*), count(CASE WHEN EXISTS (
+            SELECT 1 FROM {table} AS record
+            WHERE record.company_id = each.company_id AND record.ep_no = each.ep_no AND record.date >= %s
+        ) THEN 1 END)
+        FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - the tables' names are the models'
     with connections[using].cursor() as cursor:
-        cursor.execute(sql)
-        return int(cursor.fetchone()[0])
+        cursor.execute(sql, [since])
+        everybody, recent = cursor.fetchone()
+    return int(everybody), int(recent)

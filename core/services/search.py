@@ -8,51 +8,61 @@ that a bulk write would have to keep in step, and letters fold as Unicode says o
 from __future__ import annotations
 
 import json
+import operator
 import unicodedata
-from typing import Final, Literal
+from functools import reduce
+from typing import Any, Final
 
 from django.db import connections
-from django.db.models import Q
+from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import In
 
-from core.models import AttendanceRecord, Company
+from core.models import AttendanceQuerySet, AttendanceRecord, Company
 
 _LISTED: Final = 500
 """Up to so many names stand in the statement one by one, which lets the engine use the index for each."""
 
 
-def matching(text: str, using: str) -> Q:
-    """The attendance records that a search box's text means.
+def matching(text: str, records: AttendanceQuerySet, *, frequent: bool = False) -> Q:
+    """Which of ``records``, those that a person may see, a search box's text means.
 
     With a digit in it: those whose employee number begins with it, if there are any. Otherwise those whose number
     begins with it, or whose name or company's name contains it, in upper or lower case. Reads the database.
+
+    ``frequent``: they are known to be many, so that the first of them are met sooner by walking the records in their
+    order than by fetching all of them. PostgreSQL's statistics tell it so; SQLite has to be kept from its indexes.
     """
-    text = text.strip()
+    text, using = text.strip(), records.db
     if not text:
         return Q()
-    number = Q()
-    for spelling in {text, text.upper(), text.lower()}:
-        number |= _begins_with(spelling)
-    if any(letter.isdigit() for letter in text) and AttendanceRecord.objects.using(using).filter(number).exists():
-        return number
     wanted = _folded(text)
-    names = [name for name in distinct("ep_name", using) if wanted in _folded(name)]
-    companies = Company.objects.using(using).values_list("pk", "name")
-    places = [pk for pk, name in companies if wanted in _folded(name)]
-    return number | _one_of(names, using) | (Q(company_id__in=places) if places else Q(pk__in=[]))
+    # Company by company, as the natural key's index has them: it serves numbers without one of their own. A spelling
+    # that no number has is left out, for every further alternative can cost the engine the use of an index.
+    companies = Q(company_id__in=Company.objects.using(using).values("pk"))
+    spelt = [_begins_with(spelling) for spelling in dict.fromkeys((text, text.upper(), text.lower()))]
+    found = [number for number in spelt if records.filter(number & companies).exists()]
+    walk = frequent and connections[using].vendor == "sqlite"
+    numbers = [number if walk else number & companies for number in found]
+    if numbers and any(letter.isdigit() for letter in text):
+        return reduce(operator.or_, numbers)
+    names = _one_of([name for name in _names(using) if wanted in _folded(name)], using, walk)
+    places = [pk for pk, name in Company.objects.using(using).values_list("pk", "name") if wanted in _folded(name)]
+    place = Q(In(Coalesce(F("company_id"), 0), places)) if walk and places else Q(company_id__in=places)
+    return reduce(operator.or_, numbers, names | place)
 
 
-def distinct(column: Literal["ep_name", "ep_no"], using: str) -> list[str]:
-    """Every value of a text column that an index begins with, by a look-up in the index for each."""
+def _names(using: str) -> list[str]:
+    """Every employee's name, by a look-up in the index of names for each."""
     connection = connections[using]
     table = connection.ops.quote_name(AttendanceRecord._meta.db_table)
-    name = connection.ops.quote_name(column)
-    # Both are names of this program's own models; there is no value in the statement.
+    # The table's name is the model's; there is no value in the statement.
     sql = f"""
         WITH RECURSIVE each(value) AS (
-            SELECT min({name}) FROM {table}
+            SELECT min(ep_name) FROM {table}
             UNION ALL
-            SELECT (SELECT min({name}) FROM {table} WHERE {name} > each.value) FROM each WHERE each.value IS NOT NULL
+            SELECT (SELECT min(ep_name) FROM {table} WHERE ep_name > each.value) FROM each WHERE each.value IS NOT NULL
         )
         SELECT value FROM each WHERE value IS NOT NULL"""  # noqa: S608
     with connection.cursor() as cursor:
@@ -69,12 +79,15 @@ def _begins_with(text: str) -> Q:
     return Q(ep_no__gte=text, ep_no__lt=text[:-1] + chr(following))
 
 
-def _one_of(names: list[str], using: str) -> Q:
-    if len(names) <= _LISTED:
-        return Q(ep_name__in=names)
-    if connections[using].vendor == "postgresql":
-        return Q(ep_name__in=RawSQL("SELECT unnest(%s::text[])", [names]))
-    return Q(ep_name__in=RawSQL("SELECT value FROM json_each(%s)", [json.dumps(names)]))
+def _one_of(names: list[str], using: str, walk: bool) -> Q:
+    if not names:
+        return Q(pk__in=[])
+    listed: Any = names
+    if len(names) > _LISTED and connections[using].vendor == "postgresql":
+        listed = RawSQL("SELECT unnest(%s::text[])", [names])
+    elif len(names) > _LISTED:
+        listed = RawSQL("SELECT value FROM json_each(%s)", [json.dumps(names)])
+    return Q(In(Coalesce(F("ep_name"), Value("")), listed)) if walk else Q(ep_name__in=listed)
 
 
 def _folded(text: str) -> str:

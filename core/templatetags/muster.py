@@ -12,7 +12,7 @@ from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
-from core.models import Role
+from core.models import AttendanceRecord, Role
 from core.services.wording import OPERATIONS
 
 register = template.Library()
@@ -91,6 +91,17 @@ def operation_name(kind: str) -> Any:
 def moment(text: str) -> dt.datetime:
     """A moment as a file's metadata have it, to be shown by Django's filter ``date`` in the project's TIME_ZONE."""
     return dt.datetime.fromisoformat(text)
+
+
+@register.filter
+def punches(record: AttendanceRecord) -> list[str]:
+    """Its times in and out as they belong together, ``09:00 – 18:00``; a missing one is a question mark."""
+    pairs = (
+        (record.in_time, record.out_time),
+        (record.in_time_2, record.out_time_2),
+        (record.in_time_3, record.out_time_3),
+    )
+    return [" – ".join("?" if at is None else f"{at:%H:%M}" for at in pair) for pair in pairs if pair != (None, None)]
 
 
 @register.filter

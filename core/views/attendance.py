@@ -51,8 +51,9 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
     """The records in the person's scope, as the query string filters and sorts them."""
     user = cast(User, request.user)
     filters = AttendanceFilter(request.GET, user=user)
-    rows = filters.rows()
-    paginator = CappedPaginator(rows, PER_PAGE)
+    paginator = CappedPaginator(filters.rows(), PER_PAGE)
+    if paginator.is_capped and filters.cleaned_data["q"]:
+        paginator.object_list = filters.rows(frequent=True)
     page = paginator.get_page(request.GET.get("page"))
     context = {
         "filters": filters,

@@ -50,8 +50,10 @@ def test_list_dashboard_search_and_export(world: World, who: str) -> None:
     assert figures.companies == (Company.objects.count() if who == "root" else 1)
     assert {one.name for one in figures.by_company} == seen
     for query in ("person", "A0", "Works"):
-        found = AttendanceRecord.objects.visible_to(world.people[who]).filter(matching(query, "default"))
-        assert [row.pk for row in listed(f"q={query}&sort=ep_no")] == [row.pk for row in found.order_by("ep_no")]
+        visible = AttendanceRecord.objects.visible_to(world.people[who])
+        for frequent in (False, True):
+            found = visible.filter(matching(query, visible, frequent=frequent))
+            assert [row.pk for row in listed(f"q={query}&sort=ep_no")] == [row.pk for row in found.order_by("ep_no")]
     both = listed("q=person")
     assert {row.company.name for row in both} == seen
     text = client.get("/attendance/export/?format=csv").getvalue().decode("utf-8-sig")

@@ -1,0 +1,246 @@
+"""How long the server takes for the register's pages.
+
+For each engine and size a demo register is seeded and served in a process of its own, without a network: the whole
+application with its middleware, sessions, connections opened and closed as in production. Every address of a case is
+asked for in turn. Writes ``RESULTS-pages.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import django
+import psycopg
+
+from tests.installation import Installations, ScratchInstallation
+from tests.postgres_server import PostgresServer
+
+RESULTS: Final = Path(__file__).with_name("RESULTS-pages.md")
+LIST: Final = "/attendance/"
+PAGE_TARGET: Final = 0.150
+"""Seconds for 95 of 100 requests."""
+SEARCH_TARGET: Final = 0.500
+"""The same for a search for anything but an employee number."""
+
+
+class Case(NamedTuple):
+    """Addresses that one target is about, asked for as the account ``who``."""
+
+    title: str
+    target: float
+    addresses: Sequence[str]
+    who: str = "root"
+
+
+class Taken(NamedTuple):
+    """Seconds for one request: that passed, and of the process's CPU."""
+
+    wall: float
+    cpu: float
+
+
+class Timing(NamedTuple):
+    """Of one case: its requests, their median and 95th percentile in seconds, the median of the process's CPU seconds,
+    and the address with the worst median."""
+
+    title: str
+    target: float
+    requests: int
+    p50: float
+    p95: float
+    cpu: float
+    slowest: str
+    slowest_p50: float
+
+
+def cases() -> Iterator[Case]:
+    """What is measured, with values that are in the register that Django is set up for."""
+    from core.filters import OVERSTAY, SORTS
+    from core.models import AttendanceRecord, Company, Status
+
+    records = AttendanceRecord.objects.order_by()
+    newest = records.order_by("-date").values_list("date", flat=True)[0]
+    people = [records.filter(pk__gte=pk).order_by("pk")[0] for pk in _spread(records.order_by("pk"))]
+    numbers = [person.ep_no for person in people]
+    companies = Company.objects.order_by("pk").values_list("pk", flat=True)  # the first is the largest
+
+    yield Case("dashboard, root", PAGE_TARGET, ["/"])
+    yield Case("dashboard, administrator of the largest company", PAGE_TARGET, ["/"], "admin")
+    yield Case("dashboard, supervisor", PAGE_TARGET, ["/"], "user1")
+    yield Case("list, first page", PAGE_TARGET, [LIST])
+    yield Case("list, first page, administrator", PAGE_TARGET, [LIST], "admin")
+    yield Case("list, first page, supervisor", PAGE_TARGET, [LIST], "user1")
+    yield Case("list, page 200", PAGE_TARGET, [_list(page=200)])
+    days = [newest - timedelta(days) for days in (0, 1, 7, 30, 180, 364)]
+    yield Case("filter: from a day", PAGE_TARGET, [_list(date_from=day) for day in days])
+    yield Case("filter: to a day", PAGE_TARGET, [_list(date_to=day) for day in days])
+    yield Case("filter: one day", PAGE_TARGET, [_list(date_from=day, date_to=day) for day in days])
+    chosen = [companies[at * (len(companies) - 1) // 9] for at in range(10)]
+    yield Case("filter: company", PAGE_TARGET, [_list(company=pk) for pk in chosen])
+    yield Case("filter: status", PAGE_TARGET, [_list(status=status) for status in Status.values])
+    yield Case("filter: overstay", PAGE_TARGET, [_list(overstay=choice) for choice in OVERSTAY])
+    yield Case("filter: missing punch", PAGE_TARGET, [_list(missing="on")])
+    own = [f"status={Status.ABSENT}", f"status={Status.LEAVE}", "overstay=4%2B", "overstay=none", "missing=on"]
+    yield Case("single filters, administrator", PAGE_TARGET, [f"{LIST}?{one}" for one in own], "admin")
+    yield Case("sorted", PAGE_TARGET, [_list(sort=sort) for sort in SORTS])
+    yield Case("search: employee number", PAGE_TARGET, [_list(q=number) for number in numbers])
+    yield Case("search: employee number in the other case", PAGE_TARGET, [_list(q=one.swapcase()) for one in numbers])
+    prefixes = [number[:-part] for number in numbers for part in (1, 2, 3) if number[:-part]]
+    yield Case("search: beginning of a number", PAGE_TARGET, [_list(q=prefix) for prefix in prefixes])
+    names = [person.ep_name for person in people if person.ep_name]
+    yield Case("search: whole name", SEARCH_TARGET, [_list(q=name) for name in names])
+    yield Case("search: part of a name", SEARCH_TARGET, [_list(q=name.split()[0][:4].lower()) for name in names])
+    yield Case("search: two letters", SEARCH_TARGET, [_list(q=pair) for pair in ("an", "ra", "sh", "qx")])
+    words = {word for person in people for word in person.company.name.split()}
+    yield Case("search: word of a company's name", SEARCH_TARGET, [_list(q=word) for word in sorted(words)])
+    yield Case("search: nothing like it", SEARCH_TARGET, [_list(q=text) for text in ("zzzzzz", "nobody 7", "ß%_'")])
+    searches = [*numbers[:3], *names[:3], "an", "zzzzzz"]
+    yield Case("search: anything, administrator", SEARCH_TARGET, [_list(q=text) for text in searches], "admin")
+
+
+def _list(**parameters: object) -> str:
+    return f"{LIST}?{urlencode(parameters)}"
+
+
+def _spread(rows: object, count: int = 12) -> list[int]:
+    """``count`` keys from all over the table."""
+    from django.db.models import Max, Min, QuerySet
+
+    assert isinstance(rows, QuerySet)
+    ends = rows.aggregate(first=Min("pk"), last=Max("pk"))
+    return [ends["first"] + (ends["last"] - ends["first"]) * at // count for at in range(count)]
+
+
+def serve(seconds: float) -> Iterator[Timing]:
+    """In the installation's own process: every case, for about so long, and each address at least 7 times."""
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.test import Client, RequestFactory
+
+    from core.models import User
+
+    application, requests = WSGIHandler(), RequestFactory(headers={"host": "localhost"})
+    cookies = {}
+    for user in User.objects.all():
+        client = Client()
+        client.force_login(user)
+        cookies[user.username] = f"sessionid={client.cookies['sessionid'].value}"
+
+    def ask(case: Case, address: str) -> Taken:
+        environ = requests.get(address, headers={"cookie": cookies[case.who]}).environ
+        statuses: list[str] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Callable[[bytes], Any]:
+            statuses.append(status)
+            return bytes
+
+        started, cpu = time.perf_counter(), time.process_time()
+        response: Any = application(environ, start_response)
+        body = b"".join(response)
+        response.close()
+        taken = Taken(time.perf_counter() - started, time.process_time() - cpu)
+        if statuses != ["200 OK"] or b"</html>" not in body or b"not valid" in body:
+            raise SystemExit(f"{address} as {case.who}: {statuses}")
+        return taken
+
+    for case in cases():
+        for address in case.addresses:  # once so that what is imported and compiled the first time is not counted
+            ask(case, address)
+        taken: dict[str, list[Taken]] = {address: [] for address in case.addresses}
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until or len(taken[case.addresses[0]]) < 7:
+            for address, times in taken.items():
+                times.append(ask(case, address))
+        every = [one.wall for times in taken.values() for one in times]
+        cpu = median(one.cpu for times in taken.values() for one in times)
+        medians = {address: median(one.wall for one in times) for address, times in taken.items()}
+        slowest = max(medians, key=medians.__getitem__)
+        p95 = quantiles(every, n=20)[-1]
+        yield Timing(case.title, case.target, len(every), median(every), p95, cpu, slowest, medians[slowest])
+
+
+def measured(installation: ScratchInstallation, seconds: float) -> list[Timing]:
+    """Start :func:`serve` in the installation's environment."""
+    installation.manage("collectstatic", "--noinput", check=True)
+    environment = installation.env | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    command = [sys.executable, "-m", "benchmarks.pages", "--serve", str(seconds)]
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    return [Timing(*json.loads(line)) for line in output.splitlines()]
+
+
+def table(timings: Mapping[str, Sequence[Timing]]) -> str:
+    """Of one size, every case on every engine. Milliseconds."""
+    titles = "| page | engine | requests | CPU p50 | p50 | p95 | of | slowest |"
+    lines = [titles, "|---|---|---:|---:|---:|---:|---:|---|"]
+    for rows in zip(*timings.values(), strict=True):
+        for engine, one in zip(timings, rows, strict=True):
+            met = one.p95 <= one.target
+            p95 = f"{one.p95 * 1000:.0f}" if met else f"**{one.p95 * 1000:.0f} missed**"
+            slowest = f"`{one.slowest}` {one.slowest_p50 * 1000:.0f}" if "?" in one.slowest else ""
+            figures = f"{one.requests} | {one.cpu * 1000:.0f} | {one.p50 * 1000:.0f} | {p95} | {one.target * 1000:.0f}"
+            lines.append(f"| {one.title} | {engine} | {figures} | {slowest} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
+    parser.add_argument("--seconds", type=float, default=3, help="for each kind of page (default: 3)")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
+    if options.serve is not None:
+        django.setup()
+        for timing in serve(options.serve):
+            sys.stdout.write(json.dumps(timing) + "\n")
+            sys.stdout.flush()
+        return
+    parts = [
+        "# Pages",
+        f"{datetime.now(UTC):%Y-%m-%d}, by `python -m benchmarks pages`. {os.cpu_count()} processors, one request at a "
+        "time. The server's time for a whole request, without the network, in milliseconds; *of* is the target for "
+        "p95, and *slowest* the address with the worst median, with that median. *CPU* is the web process's, which "
+        "other work on the machine disturbs less; SQLite works in it, PostgreSQL beside it.",
+    ]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
+        os.environ["DATA_DIR"] = str(folder / "var")
+        django.setup()
+        server = PostgresServer(durable=True) if "postgres" in options.engines else None
+        if server:
+            stack.callback(server.stop)
+        installations = Installations(folder, server.url() if server else "")
+        for records in sorted(options.sizes):
+            timings: dict[str, list[Timing]] = {}
+            for engine in options.engines:
+                installation = installations.new(engine, folder / f"{engine}-{records}")
+                process = installation.popen("seed_demo", "--records", records, "--quiet", stdout=subprocess.DEVNULL)
+                if process.wait():
+                    raise SystemExit(f"The demo register of {records:,} on {engine} was not made.")
+                if engine == "postgres":
+                    with psycopg.connect(installation.database_url, autocommit=True) as connection:
+                        connection.execute("VACUUM ANALYZE")  # as autovacuum does within a minute
+                timings[engine] = measured(installation, options.seconds)
+                installation.remove()
+            parts += [f"## {records:,} records", table(timings)]
+            options.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    sys.stdout.write(options.output.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
