@@ -110,7 +110,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     with hidden_file(path.parent) as (hidden, stream):
         yield stream
         settle(stream)
-        os.replace(hidden, path)
+        with _named(path):
+            os.replace(hidden, path)
     sync_folder(path.parent)
 
 
@@ -123,12 +124,24 @@ def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """
     _remove_abandoned(folder)
     hidden = folder / f"{_HIDDEN}{secrets.token_hex(8)}.part"
-    with os.fdopen(_created_and_locked(hidden), "wb") as stream:
+    with _named(folder):
+        descriptor = _created_and_locked(hidden)
+    with os.fdopen(descriptor, "wb") as stream:
         try:
             yield hidden, stream
         finally:
             with suppress(FileNotFoundError):
                 hidden.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An OSError in the block is about ``path``: nobody has heard of the hidden name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _created_and_locked(path: Path) -> int:

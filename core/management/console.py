@@ -331,3 +331,12 @@ def day(text: str) -> str:
         return dt.date.fromisoformat(text).isoformat()
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a date like 2026-11-01") from None
+
+
+def file_name(text: str) -> str:
+    """A file's path given on the command line. A shell's unset variable is empty; ``folder/`` is no file."""
+    if not text:
+        raise ArgumentTypeError("a file's name cannot be empty")
+    if text.endswith("/"):
+        raise ArgumentTypeError(f"{text!r} is a folder, not a file")
+    return text

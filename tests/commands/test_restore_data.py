@@ -188,7 +188,6 @@ def test_inputs_that_are_no_files(small_sqlite: ScratchInstallation) -> None:
     for source, words in {
         "no such file.json": ("no such file.json", "there is no such file or folder"),
         str(small_sqlite.folder): ("it is a folder",),
-        "": ("no such file",),
         "muster.sqlite3/x": ("not a folder",),
     }.items():
         for preview in ([], ["--preview"]):
@@ -214,6 +213,7 @@ def test_inputs_that_are_no_files(small_sqlite: ScratchInstallation) -> None:
 
 
 WRONG = {
+    "an input without a name": ["--input", ""],
     "no input": [],
     "an unknown strategy": ["--input", "x.json", "--strategy", "newest_wins"],
     "an unknown option": ["--input", "x.json", "--force"],

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.backupfile import Limits
+from recordsync.backupfile import Limits, reader
 from recordsync.errors import FileError, RecordSyncError
 from recordsync.schema import Schema
 from tests.recordsync.support import (
@@ -321,6 +321,15 @@ def test_two_records_with_one_key(other: bool) -> None:
     assert (first.line, first.key) == (E1 + 1, KEY[E1])
     assert first.message == "attendance_records ['ABC', 'E1', '2026-11-20'] stands twice"
     assert [error.field for error in report.errors[1:]] == ["total_attendance_records", "attendance_records"]
+
+
+@pytest.mark.parametrize("block", [64, 300])
+def test_order_is_checked_across_the_blocks_that_a_file_is_read_by(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(reader, "_BLOCK", block)
+    assert checked(FILE).valid
+    test_records_out_of_order()
+    test_two_records_with_one_key(False)
+    test_two_deletions_of_one_key()
 
 
 def test_two_deletions_of_one_key() -> None:

@@ -240,6 +240,22 @@ def test_a_hidden_file_taken_for_abandoned_before_it_was_locked_is_made_anew(
     assert [path.name for path in tmp_path.iterdir()] == ["backup.json"]
 
 
+def test_a_rename_that_is_refused_names_the_file_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder like /tmp, where the file that is there belongs to somebody else."""
+    path = tmp_path / "backup.json"
+
+    def refused(source: object, target: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(PermissionError) as caught, whole_file(path) as stream:
+        stream.write(b"content")
+    assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+    assert not hidden_in(tmp_path)
+
+
 def test_a_hidden_file_that_was_not_renamed_is_removed(tmp_path: Path) -> None:
     with hidden_file(tmp_path) as (hidden, stream):
         stream.write(b"x")

@@ -111,8 +111,10 @@ def test_a_backup_that_fails_leaves_no_file(
 
 
 def test_a_folder_that_is_not_there(register_db: str, tmp_path: Path) -> None:
-    with pytest.raises(OperationFailed, match=r"there is no such file or folder\. No backup was written\."):
-        backup(register_db, output=tmp_path / "nowhere" / "full.json")
+    folder = tmp_path / "nowhere"
+    with pytest.raises(OperationFailed) as caught:
+        backup(register_db, output=folder / "full.json")
+    assert str(caught.value) == f"{folder}: there is no such file or folder. No backup was written."
 
 
 @pytest.mark.parametrize("ending", ["", "-wal"])

@@ -9,7 +9,7 @@ from typing import IO, Any, cast, get_args
 from django.core.management.base import CommandError, CommandParser
 
 from core.formats.v1_0 import VERSION as OLD
-from core.management.console import ServiceCommand, StandardOutput, day, moment
+from core.management.console import ServiceCommand, StandardOutput, day, file_name, moment
 from core.register import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.files import compression_of_name
@@ -51,6 +51,7 @@ class Command(ServiceCommand):
         )
         parser.add_argument(
             "--output",
+            type=file_name,
             metavar="PATH",
             help="the file to write, or - for standard output; default: a new file in the backups storage (BACKUP_DIR)",
         )

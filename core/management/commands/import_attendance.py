@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from core.management.console import Error, ReadingCommand
+from core.management.console import Error, ReadingCommand, file_name
 from core.services.import_service import ImportService, Outcome
 from core.services.wording import describe_import
 from recordsync.errors import printable
@@ -39,7 +39,9 @@ class Command(ReadingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("input", metavar="FILE", help="the sheet (CSV or XLSX), or - for standard input")
+        parser.add_argument(
+            "input", type=file_name, metavar="FILE", help="the sheet (CSV or XLSX), or - for standard input"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._refused = 0

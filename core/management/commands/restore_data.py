@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from core.management.console import ReadingCommand
+from core.management.console import ReadingCommand, file_name
 from core.services.restore_service import RestoreService
 from core.services.results import Outcome, Preview
 from core.services.wording import describe
@@ -47,6 +47,7 @@ class Command(ReadingCommand):
         parser.add_argument(
             "--input",
             required=True,
+            type=file_name,
             metavar="PATH",
             help="the backup file (version 2.0 or 1.0; plain, gzip or zstd), or - for standard input",
         )
