@@ -304,6 +304,11 @@ def _bar() -> Iterator[Progress]:
         yield move
 
 
+def counted(number: int, one: str, more: str) -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else more}"
+
+
 def moment(text: str) -> dt.datetime:
     """A past moment given on the command line: a date or a date and time, in the project's TIME_ZONE unless it says."""
     try:

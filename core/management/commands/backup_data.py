@@ -9,7 +9,7 @@ from typing import IO, Any, cast, get_args
 from django.core.management.base import CommandError, CommandParser
 
 from core.formats.v1_0 import VERSION as OLD
-from core.management.console import ServiceCommand, StandardOutput, day, file_name, moment
+from core.management.console import ServiceCommand, StandardOutput, counted, day, file_name, moment
 from core.register import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.files import compression_of_name
@@ -110,7 +110,8 @@ class Command(ServiceCommand):
         )
         if not options["json"] and options["output"] != "-" and sys.stdout is not None:
             self.stdout.write(
-                f"Backed up {result.records:,} attendance records and {result.companies:,} companies "
-                f"in {result.seconds:.1f} s to {result.file} ({result.size:,} bytes)."
+                f"Backed up {counted(result.records, 'attendance record', 'attendance records')} and "
+                f"{counted(result.companies, 'company', 'companies')} in {result.seconds:.1f} s "
+                f"to {result.file} ({result.size:,} bytes)."
             )
         return result.summary()

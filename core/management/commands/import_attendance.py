@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from core.management.console import Error, ReadingCommand, file_name
+from core.management.console import Error, ReadingCommand, counted, file_name
 from core.services.import_service import ImportService, Outcome
 from core.services.wording import describe_import
 from recordsync.errors import printable
@@ -48,8 +48,7 @@ class Command(ReadingCommand):
         super().handle(*args, **options)
         if self._refused:  # a script must not take the sheet for done
             rest = "Nothing was changed" if options["preview"] else "The others were imported"
-            rows = "1 row is" if self._refused == 1 else f"{self._refused:,} rows are"
-            raise Error(f"{rows} refused. {rest}.")
+            raise Error(f"{counted(self._refused, 'row is', 'rows are')} refused. {rest}.")
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         source = self.source(options)
@@ -79,9 +78,10 @@ class Command(ReadingCommand):
         to = "" if done else "to "
         added, updated = ("added", "updated") if done else ("add", "update")
         self.stdout.write(
-            f"{outcome.rows:,} rows: {records.added:,} {to}{added}, {records.updated:,} {to}{updated}, "
-            f"{records.skipped:,} unchanged, {sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
-            f"{outcome.new_companies:,} new companies."
+            f"{counted(outcome.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
+            f"{records.updated:,} {to}{updated}, {records.skipped:,} unchanged, "
+            f"{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
+            f"{counted(outcome.new_companies, 'new company', 'new companies')}."
         )
         if sheet.heading.unknown:
             self.stdout.write(f"Columns that were not read: {printable(', '.join(sheet.heading.unknown))}.")
