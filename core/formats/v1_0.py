@@ -12,6 +12,7 @@ import json
 import re
 import tempfile
 import uuid
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -48,6 +49,8 @@ _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
 _SHOWN: Final = 200
 _MOST_NAMES: Final = 64
+_START: Final = re.compile(rb'\s*\{\s*("companies"|"attendance_records"|"metadata"\s*:\s*\{[^{}]*\})')
+"""How the file begins, whatever is wrong in it: the metadata of other versions have objects in them."""
 _encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make one for every record
 
 
@@ -55,11 +58,7 @@ def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
     """Whether a seekable stream looks like a 1.0 file. Raises InvalidFile for damaged compression."""
     with decompressed(source, limits.content) as content:
         head = content.read(_HEAD)
-    if b'"version":"2.0"' in head.split(b"\n", 1)[0]:
-        return False
-    if re.match(rb'\s*\{\s*"(companies|attendance_records)"', head):
-        return True
-    return re.match(rb'\s*\{\s*"metadata"\s*:\s*\{[^{}]*"version"\s*:\s*"1\.0"', head) is not None
+    return _START.match(head.removeprefix(BOM_UTF8)) is not None
 
 
 def checksum_v1_0(model: Model, record: dict[str, Any]) -> str:
@@ -104,12 +103,16 @@ class _Bounded:
     def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream, self._most = stream, most
         self.since_event = 0
+        self._at_start = True
         self.hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.hash.update(data)
         self.since_event += len(data)
+        if self._at_start and data:  # the parser first reads nothing, to see what it gets
+            self._at_start = False
+            data = data.removeprefix(BOM_UTF8)
         if self.since_event > self._most:
             raise _Broken(f"a value is longer than {self._most:,} bytes")
         return data
@@ -334,10 +337,9 @@ class V1File:
             self._note(FileError(f"metadata: the field {name} is missing", field=name))
         for model in SCHEMA:
             name = f"total_{model.name}"
-            if name in found and found[name] != self._given.get(model.name, 0):
-                text = (
-                    f"metadata: {name} is {str(found[name])[:_SHOWN]}, but there are {self._given.get(model.name, 0)}"
-                )
+            given = self._given.get(model.name, 0)
+            if name in found and (type(found[name]) is not int or found[name] != given):
+                text = f"metadata: {name} is {str(found[name])[:_SHOWN]}, but there are {given}"
                 self._note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
         created, since = _moment(found.get("created_at")), _moment(found.get("since_date"))
         kind = found.get("backup_type")

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
-from tests.properties.registers_content import Content
+from tests.properties.registers_content import TIMES, Content
 
-_TIMES = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
+STAMPS = (
+    "2026-01-15T08:00:00", "2026-01-15T08:00:00.250000", "2026-01-15T08:00:00Z", "2026-01-15T13:30:00+05:30",
+    "2026-01-15 08:00:00+00:00",
+)  # fmt: skip
+"""Spellings of a moment; one without a zone is in UTC."""
+
+SPELLINGS = ("", "-", None)
+"""Of a blank overstay."""
+
+
+def parsed_moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def signed(content: dict[str, Any]) -> dict[str, Any]:
@@ -17,13 +30,13 @@ def signed(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "checksum": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
 
 
-def old_record(content: Content) -> dict[str, Any]:
+def old_record(content: Content, created_at: str = STAMPS[0]) -> dict[str, Any]:
     """A 2.0 record's content as a 1.0 record: times to the minute, a blank overstay."""
     old: dict[str, Any] = dict(content)
-    for name in _TIMES:
+    for name in TIMES:
         old[name] = old[name] and old[name][:5]
     old["overstay"] = old["overstay"] or ""
-    return {**signed(old), "created_at": "2026-01-15T08:00:00", "updated_at": "2026-01-15T08:00:00"}
+    return {**signed(old), "created_at": created_at, "updated_at": STAMPS[0]}
 
 
 def old_document(records: Iterable[dict[str, Any]], companies: Iterable[str] = (), **metadata: Any) -> dict[str, Any]:

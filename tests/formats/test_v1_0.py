@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
 
 from core.formats.v1_0 import V1File
 from core.models import Backup
@@ -17,50 +17,18 @@ from core.services.restore_service import RestoreService
 from recordsync import sorting
 from recordsync.backupfile import Limits
 from tests.formats.old_files import old_document, old_file, old_record, signed
-from tests.properties.registers_content import TIMES, Content, Register, key_of, put, rows
-from tests.properties.strategies import registers
-from tests.properties.support import for_all, restore
+from tests.properties.registers_content import key_of, put, rows
+from tests.properties.support import restore
 from tests.services.support import ABC, SATURDAY, XYZ, backup, day, register
 
 
-def _precise(content: Content) -> Content:
-    """A record at 1.0 precision."""
-    return {name: f"{value[:5]}:00" if name in TIMES and value else value for name, value in content.items()}
-
-
-def _document(content: Register) -> bytes:
-    return old_file([old_record(c) for c in content.records.values()], sorted(content.companies))
-
-
-@for_all(content=registers())
-def test_identical_data_is_skipped_and_keeps_its_seconds(alias: str, content: Register) -> None:
-    """Properties 5, 8, 9."""
-    put(alias, content)
-    before = rows(alias)
-    outcome = restore(alias, _document(content))
-    assert (outcome.records.skipped, outcome.records.read) == (len(content.records), len(content.records))
-    assert rows(alias) == before
-
-
-@for_all(content=registers())
-def test_a_file_restored_into_an_empty_register_is_its_content(alias: str, content: Register) -> None:
-    """Properties 6, 11, 15."""
-    outcome = restore(alias, old_file(old_record(c) for c in content.records.values()))
-    assert outcome.records.added == len(content.records)
-    assert outcome.companies.created == len({c["company_name"] for c in content.records.values()})
-    found = rows(alias).contents
-    assert found == {key: _precise(c) for key, c in content.records.items()}
-
-
-@for_all(status=st.sampled_from(["A", "L"]), seconds=st.integers(1, 59))
-def test_an_equal_field_keeps_our_seconds_when_another_is_taken(alias: str, status: str, seconds: int) -> None:
-    """Property 7, at 1.0 precision."""
-    mine = day(in_time=f"08:07:{seconds:02}", out_time="18:00:30")
-    put(alias, register(mine))
-    theirs = {**mine, "status": status, "out_time": "17:59:00"}
-    outcome = restore(alias, old_file([old_record(theirs)]))
+def test_an_equal_field_keeps_our_seconds_when_another_is_taken(register_db: str) -> None:
+    mine = day(in_time="08:07:30", out_time="18:00:30")
+    put(register_db, register(mine))
+    theirs = {**mine, "status": "L", "out_time": "17:59:00"}
+    outcome = restore(register_db, old_file([old_record(theirs)]))
     assert outcome.records.updated == 1
-    assert rows(alias).contents == {key_of(mine): {**mine, "status": status, "out_time": "17:59:00"}}
+    assert rows(register_db).contents == {key_of(mine): {**mine, "status": "L", "out_time": "17:59:00"}}
 
 
 def _check(document: Any) -> V1File:
@@ -114,6 +82,20 @@ def test_an_identical_repeat_is_a_warning_and_skipped(register_db: str) -> None:
     assert len(RestoreService(using=register_db).validate_backup(io.BytesIO(data)).warnings) == 1
     outcome = restore(register_db, data)
     assert (outcome.records.read, outcome.records.added, outcome.records.skipped) == (2, 1, 1)
+
+
+def test_a_mark_of_the_byte_order_is_passed_over(register_db: str) -> None:
+    data = BOM_UTF8 + old_file([old_record(day())], [ABC])
+    assert restore(register_db, data).records.added == 1
+
+
+@pytest.mark.parametrize("version", [None, 1, "1", "2.0", "3.0"])
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_wrong_version_is_named_wherever_it_stands(version: Any, first: int) -> None:
+    document = list(old_document([old_record(day())], [ABC], version=version).items())
+    data = json.dumps(dict(document[first:] + document[:first])).encode()
+    (error,) = RestoreService().validate_backup(io.BytesIO(data)).errors
+    assert (error.field, error.message[:19]) == ("version", "metadata: version is"[:19])
 
 
 def test_two_different_records_with_one_key_are_refused_naming_both() -> None:
