@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
+from django.urls import resolve as route_of
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import TIME_FIELDS, AttendanceRecord
@@ -24,6 +25,7 @@ from core.services.errors import ConflictsLeft
 from core.services.restore_service import RestoreService
 from recordsync.merge import Side, merge, resolve
 from recordsync.plan import Counts
+from tests.core.access import ROUTES
 from tests.faults import support
 from tests.installation import ScratchInstallation
 from tests.properties.files import a_file
@@ -32,6 +34,7 @@ from tests.properties.support import clear
 from tests.services.sheets import as_csv, as_xlsx, row, table
 from tests.services.support import SMALL, XYZ, day, register
 from tests.services.test_targets import storage
+from tests.world import WHO
 
 __all__ = ["storage"]
 
@@ -283,6 +286,17 @@ def test_the_units_of_the_page_are_the_declared_ones() -> None:
     for unit, told in table:
         named = set(re.findall(r"\w+", told.replace("the six times", " ".join(TIME_FIELDS)))) - {"and"}
         assert named == set(ATTENDANCE_RECORDS.units[unit])
+
+
+def test_who_sees_what_is_what_the_pages_answer() -> None:
+    """By the table that tests/core/test_access.py holds the pages to."""
+    heading, *table = _table("register.md", "roles")
+    assert heading[2:] == ["root", "administrator", "supervisor"]
+    answers = {who: at for at, who in enumerate(WHO)}
+    for page, address, *told in table:
+        got = ROUTES[str(route_of(address).url_name)].get
+        allowed = ["yes" if got[answers[who]] == 200 else "no" for who in ("root", "admin", "user1")]
+        assert told == allowed, page
 
 
 def _commands(page: str) -> list[str]:

@@ -18,6 +18,8 @@ OPERATIONS: Final[dict[str, Any]] = {
     "check": _("Checking a backup file"),
     "restore": _("Restore"),
     "import": _("Import"),
+    "delete_all": _("Delete all records"),
+    "rename_company": _("Rename a company"),
     "seed_demo": _("Demo register"),
 }
 """What people call each kind of operation."""
