@@ -33,3 +33,10 @@ def apply_restore(operation_id: str) -> None:
     from core.services import restore_jobs
 
     jobs.run(operation_id, restore_jobs.apply)
+
+
+@task()
+def delete_all(operation_id: str) -> None:
+    from core.services import record_service
+
+    jobs.run(operation_id, record_service.run_delete_all)

@@ -10,9 +10,11 @@ from typing import Final
 from django.db import connections
 from django.db.models import Count
 
-from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, User
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
+from core.services import uploads
 
 DAYS: Final = 30
+IMPORTS: Final = 5
 _PRESENT: Final = frozenset({Status.PRESENT, Status.PARTIAL_DAY, Status.HALF_DAY})
 
 
@@ -50,6 +52,8 @@ class Dashboard:
     trend: list[Day]
     by_company: list[CompanyDay]
     last_backup: Backup | None
+    imports: list[UploadLog]
+    """The newest sheets, for who may open their pages."""
 
 
 def dashboard(user: User, using: str = "default") -> Dashboard:
@@ -60,18 +64,20 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
     is_root = user.role == Role.ROOT
     backups = Backup.objects.using(using).exclude(purpose=Backup.Purpose.RECEIVED)
     last_backup = backups.order_by("-taken_at").first() if is_root else None
+    imports = [uploads.settled(upload) for upload in UploadLog.objects.visible_to(user)[:IMPORTS]]
     names = dict(companies.order_by("name").values_list("pk", "name"))
     if newest is None:
-        return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup)
+        return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup, imports)
     first = newest - dt.timedelta(DAYS - 1)
-    window = records.filter(date__gte=first).order_by()
+    window = records.filter(date__range=(first, newest)).order_by()
     days: dict[dt.date, Counter[str]] = {first + dt.timedelta(n): Counter() for n in range(DAYS)}
     for date, status, count in window.values_list("date", "status").annotate(n=Count("pk")):
         days[date][status] += count
     per_company: dict[int, Counter[str]] = {pk: Counter() for pk in names}
     today = records.filter(date=newest).order_by()
     for pk, status, count in today.values_list("company_id", "status").annotate(n=Count("pk")):
-        per_company[pk][status] += count
+        if pk in per_company:  # else it came since
+            per_company[pk][status] += count
     trend = [_day(date, counts) for date, counts in days.items()]
     everybody, recent = _everybody(first, using) if is_root else (_employees(records.order_by()), _employees(window))
     return Dashboard(
@@ -83,6 +89,7 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
         trend=trend,
         by_company=[CompanyDay(names[pk], pk, _day(newest, counts)) for pk, counts in per_company.items()],
         last_backup=last_backup,
+        imports=imports,
     )
 
 

@@ -45,6 +45,9 @@ WAIT = "wait"
 WRITERS = ("restore", "import", "seed_demo", "rename_company", "delete_all")
 """Kinds of operations that hold the register's lock while they write."""
 
+SAFETY = "safety"
+"""The phase in which a backup is taken of what the operation is about to change."""
+
 COMMIT = "commit"
 """The phase after which nothing is cancelled any more (see :class:`recordsync.progress.Progress`)."""
 
@@ -361,7 +364,7 @@ def who_runs(operation: Operation) -> str:
     )
 
 
-_BEFORE_THE_LOCK = ["", "receive", "check", "list", "wait"]
+_BEFORE_THE_LOCK = ["", "receive", "check", "list", "wait", SAFETY]
 """Phases in which a restore or import does not hold the register yet."""
 
 

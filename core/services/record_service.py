@@ -12,9 +12,10 @@ from django.conf import settings
 from django.db import Error, IntegrityError, connections, transaction
 from django.utils import timezone
 
-from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, User
+from core import tasks
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
 from core.register import SCHEMA
-from core.services import operations
+from core.services import jobs, operations
 from core.services.backup_service import BackupService
 from core.services.errors import DataMoved, OperationFailed, as_failure
 from core.services.operations import Actor
@@ -89,30 +90,53 @@ class RecordService:
                 )
         logger.info("%s deleted record %s", self.user, pk)
 
-    def delete_all(self) -> BackupResult:
+    def delete_all(self, operation: Operation | None = None) -> BackupResult:
         """Delete every attendance record, after a full backup of them that is kept; companies and accounts stay.
 
         Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
-        raises DataMoved, OperationFailed; PermissionError for anybody but root.
+        raises DataMoved, OperationFailed; PermissionError for anybody but root. ``operation``: the waiting one that
+        asked for it.
         """
-        if self.user.role != "root":
+        if self.user.role != "root" or not self.user.is_active:
             raise PermissionError("Only root may delete all records.")
-        backup = BackupService(user=self.user, using=self.using).create_backup(purpose=Backup.Purpose.SAFETY)
-        with (
-            operations.running(DELETE_ALL, Actor.of(self.user), self.using, consequence=_NOTHING) as run,
-            operations.register_lock(run, _NOTHING),
-            writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
-        ):
-            rows = AttendanceRecord.objects.using(self.using)
-            taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
-            if rows.count() != backup.records or rows.filter(updated_at__gte=taken_at).exists():
-                raise DataMoved(f"Records were saved after the backup had begun. {_NOTHING} Try again.")
-            run("delete", 0, backup.records)
-            run.log.records_deleted = rows.all()._raw_delete(self.using)
-            run.log.backup_id, run.log.filename = backup.id, backup.name
-            run.save_log(success=True)
-            run(operations.COMMIT, backup.records, backup.records)
+        with operations.running(
+            DELETE_ALL, Actor.of(self.user), self.using, consequence=_NOTHING, operation=operation
+        ) as run:
+            backup = BackupService(user=self.user, using=self.using).create_backup(
+                purpose=Backup.Purpose.SAFETY,
+                # Its own phases, its commit above all, are none of this operation.
+                progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
+            )
+            with (
+                operations.register_lock(run, _NOTHING),
+                writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
+            ):
+                rows = AttendanceRecord.objects.using(self.using)
+                taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
+                if rows.count() != backup.records or rows.filter(updated_at__gte=taken_at).exists():
+                    raise DataMoved(f"Records were saved after the backup had begun. {_NOTHING} Try again.")
+                run("delete", 0, backup.records)
+                run.log.records_deleted = rows.all()._raw_delete(self.using)
+                run.log.backup_id, run.log.filename = backup.id, backup.name
+                run.save_log(success=True)
+                run(operations.COMMIT, backup.records, backup.records)
+            run.operation.result, run.operation.filename = {"id": str(backup.id)}, backup.name
         return backup
+
+
+def submit_delete_all(user: User, using: str = "default") -> Operation:
+    """Have every attendance record deleted in the background, after a backup of them."""
+    return jobs.submit(tasks.delete_all, DELETE_ALL, Actor.of(user), using=using)
+
+
+def run_delete_all(operation: Operation) -> None:
+    """What the worker does about it. Raises OperationFailed."""
+    user = (
+        User.objects.using(operation.database).filter(pk__in=[operation.actor_id], is_active=True, role="root").first()
+    )
+    if user is None:
+        raise OperationFailed(f"{operation.actor_name} may not delete all records any more. {_NOTHING}")
+    RecordService(user, operation.database).delete_all(operation)
 
 
 @contextmanager

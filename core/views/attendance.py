@@ -19,7 +19,7 @@ from core.filters import AttendanceFilter
 from core.forms import ConfirmForm, NewRecordForm, RecordForm
 from core.models import AttendanceRecord, Installation, Role, User
 from core.services.errors import OperationFailed
-from core.services.record_service import AlreadyThere, LostUpdate, RecordService
+from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
 
 PER_PAGE: Final = 50
 REACH: Final = 10_000
@@ -160,21 +160,11 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT])
 def delete_all_view(request: HttpRequest) -> HttpResponse:
-    """Every record: the installation's name is typed, and a full backup is taken first."""
+    """Every record: the installation's name is typed; then the worker takes a full backup first."""
     expected = Installation.current().name
     form = ConfirmForm(request.POST or None, expected=expected)
     if request.method == "POST" and form.is_valid():
-        try:
-            backup = RecordService(cast(User, request.user)).delete_all()
-        except OperationFailed as error:
-            form.add_error(None, str(error))
-        else:
-            messages.success(
-                request,
-                _("Deleted %(count)s records. They are in the backup %(name)s.")
-                % {"count": f"{backup.records:,}", "name": backup.name},
-            )
-            return redirect("attendance_list")
+        return redirect("operation", pk=submit_delete_all(cast(User, request.user)).pk)
     context = {"form": form, "expected": expected, "count": AttendanceRecord.objects.count()}
     return render(request, "delete_all.html", context)
 

@@ -128,6 +128,8 @@ def _account_of(operation: Operation) -> dict[str, Any]:
             "list": _("listing what will change"),
             "write": _("writing the file"),
             "apply": _("writing to the register"),
+            operations.SAFETY: _("taking a backup first"),
+            "delete": _("deleting the records"),
             "commit": _("finishing"),
         }.get(operation.phase, operation.phase),
         "is_open": is_open,

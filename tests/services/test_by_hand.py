@@ -9,11 +9,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from core.models import AttendanceRecord, Backup, BackupLog, Company, Role, User
+from core import tasks
+from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.services import company_service
 from core.services.backup_service import BackupService
 from core.services.errors import DataMoved, OperationFailed
-from core.services.record_service import AlreadyThere, LostUpdate, RecordService
+from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
@@ -65,6 +66,28 @@ def test_delete_all_takes_a_backup_first(register_db: str, root: User, record: A
     assert Company.objects.using(register_db).exists()
     log = BackupLog.objects.using(register_db).get(operation="delete_all")
     assert (log.success, log.records_deleted, log.actor_name) == (True, 1, "root")
+
+
+def test_delete_all_is_a_job_with_its_page(register_db: str, root: User, record: AttendanceRecord) -> None:
+    operation = submit_delete_all(root, register_db)
+    assert AttendanceRecord.objects.using(register_db).exists()
+    tasks.delete_all.call(str(operation.pk))
+    operation.refresh_from_db()
+    assert (operation.outcome, operation.message) == (Operation.Outcome.SUCCEEDED, "")
+    backup = Backup.objects.using(register_db).get(pk=operation.result["id"])
+    assert (backup.purpose, backup.records_count) == (Backup.Purpose.SAFETY, 1)
+    assert operation.filename == backup.file
+    assert not AttendanceRecord.objects.using(register_db).exists()
+
+
+def test_who_is_not_root_any_more_deletes_nothing(register_db: str, root: User, record: AttendanceRecord) -> None:
+    operation = submit_delete_all(root, register_db)
+    User.objects.using(register_db).update(is_active=False)
+    tasks.delete_all.call(str(operation.pk))
+    operation.refresh_from_db()
+    assert operation.outcome == Operation.Outcome.FAILED
+    assert "may not delete all records any more" in operation.message
+    assert AttendanceRecord.objects.using(register_db).exists()
 
 
 def test_delete_all_stops_if_a_record_is_not_in_the_backup(
