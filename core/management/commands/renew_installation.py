@@ -5,9 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 
 from core.models import Installation
+from core.services.errors import explain
 
 
 class Command(BaseCommand):
@@ -20,10 +23,15 @@ class Command(BaseCommand):
         parser.add_argument("--name", help="a new name as well, such as 'Site A office PC' (at most 100 characters)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        installation = Installation.current()
-        installation.id = uuid.uuid4()
-        if options["name"]:
-            installation.name = options["name"]
-        installation.full_clean()
-        installation.save()
+        try:
+            installation = Installation.current()
+            installation.id = uuid.uuid4()
+            if options["name"] is not None:
+                installation.name = options["name"]
+            installation.full_clean()
+            installation.save()
+        except ValidationError as error:
+            raise CommandError(f"--name: {' '.join(error.messages)} Nothing was changed.", returncode=2) from error
+        except Error as error:
+            raise CommandError(f"{explain(error)} Nothing was changed.") from error
         self.stdout.write(f"This installation is now {installation.id} ({installation.name}).")
