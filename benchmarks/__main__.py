@@ -8,7 +8,7 @@ from pathlib import Path
 def main() -> None:
     """Run it with the options that follow its name."""
     folder = Path(__file__).parent
-    names = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")} - {"results"}
+    names = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")} - {"results", "surroundings"}
     name, options = "commands", sys.argv[1:]
     if options and not options[0].startswith("-"):
         name, *options = options

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from benchmarks.results import (
     steps_table,
     targets_table,
 )
+from benchmarks.surroundings import surroundings
 from tests.installation import Installations, ScratchInstallation
 from tests.postgres_server import PostgresServer
 
@@ -222,17 +223,9 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
     measured: dict[tuple[str, int], Medians] = {}
     notes: list[str] = []
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
-        os.environ["DATA_DIR"] = str(folder / "var")
-        django.setup()
-        server = PostgresServer(durable=True) if "postgres" in options.engines else None
-        if server:
-            stack.callback(server.stop)
-        installations = Installations(folder, server.url() if server else "")
+    with surroundings(options.engines) as (folder, installations, server):
         for records in sorted(options.sizes):
             for engine in options.engines:
                 with tempfile.TemporaryDirectory(dir=folder) as place:

@@ -13,17 +13,14 @@ import json
 import os
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import django
 import openpyxl
 
-from tests.installation import Installations, ScratchInstallation
-from tests.postgres_server import PostgresServer
+from benchmarks.surroundings import surroundings
+from tests.installation import ScratchInstallation
 
 DAYS = 300
 FIRST = dt.date(2025, 1, 1)
@@ -99,15 +96,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
     parser.add_argument("--xlsx", action="store_true", help="also as XLSX, whose sheets take long to make")
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
-        os.environ["DATA_DIR"] = str(folder / "var")
-        django.setup()
-        server = PostgresServer(durable=True) if "postgres" in options.engines else None
-        if server:
-            stack.callback(server.stop)
-        installations = Installations(folder, server.url() if server else "")
+    with surroundings(options.engines) as (folder, installations, _server):
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write("| sheet | engine | step | wall s | CPU s | rows/s once read | peak MB |\n")
         sys.stdout.write("| --- | --- | --- | ---: | ---: | ---: | ---: |\n")

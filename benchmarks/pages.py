@@ -12,10 +12,8 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
@@ -25,8 +23,8 @@ from urllib.parse import urlencode
 import django
 import psycopg
 
-from tests.installation import Installations, ScratchInstallation
-from tests.postgres_server import PostgresServer
+from benchmarks.surroundings import surroundings
+from tests.installation import ScratchInstallation
 
 RESULTS: Final = Path(__file__).with_name("RESULTS-pages.md")
 LIST: Final = "/attendance/"
@@ -217,14 +215,7 @@ def main() -> None:
         "p95, and *slowest* the address with the worst median, with that median. *CPU* is the web process's, which "
         "other work on the machine disturbs less; SQLite works in it, PostgreSQL beside it.",
     ]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
-        os.environ["DATA_DIR"] = str(folder / "var")
-        django.setup()
-        server = PostgresServer(durable=True) if "postgres" in options.engines else None
-        if server:
-            stack.callback(server.stop)
-        installations = Installations(folder, server.url() if server else "")
+    with surroundings(options.engines) as (folder, installations, _server):
         for records in sorted(options.sizes):
             timings: dict[str, list[Timing]] = {}
             for engine in options.engines:

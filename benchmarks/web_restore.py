@@ -24,7 +24,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +34,8 @@ import django
 import psycopg
 from django.db.models import F
 
-from tests.installation import PROJECT, Installations, ScratchInstallation
-from tests.postgres_server import PostgresServer
+from benchmarks.surroundings import surroundings
+from tests.installation import PROJECT, ScratchInstallation
 
 RESULTS = Path(__file__).with_name("RESULTS-web.md")
 MEMORY = 250
@@ -342,16 +342,8 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
     measured: dict[str, Found] = {}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
-        os.environ["DATA_DIR"] = str(folder / "var")
-        django.setup()
-        server = PostgresServer(durable=True) if "postgres" in options.engines else None
-        if server:
-            stack.callback(server.stop)
-        installations = Installations(folder, server.url() if server else "")
+    with surroundings(options.engines) as (folder, installations, _server):
         for engine in options.engines:
             installation = installations.new(engine, folder / f"{engine}-register")
             with tempfile.TemporaryDirectory(dir=folder) as place:
