@@ -77,6 +77,14 @@ def test_since_a_moment_has_no_parent(register_db: str) -> None:
     assert backup(register_db, "incremental", SINCE).metadata.parent is None
 
 
+@pytest.mark.parametrize(("later", "records"), [(0, 3), (1, 0)])
+def test_what_changed_at_the_very_moment_is_in(register_db: str, later: int, records: int) -> None:
+    put(register_db, SMALL)
+    AttendanceRecord.objects.using(register_db).update(updated_at=SINCE)
+    since = SINCE + dt.timedelta(microseconds=later)
+    assert backup(register_db, "incremental", since_date=since).records == records
+
+
 def test_a_failed_backup_is_never_a_parent(register_db: str) -> None:
     put(register_db, SMALL)
     full = backup(register_db)
