@@ -169,7 +169,6 @@ def test_the_commands_of_the_page_on_running_it(server: Server) -> None:
     first, *others = server.blocks["sh"]
     done = server.run("bash", "-c", in_force + first)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "no issues" in done.stdout
     with server.register.opened() as alias:
         support.fill(alias, 90)
 
