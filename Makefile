@@ -60,7 +60,7 @@ lint: setup
 # SIZES="10000 100000" measures these only; BENCH takes any other option (python -m benchmarks --help).
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(BENCH)
-	$(BIN)/python -m benchmarks web_restore $(if $(SIZES),--records $(lastword $(sort $(SIZES))))
+	$(BIN)/python -m benchmarks web_restore $(if $(SIZES),--records $(lastword $(SIZES)))
 	$(BIN)/python -m benchmarks pages $(if $(SIZES),--sizes $(SIZES))
 
 # One command for each file: what a server runs, and what a developer needs on top of it.

@@ -126,11 +126,6 @@ class Site:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        program = [sys.executable, "-m", "gunicorn", "muster.wsgi", "--bind", f"127.0.0.1:{self.port}", "--workers"]
-        program += ["2", "--threads", "4", "--graceful-timeout", "3", "--no-control-socket", "--chdir", str(PROJECT)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._web = subprocess.Popen(program, env=installation.env, **quiet)  # type: ignore[call-overload]
-        self._worker = installation.popen("db_worker", "--no-reload", **quiet)
         made = (
             "from django.contrib.auth import BACKEND_SESSION_KEY as B, HASH_SESSION_KEY as H, SESSION_KEY as S;"
             "from django.contrib.sessions.backends.db import SessionStore; from core.models import User;"
@@ -139,7 +134,16 @@ class Site:
             "s.create(); print(s.session_key)"
         )
         self.session = installation.manage("shell", "--no-imports", "-c", made, check=True).stdout.strip()
-        self._wait()
+        program = [sys.executable, "-m", "gunicorn", "muster.wsgi", "--bind", f"127.0.0.1:{self.port}", "--workers"]
+        program += ["2", "--threads", "4", "--graceful-timeout", "3", "--no-control-socket", "--chdir", str(PROJECT)]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._web = subprocess.Popen(program, env=installation.env, **quiet)  # type: ignore[call-overload]
+        self._worker = installation.popen("db_worker", "--no-reload", **quiet)
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
 
     def visitor(self) -> Visitor:
         return Visitor(self.port, self.session)
@@ -238,8 +242,8 @@ def measure(installation: ScratchInstallation, records: int, folder: Path, postg
     """One engine at one size."""
     found = Found()
     file = folder / "backup.json"
-    installation.manage("seed_demo", "--records", records, "--quiet", check=True)
-    installation.manage("backup_data", "--output", file, "--quiet", check=True)
+    _done(installation, "seed_demo", "--records", records, "--quiet")
+    _done(installation, "backup_data", "--output", file, "--quiet")
     _change(installation, 1, "N")
     if postgres:
         with psycopg.connect(installation.database_url, autocommit=True) as connection:
@@ -262,6 +266,13 @@ def measure(installation: ScratchInstallation, records: int, folder: Path, postg
     finally:
         site.stop()
     return found
+
+
+def _done(installation: ScratchInstallation, *command: object) -> None:
+    """Run a command to its end, however long it takes."""
+    process = installation.popen(*command, stdout=subprocess.DEVNULL)
+    if process.wait():
+        raise SystemExit(f"Failed with status {process.returncode}: {command!r}")
 
 
 READ_PAGES = ("/attendance/", "/attendance/?page=3", "/upload/logs/")
@@ -314,9 +325,9 @@ def _paging(visitor: Visitor, preview: str, file: Path, lines: int) -> dict[str,
         path = f"{base}?{urlencode({key: value.format(**values) for key, value in query.items()})}"
         took[name] = statistics.median(visitor.get(path).milliseconds for _ in range(_VIEWS))
     took["strategy: by hand"] = _and_back(visitor, base, {"strategy": "manual"})
-    took["decide one"] = _and_back(visitor, base, {"item": middle, "unit": "shift", "side": "ours"})
+    took["decide one"] = _and_back(visitor, base, {"item": middle, "of_unit": "shift", "side": "ours"})
     took["decide a company"] = _and_back(
-        visitor, base, {"scope": "filtered", "company": record["company_name"], "side": "ours"}
+        visitor, base, {"scope": "chosen", "of_company": record["company_name"], "side": "ours"}
     )
     took["decide all"] = _and_back(visitor, base, {"scope": "filtered", "side": "theirs"})
     took["first page, decided"] = statistics.median(visitor.get(base).milliseconds for _ in range(_VIEWS))

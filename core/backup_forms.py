@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Any
 
 from django import forms
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 from core.forms import DateInput, Styled
@@ -15,7 +16,10 @@ from core.register import Selection
 from core.services.backup_jobs import BackupRequest
 from core.services.operations import UNAUDITED
 from core.services.stored_preview import FIELDS, UNITS
-from core.services.wording import OPERATIONS
+from core.services.wording import FIELD_NAMES, OPERATIONS, UNIT_NAMES
+
+_CHOICES = 100
+"""How many of the newest backups are offered."""
 
 
 class StyledForm(Styled, forms.Form):
@@ -65,6 +69,13 @@ class BackupForm(StyledForm):
         return BackupRequest(data["backup_type"], since or None, selection, data["compression"] or None)
 
 
+STRATEGIES = (
+    ("manual", _("Decide each difference by hand")),
+    ("backup_wins", _("The backup wins every difference")),
+    ("database_wins", _("This server wins every difference")),
+)
+
+
 class RestoreForm(StyledForm):
     """Which file to restore, and who wins where both sides differ."""
 
@@ -72,27 +83,41 @@ class RestoreForm(StyledForm):
     backup = forms.ChoiceField(label=_("or one of the catalogue"), required=False)
     strategy = forms.ChoiceField(
         label=_("Where both sides differ"),
-        choices=[
-            ("manual", _("Decide each difference by hand")),
-            ("backup_wins", _("The backup wins every difference")),
-            ("database_wins", _("This server wins every difference")),
-        ],
+        choices=STRATEGIES,
         initial="manual",
         help_text=_("It can be changed in the preview. Nothing is written before you say so there."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Backup.objects.exclude(file="").order_by("-taken_at")[:100]
+        stored = Backup.objects.exclude(file="").order_by("-taken_at")
+        rows = list(stored[:_CHOICES])
+        chosen = self["backup"].value()
+        if chosen and chosen not in {str(row.pk) for row in rows} and _is_uuid(chosen):
+            rows += stored.filter(pk=chosen)  # an older one, from its entry in the catalogue
         field = self.fields["backup"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", "—"), *((str(row.pk), f"{row.file} ({row.records_count:,})") for row in rows)]
+        field.choices = [("", "—"), *((str(row.pk), _backup_name(row)) for row in rows)]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not data.get("file") and not data.get("backup"):
             self.add_error("file", _("Choose a file to upload, or one of the catalogue."))
         return data
+
+
+def _backup_name(backup: Backup) -> str:
+    taken_at = timezone.localtime(backup.taken_at)
+    when = f"{formats.date_format(taken_at, 'j M Y H:i')} {taken_at.tzname()}"
+    return f"{backup.get_kind_display()}, {when}, {backup.installation_name} ({backup.records_count:,}): {backup.file}"
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 FILTER_FIELDS = ("kind", "company", "ep_no", "date_from", "date_to", "field", "unit")
@@ -118,10 +143,14 @@ class PreviewFilterForm(StyledForm):
     date_from = forms.DateField(label=_("From"), required=False, widget=DateInput())
     date_to = forms.DateField(label=_("To"), required=False, widget=DateInput())
     field = forms.ChoiceField(
-        label=_("Field that changes"), required=False, choices=[("", _("Any")), *((f, f) for f in FIELDS)]
+        label=_("Field that changes"),
+        required=False,
+        choices=[("", _("Any")), *((name, FIELD_NAMES[name]) for name in FIELDS)],
     )
     unit = forms.ChoiceField(
-        label=_("Differs in"), required=False, choices=[("", _("Anything")), *((u, u) for u in UNITS)]
+        label=_("Differs in"),
+        required=False,
+        choices=[("", _("Anything")), *((name, UNIT_NAMES[name]) for name in UNITS)],
     )
     undecided = forms.BooleanField(label=_("Only what is not decided"), required=False)
 

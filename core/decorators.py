@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -17,15 +20,21 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 def role_required(roles: Iterable[str]) -> Callable[[View[P]], View[P]]:
     """Only for accounts with one of these roles (values of :class:`core.models.Role`).
 
-    Who is not signed in is sent to the sign-in page; anybody else gets 403.
+    Who is not signed in is sent to the sign-in page; anybody else gets 403. Either is logged.
     """
     allowed = frozenset(roles)
 
     def decorate(view: View[P]) -> View[P]:
-        @login_required
         @wraps(view)
         def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            if not request.user.is_authenticated or request.user.role not in allowed:
+            user = request.user
+            if not user.is_authenticated:
+                logger.warning("Somebody who is not signed in was refused: %s %s", request.method, request.path)
+                return redirect_to_login(request.get_full_path())
+            if user.role not in allowed:
+                logger.warning(
+                    "%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path
+                )
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

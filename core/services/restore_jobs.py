@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import reduce
+from operator import or_
 from typing import IO, Any, cast
 
 from django.core.files.storage import storages
+from django.db.models import Q
 
 from core import tasks
-from core.models import Backup, Operation
+from core.models import AttendanceRecord, Backup, Operation
+from core.register import ATTENDANCE_RECORDS
 from core.services import jobs, operations, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy, as_failure
 from core.services.operations import JOBS, Actor, Run
 from core.services.restore_service import RestoreService
-from core.services.stored_preview import StoredPreview
+from core.services.stored_preview import Line, StoredPreview
 from recordsync import locks
 from recordsync.errors import FileError, LockTimeout
 from recordsync.merge import Strategy
@@ -172,6 +176,16 @@ def apply(operation: Operation) -> None:
             preview.apply_by(None)
         raise
     stored_preview.remove(pk)
+
+
+def look_up(lines: Sequence[Line], using: str = "default") -> None:
+    """Note with each line of records that are in the register when they last changed there."""
+    records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
+    if records:
+        keys = [Q(company__name=company, ep_no=ep_no, date=day) for company, ep_no, day in records]
+        found = AttendanceRecord.objects.using(using).filter(reduce(or_, keys))
+        for company, ep_no, day, at in found.values_list("company__name", "ep_no", "date", "updated_at"):
+            records[company, ep_no, day.isoformat()].changed_at = at
 
 
 def free_if_ended(preview: StoredPreview) -> None:

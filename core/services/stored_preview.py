@@ -7,6 +7,7 @@ is found as quickly as one of ten. Decisions are in that file too: they wait for
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import shutil
 import sqlite3
@@ -143,6 +144,7 @@ class FieldLine:
     ours: str | None
     theirs: str | None
     unit: str
+    base: str | None = None
 
     @property
     def differs(self) -> bool:
@@ -158,7 +160,7 @@ class UnitLine:
     fields: list[FieldLine]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
     """One line of the plan for people."""
 
@@ -170,6 +172,10 @@ class Line:
     units: list[UnitLine]
     ours_is_there: bool
     theirs_is_there: bool
+    base_is_known: bool
+    """Whether it is proven what both sides once had; it is shown beside them."""
+    changed_at: dt.datetime | None = None
+    """When the register's record last changed, if that was looked up (:func:`core.services.restore_jobs.look_up`)."""
 
 
 @dataclass
@@ -402,9 +408,10 @@ class StoredPreview:
         shape, whole = self.plan.shapes[model.name], model.shape()
         ours = whole.content(merged.ours) if merged.ours else {}
         theirs = shape.content(merged.theirs) if merged.theirs else {}
+        base = shape.content(merged.base) if merged.base else {}
         unit_of = {name: unit for unit, names in model.units.items() for name in names}
         fields = [
-            FieldLine(name, ours.get(name), theirs.get(name), unit)
+            FieldLine(name, ours.get(name), theirs.get(name), unit, base.get(name))
             for name, unit in unit_of.items()
             if name in shape.names and (ours.get(name) or theirs.get(name)) is not None
         ]
@@ -417,7 +424,8 @@ class StoredPreview:
             for unit in merged.conflicts
         ]
         settled = [one for one in fields if one.unit not in merged.conflicts and EXISTENCE not in merged.conflicts]
-        return Line(pk, kind, model, merged.key, settled, units, bool(merged.ours), bool(merged.theirs))
+        there = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
+        return Line(pk, kind, model, merged.key, settled, units, *there)
 
     def companies(self, limit: int = 200) -> list[CompanyCounts]:
         """What is there to do, by company: those with the most first."""

@@ -1,4 +1,4 @@
-"""A step of a plan as a line of text, and kinds of operations by the names that people have for them."""
+"""A step of a plan as a line of text; and the names that people have for operations, fields and units."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext_lazy as _
 
+from recordsync.merge import EXISTENCE
 from recordsync.plan import Step
 from recordsync.records import Record
 from recordsync.schema import Shape
@@ -23,6 +24,32 @@ OPERATIONS: Final[dict[str, Any]] = {
     "seed_demo": _("Demo register"),
 }
 """What people call each kind of operation."""
+
+FIELD_NAMES: Final = {
+    "name": _("Name"),
+    "company_name": _("Company"),
+    "ep_no": _("Employee number"),
+    "date": _("Date"),
+    "ep_name": _("Employee name"),
+    "shift": _("Shift"),
+    "status": _("Status"),
+    "in_time": _("In"),
+    "out_time": _("Out"),
+    "in_time_2": _("In (2)"),
+    "out_time_2": _("Out (2)"),
+    "in_time_3": _("In (3)"),
+    "out_time_3": _("Out (3)"),
+    "overstay": _("Overstay"),
+    "overtime": _("Overtime"),
+    "overtime_to_mandays": _("Overtime to mandays"),
+}
+UNIT_NAMES: Final = {
+    "name": _("Employee name"),
+    "shift": _("Shift"),
+    "day": _("Status, times and overstay"),
+    "overtime": _("Overtime"),
+    EXISTENCE: _("Whether it is there"),
+}
 
 
 def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:

@@ -10,10 +10,13 @@ from django import template
 from django.core.paginator import Page
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from core.models import AttendanceRecord, Role
-from core.services.wording import OPERATIONS
+from core.services import wording
 
 register = template.Library()
 
@@ -81,16 +84,31 @@ def minutes(value: int | None) -> str:
     return "" if value is None else f"{value // 60:02d}:{value % 60:02d}"
 
 
-@register.filter
-def operation_name(kind: str) -> Any:
-    """What people call a kind of operation."""
-    return OPERATIONS.get(kind, kind)
+@register.simple_tag
+def moment(value: dt.datetime | str) -> SafeString:
+    """A moment (a text as a file's metadata have it, too) in the reader's time zone; without scripts in TIME_ZONE."""
+    when = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    local = timezone.localtime(when)
+    shown = f"{formats.date_format(local, 'j M Y H:i')} {local.tzname()}"
+    return format_html('<time datetime="{}" data-local>{}</time>', when.astimezone(dt.UTC).isoformat(), shown)
 
 
 @register.filter
-def moment(text: str) -> dt.datetime:
-    """A moment as a file's metadata have it, to be shown by Django's filter ``date`` in the project's TIME_ZONE."""
-    return dt.datetime.fromisoformat(text)
+def field_name(name: str) -> str:
+    """What people call a field of a record."""
+    return str(wording.FIELD_NAMES.get(name, name))
+
+
+@register.filter
+def unit_name(name: str) -> str:
+    """What people call a unit, whose fields are taken together."""
+    return str(wording.UNIT_NAMES.get(name, name))
+
+
+@register.filter
+def operation_name(kind: str) -> str:
+    """What people call an operation of this kind."""
+    return str(wording.OPERATIONS.get(kind, kind))
 
 
 @register.filter

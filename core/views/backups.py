@@ -15,13 +15,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.backup_forms import BackupForm
 from core.decorators import role_required
 from core.models import AttendanceRecord, Backup, Company, Installation
-from core.services import backup_jobs, catalogue, operations, restore_jobs
+from core.services import backup_jobs, catalogue, operations
 from core.services.backup_service import OVERLAP
 from core.services.errors import OperationFailed
 from core.services.operations import Actor
 from core.views.operations import failed
 from core.views.people import signed_in
-from recordsync.merge import Strategy
 
 logger = logging.getLogger(__name__)
 _BACKUPS_ON_A_PAGE = 25
@@ -65,16 +64,13 @@ def download_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBas
 @require_POST
 @role_required(["root"])
 def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Verify, restore from, protect, unprotect or delete a file of the catalogue."""
+    """Verify, protect, unprotect or delete a file of the catalogue."""
     backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
     actor = Actor.of(signed_in(request))
     action = request.POST.get("action")
     try:
         if action == "verify":
             return redirect("operation", pk=backup_jobs.submit_verify(actor, backup).pk)
-        if action == "restore":
-            operation = restore_jobs.submit_check(actor, Strategy.MANUAL, backup=backup)
-            return redirect("operation", pk=operation.pk)
         if action in ("protect", "unprotect"):
             backup_jobs.set_protected(backup, action == "protect")
         elif action == "delete":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from typing import Any
 
@@ -20,6 +21,8 @@ from core.models import Backup, BackupLog, Operation
 from core.services import jobs, operations, stored_preview
 from core.services.operations import JOBS
 from core.services.wording import OPERATIONS
+
+logger = logging.getLogger(__name__)
 
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _LOGS_ON_A_PAGE = 50
@@ -133,6 +136,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
             "commit": _("finishing"),
         }.get(operation.phase, operation.phase),
         "is_open": is_open,
+        "wizard_step": _wizard_step(operation, is_open=is_open),
         "succeeded": succeeded,
         "waiting": waiting,
         "no_worker": waiting and seconds > _SECONDS_BEFORE_A_WORKER_IS_MISSED,
@@ -154,6 +158,14 @@ def _account_of(operation: Operation) -> dict[str, Any]:
     }
 
 
+def _wizard_step(operation: Operation, *, is_open: bool) -> int | None:
+    """Where in the restore wizard the page is; None: nowhere in it."""
+    if operation.kind == "check":
+        return 2
+    return (4 if is_open else 5) if operation.kind == "restore" and "preview" in operation.parameters else None
+
+
 def failed(request: HttpRequest, error: Exception) -> None:
-    """Tell the person in a sentence what did not happen."""
+    """Tell the person in a sentence what did not happen, and the log who asked for what."""
+    logger.warning("%s %s by %s: %s", request.method, request.path, request.user.get_username(), error)
     messages.error(request, str(error))

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from core.backup_forms import FILTER_FIELDS, PreviewFilterForm, RestoreForm
+from core.backup_forms import FILTER_FIELDS, STRATEGIES, PreviewFilterForm, RestoreForm
 from core.decorators import role_required
-from core.models import Backup, Operation
+from core.models import Backup, Installation, Operation
 from core.services import operations, restore_jobs, stored_preview
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
-from core.services.stored_preview import Filter, StoredPreview
+from core.services.stored_preview import UNITS, Filter, StoredPreview
 from core.views.operations import failed
 from core.views.people import signed_in
 from recordsync.merge import Side, Strategy
+
+logger = logging.getLogger(__name__)
 
 _FORM_OVERHEAD = 64 * 1024
 
@@ -38,6 +43,7 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         if int(request.META.get("CONTENT_LENGTH") or 0) > limit + _FORM_OVERHEAD:
             error = restore_jobs.too_large(limit)
+            logger.warning("A file of %s was refused: %s", signed_in(request).get_username(), error)
             return render(request, "restore_data.html", {"form": RestoreForm(), "refused": str(error)}, status=413)
         request.upload_handlers = [TemporaryFileUploadHandler(request)]
     return _choose(request)
@@ -45,7 +51,7 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
 
 @csrf_protect
 def _choose(request: HttpRequest) -> HttpResponse:
-    form = RestoreForm(request.POST or None, request.FILES or None)
+    form = RestoreForm(request.POST or None, request.FILES or None, initial={"backup": request.GET.get("backup", "")})
     if request.method == "POST" and form.is_valid():
         restore_jobs.sweep()
         actor, strategy = Actor.of(signed_in(request)), Strategy(form.cleaned_data["strategy"])
@@ -116,11 +122,28 @@ def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
         preview.choose(Strategy(data["strategy"]))
     elif data.get("side") in ("ours", "theirs", "none"):
         side = None if data["side"] == "none" else Side(data["side"])
-        if data.get("item", "").isdecimal():
-            preview.decide(side, item=int(data["item"]), unit=data.get("unit", ""))
-        elif data.get("scope") == "filtered":
-            preview.decide(side, unit=data.get("unit", ""), chosen=_filter(data))
+        item, scope = data.get("item", ""), data.get("scope")
+        if item.isdecimal():
+            preview.decide(side, item=int(item), unit=data.get("of_unit", ""))
+        elif scope in ("filtered", "chosen"):
+            if scope == "filtered" and not PreviewFilterForm(data).is_valid():
+                raise OperationFailed(_("The filter cannot be read. Nothing was decided. Correct it first."))
+            chosen = _filter(data) if scope == "filtered" else Filter(company=data.get("of_company", ""))
+            n = preview.decide(side, unit=data.get("unit" if scope == "filtered" else "of_unit", ""), chosen=chosen)
+            messages.success(request, _many(side, n))
     return redirect(_back(request, preview.pk))
+
+
+def _many(side: Side | None, n: int) -> str:
+    if side is None:
+        return ngettext("%(n)d decision was taken back.", "%(n)d decisions were taken back.", n) % {"n": n}
+    if side is Side.OURS:
+        return ngettext("%(n)d difference: this server’s is kept.", "%(n)d differences: this server’s are kept.", n) % {
+            "n": n
+        }
+    return ngettext("%(n)d difference: the backup’s is taken.", "%(n)d differences: the backup’s are taken.", n) % {
+        "n": n
+    }
 
 
 def _filter(data: Any) -> Filter:
@@ -131,10 +154,12 @@ def _filter(data: Any) -> Filter:
 
 
 def _back(request: HttpRequest, pk: uuid.UUID) -> str:
-    """The preview with the filter and place that the form carries."""
-    kept = {name: request.POST[name] for name in (*FILTER_FIELDS, "undecided", "after") if request.POST.get(name)}
-    kept.pop("unit", None) if request.POST.get("item") else None
-    return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}"
+    """The preview with the filter and place that the form carries, at the line that was decided."""
+    names = (*FILTER_FIELDS, "undecided", "after", "before")
+    kept = {name: request.POST[name] for name in names if request.POST.get(name)}
+    item = request.POST.get("item", "")
+    at = f"#line-{item}" if item.isdecimal() else "#lines" if "scope" in request.POST else ""
+    return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}{at}"
 
 
 def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
@@ -142,13 +167,21 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
     chosen = _filter(request.GET)
     place = {name: int(request.GET[name]) for name in ("after", "before") if request.GET.get(name, "").isdecimal()}
     counts = preview.counts()
+    page = preview.page(chosen, place.get("after"), place.get("before"))
+    restore_jobs.look_up(page.lines)
+    here = Installation.current()
     manual = preview.strategy is Strategy.MANUAL
     return {
         "preview": preview,
         "form": form,
         "chosen": chosen,
         "kept": [(name, request.GET[name]) for name in (*FILTER_FIELDS, "undecided") if request.GET.get(name)],
-        "page": preview.page(chosen, place.get("after"), place.get("before")),
+        "place": place,
+        "page": page,
+        "here": here,
+        "is_own": preview.metadata.installation.id == str(here.id),
+        "units": UNITS,
+        "company_names": preview.company_names() if manual else [],
         "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],
         "companies": preview.companies(),
         "manual": manual,
@@ -156,10 +189,3 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "conflicting": preview.conflicting,
         "strategies": STRATEGIES,
     }
-
-
-STRATEGIES = (
-    (Strategy.MANUAL.value, "Decide each difference by hand"),
-    (Strategy.BACKUP_WINS.value, "The backup wins every difference"),
-    (Strategy.DATABASE_WINS.value, "This server wins every difference"),
-)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
@@ -189,9 +190,19 @@ def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, tmp_path: 
     page = opened.page
     page.click("text=Look at what would change")
     page.click("button:text-is('Take the backup’s')")
-    other = page.context.new_page()
+    elsewhere = page.context.browser.new_context(  # type: ignore[union-attr]
+        timezone_id="Asia/Kolkata", storage_state=page.context.storage_state()
+    )
+    other = elsewhere.new_page()
     other.goto(page.url)
+    changed = AttendanceRecord.objects.get(ep_no="A001", date=DAY).updated_at.astimezone(ZoneInfo("Asia/Kolkata"))
+    assert f"last changed {changed:%-d %b %Y %H:%M}" in other.locator("article >> thead").inner_text()
+    other.select_option("#id_of_company", "Asha Builders")
+    other.select_option("#id_of_unit", "shift")
     other.click("button:text-is('Keep this server’s')")
+    assert other.locator("[role=status]").inner_text() == "1 difference: this server’s is kept."
+    assert other.locator("article >> .muster-chosen").all_inner_texts() == [SCRIPT, "NIGHT"]
+    elsewhere.close()
     page.click("text=Apply to this server")
     assert page.locator("text=another tab").is_visible()
     assert not Operation.objects.using("jobs").filter(kind="restore").exists()

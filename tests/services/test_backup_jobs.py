@@ -9,6 +9,7 @@ import pytest
 from django.core.files.storage import storages
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from core import tasks
 from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
@@ -120,14 +121,17 @@ def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings:
     download = client.get(f"/backup/download/{first.pk}/")
     assert download["Content-Disposition"] == f'attachment; filename="{first.file}"'
     assert json.loads(download.getvalue())["metadata"]["id"] == str(first.pk)
-    client.post(f"/backup/{first.pk}/", {"action": "restore"})
+    form = client.get(f"/restore/?backup={first.pk}").content.decode()
+    assert f'<option value="{first.pk}" selected>' in form, "the strategy is chosen beside it"
+    client.post("/restore/", {"backup": first.pk, "strategy": "manual"})
     check = Operation.objects.using(JOBS).get(kind="check")
     tasks.check_backup.call(str(check.pk))
     with stored_preview.opened(check.pk) as preview:
         assert preview.counts()["attendance_records"].added == 3
         version = preview.version
-    shown = client.get(f"/restore/preview/{check.pk}/").content.decode()
-    assert f"Backup from {Installation.current().name}, {timezone.localtime(first.taken_at):%-d %b %Y %H:%M}" in shown
+    shown = strip_tags(client.get(f"/restore/preview/{check.pk}/").content.decode())
+    taken_at = f"{timezone.localtime(first.taken_at):%-d %b %Y %H:%M %Z}"
+    assert f"Backup from {Installation.current().name}, {taken_at}" in shown
     client.post(f"/restore/apply/{check.pk}/", {"version": version})
     tasks.apply_restore.call(str(Operation.objects.using(JOBS).get(kind="restore").pk))
     assert AttendanceRecord.objects.count() == 3
