@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import ProtectedError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core.models import AttendanceRecord, Company, User
 from core.register import SCHEMA
@@ -22,17 +24,18 @@ from recordsync.transactions import writing
 logger = logging.getLogger(__name__)
 
 RENAME: Final = "rename_company"
-_NOTHING: Final = "Nothing was changed."
+_NOTHING: Final = gettext_lazy("Nothing was changed.")
+_TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
 
 
 def add_company(name: str, *, user: User, using: str = "default") -> Company:
     """A new company. Raises OperationFailed if the name is taken."""
     now = timezone.now()
     try:
-        with changing(using, _NOTHING):
+        with changing(using, str(_NOTHING)):
             company = Company.objects.using(using).create(name=name, created_at=now, updated_at=now)
     except IntegrityError as error:
-        raise OperationFailed(f"There is a company named {name} already. {_NOTHING}") from error
+        raise OperationFailed(_TAKEN % {"name": name}) from error
     logger.info("%s added company %s", user, company.pk)
     return company
 
@@ -45,17 +48,17 @@ def rename_company(pk: int, name: str, *, user: User, using: str = "default") ->
     with a row in the audit trail. Raises OperationFailed; Company.DoesNotExist.
     """
     with (
-        operations.running(RENAME, Actor.of(user), using, consequence=_NOTHING) as run,
-        operations.register_lock(run, _NOTHING),
+        operations.running(RENAME, Actor.of(user), using, consequence=str(_NOTHING)) as run,
+        operations.register_lock(run, str(_NOTHING)),
         writing(using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
     ):
         companies = Company.objects.using(using)
         company = companies.get(pk=pk)
         if companies.exclude(pk=pk).filter(name=name).exists():
-            raise OperationFailed(f"There is a company named {name} already. {_NOTHING}")
+            raise OperationFailed(_TAKEN % {"name": name})
         before, now = company.name, timezone.now()
         if before == name:
-            raise OperationFailed(f"It is named {name} already. {_NOTHING}")
+            raise OperationFailed(_("It is named %(name)s already. Nothing was changed.") % {"name": name})
         company.name, company.updated_at = name, now
         company.save(using=using, update_fields=["name", "updated_at"])
         moved = AttendanceRecord.objects.using(using).filter(company_id=pk).update(updated_at=now)
@@ -70,8 +73,10 @@ def delete_company(pk: int, *, user: User, using: str = "default") -> None:
     """Delete a company that nothing refers to. Raises OperationFailed; Company.DoesNotExist."""
     company = Company.objects.using(using).get(pk=pk)
     try:
-        with changing(using, _NOTHING):
+        with changing(using, str(_NOTHING)):
             company.delete(using=using)
     except (ProtectedError, IntegrityError) as error:
-        raise OperationFailed(f"{company.name} has attendance records or accounts. It was not deleted.") from error
+        raise OperationFailed(
+            _("%(name)s has attendance records or accounts. It was not deleted.") % {"name": company.name}
+        ) from error
     logger.info("%s deleted company %s", user, pk)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import IO, Any, Final
 
 import openpyxl
+from django.utils.translation import gettext as _
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet
 from core.services.errors import OperationFailed
@@ -54,7 +55,8 @@ def write_xlsx(records: AttendanceQuerySet, out: IO[bytes]) -> None:
     count = records.count()
     if count > MAX_XLSX_ROWS:
         raise TooManyRows(
-            f"{count:,} rows are too many for a workbook (at most {MAX_XLSX_ROWS:,}). Choose CSV, or filter the list."
+            _("%(count)s rows are too many for a workbook (at most %(most)s). Choose CSV, or filter the list.")
+            % {"count": f"{count:,}", "most": f"{MAX_XLSX_ROWS:,}"}
         )
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("Attendance")

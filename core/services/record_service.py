@@ -11,6 +11,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import Error, IntegrityError, connections, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core import tasks
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
@@ -26,8 +28,8 @@ from recordsync.transactions import writing
 logger = logging.getLogger(__name__)
 
 DELETE_ALL: Final = "delete_all"
-_NOTHING: Final = "Nothing was changed."
-_UNSAVED: Final = "Nothing was saved."
+_NOTHING: Final = gettext_lazy("Nothing was changed.")
+_UNSAVED: Final = gettext_lazy("Nothing was saved.")
 
 
 class AlreadyThere(OperationFailed):
@@ -55,11 +57,12 @@ class RecordService:
             raise PermissionError("This company is not theirs to change.")
         record.created_at = record.updated_at = timezone.now()
         try:
-            with changing(self.using, _UNSAVED):
+            with changing(self.using, str(_UNSAVED)):
                 record.save(using=self.using, force_insert=True)
         except IntegrityError as error:
             raise AlreadyThere(
-                f"{record.company} already has a record of {record.ep_no} on {record.date}. {_UNSAVED} Edit that one."
+                _("%(company)s already has a record of %(number)s on %(day)s. Nothing was saved. Edit that one.")
+                % {"company": record.company, "number": record.ep_no, "day": record.date}
             ) from error
         logger.info("%s added %s", self.user, record.pk)
 
@@ -71,22 +74,26 @@ class RecordService:
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
         # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
         now = max(timezone.now(), seen + dt.timedelta(microseconds=1))
-        with changing(self.using, _UNSAVED):
+        with changing(self.using, str(_UNSAVED)):
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
                 raise LostUpdate(
-                    "Somebody else changed or deleted this record while you were editing it. Your changes were not "
-                    "saved. Below is what it says now; enter your changes again if they still apply."
+                    _(
+                        "Somebody else changed or deleted this record while you were editing it. Your changes were not "
+                        "saved. Below is what it says now; enter your changes again if they still apply."
+                    )
                 )
         logger.info("%s changed record %s", self.user, pk)
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
         """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
-        with changing(self.using, _NOTHING):
+        with changing(self.using, str(_NOTHING)):
             rows = self._editable.filter(pk=pk, updated_at=seen)
             if not rows._raw_delete(self.using):  # in one statement: nothing refers to a record
                 raise LostUpdate(
-                    "Somebody else changed or deleted this record meanwhile. It was not deleted by you. "
-                    "Look at what it says now."
+                    _(
+                        "Somebody else changed or deleted this record meanwhile. It was not deleted by you. "
+                        "Look at what it says now."
+                    )
                 )
         logger.info("%s deleted record %s", self.user, pk)
 
@@ -100,7 +107,7 @@ class RecordService:
         if self.user.role != "root" or not self.user.is_active:
             raise PermissionError("Only root may delete all records.")
         with operations.running(
-            DELETE_ALL, Actor.of(self.user), self.using, consequence=_NOTHING, operation=operation
+            DELETE_ALL, Actor.of(self.user), self.using, consequence=str(_NOTHING), operation=operation
         ) as run:
             backup = BackupService(user=self.user, using=self.using).create_backup(
                 purpose=Backup.Purpose.SAFETY,
@@ -108,13 +115,13 @@ class RecordService:
                 progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
             )
             with (
-                operations.register_lock(run, _NOTHING),
+                operations.register_lock(run, str(_NOTHING)),
                 writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
             ):
                 rows = AttendanceRecord.objects.using(self.using)
                 taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
                 if rows.count() != backup.records or rows.filter(updated_at__gte=taken_at).exists():
-                    raise DataMoved(f"Records were saved after the backup had begun. {_NOTHING} Try again.")
+                    raise DataMoved(_("Records were saved after the backup had begun. Nothing was changed. Try again."))
                 run("delete", 0, backup.records)
                 run.log.records_deleted = rows.all()._raw_delete(self.using)
                 run.log.backup_id, run.log.filename = backup.id, backup.name
@@ -135,7 +142,9 @@ def run_delete_all(operation: Operation) -> None:
         User.objects.using(operation.database).filter(pk__in=[operation.actor_id], is_active=True, role="root").first()
     )
     if user is None:
-        raise OperationFailed(f"{operation.actor_name} may not delete all records any more. {_NOTHING}")
+        raise OperationFailed(
+            _("%(name)s may not delete all records any more. Nothing was changed.") % {"name": operation.actor_name}
+        )
     RecordService(user, operation.database).delete_all(operation)
 
 

@@ -15,7 +15,7 @@
       button.hidden = false;
       const other = current() === "dark" ? "light" : "dark";
       button.textContent = other === "dark" ? "☾" : "☀";
-      button.setAttribute("aria-label", other === "dark" ? "Switch to dark colours" : "Switch to light colours");
+      button.setAttribute("aria-label", button.dataset[other]); // in the page's language
     });
     document.dispatchEvent(new Event("muster:theme"));
   };

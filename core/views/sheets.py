@@ -12,6 +12,7 @@ from django.core.files.storage import storages
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -128,7 +129,9 @@ def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
     except export.TooManyRows as error:
         out.close()
         messages.error(request, str(error))
-        return redirect("attendance_list")
+        filters = request.GET.copy()
+        del filters["format"]
+        return redirect(f"{reverse('attendance_list')}?{filters.urlencode()}")
     out.seek(0)
     return FileResponse(out, as_attachment=True, filename=f"attendance_{stamp}.xlsx", content_type=_XLSX)
 
