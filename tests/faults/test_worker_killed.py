@@ -12,6 +12,7 @@ from tests.conftest import DEEP
 from tests.faults import support
 from tests.faults.conftest import Files
 from tests.faults.support import injected
+from tests.faults.test_in_a_write import in_a_write
 from tests.installation import ScratchInstallation
 
 CHECK = """
@@ -97,3 +98,45 @@ def test_a_worker_killed_while_it_writes_and_after_the_commit(
     assert support.end(injected(installation, at_the_end, *WORK)).code == -signal.SIGKILL
     assert support.content_of(installation) == files.content[files.a]
     assert "succeeded" in shell(installation, TRUTH)
+
+
+SHEET = """
+import io
+from django.core.files.base import ContentFile
+from core.models import User
+from core.services import uploads
+uploads.IN_REQUEST_BYTES = 0
+user, _made = User.objects.get_or_create(username="meena", role="root")
+rows = ["EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS"]
+rows += [f"{number:06},Meena,Asha Builders,2026-11-{day:02},GS,,P" for number in range(200) for day in range(1, 12)]
+upload = uploads.receive(user, ContentFile("\\n".join(rows).encode(), "november.csv"))
+"""
+DECIDE = """
+from core.models import UploadLog, User
+from core.services import uploads
+uploads.IN_REQUEST_BYTES = 0
+uploads.decide(UploadLog.objects.get(), User.objects.get())
+"""
+UPLOAD = """
+from core.models import Operation, UploadLog
+from core.services import operations, uploads
+operations.settle_accounts()
+upload = uploads.settled(UploadLog.objects.get())
+print(upload.state, upload.message, [one.outcome for one in Operation.objects.filter(kind="import")])
+"""
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_worker_killed_while_it_imports_a_sheet(new_installation: support.NewInstallation, engine: str) -> None:
+    """When 500 rows of the second batch have gone to the database."""
+    installation = new_installation(engine)
+    shell(installation, SHEET)
+    assert support.end(injected(installation, "", *WORK)).code == 0
+    assert "checked" in shell(installation, UPLOAD + DECIDE)
+    before = support.state_of(installation)
+    fault = in_a_write(f"os.kill(os.getpid(), {int(signal.SIGKILL)})")
+    assert support.end(injected(installation, fault, *WORK)).code == -signal.SIGKILL
+    assert support.state_of(installation) == before
+    told = shell(installation, UPLOAD)
+    assert told.startswith("failed The process was killed before it finished. Nothing was changed.")
+    assert "['failed']" in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.test import Client
 from django_tasks_db.models import DBTaskResult
 
 from core.models import AttendanceRecord, BackupLog, Operation, Role, UploadLog, User
@@ -14,6 +15,7 @@ from core.services.operations import JOBS
 from recordsync import locks
 from tests import registers
 from tests.services.sheets import as_csv, row, table
+from tests.services.test_imports import BAD
 
 State = UploadLog.State
 
@@ -81,6 +83,19 @@ def test_what_is_no_sheet_is_said(root: User) -> None:
     upload = uploads.receive(root, ContentFile(b"\x89PNG\0", "a.csv"))
     assert (upload.state, upload.file) == (State.FAILED, "")
     assert "not a spreadsheet" in upload.message
+
+
+def test_every_bad_sheet_gets_a_page_that_says_so(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 1 << 30)
+    client = Client()
+    client.force_login(root)
+    for name, (file, _text) in BAD.items():
+        page = client.post("/upload/", {"file": ContentFile(file.getvalue(), f"{name}.xlsx")}, follow=True)
+        text = page.content.decode()
+        assert page.status_code == 200, name
+        assert "Nothing was changed" in text or "empty" in text, name
+    assert not UploadLog.objects.exclude(state=State.FAILED).exists()
+    assert not AttendanceRecord.objects.exists()
 
 
 def test_an_unforeseen_error_is_said(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
