@@ -27,7 +27,7 @@ from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import InstallationName, Limits, Metadata, Report
 from recordsync.backupfile.metadata import Application
 from recordsync.changes import Deletion
-from recordsync.errors import FileError, InvalidFile, SourceChanged
+from recordsync.errors import FileError, SourceChanged
 from recordsync.fields import TIMESTAMP
 from recordsync.files import decompressed
 from recordsync.progress import EVERY, Progress, no_progress
@@ -121,7 +121,7 @@ class _Bounded:
 class V1File:
     """A 1.0 file opened for reading; a context manager, which holds the sorted copy.
 
-    ``repeats``: per model, the identical repeats that were left out; ``warnings`` says so.
+    ``repeats``: per model, the identical repeats that were left out; the report's ``warnings`` say so.
     """
 
     def __init__(self, source: BinaryIO, limits: Limits | None = None) -> None:
@@ -132,7 +132,6 @@ class V1File:
         self._bounds: dict[str, tuple[int, int]] = {}
         self._given: dict[str, int] = {}
         self.report = Report()
-        self.warnings: list[str] = []
         self.repeats = {model.name: 0 for model in SCHEMA}
 
     def __enter__(self) -> V1File:
@@ -144,9 +143,7 @@ class V1File:
     @property
     def metadata(self) -> Metadata:
         """What the file says about itself, with the unknown left blank. Only of a file that was found valid."""
-        if self.report.metadata is None or not self.report.valid:
-            raise InvalidFile([FileError("the file has not been checked, or is not valid")])
-        return self.report.metadata
+        return self.report.valid_metadata
 
     @property
     def is_complete(self) -> bool:
@@ -207,6 +204,8 @@ class V1File:
             self.report.digest = stream.hash.hexdigest()
             for model in SCHEMA:
                 self._sort(model, files[model.name])
+            if (more := sum(self.repeats.values()) - len(self.report.warnings)) > 0:
+                self.report.warnings.append(f"{more:,} more records stand twice; the second is skipped")
             self._describe(found)
         return self.report
 
@@ -318,8 +317,8 @@ class V1File:
                     places = f"{model.name} {json.dumps(item[0], ensure_ascii=False)}, records {last[3]} and {item[3]}"
                     if list(item[1]) == list(last[1]):
                         self.repeats[model.name] += 1
-                        if len(self.warnings) < self._limits.errors:
-                            self.warnings.append(f"{places}: the same record twice; the second is skipped")
+                        if len(self.report.warnings) < self._limits.errors:
+                            self.report.warnings.append(f"{places}: the same record twice; the second is skipped")
                     else:
                         self._note(FileError(f"{places}: two different records with one key", key=tuple(item[0])))
                     continue

@@ -75,13 +75,18 @@ class RestoreService:
         try:
             with self._opened(source, progress) as (stream, _name), self._file(stream) as file:
                 report = file.check(progress)
-                warnings = file.warnings if isinstance(file, V1File) else []
         except InvalidFile as invalid:
             return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
         except OSError as error:
             raise as_failure(error, _UNCHANGED) from error
         return ValidationResult(
-            report.valid, report.errors, report.error_count, warnings, report.metadata, report.counts, report.digest
+            report.valid,
+            report.errors,
+            report.error_count,
+            report.warnings,
+            report.metadata,
+            report.counts,
+            report.digest,
         )
 
     def preview_changes(
@@ -113,7 +118,7 @@ class RestoreService:
         except Exception as error:
             logger.info("Preview of %s failed", _name_of(source), exc_info=True)
             raise as_failure(error, _UNCHANGED) from error
-        return Preview(file.metadata, name, counts, plan, strategy)
+        return Preview(file.metadata, name, counts, plan, strategy, warnings=file.report.warnings)
 
     def restore_backup(
         self,
@@ -157,7 +162,7 @@ class RestoreService:
                 prepare(run)
             stack.enter_context(operations.register_lock(run, _UNCHANGED))
             counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
-        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk)
+        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=file.report.warnings)
 
     def _in_transaction(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -67,11 +67,15 @@ class ValidationResult:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a restore does to the register, per model; counts of attendance records at the top."""
+    """What a restore does to the register, per model; counts of attendance records at the top.
+
+    ``warnings``: what is odd in the file and does no harm, as sentences; the first hundred.
+    """
 
     metadata: Metadata
     file: str
     models: Mapping[str, Counts]
+    warnings: Sequence[str] = field(default=(), kw_only=True)
 
     @property
     def records(self) -> Counts:
@@ -110,6 +114,7 @@ class Outcome:
             "kept": records.kept,
             "conflicts": records.conflicts,
             "errors": [],
+            "warnings": list(self.warnings),
             "models": {name: asdict(counts) for name, counts in self.models.items()},
         }
 

@@ -59,11 +59,13 @@ class Limits:
 
 @dataclass
 class Report:
-    """What a check found. ``errors`` are the first ones, ``error_count`` counts all of them."""
+    """What a check found. ``errors`` are the first ones, ``error_count`` counts all of them; ``warnings``: what is odd
+    and does no harm."""
 
     metadata: Metadata | None = None
     errors: list[FileError] = field(default_factory=list)
     error_count: int = 0
+    warnings: list[str] = field(default_factory=list)
     digest: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     deleted: int = 0
@@ -72,6 +74,13 @@ class Report:
     @property
     def valid(self) -> bool:
         return not self.error_count
+
+    @property
+    def valid_metadata(self) -> Metadata:
+        """The metadata of a file that was checked and found valid. Raises :class:`InvalidFile` for any other."""
+        if self.metadata is None or not self.valid:
+            raise InvalidFile([FileError("the file has not been checked, or is not valid")])
+        return self.metadata
 
 
 class _Broken(Exception):
@@ -106,9 +115,7 @@ class BackupFile:
     @property
     def metadata(self) -> Metadata:
         """The file's metadata. Only of a file that was checked and found valid."""
-        if self.report.metadata is None or not self.report.valid:
-            raise InvalidFile([FileError("the file has not been checked, or is not valid")])
-        return self.report.metadata
+        return self.report.valid_metadata
 
     @property
     def is_complete(self) -> bool:

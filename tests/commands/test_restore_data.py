@@ -61,6 +61,33 @@ def test_restoring_what_is_there(small_sqlite: ScratchInstallation) -> None:
     assert support.state_of(small_sqlite) == before
 
 
+def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
+    """On standard error, or in the summary; a long list is cut, and says so."""
+    path = small_sqlite.folder / "old.json"
+    assert run(small_sqlite, "backup_data", "--format", "1.0", "--output", path, "--quiet").code == 0
+    once = run(small_sqlite, "restore_data", "--input", path, "--preview")
+    assert (once.code, once.err) == (0, "")
+    document = json.loads(path.read_bytes())
+    records = document["attendance_records"]
+    path.write_text(json.dumps({**document, "attendance_records": [*records, records[0]]}).replace("100", "101", 1))
+    for more in (["--preview"], []):
+        told = run(small_sqlite, "restore_data", "--input", path, "--quiet", *more)
+        assert told.code == 0
+        (line,) = told.err.splitlines()
+        assert line.startswith('Warning: attendance_records ["ABC Corp", "EMP001", "2026-03-01"], records 1 and 101: ')
+        done = run(small_sqlite, "restore_data", "--input", path, "--json", *more)
+        assert done.err == ""
+        assert [f"Warning: {warning}" for warning in summary(done)["warnings"]] == [line]
+        assert (summary(done)["records"], summary(done)["skipped"]) == (101, 101)
+    document["metadata"]["total_attendance_records"] = 200
+    path.write_text(json.dumps({**document, "attendance_records": records * 2}))
+    assert len(summary(run(small_sqlite, "restore_data", "--input", path, "--json"))["warnings"]) == 100
+    document["metadata"]["total_attendance_records"] = 300
+    path.write_text(json.dumps({**document, "attendance_records": records * 3}))
+    warnings = summary(run(small_sqlite, "restore_data", "--input", path, "--json"))["warnings"]
+    assert (len(warnings), warnings[-1]) == (101, "100 more records stand twice; the second is skipped")
+
+
 def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:
     path = full(small)
     same = run(small, "restore_data", "--input", path, "--preview")

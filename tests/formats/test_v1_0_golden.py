@@ -80,7 +80,7 @@ def test_the_golden_file_is_read_back_at_its_precision(name: str) -> None:
             for theirs, ours in zip(records, FULL.records(model), strict=True):
                 assert file.aligned(model, theirs, ours).values == ours.values
                 assert theirs.created_at == ours.created_at
-    assert file.warnings == []
+    assert file.report.warnings == []
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -89,7 +89,9 @@ class Command(ReadingCommand):
         self.stdout.write("This was a preview: nothing was changed.")
 
     def _tell(self, outcome: Outcome, *, done: bool) -> None:
-        """The counts, a line for each model."""
+        """The counts, a line for each model; before them, on standard error, what is odd in the file."""
+        for warning in outcome.warnings:
+            self.stderr.write(f"Warning: {printable(warning)}", style_func=self.style.WARNING)
         for name, counts in outcome.models.items():
             added = counts.added + counts.created
             parts = [
