@@ -18,6 +18,7 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core import tasks
+from core.management.commands import db_worker
 from core.models import AttendanceRecord, BackupLog, Operation
 from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy
@@ -284,7 +285,15 @@ def test_what_is_abandoned_for_a_day_goes(register_db: str) -> None:
     old = time.time() - 25 * 3600
     for path in (*folder.iterdir(), folder):
         os.utime(path, (old, old))
-    restore_jobs.sweep()
+    ended = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db_worker, "_SECONDS_BETWEEN_SWEEPS", 0.01)
+        worker = threading.Thread(target=db_worker.sweep_hourly, args=(ended,))
+        worker.start()
+        while folder.exists() and worker.is_alive():
+            time.sleep(0.01)
+        ended.set()
+        worker.join()
     assert not folder.exists()
 
 

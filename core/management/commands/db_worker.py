@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
+from django.db import connections
 from django_tasks_db.management.commands import db_worker
 
 from core.services import jobs, restore_jobs
@@ -12,6 +14,8 @@ from core.services.operations import JOBS, worker_lock
 from recordsync import locks
 
 logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_SWEEPS = 3600
 
 
 class Command(db_worker.Command):
@@ -21,5 +25,21 @@ class Command(db_worker.Command):
         if closed:
             logger.warning("%s task(s) of workers that died are marked as failed", closed)
         restore_jobs.sweep()
-        with locks.held(worker_lock(worker_id), JOBS):
-            super().handle(*args, worker_id=worker_id, **options)
+        ended = threading.Event()
+        threading.Thread(target=sweep_hourly, args=(ended,), daemon=True).start()
+        try:
+            with locks.held(worker_lock(worker_id), JOBS):
+                super().handle(*args, worker_id=worker_id, **options)
+        finally:
+            ended.set()
+
+
+def sweep_hourly(ended: threading.Event) -> None:
+    """Until the event: what is abandoned for a day is removed, also when nobody restores anything for weeks."""
+    while not ended.wait(_SECONDS_BETWEEN_SWEEPS):
+        try:
+            restore_jobs.sweep()
+        except Exception:  # a full disk, a database that restarts: in an hour again
+            logger.exception("Abandoned uploads could not be removed")
+        finally:
+            connections.close_all()

@@ -1,0 +1,132 @@
+"""The audit trail's page and its filters; every attempt that was refused is in the log, with who and what."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import logging
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from core import tasks
+from core.models import AttendanceRecord, BackupLog, Operation, User
+from core.services import stored_preview
+from core.services.backup_service import BackupService
+from tests.core.access import ROUTES
+from tests.world import World, make_world
+
+pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the project's own logger writes, which goes to the log file and no further."""
+    ours = logging.getLogger("core")
+    ours.addHandler(caplog.handler)
+    yield caplog
+    ours.removeHandler(caplog.handler)
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+BACKUPS_AND_RESTORES = [name for name in ROUTES if "backup" in name or "restore" in name or "operation" in name]
+
+
+@pytest.mark.parametrize("name", BACKUPS_AND_RESTORES)
+def test_a_refused_attempt_is_in_the_log(world: World, warnings: pytest.LogCaptureFixture, name: str) -> None:
+    url = reverse(name, kwargs=ROUTES[name].kwargs(world))
+    method = "post" if ROUTES[name].get[-1] == 405 else "get"
+    assert getattr(signed_in(world.people["admin"]), method)(url).status_code == 403
+    assert f"administrator (admin) was refused: {method.upper()} {url}" in warnings.text
+    assert getattr(Client(), method)(url).status_code == 302
+    assert f"Somebody who is not signed in was refused: {method.upper()} {url}" in warnings.text
+
+
+def test_what_root_is_refused_is_in_the_log(
+    world: World, warnings: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    root = signed_in(world.people["root"])
+    empty = SimpleUploadedFile("a.json", b"")
+    assert root.post("/restore/", {"file": empty, "strategy": "manual"}).status_code == 200
+    assert "POST /restore/ by root: The file is empty. Nothing was changed." in warnings.text
+    monkeypatch.setattr(settings, "MUSTER_MAX_UPLOAD_BYTES", 10)
+    large = SimpleUploadedFile("a.json", b"x" * 100_000)
+    assert root.post("/restore/", {"file": large, "strategy": "manual"}).status_code == 413
+    assert "A file of root was refused: The file is larger than this server takes (10 bytes)." in warnings.text
+    root.get(f"/restore/preview/{uuid.uuid4()}/")
+    assert "by root: This preview is not there any more" in warnings.text
+
+
+def test_the_log_is_filtered(world: World) -> None:
+    now = timezone.now()
+
+    def row(operation: str, actor: str, success: bool, days: int) -> BackupLog:
+        return BackupLog.objects.create(
+            operation=operation,
+            actor_name=actor,
+            operation_id=uuid.uuid4(),
+            success=success,
+            error_message="" if success else "<b>It failed</b>",
+            created_at=now - dt.timedelta(days),
+        )
+
+    old = row("restore", "Meena", False, 9)
+    full = row("backup_full", "Meena", True, 3)
+    new = row("restore", "Ivan", True, 1)
+    root = signed_in(world.people["root"])
+
+    def found(**query: str) -> set[object]:
+        return {one.pk for one in root.get("/backup/log/", query).context["page"]}
+
+    assert found() == {old.pk, full.pk, new.pk}
+    assert found(operation="restore") == {old.pk, new.pk}
+    assert found(actor="Meena") == {old.pk, full.pk}
+    assert found(result="failure") == {old.pk}
+    assert found(result="success", operation="restore") == {new.pk}
+    day = timezone.localtime(full.created_at).date().isoformat()
+    assert found(date_from=day) == {full.pk, new.pk}
+    assert found(date_to=day) == {old.pk, full.pk}
+    assert found(date_from=day, date_to=day) == {full.pk}
+    page = root.get("/backup/log/").content.decode()
+    assert "&lt;b&gt;It failed&lt;/b&gt;" in page
+    assert f"/operations/{old.operation_id}/" in page
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_a_filter_that_cannot_be_read_decides_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A bulk decision must not reach further than the filter that the person saw."""
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    out = io.BytesIO()
+    BackupService().create_backup(output=out)
+    AttendanceRecord.objects.update(shift="N")
+    root = signed_in(world.people["root"])
+    root.post("/restore/", {"file": SimpleUploadedFile("a.json", out.getvalue()), "strategy": "manual"})
+    check = Operation.objects.using("jobs").get(kind="check")
+    tasks.check_backup.call(str(check.pk))
+    url = f"/restore/preview/{check.pk}/"
+    root.post(url, {"scope": "filtered", "side": "theirs", "date_from": "yesterday"})
+    with stored_preview.opened(check.pk) as preview:
+        assert preview.undecided == preview.conflicting == 22
+    root.post(url, {"scope": "chosen", "side": "theirs", "of_company": world.own.name, "of_unit": "shift"})
+    with stored_preview.opened(check.pk) as preview:
+        assert preview.undecided == 11
