@@ -1,0 +1,99 @@
+"""The pictures of docs/restore-guide.md, of a synthetic register: ``MUSTER_SCREENSHOTS=docs/images`` renews them.
+
+MUSTER_TEST_DEEP=1 MUSTER_SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/browser/test_guide.py
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page
+
+from core.models import AttendanceRecord, Backup, Installation
+from core.services.backup_service import BackupService
+from tests.browser.conftest import SCREENSHOTS, OpenAs
+from tests.browser.test_restore_wizard import uploaded, work
+from tests.installation import PROJECT
+from tests.world import DAY, World
+
+PICTURES = ("guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused")
+
+
+def said_in_the_code() -> str:
+    """The source of the services, views and templates, with what is one text written as one."""
+    files = [path for kind in ("*.py", "*.html") for path in (PROJECT / "core").rglob(kind)]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return re.sub(r'"\s*\n\s*f?"', "", text)
+
+
+def test_troubleshooting_quotes_what_people_see() -> None:
+    guide = (PROJECT / "docs/restore-guide.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| (.+?) \| .+ \|$", guide.partition("## What a message means")[2], re.MULTILINE)[1:]
+    assert len(messages) > 15
+    code = said_in_the_code()
+    for message in messages:
+        for part in message.split("…"):
+            assert part.strip() in code, message
+
+
+def picture(page: Page, name: str, height: int) -> None:
+    """Of the upper part of a page; small, because it is in the repository."""
+    assert name in PICTURES
+    page.set_viewport_size({"width": 1000, "height": height})
+    page.evaluate("document.activeElement && document.activeElement.blur()")
+    page.evaluate("window.scrollTo(0, 0)")
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+def test_the_guide_shows_each_picture_and_each_is_small() -> None:
+    guide = (PROJECT / "docs/restore-guide.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\(images/([a-z-]+)\.png\)", guide)) == sorted(PICTURES)
+    for name in PICTURES:
+        assert (PROJECT / f"docs/images/{name}.png").stat().st_size < 120_000
+
+
+@pytest.mark.deep
+def test_the_pictures(world: World, open_as: OpenAs, tmp_path: Path, settings: object) -> None:
+    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    here = Installation.current()
+    Installation.objects.update(name="Site A office PC")
+    path = tmp_path / "site-a.json"
+    AttendanceRecord.objects.filter(ep_no="A001").update(
+        out_time=dt.time(17, 0), overtime=90, updated_at=timezone.now()
+    )
+    BackupService().create_backup(output=path)
+    Backup.objects.all().delete()
+    Installation.objects.filter(pk=here.pk).delete()
+    Installation.objects.create(id=uuid.uuid4(), name="Head office server")
+    BackupService().create_backup()
+    later = timezone.now() + dt.timedelta(minutes=1)
+    AttendanceRecord.objects.filter(ep_no="A001").update(out_time=dt.time(18, 30), shift="NIGHT", updated_at=later)
+    AttendanceRecord.objects.filter(ep_no__in=["A002", "B003"]).update(ep_name="Written otherwise", updated_at=later)
+    AttendanceRecord.objects.filter(ep_no="B001").delete()
+    opened = open_as("root")
+    page = opened.go("/backup/")
+    picture(page, "guide-backup", 720)
+    uploaded(opened, path)
+    picture(page, "guide-check", 380)
+    page.click("text=Look at what would change")
+    page.click("article >> button:has-text('Keep this server') >> nth=0")
+    assert page.locator("text=Backup from Site A office PC").is_visible()
+    picture(page, "guide-preview", 830)
+    if SCREENSHOTS:
+        page.locator("article").first.screenshot(path=Path(SCREENSHOTS) / "guide-decide.png")
+    page.click("section >> button:text-is('Take the backup’s')")
+    page.click("text=Apply to this server")
+    work()
+    page.goto(page.url)
+    page.locator("text=Done.").wait_for()
+    picture(page, "guide-summary", 700)
+    assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "GEN"
+    path.write_bytes(path.read_bytes().replace(b'"status":"P"', b'"status":"X"', 1))
+    uploaded(opened, path)
+    picture(page, "guide-refused", 480)
