@@ -117,6 +117,8 @@ def test_while_it_starts(new_installation: support.NewInstallation) -> None:
     for number in SIGNALS:
         for moment in (0.08, 0.2, 0.3):
             ended = signalled(installation, ("backup_data",), moment, number)
+            if ended.err.startswith("Fatal Python error: init_"):
+                continue  # before there was any code of ours: on a busy machine Python takes that long
             support.assert_clear(ended.err)
             if ended.code != -number:  # before Python itself was up
                 assert ended.code in (0, 1)
