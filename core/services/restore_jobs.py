@@ -15,7 +15,7 @@ from django.core.files.storage import storages
 from django.db.models import Q
 
 from core import tasks
-from core.models import AttendanceRecord, Backup, Operation
+from core.models import AttendanceRecord, Backup, Company, Operation
 from core.register import ATTENDANCE_RECORDS
 from core.services import jobs, operations, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy, as_failure
@@ -181,11 +181,14 @@ def apply(operation: Operation) -> None:
 def look_up(lines: Sequence[Line], using: str = "default") -> None:
     """Note with each line of records that are in the register when they last changed there."""
     records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
-    if records:
-        keys = [Q(company__name=company, ep_no=ep_no, date=day) for company, ep_no, day in records]
-        found = AttendanceRecord.objects.using(using).filter(reduce(or_, keys))
-        for company, ep_no, day, at in found.values_list("company__name", "ep_no", "date", "updated_at"):
-            records[company, ep_no, day.isoformat()].changed_at = at
+    names = {company for company, _ep_no, _day in records}
+    ids = dict(Company.objects.using(using).filter(name__in=names).values_list("name", "pk"))
+    by_key = {(ids[key[0]], *key[1:]): line for key, line in records.items() if key[0] in ids}
+    if by_key:
+        keys = [Q(company_id=company, ep_no=ep_no, date=day) for company, ep_no, day in by_key]
+        found = AttendanceRecord.objects.using(using).filter(reduce(or_, keys)).order_by()
+        for company, ep_no, day, at in found.values_list("company_id", "ep_no", "date", "updated_at"):
+            by_key[company, ep_no, day.isoformat()].changed_at = at
 
 
 def free_if_ended(preview: StoredPreview) -> None:
