@@ -34,6 +34,7 @@ def sorted_on_disk(
         start = spill.tell()
         spill.writelines(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in batch)
         bounds.append((start, spill.tell()))
+        batch.clear()  # before the next one is made: never two in memory
         batch = sorted(islice(stream, run), key=key)
     yield from merge(*(stored(spill, start, end) for start, end in bounds), key=key)
 
