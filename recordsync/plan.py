@@ -344,6 +344,9 @@ def _merge(
     if isinstance(file, Approximate):
         for mine, other in join(ours, theirs):
             aligned = [] if other is None else [file.aligned(model, other, mine)]
+            if mine is not None and aligned and aligned[0].values == mine.values:
+                yield 1
+                continue
             yield from merge(whole, shape, None, [] if mine is None else [mine], aligned, complete=complete)
         return
     units = tuple(shape.units)

@@ -15,6 +15,7 @@ import uuid
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from types import TracebackType
 from typing import IO, Any, BinaryIO, Final, cast
 
@@ -42,10 +43,13 @@ _REQUIRED: Final = {
     COMPANIES.name: {"name", "checksum"},
     ATTENDANCE_RECORDS.name: {"ep_no", "ep_name", "company_name", "date", "status", "checksum"},
 }
+_KNOWN: Final = {model.name: {*model.names, *_NOT_CONTENT} for model in SCHEMA}
 _METADATA: Final = {"version", "created_at", "backup_type", "total_companies", "total_attendance_records"}
 _MISSING: Final = 0
 """Stands for a field that a record does not have, in the sorted copy: no value is a number."""
-_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+_TIMES: Final = {f"{n // 60:02}:{n % 60:02}": f"{n // 60:02}:{n % 60:02}:00" for n in range(24 * 60)}
+"""Every time of a day as a 1.0 file spells it, and as the engine does."""
+_TIMES_AT: Final = tuple(ATTENDANCE_RECORDS.names.index(name) for name in TIME_FIELDS)
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
 _SHOWN: Final = 200
 _MOST_NAMES: Final = 64
@@ -98,23 +102,23 @@ class _Broken(Exception):
 
 
 class _Bounded:
-    """A stream for the parser that is cut off where one value takes more than a line may; it hashes what it reads."""
+    """A stream for the parser that is cut off where one object takes more than a line may; it hashes what it reads."""
 
     def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream, self._most = stream, most
-        self.since_event = 0
+        self.since_object = 0
         self._at_start = True
         self.hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self.hash.update(data)
-        self.since_event += len(data)
+        self.since_object += len(data)
         if self._at_start and data:  # the parser first reads nothing, to see what it gets
             self._at_start = False
             data = data.removeprefix(BOM_UTF8)
-        if self.since_event > self._most:
-            raise _Broken(f"a value is longer than {self._most:,} bytes")
+        if self.since_object > self._most:
+            raise _Broken(f"a record is longer than {self._most:,} bytes")
         return data
 
 
@@ -173,14 +177,15 @@ class V1File:
     def aligned(self, model: Model, theirs: Record, ours: Record | None) -> Record:
         """The record as it means beside ours: a time that is ours to the minute is ours to the second, and a field
         that it does not have is ours, or blank."""
-        shape = model.shape()
-        values: list[str | None] = []
-        for position, (name, kind, value) in enumerate(zip(shape.names, shape.types, theirs.values, strict=True)):
-            mine = ours.values[position] if ours is not None else kind.blank
-            same = name in TIME_FIELDS and value is not None and mine is not None
-            if value == cast(Any, _MISSING) or (same and cast(str, value)[:5] == cast(str, mine)[:5]):
-                value = mine
-            values.append(value)
+        values: list[Any] = list(theirs.values)
+        mine = ours.values if ours is not None else tuple(kind.blank for kind in model.shape().types)
+        if model is ATTENDANCE_RECORDS:
+            for at in _TIMES_AT:
+                value, other = values[at], mine[at]
+                if value and other and value[:5] == other[:5]:
+                    values[at] = other
+        if _MISSING in values:
+            values = [other if value == _MISSING else value for value, other in zip(values, mine, strict=True)]
         return Record(theirs.key, tuple(values), theirs.created_at)
 
     def check(self, progress: Progress = no_progress) -> Report:
@@ -211,7 +216,8 @@ class V1File:
 
     def _read(self, stream: _Bounded, files: dict[str, IO[bytes]]) -> dict[str, Any]:
         """Pass once through the file; gives the metadata object."""
-        events = self._events(stream)
+        events = ijson.basic_parse(stream)
+        self._stream = stream
         metadata: dict[str, Any] | None = None
         seen: set[str] = set()
         if next(events, None) != ("start_map", None):
@@ -244,19 +250,13 @@ class V1File:
             self._note(FileError(f"the file has no {missing}", field=missing))
         return metadata or {}
 
-    @staticmethod
-    def _events(stream: _Bounded) -> Iterator[tuple[str, Any]]:
-        for event in ijson.basic_parse(stream):
-            stream.since_event = 0
-            yield event
-
-    @staticmethod
-    def _object(events: Iterator[tuple[str, Any]], place: str) -> dict[str, Any]:
+    def _object(self, events: Iterator[tuple[str, Any]], place: str) -> dict[str, Any]:
         """A flat object, whose start has been read."""
         found: dict[str, Any] = {}
         name = ""
         for event, value in events:
             if event == "end_map":
+                self._stream.since_object = 0
                 break
             if event == "map_key":
                 name = value
@@ -272,6 +272,27 @@ class V1File:
 
     def _record(self, model: Model, record: dict[str, Any], position: int, out: IO[bytes]) -> None:
         """Check one record, and keep it in its canonical form if it is right."""
+        values: list[Any] = [_canonical(name, record[name]) if name in record else _MISSING for name in model.names]
+        created_at, updated_at = record.get("created_at"), record.get("updated_at")
+        moment = _moment(created_at)
+        right = (
+            record.keys() <= _KNOWN[model.name]
+            and record.keys() >= _REQUIRED[model.name]
+            and model.shape().is_valid(values)
+            and (moment is not None or created_at is None)
+            and (updated_at is None or _moment(updated_at) is not None)
+            and record["checksum"] == checksum_v1_0(model, record)
+        )
+        # One that lacks a field that it may lack is right too.
+        if right or self._nothing_wrong(model, record, position):
+            item = [model.shape().key(values), values, moment, position]
+            out.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
+        self._done += 1
+        if self._done % EVERY == 0:
+            self._progress("check", self._done, None)
+
+    def _nothing_wrong(self, model: Model, record: dict[str, Any], position: int) -> bool:
+        """Look at a record name by name, and say everything that is wrong with it."""
         key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
         before = self.report.error_count
         place = f"{model.name}, record {position} {json.dumps(key, ensure_ascii=False)}"
@@ -282,29 +303,18 @@ class V1File:
 
         for name in sorted(_REQUIRED[model.name] - record.keys()):
             wrong(name, f"the field {name} is missing")
-        for name in record.keys() - set(model.names) - _NOT_CONTENT:
+        for name in record.keys() - _KNOWN[model.name]:
             wrong(name, f"the field {name[:_SHOWN]!r} is not known", record[name])
-        values: list[Any] = []
         for name, field in model.all_fields.items():
-            value = _MISSING
-            if name in record:
-                value = _canonical(name, record[name])
+            if name in record and field.type.error(_canonical(name, record[name])) is not None:
                 expected = "a time HH:MM or null" if name in TIME_FIELDS else field.type.expectation()
-                if field.type.error(value) is not None:
-                    wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where {expected} is expected", record[name])
-            values.append(value)
-        moments = {name: _moment(record.get(name)) for name in ("created_at", "updated_at")}
-        for name, moment in moments.items():
-            if record.get(name) is not None and moment is None:
+                wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where {expected} is expected", record[name])
+        for name in ("created_at", "updated_at"):
+            if record.get(name) is not None and _moment(record[name]) is None:
                 wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where a moment is expected", record[name])
         if self.report.error_count == before and record["checksum"] != checksum_v1_0(model, record):
             wrong("checksum", "the checksum is not that of the record: it is damaged or was changed by hand")
-        if self.report.error_count == before:
-            item = [model.shape().key(values), values, moments["created_at"], position]
-            out.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
-        self._done += 1
-        if self._done % EVERY == 0:
-            self._progress("check", self._done, None)
+        return self.report.error_count == before
 
     def _sort(self, model: Model, unsorted: IO[bytes]) -> None:
         """Copy a model's records in key order; every key once."""
@@ -312,10 +322,10 @@ class V1File:
         last: list[Any] | None = None
         items = stored(unsorted, 0, unsorted.tell())
         with tempfile.TemporaryFile() as spill:
-            for item in sorted_on_disk(items, spill, lambda item: (list(item[0]), item[3])):
-                if last is not None and list(item[0]) == list(last[0]):
+            for item in sorted_on_disk(items, spill, itemgetter(0, 3)):
+                if last is not None and item[0] == last[0]:
                     places = f"{model.name} {json.dumps(item[0], ensure_ascii=False)}, records {last[3]} and {item[3]}"
-                    if list(item[1]) == list(last[1]):
+                    if item[1] == last[1]:
                         self.repeats[model.name] += 1
                         if len(self.report.warnings) < self._limits.errors:
                             self.report.warnings.append(f"{places}: the same record twice; the second is skipped")
@@ -379,7 +389,7 @@ class V1File:
 def _canonical(name: str, value: Any) -> Any:
     """A 1.0 value as the engine spells it; what is not right is left for the type to refuse."""
     if name in TIME_FIELDS and isinstance(value, str):
-        return f"{value}:00" if _TIME.fullmatch(value) else "not a time of a 1.0 file"
+        return _TIMES.get(value, "not a time of a 1.0 file")
     if name == "overstay" and isinstance(value, str):
         if value in ("", "-"):
             return None
@@ -392,6 +402,9 @@ def _moment(value: Any) -> str | None:
     """A moment of a 1.0 file (a naive one is in UTC) as the engine spells it; None where it is none."""
     if not isinstance(value, str):
         return None
+    ours = f"{value.removesuffix('+00:00')}Z"
+    if TIMESTAMP.error(ours) is None:  # as we write it
+        return ours
     try:
         moment = dt.datetime.fromisoformat(value)
         text = TIMESTAMP.to_text(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
