@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import django
@@ -136,8 +137,8 @@ class Site:
         self.session = installation.manage("shell", "--no-imports", "-c", made, check=True).stdout.strip()
         program = [sys.executable, "-m", "gunicorn", "muster.wsgi", "--bind", f"127.0.0.1:{self.port}", "--workers"]
         program += ["2", "--threads", "4", "--graceful-timeout", "3", "--no-control-socket", "--chdir", str(PROJECT)]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._web = subprocess.Popen(program, env=installation.env, **quiet)  # type: ignore[call-overload]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._web = subprocess.Popen(program, env=installation.env, **quiet)
         self._worker = installation.popen("db_worker", "--no-reload", **quiet)
         try:
             self._wait()

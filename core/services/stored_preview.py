@@ -364,7 +364,8 @@ class StoredPreview:
         order = "DESC" if backwards else ""
         if chosen.is_of_conflicts:
             where, values = chosen.in_conflict()
-            where = f"id IN (SELECT DISTINCT item FROM conflicts WHERE {where} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"  # noqa: S608,E501 # of constants
+            page = f"{where} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1}"
+            where = f"id IN (SELECT DISTINCT item FROM conflicts WHERE {page})"  # noqa: S608 # of constants
         else:
             # Of many lines fifty are found soon by their order; few are found by the index and then put in order.
             where, values = chosen.where("+date" if many else "date")

@@ -13,6 +13,7 @@ import pytest
 from django.db import connections
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
+from playwright.sync_api import Browser
 
 from core.models import AttendanceRecord, BackupLog, Operation
 from core.services import operations
@@ -183,16 +184,14 @@ def test_data_that_moved_and_a_cancelled_one(world: World, open_as: OpenAs, tmp_
     assert page.locator("text=Try again").is_visible()
 
 
-def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: Browser, tmp_path: Path) -> None:
     path = a_backup_and_then_changes(tmp_path)
     opened = open_as("root")
     uploaded(opened, path)
     page = opened.page
     page.click("text=Look at what would change")
     page.click("button:text-is('Take the backup’s')")
-    elsewhere = page.context.browser.new_context(  # type: ignore[union-attr]
-        timezone_id="Asia/Kolkata", storage_state=page.context.storage_state()
-    )
+    elsewhere = browser.new_context(timezone_id="Asia/Kolkata", storage_state=page.context.storage_state())
     other = elsewhere.new_page()
     other.goto(page.url)
     changed = AttendanceRecord.objects.get(ep_no="A001", date=DAY).updated_at.astimezone(ZoneInfo("Asia/Kolkata"))

@@ -23,7 +23,11 @@ def world() -> World:
 
 def _of(world: World, who: str) -> set[str]:
     """The companies that somebody sees."""
-    return {world.own.name, world.other.name} if who == "root" else {world.people[who].company.name}  # type: ignore[union-attr]
+    if who == "root":
+        return {world.own.name, world.other.name}
+    company = world.people[who].company
+    assert company is not None
+    return {company.name}
 
 
 def _number(world: World, who: str) -> int:

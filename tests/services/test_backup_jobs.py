@@ -10,6 +10,7 @@ from django.core.files.storage import storages
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
+from pytest_django import Settings
 
 from core import tasks
 from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
@@ -107,9 +108,9 @@ def test_a_protected_backup_is_not_deleted() -> None:
     assert Backup.objects.get(pk=backup.pk).file == "", "its entry stays: later backups name it as their parent"
 
 
-def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings: object) -> None:
+def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings: Settings) -> None:
     """The page shows the last backup and offers each one to download and to restore."""
-    settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
+    settings.DATA_DIR = tmp_path
     first = taken()
     AttendanceRecord.objects.all().delete()
     second = taken()
