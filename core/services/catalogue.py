@@ -82,6 +82,26 @@ def add(
     )
 
 
+def _had_parent(metadata: Metadata, using: str) -> bool:
+    """Whether what the file continues was made by this installation, or is in our ancestry."""
+    parents = Backup.objects.using(using).filter(installation_id=metadata.installation.id)
+    if metadata.installation.id != str(Installation.current(using).id):
+        parents = parents.filter(merged_at__isnull=False)
+    return metadata.parent is not None and parents.filter(pk=metadata.parent).exists()
+
+
+def gap_before(metadata: Metadata, using: str) -> list[str]:
+    """A warning where an incremental file continues a backup that this register never had; else none."""
+    since = TIMESTAMP.to_python(metadata.since_date)
+    if metadata.parent is None or since is None or _had_parent(metadata, using):
+        return []
+    return [
+        f"This is what changed since {timezone.localtime(since):%Y-%m-%d %H:%M %Z}, after backup {metadata.parent}, "
+        "which was never made or restored here, or itself lacks what came before it. What changed before then may be "
+        "missing here: restore the full backup first, and every incremental one after it in order."
+    ]
+
+
 def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, deleted: int) -> None:
     """A file was restored here: if it is another installation's, enter it as received, and into our ancestry.
 
@@ -93,9 +113,7 @@ def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, d
     if metadata.version != VERSION or metadata.installation.id == str(installation.id):
         return
     backups = Backup.objects.using(using)
-    ancestors = backups.filter(installation_id=metadata.installation.id, merged_at__isnull=False)
-    known = metadata.parent is not None and ancestors.filter(pk=metadata.parent).exists()
-    enters = metadata.selection is None and (metadata.backup_type == "full" or known)
+    enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, using))
     merged_at = timezone.now() if enters else None
     earlier = backups.filter(pk=metadata.id).first()
     if earlier is None:

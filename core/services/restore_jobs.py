@@ -104,6 +104,7 @@ def check(operation: Operation) -> None:
                     errors = [shown_error(error) for error in failure.errors]
                     operation.result = {"errors": errors, "error_count": failure.error_count}
                     raise
+                operation.result = {"warnings": list(preview.warnings)}
                 stored_preview.write(pk, preview, run)
     except BaseException:
         stored_preview.remove(pk)
@@ -207,8 +208,9 @@ def _expected(preview: StoredPreview) -> dict[str, Any]:
         "models": {name: asdict(one) for name, one in counts.items()},
         "companies": preview.results_by_company(),
         "strategy": preview.strategy.value,
-        "origin": preview.metadata.installation.name,
-        "taken_at": preview.metadata.created_at,
+        "origin": preview.origin.name,
+        "taken_at": preview.origin.taken_at,
+        "warnings": preview.warnings,
     }
 
 

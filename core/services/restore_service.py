@@ -114,11 +114,12 @@ class RestoreService:
                 with reading(self.using):
                     plan = self._plan(file, items, progress)
                 counts = plan.counts(decide_by(strategy))
+                warnings = self._warnings(file)
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
             logger.info("Preview of %s failed", _name_of(source), exc_info=True)
             raise as_failure(error, _UNCHANGED) from error
-        return Preview(file.metadata, name, counts, plan, strategy, warnings=file.report.warnings)
+        return Preview(file.metadata, name, counts, plan, strategy, warnings=warnings)
 
     def restore_backup(
         self,
@@ -158,11 +159,12 @@ class RestoreService:
             stream, shown = stack.enter_context(self._opened(source, run))
             file = stack.enter_context(self._file(stream))
             self._check(file, run)
+            warnings = self._warnings(file)
             if prepare is not None:
                 prepare(run)
             stack.enter_context(operations.register_lock(run, _UNCHANGED))
             counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
-        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=file.report.warnings)
+        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
 
     def _in_transaction(
         self,
@@ -242,6 +244,10 @@ class RestoreService:
         report = file.check(progress)
         if not report.valid:
             raise file_refused(report.errors, report.error_count, _UNCHANGED)
+
+    def _warnings(self, file: AnyFile) -> list[str]:
+        """What is odd about a valid file and does no harm."""
+        return [*catalogue.gap_before(file.metadata, self.using), *file.report.warnings]
 
     def _plan(self, file: AnyFile, items: IO[bytes], progress: Progress) -> Plan:
         """The plan; the repeats of a 1.0 file count as read and skipped."""

@@ -190,6 +190,19 @@ class Page:
     after: int | None
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """Where the previewed file comes from; a 1.0 file does not say whose it is (``name`` is blank)."""
+
+    installation: str
+    """The id of the installation that wrote it."""
+    name: str
+    taken_at: str
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> Origin:
+        return cls(metadata.installation.id, metadata.installation.name, metadata.created_at)
+
+
 @dataclass
 class CompanyCounts:
     company: str
@@ -253,7 +266,8 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
         _put(
             db,
             digest=plan.digest,
-            metadata=msgspec.to_builtins(preview.metadata),
+            origin=msgspec.to_builtins(Origin.of(preview.metadata)),
+            warnings=list(preview.warnings),
             file=preview.file,
             strategy=preview.strategy.value,
             size=plan.size,
@@ -335,7 +349,9 @@ class StoredPreview:
         self.pk = pk
         self._db = db
         meta = {name: orjson.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
-        self.metadata = msgspec.convert(meta["metadata"], Metadata)
+        self.origin = msgspec.convert(meta["origin"], Origin)
+        self.warnings: list[str] = meta["warnings"]
+        """What is odd about the file and does no harm."""
         self.file: str = meta["file"]
         self.strategy = Strategy(meta["strategy"])
         self.version: int = meta["version"]

@@ -179,7 +179,7 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "place": place,
         "page": page,
         "here": here,
-        "is_own": preview.metadata.installation.id == str(here.id),
+        "is_own": preview.origin.installation == str(here.id),
         "units": UNITS,
         "company_names": preview.company_names() if manual else [],
         "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],

@@ -21,6 +21,8 @@ from core.models import AttendanceRecord, BackupLog, Operation, User
 from core.services import stored_preview
 from core.services.backup_service import BackupService
 from tests.core.access import ROUTES
+from tests.formats.old_files import old_file, old_record
+from tests.services.support import day
 from tests.world import World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
@@ -44,6 +46,14 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def checked(root: Client, data: bytes, strategy: str) -> Operation:
+    """A file that was uploaded, and what the worker made of it."""
+    root.post("/restore/", {"file": SimpleUploadedFile("a.json", data), "strategy": strategy})
+    check = Operation.objects.using("jobs").get(kind="check")
+    tasks.check_backup.call(str(check.pk))
+    return check
 
 
 BACKUPS_AND_RESTORES = [name for name in ROUTES if "backup" in name or "restore" in name or "operation" in name]
@@ -120,9 +130,7 @@ def test_a_filter_that_cannot_be_read_decides_nothing(
     BackupService().create_backup(output=out)
     AttendanceRecord.objects.update(shift="N")
     root = signed_in(world.people["root"])
-    root.post("/restore/", {"file": SimpleUploadedFile("a.json", out.getvalue()), "strategy": "manual"})
-    check = Operation.objects.using("jobs").get(kind="check")
-    tasks.check_backup.call(str(check.pk))
+    check = checked(root, out.getvalue(), "manual")
     url = f"/restore/preview/{check.pk}/"
     root.post(url, {"scope": "filtered", "side": "theirs", "date_from": "yesterday"})
     with stored_preview.opened(check.pk) as preview:
@@ -130,3 +138,24 @@ def test_a_filter_that_cannot_be_read_decides_nothing(
     root.post(url, {"scope": "chosen", "side": "theirs", "of_company": world.own.name, "of_unit": "shift"})
     with stored_preview.opened(check.pk) as preview:
         assert preview.undecided == 11
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    root = signed_in(world.people["root"])
+    records = [old_record(day(world.own.name, ep_no)) for ep_no in ("E1", "E2")]
+    check = checked(root, old_file([*records, *records]), "backup_wins")
+    root.post(f"/restore/apply/{check.pk}/", {"version": 0})
+    shown = [f"/operations/{check.pk}/", f"/restore/preview/{check.pk}/"]
+    pages = [root.get(url).content.decode() for url in shown]
+    restore = Operation.objects.using("jobs").get(kind="restore")
+    tasks.apply_restore.call(str(restore.pk))
+    pages.append(root.get(f"/operations/{restore.pk}/").content.decode())
+    for page in pages:
+        assert page.count("the same record twice; the second is skipped") == 2
+    assert "A backup that does not say where it is from" in pages[1]
+    for page in pages[1:]:
+        assert "Backup of <time" in page

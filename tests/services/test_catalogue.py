@@ -16,7 +16,8 @@ from core.register import Selection
 from core.services import catalogue
 from core.services.demo_service import DemoService
 from core.services.errors import OperationFailed
-from tests.properties.files import ELSEWHERE, a_file
+from core.services.restore_service import RestoreService
+from tests.properties.files import ELSEWHERE, File, a_file
 from tests.properties.registers_content import put, rows
 from tests.services.support import ABC, SMALL, a_company, backup, day, own_file, register, restore, some_id
 
@@ -159,6 +160,29 @@ def test_an_incremental_enters_the_ancestry_only_behind_its_parent(register_db: 
     assert catalogue.merged_backups(Installation.current(register_db), register_db) == expected
 
 
+def test_an_incremental_whose_parent_was_never_here_is_warned_about(register_db: str) -> None:
+    """By a preview and by the restore itself; only those that continue something, and nothing is refused."""
+    service = RestoreService(using=register_db)
+
+    def warned(file: File) -> bool:
+        with service.preview_changes(file.stream()) as preview:
+            said = list(preview.warnings)
+        assert said == restore(register_db, file).warnings
+        assert all(f"backup {file.metadata['parent']}, which was never made or restored here" in one for one in said)
+        return bool(said)
+
+    full = a_file(SMALL)
+    first = a_file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
+    second = a_file(register(day(ep_no="E2")), parent=first.metadata["id"], **INCREMENTAL)
+    assert [warned(file) for file in (second, first)] == [True, True]
+    assert warned(second), "what it continues was restored with a gap before it"
+    assert [warned(file) for file in (full, first, second)] == [False, False, False]
+    assert not warned(a_file(register(day(ep_no="E3")), **INCREMENTAL)), "it says that it continues nothing"
+    ours = backup(register_db)
+    assert not warned(own_file(register_db, register(day()), parent=str(ours.id), **INCREMENTAL))
+    assert warned(own_file(register_db, register(day()), parent=some_id(), **INCREMENTAL))
+
+
 def test_a_selection_never_enters_the_ancestry(register_db: str) -> None:
     full = a_file(SMALL)
     restore(register_db, full)
@@ -267,7 +291,6 @@ def test_only_a_whole_full_backup_knows_what_was_deleted(register_db: str) -> No
 
 def test_a_file_cannot_claim_a_backup_of_ours(register_db: str) -> None:
     """A file of another installation with the id of one of our backups leaves our entry as it is."""
-    put(register_db, SMALL)
     ours = backup(register_db)
     before = Backup.objects.using(register_db).values().get()
     restore(register_db, a_file(SMALL, id=str(ours.id)))

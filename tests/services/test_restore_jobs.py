@@ -26,6 +26,7 @@ from core.services.operations import JOBS, Actor
 from core.services.stored_preview import Filter, Line, StoredPreview
 from recordsync import locks
 from recordsync.merge import Side, Strategy
+from tests.formats.old_files import old_file, old_record
 from tests.properties.files import a_file
 from tests.properties.registers_content import Register, put, rows
 from tests.services.support import ABC, SMALL, XYZ, day, register
@@ -101,6 +102,22 @@ def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
     assert check.outcome == Operation.Outcome.FAILED
     assert any(error["field"] == "status" for error in check.result["errors"])
     assert not stored_preview.folder_of(check.pk).exists()
+
+
+def test_a_1_0_file_and_its_warnings(register_db: str) -> None:
+    """It does not say where it comes from; what is odd about it is kept from the check to the summary."""
+    put(register_db, SMALL)
+    record = old_record(day(shift="N"))
+    check = checked(register_db, old_file([record, record], [ABC]), Strategy.BACKUP_WINS)
+    assert (check.outcome, check.message) == (Operation.Outcome.SUCCEEDED, "")
+    with stored_preview.opened(check.pk) as preview:
+        assert (preview.origin.name, preview.origin.taken_at) == ("", "2026-11-20T18:40:00.000000Z")
+        (warning,) = preview.warnings
+        assert "the same record twice" in warning
+        done = applied(register_db, preview)
+    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert check.result["warnings"] == done.result["warnings"] == [warning]
+    assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
 
 
 def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
