@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
-from django.db.models import Q
+from django.db.models import Max, Min, OuterRef, Q, Subquery
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from core.forms import DateInput, Styled
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
-from core.services.search import matching
+from core.services.search import Found, find, in_every_company
 
 OVERSTAY: dict[str, Q] = {
     "has": Q(overstay__gt=0),
@@ -102,17 +103,24 @@ class AttendanceFilter(Styled, forms.Form):
         """Whether any filter is set."""
         return any(self.cleaned_data.get(name) for name in self.narrowing) if self.is_valid() else True
 
-    def rows(self, *, frequent: bool = False) -> AttendanceQuerySet:
+    @cached_property
+    def _visible(self) -> AttendanceQuerySet:
+        return AttendanceRecord.objects.using(self.using).visible_to(self.user)
+
+    @cached_property
+    def _found(self) -> Found:
+        return find(self.cleaned_data["q"], self._visible)
+
+    def rows(self, *, first: int | None = None) -> AttendanceQuerySet:
         """The records in the person's scope that pass the filters, in the order asked for.
 
-        ``frequent``: they are known to be many (:func:`core.services.search.matching`).
+        ``first``: they are known to be many, and only so many from the start are wanted: the first are the same, met
+        in a way that pays off then. Others may be left out. Reads the database for a search, or for a sort by number.
         """
-        records = AttendanceRecord.objects.using(self.using)
         if not self.is_valid():
-            return records.none()
+            return self._visible.none()
         chosen = self.cleaned_data
-        visible = records.visible_to(self.user)
-        rows = visible.select_related("company")
+        rows = self._visible.select_related("company")
         if chosen["date_from"]:
             rows = rows.filter(date__gte=chosen["date_from"])
         if chosen["date_to"]:
@@ -126,5 +134,21 @@ class AttendanceFilter(Styled, forms.Form):
         if chosen["missing"]:
             rows = rows.filter(MISSING_PUNCH)
         if chosen["q"]:
-            rows = rows.filter(matching(chosen["q"], visible, frequent=frequent))
-        return rows.order_by(*SORTS[chosen["sort"] or "-date"])
+            rows = rows.filter(self._found.rows(frequent=first is not None))
+        order = SORTS[chosen["sort"] or "-date"]
+        if first is not None and order[0] in ("ep_no", "-ep_no"):
+            rows = _first_by_number(rows, first, order[0])
+        return rows.order_by(*order)
+
+
+def _first_by_number(rows: AttendanceQuerySet, count: int, order: str) -> AttendanceQuerySet:
+    """Those of the rows, of many companies, that are not behind the first ``count`` by employee number.
+
+    The index has numbers in order within each company only. Where one company has ``count`` rows up to some number,
+    nobody behind that number is among the first; the nearest such number leaves few rows to sort.
+    """
+    companies = Company.objects.using(rows.db).order_by()
+    ends = rows.filter(company=OuterRef("pk")).order_by(order).values("ep_no")[count - 1 : count]
+    nearest, side = (Min("end"), "lte") if order == "ep_no" else (Max("end"), "gte")
+    end = companies.annotate(end=Subquery(ends)).aggregate(nearest=nearest)["nearest"]
+    return rows if end is None else rows.filter(in_every_company(rows.db), **{f"ep_no__{side}": end})

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from django.db import connections
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
 from core.services import uploads
 
 DAYS: Final = 30
 IMPORTS: Final = 5
-_PRESENT: Final = frozenset({Status.PRESENT, Status.PARTIAL_DAY, Status.HALF_DAY})
+_PRESENT: Final = (Status.PRESENT, Status.PARTIAL_DAY, Status.HALF_DAY)
+_COUNTS: Final = {
+    "recorded": Count("*"),
+    "present": Count("status", filter=Q(status__in=_PRESENT)),
+    "absent": Count("status", filter=Q(status=Status.ABSENT)),
+}
+"""Of a :class:`Day`. Not grouped by status: the index has the rows in order without it."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +29,13 @@ class Day:
     """How many were there, were absent, and have a record that says neither (holidays, days off, leave)."""
 
     date: dt.date
+    recorded: int = 0
     present: int = 0
     absent: int = 0
-    other: int = 0
 
     @property
-    def recorded(self) -> int:
-        return self.present + self.absent + self.other
+    def other(self) -> int:
+        return self.recorded - self.present - self.absent
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,14 @@ class CompanyDay:
     name: str
     pk: int
     day: Day
+
+
+class Totals(NamedTuple):
+    """``recent``: the employees with a record in the last 30 days."""
+
+    records: int
+    employees: int
+    recent: int
 
 
 @dataclass(frozen=True)
@@ -70,33 +84,25 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
         return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup, imports)
     first = newest - dt.timedelta(DAYS - 1)
     window = records.filter(date__range=(first, newest)).order_by()
-    days: dict[dt.date, Counter[str]] = {first + dt.timedelta(n): Counter() for n in range(DAYS)}
-    for date, status, count in window.values_list("date", "status").annotate(n=Count("pk")):
-        days[date][status] += count
-    per_company: dict[int, Counter[str]] = {pk: Counter() for pk in names}
+    days = {date: Day(date, *counts) for date, *counts in window.values_list("date").annotate(**_COUNTS)}
+    trend = [days.get(date, Day(date)) for date in (first + dt.timedelta(n) for n in range(DAYS))]
     today = records.filter(date=newest).order_by()
-    for pk, status, count in today.values_list("company_id", "status").annotate(n=Count("pk")):
-        if pk in per_company:  # else it came since
-            per_company[pk][status] += count
-    trend = [_day(date, counts) for date, counts in days.items()]
-    everybody, recent = _everybody(first, using) if is_root else (_employees(records.order_by()), _employees(window))
+    per_company = {pk: Day(newest, *counts) for pk, *counts in today.values_list("company_id").annotate(**_COUNTS)}
+    if is_root:
+        totals = _whole_register(first, using)
+    else:
+        totals = Totals(records.order_by().count(), _employees(records.order_by()), _employees(window))
     return Dashboard(
         companies=len(names),
-        employees=everybody,
-        records=records.order_by().count(),
+        employees=totals.employees,
+        records=totals.records,
         latest=trend[-1],
-        not_recorded=max(0, recent - trend[-1].recorded),
+        not_recorded=max(0, totals.recent - trend[-1].recorded),
         trend=trend,
-        by_company=[CompanyDay(names[pk], pk, _day(newest, counts)) for pk, counts in per_company.items()],
+        by_company=[CompanyDay(name, pk, per_company.get(pk, Day(newest))) for pk, name in names.items()],
         last_backup=last_backup,
         imports=imports,
     )
-
-
-def _day(date: dt.date, counts: Counter[str]) -> Day:
-    present = sum(count for status, count in counts.items() if status in _PRESENT)
-    absent = counts[Status.ABSENT]
-    return Day(date, present, absent, counts.total() - present - absent)
 
 
 def _employees(records: AttendanceQuerySet) -> int:
@@ -104,10 +110,40 @@ def _employees(records: AttendanceQuerySet) -> int:
     return records.values("company_id", "ep_no").distinct().count()
 
 
-def _everybody(since: dt.date, using: str) -> tuple[int, int]:
-    """The employees of the whole register, and those of them with a record since a day.
+def _whole_register(since: dt.date, using: str) -> Totals:
+    """As :func:`_counted` says. Where PostgreSQL proves that nothing was written since they were counted last, they
+    are not counted again."""
+    state = _state(using)
+    return _counted(since, using) if state is None else _remembered(since, using, state)
 
-    By two look-ups in the natural key's index for each employee, however many days each has.
+
+def _state(using: str) -> tuple[str, ...] | None:
+    """What was committed in this PostgreSQL server: of two requests that are told the same, both see the same rows.
+
+    Every write begins a transaction, which changes the snapshot. None for another engine, and where the transaction
+    has written itself, which no snapshot tells.
+    """
+    if connections[using].vendor != "postgresql":
+        return None
+    sql = """
+        SELECT current_database(), pg_postmaster_start_time()::text, pg_current_snapshot()::text
+        WHERE pg_current_xact_id_if_assigned() IS NULL"""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql)
+        state: tuple[str, ...] | None = cursor.fetchone()
+    return state
+
+
+@lru_cache(maxsize=1)
+def _remembered(since: dt.date, using: str, _state: tuple[str, ...]) -> Totals:
+    # Written meanwhile? Then these are newer than the state says, and nobody is told that state again.
+    return _counted(since, using)
+
+
+def _counted(since: dt.date, using: str) -> Totals:
+    """The records and employees of the whole register, and the employees with a record since a day.
+
+    Employees by two look-ups in the natural key's index for each, however many days each has.
     """
     table = connections[using].ops.quote_name(AttendanceRecord._meta.db_table)
     companies = connections[using].ops.quote_name(Company._meta.db_table)
@@ -126,5 +162,5 @@ def _everybody(since: dt.date, using: str) -> tuple[int, int]:
         FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - the tables' names are the models'
     with connections[using].cursor() as cursor:
         cursor.execute(sql, [since])
-        everybody, recent = cursor.fetchone()
-    return int(everybody), int(recent)
+        employees, recent = cursor.fetchone()
+    return Totals(AttendanceRecord.objects.using(using).count(), employees, recent)

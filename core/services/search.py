@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import operator
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final
 
@@ -25,32 +27,54 @@ _LISTED: Final = 500
 """Up to so many names stand in the statement one by one, which lets the engine use the index for each."""
 
 
-def matching(text: str, records: AttendanceQuerySet, *, frequent: bool = False) -> Q:
-    """Which of ``records``, those that a person may see, a search box's text means.
+@dataclass(frozen=True)
+class Found:
+    """What a search box's text means in the register: beginnings of numbers, names, companies."""
+
+    using: str
+    numbers: Sequence[Q]
+    names: Sequence[str]
+    companies: Sequence[int]
+
+    def rows(self, *, frequent: bool = False) -> Q:
+        """The records meant.
+
+        ``frequent``: they are known to be many, so that the first of them are met sooner by walking the records in
+        their order than by fetching all of them. PostgreSQL's statistics tell it so; SQLite has to be kept from its
+        indexes.
+        """
+        walk = frequent and connections[self.using].vendor == "sqlite"
+        everywhere = in_every_company(self.using)
+        numbers = [number if walk else number & everywhere for number in self.numbers]
+        if not (self.names or self.companies):
+            return reduce(operator.or_, numbers) if numbers else Q(pk__in=[])
+        places = self.companies
+        place = Q(In(Coalesce(F("company_id"), 0), places)) if walk and places else Q(company_id__in=places)
+        return reduce(operator.or_, numbers, _one_of(self.names, self.using, walk) | place)
+
+
+def find(text: str, records: AttendanceQuerySet) -> Found:
+    """What a text, which is not blank, means in ``records``, those that a person may see. Reads the database.
 
     With a digit in it: those whose employee number begins with it, if there are any. Otherwise those whose number
-    begins with it, or whose name or company's name contains it, in upper or lower case. Reads the database.
-
-    ``frequent``: they are known to be many, so that the first of them are met sooner by walking the records in their
-    order than by fetching all of them. PostgreSQL's statistics tell it so; SQLite has to be kept from its indexes.
+    begins with it, or whose name or company's name contains it, in upper or lower case.
     """
     text, using = text.strip(), records.db
-    if not text:
-        return Q()
     wanted = _folded(text)
-    # Company by company, as the natural key's index has them: it serves numbers without one of their own. A spelling
-    # that no number has is left out, for every further alternative can cost the engine the use of an index.
-    companies = Q(company_id__in=Company.objects.using(using).values("pk"))
+    # A spelling that no number has is left out, for every further alternative can cost the engine the use of an index.
     spelt = [_begins_with(spelling) for spelling in dict.fromkeys((text, text.upper(), text.lower()))]
-    found = [number for number in spelt if records.filter(number & companies).exists()]
-    walk = frequent and connections[using].vendor == "sqlite"
-    numbers = [number if walk else number & companies for number in found]
+    numbers = [number for number in spelt if records.filter(number & in_every_company(using)).exists()]
     if numbers and any(letter.isdigit() for letter in text):
-        return reduce(operator.or_, numbers)
-    names = _one_of([name for name in _names(using) if wanted in _folded(name)], using, walk)
-    places = [pk for pk, name in Company.objects.using(using).values_list("pk", "name") if wanted in _folded(name)]
-    place = Q(In(Coalesce(F("company_id"), 0), places)) if walk and places else Q(company_id__in=places)
-    return reduce(operator.or_, numbers, names | place)
+        return Found(using, numbers, [], [])
+    names = [name for name in _names(using) if wanted in _folded(name)]
+    companies = Company.objects.using(using).values_list("pk", "name")
+    return Found(using, numbers, names, [pk for pk, name in companies if wanted in _folded(name)])
+
+
+def in_every_company(using: str) -> Q:
+    """True of every record; has the engine go company by company, as the natural key's index has them: it serves
+    numbers, which have no index of their own."""
+    return Q(company_id__in=Company.objects.using(using).values("pk"))
 
 
 def _names(using: str) -> list[str]:
@@ -79,12 +103,12 @@ def _begins_with(text: str) -> Q:
     return Q(ep_no__gte=text, ep_no__lt=text[:-1] + chr(following))
 
 
-def _one_of(names: list[str], using: str, walk: bool) -> Q:
+def _one_of(names: Sequence[str], using: str, walk: bool) -> Q:
     if not names:
         return Q(pk__in=[])
     listed: Any = names
     if len(names) > _LISTED and connections[using].vendor == "postgresql":
-        listed = RawSQL("SELECT unnest(%s::text[])", [names])
+        listed = RawSQL("SELECT unnest(%s::text[])", [list(names)])
     elif len(names) > _LISTED:
         listed = RawSQL("SELECT value FROM json_each(%s)", [json.dumps(names)])
     return Q(In(Coalesce(F("ep_name"), Value("")), listed)) if walk else Q(ep_name__in=listed)

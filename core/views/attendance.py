@@ -22,7 +22,7 @@ from core.services.errors import OperationFailed
 from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
 
 PER_PAGE: Final = 50
-REACH: Final = 10_000
+REACH: Final = 5_000
 """Rows that can be paged through and are counted: nobody reads on, and a database would count a million each time."""
 
 EDITORS: Final = [Role.ROOT, Role.ADMIN]
@@ -52,9 +52,10 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     filters = AttendanceFilter(request.GET, user=user)
     paginator = CappedPaginator(filters.rows(), PER_PAGE)
-    if paginator.is_capped and filters.cleaned_data["q"]:
-        paginator.object_list = filters.rows(frequent=True)
     page = paginator.get_page(request.GET.get("page"))
+    if paginator.is_capped:
+        paginator.object_list = filters.rows(first=page.end_index())
+        page = paginator.page(page.number)
     context = {
         "filters": filters,
         "page": page,

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from core.models import AttendanceRecord, Company
-from core.services.search import matching
+from core.services.search import find
 from tests.world import NOBODY, WHO, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
@@ -56,7 +56,7 @@ def test_list_dashboard_search_and_export(world: World, who: str) -> None:
     for query in ("person", "A0", "Works"):
         visible = AttendanceRecord.objects.visible_to(world.people[who])
         for frequent in (False, True):
-            found = visible.filter(matching(query, visible, frequent=frequent))
+            found = visible.filter(find(query, visible).rows(frequent=frequent))
             assert [row.pk for row in listed(f"q={query}&sort=ep_no")] == [row.pk for row in found.order_by("ep_no")]
     both = listed("q=person")
     assert {row.company.name for row in both} == seen
