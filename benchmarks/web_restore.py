@@ -326,7 +326,7 @@ def _paging(visitor: Visitor, preview: str, file: Path, lines: int) -> dict[str,
         path = f"{base}?{urlencode({key: value.format(**values) for key, value in query.items()})}"
         took[name] = statistics.median(visitor.get(path).milliseconds for _ in range(_VIEWS))
     took["strategy: by hand"] = _and_back(visitor, base, {"strategy": "manual"})
-    took["decide one"] = _and_back(visitor, base, {"item": middle, "of_unit": "shift", "side": "ours"})
+    took["decide one"] = _and_back(visitor, base, {"decide": f"ours {middle} shift"})
     took["decide a company"] = _and_back(
         visitor, base, {"scope": "chosen", "of_company": record["company_name"], "side": "ours"}
     )

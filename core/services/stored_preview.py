@@ -40,7 +40,7 @@ FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
 """The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
 
 UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
-PAGE: Final = 50
+PAGE: Final = 25
 COUNTED: Final = 10_000
 """How far the lines of a filter are counted one by one; of more it is only said that there are more."""
 _ABANDONED_SECONDS: Final = 24 * 3600
@@ -153,7 +153,7 @@ class FieldLine:
 
 @dataclass(frozen=True)
 class UnitLine:
-    """A unit that both sides changed: its fields, and whose side was decided for (blank: nobody's yet)."""
+    """A unit that both sides changed: its fields, and whose side is taken as things stand (blank: not decided)."""
 
     name: str
     side: str
@@ -176,6 +176,10 @@ class Line:
     """Whether it is proven what both sides once had; it is shown beside them."""
     changed_at: dt.datetime | None = None
     """When the register's record last changed, if that was looked up (:func:`core.services.restore_jobs.look_up`)."""
+
+    @property
+    def shown_key(self) -> str:
+        return " ".join(self.key)
 
 
 @dataclass
@@ -383,7 +387,7 @@ class StoredPreview:
             page = f"{where} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1}"
             where = f"id IN (SELECT DISTINCT item FROM conflicts WHERE {page})"  # noqa: S608 # of constants
         else:
-            # Of many lines fifty are found soon by their order; few are found by the index and then put in order.
+            # Of many lines a page is found soon by their order; few are found by the index and then put in order.
             where, values = chosen.where("+date" if many else "date")
             where = f"{where} AND id {sign} ?"
         rows = self._db.execute(
@@ -415,6 +419,12 @@ class StoredPreview:
         n = int(self._db.execute(query, values).fetchone()[0])
         return min(n, COUNTED), n > COUNTED
 
+    def _sides(self, item: int) -> dict[str, str]:
+        """Per conflicting unit of a line whose side is taken, by the strategy or as decided (blank: not yet)."""
+        rows = self._db.execute("SELECT unit, coalesce(side, '') FROM conflicts WHERE item = ?", [item])
+        winner = {Strategy.BACKUP_WINS: Side.THEIRS.value, Strategy.DATABASE_WINS: Side.OURS.value}.get(self.strategy)
+        return {unit: winner or side for unit, side in rows}
+
     def _line(self, pk: int, start: int, kind: str) -> Line:
         if start < 0:
             held = self.plan.held[pk - (self.plan.size - len(self.plan.held))]
@@ -435,7 +445,7 @@ class StoredPreview:
         if merged.ours and merged.theirs:
             shown = {*merged.units, *merged.conflicts}
             fields = [one for one in fields if one.unit in shown and (one.differs or one.unit in merged.conflicts)]
-        sides = dict(self._db.execute("SELECT unit, coalesce(side, '') FROM conflicts WHERE item = ?", [pk]))
+        sides = self._sides(pk)
         units = [
             UnitLine(unit, sides[unit], [one for one in fields if unit in (EXISTENCE, one.unit)])
             for unit in merged.conflicts

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -120,18 +120,38 @@ def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
     data = request.POST
     if "strategy" in data and data["strategy"] in list(Strategy):
         preview.choose(Strategy(data["strategy"]))
+    elif one := _one_decided(data):
+        preview.decide(one.side, item=one.item, unit=one.unit)
     elif data.get("side") in ("ours", "theirs", "none"):
-        side = None if data["side"] == "none" else Side(data["side"])
-        item, scope = data.get("item", ""), data.get("scope")
-        if item.isdecimal():
-            preview.decide(side, item=int(item), unit=data.get("of_unit", ""))
-        elif scope in ("filtered", "chosen"):
+        side, scope = None if data["side"] == "none" else Side(data["side"]), data.get("scope")
+        if scope in ("filtered", "chosen"):
             if scope == "filtered" and not PreviewFilterForm(data).is_valid():
                 raise OperationFailed(_("The filter cannot be read. Nothing was decided. Correct it first."))
             chosen = _filter(data) if scope == "filtered" else Filter(company=data.get("of_company", ""))
             n = preview.decide(side, unit=data.get("unit" if scope == "filtered" else "of_unit", ""), chosen=chosen)
             messages.success(request, _many(side, n))
     return redirect(_back(request, preview.pk))
+
+
+class _One(NamedTuple):
+    """A decision about one line: in all of its units or in one."""
+
+    side: Side
+    item: int
+    unit: str
+
+
+def _one_decided(data: QueryDict) -> _One | None:
+    """What a line's button says, ``SIDE LINE`` or ``SIDE LINE UNIT``; None where none was pressed."""
+    match data.get("decide", "").split(" "):
+        case [Side.OURS | Side.THEIRS as side, line, *unit] if len(unit) < 2 and (item := _number(line)) is not None:
+            return _One(Side(side), item, "".join(unit))
+    return None
+
+
+def _number(text: str) -> int | None:
+    """The number of a line; None for what cannot be one."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def _many(side: Side | None, n: int) -> str:
@@ -157,15 +177,17 @@ def _back(request: HttpRequest, pk: uuid.UUID) -> str:
     """The preview with the filter and place that the form carries, at the line that was decided."""
     names = (*FILTER_FIELDS, "undecided", "after", "before")
     kept = {name: request.POST[name] for name in names if request.POST.get(name)}
-    item = request.POST.get("item", "")
-    at = f"#line-{item}" if item.isdecimal() else "#lines" if "scope" in request.POST else ""
+    one = _one_decided(request.POST)
+    at = "#lines" if one or "scope" in request.POST else ""
+    if one and "undecided" not in kept:  # else it is not among the lines any more
+        at = f"#line-{one.item}"
     return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}{at}"
 
 
 def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
     form = PreviewFilterForm(request.GET)
     chosen = _filter(request.GET)
-    place = {name: int(request.GET[name]) for name in ("after", "before") if request.GET.get(name, "").isdecimal()}
+    place = {name: at for name in ("after", "before") if (at := _number(request.GET.get(name, ""))) is not None}
     counts = preview.counts()
     page = preview.page(chosen, place.get("after"), place.get("before"))
     restore_jobs.look_up(page.lines)
@@ -185,6 +207,7 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],
         "companies": preview.companies(),
         "manual": manual,
+        "can_decide": manual and preview.conflicting and not preview.applying,
         "undecided": preview.undecided if manual else 0,
         "conflicting": preview.conflicting,
         "strategies": STRATEGIES,

@@ -141,6 +141,29 @@ def test_a_filter_that_cannot_be_read_decides_nothing(
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What no button says decides nothing and breaks nothing; the way back leads to the line, or where it was."""
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    out = io.BytesIO()
+    BackupService().create_backup(output=out)
+    AttendanceRecord.objects.update(shift="N", ep_name="N")
+    root = signed_in(world.people["root"])
+    url = f"/restore/preview/{checked(root, out.getvalue(), 'manual').pk}/"
+
+    def undecided(decide: str, **more: str) -> tuple[int, str]:
+        answer = root.post(url, {"decide": decide, **more})
+        assert answer.status_code == 302
+        return root.get(url).context["undecided"], answer.url.removeprefix(url)
+
+    for nonsense in ("ours", "ours x", "mine 0", "ours -1", f"ours {'9' * 30}", "ours 0 shift name", "ours 0 salary"):
+        assert undecided(nonsense)[0] == 44
+    assert undecided("ours 0 shift") == (43, "?#line-0")
+    assert undecided("theirs 1", kind="conflict") == (41, "?kind=conflict#line-1")
+    assert undecided("theirs 2", undecided="on") == (39, "?undecided=on#lines")
+    assert root.get(url, {"after": "9" * 30}).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
 def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

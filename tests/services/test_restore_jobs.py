@@ -67,6 +67,11 @@ def test_from_upload_to_summary(register_db: str) -> None:
         assert preview.undecided == 1
         with pytest.raises(OperationFailed, match="not decided"):
             restore_jobs.submit_apply(ACTOR, preview)
+        assert preview.decide(Side.OURS, item=0, unit="shift") == 1
+        for strategy, side in ((Strategy.BACKUP_WINS, "theirs"), (Strategy.DATABASE_WINS, "ours")):
+            preview.choose(strategy)
+            assert [unit.side for line in preview.page(Filter()).lines for unit in line.units] == [side]
+        preview.choose(Strategy.MANUAL)
         assert preview.decide(Side.THEIRS, item=0, unit="shift") == 1
     with stored_preview.opened(check.pk) as preview:
         counts = preview.counts()
@@ -223,7 +228,8 @@ def test_pages_lead_on_and_back(register_db: str) -> None:
             after = page.after
         assert len(seen) == len(set(seen)) == 121
         back = preview.page(Filter(kind="add"), before=page.before)
-        assert [line.key for line in back.lines] == seen[50:100]
+        before = len(seen) - len(page.lines)
+        assert [line.key for line in back.lines] == seen[before - stored_preview.PAGE : before]
 
 
 def test_every_filter_gives_its_lines_however_many_are_counted(
