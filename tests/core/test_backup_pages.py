@@ -153,7 +153,7 @@ def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.Mon
     def undecided(decide: str, **more: str) -> tuple[int, str]:
         answer = root.post(url, {"decide": decide, **more})
         assert answer.status_code == 302
-        return root.get(url).context["undecided"], answer.url.removeprefix(url)
+        return root.get(url).context["undecided"], answer["Location"].removeprefix(url)
 
     for nonsense in ("ours", "ours x", "mine 0", "ours -1", f"ours {'9' * 30}", "ours 0 shift name", "ours 0 salary"):
         assert undecided(nonsense)[0] == 44
