@@ -78,15 +78,29 @@ class DurationField(forms.CharField):
             raise forms.ValidationError(_("Write hours and minutes, such as 01:30.")) from error
 
 
+class SeenField(forms.DateTimeField):
+    """Hidden: which state of a record a form was made from, by the time it was saved. What is no time says nothing."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False, input_formats=["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"])
+
+    def clean(self, value: Any) -> dt.datetime | None:
+        try:
+            seen: dt.datetime | None = super().clean(value)
+        except forms.ValidationError:
+            return None
+        return seen if seen and 1 < seen.year < dt.MAXYEAR else None  # at the ends, zones do not convert
+
+
 class RecordForm(Styled, forms.ModelForm):
     """A record's content. Its key (number, company, date) is set when it is added, and stays."""
 
     overstay = DurationField(label=_("Overstay"))
     overtime = DurationField(label=_("Overtime"))
     overtime_to_mandays = DurationField(label=_("Overtime to mandays"))
-    seen = forms.DateTimeField(
-        required=False, widget=forms.HiddenInput, input_formats=["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z"]
-    )
+    seen = SeenField()
 
     class Meta:
         model = AttendanceRecord

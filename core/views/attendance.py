@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from core.decorators import role_required
 from core.filters import AttendanceFilter
-from core.forms import ConfirmForm, NewRecordForm, RecordForm
+from core.forms import ConfirmForm, NewRecordForm, RecordForm, SeenField
 from core.models import AttendanceRecord, Installation, Role, User
 from core.services.errors import OperationFailed
 from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
@@ -137,16 +137,15 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     record = _record(user, pk)
     status = 200
     if request.method == "POST":
-        seen = RecordForm.base_fields["seen"]
         try:
-            moment = seen.clean(request.POST.get("seen", ""))
-            if moment is None:
+            seen = SeenField().clean(request.POST.get("seen", ""))
+            if seen is None:
                 raise LostUpdate(_("The form did not say which state of the record it was made from. Try again."))
-            RecordService(user).delete(pk, moment)
+            RecordService(user).delete(pk, seen)
         except LostUpdate as error:
             messages.error(request, str(error))
             record, status = _record(user, pk), 409
-        except (OperationFailed, ValueError) as error:
+        except OperationFailed as error:
             messages.error(request, str(error))
         else:
             messages.success(

@@ -168,3 +168,20 @@ def test_root_keeps_its_own_role() -> None:
     client.post(reverse("edit_user", args=[root.pk]), {"username": "root", "role": "user1"})
     root.refresh_from_db()
     assert (root.role, root.is_active) == (Role.ROOT, True)
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.parametrize(
+    "seen", ["", "x", "\0", "9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00.000000+23:59"]
+)
+def test_a_form_that_does_not_say_what_it_was_made_from_changes_nothing(seen: str) -> None:
+    company = Company.objects.create(name="Asha Builders")
+    record = AttendanceRecord.objects.create(company=company, ep_no="A1", date=dt.date(2026, 11, 20), status="P")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    for name in ("edit_record", "delete_record"):
+        page = client.post(reverse(name, args=[record.pk]), {"seen": seen, "status": "A"})
+        assert page.status_code == 409
+        assert "did not say which state" in page.content.decode()
+    record.refresh_from_db()
+    assert record.status == "P"
