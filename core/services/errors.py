@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from recordsync.errors import FileError, InvalidFile, RecordSyncError
 
@@ -39,19 +42,19 @@ class Cancelled(OperationFailed):
     """Somebody asked for it to stop."""
 
 
-_OS_SENTENCES = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.ENOENT: "there is no such file or folder",
-    errno.ENOTDIR: "part of the path is not a folder",
-    errno.EISDIR: "it is a folder, not a file",
-    errno.EACCES: "permission is denied",
-    errno.EPERM: "permission is denied",
-    errno.EROFS: "the file system is read-only",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.EFBIG: "the file would be larger than allowed",
-    errno.EIO: "the disk reports an error",
-    errno.EPIPE: "whoever was reading the output has stopped",
+_OS_SENTENCES: Final = {
+    errno.ENOSPC: gettext_lazy("the disk is full"),
+    errno.EDQUOT: gettext_lazy("the disk quota is used up"),
+    errno.ENOENT: gettext_lazy("there is no such file or folder"),
+    errno.ENOTDIR: gettext_lazy("part of the path is not a folder"),
+    errno.EISDIR: gettext_lazy("it is a folder, not a file"),
+    errno.EACCES: gettext_lazy("permission is denied"),
+    errno.EPERM: gettext_lazy("permission is denied"),
+    errno.EROFS: gettext_lazy("the file system is read-only"),
+    errno.ENAMETOOLONG: gettext_lazy("the name is too long"),
+    errno.EFBIG: gettext_lazy("the file would be larger than allowed"),
+    errno.EIO: gettext_lazy("the disk reports an error"),
+    errno.EPIPE: gettext_lazy("whoever was reading the output has stopped"),
 }
 
 
@@ -60,35 +63,37 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OperationFailed | RecordSyncError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        why = _OS_SENTENCES.get(error.errno, error.strerror or str(error))
+        why = str(_OS_SENTENCES.get(error.errno, error.strerror or str(error)))
         return f"{error.filename}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
     if isinstance(error, OperationalError | InterfaceError | ProgrammingError) or type(error) is DatabaseError:
         return _explain_database(error)
     if isinstance(error, DatabaseError):
-        return f"The database refused: {_first_line(error)}."
+        return _("The database refused: %(reason)s.") % {"reason": _first_line(error)}
     if isinstance(error, MemoryError):
-        return "There is not enough memory."
-    return f"Unexpected error ({type(error).__name__}: {_first_line(error)}); the log has the details."
+        return _("There is not enough memory.")
+    return _("Unexpected error (%(reason)s); the log has the details.") % {
+        "reason": f"{type(error).__name__}: {_first_line(error)}"
+    }
 
 
 def _explain_database(error: Exception) -> str:
     text = _first_line(error)
     low = str(error).lower()
     if "locked" in low or "lock timeout" in low or "lock_not_available" in low:
-        return "The database is locked: another program is writing to it and did not finish in time. Try again."
+        return _("The database is locked: another program is writing to it and did not finish in time. Try again.")
     if "disk is full" in low or "no space left" in low:
-        return "The database's disk is full."
+        return _("The database's disk is full.")
     if "readonly" in low or "read-only" in low:
-        return "The database cannot be written: its file or folder is read-only for this user."
+        return _("The database cannot be written: its file or folder is read-only for this user.")
     if "unable to open database file" in low:
-        return "The database file cannot be opened: check DATABASE_URL and the permissions of its folder."
+        return _("The database file cannot be opened: check DATABASE_URL and the permissions of its folder.")
     if any(word in low for word in ("connection", "terminat", "server closed", "consuming input", "ssl")):
-        return f"The connection to the database was lost or refused ({text})."
+        return _("The connection to the database was lost or refused (%(reason)s).") % {"reason": text}
     if "not a database" in low:
-        return "The file is not an SQLite database: check DATABASE_URL."
+        return _("The file is not an SQLite database: check DATABASE_URL.")
     if any(words in low for words in ("no such table", "no such column", "has no column", "does not exist")):
-        return f"The database is not set up ({text}): run manage.py migrate first."
-    return f"The database failed: {text}."
+        return _("The database is not set up (%(reason)s): run manage.py migrate first.") % {"reason": text}
+    return _("The database failed: %(reason)s.") % {"reason": text}
 
 
 def _first_line(error: BaseException) -> str:
@@ -107,5 +112,9 @@ def as_failure(error: Exception, consequence: str) -> OperationFailed:
 
 def file_refused(errors: Sequence[FileError], count: int, consequence: str) -> FileRefused:
     """A refusal for what is wrong with a file."""
-    problems = "1 problem" if count == 1 else f"{count:,} problems"
-    return FileRefused(f"The file is not a valid backup ({problems}). {consequence}", errors, count)
+    text = ngettext(
+        "The file is not a valid backup (%(count)s problem).",
+        "The file is not a valid backup (%(count)s problems).",
+        count,
+    )
+    return FileRefused(f"{text % {'count': f'{count:,}'}} {consequence}", errors, count)

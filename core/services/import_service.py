@@ -23,6 +23,8 @@ from typing import IO, Any, BinaryIO, Final, cast
 import orjson
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core.models import Company, Role, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
@@ -47,7 +49,7 @@ logger = logging.getLogger(__name__)
 IMPORT: Final = "import"
 """The operation's kind."""
 
-_UNCHANGED = "Nothing was changed."
+_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 _KEPT: Final = 100
 _CELL: Final = 200
 _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
@@ -65,9 +67,9 @@ class Problem:
 
     def __str__(self) -> str:
         if not self.column:
-            return f"Row {self.row}: {self.reason}"
-        shown = f" “{self.value}”" if self.value else ""
-        return f"Row {self.row}, {self.column}{shown}: {self.reason}"
+            return _("Row %(row)s: %(reason)s") % {"row": self.row, "reason": self.reason}
+        cell = f"{self.column} “{self.value}”" if self.value else self.column
+        return _("Row %(row)s, %(cell)s: %(reason)s") % {"row": self.row, "cell": cell, "reason": self.reason}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the keys that every error in a summary has."""
@@ -131,7 +133,10 @@ class Outcome:
     def verify(self) -> None:
         """Raises OperationFailed unless every row is accounted for."""
         if self.records.read + self.sheet.rejected + self.sheet.repeated != self.rows:
-            raise OperationFailed(f"Of {self.rows:,} rows read, not all are accounted for. {_UNCHANGED}")
+            raise OperationFailed(
+                _("Of %(count)s rows read, not all are accounted for. Nothing was changed.")
+                % {"count": f"{self.rows:,}"}
+            )
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has."""
@@ -204,7 +209,7 @@ class ImportService:
 
     def __init__(self, *, user: User | None = None, using: str = "default") -> None:
         if user is not None and not (user.is_active and user.role in (Role.ROOT, Role.ADMIN)):
-            raise OperationFailed(f"This account may not import. {_UNCHANGED}")
+            raise OperationFailed(_("This account may not import. Nothing was changed."))
         self.actor = Actor.of(user)
         self.using = using
         self._user = user
@@ -229,7 +234,7 @@ class ImportService:
                 preview.verify()
             except Exception as error:
                 logger.info("Preview of %s failed", _name_of(source), exc_info=True)
-                raise as_failure(error, _UNCHANGED) from error
+                raise as_failure(error, str(_UNCHANGED)) from error
             files.push(stack.pop_all())
         return preview
 
@@ -253,7 +258,7 @@ class ImportService:
         name = filename or _name_of(source)
         with (
             operations.running(
-                IMPORT, self.actor, self.using, consequence=_UNCHANGED, filename=name, callback=progress_callback
+                IMPORT, self.actor, self.using, consequence=str(_UNCHANGED), filename=name, callback=progress_callback
             ) as run,
             ExitStack() as stack,
         ):
@@ -261,13 +266,16 @@ class ImportService:
                 on_start(run.operation.pk)
             stream = stack.enter_context(_opened(source, run))
             sheet, listing = self._checked(stream, name, stack, run)
-            stack.enter_context(operations.register_lock(run, _UNCHANGED))
+            stack.enter_context(operations.register_lock(run, str(_UNCHANGED)))
             items = stack.enter_context(tempfile.TemporaryFile())
             with writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
                 plan = make_plan(self._store, listing, items, progress=run)
                 if plan_digest is not None and plan.digest != plan_digest:
                     raise DataMoved(
-                        f"The register or the file changed after the preview. {_UNCHANGED} Look at a new preview first."
+                        _(
+                            "The register or the file changed after the preview. Nothing was changed. Look at a new "
+                            "preview first."
+                        )
                     )
                 counts = apply(plan, self._store, _DECIDE, timezone.now(), run)
                 outcome = Outcome(name, sheet, counts, plan.digest)
@@ -347,9 +355,8 @@ class _Names:
                 values = _replaced(values, self._company, written)
             if self._own is not None and values[self._company] != self._own:
                 heading = sheet.heading.cells[self._company_at].strip()
-                sheet.refuse(
-                    number, [(heading, cells[self._company_at], f"is not your company: you import for {self._own}")]
-                )
+                reason = _("is not your company: you import for %(company)s") % {"company": self._own}
+                sheet.refuse(number, [(heading, cells[self._company_at], reason)])
                 continue
             written = _as_written(cells[self._ep_no_at])
             if written != values[self._ep_no]:
@@ -392,8 +399,8 @@ def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Itera
             continue
         for row in (number, *others):
             rival = differing if row == number else number
-            reason = f"the same employee, company and date as row {rival}, but not the same content: keep one of them"
-            sheet.refuse(row, [("", "", reason)])
+            reason = _("the same employee, company and date as row %(row)s, but not the same content: keep one of them")
+            sheet.refuse(row, [("", "", reason % {"row": rival})])
 
 
 # --- Refused rows, to correct and send again
@@ -420,7 +427,8 @@ def write_refused(source: Source, sheet: Sheet, out: IO[bytes]) -> None:
                 break
             if number == pending[0]:
                 shown = [cells[at] if at < len(cells) else "" for at in kept]
-                writer.writerow([*map(_resent, [*shown]), written_text(f"Row {number}: {'; '.join(pending[1])}")])
+                told = {"row": number, "reason": "; ".join(pending[1])}
+                writer.writerow([*map(_resent, [*shown]), written_text(_("Row %(row)s: %(reason)s") % told)])
                 pending = next(refused, None)
         text.detach()
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from core.models import Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.spreadsheets import SheetRefused, read_text
@@ -93,18 +95,24 @@ def read_heading(cells: Sequence[str]) -> Heading:
                 unknown.append(" ".join(cell.split())[:100])
         elif column.heading in found:
             first = " ".join(cells[found[column.heading][0]].split())
-            both = f"“{first}” and “{cell.strip()}” are both" if first.upper() != name else "it stands twice as"
-            raise SheetRefused(f"The heading has the column {column.heading} more than once: {both} {column.heading}.")
+            if first.upper() == name:
+                text = _("The heading has the column %(column)s more than once.")
+            else:
+                text = _("The heading has the column %(column)s more than once: as “%(first)s” and as “%(again)s”.")
+            raise SheetRefused(text % {"column": column.heading, "first": first, "again": cell.strip()})
         else:
             found[column.heading] = (at, column)
     missing = [column.heading for column in COLUMNS if column.required and column.heading not in found]
     if len(missing) == sum(column.required for column in COLUMNS):
         raise SheetRefused(
-            "The first row has none of the headings of a sheet of attendance "
-            f"({', '.join(missing)}). If this is a table of attendance, write them above it."
+            _(
+                "The first row has none of the headings of a sheet of attendance (%(headings)s). If this is a table of "
+                "attendance, write them above it."
+            )
+            % {"headings": ", ".join(missing)}
         )
     if missing:
-        raise SheetRefused(f"The heading lacks {', '.join(missing)}.")
+        raise SheetRefused(_("The heading lacks %(headings)s.") % {"headings": ", ".join(missing)})
     return Heading(tuple(cells), tuple(found.values()), tuple(unknown))
 
 
@@ -134,10 +142,12 @@ class RowReader:
     def problems(self, cells: Sequence[str]) -> list[tuple[str, str, str]]:
         """Everything that is wrong with a row: heading, what stands there, and why it cannot be."""
         if self._heading.is_repeated_by(cells):
-            return [("", "", "the heading stands here again")]
+            return [("", "", _("the heading stands here again"))]
         found: list[tuple[str, str, str]] = []
         if any(cell.strip() for cell in cells[self._width :]):
-            found.append(("", "", "the row has more cells than the heading: is a comma missing its quotation marks?"))
+            found.append(
+                ("", "", _("the row has more cells than the heading: is a comma missing its quotation marks?"))
+            )
         cells = [*cells, *[""] * (self._width - len(cells))]
         for at, column, parse in sorted(self._plan, key=lambda item: item[0]):
             try:
@@ -163,11 +173,13 @@ def _text_parser(field: str) -> Parse:
     def parse(cell: str) -> str:
         text, verbatim = read_text(cell)
         if not text and never_blank and not (verbatim and field == "ep_name"):
-            raise BadCell("is blank")
+            raise BadCell(_("is blank"))
         if kind.error(text) is not None:
             if len(text) > most:
-                raise BadCell(f"has {len(text):,} characters; {most} are allowed")
-            raise BadCell("has characters that cannot be stored (NUL, or half of a surrogate pair)")
+                raise BadCell(
+                    _("has %(count)s characters; %(most)s are allowed") % {"count": f"{len(text):,}", "most": most}
+                )
+            raise BadCell(_("has characters that cannot be stored (NUL, or half of a surrogate pair)"))
         return text
 
     return parse
@@ -180,17 +192,17 @@ def _date_parser(today: dt.date) -> Parse:
     def parse(cell: str) -> str:
         text = cell.strip()
         if not text:
-            raise BadCell("is blank")
+            raise BadCell(_("is blank"))
         found = _DATE.fullmatch(text)
         if found is None:
-            raise BadCell("is not a date: write 2026-11-20 or 20-11-2026")
+            raise BadCell(_("is not a date: write 2026-11-20 or 20-11-2026"))
         parts = (found[1], found[3], found[4]) if found[1] else (found[8], found[7], found[5])
         try:
             date = dt.date(*map(int, parts))
         except ValueError:
-            raise BadCell("is not a day of the calendar (write year-month-day or day-month-year)") from None
+            raise BadCell(_("is not a day of the calendar (write year-month-day or day-month-year)")) from None
         if date > today:
-            raise BadCell(f"is in the future (today is {today.isoformat()})")
+            raise BadCell(_("is in the future (today is %(today)s)") % {"today": today.isoformat()})
         return date.isoformat()
 
     return parse
@@ -199,7 +211,9 @@ def _date_parser(today: dt.date) -> Parse:
 def _status(cell: str) -> str:
     text = cell.strip().upper()
     if text not in Status.values:
-        raise BadCell("is blank" if not text else "is not a status: use one of " + ", ".join(Status.values))
+        if not text:
+            raise BadCell(_("is blank"))
+        raise BadCell(_("is not a status: use one of %(codes)s") % {"codes": ", ".join(Status.values)})
     return text
 
 
@@ -212,7 +226,7 @@ def _time(cell: str) -> str | None:
         return None
     found = _TIME.fullmatch(text)
     if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
-        raise BadCell("is not a time of day: write 09:00 or 09:00:30")
+        raise BadCell(_("is not a time of day: write 09:00 or 09:00:30"))
     return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
 
 
@@ -227,7 +241,10 @@ def duration(cell: str) -> str | None:
         return "00:00"
     found = _MINUTES.fullmatch(text)
     if found is None:
-        raise BadCell(f"is not a duration: write hours and minutes such as 01:30, up to {MAX_MINUTES // 60}:59")
+        raise BadCell(
+            _("is not a duration: write hours and minutes such as 01:30, up to %(most)s")
+            % {"most": f"{MAX_MINUTES // 60}:59"}
+        )
     return f"{int(found[1]):02}:{found[2]}"
 
 

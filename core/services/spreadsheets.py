@@ -20,6 +20,7 @@ from typing import IO, Any, BinaryIO, Final, cast
 
 import python_calamine
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from core.services.errors import FileRefused
 
@@ -39,7 +40,13 @@ class SheetRefused(FileRefused):
     """The file cannot be read as a sheet at all."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message} Nothing was changed.")
+        super().__init__(f"{message} {_('Nothing was changed.')}")
+
+
+def too_large() -> SheetRefused:
+    """A file over the limit."""
+    limit = settings.MUSTER_MAX_SHEET_UPLOAD_BYTES / (1 << 20)
+    return SheetRefused(_("The file is larger than %(limit)s MiB. Send it in parts.") % {"limit": f"{limit:,.0f}"})
 
 
 def rows(stream: BinaryIO) -> Generator[Row, None, None]:
@@ -52,25 +59,27 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     start = stream.read(8)
     stream.seek(0)
     if size > settings.MUSTER_MAX_SHEET_UPLOAD_BYTES:
-        limit = settings.MUSTER_MAX_SHEET_UPLOAD_BYTES / (1 << 20)
-        raise SheetRefused(f"The file is larger than {limit:,.0f} MiB. Send it in parts.")
+        raise too_large()
     if not start:
-        raise SheetRefused("The file is empty.")
+        raise SheetRefused(_("The file is empty."))
     if start.startswith(b"PK\x03\x04"):
         found = _xlsx_rows(stream)
     elif start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise SheetRefused("This is an old Excel file (.xls) or an encrypted one. Save it as .xlsx or as CSV UTF-8.")
+        raise SheetRefused(_("This is an old Excel file (.xls) or an encrypted one. Save it as .xlsx or as CSV UTF-8."))
     else:
         found = _csv_rows(stream)
     some = False
     for number, cells in found:
         if len(cells) > MAX_COLUMNS:
-            raise SheetRefused(f"Row {number} has {len(cells):,} columns; a sheet may have {MAX_COLUMNS}.")
+            raise SheetRefused(
+                _("Row %(row)s has %(count)s columns; a sheet may have %(most)s.")
+                % {"row": number, "count": f"{len(cells):,}", "most": MAX_COLUMNS}
+            )
         if any(cells) and any(cell.strip() for cell in cells):
             some = True
             yield number, cells
     if not some:
-        raise SheetRefused("The sheet has no rows.")
+        raise SheetRefused(_("The sheet has no rows."))
 
 
 # --- CSV
@@ -82,7 +91,7 @@ def _csv_rows(stream: BinaryIO) -> Iterator[Row]:
     stream.seek(0)
     encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     if encoding != "utf-16" and b"\0" in head:
-        raise SheetRefused("This is not a spreadsheet: send CSV or XLSX.")
+        raise SheetRefused(_("This is not a spreadsheet: send CSV or XLSX."))
     text = io.TextIOWrapper(cast(IO[bytes], stream), encoding, newline="")
     try:
         reader = csv.reader(_lines(text), delimiter=_delimiter(text), strict=True)
@@ -91,12 +100,16 @@ def _csv_rows(stream: BinaryIO) -> Iterator[Row]:
             yield number, cells
     except UnicodeError:
         raise SheetRefused(
-            f"The file is not in UTF-8 (near row {number + 1}), so that names could come out wrong. In Excel, save it "
-            "as “CSV UTF-8”."
+            _(
+                "The file is not in UTF-8 (near row %(row)s), so that names could come out wrong. In Excel, save it as "
+                "“CSV UTF-8”."
+            )
+            % {"row": number + 1}
         ) from None
     except csv.Error as error:
         raise SheetRefused(
-            f"Row {number + 1} is not CSV ({error}): look for a quotation mark that is opened and not closed."
+            _("Row %(row)s is not CSV (%(error)s): look for a quotation mark that is opened and not closed.")
+            % {"row": number + 1, "error": error}
         ) from None
     finally:
         if not stream.closed:
@@ -106,7 +119,10 @@ def _csv_rows(stream: BinaryIO) -> Iterator[Row]:
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:
     while line := text.readline(_MAX_LINE):
         if len(line) >= _MAX_LINE:
-            raise SheetRefused(f"A line is longer than {_MAX_LINE:,} characters: this is not a table of attendance.")
+            raise SheetRefused(
+                _("A line is longer than %(count)s characters: this is not a table of attendance.")
+                % {"count": f"{_MAX_LINE:,}"}
+            )
         yield line
 
 
@@ -130,18 +146,22 @@ def _xlsx_rows(stream: BinaryIO) -> Iterator[Row]:
     try:
         with python_calamine.CalamineWorkbook.from_filelike(cast(Any, stream)) as book:
             if not book.sheet_names:
-                raise SheetRefused("The workbook has no sheets.")
+                raise SheetRefused(_("The workbook has no sheets."))
             sheet = book.get_sheet_by_index(0)
             for number, cells in enumerate(sheet.iter_rows(), start=1):
                 yield number, [_read_xlsx(cell) if type(cell) is str else cell_text(cell) for cell in cells]
     except Exception as error:
         if isinstance(error, SheetRefused):
             raise
-        raise SheetRefused("The file is damaged, or not a workbook (XLSX).") from error
+        raise _damaged() from error
     except BaseException as error:  # a panic in the library, which is no Exception
         if type(error).__name__ != "PanicException":
             raise
-        raise SheetRefused("The file is damaged, or not a workbook (XLSX).") from error
+        raise _damaged() from error
+
+
+def _damaged() -> SheetRefused:
+    return SheetRefused(_("The file is damaged, or not a workbook (XLSX)."))
 
 
 def _weigh(stream: BinaryIO) -> None:
@@ -152,9 +172,9 @@ def _weigh(stream: BinaryIO) -> None:
     try:
         entries = zipfile.ZipFile(stream).infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error) as error:
-        raise SheetRefused("The file is damaged, or not a workbook (XLSX).") from error
+        raise _damaged() from error
     if not any(entry.filename.lower().startswith("xl/") for entry in entries):
-        raise SheetRefused("This is a ZIP file, not a workbook (XLSX).")
+        raise SheetRefused(_("This is a ZIP file, not a workbook (XLSX)."))
     total = 0
     packed = max(sum(entry.compress_size for entry in entries), 1)
     for entry in entries:
@@ -164,7 +184,7 @@ def _weigh(stream: BinaryIO) -> None:
         for block in _inflated(stream, entry):
             total += len(block)
             if total > settings.MUSTER_MAX_SHEET_BYTES or (total > _RATIO_MATTERS_FROM and total > _MAX_RATIO * packed):
-                raise SheetRefused("The workbook would unpack to far more than a sheet of attendance has.")
+                raise SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
             if is_xml is None:  # pictures and the like are only weighed
                 is_xml = block.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t")[:1] == b"<"
             if not is_xml:
@@ -176,23 +196,31 @@ def _weigh(stream: BinaryIO) -> None:
             found = _REFERENCE.findall(block)
             if found:
                 references += len(found)
-                last_row = max(last_row, max(int(row[:9]) for _column, row in found))
+                last_row = max(last_row, max(int(row[:9]) for _letters, row in found))
                 last_column = max(last_column, max(_column_number(column) for column in {c for c, _row in found}))
             cells += len(_CELL.findall(block))
         if cells != references:
-            raise SheetRefused("Cells of the workbook do not say where they stand. Save it again with Excel or Calc.")
+            raise SheetRefused(
+                _("Cells of the workbook do not say where they stand. Save it again with Excel or Calc.")
+            )
         if last_column > MAX_COLUMNS:
-            raise SheetRefused(f"The sheet has {last_column:,} columns; it may have {MAX_COLUMNS}.")
+            raise SheetRefused(
+                _("The sheet has %(count)s columns; it may have %(most)s.")
+                % {"count": f"{last_column:,}", "most": MAX_COLUMNS}
+            )
         if last_row * last_column > MAX_CELLS:
             raise SheetRefused(
-                f"The sheet spreads over {last_row:,} rows and {last_column:,} columns. Delete what is not attendance, "
-                "or send it in parts."
+                _(
+                    "The sheet spreads over %(rows)s rows and %(columns)s columns. Delete what is not attendance, or "
+                    "send it in parts."
+                )
+                % {"rows": f"{last_row:,}", "columns": f"{last_column:,}"}
             )
 
 
 def _inflated(stream: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     """What is really in an entry, whatever size it says it has."""
-    damaged = SheetRefused("The file is damaged, or not a workbook (XLSX).")
+    damaged = _damaged()
     stream.seek(entry.header_offset)
     header = stream.read(30)
     if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
@@ -200,7 +228,7 @@ def _inflated(stream: BinaryIO, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     stream.seek(sum(struct.unpack("<HH", header[26:30])), io.SEEK_CUR)
     left = entry.compress_size
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SheetRefused("The workbook is packed in a way that spreadsheets do not use.")
+        raise SheetRefused(_("The workbook is packed in a way that spreadsheets do not use."))
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS) if entry.compress_type == zipfile.ZIP_DEFLATED else None
     at = stream.tell()
     while left > 0:

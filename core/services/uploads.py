@@ -122,7 +122,12 @@ Work = Callable[[UploadLog, User], None]
 
 
 def _in_background(upload_id: str, user_id: int, work: Work) -> None:
-    work(UploadLog.objects.get(pk=uuid.UUID(upload_id)), User.objects.get(pk=user_id))
+    upload = UploadLog.objects.get(pk=uuid.UUID(upload_id))
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        _finish(upload, State.FAILED, _("The account that asked for it is gone. Nothing was changed."))
+    else:
+        work(upload, user)
 
 
 def _do(upload: UploadLog, user: User, work: Work, job: Any) -> None:

@@ -26,12 +26,10 @@ from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
 from core.services.stored_preview import UNITS, Filter, StoredPreview
 from core.views.operations import failed
-from core.views.people import signed_in
+from core.views.people import sends_more_than, signed_in
 from recordsync.merge import Side, Strategy
 
 logger = logging.getLogger(__name__)
-
-_FORM_OVERHEAD = 64 * 1024
 
 
 @csrf_exempt  # checked below: who may upload and how much is asked before anything of it is read
@@ -41,7 +39,7 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
     """Choose: a file to upload, or one of the catalogue."""
     limit = settings.MUSTER_MAX_UPLOAD_BYTES
     if request.method == "POST":
-        if int(request.META.get("CONTENT_LENGTH") or 0) > limit + _FORM_OVERHEAD:
+        if sends_more_than(limit, request):
             error = restore_jobs.too_large(limit)
             logger.warning("A file of %s was refused: %s", signed_in(request).get_username(), error)
             return render(request, "restore_data.html", {"form": RestoreForm(), "refused": str(error)}, status=413)

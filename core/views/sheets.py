@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tempfile import TemporaryFile
-from typing import cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import storages
@@ -15,13 +15,16 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.decorators import role_required
 from core.filters import AttendanceFilter
-from core.models import AttendanceQuerySet, Role, UploadLog, User
+from core.models import Role, UploadLog
 from core.services import export, uploads
 from core.services.sheet_columns import COLUMNS
+from core.services.spreadsheets import too_large
+from core.views.people import sends_more_than, signed_in
 
 _CSV = "text/csv; charset=utf-8"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -30,19 +33,29 @@ _PER_PAGE = 50
 editors_only = role_required([Role.ROOT, Role.ADMIN])
 
 
-@require_http_methods(["GET", "POST"])
+@csrf_exempt  # checked below: who may upload and how much is asked before anything of it is read
+@require_http_methods(["GET", "HEAD", "POST"])
 @editors_only
 def upload_view(request: HttpRequest) -> HttpResponse:
     """Send a sheet: it is checked, and its page says what importing it would do."""
-    assert isinstance(request.user, User)
-    error = ""
-    if request.method == "POST":
-        file = request.FILES.get("file")
-        if file is not None:
-            return redirect("upload_detail", uploads.receive(request.user, file).pk)
-        error = _("Choose a file first.")
-    context = {"columns": COLUMNS, "error": error, "is_root": request.user.role == Role.ROOT}
-    return render(request, "upload.html", context)
+    if request.method == "POST" and sends_more_than(settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, request):
+        return _upload_page(request, str(too_large()), status=413)
+    return _send(request)
+
+
+@csrf_protect
+def _send(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _upload_page(request)
+    file = request.FILES.get("file")
+    if file is None:
+        return _upload_page(request, _("Choose a file first."))
+    return redirect("upload_detail", uploads.receive(signed_in(request), file).pk)
+
+
+def _upload_page(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
+    context = {"columns": COLUMNS, "error": error, "is_root": signed_in(request).role == Role.ROOT}
+    return render(request, "upload.html", context, status=status)
 
 
 @require_GET
@@ -88,8 +101,7 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @editors_only
 def upload_apply_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Import what the preview showed."""
-    assert isinstance(request.user, User)
-    uploads.decide(_upload(request, pk), request.user)
+    uploads.decide(_upload(request, pk), signed_in(request))
     return redirect("upload_detail", pk)
 
 
@@ -117,8 +129,12 @@ def upload_refused_view(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_GET
 @login_required
 def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
-    """What the list shows, as ``?format=csv`` (streamed) or ``xlsx``."""
-    records = _listed(request)
+    """What the list shows, as ``?format=csv`` (streamed) or ``xlsx``. Where it shows that a filter is not valid, so
+    does this."""
+    filters = AttendanceFilter(request.GET, user=signed_in(request))
+    if not filters.is_valid():
+        return redirect(_list_with(request))
+    records = filters.rows()
     stamp = f"{timezone.localtime():%Y%m%d_%H%M%S}"
     if request.GET.get("format") != "xlsx":
         headers = _attachment(f"attendance_{stamp}.csv")
@@ -129,9 +145,7 @@ def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
     except export.TooManyRows as error:
         out.close()
         messages.error(request, str(error))
-        filters = request.GET.copy()
-        del filters["format"]
-        return redirect(f"{reverse('attendance_list')}?{filters.urlencode()}")
+        return redirect(_list_with(request))
     out.seek(0)
     return FileResponse(out, as_attachment=True, filename=f"attendance_{stamp}.xlsx", content_type=_XLSX)
 
@@ -147,6 +161,8 @@ def _attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-def _listed(request: HttpRequest) -> AttendanceQuerySet:
-    """What the person's list holds with these filters, in its order."""
-    return AttendanceFilter(request.GET, user=cast(User, request.user)).rows()
+def _list_with(request: HttpRequest) -> str:
+    """The list with the same filters."""
+    filters = request.GET.copy()
+    filters.pop("format", None)
+    return f"{reverse('attendance_list')}?{filters.urlencode()}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.db import DataError, InterfaceError, OperationalError
@@ -54,3 +57,29 @@ def test_what_is_wrong_with_a_file_is_kept() -> None:
     assert isinstance(failure, OperationFailed)
     assert str(failure) == "The file is not a valid backup (1,234 problems). Nothing was changed."
     assert (failure.errors, failure.error_count) == (tuple(errors), 1234)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["company_service", "errors", "export", "import_service", "record_service", "sheet_columns",
+     "spreadsheets", "uploads"],
+)  # fmt: skip
+def test_what_the_pages_of_the_register_say_goes_through_gettext(name: str) -> None:
+    """No failure of these modules is made from a text of its own."""
+    path = Path(import_module(f"core.services.{name}").__file__ or "")
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Raise | ast.Return) and isinstance(made := _made_by(node), ast.Call) and made.args:
+            name = ast.unparse(made.func)
+            if name[:1].isupper() and name != "PermissionError":
+                assert not isinstance(made.args[0], ast.Constant), f"{path.name}:{node.lineno}"
+                assert not (isinstance(made.args[0], ast.JoinedStr) and _words(made.args[0])), (
+                    f"{path.name}:{node.lineno}"
+                )
+
+
+def _made_by(node: ast.Raise | ast.Return) -> ast.expr | None:
+    return node.exc if isinstance(node, ast.Raise) else node.value
+
+
+def _words(text: ast.JoinedStr) -> bool:
+    return any(isinstance(part, ast.Constant) and any(map(str.isalpha, str(part.value))) for part in text.values)

@@ -7,8 +7,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client
 from django_tasks_db.models import DBTaskResult
+from pytest_django import Settings
 
-from core.models import AttendanceRecord, BackupLog, Operation, Role, UploadLog, User
+from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, UploadLog, User
 from core.services import uploads
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS
@@ -153,3 +154,50 @@ def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPa
     old.refresh_from_db()
     assert (old.state, old.file, old.refused_file) == (State.FAILED, "", "")
     assert not any(map(is_kept, names))
+
+
+@pytest.mark.parametrize("gone", ["deleted", "inactive", "supervisor"])
+def test_a_waiting_sheet_of_an_account_that_may_not_import_any_more(
+    root: User, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
+    sender = User.objects.create_superuser("sender")
+    upload = sent(sender, row())
+    job = DBTaskResult.objects.using(JOBS).get()
+    if gone == "deleted":
+        sender.delete()
+    else:
+        sender.is_active, sender.role = gone != "inactive", Role.USER1 if gone == "supervisor" else Role.ROOT
+        sender.company = Company.objects.create(name="Own")
+        sender.save()
+    uploads.check_upload.call(*job.args_kwargs["args"])
+    upload.refresh_from_db()
+    assert (upload.state, upload.file) == (State.FAILED, "")
+    assert "Nothing was changed" in upload.message
+    assert not AttendanceRecord.objects.exists()
+
+
+def test_more_than_a_sheet_may_have_is_refused_before_it_is_read(root: User, settings: Settings) -> None:
+    client = Client()
+    client.force_login(root)
+    settings.MUSTER_MAX_SHEET_UPLOAD_BYTES = 1 << 20
+    page = client.post("/upload/", {"file": ContentFile(b"x" * (2 << 20), "a.csv")})
+    assert page.status_code == 413
+    assert "larger than 1 MiB" in page.content.decode()
+    assert not UploadLog.objects.exists()
+
+
+def test_a_sheet_needs_the_token_of_its_form(root: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(root)
+    assert client.post("/upload/", {"file": ContentFile(b"x", "a.csv")}).status_code == 403
+    assert not UploadLog.objects.exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_an_export_of_what_is_no_filter_shows_the_list_that_says_so(root: User, form: str) -> None:
+    client = Client()
+    client.force_login(root)
+    page = client.get(f"/attendance/export/?format={form}&date_from=2026-13-45&q=x", follow=True)
+    assert page.redirect_chain == [("/attendance/?date_from=2026-13-45&q=x", 302)]
+    assert "A filter is not valid" in page.content.decode()
