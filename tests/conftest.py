@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
+from hypothesis import is_hypothesis_test
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import registers
@@ -36,10 +37,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not DEEP:
-        for item in items:
-            if item.get_closest_marker("deep"):
-                item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
+    for item in items:
+        if not DEEP and item.get_closest_marker("deep"):
+            item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
+        # Tracing doubles what code costs, and a hundred examples reach no more of it than the tests by example do.
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session")

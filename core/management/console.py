@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import json
 import os
 import signal
@@ -86,7 +85,6 @@ class ServiceCommand(BaseCommand, ABC):
     def run_from_argv(self, argv: list[str]) -> None:
         self._is_process = True  # nothing comes after the command that a signal would have to stop
         sys.unraisablehook = _unraisable
-        gc.freeze()  # what is loaded lives as long as the process: not to be gone through again and again
         super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error, connections, transaction
+from django.db.models import Q
 from django.utils import timezone
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
@@ -242,18 +243,27 @@ def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
     run.finish(Operation.Outcome.CANCELLED if cancelled else Operation.Outcome.FAILED, sentence)
 
 
+_UNFINISHED = Q(outcome__in=[Operation.Outcome.RUNNING, Operation.Outcome.WAITING])
+_ENDED = (Operation.Outcome.FAILED, Operation.Outcome.CANCELLED)
+_UNLOGGED = Q(outcome__in=_ENDED, log_id=None) & ~Q(kind__in=UNAUDITED)
+
+
 def settle_accounts() -> None:
     """Say the truth about operations whose process died, and write the audit rows that could not be written before.
 
     Called when operations start and end, and by whoever shows them.
     """
-    for operation in Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING):
-        if locks.is_free(_lock_name(operation.pk), JOBS):
+    for operation in Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED):
+        if operation.outcome == Operation.Outcome.RUNNING:
             _close_abandoned(operation)
-    _close_forgotten()
-    ended = [Operation.Outcome.FAILED, Operation.Outcome.CANCELLED]
-    for operation in Operation.objects.using(JOBS).filter(outcome__in=ended, log_id=None).exclude(kind__in=UNAUDITED):
-        if locks.is_free(REGISTER_LOCK, operation.database):
+        elif operation.outcome == Operation.Outcome.WAITING:
+            _close_forgotten(operation)
+        if (
+            operation.outcome in _ENDED
+            and operation.log_id is None
+            and operation.kind not in UNAUDITED
+            and locks.is_free(REGISTER_LOCK, operation.database)
+        ):
             _log_late(operation)
 
 
@@ -266,7 +276,9 @@ def _settle_quietly() -> None:
 
 
 def _close_abandoned(operation: Operation) -> None:
-    """Done if its audit row, which is written with its work, says so; else failed."""
+    """A running one whose process died: done if its audit row, which is written with its work, says so; else failed."""
+    if not locks.is_free(_lock_name(operation.pk), JOBS):
+        return
     log = BackupLog.objects.using(operation.database).filter(operation_id=operation.pk, success=True).first()
     is_backup = operation.kind.startswith("backup")
     Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.RUNNING).update(
@@ -275,23 +287,23 @@ def _close_abandoned(operation: Operation) -> None:
         log_id=log and log.pk,
         finished_at=timezone.now(),
     )
+    operation.refresh_from_db(using=JOBS)
     logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
 
 
-def _close_forgotten() -> None:
-    """Waiting ones that no worker will take any more, or whose worker died before it began, have failed."""
-    for operation in Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.WAITING):
-        task = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id]).first()
-        if task is not None and task.status == TaskResultStatus.READY:
-            continue
-        if task is not None and task.status == TaskResultStatus.RUNNING and not is_dead(task):
-            continue
-        waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING)
-        waiting.update(
-            outcome=Operation.Outcome.FAILED,
-            message="The worker was killed before it began. Nothing was changed.",
-            finished_at=timezone.now(),
-        )
+def _close_forgotten(operation: Operation) -> None:
+    """A waiting one that no worker will take any more, or whose worker died before it began, has failed."""
+    task = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id]).first()
+    if task is not None and task.status == TaskResultStatus.READY:
+        return
+    if task is not None and task.status == TaskResultStatus.RUNNING and not is_dead(task):
+        return
+    Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING).update(
+        outcome=Operation.Outcome.FAILED,
+        message="The worker was killed before it began. Nothing was changed.",
+        finished_at=timezone.now(),
+    )
+    operation.refresh_from_db(using=JOBS)
 
 
 def is_dead(task: DBTaskResult[..., Any]) -> bool:

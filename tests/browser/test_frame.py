@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.browser.conftest import OpenAs
+from tests.browser.conftest import PHONE, OpenAs
 from tests.world import PASSWORD, World
 
 
@@ -35,11 +33,11 @@ def test_the_theme_is_remembered(world: World, open_as: OpenAs) -> None:
     assert page.get_attribute("html", "data-bs-theme") == "dark"
 
 
-def test_frame_looks(world: World, open_as: OpenAs, looks: dict[str, Any]) -> None:
-    signed_out = open_as(None, **looks)
+def test_frame_looks(world: World, open_as: OpenAs) -> None:
+    signed_out = open_as(None, width=PHONE)
     signed_out.go("/accounts/login/")
     signed_out.look("login")
-    opened = open_as("root", **looks)
+    opened = open_as("root", width=PHONE)
     opened.go("/accounts/password/").click("main button")
     opened.look("change_password")
     opened.allowed.add(404)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from core.models import AttendanceRecord
-from tests.browser.conftest import OpenAs
+from tests.browser.conftest import PHONE, OpenAs
 from tests.services.sheets import as_csv, row, table
 from tests.world import World
 
@@ -58,8 +57,8 @@ def test_import_with_errors_correct_export(world: World, open_as: OpenAs, tmp_pa
     assert {line["COMPANY NAME"] for line in exported} == {world.own.name}
 
 
-def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path, looks: dict[str, Any]) -> None:
-    opened = open_as("root", **looks)
+def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    opened = open_as("root", width=PHONE)
     page = opened.go("/upload/")
     opened.look("upload")
     page.set_input_files(

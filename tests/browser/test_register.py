@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import pytest
 
 from core.models import AttendanceRecord
-from tests.browser.conftest import OpenAs
+from tests.browser.conftest import PHONE, OpenAs
 from tests.world import World
 
 
@@ -45,9 +44,8 @@ def test_a_lost_update_is_refused(world: World, open_as: OpenAs) -> None:
     assert (record.ep_name, record.status) == ("Meena R. Rao", "P")
 
 
-@pytest.mark.parametrize("who", ["root"])
-def test_pages_look_right(world: World, open_as: OpenAs, looks: dict[str, Any], who: str) -> None:
-    opened = open_as(who, **looks)
+def test_pages_look_right(world: World, open_as: OpenAs) -> None:
+    opened = open_as("root", width=PHONE)
     for name, path in {
         "dashboard": "/",
         "list": "/attendance/",

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 from core.models import AttendanceRecord, BackupLog, Operation
 from core.services import operations
 from core.services.backup_service import BackupService
-from tests.browser.conftest import OpenAs, Opened
+from tests.browser.conftest import PHONE, OpenAs, Opened
 from tests.world import DAY, PASSWORD, World
 
 SCRIPT = "<script>window.hacked = 1</script>"
@@ -126,9 +126,9 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
         page.click("text=Download the list of what changed")
 
 
-def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path, looks: dict[str, object]) -> None:
+def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     """Axe, nothing wider than the screen; and what a file says is shown, not run."""
-    opened = open_as("root", **looks)
+    opened = open_as("root", width=PHONE)
     path = a_backup_and_then_changes(tmp_path)
     BackupService().create_backup()
     opened.go("/backup/")

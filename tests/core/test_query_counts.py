@@ -22,10 +22,10 @@ SESSION = 2
 """Who is signed in: the session, the account."""
 
 QUERIES: dict[str, int] = {
-    "backup_data": 9,
-    "backup_logs": 5,
-    "restore_data": 5,
-    "operation": 5,
+    "backup_data": 7,
+    "backup_logs": 3,
+    "restore_data": 3,
+    "operation": 3,
     "operation_errors": 1,
     "dashboard": 8,
     "change_password": 0,

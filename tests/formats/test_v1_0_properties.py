@@ -173,7 +173,7 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(
     event("equal" if one == other else "different keys")
 
 
-@for_some(content=contents(), data=st.data())
+@for_some(content=contents, data=st.data())
 def test_property_10_different_content_is_another_checksum_and_a_detected_change(
     alias: str, content: Content, data: st.DataObject
 ) -> None:

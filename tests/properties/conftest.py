@@ -8,9 +8,8 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Tracing costs half as much again. Coverage counts the same laws on PostgreSQL, where they get fewer examples.
     for item in items:
-        if Path(__file__).parent in item.path.parents and "[sqlite" in item.name:
+        if Path(__file__).parent in item.path.parents:  # as in tests/conftest.py
             item.add_marker(pytest.mark.no_cover)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import hashlib
 import io
 import json
@@ -10,6 +11,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import zstandard
 
 from tests.properties.registers_content import FIELDS, LONG_AGO, Content, Key, Register
 
@@ -160,6 +163,13 @@ def a_file(
 def key_in(section: str, line: Mapping[str, Any]) -> Any:
     """A line's natural key, in sort order."""
     return tuple(line[name] for name in KEY_NAMES[section])
+
+
+def unpacked(data: bytes, compression: str | None) -> bytes:
+    """A file's content, by the libraries themselves."""
+    if compression == "gzip":
+        return gzip.decompress(data)
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data) if compression == "zstd" else data
 
 
 def parsed(data: bytes) -> dict[str, Any]:

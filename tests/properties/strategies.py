@@ -77,21 +77,27 @@ def keys(companies: Sequence[str], numbers: Sequence[str], days: Sequence[str]) 
     return st.tuples(st.sampled_from(companies), st.sampled_from(numbers), st.sampled_from(days))
 
 
-@st.composite
-def contents(draw: st.DrawFn, key: Key | None = None) -> Content:
-    """One record's content: of this key, or of any."""
-    chosen = key or (draw(company_names), draw(employee_numbers), draw(dates))
-    company, number, day = chosen
-    values = {name: draw(values) for name, values in _FIELDS.items()}
+# Made once, not in each example: making and validating strategies costs as much as drawing from them.
+field_values = st.fixed_dictionaries(_FIELDS)
+_some_fields = st.lists(st.sampled_from(sorted(_FIELDS)), min_size=1, max_size=3, unique=True)
+_fates = st.sampled_from(["keep", "keep", "change", "change", "delete", "delete"])
+
+
+def content_of(key: Key, values: Mapping[str, Any]) -> Content:
+    company, number, day = key
     return {"company_name": company, "ep_no": number, "date": day, **values}
 
 
-@st.composite
-def changed(draw: st.DrawFn, content: Content) -> Content:
+contents = st.builds(content_of, st.tuples(company_names, employee_numbers, dates), field_values)
+"""One record's content."""
+
+
+def change(draw: st.DrawFn, content: Content) -> Content:
     """The same record with some of its fields different."""
-    names = draw(st.lists(st.sampled_from(sorted(_FIELDS)), min_size=1, max_size=3, unique=True))
-    new = {name: draw(_other(name, content[name])) for name in names}
-    return {**content, **new}
+    return {**content, **{name: draw(_other(name, content[name])) for name in draw(_some_fields)}}
+
+
+changed = st.composite(change)
 
 
 def _other(name: str, value: str | None) -> st.SearchStrategy[Any]:
@@ -125,7 +131,7 @@ def records(draw: st.DrawFn, of: Parts, *, min_size: int = 0, max_size: int = 6)
             keys(of.companies, of.numbers, of.days), min_size=min(min_size, possible), max_size=max_size, unique=True
         )
     )
-    return {key: draw(contents(key)) for key in sorted(chosen)}
+    return {key: content_of(key, draw(field_values)) for key in sorted(chosen)}
 
 
 @st.composite
@@ -154,11 +160,11 @@ def edited(draw: st.DrawFn, register: Register, of: Parts) -> Register:
     have no records any more may be gone."""
     result: dict[Key, Content] = {}
     for key, content in register.records.items():
-        fate = draw(st.sampled_from(["keep", "keep", "change", "change", "delete", "delete"]))
+        fate = draw(_fates)
         if fate == "keep":
             result[key] = content
         elif fate == "change":
-            result[key] = draw(changed(content))
+            result[key] = change(draw, content)
     added = draw(records(of, max_size=2))
     for key, content in added.items():
         result.setdefault(key, content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,21 +18,39 @@ from core.models import AttendanceRecord, Company
 from core.register import Selection
 from core.services.backup_service import BackupService
 from core.services.restore_service import RestoreService
+from core.services.results import BackupResult, RestoreResult
 from recordsync.files import Compression
 from tests import registers
 from tests.properties import files
-from tests.properties.registers_content import Key, Register, Stamps, everything, put, rows
+from tests.properties.registers_content import Key, Register, Row, Stamps, everything, put, rows
 from tests.properties.strategies import MOMENTS, Parts, dates, moments, parts, strategies
 from tests.properties.strategies import registers as any_register
 from tests.properties.support import backup, clear, examples, for_all, restore
 
 
-@for_all(register=any_register(stamped=True))
-def test_property_02_a_full_backup_holds_exactly_the_register(alias: str, register: Register) -> None:
-    """For all databases, a full backup holds exactly their companies and records, in key order, and is, byte for
-    byte, the file that the format's description gives for them."""
+@for_all(register=any_register(stamped=True), compression=st.sampled_from([None, "gzip", "zstd"]), strategy=strategies)
+def test_properties_02_05_15_a_full_backup_holds_the_register_and_brings_it_back(
+    alias: str, register: Register, compression: Compression | None, strategy: str
+) -> None:
+    """For all databases and strategies, one full backup is held to three laws."""
     put(alias, register)
-    data, result = backup(alias)
+    data, result = backup(alias, compression=compression)
+    _assert_it_holds_exactly_the_register(files.unpacked(data, compression), result, register)
+    before, tables = rows(alias), everything(alias)
+    _assert_all_was_skipped(restore(alias, data, strategy), register)
+    assert everything(alias) == tables
+    clear(alias)
+    start = dt.datetime.now(dt.UTC)
+    outcome, after = restore(alias, data, strategy), rows(alias)
+    _assert_same(before.companies, after.companies, start)
+    _assert_same(before.records, after.records, start)
+    assert (outcome.companies.added, outcome.records.added) == (len(before.companies), len(before.records))
+    assert (outcome.companies.read, outcome.records.read) == (len(before.companies), len(before.records))
+
+
+def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, register: Register) -> None:
+    """Property 2: exactly its companies and records, in key order; and it is, byte for byte, the file that the
+    format's description gives for them."""
     document = files.parsed(data)
     by_hand = files.a_file(register)
     assert document["companies"] == by_hand.records["companies"]
@@ -41,6 +60,25 @@ def test_property_02_a_full_backup_holds_exactly_the_register(alias: str, regist
     by_hand.metadata = document["metadata"]
     assert data == by_hand.encode()
     assert result.digest == document["trailer"]["sha256"]
+
+
+def _assert_all_was_skipped(outcome: RestoreResult, register: Register) -> None:
+    """Property 5: restoring onto the data that a backup was taken of skips every entry. (It writes nothing either,
+    not a row, not a timestamp.)"""
+    for counts, expected in (
+        (outcome.companies, len(register.companies)),
+        (outcome.records, len(register.records)),
+    ):
+        assert (counts.read, counts.skipped) == (expected, expected)
+        assert counts.conflicts == counts.created == counts.absent_deleted == counts.absent_kept == 0
+
+
+def _assert_same(before: Mapping[Any, Row], after: Mapping[Any, Row], start: dt.datetime) -> None:
+    """Property 15: restored into an empty database the same rows, created when they were, changed there and then."""
+    assert {key: (row.content, row.created_at) for key, row in before.items()} == {
+        key: (row.content, row.created_at) for key, row in after.items()
+    }
+    assert all(start <= row.updated_at <= dt.datetime.now(dt.UTC) for row in after.values())
 
 
 @st.composite
@@ -101,25 +139,6 @@ def test_property_03_metadata_counts_equal_what_the_file_holds(
         selection.companies if selection and selection.companies is not None else register.companies
     )
     event(f"{options['backup_type']}, {'selection' if selection else 'all'}")
-
-
-@for_all(register=any_register(stamped=True), strategy=strategies)
-def test_property_05_restoring_onto_identical_data_skips_everything(
-    alias: str, register: Register, strategy: str
-) -> None:
-    """For all databases and strategies, restoring a backup onto the data it was taken of skips every entry and
-    writes nothing: not a row, not a timestamp."""
-    put(alias, register)
-    data, _result = backup(alias)
-    before = everything(alias)
-    outcome = restore(alias, data, strategy)
-    assert everything(alias) == before
-    for counts, expected in (
-        (outcome.companies, len(register.companies)),
-        (outcome.records, len(register.records)),
-    ):
-        assert (counts.read, counts.skipped) == (expected, expected)
-        assert counts.conflicts == counts.created == counts.absent_deleted == counts.absent_kept == 0
 
 
 @st.composite
@@ -186,32 +205,6 @@ def test_property_12_incrementals_continue_the_previous_backup(alias: str, of: P
         assert document["metadata"]["since_date"] == files.moment(since)
         assert set(files.contents(document)) == expected
         assert taken_at <= before <= dt.datetime.fromisoformat(result.metadata.created_at)
-
-
-@for_all(register=any_register(stamped=True), compression=st.sampled_from([None, "gzip", "zstd"]), strategy=strategies)
-def test_property_15_backup_then_restore_into_an_empty_database_gives_the_same_content(
-    alias: str, register: Register, compression: Compression | None, strategy: str
-) -> None:
-    """For all databases, a backup restored into an empty one gives the same companies and records, and creation
-    times; every row counts as changed there and then."""
-    put(alias, register)
-    before = rows(alias)
-    data, _result = backup(alias, compression=compression)
-    clear(alias)
-    start = dt.datetime.now(dt.UTC)
-    outcome = restore(alias, data, strategy)
-    after = rows(alias)
-    _assert_same(before.companies, after.companies, start)
-    _assert_same(before.records, after.records, start)
-    assert (outcome.companies.added, outcome.records.added) == (len(before.companies), len(before.records))
-    assert (outcome.companies.read, outcome.records.read) == (len(before.companies), len(before.records))
-
-
-def _assert_same(before: Any, after: Any, start: dt.datetime) -> None:
-    assert {key: (row.content, row.created_at) for key, row in before.items()} == {
-        key: (row.content, row.created_at) for key, row in after.items()
-    }
-    assert all(start <= row.updated_at <= dt.datetime.now(dt.UTC) for row in after.values())
 
 
 @pytest.mark.postgres

@@ -26,7 +26,7 @@ from tests.properties.strategies import registers as any_register
 from tests.properties.support import backup, for_all, restore
 
 
-@given(contents(), st.randoms(use_true_random=False), moments, st.integers())
+@given(contents, st.randoms(use_true_random=False), moments, st.integers())
 def test_property_04_the_checksum_is_of_the_content_alone(
     content: Content, shuffler: random.Random, moment: object, number: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(alias: str, one: K
     event("equal" if one == other else "different")
 
 
-@given(contents(), st.data())
+@given(contents, st.data())
 def test_property_09_a_file_with_a_key_twice_is_refused_naming_it(content: Content, data: st.DataObject) -> None:
     """For all records, a file that has two of one key, alike or not, is refused, and the key is named."""
     again = data.draw(st.one_of(st.just(content), changed(content)))
@@ -133,7 +133,7 @@ def test_property_09_a_file_with_a_key_twice_is_refused_naming_it(content: Conte
     assert [(error.key, error.line) for error in result.errors] == [(key, 6 + 1)]
 
 
-@given(contents(), st.data())
+@given(contents, st.data())
 def test_property_10_different_content_is_always_detected(content: Content, data: st.DataObject) -> None:
     """For all pairs of records with one key, different content means different checksums and a detected change;
     equal content means neither."""
@@ -148,7 +148,7 @@ def test_property_10_different_content_is_always_detected(content: Content, data
     event("different" if differs else "equal")
 
 
-@given(contents(), st.data())
+@given(contents, st.data())
 def test_property_10_null_and_blank_are_different_content(content: Content, data: st.DataObject) -> None:
     """For all records, no field's value can be replaced by null, or by blank text, without another checksum."""
     name = data.draw(st.sampled_from(sorted(content)))
@@ -157,7 +157,7 @@ def test_property_10_null_and_blank_are_different_content(content: Content, data
     assert files.checksum({**content, name: value}) != BackupService()._generate_checksum(dict(content))
 
 
-@for_all(content=contents(), data=st.data())
+@for_all(content=contents, data=st.data())
 def test_property_10_a_restore_detects_every_change(alias: str, content: Content, data: st.DataObject) -> None:
     """For all pairs of records with one key, a preview says that there is something to update if and only if their
     content differs."""
@@ -170,7 +170,7 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
         assert preview.conflicts == preview.to_update
 
 
-@for_all(content=contents())
+@for_all(content=contents)
 def test_property_09_one_company_of_a_name(alias: str, content: Content) -> None:
     """For all companies, a file that lists one twice is refused, and the database holds the rule itself."""
     register = Register().having({key_of(content): content})

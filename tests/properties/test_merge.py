@@ -40,10 +40,11 @@ from tests.properties.strategies import (
     STRATEGIES,
     Merge,
     Parts,
-    changed,
-    contents,
+    change,
+    content_of,
     deciding,
     edited,
+    field_values,
     lacking,
     merges,
     parts,
@@ -57,9 +58,9 @@ _WHOLE = ATTENDANCE_RECORDS.shape()
 @st.composite
 def _versions(draw: st.DrawFn, key: Key) -> list[Content | None]:
     """The states of one key: in the base, here, there. Few enough contents that they meet, units apart as well."""
-    first = draw(contents(key))
-    second = draw(changed(first))
-    third = draw(changed(draw(st.sampled_from([first, second]))))
+    first = content_of(key, draw(field_values))
+    second = change(draw, first)
+    third = change(draw, draw(st.sampled_from([first, second])))
     unit = draw(st.sampled_from(sorted(UNITS)))
     mixed = {**first, **{name: second[name] for name in UNITS[unit]}}
     states = st.sampled_from([None, first, second, third, mixed])
