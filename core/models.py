@@ -390,6 +390,7 @@ class Operation(models.Model):
     phase = models.CharField(max_length=30, blank=True)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(null=True)
+    phase_started_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)

@@ -97,6 +97,8 @@ class Run:
         operation = self.operation
         changed = phase != operation.phase
         operation.phase, operation.done, operation.total = phase, done, total
+        if changed:
+            operation.phase_started_at = timezone.now()
         if changed or time.monotonic() - self._written >= _SECONDS_BETWEEN_WRITES:
             self._written = time.monotonic()
             self._save_progress()
@@ -111,7 +113,11 @@ class Run:
         rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
         try:
             rows.update(
-                phase=operation.phase, done=operation.done, total=operation.total, heartbeat_at=operation.heartbeat_at
+                phase=operation.phase,
+                done=operation.done,
+                total=operation.total,
+                phase_started_at=operation.phase_started_at,
+                heartbeat_at=operation.heartbeat_at,
             )
             operation.cancel_requested = bool(rows.values_list("cancel_requested", flat=True).first())
         except Error:  # progress is a courtesy: the work goes on without it

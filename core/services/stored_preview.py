@@ -466,8 +466,9 @@ class StoredPreview:
             found.setdefault(company, CompanyCounts(company)).counts[kind] = n
         return sorted(found.values(), key=lambda one: (-sum(one.counts.values()), one.company))
 
-    def company_names(self) -> list[str]:
-        rows = self._db.execute("SELECT DISTINCT company FROM tallies ORDER BY company LIMIT 2000")
+    def conflicting_companies(self) -> list[str]:
+        """Companies of which something is to be decided."""
+        rows = self._db.execute("SELECT DISTINCT company FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")
         return [name for (name,) in rows]
 
     def results_by_company(self, limit: int = 200) -> list[dict[str, Any]]:

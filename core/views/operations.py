@@ -110,7 +110,8 @@ def _account_of(operation: Operation) -> dict[str, Any]:
     """What the page of an operation shows."""
     now = operation.finished_at or timezone.now()
     seconds = max(0.0, (now - operation.started_at).total_seconds())
-    rate = operation.done / seconds if seconds > 1 and operation.done else 0.0
+    in_phase = (operation.heartbeat_at - operation.phase_started_at).total_seconds()  # until done was last told
+    rate = operation.done / in_phase if in_phase >= 1 else 0.0
     left = (operation.total - operation.done) / rate if rate and operation.total else None
     is_open = operation.outcome in jobs.OPEN
     succeeded = operation.outcome == Operation.Outcome.SUCCEEDED

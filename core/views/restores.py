@@ -201,7 +201,7 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "here": here,
         "is_own": preview.origin.installation == str(here.id),
         "units": UNITS,
-        "company_names": preview.company_names() if manual else [],
+        "company_names": preview.conflicting_companies() if manual else [],
         "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],
         "companies": preview.companies(),
         "manual": manual,

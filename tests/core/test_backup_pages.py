@@ -20,6 +20,8 @@ from core import tasks
 from core.models import AttendanceRecord, BackupLog, Operation, User
 from core.services import stored_preview
 from core.services.backup_service import BackupService
+from core.services.operations import JOBS
+from recordsync import locks
 from tests.core.access import ROUTES
 from tests.formats.old_files import old_file, old_record
 from tests.services.support import day
@@ -182,3 +184,23 @@ def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
     assert "A backup that does not say where it is from" in pages[1]
     for page in pages[1:]:
         assert "Backup of <time" in page
+
+
+def test_the_rate_is_that_of_the_phase(world: World) -> None:
+    """Time that went into earlier phases, or into waiting for the worker, says nothing about what is left of it."""
+    now = timezone.now()
+    pk = uuid.uuid4()
+    with locks.held(f"operation-{pk}", JOBS):
+        Operation.objects.using(JOBS).create(
+            pk=pk,
+            kind="restore",
+            phase="apply",
+            done=30_000,
+            total=90_000,
+            started_at=now - dt.timedelta(minutes=10),
+            phase_started_at=now - dt.timedelta(seconds=10),
+            heartbeat_at=now,
+            actor_name="Meena",
+        )
+        page = signed_in(world.people["root"]).get(f"/operations/{pk}/").content.decode()
+    assert "30,000 / 90,000 · 3,000 a second · about 20 s left in this phase" in page

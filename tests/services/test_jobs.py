@@ -82,6 +82,15 @@ def test_cancelling_a_running_one_asks_it_to_stop(register_db: str) -> None:
     assert the_operation().cancel_requested
 
 
+def test_each_phase_has_a_beginning_of_its_own(register_db: str) -> None:
+    with operations.running("check", ACTOR, register_db, consequence="") as run:
+        begun = []
+        for phase in ("check", "check", "apply"):
+            run(phase, 1, 2)
+            begun.append(the_operation().phase_started_at)
+    assert begun[0] == begun[1] < begun[2]
+
+
 def test_a_task_whose_worker_died_before_it_began(register_db: str) -> None:
     submitted(register_db)
     the_task().claim("dead")

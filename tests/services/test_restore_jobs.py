@@ -196,9 +196,10 @@ def test_two_workers_and_two_applies(register_db: str) -> None:
 
 def test_decisions_in_bulk_by_company_unit_and_filter(register_db: str) -> None:
     put(register_db, register(*(day(company, f"E{n}") for company in (ABC, XYZ) for n in range(4))))
-    theirs = register(*(day(company, f"E{n}", shift="N", ep_name="Ann") for company in (ABC, XYZ) for n in range(4)))
-    check = checked(register_db, theirs)
+    theirs = (day(company, f"E{n}", shift="N", ep_name="Ann") for company in (ABC, XYZ) for n in range(4))
+    check = checked(register_db, register(*theirs, companies=("New",)))
     with stored_preview.opened(check.pk) as preview:
+        assert preview.conflicting_companies() == [ABC, XYZ]
         assert preview.undecided == preview.conflicting == 16
         assert preview.decide(Side.OURS, unit="shift", chosen=Filter(company=ABC)) == 4
         assert preview.undecided == 12
