@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +27,12 @@ class StyledForm(Styled, forms.Form):
     """A plain form that looks like the rest."""
 
 
+def _day(label: Any, **options: Any) -> forms.DateField:
+    """A day as a moment's bound: one whose midnight every time zone and every database has."""
+    bounds = [MinValueValidator(dt.date(1900, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]
+    return forms.DateField(label=label, required=False, widget=DateInput(), validators=bounds, **options)
+
+
 class BackupForm(StyledForm):
     """Which backup to take."""
 
@@ -34,12 +41,7 @@ class BackupForm(StyledForm):
         choices=[("full", _("Full: everything")), ("incremental", _("Incremental: what changed since"))],
         initial="full",
     )
-    since = forms.DateField(
-        label=_("Changed since"),
-        required=False,
-        widget=DateInput(),
-        help_text=_("Incremental only. Blank: since the last backup."),
-    )
+    since = _day(_("Changed since"), help_text=_("Incremental only. Blank: since the last backup."))
     companies = forms.ModelMultipleChoiceField(
         label=_("Only these companies"), queryset=Company.objects.order_by("name"), required=False,
         to_field_name="name",
@@ -55,6 +57,8 @@ class BackupForm(StyledForm):
         data = super().clean() or {}
         if data.get("since") and data.get("backup_type") == "full":
             self.add_error("since", _("A full backup holds everything: it has no starting date."))
+        if data.get("since") and data["since"] > timezone.localdate():
+            self.add_error("since", _("This day is in the future."))
         if data.get("date_from") and data.get("date_to") and data["date_from"] > data["date_to"]:
             self.add_error("date_to", _("The last day is before the first."))
         return data
@@ -103,6 +107,8 @@ class RestoreForm(StyledForm):
         data = super().clean() or {}
         if not data.get("file") and not data.get("backup"):
             self.add_error("file", _("Choose a file to upload, or one of the catalogue."))
+        if data.get("file") and data.get("backup"):
+            self.add_error("file", _("Choose a file to upload or one of the catalogue, not both."))
         return data
 
 
@@ -169,5 +175,5 @@ class BackupLogFilterForm(StyledForm):
         required=False,
         choices=[("", _("Any")), ("success", _("Succeeded")), ("failure", _("Failed"))],
     )
-    date_from = forms.DateField(label=_("From"), required=False, widget=DateInput())
-    date_to = forms.DateField(label=_("To"), required=False, widget=DateInput())
+    date_from = _day(_("From"))
+    date_to = _day(_("To"))

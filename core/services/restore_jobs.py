@@ -86,6 +86,31 @@ def submit_check(
     )
 
 
+def check_again(actor: Actor, preview: StoredPreview) -> Operation:
+    """Have a preview's file checked and compared anew, as when the register has moved. Decisions begin anew, too.
+
+    Raises :class:`OperationFailed` where the disk refuses.
+    """
+    earlier = Operation.objects.using(JOBS).get(pk=preview.pk)
+    pk = uuid.uuid4()
+    try:
+        folder = stored_preview.new_folder(pk)
+        if not earlier.parameters["backup"]:
+            (folder / _UPLOAD).hardlink_to(stored_preview.folder_of(preview.pk) / _UPLOAD)
+    except OSError as error:
+        stored_preview.remove(pk)
+        raise as_failure(error, UNCHANGED) from error
+    return jobs.submit(
+        tasks.check_backup,
+        "check",
+        actor,
+        using=earlier.database,
+        pk=pk,
+        filename=earlier.filename,
+        parameters=earlier.parameters | {"strategy": preview.strategy.value},
+    )
+
+
 def check(operation: Operation) -> None:
     """Check the whole file and store the preview. What is wrong with the file goes into the result."""
     pk = operation.pk

@@ -72,10 +72,12 @@ def _choose(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(["root"])
 def preview_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """What restoring would do, line by line; a POST decides, or changes the strategy."""
+    """What restoring would do, line by line; a POST decides, changes the strategy, or has it all compared again."""
     try:
         with stored_preview.opened(pk) as preview:
             restore_jobs.free_if_ended(preview)
+            if "again" in request.POST:
+                return redirect("operation", pk=restore_jobs.check_again(Actor.of(signed_in(request)), preview).pk)
             if request.method == "POST":
                 return _decide(request, preview)
             return render(request, "preview_restore.html", _shown(request, preview))

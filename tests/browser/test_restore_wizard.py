@@ -182,6 +182,11 @@ def test_data_that_moved_and_a_cancelled_one(world: World, open_as: OpenAs, tmp_
     assert page.locator("text=The register changed after the preview").is_visible()
     assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "MOVED"
     assert page.locator("text=Try again").is_visible()
+    page.click("text=Make a new preview of this file")
+    work()
+    page.goto(page.url)
+    page.click("text=Look at what would change")
+    assert "MOVED" in page.locator("article").first.inner_text()
 
 
 def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: Browser, tmp_path: Path) -> None:

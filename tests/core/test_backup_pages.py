@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core import tasks
-from core.models import AttendanceRecord, BackupLog, Operation, User
+from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.services import stored_preview
 from core.services.backup_service import BackupService
 from core.services.operations import JOBS
@@ -117,9 +117,51 @@ def test_the_log_is_filtered(world: World) -> None:
     assert found(date_from=day) == {full.pk, new.pk}
     assert found(date_to=day) == {old.pk, full.pk}
     assert found(date_from=day, date_to=day) == {full.pk}
+    for edge in ("0001-01-01", "9999-12-31", "yesterday"):  # refused, and nothing is left out silently
+        assert found(date_from=edge) == found(date_to=edge) == {old.pk, full.pk, new.pk}
     page = root.get("/backup/log/").content.decode()
     assert "&lt;b&gt;It failed&lt;/b&gt;" in page
     assert f"/operations/{old.operation_id}/" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"backup_type": "incremental", "since": "9999-12-31"}, "Ensure this value is less than"),
+        ({"backup_type": "incremental", "since": "0001-01-01"}, "Ensure this value is greater than"),
+        ({"backup_type": "incremental", "since": "2999-01-01"}, "This day is in the future."),
+        ({"backup_type": "full", "since": "2026-01-01"}, "A full backup holds everything"),
+        (
+            {"backup_type": "full", "date_from": "2026-02-01", "date_to": "2026-01-01"},
+            "The last day is before the first.",
+        ),
+        ({"backup_type": "full", "companies": "Nobody"}, "Nobody is not one of the available choices."),
+    ],
+)
+def test_a_backup_that_cannot_be_is_refused_at_once(world: World, asked: dict[str, str], told: str) -> None:
+    page = signed_in(world.people["root"]).post("/backup/", asked)
+    assert told in page.content.decode()
+    assert not Operation.objects.using(JOBS).exists()
+
+
+def test_a_file_and_one_of_the_catalogue_are_not_both_restored(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    backup = Backup.objects.create(
+        id=uuid.uuid4(),
+        installation_id=uuid.uuid4(),
+        kind="full",
+        file="a.json",
+        size=1,
+        companies_count=0,
+        records_count=0,
+        taken_at=timezone.now(),
+    )
+    asked = {"file": SimpleUploadedFile("a.json", b"{}"), "backup": str(backup.pk), "strategy": "manual"}
+    page = signed_in(world.people["root"]).post("/restore/", asked)
+    assert "Choose a file to upload or one of the catalogue, not both." in page.content.decode()
+    assert not Operation.objects.using(JOBS).exists()
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])

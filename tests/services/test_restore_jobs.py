@@ -99,6 +99,15 @@ def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
     assert rows(register_db) == before
     with stored_preview.opened(check.pk) as preview:
         assert preview.applying == ""
+        preview.choose(Strategy.DATABASE_WINS)
+        again = restore_jobs.check_again(ACTOR, preview)
+    tasks.check_backup.call(str(again.pk))
+    with stored_preview.opened(again.pk) as preview:
+        assert preview.strategy is Strategy.DATABASE_WINS
+        done = applied(register_db, preview)
+    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "Q"
+    assert stored_preview.folder_of(check.pk).exists()
 
 
 def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
