@@ -119,6 +119,17 @@ class RecordForm(Styled, forms.ModelForm):
         if self.instance.pk:
             self.initial["seen"] = self.instance.updated_at.isoformat(timespec="microseconds")
 
+    def clean_ep_name(self) -> str:
+        return self._as_shown("ep_name")
+
+    def clean_shift(self) -> str:
+        return self._as_shown("shift")
+
+    def _as_shown(self, name: str) -> str:
+        """A browser leaves line breaks out of the one line that it shows: that alone is no change."""
+        text, before = str(self.cleaned_data[name]), str(getattr(self.instance, name))
+        return before if text == before.replace("\r", "").replace("\n", "") else text
+
     def content(self) -> dict[str, Any]:
         """The fields to write."""
         return {name: self.cleaned_data[name] for name in self._meta.fields or () if name in self.cleaned_data}

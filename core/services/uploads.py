@@ -76,7 +76,7 @@ def decide(upload: UploadLog, user: User) -> None:
 
 
 def cancel(upload: UploadLog) -> None:
-    """Ask a running import to stop: it changes nothing then. A preview that nobody wants is put away."""
+    """Ask a running import to stop: it changes nothing then. What has not begun, or is not decided, is put away."""
     if upload.operation_id is not None:
         Operation.objects.using(JOBS).filter(pk=upload.operation_id).update(cancel_requested=True)
     discarded = {
@@ -84,7 +84,8 @@ def cancel(upload: UploadLog) -> None:
         "message": _("It was put away. Nothing was changed."),
         "finished_at": timezone.now(),
     }
-    if UploadLog.objects.filter(pk=upload.pk, state=State.CHECKED).update(**discarded):
+    idle = [State.WAITING, State.CHECKED, State.QUEUED]
+    if UploadLog.objects.filter(pk=upload.pk, state__in=idle).update(**discarded):
         upload.refresh_from_db()
         _forget_file(upload)
 
@@ -109,20 +110,22 @@ def settled(upload: UploadLog) -> UploadLog:
 @task()
 def check_upload(upload_id: str, user_id: int) -> None:
     """A worker checks a sheet."""
-    _in_background(upload_id, user_id, _check)
+    _in_background(upload_id, user_id, _check, State.WAITING)
 
 
 @task()
 def apply_upload(upload_id: str, user_id: int) -> None:
     """A worker imports a sheet."""
-    _in_background(upload_id, user_id, _apply)
+    _in_background(upload_id, user_id, _apply, State.QUEUED)
 
 
 Work = Callable[[UploadLog, User], None]
 
 
-def _in_background(upload_id: str, user_id: int, work: Work) -> None:
-    upload = UploadLog.objects.get(pk=uuid.UUID(upload_id))
+def _in_background(upload_id: str, user_id: int, work: Work, begins: State) -> None:
+    upload = UploadLog.objects.filter(pk=uuid.UUID(upload_id), state=begins).first()
+    if upload is None:  # it was put away
+        return
     user = User.objects.filter(pk=user_id).first()
     if user is None:
         _finish(upload, State.FAILED, _("The account that asked for it is gone. Nothing was changed."))

@@ -64,3 +64,13 @@ def test_list_dashboard_search_and_export(world: World, who: str) -> None:
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(rows) == number
     assert {row["COMPANY NAME"] for row in rows} == seen
+
+
+def test_a_sort_that_there_is_not_is_said_and_not_asked_for_again(world: World) -> None:
+    client = Client()
+    client.force_login(world.people["root"])
+    text = client.get("/attendance/?sort=salary&q=A0").content.decode()
+    assert "A filter is not valid" in text
+    assert "salary is not one of the available choices" in text
+    assert 'name="sort"' not in text
+    assert 'value="A0"' in text

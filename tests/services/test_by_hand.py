@@ -185,3 +185,25 @@ def test_a_form_that_does_not_say_what_it_was_made_from_changes_nothing(seen: st
         assert "did not say which state" in page.content.decode()
     record.refresh_from_db()
     assert record.status == "P"
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+def test_a_browser_that_shows_one_line_does_not_change_a_name_of_two() -> None:
+    company = Company.objects.create(name="Asha Builders")
+    record = AttendanceRecord.objects.create(
+        company=company, ep_no="A1", ep_name="Meena\r\n Rao", shift="G\nS", date=dt.date(2026, 11, 20), status="P"
+    )
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+
+    def save(**posted: str) -> None:
+        record.refresh_from_db()
+        seen = record.updated_at.isoformat(timespec="microseconds")
+        answer = client.post(reverse("edit_record", args=[record.pk]), {"seen": seen, "status": "A", **posted})
+        assert answer.status_code == 302
+        record.refresh_from_db()
+
+    save(ep_name="Meena Rao", shift="GS")
+    assert (record.ep_name, record.shift, record.status) == ("Meena\r\n Rao", "G\nS", "A")
+    save(ep_name="Meena R", shift="")
+    assert (record.ep_name, record.shift) == ("Meena R", "")

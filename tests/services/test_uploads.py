@@ -201,3 +201,25 @@ def test_an_export_of_what_is_no_filter_shows_the_list_that_says_so(root: User, 
     page = client.get(f"/attendance/export/?format={form}&date_from=2026-13-45&q=x", follow=True)
     assert page.redirect_chain == [("/attendance/?date_from=2026-13-45&q=x", 302)]
     assert "A filter is not valid" in page.content.decode()
+
+
+def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
+    client = Client()
+    client.force_login(root)
+    for waiting in (State.WAITING, State.QUEUED):
+        upload = sent(root, row())
+        task = uploads.check_upload
+        if waiting == State.QUEUED:
+            task.call(str(upload.pk), root.pk)
+            upload.refresh_from_db()
+            uploads.decide(upload, root)
+            task = uploads.apply_upload
+        kept = upload.file
+        assert "Cancel the import" in client.get(f"/upload/{upload.pk}/").content.decode()
+        client.post(f"/upload/{upload.pk}/cancel/")
+        task.call(str(upload.pk), root.pk)
+        upload.refresh_from_db()
+        assert (upload.state, upload.message) == (State.FAILED, "It was put away. Nothing was changed.")
+        assert not is_kept(kept)
+    assert not AttendanceRecord.objects.exists()
