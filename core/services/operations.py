@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import Error, connections, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
@@ -104,7 +105,7 @@ class Run:
             self._save_progress()
         self.callback(phase, done, total)
         if operation.cancel_requested and not self.past_return:
-            raise Cancelled("It was cancelled. Nothing was changed.")
+            raise Cancelled(_("It was cancelled. Nothing was changed."))
         self.past_return = self.past_return or phase == COMMIT
 
     def _save_progress(self) -> None:
@@ -234,7 +235,7 @@ def _begin(operation: Operation) -> None:
     begun = {"outcome": Operation.Outcome.RUNNING, "heartbeat_at": now, "started_at": now}
     waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING)
     if not waiting.update(**begun):
-        raise Cancelled("It was cancelled before it began. Nothing was changed.")
+        raise Cancelled(_("It was cancelled before it began. Nothing was changed."))
     operation.outcome, operation.heartbeat_at, operation.started_at = Operation.Outcome.RUNNING, now, now
 
 
@@ -364,22 +365,27 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
 def _busy(using: str, consequence: str) -> RegisterBusy:
     holder = current(using)
     if holder is None:
-        return RegisterBusy(f"The register is in use by another restore or import. {consequence} Try again later.")
-    return RegisterBusy(f"{who_runs(holder)} {consequence} Try again when it has finished.")
+        busy, then = _("The register is in use by another restore or import."), _("Try again later.")
+    else:
+        busy, then = who_runs(holder), _("Try again when it has finished.")
+    return RegisterBusy(f"{busy} {consequence} {then}")
 
 
 def who_runs(operation: Operation) -> str:
     """Who is running what, since when and how far, or waits to: a sentence."""
     started = timezone.localtime(operation.started_at)
     if operation.outcome == Operation.Outcome.WAITING:
-        return (
-            f"{operation.actor_name} asked for a {operation.kind} of {operation.filename or 'a file'} at "
-            f"{started:%H:%M:%S}, which waits for the worker."
-        )
-    return (
-        f"{operation.actor_name} has been running a {operation.kind} since {started:%H:%M:%S} ({operation.phase}, "
-        f"{operation.done:,} done)."
-    )
+        text = _("%(who)s asked for a %(what)s of %(file)s at %(time)s, which waits for the worker.")
+    else:
+        text = _("%(who)s has been running a %(what)s since %(time)s (%(phase)s, %(done)s done).")
+    return text % {
+        "who": operation.actor_name,
+        "what": operation.kind,
+        "file": operation.filename or _("a file"),
+        "time": f"{started:%H:%M:%S}",
+        "phase": operation.phase,
+        "done": f"{operation.done:,}",
+    }
 
 
 _BEFORE_THE_LOCK = ["", "receive", "check", "list", "wait", SAFETY]

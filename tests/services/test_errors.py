@@ -61,7 +61,7 @@ def test_what_is_wrong_with_a_file_is_kept() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["company_service", "errors", "export", "import_service", "record_service", "sheet_columns",
+    ["company_service", "errors", "export", "import_service", "operations", "record_service", "sheet_columns",
      "spreadsheets", "uploads"],
 )  # fmt: skip
 def test_what_the_pages_of_the_register_say_goes_through_gettext(name: str) -> None:
