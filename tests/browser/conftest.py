@@ -102,8 +102,8 @@ class Opened:
         assert not found, f"{self.page.url}:\n" + "\n".join(found)
 
     def look(self, name: str) -> None:
-        """At each width and in each theme no sideways scrolling and nothing for axe to find; and a picture where
-        MUSTER_SCREENSHOTS names a folder. Then the page is as it was."""
+        """At each width and in each theme no sideways scrolling, nothing cut off a card, nothing for axe to find; and a
+        picture where MUSTER_SCREENSHOTS names a folder. Then the page is as it was."""
         before = self.page.viewport_size
         assert before
         for width, theme in itertools.product(WIDTHS, THEMES):
@@ -115,6 +115,11 @@ class Opened:
                 self.page.screenshot(path=path, full_page=True)
             wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{self.page.url} is {wide} px wider than {width} px"
+            clipped = self.page.evaluate(
+                "[...document.querySelectorAll('.table-responsive:has(> .muster-cards)')]"
+                ".filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"
+            )
+            assert not clipped, f"{self.page.url} at {width} px cuts off: {clipped}"
             try:
                 self.axe()
             except AssertionError as error:

@@ -15,7 +15,7 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 from playwright.sync_api import Browser
 
-from core.models import AttendanceRecord, BackupLog, Operation
+from core.models import AttendanceRecord, BackupLog, Company, Operation
 from core.services import operations
 from core.services.backup_service import BackupService
 from tests.browser.conftest import PHONE, OpenAs, Opened
@@ -129,6 +129,7 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
 def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     """Axe, nothing wider than the screen; and what a file says is shown, not run."""
     opened = open_as("root", width=PHONE)
+    Company.objects.filter(pk=world.own.pk).update(name="Asha Builders, Engineers and Contractors (Private) Limited")
     path = a_backup_and_then_changes(tmp_path)
     BackupService().create_backup()
     opened.go("/backup/")
