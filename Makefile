@@ -35,6 +35,7 @@ $(PINS): requirements-dev.txt
 	@touch $@
 
 run: setup
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2> /dev/null || { echo "Port $(PORT) is not free. Nothing was started. Choose another: make run PORT=8001"; exit 1; }
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) collectstatic --noinput --verbosity 0
 	@$(MANAGE) seed_demo --companies 12 --records 5000 --if-empty
