@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,10 @@ def role_required(roles: Iterable[str]) -> Callable[[View[P]], View[P]]:
             user = request.user
             if not user.is_authenticated:
                 logger.warning("Somebody who is not signed in was refused: %s %s", request.method, request.path)
-                return redirect_to_login(request.get_full_path())
+                sign_in = redirect_to_login(request.get_full_path())
+                if request.headers.get("HX-Request"):  # the whole page goes there, not the part that was asked for
+                    return HttpResponse(status=204, headers={"HX-Redirect": sign_in.url})
+                return sign_in
             if user.role not in allowed:
                 logger.warning(
                     "%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path

@@ -254,3 +254,17 @@ def test_while_one_is_written(world: World, open_as: OpenAs, tmp_path: Path) -> 
     work()
     page.locator("text=Done.").wait_for()
     assert AttendanceRecord.objects.filter(ep_no="B001").exists()
+
+
+def test_signed_out_while_watching(world: World, open_as: OpenAs) -> None:
+    """The whole page goes to the sign-in, and comes back to the operation."""
+    page = open_as("root").go("/backup/")
+    page.click("button:has-text('Take backup')")
+    watched = page.url
+    page.context.clear_cookies()
+    page.wait_for_url(re.compile("/accounts/login/"))
+    assert page.locator("h1").count() == 1
+    page.fill("#id_username", "root")
+    page.fill("#id_password", PASSWORD)
+    page.press("#id_password", "Enter")
+    page.wait_for_url(watched)

@@ -246,3 +246,22 @@ def test_the_rate_is_that_of_the_phase(world: World) -> None:
         )
         page = signed_in(world.people["root"]).get(f"/operations/{pk}/").content.decode()
     assert "30,000 / 90,000 · 3,000 a second · about 20 s left in this phase" in page
+
+
+def test_the_catalogue_says_what_a_selection_holds(world: World) -> None:
+    def entry(companies: list[str] | None, first: str | None, last: str | None) -> str:
+        selection = {"companies": companies, "date_from": first, "date_to": last}
+        Backup.objects.create(
+            id=uuid.uuid4(),
+            installation_id=uuid.uuid4(),
+            kind="full",
+            selection=selection,
+            size=1,
+            companies_count=0,
+            records_count=0,
+            taken_at=timezone.now(),
+        )
+        return signed_in(world.people["root"]).get("/backup/").content.decode()
+
+    assert "A &amp; Sons, B; 2026-01-01 – …" in entry(["A & Sons", "B"], "2026-01-01", None)
+    assert "Every company; … – 2026-03-01" in entry(None, None, "2026-03-01")
