@@ -6,12 +6,14 @@ import datetime as dt
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 from django.core.files.storage import storages
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core import tasks
 from core.models import Backup, Operation
@@ -29,7 +31,7 @@ from recordsync.files import Compression
 
 logger = logging.getLogger(__name__)
 
-_NOT_VERIFIED = "It was not marked as verified."
+_NOT_VERIFIED: Final = gettext_lazy("It was not marked as verified.")
 _SECONDS_TO_WAIT = 600
 
 
@@ -69,7 +71,11 @@ def submit_verify(actor: Actor, backup: Backup) -> Operation:
 def verify(operation: Operation) -> None:
     """Read the whole file, check it, and compare it with the catalogue; note there when that was."""
     with operations.running(
-        "verify", operations.actor_of(operation), operation.database, consequence=_NOT_VERIFIED, operation=operation
+        "verify",
+        operations.actor_of(operation),
+        operation.database,
+        consequence=str(_NOT_VERIFIED),
+        operation=operation,
     ) as run:
         backups = Backup.objects.using(operation.database)
         backup = backups.get(pk=operation.parameters["backup"])
@@ -81,13 +87,16 @@ def verify(operation: Operation) -> None:
             "records": backup.records_count,
         }
         if not found.valid:
-            raise file_refused(found.errors, found.error_count, _NOT_VERIFIED)
+            raise file_refused(found.errors, found.error_count, str(_NOT_VERIFIED))
         if found.digest != backup.digest:
             raise OperationFailed(
-                f"{backup.file} is a valid backup, but not the one that the catalogue describes: it was replaced. "
-                f"{_NOT_VERIFIED}"
+                _(
+                    "%(file)s is a valid backup, but not the one that the catalogue describes: it was replaced. It was "
+                    "not marked as verified."
+                )
+                % {"file": backup.file}
             )
-        with operations.register_lock(run, _NOT_VERIFIED, wait=_SECONDS_TO_WAIT):
+        with operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT):
             backups.filter(pk=backup.pk).update(verified_at=timezone.now())
 
 
@@ -102,11 +111,13 @@ def delete(backup: Backup, actor: Actor, using: str = "default") -> None:
 
     Raises :class:`OperationFailed` where it is protected or the register is held.
     """
-    nothing = "Nothing was deleted."
+    nothing = _("Nothing was deleted.")
     with _register_is_free(using, nothing):
         row = Backup.objects.using(using).get(pk=backup.pk)
         if row.protected:
-            raise OperationFailed(f"{row.file} is protected. {nothing} Take the protection away first.")
+            raise OperationFailed(
+                _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": row.file}
+            )
         Backup.objects.using(using).filter(pk=row.pk).update(file="")
     storages["backups"].delete(row.file)
     logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
@@ -120,4 +131,5 @@ def _register_is_free(using: str, consequence: str) -> Iterator[None]:
         with locks.held(operations.REGISTER_LOCK, using, wait=1), transaction.atomic(using=using):
             yield
     except LockTimeout as error:
-        raise RegisterBusy(f"A restore or import is running. {consequence} Try again when it has finished.") from error
+        running, then = _("A restore or import is running."), _("Try again when it has finished.")
+        raise RegisterBusy(f"{running} {consequence} {then}") from error

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast, get_args
+from typing import IO, Any, Final, Literal, cast, get_args
 
 import msgspec
 from django.conf import settings
 from django.db import Error, models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
@@ -43,7 +45,7 @@ FileFormat = Literal["2.0", "1.0"]
 """The versions of the backup file that are written."""
 
 _SECONDS_TO_WAIT_FOR_CATALOGUE = 600
-_NOT_WRITTEN = "No backup was written."
+_NOT_WRITTEN: Final = gettext_lazy("No backup was written.")
 _NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
 
 
@@ -67,9 +69,9 @@ class _Content:
 def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) -> str | None:
     """Why a backup cannot be a 1.0 file, as a sentence; None if it can. A gap must not look like something one had."""
     if selection is not None:
-        return "A file of version 1.0 cannot say that it holds a selection: it would pass for all there is."
+        return _("A file of version 1.0 cannot say that it holds a selection: it would pass for all there is.")
     if backup_type == "incremental" and since is None:
-        return (
+        return _(
             "A file of version 1.0 cannot name the backup that it continues: an incremental one needs a moment to "
             "begin from (--since)."
         )
@@ -124,7 +126,7 @@ class BackupService:
                 kind,
                 self.actor,
                 self.using,
-                consequence=_NOT_WRITTEN,
+                consequence=str(_NOT_WRITTEN),
                 filename=shown,
                 callback=progress_callback,
                 operation=self._operation,
@@ -134,7 +136,7 @@ class BackupService:
             self._check_selection(selection)
             if file_format == v1_0.VERSION and (unfit := unfit_for_1_0(backup_type, since_date, selection)):
                 raise OperationFailed(f"{unfit} {_NOT_WRITTEN}")
-            with operations.register_lock(run, _NOT_WRITTEN):  # so that no restore is halfway through
+            with operations.register_lock(run, str(_NOT_WRITTEN)):  # so that no restore is halfway through
                 installation = Installation.current(self.using)
                 parent, since = self._starting_point(installation, backup_type, since_date)
                 taken_at = timezone.now()
@@ -185,8 +187,11 @@ class BackupService:
             except (Exception, KeyboardInterrupt) as error:
                 why = "It was interrupted." if isinstance(error, KeyboardInterrupt) else explain(error).strip()
                 raise OperationFailed(
-                    f"{why} The backup itself is written and whole ({target.file}), but it is not in the "
-                    "catalogue: the next incremental backup will not continue it."
+                    _(
+                        "%(why)s The backup itself is written and whole (%(file)s), but it is not in the catalogue: "
+                        "the next incremental backup will not continue it."
+                    )
+                    % {"why": why, "file": target.file}
                 ) from error
         return BackupResult(
             id=uuid.UUID(metadata.id),
@@ -213,15 +218,19 @@ class BackupService:
         """The backup that this one continues, and the moment from which records count as changed."""
         if since is not None:
             if backup_type == "full":
-                raise OperationFailed("A full backup holds everything: it has no starting date. No backup was written.")
+                raise OperationFailed(
+                    _("A full backup holds everything: it has no starting date. No backup was written.")
+                )
             return None, since
         parent = catalogue.newest_parent(installation, self.using)
         if backup_type == "full":
             return parent, None
         if parent is None:
             raise OperationFailed(
-                "There is no backup yet that an incremental one could continue. Take a full backup first, "
-                "or say since when. No backup was written."
+                _(
+                    "There is no backup yet that an incremental one could continue. Take a full backup first, or say "
+                    "since when. No backup was written."
+                )
             )
         return parent, parent.taken_at - OVERLAP
 
@@ -232,10 +241,13 @@ class BackupService:
         known = set(Company.objects.using(self.using).filter(name__in=names).values_list("name", flat=True))
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise OperationFailed(f"There is no company {unknown[0]!r} in the register. No backup was written.")
+            raise OperationFailed(
+                _("There is no company %(name)r in the register. No backup was written.") % {"name": unknown[0]}
+            )
         if selection.date_from and selection.date_to and selection.date_from > selection.date_to:
             raise OperationFailed(
-                f"The first day ({selection.date_from}) is after the last ({selection.date_to}). No backup was written."
+                _("The first day (%(first)s) is after the last (%(last)s). No backup was written.")
+                % {"first": selection.date_from, "last": selection.date_to}
             )
 
     def _create_metadata(

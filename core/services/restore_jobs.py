@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import reduce
 from operator import or_
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 from django.core.files.storage import storages
 from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core import tasks
 from core.models import AttendanceRecord, Backup, Company, Operation
@@ -26,7 +28,7 @@ from recordsync import locks
 from recordsync.errors import FileError, LockTimeout
 from recordsync.merge import Strategy
 
-UNCHANGED = "Nothing was changed."
+_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 _UPLOAD = "upload"
 _SUBMITTING = "submitting-a-restore"
 """The lock between looking whether a restore is waiting or running, and being one."""
@@ -55,17 +57,20 @@ def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
                     raise too_large(limit)
                 out.write(chunk)
         if not size:
-            raise OperationFailed(f"The file is empty. {UNCHANGED} Choose another one.")
+            raise OperationFailed(_("The file is empty. Nothing was changed. Choose another one."))
     except Exception as error:
         stored_preview.remove(pk)
-        raise as_failure(error, UNCHANGED) from error
+        raise as_failure(error, str(_UNCHANGED)) from error
     return pk
 
 
 def too_large(limit: int) -> OperationFailed:
     return OperationFailed(
-        f"The file is larger than this server takes ({limit:,} bytes). {UNCHANGED} "
-        "Whoever runs it can raise MUSTER_MAX_UPLOAD_BYTES, or restore the file with the command restore_data."
+        _(
+            "The file is larger than this server takes (%(limit)s bytes). Nothing was changed. Whoever runs it can "
+            "raise MUSTER_MAX_UPLOAD_BYTES, or restore the file with the command restore_data."
+        )
+        % {"limit": f"{limit:,}"}
     )
 
 
@@ -99,7 +104,7 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
             (folder / _UPLOAD).hardlink_to(stored_preview.folder_of(preview.pk) / _UPLOAD)
     except OSError as error:
         stored_preview.remove(pk)
-        raise as_failure(error, UNCHANGED) from error
+        raise as_failure(error, str(_UNCHANGED)) from error
     return jobs.submit(
         tasks.check_backup,
         "check",
@@ -116,7 +121,11 @@ def check(operation: Operation) -> None:
     pk = operation.pk
     try:
         with operations.running(
-            "check", operations.actor_of(operation), operation.database, consequence=UNCHANGED, operation=operation
+            "check",
+            operations.actor_of(operation),
+            operation.database,
+            consequence=str(_UNCHANGED),
+            operation=operation,
         ) as run:
             folder = stored_preview.folder_of(pk)
             service = RestoreService(operation=operation, using=operation.database)
@@ -144,8 +153,11 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
     """
     if preview.strategy is Strategy.MANUAL and preview.undecided:
         raise OperationFailed(
-            f"{preview.undecided:,} differences are not decided yet. {UNCHANGED} "
-            "Decide them, or choose who wins them all."
+            _(
+                "%(count)s differences are not decided yet. Nothing was changed. Decide them, or choose who wins them "
+                "all."
+            )
+            % {"count": f"{preview.undecided:,}"}
         )
     operations.settle_accounts()
     check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
@@ -168,7 +180,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
                 },
             )
     except LockTimeout as error:
-        raise RegisterBusy(f"Somebody else is asking for a restore. {UNCHANGED} Try again.") from error
+        raise RegisterBusy(_("Somebody else is asking for a restore. Nothing was changed. Try again.")) from error
 
 
 def _require_alone(using: str) -> None:
@@ -176,7 +188,8 @@ def _require_alone(using: str) -> None:
     others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=using)
     other = others.order_by("started_at").first()
     if other is not None:
-        raise RegisterBusy(f"{operations.who_runs(other)} {UNCHANGED} Try again when it has finished.")
+        then = _("Try again when it has finished.")
+        raise RegisterBusy(f"{operations.who_runs(other)} {_UNCHANGED} {then}")
 
 
 def apply(operation: Operation) -> None:
@@ -186,7 +199,9 @@ def apply(operation: Operation) -> None:
     try:
         with stored_preview.opened(pk) as preview, _source(pk, operation) as stream:
             if preview.version != operation.parameters["version"]:
-                raise OperationFailed(f"Something was decided after this was asked for. {UNCHANGED} Look at it again.")
+                raise OperationFailed(
+                    _("Something was decided after this was asked for. Nothing was changed. Look at it again.")
+                )
 
             def prepare(run: Run) -> None:
                 operation.result = _expected(preview)

@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol, cast
+from typing import IO, Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from core.formats.v1_0 import V1File, is_v1_0
 from core.models import BackupLog, Operation, User
@@ -45,7 +47,7 @@ Source = str | Path | IO[bytes]
 """A backup file: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
 
 _MOVED_SHOWN = 5
-_UNCHANGED = "Nothing was changed."
+_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 
 
 class Previewed(Protocol):
@@ -78,7 +80,7 @@ class RestoreService:
         except InvalidFile as invalid:
             return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
         except OSError as error:
-            raise as_failure(error, _UNCHANGED) from error
+            raise as_failure(error, str(_UNCHANGED)) from error
         return ValidationResult(
             report.valid,
             report.errors,
@@ -118,7 +120,7 @@ class RestoreService:
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
             logger.info("Preview of %s failed", _name_of(source), exc_info=True)
-            raise as_failure(error, _UNCHANGED) from error
+            raise as_failure(error, str(_UNCHANGED)) from error
         return Preview(file.metadata, name, counts, plan, strategy, warnings=warnings)
 
     def restore_backup(
@@ -149,7 +151,7 @@ class RestoreService:
                 "restore",
                 self.actor,
                 self.using,
-                consequence=_UNCHANGED,
+                consequence=str(_UNCHANGED),
                 filename=shown,
                 callback=progress_callback,
                 operation=self._operation,
@@ -162,7 +164,7 @@ class RestoreService:
             warnings = self._warnings(file)
             if prepare is not None:
                 prepare(run)
-            stack.enter_context(operations.register_lock(run, _UNCHANGED))
+            stack.enter_context(operations.register_lock(run, str(_UNCHANGED)))
             counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
 
@@ -194,7 +196,7 @@ class RestoreService:
         except (OperationalError, InterfaceError) as error:
             if run.phase == COMMIT and self._was_committed(run):
                 return counts
-            raise as_failure(error, _UNCHANGED) from error
+            raise as_failure(error, str(_UNCHANGED)) from error
 
     def _was_committed(self, run: Run) -> bool:
         """Whether a commit whose answer was lost took place: its audit row says so.
@@ -208,8 +210,10 @@ class RestoreService:
                 return BackupLog.objects.using(self.using).filter(operation_id=run.operation.pk, success=True).exists()
         except (OperationalError, InterfaceError) as error:
             raise OperationFailed(
-                "The connection to the database was lost while the restore was being committed, and the database "
-                "cannot be asked whether it was. Preview the same file once it answers: if nothing differs, it was."
+                _(
+                    "The connection to the database was lost while the restore was being committed, and the database "
+                    "cannot be asked whether it was. Preview the same file once it answers: if nothing differs, it was."
+                )
             ) from error
 
     def _require_decided(self, plan: Plan) -> None:
@@ -223,9 +227,14 @@ class RestoreService:
                 first.append(FileError(text, key=step.merged.key, field=", ".join(step.merged.conflicts)))
         if count:
             raise ConflictsLeft(
-                f"{count:,} {'conflict is' if count == 1 else 'conflicts are'} left for somebody to decide. "
-                f"{_UNCHANGED} Choose who wins them all with "
-                "--strategy backup_wins or database_wins.",
+                ngettext(
+                    "%(count)s conflict is left for somebody to decide. Nothing was changed. Choose who wins them all "
+                    "with --strategy backup_wins or database_wins.",
+                    "%(count)s conflicts are left for somebody to decide. Nothing was changed. Choose who wins them "
+                    "all with --strategy backup_wins or database_wins.",
+                    count,
+                )
+                % {"count": f"{count:,}"},
                 first,
                 count,
             )
@@ -243,7 +252,7 @@ class RestoreService:
         """Raises FileRefused unless the file is valid."""
         report = file.check(progress)
         if not report.valid:
-            raise file_refused(report.errors, report.error_count, _UNCHANGED)
+            raise file_refused(report.errors, report.error_count, str(_UNCHANGED))
 
     def _warnings(self, file: AnyFile) -> list[str]:
         """What is odd about a valid file and does no harm."""
@@ -312,7 +321,9 @@ def _moved(before: Plan, now: Plan) -> str:
         if count <= _MOVED_SHOWN:
             moved.append(f"{model.name} {list(key)}")
     shown = "; ".join(moved)
-    more = f" and {count - _MOVED_SHOWN:,} more" if count > _MOVED_SHOWN else ""
+    more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
     if not moved:
-        return f"The file is not the one that was previewed. {_UNCHANGED} Preview this one first."
-    return f"The register changed after the preview: {shown}{more}. {_UNCHANGED} Look at a new preview first."
+        return _("The file is not the one that was previewed. Nothing was changed. Preview this one first.")
+    return _("The register changed after the preview: %(what)s. Nothing was changed. Look at a new preview first.") % {
+        "what": shown + more
+    }

@@ -23,6 +23,7 @@ from typing import IO, Any, Final, cast
 import msgspec
 import orjson
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from core.services.errors import OperationFailed
@@ -339,8 +340,10 @@ def opened(pk: uuid.UUID) -> Iterator[StoredPreview]:
     path = folder / "preview.sqlite3"
     if not path.is_file():
         raise OperationFailed(
-            "This preview is not there any more: it was applied, or nobody touched it for a day. "
-            "Nothing was changed. Choose the file again."
+            _(
+                "This preview is not there any more: it was applied, or nobody touched it for a day. Nothing was "
+                "changed. Choose the file again."
+            )
         )
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db, (folder / "items").open("rb") as items:
         yield StoredPreview(pk, db, items)
@@ -547,7 +550,7 @@ class StoredPreview:
                 for name in ("applying", "version")
             )
             if orjson.loads(applying):
-                raise OperationFailed("This preview is being applied: its decisions are not changed any more.")
+                raise OperationFailed(_("This preview is being applied: its decisions are not changed any more."))
             yield
             _put(self._db, version=orjson.loads(version) + 1)
             self._db.execute("COMMIT")

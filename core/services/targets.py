@@ -13,6 +13,7 @@ from typing import IO
 from django.core.files import File
 from django.core.files.storage import Storage, storages
 from django.db import connections
+from django.utils.translation import gettext as _
 
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS
@@ -83,7 +84,9 @@ def _refuse_databases(output: Path) -> None:
     for connection in connections.all():
         database = os.path.realpath(str(connection.settings_dict["NAME"]))
         if connection.vendor == "sqlite" and path in {database, *(f"{database}{end}" for end in _SQLITE_ENDINGS)}:
-            raise OperationFailed(f"{path} is a database of this installation. No backup was written.")
+            raise OperationFailed(
+                _("%(path)s is a database of this installation. No backup was written.") % {"path": path}
+            )
 
 
 @contextmanager
