@@ -6,6 +6,7 @@ commits, or changes nothing.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import tempfile
@@ -319,7 +320,7 @@ def _moved(before: Plan, now: Plan) -> str:
     for model, key in differences(before, now):
         count += 1
         if count <= _MOVED_SHOWN:
-            moved.append(f"{model.name} {list(key)}")
+            moved.append(f"{model.name} {json.dumps(list(key), ensure_ascii=False)}")
     shown = "; ".join(moved)
     more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
     if not moved:

@@ -25,6 +25,13 @@ from pytest_django.live_server_helper import LiveServer
 from core.models import Role, User
 from tests.world import World, make_world
 
+BROKEN_NUMBERS = r"""() => [...document.querySelectorAll('td')].filter(cell => {
+  const text = document.createRange();
+  text.selectNodeContents(cell);
+  return /^[\d,.]+$/.test(cell.textContent.trim()) && text.getClientRects().length > 1;
+}).map(cell => cell.textContent)"""
+"""Numbers of a table that stand in more than one line."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = os.environ.get("MUSTER_SCREENSHOTS")
 """A folder that :meth:`Opened.look` puts pictures in, for people to judge."""
@@ -119,6 +126,8 @@ class Opened:
                 "[...document.querySelectorAll('.table-responsive:has(> .muster-cards)')]"
                 ".filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"
             )
+            broken = self.page.evaluate(BROKEN_NUMBERS)
+            assert not broken, f"{self.page.url} at {width} px breaks numbers: {broken}"
             assert not clipped, f"{self.page.url} at {width} px cuts off: {clipped}"
             try:
                 self.axe()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     Company.objects.filter(pk=world.own.pk).update(name="Asha Builders, Engineers and Contractors (Private) Limited")
     path = a_backup_and_then_changes(tmp_path)
     BackupService().create_backup()
+    for success, message in ((True, ""), (False, "The register changed after the preview: " + "something, " * 20)):
+        BackupLog.objects.create(
+            operation="restore",
+            operation_id=uuid.uuid4(),
+            actor_name="root",
+            filename="backup_full_20261120_184000.json",
+            records_count=1_000_000,
+            records_added=1_000_000,
+            success=success,
+            error_message=message,
+        )
     opened.go("/backup/")
     opened.look("backup")
     opened.go("/restore/")

@@ -116,7 +116,7 @@ def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> 
     with service.preview_changes(stream) as preview:
         AttendanceRecord.objects.using(register_db).update(shift="E")
         before = everything(register_db)
-        with pytest.raises(DataMoved, match=r"attendance_records \['ABC Corp', 'E1', '2026-11-20'\]"):
+        with pytest.raises(DataMoved, match=r'attendance_records \["ABC Corp", "E1", "2026-11-20"\]'):
             service.restore_backup(stream, preview=preview)
         assert everything(register_db) == before
     with service.preview_changes(stream) as preview:
@@ -147,7 +147,7 @@ def test_a_company_created_since_the_preview_is_told(register_db: str) -> None:
     stream = a_file(register(day()), list_companies=False, **INCREMENTAL).stream()
     with service.preview_changes(stream) as preview:
         a_company(register_db)
-        with pytest.raises(DataMoved, match=r"changed after the preview: attendance_records \['ABC Corp', "):
+        with pytest.raises(DataMoved, match=r'changed after the preview: attendance_records \["ABC Corp", '):
             service.restore_backup(stream, preview=preview)
 
 
@@ -157,7 +157,7 @@ def test_an_account_created_since_the_preview_is_told(register_db: str) -> None:
     stream = _company_gone().stream()
     with service.preview_changes(stream) as preview:
         an_account(register_db, XYZ)
-        with pytest.raises(DataMoved, match=r"companies \['XYZ Ltd'\]"):
+        with pytest.raises(DataMoved, match=r'companies \["XYZ Ltd"\]'):
             service.restore_backup(stream, preview=preview)
 
 
