@@ -7,10 +7,13 @@ import io
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
+from core.filters import AttendanceFilter
 from core.models import AttendanceRecord, Company
 from core.services.search import find
+from core.views import attendance
 from tests.world import NOBODY, WHO, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
@@ -74,3 +77,21 @@ def test_a_sort_that_there_is_not_is_said_and_not_asked_for_again(world: World) 
     assert "salary is not one of the available choices" in text
     assert 'name="sort"' not in text
     assert 'value="A0"' in text
+
+
+@pytest.mark.parametrize(
+    "query", ["", "sort=date", "sort=ep_no", "sort=-ep_no", "q=person&sort=ep_no", "q=A0", "q=Works"]
+)
+def test_the_pages_of_a_list_that_is_cut_short(world: World, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    """They are those of the whole list, however its rows were met."""
+    monkeypatch.setattr(attendance, "REACH", 6)
+    monkeypatch.setattr(attendance, "PER_PAGE", 2)
+    client = Client()
+    client.force_login(world.people["root"])
+    whole = AttendanceFilter(QueryDict(query), user=world.people["root"]).rows()
+    assert whole.count() > 6
+    pages = [client.get(f"/attendance/?{query}&page={number}").context["page"] for number in (1, 2, 3)]
+    assert [row.pk for page in pages for row in page] == [row.pk for row in whole[:6]]
+    last = client.get(f"/attendance/?{query}&page=4")
+    assert list(last.context["page"]) == list(pages[2])
+    assert "More than 6 records" in last.content.decode()
