@@ -175,6 +175,8 @@ class Line:
     theirs_is_there: bool
     base_is_known: bool
     """Whether it is proven what both sides once had; it is shown beside them."""
+    stays: bool = False
+    """Whether it is a company that the file deletes and that something here still refers to."""
     changed_at: dt.datetime | None = None
     """When the register's record last changed, if that was looked up (:func:`core.services.restore_jobs.look_up`)."""
 
@@ -401,6 +403,10 @@ class StoredPreview:
         if backwards:
             rows.reverse()
         lines = [self._line(*row) for row in rows]
+        if any(line.model is COMPANIES and not line.theirs_is_there for line in lines):
+            referred = self._referred_to()
+            for line in lines:
+                line.stays = line.model is COMPANIES and not line.theirs_is_there and line.key[0] in referred
         first = rows[0][0] if rows and (more if backwards else after is not None) else None
         last = rows[-1][0] if rows and (backwards or more) else None
         return Page(lines, total, many, first, last)
@@ -581,24 +587,31 @@ class StoredPreview:
     def counts(self) -> dict[str, Counts]:
         """What becomes of everything when it is decided as it is now: what applying then does."""
         counts = {model.name: Counts() + self.plan.settled[model.name] for model in SCHEMA}
-        net: dict[str, int] = {}
         added: dict[int, set[str]] = {0: set(), 1: set()}
         for at, company, conflict, result, listed, n in self._decided(held=False):
             model = SCHEMA.models[at]
             _tally(counts[model.name], result, listed, n, conflict)
             if result == "add":
                 added[at].add(company)
-            if model is ATTENDANCE_RECORDS:
-                net[company] = net.get(company, 0) + {"add": n, "delete": -n}.get(result, 0)
         missing = added[SCHEMA.models.index(ATTENDANCE_RECORDS)] - self.plan.present[COMPANIES.name]
         counts[COMPANIES.name].created += len(missing - added[SCHEMA.models.index(COMPANIES)])
-        references = {held.merged.key[0]: held.references for held in self.plan.held}
+        referred = self._referred_to()
         for _at, company, conflict, result, listed, n in self._decided(held=True):
-            blocked = result == "delete" and references[company] + net.get(company, 0) > 0
+            blocked = result == "delete" and company in referred
             _tally(counts[COMPANIES.name], "keep" if blocked else result, listed, n, conflict or blocked)
         for one in counts.values():
             one.verify()
         return counts
+
+    def _referred_to(self) -> set[str]:
+        """Of the companies that the file deletes, those that something here still refers to when all else is done."""
+        left = {held.merged.key[0]: held.references for held in self.plan.held}
+        if left:
+            records = SCHEMA.models.index(ATTENDANCE_RECORDS)
+            for at, company, _conflict, result, _listed, n in self._decided(held=False):
+                if at == records and company in left:
+                    left[company] += {"add": n, "delete": -n}.get(result, 0)
+        return {company for company, references in left.items() if references > 0}
 
     def _decided(self, *, held: bool) -> Iterator[tuple[int, str, bool, str, bool, int]]:
         """Groups of lines: model, company, whether in conflict, what becomes of them, whether listed, how many."""

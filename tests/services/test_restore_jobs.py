@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -28,8 +29,8 @@ from recordsync import locks
 from recordsync.merge import Side, Strategy
 from tests.formats.old_files import old_file, old_record
 from tests.properties.files import a_file
-from tests.properties.registers_content import Register, put, rows
-from tests.services.support import ABC, SMALL, XYZ, day, register
+from tests.properties.registers_content import Content, Register, put, rows
+from tests.services.support import ABC, SATURDAY, SMALL, XYZ, day, register
 
 ACTOR = Actor("Meena")
 OTHER = register(day(shift="N"), day(ep_no="E9"), day(XYZ, shift="N", in_time="22:00:00", out_time="06:00:00"))
@@ -132,6 +133,22 @@ def test_a_1_0_file_and_its_warnings(register_db: str) -> None:
     assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
     assert check.result["warnings"] == done.result["warnings"] == [warning]
     assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
+
+
+def test_a_company_that_cannot_be_deleted_is_said_to_stay(register_db: str) -> None:
+    """As long as the file leaves a record of it; what the preview says is what applying then does."""
+    put(register_db, SMALL)
+    gone: list[tuple[str, Content]] = [("companies", {"name": ABC}), ("attendance_records", day())]
+    whole = [*gone, ("attendance_records", day(date=SATURDAY))]
+    for deleted, stays in ((gone, True), (whole, False)):
+        incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
+        check = checked(register_db, a_file(register(), deleted=deleted, **incremental).encode(), Strategy.BACKUP_WINS)
+        with stored_preview.opened(check.pk) as preview:
+            lines = [line for line in preview.page(Filter(kind="delete")).lines if line.key == (ABC,)]
+            assert [line.stays for line in lines] == [stays]
+    with stored_preview.opened(check.pk) as preview:
+        applied(register_db, preview)
+    assert ABC not in rows(register_db).companies
 
 
 def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
