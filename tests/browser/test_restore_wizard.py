@@ -218,7 +218,12 @@ def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: B
     other.select_option("#id_of_unit", "shift")
     other.click("button:text-is('Keep this server’s')")
     assert other.locator("[role=status]").inner_text() == "1 difference: this server’s is kept."
-    assert other.locator("article >> .muster-chosen").all_inner_texts() == [SCRIPT, "NIGHT"]
+    chosen = other.locator("article >> .muster-chosen")
+    assert chosen.all_inner_texts() == [SCRIPT, "NIGHT"]
+    background = "cell => getComputedStyle(cell).backgroundColor"
+    assert chosen.first.evaluate(background) != other.locator("article >> .muster-differs > th").first.evaluate(
+        background
+    )
     elsewhere.close()
     page.click("text=Apply to this server")
     assert page.locator("text=another tab").is_visible()
