@@ -27,6 +27,10 @@ from tests.installation import Installations, ScratchInstallation
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
+# Tracing doubles what code costs. A hundred examples reach no more of it than the tests by example do, and what runs in
+# processes of its own is not traced at all.
+UNTRACED = [Path(__file__).parent / folder for folder in ("browser", "faults", "properties")]
+
 # Whoever is started in the background by a shell inherits that Ctrl-C is ignored, and so would the commands under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,8 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not DEEP and item.get_closest_marker("deep"):
             item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
-        # Tracing doubles what code costs, and a hundred examples reach no more of it than the tests by example do.
-        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+        is_generated = isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
+        if is_generated or any(folder in item.path.parents for folder in UNTRACED):
             item.add_marker(pytest.mark.no_cover)
 
 
