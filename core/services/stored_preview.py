@@ -115,15 +115,17 @@ class Filter:
         sql = [term for term, _value in terms]
         values = [value for _term, value in terms]
         if self.unit or self.undecided:
-            condition, more = self.in_conflict()
-            sql.append(f"EXISTS (SELECT 1 FROM conflicts WHERE item = id AND {condition})")  # noqa: S608 # of constants
+            conflicting, more = self.conflicting()
+            sql.append(f"EXISTS ({conflicting} AND item = id)")
             values += more
         return " AND ".join(f"({term})" for term in sql) or "1", values
 
-    def in_conflict(self) -> tuple[str, list[Any]]:
-        """The condition on ``conflicts`` of ``unit`` and ``undecided``, and its parameters."""
+    def conflicting(self) -> tuple[str, list[Any]]:
+        """The query for the lines of which ``unit`` is in conflict or ``undecided``, to be narrowed by further terms;
+        and its parameters."""
         terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
-        return " AND ".join(terms) or "1", [self.unit] if self.unit else []
+        query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"  # noqa: S608 # of constants
+        return query, [self.unit] if self.unit else []
 
     @property
     def is_tallied(self) -> bool:
@@ -388,9 +390,8 @@ class StoredPreview:
         edge, sign = (before, "<") if backwards else (-1 if after is None else after, ">")
         order = "DESC" if backwards else ""
         if chosen.is_of_conflicts:
-            where, values = chosen.in_conflict()
-            page = f"{where} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1}"
-            where = f"id IN (SELECT DISTINCT item FROM conflicts WHERE {page})"  # noqa: S608 # of constants
+            found, values = chosen.conflicting()
+            where = f"id IN ({found} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"
         else:
             # Of many lines a page is found soon by their order; few are found by the index and then put in order.
             where, values = chosen.where("+date" if many else "date")
@@ -403,10 +404,10 @@ class StoredPreview:
         if backwards:
             rows.reverse()
         lines = [self._line(*row) for row in rows]
-        if any(line.model is COMPANIES and not line.theirs_is_there for line in lines):
-            referred = self._referred_to()
-            for line in lines:
-                line.stays = line.model is COMPANIES and not line.theirs_is_there and line.key[0] in referred
+        deleted = [line for line in lines if line.model is COMPANIES and not line.theirs_is_there]
+        referred = self._referred_to() if deleted else set()
+        for line in deleted:
+            line.stays = line.key[0] in referred
         first = rows[0][0] if rows and (more if backwards else after is not None) else None
         last = rows[-1][0] if rows and (backwards or more) else None
         return Page(lines, total, many, first, last)
@@ -419,8 +420,7 @@ class StoredPreview:
             query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"  # noqa: S608 # of constants
             return int(self._db.execute(query, values).fetchone()[0]), False
         if chosen.is_of_conflicts:
-            where, values = chosen.in_conflict()
-            found = f"SELECT DISTINCT item FROM conflicts WHERE {where}"  # noqa: S608 # of constants
+            found, values = chosen.conflicting()
         else:
             where, values = chosen.where()
             found = f"SELECT 1 FROM items WHERE {where}"  # noqa: S608 # of constants
