@@ -8,6 +8,7 @@ import uuid
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from core.models import Backup, BackupLog, Installation
 from recordsync.backupfile import Metadata
@@ -95,11 +96,12 @@ def gap_before(metadata: Metadata, using: str) -> list[str]:
     since = TIMESTAMP.to_python(metadata.since_date)
     if metadata.parent is None or since is None or _had_parent(metadata, using):
         return []
-    return [
-        f"This is what changed since {timezone.localtime(since):%Y-%m-%d %H:%M %Z}, after backup {metadata.parent}, "
-        "which was never made or restored here, or itself lacks what came before it. What changed before then may be "
-        "missing here: restore the full backup first, and every incremental one after it in order."
-    ]
+    text = _(
+        "This is what changed since %(since)s, after backup %(parent)s, which was never made or restored here, or "
+        "itself lacks what came before it. What changed before then may be missing here: restore the full backup "
+        "first, and every incremental one after it in order."
+    )
+    return [text % {"since": f"{timezone.localtime(since):%Y-%m-%d %H:%M %Z}", "parent": metadata.parent}]
 
 
 def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, deleted: int) -> None:
