@@ -20,7 +20,7 @@ from core.services.backup_service import OVERLAP
 from core.services.errors import OperationFailed
 from core.services.operations import Actor
 from core.views.operations import failed
-from core.views.people import signed_in
+from core.views.request import signed_in
 
 logger = logging.getLogger(__name__)
 _BACKUPS_ON_A_PAGE = 25

@@ -1,4 +1,4 @@
-"""Who asks, and how much they send."""
+"""What a request says of itself: who asks, and how much it sends."""
 
 from __future__ import annotations
 

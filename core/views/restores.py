@@ -26,7 +26,7 @@ from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
 from core.services.stored_preview import UNITS, Filter, StoredPreview
 from core.views.operations import failed
-from core.views.people import sends_more_than, signed_in
+from core.views.request import sends_more_than, signed_in
 from recordsync.merge import Side, Strategy
 
 logger = logging.getLogger(__name__)

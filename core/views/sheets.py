@@ -24,7 +24,7 @@ from core.models import Role, UploadLog
 from core.services import export, uploads
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import too_large
-from core.views.people import sends_more_than, signed_in
+from core.views.request import sends_more_than, signed_in
 
 _CSV = "text/csv; charset=utf-8"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
