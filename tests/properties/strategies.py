@@ -84,6 +84,7 @@ _fates = st.sampled_from(["keep", "keep", "change", "change", "delete", "delete"
 
 
 def content_of(key: Key, values: Mapping[str, Any]) -> Content:
+    """A record's content: its key, and the values of its other fields."""
     company, number, day = key
     return {"company_name": company, "ep_no": number, "date": day, **values}
 

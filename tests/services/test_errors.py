@@ -70,8 +70,8 @@ def test_what_a_page_may_say_goes_through_gettext(name: str) -> None:
     path = Path(import_module(f"core.services.{name}").__file__ or "")
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Raise | ast.Return) and isinstance(made := _made_by(node), ast.Call) and made.args:
-            name = ast.unparse(made.func)
-            if name[:1].isupper() and name not in ("PermissionError", "ValueError"):
+            kind = ast.unparse(made.func)
+            if kind[:1].isupper() and kind not in ("PermissionError", "ValueError"):
                 assert not _words(made.args[0]), f"{path.name}:{node.lineno}"
 
 
