@@ -11,6 +11,7 @@ Three ways to test against a database:
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests import registers
 from tests.installation import Installations, ScratchInstallation
+from tests.zygote import Zygote
 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -83,9 +85,12 @@ def register_db(engine: str, django_db_setup: None, django_db_blocker: DjangoDbB
 
 
 @pytest.fixture(scope="session")
-def installations(tmp_path_factory: pytest.TempPathFactory) -> Installations:
+def installations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installations]:
     """The templates of installations, each migrated once in a run."""
-    return Installations(tmp_path_factory.mktemp("templates"), os.environ.get("MUSTER_TEST_PG_URL", ""))
+    zygote = Zygote() if sys.platform == "linux" else None
+    yield Installations(tmp_path_factory.mktemp("templates"), os.environ.get("MUSTER_TEST_PG_URL", ""), zygote)
+    if zygote is not None:
+        zygote.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from django.db import connections
 from psycopg import sql
 
 from muster import environment
+from tests.zygote import Zygote
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECONDS = 120
@@ -28,11 +29,14 @@ class ScratchInstallation:
     change it.
     """
 
-    def __init__(self, engine: str, folder: Path, database_url: str, server_url: str = "") -> None:
+    def __init__(
+        self, engine: str, folder: Path, database_url: str, server_url: str = "", zygote: Zygote | None = None
+    ) -> None:
         self.engine = engine
         self.folder = folder
         self.database_url = database_url
         self._server_url = server_url
+        self._zygote = zygote
         self.env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
             "LANG": "C.UTF-8",
             "DATA_DIR": str(folder),
@@ -48,17 +52,14 @@ class ScratchInstallation:
 
     def manage(self, *args: Any, input: str | None = None, check: bool = False) -> "subprocess.CompletedProcess[str]":  # noqa: A002
         """Run ``manage.py`` to its end. ``check``: raise CalledProcessError unless it exits 0."""
-        done = subprocess.run(
-            self._command(args),
-            env=self.env,
-            cwd=self.folder,
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=SECONDS,
-            check=False,
-        )
+        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+        with self.popen(*args, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(None if input is None else input.encode(), timeout=SECONDS)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
         if check and done.returncode:
             sys.stderr.write(done.stdout + done.stderr)
             done.check_returncode()
@@ -66,7 +67,15 @@ class ScratchInstallation:
 
     def popen(self, *args: Any, **options: Any) -> "subprocess.Popen[bytes]":
         """Start ``manage.py`` in a process group of its own, to be signalled or killed, or for binary output."""
-        return subprocess.Popen(self._command(args), env=self.env, cwd=self.folder, start_new_session=True, **options)
+        return self.python(PROJECT / "manage.py", *args, **options)
+
+    def python(self, *args: Any, forked: bool = True, **options: Any) -> "subprocess.Popen[bytes]":
+        """Start Python in this installation. ``forked``: quickly, where that can be (see :mod:`tests.zygote`)."""
+        words = [str(arg) for arg in args]
+        if self._zygote is not None and forked and options.keys() <= {"stdin", "stdout", "stderr"}:
+            return self._zygote.popen(words, self.env, self.folder, **options)
+        command = [sys.executable, *words]
+        return subprocess.Popen(command, env=self.env, cwd=self.folder, start_new_session=True, **options)
 
     @contextmanager
     def opened(self) -> Iterator[str]:
@@ -86,30 +95,30 @@ class ScratchInstallation:
             _on_server(self._server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
         shutil.rmtree(self.folder)
 
-    @staticmethod
-    def _command(args: tuple[Any, ...]) -> list[str]:
-        return [sys.executable, str(PROJECT / "manage.py"), *map(str, args)]
-
 
 class Installations:
-    """Makes migrated installations quickly: migrates one of each engine, and copies it."""
+    """Makes migrated installations quickly: migrates one of each engine, and copies it.
 
-    def __init__(self, folder: Path, server_url: str) -> None:
+    ``zygote``: starts their commands, unless they are to be measured or started as a person does.
+    """
+
+    def __init__(self, folder: Path, server_url: str, zygote: Zygote | None = None) -> None:
         self._folder = folder
         self._server_url = server_url
+        self._zygote = zygote
 
     def new(self, engine: str, folder: Path) -> ScratchInstallation:
         """A fresh installation on ``sqlite`` or ``postgres`` in the folder, which is made."""
         if engine == "sqlite":
             shutil.copytree(self._sqlite_template, folder)
-            return ScratchInstallation(engine, folder, self._sqlite_url(folder))
+            return ScratchInstallation(engine, folder, self._sqlite_url(folder), zygote=self._zygote)
         folder.mkdir()
         name = f"scratch_{uuid.uuid4().hex}"
         _on_server(
             self._server_url,
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self._pg_template)),
         )
-        return ScratchInstallation(engine, folder, self._pg_url(name), self._server_url)
+        return ScratchInstallation(engine, folder, self._pg_url(name), self._server_url, self._zygote)
 
     @cached_property
     def _sqlite_template(self) -> Path:

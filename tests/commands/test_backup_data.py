@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ import zstandard
 from core.models import AttendanceRecord, Backup, BackupLog
 from tests.faults import support
 from tests.faults.support import Ended, run
-from tests.installation import ScratchInstallation
+from tests.installation import PROJECT, ScratchInstallation
 
 KEYS = {
     "ok",
@@ -321,7 +322,7 @@ def test_a_reader_that_stops(new_installation: support.NewInstallation) -> None:
 
 
 def test_standard_streams_that_are_closed(small_sqlite: ScratchInstallation) -> None:
-    base = small_sqlite._command(("backup_data", "--output"))
+    base = [sys.executable, str(PROJECT / "manage.py"), "backup_data", "--output"]
     for rest, code in ((["-"], 1), (["closed.json"], 0)):
         done = subprocess.run(
             ["sh", "-c", 'exec "$@" >&-', "sh", *base, *rest],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from core.models import AttendanceRecord, BackupLog, Company
 from tests.commands.test_backup_data import KEYS, assert_wrong
 from tests.faults import support
 from tests.faults.support import Ended, run
-from tests.installation import ScratchInstallation
+from tests.installation import PROJECT, ScratchInstallation
 
 
 def change(installation: ScratchInstallation) -> None:
@@ -226,7 +227,7 @@ def test_inputs_that_are_no_files(small_sqlite: ScratchInstallation) -> None:
         assert "not a valid backup" in ended.err
         assert "empty" in ended.err
     done = subprocess.run(
-        ["sh", "-c", 'exec "$@" <&-', "sh", *small_sqlite._command(("restore_data", "--input", "-"))],
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, PROJECT / "manage.py", "restore_data", "--input", "-"],
         env=small_sqlite.env,
         cwd=small_sqlite.folder,
         capture_output=True,

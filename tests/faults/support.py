@@ -9,13 +9,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from django.db import connections
@@ -283,9 +282,7 @@ def injected(installation: ScratchInstallation, fault: str, *args: Any, **option
         "execute_from_command_line(sys.argv)\n"
     )
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    command = [sys.executable, "-c", program, *map(str, args)]
-    own = {"env": installation.env, "cwd": installation.folder, "start_new_session": True}
-    return cast("subprocess.Popen[bytes]", subprocess.Popen(command, **(options | own)))
+    return installation.python("-c", program, *args, **options)
 
 
 def at_phase(phase: str, action: str) -> str:

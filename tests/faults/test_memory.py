@@ -21,7 +21,7 @@ def peak(installation: ScratchInstallation, *args: Any) -> int:
 
     The process says it itself: what the system tells its parent begins with the parent's own.
     """
-    ended = end(injected(installation, TELL, *args))
+    ended = end(injected(installation, TELL, *args, forked=False))
     assert ended.code == 0, ended.err
     status = (installation.folder / "status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]

@@ -1,0 +1,173 @@
+"""Python processes that begin with everything loaded which every command loads, instead of loading it again.
+
+Starting Python and loading Django is half a second, and most of what a quick command takes. One process, the zygote,
+loads all of it that does not depend on settings, and forks: each command is still a process of its own, in a session of
+its own, with its own environment, folder and standard streams, that may be signalled or killed. Settings, applications
+and models are loaded in it as ever.
+
+:class:`Zygote` is what a test run holds; the rest of this file is the zygote's own program.
+"""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import gc
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+# What these load is nearly all that a command loads. One that is left out costs time and nothing else.
+LOADED = (
+    "axes.apps",
+    "csp.apps",
+    "dj_database_url",
+    "django.contrib.admin.apps",
+    "django.contrib.auth.apps",
+    "django.contrib.contenttypes.apps",
+    "django.contrib.humanize.apps",
+    "django.contrib.staticfiles.apps",
+    "django.core.management",
+    "django.db.backends.postgresql.base",
+    "django.db.backends.sqlite3.base",
+    "django.views.debug",
+    "django_tasks_db.utils",
+    "ijson",
+    "recordsync.backupfile",
+    "recordsync.locks",
+    "recordsync.plan",
+    "recordsync.sql_store",
+    "recordsync.transactions",
+    "whitenoise.runserver_nostatic",
+)
+
+_MESSAGE = 1 << 17
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+class Zygote:
+    """Starts scripts by forking. Linux only: elsewhere nobody can adopt the child of another process."""
+
+    def __init__(self) -> None:
+        # Whoever the zygote orphans becomes a child of this process, which can wait for it as for any other.
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env={"LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+
+    def popen(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, **streams: Any) -> Forked:
+        """As ``subprocess.Popen`` of Python with these arguments (a script's path or ``-c`` and a program, and what it
+        is given) in a session of its own. ``streams``: stdin, stdout, stderr."""
+        return Forked(self, args, env=env, cwd=cwd, **streams)
+
+    def fork(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, streams: Sequence[int]) -> int:
+        """The id of a new child of this process. ``streams``: the descriptors it has as 0, 1 and 2."""
+        socket.send_fds(self._channel, [repr((list(args), dict(env), str(cwd))).encode()], streams)
+        answer = self._channel.recv(_MESSAGE)
+        if not answer:
+            raise RuntimeError("the zygote is gone")
+        return int(answer)
+
+    def close(self) -> None:
+        self._channel.close()
+        self._process.wait()
+
+
+class Forked(subprocess.Popen[bytes]):
+    """A process that a zygote forked."""
+
+    def __init__(self, zygote: Zygote, args: Sequence[str], **options: Any) -> None:
+        self._zygote = zygote
+        super().__init__(args, **options)
+
+    def _execute_child(self, args: Any, *rest: Any) -> None:
+        """Where ``subprocess`` forks and executes. Its parameters are in this order in Python 3.3 to 3.14."""
+        cwd, env, ends = rest[4], rest[5], rest[9:15]
+        for_child = (ends[0], ends[3], ends[5])  # -1: as in this process
+        streams = [number if end == -1 else end for number, end in enumerate(for_child)]
+        self.pid = self._zygote.fork(args, env, cwd, streams)
+        self._child_created = True
+        self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
+
+
+# --- In the zygote
+
+
+def serve(channel: socket.socket) -> Sequence[str]:
+    """Fork for each request. Comes back in the new process only, with what it has to run."""
+    while True:
+        request, streams, _flags, _address = socket.recv_fds(channel, _MESSAGE, 3)
+        if not request:
+            sys.exit()
+        reading, writing = os.pipe()
+        between = os.fork()
+        if not between:
+            pid = os.fork()
+            if not pid:
+                os.close(reading)
+                os.close(writing)
+                channel.close()
+                return become(request, streams)
+            os.write(writing, b"%d" % pid)
+            os._exit(0)
+        for descriptor in (writing, *streams):
+            os.close(descriptor)
+        os.waitpid(between, 0)  # from now on the new process is the test run's child
+        channel.send(os.read(reading, 32))
+        os.close(reading)
+
+
+def become(request: bytes, streams: Sequence[int]) -> Sequence[str]:
+    """Take over the folder, the environment and the streams that were asked for."""
+    args, env, cwd = ast.literal_eval(request.decode())
+    os.setsid()
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    # The old ones have noted whether they can seek, and the like, of other files.
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(old.fileno(), old.mode, encoding=old.encoding, errors=old.errors, closefd=False, buffering=buffering)  # noqa: SIM115 # as long as the process
+        for old, buffering in ((sys.stdin, -1), (sys.stdout, -1), (sys.stderr, 1))
+    )
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    return args
+
+
+def main() -> None:
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    sys.path[0] = str(PROJECT)
+    gc.disable()
+    for name in LOADED:
+        import_module(name)
+    gc.freeze()
+    gc.enable()
+    script, *sys.argv[1:] = serve(channel)
+    if script == "-c":
+        program, *sys.argv[1:] = sys.argv[1:]
+        sys.argv[0] = "-c"
+        exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    else:
+        sys.argv[0] = script
+        runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
