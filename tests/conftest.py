@@ -12,7 +12,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -46,9 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not DEEP and item.get_closest_marker("deep"):
             item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
-        is_generated = isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
-        if is_generated or any(folder in item.path.parents for folder in UNTRACED):
-            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Without tracing where nothing is gained by it: as ``no_cover`` says, which pytest-cov itself does not heed in a
+    process of xdist, where it starts two tracers and stops one."""
+    is_generated = isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
+    is_untraced = item.get_closest_marker("no_cover") or any(folder in item.path.parents for folder in UNTRACED)
+    if not (is_generated or is_untraced):
+        return (yield)
+    traces = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(traces[0])
+        threading.settrace(traces[1])
 
 
 @pytest.fixture(scope="session")
