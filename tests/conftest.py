@@ -30,8 +30,8 @@ from tests.zygote import Zygote
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
-# Tracing doubles what code costs. A hundred examples reach no more of it than the tests by example do, and what runs in
-# processes of its own is not traced at all.
+# A hundred examples reach no more code than the tests by example do, and what runs in processes of its own is not
+# traced at all.
 UNTRACED = [Path(__file__).parent / folder for folder in ("browser", "faults", "properties")]
 
 # Whoever is started in the background by a shell inherits that Ctrl-C is ignored, and so would the commands under test.
@@ -41,6 +41,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is loaded by now stays: not to be gone through at every collection
+    _tracing.pause()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,21 +51,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Without tracing where nothing is gained by it: as ``no_cover`` says, which pytest-cov itself does not heed in a
-    process of xdist, where it starts two tracers and stops one."""
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     is_generated = isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
-    is_untraced = item.get_closest_marker("no_cover") or any(folder in item.path.parents for folder in UNTRACED)
-    if not (is_generated or is_untraced):
+    is_untraced = item.get_closest_marker("untraced") or any(folder in item.path.parents for folder in UNTRACED)
+    if is_generated or is_untraced:
         return (yield)
-    traces = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
+    _tracing.resume()
     try:
         return (yield)
     finally:
-        sys.settrace(traces[0])
-        threading.settrace(traces[1])
+        _tracing.pause()
+
+
+class _Tracing:
+    """Coverage's tracing, which doubles the time of all code that runs: wanted for the tests that reach new code, and
+    for nothing around them once everything is imported.
+
+    Not by pytest-cov's ``no_cover``: in a process of xdist it starts two tracers, and to stop one resumes the other.
+    """
+
+    def __init__(self) -> None:
+        self._paused = sys.gettrace(), threading.gettrace()
+
+    def pause(self) -> None:
+        self._paused = sys.gettrace(), threading.gettrace()
+        sys.settrace(None)
+        threading.settrace(None)
+
+    def resume(self) -> None:
+        sys.settrace(self._paused[0])
+        threading.settrace(self._paused[1])
+
+
+_tracing = _Tracing()
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def for_all(*, few: bool = False, **values: SearchStrategy[Any]) -> Decorator:
             examples("postgres" if few else engine)(given(**values)(example))()
 
         test.__name__, test.__doc__, test.__module__ = law.__name__, law.__doc__, law.__module__
-        return pytest.mark.no_cover(test)  # wherever it is: see tests/conftest.py
+        return pytest.mark.untraced(test)  # wherever it is: see tests/conftest.py
 
     return decorate
 

@@ -42,7 +42,7 @@ def test_the_files_are_valid_as_they_are(file: bytes) -> None:
     assert checked(file).valid
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("file", [FILE, EMPTY], ids=["records", "empty"])
 def test_every_byte_changed_is_refused(file: bytes) -> None:
     tried = 0
@@ -56,7 +56,7 @@ def test_every_byte_changed_is_refused(file: bytes) -> None:
     assert tried > 5 * len(file)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("file", [FILE, EMPTY], ids=["records", "empty"])
 def test_every_cut_length_is_refused(file: bytes) -> None:
     for length in range(len(file)):
@@ -76,7 +76,7 @@ def packed(file: bytes, compression: Compression) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_a_damaged_compressed_file_is_refused_or_holds_what_it_held(compression: Compression) -> None:
     """A compressed file has bytes that say nothing of the content (a time, a flag): what counts is the content."""
@@ -91,7 +91,7 @@ def test_a_damaged_compressed_file_is_refused_or_holds_what_it_held(compression:
     assert refused > 5 * len(whole)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_a_cut_compressed_file_is_refused_or_holds_what_it_held(compression: Compression) -> None:
     """The last four bytes of a zstd frame are a checksum of its content, which the file's own digest covers."""

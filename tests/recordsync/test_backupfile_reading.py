@@ -150,7 +150,7 @@ def other_files(file: bytes) -> Iterator[tuple[str, bytes]]:
     yield "not a backup file", b"x" * len(file)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("file", [FULL_FILE, INCREMENTAL], ids=["full", "incremental"])
 def test_a_file_swapped_after_the_check_is_not_used(file: bytes) -> None:
     for what, other in other_files(file):
@@ -164,7 +164,7 @@ def test_a_file_swapped_after_the_check_is_not_used(file: bytes) -> None:
             pytest.fail(f"used a file that was swapped: {what}")
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("file", [FULL_FILE, INCREMENTAL], ids=["full", "incremental"])
 def test_a_byte_changed_anywhere_after_the_check_is_noticed(file: bytes) -> None:
     end = file.rindex(b'"trailer"')
@@ -174,7 +174,7 @@ def test_a_byte_changed_anywhere_after_the_check_is_noticed(file: bytes) -> None
                 plans(Swapped(file, other))
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("file", [FULL_FILE, INCREMENTAL], ids=["full", "incremental"])
 def test_a_file_swapped_during_one_of_the_readings_is_noticed(file: bytes) -> None:
     """The other file is there for one read only and then the right one again: every part that was used is hashed."""
