@@ -30,6 +30,7 @@ def main() -> None:
         def fetch_command(self, subcommand: str) -> BaseCommand:
             command = super().fetch_command(subcommand)
             gc.freeze()
+            gc.set_threshold(50_000)  # thousands of rows at a time are held, and none of them is part of a cycle
             gc.enable()
             if not getattr(command, "handles_signals", False):
                 for number, handler in before.items():

@@ -210,8 +210,7 @@ class Minutes(FieldType):
     def to_python(self, text: str | None) -> int | None:
         if text is None:
             return None
-        hours, minutes = text.split(":")
-        return int(hours) * 60 + int(minutes)
+        return int(text[:-3]) * 60 + int(text[-2:])
 
     def to_text(self, value: Any) -> str | None:
         if type(value) is not int or value < 0:

@@ -11,17 +11,18 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from heapq import merge as merge_sorted
+from itertools import islice
 from operator import itemgetter
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
 import orjson
 
 from recordsync.backupfile import BackupFile
-from recordsync.changes import Change, Deletion, join, parts
+from recordsync.changes import Change, Deletion, in_order, join, parts
 from recordsync.errors import RecordSyncError
 from recordsync.merge import Merged, Outcome, Side, Strategy, added, merge, resolve
 from recordsync.progress import EVERY, Progress, no_progress
@@ -146,13 +147,17 @@ class Plan:
 
     def load(self, line: bytes) -> tuple[Model, Merged]:
         """What a line of ``items`` says."""
-        at, key, outcome, ours, theirs, base, units, conflicts, listed = orjson.loads(line)
+        at, *said = orjson.loads(line)
         model = self.schema.models[at]
-        shape, whole = self.shapes[model.name], model.shape()
+        shape = self.shapes[model.name]
+        if len(said) == 2:
+            values, created_at = said
+            return model, added(shape.record(tuple(values), created_at), tuple(shape.units))
+        key, outcome, ours, theirs, base, units, conflicts, listed = said
         return model, Merged(
             tuple(key),
             Outcome(outcome),
-            _load_record(whole, ours),
+            _load_record(model.shape(), ours),
             _load_record(shape, theirs),
             _load_record(shape, base),
             tuple(units),
@@ -333,14 +338,27 @@ def _merge(
     A file that does not speak about everything is looked up key by key.
     """
     complete = file.is_complete
+    whole, shape = model.shape(), file.shape(model)
+    units = tuple(shape.units)
+    is_plain = base is None and shape.is_whole and not file.report.deleted_per_model[model.name]
+    if is_plain and not isinstance(file, Approximate):
+        for mine, other in [(store.records(model), theirs)] if complete else _looked_up(store, model, theirs):
+            for part in parts(mine, other):
+                if part.alike:
+                    yield part.alike
+                elif not part.ours:
+                    yield from (added(record, units) for record in part.theirs)
+                else:
+                    yield from merge(whole, shape, None, part.ours, part.theirs, (), complete=complete)
+        return
     if complete:
         ours = store.records(model)
     else:
+        # Read apart: how far ahead a look-up reads before it finds something is not known.
         keys = merge_sorted(
             (record.key for record in file.records(model)), (gone.key for gone in file.deletions(model))
         )
         ours = store.lookup(model, keys)
-    whole, shape = model.shape(), file.shape(model)
     if isinstance(file, Approximate):
         for mine, other in join(ours, theirs):
             aligned = [] if other is None else [file.aligned(model, other, mine)]
@@ -348,16 +366,6 @@ def _merge(
                 yield 1
                 continue
             yield from merge(whole, shape, None, [] if mine is None else [mine], aligned, complete=complete)
-        return
-    units = tuple(shape.units)
-    if base is None and shape.is_whole and not file.report.deleted_per_model[model.name]:
-        for part in parts(ours, theirs):
-            if part.alike:
-                yield part.alike
-            elif not part.ours:
-                yield from (added(record, units) for record in part.theirs)
-            else:
-                yield from merge(whole, shape, None, part.ours, part.theirs, (), complete=complete)
         return
     yield from merge(
         whole,
@@ -368,6 +376,15 @@ def _merge(
         file.deletions(model),
         complete=complete,
     )
+
+
+def _looked_up(
+    store: Store, model: Model, theirs: Iterable[Record]
+) -> Iterator[tuple[Iterable[Record], Sequence[Record]]]:
+    """Their records in batches, each with those of the same keys that are there."""
+    stream = in_order(theirs)
+    while batch := list(islice(stream, EVERY)):
+        yield store.lookup(model, [record.key for record in batch]), batch
 
 
 def apply(
@@ -436,6 +453,10 @@ def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
 
 
 def _dump(at: int, merged: Merged) -> bytes:
+    theirs = merged.theirs
+    if merged.ours is None and merged.base is None and theirs is not None:  # :func:`recordsync.merge.added`: most lines
+        return orjson.dumps([at, theirs.values, theirs.created_at], option=orjson.OPT_APPEND_NEWLINE)
+
     def record(one: Record | None) -> Any:
         return one and [one.values, one.created_at]
 
@@ -444,7 +465,7 @@ def _dump(at: int, merged: Merged) -> bytes:
         merged.key,
         merged.outcome,
         record(merged.ours),
-        record(merged.theirs),
+        record(theirs),
         record(merged.base),
         merged.units,
         merged.conflicts,
