@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import BackupFile
 from recordsync.changes import Change
-from recordsync.errors import RecordSyncError, RegisterMoved
+from recordsync.errors import OutOfOrder, RecordSyncError, RegisterMoved
+from recordsync.listing import Listing
 from recordsync.merge import Outcome, Side, Strategy
 from recordsync.plan import Counts, Plan, Step, apply, decide_by, differences, make_plan, tally
 from recordsync.records import Record
@@ -369,6 +370,20 @@ def test_batches_are_of_a_thousand_and_companies_come_first_and_go_last() -> Non
     assert [phase for phase, _done, _total in seen] == ["apply"] * len(seen)
     assert [done for _phase, done, _total in seen] == sorted(done for _phase, done, _total in seen)
     assert seen[-1] == ("apply", plan.size, plan.size)
+
+
+def test_what_an_incremental_lists_is_looked_up_in_batches_of_which_none_is_left_out() -> None:
+    days = [day("A", f"{number:04}") for number in range(2101)]
+    store = MemoryStore(register(days[::2]))
+    counts = planned(store, content(days=days), **SINCE).counts(BACKUP_WINS)
+    assert counts["attendance_records"] == Counts(read=2101, added=1050, skipped=1051)
+
+
+def test_a_source_that_is_out_of_order_between_two_batches_is_refused() -> None:
+    days = [day("A", f"{number:04}") for number in (*range(1, 1001), 0)]
+    listing = Listing(SCHEMA, ATTENDANCE_RECORDS.shape(), days, io.BytesIO())
+    with pytest.raises(OutOfOrder):
+        make_plan(MemoryStore(content()), listing, io.BytesIO())
 
 
 def test_progress_is_reported_while_comparing_and_can_stop_it() -> None:
