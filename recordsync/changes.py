@@ -6,7 +6,7 @@ Everything here takes and gives iterators in key order and keeps one record of e
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import itemgetter, lt
 from typing import Any, NamedTuple
@@ -90,8 +90,8 @@ class Part(NamedTuple):
     """A stretch of two streams: ``alike`` records that both hold with the same content, or what each of them holds."""
 
     alike: int
-    ours: Sequence[Record]
-    theirs: Sequence[Record]
+    ours: list[Record]
+    theirs: list[Record]
 
 
 def parts(ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[Part]:
@@ -108,7 +108,7 @@ def parts(ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[Part]:
         if not one and not two:
             return
         if [record.values for record in one] == [record.values for record in two]:
-            yield Part(len(one), (), ())
+            yield Part(len(one), [], [])
             mine.records, other.records = [], []
             continue
         # What comes later is greater than the last of a stream that has more.

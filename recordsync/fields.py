@@ -14,6 +14,7 @@ import datetime as dt
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 MAX_MINUTES: Final = 9999 * 60 + 59
@@ -208,9 +209,7 @@ class Minutes(FieldType):
         return self._shape.fullmatch(text) is not None
 
     def to_python(self, text: str | None) -> int | None:
-        if text is None:
-            return None
-        return int(text[:-3]) * 60 + int(text[-2:])
+        return None if text is None else _minutes(text)
 
     def to_text(self, value: Any) -> str | None:
         if type(value) is not int or value < 0:
@@ -219,6 +218,11 @@ class Minutes(FieldType):
 
     def _json_schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": whole_pattern(self._shape.pattern)}
+
+
+@lru_cache(10_000)
+def _minutes(text: str) -> int:
+    return int(text[:-3]) * 60 + int(text[-2:])
 
 
 class Timestamp(FieldType):

@@ -204,10 +204,15 @@ class Plan:
 
     def creates(self, model: Model, merged: Merged) -> bool:
         """Whether the record, if it is added, names one that the database does not have."""
+        return merged.ours is None and self.missing(model, [merged])[0]
+
+    def missing(self, model: Model, keyed: Sequence[Merged | Record]) -> list[bool]:
+        """Whether each key names a record of another model that the database does not have."""
         reference = model.reference
-        if merged.ours is not None or reference is None or reference.references is None:
-            return False
-        return merged.key[model.key.index(reference)] not in self.present[reference.references]
+        if reference is None or reference.references is None:
+            return [False] * len(keyed)
+        at, present = model.key.index(reference), self.present[reference.references]
+        return [one.key[at] not in present for one in keyed]
 
     def _resolve(self, model: Model, merged: Merged, decide: Decide) -> Change | None:
         return resolve(model.shape(), self.shapes[model.name], merged, lambda unit: decide(model, merged, unit))
@@ -299,26 +304,32 @@ def make_plan(
             if model.name in referred:
                 plan.present[model.name] = {record.key[0] for record in store.records(model)}
             settled = plan.settled[model.name] = Counts()
-            for merged in _merge(store, file, model, reader.records(model), base):
-                listed = merged if isinstance(merged, int) else int(merged.listed)
+            for found in _merge(store, file, model, reader.records(model), base):
+                listed = found if isinstance(found, int) else len(found) if isinstance(found, list) else found.listed
                 if done // EVERY < (done + listed) // EVERY:
                     progress("compare", done + listed, total)
                 done += listed
-                if isinstance(merged, int):
-                    settled.read += merged
-                    settled.skipped += merged
+                settled.read += listed
+                if isinstance(found, int):
+                    settled.skipped += found
                     continue
-                settled.read += merged.listed
-                if merged.outcome in (Outcome.SAME, Outcome.KEEP):
-                    settled.skipped += merged.listed
-                    settled.absent_kept += not merged.listed and merged.outcome is Outcome.KEEP
+                if isinstance(found, list):
+                    plan.size += listed
+                    lines = [_dump_added(at, record) for record in found]
+                    missing = plan.missing(model, found)
+                    digest.update(b"".join([b"%b%d" % pair for pair in zip(lines, missing, strict=True)]))
+                    items.writelines(lines)
+                    continue
+                if found.outcome in (Outcome.SAME, Outcome.KEEP):
+                    settled.skipped += found.listed
+                    settled.absent_kept += not found.listed and found.outcome is Outcome.KEEP
                     continue
                 plan.size += 1
-                line = _dump(at, merged)
+                line = _dump(at, found)
                 digest.update(line)
-                digest.update(b"%d" % plan.creates(model, merged))
-                if model.name in referred and merged.theirs is None:
-                    plan.held.append(Held(model, merged, store.references(model, merged.key)))
+                digest.update(b"%d" % plan.creates(model, found))
+                if model.name in referred and found.theirs is None:
+                    plan.held.append(Held(model, found, store.references(model, found.key)))
                 else:
                     items.write(line)
         reader.finish()
@@ -332,14 +343,14 @@ def make_plan(
 
 def _merge(
     store: Store, file: Source, model: Model, theirs: Iterable[Record], base: BackupFile | None
-) -> Iterator[Merged | int]:
-    """The merge of one model; a number stands for so many records that are the same on both sides.
+) -> Iterator[Merged | int | list[Record]]:
+    """The merge of one model. A number stands for so many records that are the same on both sides, a list for records
+    of theirs that are to be added.
 
     A file that does not speak about everything is looked up key by key.
     """
     complete = file.is_complete
     whole, shape = model.shape(), file.shape(model)
-    units = tuple(shape.units)
     is_plain = base is None and shape.is_whole and not file.report.deleted_per_model[model.name]
     if is_plain and not isinstance(file, Approximate):
         for mine, other in [(store.records(model), theirs)] if complete else _looked_up(store, model, theirs):
@@ -347,7 +358,7 @@ def _merge(
                 if part.alike:
                     yield part.alike
                 elif not part.ours:
-                    yield from (added(record, units) for record in part.theirs)
+                    yield part.theirs
                 else:
                     yield from merge(whole, shape, None, part.ours, part.theirs, (), complete=complete)
         return
@@ -453,9 +464,8 @@ def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
 
 
 def _dump(at: int, merged: Merged) -> bytes:
-    theirs = merged.theirs
-    if merged.ours is None and merged.base is None and theirs is not None:  # :func:`recordsync.merge.added`: most lines
-        return orjson.dumps([at, theirs.values, theirs.created_at], option=orjson.OPT_APPEND_NEWLINE)
+    if merged.ours is None and merged.base is None and merged.theirs is not None:
+        return _dump_added(at, merged.theirs)
 
     def record(one: Record | None) -> Any:
         return one and [one.values, one.created_at]
@@ -465,13 +475,18 @@ def _dump(at: int, merged: Merged) -> bytes:
         merged.key,
         merged.outcome,
         record(merged.ours),
-        record(theirs),
+        record(merged.theirs),
         record(merged.base),
         merged.units,
         merged.conflicts,
         merged.listed,
     ]
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _dump_added(at: int, theirs: Record) -> bytes:
+    """Of :func:`recordsync.merge.added`, which most lines are."""
+    return orjson.dumps([at, theirs.values, theirs.created_at], option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _load_record(shape: Shape, stored: Any) -> Record | None:

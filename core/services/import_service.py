@@ -318,7 +318,7 @@ class ImportService:
                     good.append((number, cells, values))
             sheet.rows += len(batch)
             for number, values in names.known(good, sheet):
-                yield list(reader.shape.record(values).key), number, values
+                yield list(reader.shape.key(values)), number, values
             progress("check", sheet.rows, None)
 
     def own_company(self) -> str | None:
