@@ -350,16 +350,16 @@ class _Names:
         rows_: list[tuple[int, tuple[str | None, ...]]] = []
         as_written: dict[int, Record] = {}
         for number, cells, values in good:
-            written = _as_written(cells[self._company_at])
-            if written != values[self._company] and written in self._companies:
+            written = _as_written(cells[self._company_at], values[self._company])
+            if written in self._companies:
                 values = _replaced(values, self._company, written)
             if self._own is not None and values[self._company] != self._own:
                 heading = sheet.heading.cells[self._company_at].strip()
                 reason = _("is not your company: you import for %(company)s") % {"company": self._own}
                 sheet.refuse(number, [(heading, cells[self._company_at], reason)])
                 continue
-            written = _as_written(cells[self._ep_no_at])
-            if written != values[self._ep_no]:
+            written = _as_written(cells[self._ep_no_at], values[self._ep_no])
+            if written is not None:
                 as_written[len(rows_)] = self._record(_replaced(values, self._ep_no, written))
             rows_.append((number, values))
         if as_written:
@@ -372,10 +372,13 @@ class _Names:
         return iter(rows_)
 
 
-def _as_written(cell: str) -> str:
-    """A cell's text before it is tidied."""
+def _as_written(cell: str, tidy: str | None) -> str | None:
+    """A cell's text before it was tidied; None if that is the same."""
+    if cell == tidy:
+        return None
     text, verbatim = read_text(cell)
-    return text if verbatim else cell
+    written = text if verbatim else cell
+    return None if written == tidy else written
 
 
 def _replaced(values: tuple[str | None, ...], at: int, value: str) -> tuple[str | None, ...]:

@@ -25,6 +25,7 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.models import BackupLog, Operation, User
+from core.services import wording
 from core.services.errors import Cancelled, FileRefused, RegisterBusy, as_failure
 from recordsync import locks
 from recordsync.errors import LockTimeout
@@ -375,12 +376,12 @@ def who_runs(operation: Operation) -> str:
     """Who is running what, since when and how far, or waits to: a sentence."""
     started = timezone.localtime(operation.started_at)
     if operation.outcome == Operation.Outcome.WAITING:
-        text = _("%(who)s asked for a %(what)s of %(file)s at %(time)s, which waits for the worker.")
+        text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
     else:
-        text = _("%(who)s has been running a %(what)s since %(time)s (%(phase)s, %(done)s done).")
+        text = _("%(who)s has been running %(what)s since %(time)s (%(phase)s, %(done)s done).")
     return text % {
         "who": operation.actor_name,
-        "what": operation.kind,
+        "what": wording.IN_A_SENTENCE.get(operation.kind, operation.kind),
         "file": operation.filename or _("a file"),
         "time": f"{started:%H:%M:%S}",
         "phase": operation.phase,

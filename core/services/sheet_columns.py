@@ -158,11 +158,14 @@ class RowReader:
 
 
 def _parser(field: str, today: dt.date) -> Parse:
+    """Values repeat, those of a person too: what was read once is remembered."""
     if field in _TEXTS:
-        return _text_parser(field)
-    return lru_cache(20_000)(
-        _date_parser(today) if field == "date" else _status if field == "status" else _PARSERS.get(field, _time)
-    )
+        parse = _text_parser(field)
+    elif field == "date":
+        parse = _date_parser(today)
+    else:
+        parse = _status if field == "status" else _PARSERS.get(field, _time)
+    return lru_cache(20_000)(parse)
 
 
 def _text_parser(field: str) -> Parse:

@@ -109,7 +109,7 @@ def test_the_backups_target_by_limit(installation: ScratchInstallation) -> None:
 def test_the_temporary_folder(installation: ScratchInstallation, files: Files, small_disk: SmallDisk) -> None:
     """Full while standard input is spooled, and full while the plan is written."""
     before = support.state_of(installation)
-    disk = small_disk(512)
+    disk = small_disk(256)
     installation.env["TMPDIR"] = str(disk)
     with files.a.open("rb") as stream:
         ended = run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import pwd
+import re
 import uuid
 from pathlib import Path
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from pytest_django import Settings
 
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.register import Selection
-from core.services import operations
+from core.services import operations, wording
 from core.services.backup_service import BackupService
 from core.services.errors import Cancelled, FileRefused, OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
@@ -226,6 +227,12 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
     operations.settle_accounts()  # now that the register is free
     told = BackupLog.objects.using(register_db).filter(success=False).values_list("operation", flat=True)
     assert sorted(told) == ["backup_full", "restore", "restore"]
+
+
+@pytest.mark.parametrize("kind", sorted(wording.OPERATIONS))
+def test_whatever_is_run_has_a_name_in_a_sentence(kind: str) -> None:
+    told = operations.who_runs(Operation(kind=kind, actor_name="meena", started_at=timezone.now()))
+    assert re.match(r"meena has been running (a [b-df-hj-np-tv-z]|an [aeiou]|the [a-z])[a-z ]+ since ", told), told
 
 
 def test_a_busy_register_without_a_name(register_db: str, settings: Settings) -> None:
