@@ -1,7 +1,7 @@
 """Importing sheets: whole processes of ``import_attendance`` on both engines, and reading the sheet by itself.
 
 A row's rate once read is by CPU seconds: those of the process less those of one that does nothing and of reading
-the sheet. Each step's summary is checked.
+the sheet. Medians. Each step's summary is checked.
 """
 
 from __future__ import annotations
@@ -16,14 +16,26 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import openpyxl
 
 from benchmarks.surroundings import surroundings
-from tests.installation import ScratchInstallation
+from tests.installation import Installations, ScratchInstallation
 
+STEPS = ("into empty", "again")
 DAYS = 300
 FIRST = dt.date(2025, 1, 1)
+
+
+class Run(NamedTuple):
+    """Seconds that passed and of the processor, peak MB, and rows a CPU second once read."""
+
+    wall: float
+    cpu: float
+    peak: float
+    rate: float
 
 
 def cells(rows: int) -> Iterator[list[str]]:
@@ -89,11 +101,24 @@ def floor_of(installation: ScratchInstallation) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def measured(installations: Installations, engine: str, folder: Path, path: Path, rows: int) -> list[Run]:
+    """A sheet imported into an empty register and once more, in an installation of its own."""
+    installation = installations.new(engine, folder / "installation")
+    others = floor_of(installation) + read(path)
+    runs = []
+    for expected in ({"added": rows}, {"skipped": rows}):
+        wall, cpu, peak = imported(installation, path, **expected)
+        runs.append(Run(wall, cpu, peak, rows / max(cpu - others, 0.001)))
+    installation.remove()
+    return runs
+
+
 def main() -> None:
     """Run, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 100_000, 300_000])
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--xlsx", action="store_true", help="also as XLSX, whose sheets take long to make")
     options = parser.parse_args()
     with surroundings(options.engines) as (folder, installations, _server):
@@ -104,15 +129,11 @@ def main() -> None:
             for form, write in (("csv", write_csv), *([("xlsx", write_xlsx)] if options.xlsx else [])):
                 path = folder / f"sheet.{form}"
                 write(path, rows)
-                reading = read(path)
                 for engine in options.engines:
-                    installation = installations.new(engine, folder / f"{engine}-{form}-{rows}")
-                    floor = floor_of(installation)
-                    for step, expected in (("into empty", {"added": rows}), ("again", {"skipped": rows})):
-                        wall, cpu, peak = imported(installation, path, **expected)
-                        rate = rows / max(cpu - floor - reading, 0.001)
+                    runs = [measured(installations, engine, folder, path, rows) for _ in range(options.repeats)]
+                    for step, of_step in zip(STEPS, zip(*runs, strict=True), strict=True):
+                        wall, cpu, peak, rate = (median(values) for values in zip(*of_step, strict=True))
                         figures = f"{wall:.2f} | {cpu:.2f} | {rate:,.0f} | {peak:.0f}"
                         sys.stdout.write(f"| {rows:,} {form} | {engine} | {step} | {figures} |\n")
                         sys.stdout.flush()
-                    installation.remove()
         sys.stdout.write(f"\nWhat starts the commands takes {own:.0f} MB itself.\n")
