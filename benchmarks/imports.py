@@ -24,7 +24,8 @@ import openpyxl
 from benchmarks.surroundings import surroundings
 from tests.installation import Installations, ScratchInstallation
 
-STEPS = ("into empty", "again")
+STEPS = {"into empty": "added", "again": "skipped"}
+"""Each step, and what becomes of every row in it."""
 DAYS = 300
 FIRST = dt.date(2025, 1, 1)
 
@@ -106,8 +107,8 @@ def measured(installations: Installations, engine: str, folder: Path, path: Path
     installation = installations.new(engine, folder / "installation")
     others = floor_of(installation) + read(path)
     runs = []
-    for expected in ({"added": rows}, {"skipped": rows}):
-        wall, cpu, peak = imported(installation, path, **expected)
+    for becomes in STEPS.values():
+        wall, cpu, peak = imported(installation, path, **{becomes: rows})
         runs.append(Run(wall, cpu, peak, rows / max(cpu - others, 0.001)))
     installation.remove()
     return runs

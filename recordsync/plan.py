@@ -22,13 +22,13 @@ from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 import orjson
 
 from recordsync.backupfile import BackupFile
-from recordsync.changes import Change, Deletion, in_order, join, parts
-from recordsync.errors import RecordSyncError
+from recordsync.changes import Change, Deletion, join, parts
+from recordsync.errors import OutOfOrder, RecordSyncError
 from recordsync.merge import Merged, Outcome, Side, Strategy, added, merge, resolve
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Key, Record
 from recordsync.schema import Model, Schema, Shape
-from recordsync.store import Store
+from recordsync.store import LOOKUP, Store
 
 Decide = Callable[[Model, Merged, str], Side]
 """Whose side a conflict takes, per unit."""
@@ -347,7 +347,7 @@ def _merge(
     """The merge of one model. A number stands for so many records that are the same on both sides, a list for records
     of theirs that are to be added.
 
-    A file that does not speak about everything is looked up key by key.
+    Ours are looked up by their keys where the source does not speak about everything.
     """
     complete = file.is_complete
     whole, shape = model.shape(), file.shape(model)
@@ -392,10 +392,16 @@ def _merge(
 def _looked_up(
     store: Store, model: Model, theirs: Iterable[Record]
 ) -> Iterator[tuple[Iterable[Record], Sequence[Record]]]:
-    """Their records in batches, each with those of the same keys that are there."""
-    stream = in_order(theirs)
-    while batch := list(islice(stream, EVERY)):
-        yield store.lookup(model, [record.key for record in batch]), batch
+    """Their records in batches, each with those of the same keys that are there. Raises OutOfOrder where a batch does
+    not go on where the last one ended; within one, :func:`recordsync.changes.parts` does."""
+    stream = iter(theirs)
+    last: Key | None = None
+    while batch := list(islice(stream, LOOKUP)):
+        keys = [record.key for record in batch]
+        if last is not None and keys[0] <= last:
+            raise OutOfOrder(keys[0], last)
+        last = keys[-1]
+        yield store.lookup(model, keys), batch
 
 
 def apply(

@@ -23,7 +23,7 @@ from recordsync.fields import TIMESTAMP
 from recordsync.records import Key, Record, Values
 from recordsync.schema import Model, Schema, Shape
 
-_LOOKUP = 300
+LOOKUP = 300
 """Keys in one look-up, each of up to three values: SQLite's oldest limit of parameters is 999."""
 
 Filters = Mapping[str, Q]
@@ -97,7 +97,7 @@ class OrmStore:
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         self._parents.clear()
         stream = iter(keys)
-        while batch := list(islice(stream, _LOOKUP)):
+        while batch := list(islice(stream, LOOKUP)):
             for _pk, record in self._find(model, batch):
                 yield record
 
@@ -170,8 +170,8 @@ class OrmStore:
         return columns
 
     def _find_by_key(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Key, tuple[Any, Record]]]:
-        for start in range(0, len(keys), _LOOKUP):
-            for pk, record in self._find(model, keys[start : start + _LOOKUP]):
+        for start in range(0, len(keys), LOOKUP):
+            for pk, record in self._find(model, keys[start : start + LOOKUP]):
                 yield record.key, (pk, record)
 
     def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
@@ -268,4 +268,4 @@ def tables(schema: Schema) -> list[type[models.Model]]:
     return [apps.get_model(model.label) for model in schema]
 
 
-__all__ = ["Filters", "OrmStore", "Store", "tables"]
+__all__ = ["LOOKUP", "Filters", "OrmStore", "Store", "tables"]

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -41,7 +42,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is loaded by now stays: not to be gone through at every collection
-    _tracing.pause()
+    _tracing.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,16 +74,19 @@ class _Tracing:
     """
 
     def __init__(self) -> None:
-        self._paused = sys.gettrace(), threading.gettrace()
+        self._traces: tuple[Any, Any] = None, None
+
+    def stop(self) -> None:
+        self._traces = sys.gettrace(), threading.gettrace()
+        self.pause()
 
     def pause(self) -> None:
-        self._paused = sys.gettrace(), threading.gettrace()
         sys.settrace(None)
         threading.settrace(None)
 
     def resume(self) -> None:
-        sys.settrace(self._paused[0])
-        threading.settrace(self._paused[1])
+        sys.settrace(self._traces[0])
+        threading.settrace(self._traces[1])
 
 
 _tracing = _Tracing()

@@ -72,7 +72,9 @@ class ScratchInstallation:
     def python(self, *args: Any, forked: bool = True, **options: Any) -> "subprocess.Popen[bytes]":
         """Start Python in this installation. ``forked``: quickly, where that can be (see :mod:`tests.zygote`)."""
         words = [str(arg) for arg in args]
-        if self._zygote is not None and forked and options.keys() <= {"stdin", "stdout", "stderr"}:
+        is_plain = options.keys() <= {"stdin", "stdout", "stderr"}
+        for_python = any(name.startswith(("PYTHON", "LC_")) for name in self.env)
+        if self._zygote is not None and forked and is_plain and not for_python:
             return self._zygote.popen(words, self.env, self.folder, **options)
         command = [sys.executable, *words]
         return subprocess.Popen(command, env=self.env, cwd=self.folder, start_new_session=True, **options)

@@ -3,7 +3,8 @@
 Starting Python and loading Django is half a second, and most of what a quick command takes. One process, the zygote,
 loads all of it that does not depend on settings, and forks: each command is still a process of its own, in a session of
 its own, with its own environment, folder and standard streams, that may be signalled or killed. Settings, applications
-and models are loaded in it as ever.
+and models are loaded in it as ever. What Python itself reads from the environment when it starts (PYTHONHASHSEED, LANG)
+is the zygote's.
 
 :class:`Zygote` is what a test run holds; the rest of this file is the zygote's own program.
 """
@@ -18,12 +19,11 @@ import runpy
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-PROJECT = Path(__file__).resolve().parent.parent
 
 # What these load is nearly all that a command loads. One that is left out costs time and nothing else.
 LOADED = (
@@ -50,6 +50,8 @@ LOADED = (
 )
 
 _MESSAGE = 1 << 17
+_SECONDS = 60
+"""For an answer, loading included."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -58,8 +60,11 @@ class Zygote:
 
     def __init__(self) -> None:
         # Whoever the zygote orphans becomes a child of this process, which can wait for it as for any other.
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+        self._lock = threading.Lock()
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.settimeout(_SECONDS)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
@@ -78,15 +83,21 @@ class Zygote:
 
     def fork(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, streams: Sequence[int]) -> int:
         """The id of a new child of this process. ``streams``: the descriptors it has as 0, 1 and 2."""
-        socket.send_fds(self._channel, [repr((list(args), dict(env), str(cwd))).encode()], streams)
-        answer = self._channel.recv(_MESSAGE)
+        request = repr((list(args), dict(env), str(cwd))).encode()
+        assert len(request) <= _MESSAGE, "too long to be received whole"
+        with self._lock:
+            socket.send_fds(self._channel, [request], streams)
+            answer = self._channel.recv(_MESSAGE)
         if not answer:
             raise RuntimeError("the zygote is gone")
         return int(answer)
 
     def close(self) -> None:
         self._channel.close()
-        self._process.wait()
+        try:
+            self._process.wait(_SECONDS)
+        finally:
+            self._process.kill()
 
 
 class Forked(subprocess.Popen[bytes]):
@@ -153,7 +164,7 @@ def become(request: bytes, streams: Sequence[int]) -> Sequence[str]:
 
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
-    sys.path[0] = str(PROJECT)
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
     gc.disable()
     for name in LOADED:
         import_module(name)

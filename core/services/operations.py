@@ -376,13 +376,16 @@ def who_runs(operation: Operation) -> str:
     """Who is running what, since when and how far, or waits to: a sentence."""
     started = timezone.localtime(operation.started_at)
     if operation.outcome == Operation.Outcome.WAITING:
-        text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
+        if operation.filename:
+            text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
+        else:
+            text = _("%(who)s asked for %(what)s at %(time)s, which waits for the worker.")
     else:
         text = _("%(who)s has been running %(what)s since %(time)s (%(phase)s, %(done)s done).")
     return text % {
         "who": operation.actor_name,
-        "what": wording.IN_A_SENTENCE.get(operation.kind, operation.kind),
-        "file": operation.filename or _("a file"),
+        "what": wording.IN_A_SENTENCE[operation.kind],
+        "file": operation.filename,
         "time": f"{started:%H:%M:%S}",
         "phase": operation.phase,
         "done": f"{operation.done:,}",

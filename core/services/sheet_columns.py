@@ -67,6 +67,10 @@ _TEXTS: Final = {"ep_no", "ep_name", "company_name", "shift"}
 _NEVER_BLANK: Final = {"ep_no", "ep_name", "company_name", "date", "status"}
 
 
+_LONG: Final = 300
+"""Characters of a cell: more than any value has."""
+
+
 @dataclass(frozen=True)
 class Heading:
     """A sheet's first row, understood. ``columns``: per known column its place. ``unknown``: what is ignored."""
@@ -126,7 +130,8 @@ class RowReader:
         self._width = len(heading.cells)
         places = {column.field: (at, column) for at, column in heading.columns}
         self._plan = [(*places[name], _parser(name, today)) for name in self.shape.names]
-        self._quick = [(at, parse) for at, _column, parse in self._plan]
+        # Values repeat, those of a person too: what was read once is remembered.
+        self._quick = [(at, lru_cache(20_000)(parse)) for at, _column, parse in self._plan]
 
     def values(self, cells: Sequence[str]) -> tuple[str | None, ...] | None:
         """A record's values in the order of ``shape``; None where :meth:`problems` has some."""
@@ -135,6 +140,8 @@ class RowReader:
             if any(cell.strip() for cell in cells[self._width :]):
                 return None
         try:
+            if max(map(len, cells)) > _LONG:  # such cells are not kept
+                return tuple([parse(cells[at]) for at, _column, parse in self._plan])
             return tuple([parse(cells[at]) for at, parse in self._quick])
         except BadCell:
             return None
@@ -158,14 +165,11 @@ class RowReader:
 
 
 def _parser(field: str, today: dt.date) -> Parse:
-    """Values repeat, those of a person too: what was read once is remembered."""
     if field in _TEXTS:
-        parse = _text_parser(field)
-    elif field == "date":
-        parse = _date_parser(today)
-    else:
-        parse = _status if field == "status" else _PARSERS.get(field, _time)
-    return lru_cache(20_000)(parse)
+        return _text_parser(field)
+    if field == "date":
+        return _date_parser(today)
+    return _status if field == "status" else _PARSERS.get(field, _time)
 
 
 def _text_parser(field: str) -> Parse:

@@ -26,17 +26,13 @@ OPERATIONS: Final[dict[str, Any]] = {
 """What people call each kind of operation."""
 
 IN_A_SENTENCE: Final[dict[str, Any]] = {
-    "backup_full": _("a full backup"),
-    "backup_incremental": _("an incremental backup"),
-    "verify": _("the verification of a backup"),
-    "check": _("the check of a backup file"),
     "restore": _("a restore"),
     "import": _("an import"),
     "delete_all": _("the deletion of all records"),
     "rename_company": _("the renaming of a company"),
     "seed_demo": _("the making of a demo register"),
 }
-"""What somebody is running: "Meena has been running a restore"."""
+"""What somebody is running that writes the register: "Meena has been running a restore"."""
 
 FIELD_NAMES: Final = {
     "name": _("Name"),

@@ -34,7 +34,7 @@ def test_a_restore_at_random_moments(installation: ScratchInstallation, files: F
     for number in SIGNALS * (TIMES // 3):
         before = support.state_of(installation)
         target = files.other(now)
-        moment = moments.within(seconds, 0.25)  # from when Python is up
+        moment = moments.within(seconds, seconds * 0.2)
         ended = signalled(installation, ("restore_data", "--input", target), moment, number)
         print(f"{number.name} after {moment:.3f} of {seconds:.3f} s: {ended.code}")
         if ended.code == 0:
@@ -56,7 +56,7 @@ def test_a_backup_at_random_moments(installation: ScratchInstallation) -> None:
     seconds = run(installation, "backup_data", "--output", target).seconds
     for number in SIGNALS * (TIMES // 3):
         target.unlink(missing_ok=True)
-        moment = moments.within(seconds, 0.25)  # from when Python is up
+        moment = moments.within(seconds, seconds * 0.2)
         ended = signalled(installation, ("backup_data", "--output", target), moment, number)
         print(f"{number.name} after {moment:.3f} of {seconds:.3f} s: {ended.code}")
         if ended.code == 0:

@@ -12,6 +12,7 @@ def small_batches() -> Iterator[None]:
         patch("recordsync.plan.EVERY", 3),
         patch("recordsync.backupfile.reader.EVERY", 2),
         patch("recordsync.backupfile.writer.EVERY", 3),
-        patch("recordsync.store._LOOKUP", 2),
+        patch("recordsync.store.LOOKUP", 2),
+        patch("recordsync.plan.LOOKUP", 2),
     ):
         yield

@@ -17,7 +17,7 @@ from recordsync.merge import Outcome, Side, Strategy
 from recordsync.plan import Counts, Plan, Step, apply, decide_by, differences, make_plan, tally
 from recordsync.records import Record
 from recordsync.schema import Model
-from recordsync.store import Store
+from recordsync.store import LOOKUP, Store
 from tests.recordsync.strategies import shapes, snapshots
 from tests.recordsync.support import (
     MOMENT,
@@ -380,7 +380,7 @@ def test_what_an_incremental_lists_is_looked_up_in_batches_of_which_none_is_left
 
 
 def test_a_source_that_is_out_of_order_between_two_batches_is_refused() -> None:
-    days = [day("A", f"{number:04}") for number in (*range(1, 1001), 0)]
+    days = [day("A", f"{number:04}") for number in (*range(1, LOOKUP + 1), 0)]
     listing = Listing(SCHEMA, ATTENDANCE_RECORDS.shape(), days, io.BytesIO())
     with pytest.raises(OutOfOrder):
         make_plan(MemoryStore(content()), listing, io.BytesIO())

@@ -158,7 +158,7 @@ def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
         operation = restore_jobs.submit_apply(ACTOR, preview, using=register_db)
         with pytest.raises(OperationFailed, match="being applied"):
             preview.decide(Side.OURS)
-    told = r"Meena asked for a restore of a file at \d\d:\d\d:\d\d, which waits for the worker\. Nothing was changed\."
+    told = r"Meena asked for a restore at \d\d:\d\d:\d\d, which waits for the worker\. Nothing was changed\."
     with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match=told):
         restore_jobs.submit_apply(ACTOR, preview, using=register_db)
     with locks.held(f"operation-{operation.pk}", JOBS):
@@ -190,7 +190,7 @@ def test_of_two_that_ask_at_the_same_moment_one_is_told_about_the_other(register
     operation = Operation.objects.using(JOBS).get(kind="restore")
     assert answers.count(str(operation.pk)) == 1
     told = [answer for answer in answers if answer != str(operation.pk)]
-    assert all(answer.startswith(f"{operation.actor_name} asked for a restore of a file at ") for answer in told), told
+    assert all(answer.startswith(f"{operation.actor_name} asked for a restore at ") for answer in told), told
     assert (
         DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.READY).count() == 3
     )  # the checks, called above, and it
