@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from tests.core.access import LOGIN, ROUTES, Access, Answer
 from tests.world import NOBODY, WHO, World, make_world
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = [pytest.mark.django_db(databases=["default", "jobs"]), pytest.mark.untraced]
 
 ADMIN = "admin"
 """The namespace of Django's own site, which is tested as a whole below."""

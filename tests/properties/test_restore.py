@@ -26,7 +26,7 @@ from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed
 from core.services.operations import JOBS, Actor, Run
 from core.services.restore_service import RestoreService
-from core.services.results import Outcome
+from core.services.results import Outcome, RestoreResult
 from core.services.stored_preview import Filter
 from recordsync.merge import Side, Strategy
 from recordsync.store import OrmStore
@@ -38,19 +38,29 @@ from tests.properties.support import backup, clear, for_all, for_some, restore
 Sides = tuple[Register, Register]
 
 
-@for_all(sides=pairs(min_records=2), strategy=deciding)
-def test_properties_06_07_absent_records_are_inserted_and_differing_ones_updated(
-    alias: str, sides: Sides, strategy: str
+@for_all(sides=pairs(min_records=2), strategy=deciding, listed=st.booleans())
+def test_properties_06_07_11_what_is_absent_is_inserted_and_what_differs_updated(
+    alias: str, sides: Sides, strategy: str, listed: bool
 ) -> None:
     """For all files, every record whose key the register does not have is inserted as the file has it, with its
     creation time, whatever the strategy; so is every company. With backup_wins every record whose key is there and
     whose content differs becomes the file's: the same row, created when it was, changed now. What is equal or not
-    listed, and with database_wins what differs, is not touched at all."""
+    listed, and with database_wins what differs, is not touched at all. Companies that the records name and that are not
+    there, listed or not, are created, each once, and every record is its company's."""
     ours, theirs = sides
     put(alias, ours)
     before, start = rows(alias), dt.datetime.now(dt.UTC)
-    outcome = restore(alias, files.a_file(theirs).encode(), strategy)
-    after = rows(alias)
+    partial: dict[str, Any] = {
+        "backup_type": "incremental",
+        "since_date": "2026-11-01T00:00:00.000000Z",
+        "deletions": "unknown",
+    }
+    file = files.a_file(theirs, list_companies=listed, **({} if listed else partial))
+    if not listed:
+        file.metadata["total_companies"] = 0
+    outcome = restore(alias, file.encode(), strategy)
+    after = rows(alias)  # by the companies' ids: an orphan would have no name
+    named = {key[0] for key in theirs.records} | (set(theirs.companies) if listed else set())
     new = [key for key in theirs.records if key not in before.records]
     for key in new:
         row = after.records[key]
@@ -58,7 +68,7 @@ def test_properties_06_07_absent_records_are_inserted_and_differing_ones_updated
         assert row.created_at == theirs.record_stamp(key).created_at
         assert row.updated_at >= start
     assert set(after.records) == {*before.records, *theirs.records}
-    assert set(after.companies) == {*before.companies, *theirs.companies}
+    assert set(after.companies) == {*before.companies, *named}
     updated = 0
     for key, row in before.records.items():
         there = after.records[key]
@@ -72,8 +82,9 @@ def test_properties_06_07_absent_records_are_inserted_and_differing_ones_updated
     for name, company in before.companies.items():
         assert after.companies[name] == company
     assert (outcome.records.added, outcome.records.updated) == (len(new), updated)
-    assert outcome.companies.added == len(set(theirs.companies) - set(before.companies))
-    event(f"{min(len(new), 3)} new, {min(updated, 3)} updated")
+    created = len(named - set(before.companies))
+    assert (outcome.companies.added, outcome.companies.created) == ((created, 0) if listed else (0, created))
+    event(f"{min(len(new), 3)} new, {min(updated, 3)} updated, {min(created, 2)} companies")
 
 
 def _moved(before: Rows, after: Rows) -> dict[str, Counter[str]]:
@@ -91,55 +102,6 @@ def _moved(before: Rows, after: Rows) -> dict[str, Counter[str]]:
 
 def _entries(file: files.File, section: str) -> int:
     return len(file.records[section]) + len(file.deleted[section])
-
-
-@for_all(merge=merges(), strategy=deciding)
-def test_property_08_the_counts_add_up_to_the_entries_read(alias: str, merge: Merge, strategy: str) -> None:
-    """For all restores, the entries of the file are all accounted for, once; and what is counted as added, updated
-    and deleted is what happened to the tables. The audit trail says the same."""
-    put(alias, merge.ours)
-    before = rows(alias)
-    outcome = restore(alias, merge.file.encode(), strategy)
-    moved = _moved(before, rows(alias))
-    for section, counts in outcome.models.items():
-        assert counts.read == _entries(merge.file, section)
-        assert counts.read == counts.added + counts.updated + counts.deleted + counts.skipped + counts.kept
-        assert counts.added + counts.created == moved[section]["added"]
-        assert counts.updated == moved[section]["updated"]
-        assert counts.deleted == moved[section]["deleted"]
-        assert (counts.absent_deleted, counts.absent_kept) == (0, 0)
-    log = BackupLog.objects.using(alias).get(pk=outcome.log_id)
-    records = outcome.records
-    assert (log.records_count, log.companies_count) == (records.read, outcome.companies.read)
-    assert (log.records_added, log.records_updated, log.records_deleted, log.records_skipped, log.records_kept) == (
-        records.added, records.updated, records.deleted, records.skipped, records.kept
-    )  # fmt: skip
-
-
-@for_all(sides=pairs(min_records=1), strategy=deciding, listed=st.booleans())
-def test_property_11_a_missing_company_is_created_first(alias: str, sides: Sides, strategy: str, listed: bool) -> None:
-    """For all files whose records name companies that are not there, listed or not, these are created, each once,
-    and every record is its company's."""
-    ours, theirs = sides
-    put(alias, ours)
-    file = files.a_file(
-        theirs,
-        list_companies=listed,
-        backup_type="incremental",
-        since_date="2026-11-01T00:00:00.000000Z",
-        deletions="unknown",
-    )
-    if not listed:
-        file.metadata["total_companies"] = 0
-    outcome = restore(alias, file.encode(), strategy)
-    found = rows(alias)  # by the companies' ids: an orphan would have no name
-    needed = {key[0] for key in theirs.records}
-    named = needed | (set(theirs.companies) if listed else set())
-    assert set(found.companies) == set(ours.companies) | named
-    assert set(found.records) == {*ours.records, *theirs.records}
-    new = len(named - set(ours.companies))
-    assert (outcome.companies.added, outcome.companies.created) == ((new, 0) if listed else (0, new))
-    event(f"{min(new, 2)} new companies")
 
 
 class Failure(Exception):
@@ -267,9 +229,11 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
 
 
 @for_all(merge=merges(), strategy=st.sampled_from(STRATEGIES))
-def test_property_17_a_preview_counts_what_applying_then_does(alias: str, merge: Merge, strategy: str) -> None:
+def test_properties_08_17_a_preview_counts_what_applying_then_does(alias: str, merge: Merge, strategy: str) -> None:
     """For all files, full, incremental or selection, and strategies: a preview writes nothing, and its counts and
-    steps are what restoring then does; with manual that is nothing as long as there is a conflict to decide."""
+    steps are what restoring then does; with manual that is nothing as long as there is a conflict to decide. The
+    entries of the file are all accounted for, once; and what is counted as added, updated and deleted is what happened
+    to the tables. The audit trail says the same."""
     put(alias, merge.ours)
     before, tables = rows(alias), everything(alias)
     data = merge.file.encode()
@@ -293,6 +257,7 @@ def test_property_17_a_preview_counts_what_applying_then_does(alias: str, merge:
     after = rows(alias)
     assert {name: asdict(counts) for name, counts in outcome.models.items()} == told
     moved = _moved(before, after)
+    _assert_accounted_for(alias, outcome, merge.file, moved)
     assert (preview.to_add, preview.to_update, preview.to_delete) == (
         moved["attendance_records"]["added"],
         moved["attendance_records"]["updated"],
@@ -302,6 +267,22 @@ def test_property_17_a_preview_counts_what_applying_then_does(alias: str, merge:
     assert preview.changes_nothing is (before == after and not preview.conflicts)
     _assert_steps(steps, before, after)
     event(f"{merge.file.metadata['backup_type']}, {strategy}")
+
+
+def _assert_accounted_for(alias: str, outcome: RestoreResult, file: files.File, moved: dict[str, Counter[str]]) -> None:
+    for section, counts in outcome.models.items():
+        assert counts.read == _entries(file, section)
+        assert counts.read == counts.added + counts.updated + counts.deleted + counts.skipped + counts.kept
+        assert counts.added + counts.created == moved[section]["added"]
+        assert counts.updated == moved[section]["updated"]
+        assert counts.deleted == moved[section]["deleted"]
+        assert (counts.absent_deleted, counts.absent_kept) == (0, 0)
+    log = BackupLog.objects.using(alias).get(pk=outcome.log_id)
+    records = outcome.records
+    assert (log.records_count, log.companies_count) == (records.read, outcome.companies.read)
+    assert (log.records_added, log.records_updated, log.records_deleted, log.records_skipped, log.records_kept) == (
+        records.added, records.updated, records.deleted, records.skipped, records.kept
+    )  # fmt: skip
 
 
 def _assert_steps(steps: list[Any], before: Rows, after: Rows) -> None:
