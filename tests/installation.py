@@ -70,7 +70,8 @@ class ScratchInstallation:
         return self.python(PROJECT / "manage.py", *args, **options)
 
     def python(self, *args: Any, forked: bool = True, **options: Any) -> "subprocess.Popen[bytes]":
-        """Start Python in this installation. ``forked``: quickly, where that can be (see :mod:`tests.zygote`)."""
+        """Start a Python script in this installation, in a process group of its own. ``forked``: quickly, where that
+        can be (see :mod:`tests.zygote`). ``options``: as for ``subprocess.Popen``."""
         words = [str(arg) for arg in args]
         is_plain = options.keys() <= {"stdin", "stdout", "stderr"}
         for_python = any(name.startswith(("PYTHON", "LC_")) for name in self.env)

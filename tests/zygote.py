@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import gc
+import inspect
 import os
 import runpy
 import socket
@@ -23,7 +24,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 # What these load is nearly all that a command loads. One that is left out costs time and nothing else.
 LOADED = (
@@ -53,6 +54,7 @@ _MESSAGE = 1 << 17
 _SECONDS = 60
 """For an answer, loading included."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_EXECUTE_CHILD = inspect.signature(vars(subprocess.Popen)["_execute_child"])
 
 
 class Zygote:
@@ -77,12 +79,14 @@ class Zygote:
             )
 
     def popen(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, **streams: Any) -> Forked:
-        """As ``subprocess.Popen`` of Python with these arguments (a script's path or ``-c`` and a program, and what it
-        is given) in a session of its own. ``streams``: stdin, stdout, stderr."""
+        """As ``subprocess.Popen`` of Python with these arguments (a script's path, and what it is given) in a session
+        of its own. ``streams``: stdin, stdout, stderr, as there. Raises RuntimeError or OSError where the zygote does
+        not answer."""
         return Forked(self, args, env=env, cwd=cwd, **streams)
 
     def fork(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, streams: Sequence[int]) -> int:
-        """The id of a new child of this process. ``streams``: the descriptors it has as 0, 1 and 2."""
+        """As :meth:`popen`; the id of the new child of this process. ``streams``: the descriptors that it has as 0, 1
+        and 2."""
         request = repr((list(args), dict(env), str(cwd))).encode()
         assert len(request) <= _MESSAGE, "too long to be received whole"
         with self._lock:
@@ -101,27 +105,33 @@ class Zygote:
 
 
 class Forked(subprocess.Popen[bytes]):
-    """A process that a zygote forked."""
+    """A process that a zygote forked.
+
+    ``subprocess`` has no public way to take over a process that another one forked. What it does around its own fork
+    (pipes, time limits, signals, waiting) would be a hundred lines here, so the one method that forks is replaced.
+    """
 
     def __init__(self, zygote: Zygote, args: Sequence[str], **options: Any) -> None:
         self._zygote = zygote
         super().__init__(args, **options)
 
-    def _execute_child(self, args: Any, *rest: Any) -> None:
-        """Where ``subprocess`` forks and executes. Its parameters are in this order in Python 3.3 to 3.14."""
-        cwd, env, ends = rest[4], rest[5], rest[9:15]
-        for_child = (ends[0], ends[3], ends[5])  # -1: as in this process
-        streams = [number if end == -1 else end for number, end in enumerate(for_child)]
-        self.pid = self._zygote.fork(args, env, cwd, streams)
+    def _execute_child(self, *given: Any) -> None:
+        named = _EXECUTE_CHILD.bind(self, *given).arguments
+        ends = [named[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
+        childs = (named["p2cread"], named["c2pwrite"], named["errwrite"])  # -1: as in this process
+        streams = [number if end == -1 else end for number, end in enumerate(childs)]
+        self.pid = self._zygote.fork(named["args"], named["env"], named["cwd"], streams)
         self._child_created = True
-        self._close_pipe_fds(*ends)  # type: ignore[attr-defined]
+        # Not public either, so typeshed does not have it; it also closes the /dev/null that only Popen knows.
+        self._close_pipe_fds(*ends)  # type: ignore[attr-defined] # see above
 
 
 # --- In the zygote
 
 
 def serve(channel: socket.socket) -> Sequence[str]:
-    """Fork for each request. Comes back in the new process only, with what it has to run."""
+    """Fork for each request. Comes back in the new process only, with the script that it has to run and what that is
+    given; ends the zygote when the other end of the channel is closed."""
     while True:
         request, streams, _flags, _address = socket.recv_fds(channel, _MESSAGE, 3)
         if not request:
@@ -145,21 +155,25 @@ def serve(channel: socket.socket) -> Sequence[str]:
 
 
 def become(request: bytes, streams: Sequence[int]) -> Sequence[str]:
-    """Take over the folder, the environment and the streams that were asked for."""
+    """Take over the folder, the environment and the streams that were asked for; the script and what it is given."""
     args, env, cwd = ast.literal_eval(request.decode())
     os.setsid()
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    # The old ones have noted whether they can seek, and the like, of other files.
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(old.fileno(), old.mode, encoding=old.encoding, errors=old.errors, closefd=False, buffering=buffering)  # noqa: SIM115 # as long as the process
-        for old, buffering in ((sys.stdin, -1), (sys.stdout, -1), (sys.stderr, 1))
-    )
+    # Made anew, as Python makes them: the old ones have noted whether they can seek, and the like, of other files.
+    sys.stdin, sys.stdout = (_standard(old) for old in (sys.stdin, sys.stdout))
+    sys.stderr = _standard(sys.stderr, buffering=1)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     return args
+
+
+def _standard(old: TextIO, buffering: int = -1) -> Any:
+    # Standard streams are open as long as the process: there is no block at whose end to close them.
+    options: dict[str, Any] = {"encoding": old.encoding, "errors": old.errors, "buffering": buffering}
+    return open(old.fileno(), old.mode, closefd=False, **options)
 
 
 def main() -> None:
@@ -170,14 +184,8 @@ def main() -> None:
         import_module(name)
     gc.freeze()
     gc.enable()
-    script, *sys.argv[1:] = serve(channel)
-    if script == "-c":
-        program, *sys.argv[1:] = sys.argv[1:]
-        sys.argv[0] = "-c"
-        exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
-    else:
-        sys.argv[0] = script
-        runpy.run_path(script, run_name="__main__")
+    sys.argv[:] = serve(channel)
+    runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 if __name__ == "__main__":

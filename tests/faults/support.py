@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -281,8 +282,10 @@ def injected(installation: ScratchInstallation, fault: str, *args: Any, **option
         "from django.core.management import execute_from_command_line\n"
         "execute_from_command_line(sys.argv)\n"
     )
+    script = installation.folder.with_name(f"{installation.folder.name}-{uuid.uuid4().hex}.py")
+    script.write_text(program, encoding="utf-8")
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return installation.python("-c", program, *args, **options)
+    return installation.python(script, *args, **options)
 
 
 def at_phase(phase: str, action: str) -> str:

@@ -47,7 +47,7 @@ def test_a_killed_first_restore_has_happened_or_not(installation: ScratchInstall
     empty = support.state_of(installation)
     for _ in range(max(1, ROUNDS // 5)):
         killed = signalled(
-            installation, ("restore_data", "--input", files.a, "--quiet"), moments.within(1.2, 0.2), signal.SIGKILL
+            installation, ("restore_data", "--input", files.a, "--quiet"), moments.within(0.5, 0.15), signal.SIGKILL
         )
         if support.state_of(installation) != empty:
             break
