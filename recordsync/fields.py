@@ -222,6 +222,7 @@ class Minutes(FieldType):
 
 @lru_cache(10_000)
 def _minutes(text: str) -> int:
+    """The minutes of a legal text. Remembered: there are few, and every record has up to three."""
     return int(text[:-3]) * 60 + int(text[-2:])
 
 

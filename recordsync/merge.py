@@ -171,7 +171,7 @@ def resolve(whole: Shape, shape: Shape, merged: Merged, decide: Callable[[str], 
     None: nothing is to be written. The result has every field of the model: what the file does not
     have stays ours, or is blank in an added record.
     """
-    if merged.outcome is Outcome.SAME or merged.outcome is Outcome.KEEP:
+    if merged.outcome in (Outcome.SAME, Outcome.KEEP):
         return None
     ours, theirs = merged.ours, merged.theirs
     decided = [unit for unit in merged.conflicts if decide(unit) is Side.THEIRS]
