@@ -77,6 +77,7 @@ class _Tracing:
         self._traces: tuple[Any, Any] = None, None
 
     def stop(self) -> None:
+        """Pause what the run began with, to be resumed."""
         self._traces = sys.gettrace(), threading.gettrace()
         self.pause()
 

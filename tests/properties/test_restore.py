@@ -38,11 +38,11 @@ from tests.properties.support import backup, clear, for_all, for_some, restore
 Sides = tuple[Register, Register]
 
 
-@for_all(sides=pairs(min_records=2), strategy=deciding, listed=st.booleans())
+@for_all(sides=pairs(min_records=2), strategy=deciding, listed=st.booleans(), full=st.booleans())
 def test_properties_06_07_11_what_is_absent_is_inserted_and_what_differs_updated(
-    alias: str, sides: Sides, strategy: str, listed: bool
+    alias: str, sides: Sides, strategy: str, listed: bool, full: bool
 ) -> None:
-    """For all files, every record whose key the register does not have is inserted as the file has it, with its
+    """For all files, full or incremental, every record whose key the register does not have is inserted as the file has it, with its
     creation time, whatever the strategy; so is every company. With backup_wins every record whose key is there and
     whose content differs becomes the file's: the same row, created when it was, changed now. What is equal or not
     listed, and with database_wins what differs, is not touched at all. Companies that the records name and that are not
@@ -55,7 +55,8 @@ def test_properties_06_07_11_what_is_absent_is_inserted_and_what_differs_updated
         "since_date": "2026-11-01T00:00:00.000000Z",
         "deletions": "unknown",
     }
-    file = files.a_file(theirs, list_companies=listed, **({} if listed else partial))
+    listed = listed or full  # a full file lists them
+    file = files.a_file(theirs, list_companies=listed, **({} if full else partial))
     if not listed:
         file.metadata["total_companies"] = 0
     outcome = restore(alias, file.encode(), strategy)
