@@ -42,11 +42,11 @@ Sides = tuple[Register, Register]
 def test_properties_06_07_11_what_is_absent_is_inserted_and_what_differs_updated(
     alias: str, sides: Sides, strategy: str, listed: bool, full: bool
 ) -> None:
-    """For all files, full or incremental, every record whose key the register does not have is inserted as the file has it, with its
-    creation time, whatever the strategy; so is every company. With backup_wins every record whose key is there and
-    whose content differs becomes the file's: the same row, created when it was, changed now. What is equal or not
-    listed, and with database_wins what differs, is not touched at all. Companies that the records name and that are not
-    there, listed or not, are created, each once, and every record is its company's."""
+    """For all files, full or incremental, every record whose key the register does not have is inserted as the file has
+    it, with its creation time, whatever the strategy; so is every company. With backup_wins every record whose key is
+    there and whose content differs becomes the file's: the same row, created when it was, changed now. What is equal or
+    not listed, and with database_wins what differs, is not touched at all. Companies that the records name and that are
+    not there, listed or not, are created, each once, and every record is its company's."""
     ours, theirs = sides
     put(alias, ours)
     before, start = rows(alias), dt.datetime.now(dt.UTC)
