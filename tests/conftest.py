@@ -20,12 +20,12 @@ from typing import Any
 import hypothesis
 import pytest
 from django.db import connections
-from django.test.utils import setup_databases, teardown_databases
 from hypothesis import is_hypothesis_test
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import registers
 from tests.installation import Installations, ScratchInstallation
+from tests.postgres_plugin import DIR, PG_URL
 from tests.zygote import Zygote
 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
@@ -94,18 +94,19 @@ _tracing = _Tracing()
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """All test databases, migrated; instead of pytest-django's own, which makes those that its marks name."""
-    with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, serialized_aliases=[])
+def django_db_setup(
+    installations: Installations, django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """This process's databases, migrated: copies, where pytest-django's own fixture would migrate each of them."""
+    engines = [engine for engine, alias in registers.ALIASES.items() if alias in connections]
+    installations.migrate(*engines)
+    register, jobs = (Path(connections[alias].settings_dict["NAME"]) for alias in ("default", "jobs"))
+    installations.new_files(register, jobs)
+    if "postgres" in engines:
+        installations.new_database(connections["pg"].settings_dict["NAME"])
     yield
     with django_db_blocker.unblock():
-        if "pg" in connections:
-            # A server ends a session a moment after its client has closed it, or a thread of it has ended.
-            others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
-            with connections["pg"].cursor() as cursor:
-                cursor.execute(f"{others} AND pid <> pg_backend_pid()")
-        teardown_databases(made, verbosity=0)
+        connections.close_all()
 
 
 @pytest.fixture(params=ENGINES)
@@ -127,10 +128,10 @@ def register_db(engine: str, django_db_setup: None, django_db_blocker: DjangoDbB
 
 
 @pytest.fixture(scope="session")
-def installations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installations]:
+def installations() -> Iterator[Installations]:
     """The templates of installations, each migrated once in a run."""
     zygote = Zygote() if sys.platform == "linux" else None
-    yield Installations(tmp_path_factory.mktemp("templates"), os.environ.get("MUSTER_TEST_PG_URL", ""), zygote)
+    yield Installations(Path(os.environ[DIR]) / "templates", os.environ.get(PG_URL, ""), zygote)
     if zygote is not None:
         zygote.close()
 

@@ -1,5 +1,6 @@
 """Whole installations to run commands in, as a person does: a process of its own, a database of its own."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -7,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tests.zygote import Zygote
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECONDS = 120
+TEMPLATE = "scratch_template"
+"""The PostgreSQL database that others are copied from."""
 
 
 class ScratchInstallation:
@@ -100,9 +102,10 @@ class ScratchInstallation:
 
 
 class Installations:
-    """Makes migrated installations quickly: migrates one of each engine, and copies it.
+    """Makes migrated installations quickly: migrates one of each engine, the template, and copies it.
 
-    ``zygote``: starts their commands, unless they are to be measured or started as a person does.
+    ``folder``: of the templates; all processes of a test run share it. ``zygote``: starts the installations' commands,
+    unless they are to be measured or started as a person does.
     """
 
     def __init__(self, folder: Path, server_url: str, zygote: Zygote | None = None) -> None:
@@ -113,31 +116,48 @@ class Installations:
     def new(self, engine: str, folder: Path) -> ScratchInstallation:
         """A fresh installation on ``sqlite`` or ``postgres`` in the folder, which is made."""
         if engine == "sqlite":
-            shutil.copytree(self._sqlite_template, folder)
+            self.migrate(engine)
+            shutil.copytree(self._folder / engine, folder)
             return ScratchInstallation(engine, folder, self._sqlite_url(folder), zygote=self._zygote)
         folder.mkdir()
         name = f"scratch_{uuid.uuid4().hex}"
-        _on_server(
-            self._server_url,
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self._pg_template)),
-        )
+        self.new_database(name)
         return ScratchInstallation(engine, folder, self._pg_url(name), self._server_url, self._zygote)
 
-    @cached_property
-    def _sqlite_template(self) -> Path:
-        folder = self._folder / "sqlite"
-        folder.mkdir()
-        ScratchInstallation("sqlite", folder, self._sqlite_url(folder)).manage("migrate", check=True)
-        return folder
+    def new_database(self, name: str) -> None:
+        """A migrated database on the PostgreSQL server."""
+        self.migrate("postgres")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        _on_server(self._server_url, statement.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
 
-    @cached_property
-    def _pg_template(self) -> str:
-        folder = self._folder / "postgres"
+    def new_files(self, register: Path, jobs: Path) -> None:
+        """A migrated register and its jobs database as SQLite files."""
+        self.migrate("sqlite")
+        shutil.copyfile(self._folder / "sqlite" / "muster.sqlite3", register)
+        shutil.copyfile(self._folder / "sqlite" / "muster-jobs.sqlite3", jobs)
+
+    def migrate(self, *engines: str) -> None:
+        """Make the engines' templates, at the same time, unless this process or another has."""
+        self._folder.mkdir(exist_ok=True)
+        with open(self._folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            missing = [engine for engine in engines if not self._made(engine).exists()]
+            started = [(engine, self._template(engine).popen("migrate", "--verbosity", "0")) for engine in missing]
+            for engine, process in started:
+                if process.wait(SECONDS):
+                    raise subprocess.CalledProcessError(process.returncode, process.args)
+                self._made(engine).touch()
+
+    def _made(self, engine: str) -> Path:
+        return self._folder / f"{engine}-made"
+
+    def _template(self, engine: str) -> ScratchInstallation:
+        folder = self._folder / engine
         folder.mkdir()
-        name = "scratch_template"
-        _on_server(self._server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        ScratchInstallation("postgres", folder, self._pg_url(name)).manage("migrate", check=True)
-        return name
+        if engine == "sqlite":
+            return ScratchInstallation(engine, folder, self._sqlite_url(folder))
+        _on_server(self._server_url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+        return ScratchInstallation(engine, folder, self._pg_url(TEMPLATE))
 
     @staticmethod
     def _sqlite_url(folder: Path) -> str:

@@ -1,5 +1,7 @@
 """Muster's settings for the tests: all files in the run's own folder, and the register also on PostgreSQL.
 
+Each process of the run has databases of its own, which `tests/conftest.py` makes.
+
 ``default`` and ``jobs`` are SQLite files (not memory: other processes and WAL are part of what is tested). ``pg``,
 where there is a server, is a second register beside them on PostgreSQL; ``jobs`` serves both.
 """
@@ -28,7 +30,8 @@ for _name in (
     "TIME_ZONE",
 ):
     os.environ.pop(_name, None)
-_folder = Path(os.environ["MUSTER_TEST_DIR"])
+_process = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_folder = Path(os.environ["MUSTER_TEST_DIR"]) / _process
 os.environ["DATA_DIR"] = str(_folder / "var")
 os.environ["SECRET_KEY"] = "of no value: for tests only"
 
@@ -36,7 +39,7 @@ from muster.settings import *  # noqa: E402, F403
 from muster.settings import DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
 
 for _alias in ("default", "jobs"):
-    DATABASES[_alias]["TEST"] = {"NAME": str(_folder / f"{_alias}.sqlite3")}
+    DATABASES[_alias]["NAME"] = str(_folder / f"{_alias}.sqlite3")
     # A test run that a power cut ends is run again.
     DATABASES[_alias]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"
 
@@ -44,7 +47,7 @@ if "MUSTER_TEST_PG_URL" in os.environ:
     from muster import environment
 
     DATABASES["pg"] = environment.database("MUSTER_TEST_PG_URL", os.environ["MUSTER_TEST_PG_URL"])
-    DATABASES["pg"] |= {"CONN_MAX_AGE": 0, "TEST": {"NAME": "muster_test"}}
+    DATABASES["pg"] |= {"CONN_MAX_AGE": 0, "NAME": f"muster_test_{_process}"}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
