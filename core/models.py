@@ -240,8 +240,9 @@ class AttendanceRecord(models.Model):
             models.Index(fields=["company", "date", "status", "overstay"], name="attendance_company_day"),
             # Names are searched and sorted by it. Numbers are by the natural key, within each company.
             models.Index(fields=["ep_name", "date"], name="attendance_ep_name"),
-            # Few rows.
+            # Few rows each.
             models.Index(fields=["date"], name="attendance_missing_punch", condition=MISSING_PUNCH),
+            models.Index(fields=["date", "overstay"], name="attendance_long_overstay", condition=Q(overstay__gte=180)),
             # What an incremental backup asks for, company by company.
             models.Index(fields=["company", "updated_at"], name="attendance_updated"),
         ]
