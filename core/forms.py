@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.services.sheet_columns import BadCell, duration
+from core.services.spreadsheets import normalised
 from recordsync.fields import Minutes
 
 MINUTES = Minutes(nullable=True)
@@ -156,6 +157,14 @@ class NewRecordForm(RecordForm):
             raise forms.ValidationError(_("This day is still to come."))
         return day
 
+    def clean(self) -> dict[str, Any]:
+        """The number is spelt as an import would spell it, unless the company has it as it was typed."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        company, typed = cleaned.get("company"), cleaned.get("ep_no")
+        if company and typed and not AttendanceRecord.objects.filter(company=company, ep_no=typed).exists():
+            cleaned["ep_no"] = normalised(typed)
+        return cleaned
+
     def _get_validation_exclusions(self) -> set[str]:
         # The service says that a record is there already, with what to do.
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
@@ -179,7 +188,17 @@ class ConfirmForm(Styled, forms.Form):
 
 
 class CompanyForm(Styled, forms.Form):
+    """A company's name, spelt as an import would spell it: else a sheet would make a second company of it."""
+
     name = forms.CharField(label=_("Name"), max_length=255)
+
+    def clean_name(self) -> str:
+        typed: str = self.cleaned_data["name"]
+        if Company.objects.filter(name=typed).exists():
+            return typed
+        name = normalised(typed)
+        self.fields["name"].run_validators(name)
+        return name
 
 
 class AccountForm(Styled, forms.ModelForm):

@@ -207,3 +207,29 @@ def test_a_browser_that_shows_one_line_does_not_change_a_name_of_two() -> None:
     assert (record.ep_name, record.shift, record.status) == ("Meena\r\n Rao", "G\nS", "A")
     save(ep_name="Meena R", shift="")
     assert (record.ep_name, record.shift) == ("Meena R", "")
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+def test_keys_are_spelt_as_an_import_would_unless_they_are_there_as_typed() -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    apart, whole = "Jose\u0301", "Jos\u00e9"
+
+    def add_record(company: Company, day: str) -> None:
+        posted = {"company": str(company.pk), "ep_no": apart, "date": day, "status": "P"}
+        assert client.post(reverse("add_record"), posted).status_code == 302
+
+    client.post(reverse("companies"), {"name": apart})
+    (company,) = Company.objects.all()
+    assert company.name == whole
+    add_record(company, "2026-11-20")
+    assert [record.ep_no for record in AttendanceRecord.objects.all()] == [whole]
+
+    AttendanceRecord.objects.update(ep_no=apart)
+    add_record(company, "2026-11-21")
+    assert [record.ep_no for record in AttendanceRecord.objects.all()] == [apart, apart]
+    Company.objects.update(name=apart)
+    assert "already" in client.post(reverse("companies"), {"name": apart}).content.decode()
+    too_long = "\u0958" * 200  # each becomes two characters
+    assert "at most 255" in client.post(reverse("companies"), {"name": too_long}).content.decode()
+    assert Company.objects.count() == 1
