@@ -26,7 +26,19 @@ def test_a_copy_becomes_an_installation_of_its_own(small_sqlite: ScratchInstalla
     assert (first[1], second[1]) == ("Site A", "Site A")
 
 
+def test_a_name_that_would_not_be_used_is_refused(small_sqlite: ScratchInstallation) -> None:
+    before = identity(small_sqlite)
+    ended = run(small_sqlite, "renew_installation", "--name", "Site A")
+    assert ended.code == 2
+    assert "INSTALLATION_NAME, Scratch, wins" in ended.sentence
+    assert "Nothing was changed." in ended.sentence
+    assert identity(small_sqlite) == before
+    assert run(small_sqlite, "renew_installation", "--name", "Scratch").code == 0
+    assert identity(small_sqlite)[0] != before[0]
+
+
 def test_what_cannot_be_is_told_in_a_sentence(small_sqlite: ScratchInstallation, tmp_path: Path) -> None:
+    small_sqlite.env.pop("INSTALLATION_NAME")
     before = identity(small_sqlite)
     for name in ("", "x" * 101):
         ended = run(small_sqlite, "renew_installation", "--name", name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
@@ -20,9 +21,19 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--name", help="a new name as well, such as 'Site A office PC' (at most 100 characters)")
+        parser.add_argument(
+            "--name",
+            help="a new name as well, such as 'Site A office PC' (at most 100 characters); where the environment has "
+            "INSTALLATION_NAME, change it there",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["name"] is not None and settings.INSTALLATION_NAME not in ("", options["name"]):
+            raise CommandError(
+                f"--name: the environment's INSTALLATION_NAME, {settings.INSTALLATION_NAME}, wins over it. Change it "
+                "there. Nothing was changed.",
+                returncode=2,
+            )
         try:
             installation = Installation.current()
             installation.id = uuid.uuid4()
