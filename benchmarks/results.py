@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -83,7 +84,8 @@ def steps_table(records: int, measured: Medians) -> str:
         if server:
             cells.append(f"{one.server_cpu:.2f}")
         cells.append("" if step in (FLOOR, INCREMENTAL) else f"{records / one.wall:,.0f}")
-        cells.append("" if step in (*DUMP.values(), COPY) else f"{one.megabytes:.0f}")
+        unknown = step in (*DUMP.values(), COPY) or math.isnan(one.megabytes)
+        cells.append("" if unknown else f"{one.megabytes:.0f}")
         lines.append(_row(cells))
     return "\n".join(lines)
 
