@@ -113,6 +113,7 @@ def test_a_plan_ends_in_an_age_of_time_clocks() -> None:
         DemoPlan(1, 1, 1, dt.date(1, 1, 1))
 
 
+@pytest.mark.untraced
 def test_every_value_is_legal(rows: list[Row]) -> None:
     shape = ATTENDANCE_RECORDS.shape()
     for row in rows:

@@ -91,6 +91,7 @@ def counted(client: Client, url: str) -> int:
     return sum(len(queries) for queries in seen) - SESSION
 
 
+@pytest.mark.untraced
 def test_no_page_makes_more_queries_than_it_should_or_more_for_more_rows() -> None:
     world = make_world()
     client = Client()

@@ -342,6 +342,7 @@ def test_writes_that_the_database_did_not_make_are_an_error(
             store.write(ATTENDANCE_RECORDS, [Change(THERE.key, THERE, day("A", "1"))], NOW)
 
 
+@pytest.mark.untraced
 def test_a_thousand_changes_are_one_batch(register_db: str) -> None:
     days = [day("A", f"{number:04}") for number in range(1000)]
     store = stored(register_db, register(days))
