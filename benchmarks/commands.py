@@ -19,7 +19,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,8 @@ from benchmarks.results import (
     steps_table,
     targets_table,
 )
-from benchmarks.surroundings import surroundings
-from tests.installation import PROJECT, Installations, ScratchInstallation
+from benchmarks.surroundings import origin, surroundings
+from tests.installation import Installations, ScratchInstallation
 from tests.postgres_server import PostgresServer
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -269,9 +268,7 @@ def _document(measured: dict[tuple[str, int], Medians], notes: list[str], server
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     parts = [
         "# Results",
-        f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}by `{' '.join(sys.argv)}`. "
-        f"{os.cpu_count()} processors ({_processor()}), "
-        f"{memory:.0f} GiB; {', '.join(versions)}.",
+        f"{origin()} {os.cpu_count()} processors ({_processor()}), {memory:.0f} GiB; {', '.join(versions)}.",
         f"{READING} What starts the commands takes {own:.0f} MB itself, and Linux shows no process that it starts "
         "below that.",
         *([" ".join(notes)] if notes else []),
@@ -284,16 +281,6 @@ def _document(measured: dict[tuple[str, int], Medians], notes: list[str], server
     for (engine, records), found in measured.items():
         parts += [f"## {engine}, {records:,} records", steps_table(records, found)]
     return "\n\n".join(parts) + "\n"
-
-
-def _commit() -> str:
-    """Which state of the program this is, where Git tells."""
-    try:
-        command = ["git", "describe", "--always", "--dirty=, changed since", "--exclude=*"]
-        told = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return f"commit {told.stdout.strip()}, "
 
 
 def _processor() -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 import django
 import psycopg
 
-from benchmarks.surroundings import surroundings
+from benchmarks.surroundings import origin, surroundings
 from tests.installation import ScratchInstallation
 
 RESULTS: Final = Path(__file__).with_name("RESULTS-pages.md")
@@ -217,7 +217,7 @@ def main() -> None:
         return
     parts = [
         "# Pages",
-        f"{datetime.now(UTC):%Y-%m-%d}, by `python -m benchmarks pages`. {os.cpu_count()} processors, one request at a "
+        f"{origin()} {os.cpu_count()} processors, one request at a "
         "time. The server's time for a whole request, without the network, in milliseconds; *of* is the target for "
         "p95, and *slowest* the address with the worst median, with that median. *CPU* is the web process's, which "
         "other work on the machine disturbs less; SQLite works in it, PostgreSQL beside it.",

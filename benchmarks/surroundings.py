@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import django
 
-from tests.installation import Installations
+from tests.installation import PROJECT, Installations
 from tests.postgres_server import PostgresServer
 
 
@@ -26,3 +29,13 @@ def surroundings(engines: Sequence[str]) -> Iterator[tuple[Path, Installations, 
         if server:
             stack.callback(server.stop)
         yield folder, Installations(folder, server.url() if server else ""), server
+
+
+def origin() -> str:
+    """When, of which state of the program, where Git tells, and by which command something was measured: a sentence."""
+    command = ["git", "describe", "--always", "--dirty=, changed since", "--exclude=*"]
+    try:
+        commit = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, by `{' '.join(sys.argv)}`."

@@ -26,7 +26,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -35,7 +34,7 @@ import django
 import psycopg
 from django.db.models import F
 
-from benchmarks.surroundings import surroundings
+from benchmarks.surroundings import origin, surroundings
 from tests.installation import PROJECT, ScratchInstallation
 
 RESULTS = Path(__file__).with_name("RESULTS-web.md")
@@ -370,7 +369,7 @@ def _document(measured: Mapping[str, Found], records: int) -> str:
     lines = [
         "# A restore in the browser",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, by `python -m benchmarks web_restore`. {os.cpu_count()} processors; "
+        f"{origin()} {os.cpu_count()} processors; "
         f"Python {platform.python_version()}, Django {django.get_version()}; gunicorn with 2 workers of 4 threads and "
         f"one worker. A register of {records:,} records, each of which the file says differently; everything synced "
         "to disk as by default.",
