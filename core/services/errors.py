@@ -76,10 +76,16 @@ def explain(error: BaseException) -> str:
     }
 
 
+def is_locked(error: Exception) -> bool:
+    """Whether the database would not wait any longer for somebody who is writing."""
+    low = str(error).lower()
+    return "locked" in low or "lock timeout" in low or "lock_not_available" in low
+
+
 def _explain_database(error: Exception) -> str:
     text = _first_line(error)
     low = str(error).lower()
-    if "locked" in low or "lock timeout" in low or "lock_not_available" in low:
+    if is_locked(error):
         return _("The database is locked: another program is writing to it and did not finish in time. Try again.")
     if "disk is full" in low or "no space left" in low:
         return _("The database's disk is full.")

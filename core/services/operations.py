@@ -359,11 +359,12 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
                 )
             )
         except LockTimeout as error:
-            raise _busy(run.using, consequence) from error
+            raise busy(run.using, consequence) from error
         yield
 
 
-def _busy(using: str, consequence: str) -> RegisterBusy:
+def busy(using: str, consequence: str) -> RegisterBusy:
+    """What to tell somebody whom a restore or import keeps waiting; who runs it, if it is known."""
     holder = current(using)
     if holder is None:
         busy, then = _("The register is in use by another restore or import."), _("Try again later.")

@@ -19,7 +19,7 @@ from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, O
 from core.register import SCHEMA
 from core.services import jobs, operations
 from core.services.backup_service import BackupService
-from core.services.errors import DataMoved, OperationFailed, as_failure
+from core.services.errors import DataMoved, OperationFailed, as_failure, is_locked
 from core.services.operations import Actor
 from core.services.results import BackupResult
 from recordsync.store import tables
@@ -164,4 +164,6 @@ def changing(using: str, consequence: str) -> Iterator[None]:
         raise
     except Error as error:
         logger.warning("A change by hand failed", exc_info=True)
+        if is_locked(error) and operations.current(using):
+            raise operations.busy(using, consequence) from error
         raise as_failure(error, consequence) from error

@@ -194,7 +194,7 @@ def test_data_that_moved_and_a_cancelled_one(world: World, open_as: OpenAs, tmp_
     page.goto(page.url)
     assert page.locator("text=The register changed after the preview").is_visible()
     assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "MOVED"
-    assert page.locator("text=Try again").is_visible()
+    assert page.locator("text=Try again").count() == 0  # it would be the same again
     page.click("text=Make a new preview of this file")
     work()
     page.goto(page.url)
