@@ -471,3 +471,8 @@ class UploadLog(models.Model):
     def is_at_work(self) -> bool:
         """Whether its page should be looked at again soon."""
         return self.state in (self.State.WAITING, self.State.CHECKING, self.State.QUEUED, self.State.APPLYING)
+
+    @property
+    def to_import(self) -> int:
+        """How many rows its check found new or changed."""
+        return int(self.summary.get("added", 0) + self.summary.get("updated", 0))

@@ -137,7 +137,8 @@ class Installations:
         shutil.copyfile(self._folder / "sqlite" / "muster-jobs.sqlite3", jobs)
 
     def migrate(self, *engines: str) -> None:
-        """Make the engines' templates, at the same time, unless this process or another has."""
+        """Make the engines' templates, at the same time, unless this process or another has. Raises
+        CalledProcessError."""
         self._folder.mkdir(exist_ok=True)
         with open(self._folder / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

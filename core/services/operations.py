@@ -359,18 +359,18 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
                 )
             )
         except LockTimeout as error:
-            raise busy(run.using, consequence) from error
+            raise busy(current(run.using), consequence) from error
         yield
 
 
-def busy(using: str, consequence: str) -> RegisterBusy:
-    """What to tell somebody whom a restore or import keeps waiting; who runs it, if it is known."""
-    holder = current(using)
+def busy(holder: Operation | None, consequence: str) -> RegisterBusy:
+    """What to tell somebody whom ``holder``, a restore or its like, keeps waiting (None: it is not known which), with
+    what did not happen, a sentence."""
     if holder is None:
-        busy, then = _("The register is in use by another restore or import."), _("Try again later.")
+        who, then = _("The register is in use by another restore or import."), _("Try again later.")
     else:
-        busy, then = who_runs(holder), _("Try again when it has finished.")
-    return RegisterBusy(f"{busy} {consequence} {then}")
+        who, then = who_runs(holder), _("Try again when it has finished.")
+    return RegisterBusy(f"{who} {consequence} {then}")
 
 
 def who_runs(operation: Operation) -> str:

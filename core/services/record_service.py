@@ -152,7 +152,7 @@ def run_delete_all(operation: Operation) -> None:
 def changing(using: str, consequence: str) -> Iterator[None]:
     """A short transaction by hand. While a restore or import holds the register it waits a little, then says so.
 
-    Raises OperationFailed; an IntegrityError passes.
+    Raises OperationFailed, RegisterBusy where it is known who holds it; an IntegrityError passes.
     """
     try:
         with transaction.atomic(using=using):
@@ -164,6 +164,6 @@ def changing(using: str, consequence: str) -> Iterator[None]:
         raise
     except Error as error:
         logger.warning("A change by hand failed", exc_info=True)
-        if is_locked(error) and operations.current(using):
-            raise operations.busy(using, consequence) from error
+        if is_locked(error) and (holder := operations.current(using)):
+            raise operations.busy(holder, consequence) from error
         raise as_failure(error, consequence) from error

@@ -188,8 +188,7 @@ def _require_alone(using: str) -> None:
     others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=using)
     other = others.order_by("started_at").first()
     if other is not None:
-        then = _("Try again when it has finished.")
-        raise RegisterBusy(f"{operations.who_runs(other)} {_UNCHANGED} {then}")
+        raise operations.busy(other, str(_UNCHANGED))
 
 
 def apply(operation: Operation) -> None:

@@ -92,7 +92,6 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "companies": [change["key"][0] for change in changes if change["kind"] == "company"],
             "changes": [change for change in changes if change["kind"] != "company"],
             "percent": 100 * upload.done // upload.total if upload.total else None,
-            "to_import": summary.get("added", 0) + summary.get("updated", 0),
         },
     )
 

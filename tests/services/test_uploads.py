@@ -223,3 +223,18 @@ def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User, monkeypatch: 
         assert (upload.state, upload.message) == (State.FAILED, "It was put away. Nothing was changed.")
         assert not is_kept(kept)
     assert not AttendanceRecord.objects.exists()
+
+
+def test_the_log_accounts_for_every_row_and_says_what_waits_for_somebody(root: User) -> None:
+    client = Client()
+    client.force_login(root)
+    upload = sent(root, row(), row(ep_no="E2", status="?"), row())
+    text = client.get("/upload/logs/").content.decode()
+    assert "3 rows: 1 new, 0 changed, 0 unchanged, 1 repeated, 1 refused" in text
+    assert "Waiting for a decision" in text
+    uploads.decide(upload, root)
+    sent(root, row(), name="again.csv")
+    text = client.get("/upload/logs/").content.decode()
+    assert "1 rows: 0 new, 0 changed, 1 unchanged, 0 repeated, 0 refused" in text
+    assert "Nothing to import" in text
+    assert "Waiting for a decision" not in text
