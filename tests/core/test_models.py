@@ -55,6 +55,18 @@ def test_what_no_file_could_carry_is_refused(register_db: str, column: str, valu
         _set(register_db, column, value)
 
 
+@pytest.mark.usefixtures("record")
+def test_sqlite_builds_no_table_for_every_row_that_is_added(register_db: str) -> None:
+    if connections[register_db].vendor != "sqlite":
+        pytest.skip("SQLite's bytecode")
+    columns = "ep_no, ep_name, date, shift, status, company_id, created_at, updated_at"
+    with connections[register_db].cursor() as cursor:
+        cursor.execute(f"EXPLAIN INSERT INTO core_attendancerecord ({columns}) VALUES (1, 2, 3, 4, 5, 6, 7, 8)")
+        operations = {operation for _address, operation, *_operands in cursor.fetchall()}
+    assert "Insert" in operations
+    assert not {operation for operation in operations if "Ephemeral" in operation}
+
+
 def test_the_natural_key_is_held(register_db: str, record: AttendanceRecord) -> None:
     record.pk = None
     record._state.adding = True
