@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from heapq import merge as merge_sorted
-from itertools import islice
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import IO, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -28,7 +28,7 @@ from recordsync.merge import Merged, Outcome, Side, Strategy, added, merge, reso
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Key, Record
 from recordsync.schema import Model, Schema, Shape
-from recordsync.store import LOOKUP, Store
+from recordsync.store import Store
 
 Decide = Callable[[Model, Merged, str], Side]
 """Whose side a conflict takes, per unit."""
@@ -90,6 +90,10 @@ class Step(NamedTuple):
     def is_conflict(self) -> bool:
         return self.blocked or self.to_decide
 
+    def changes(self) -> list[Change]:
+        """What is to be written."""
+        return [] if self.change is None else [self.change]
+
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
         counts.conflicts += self.is_conflict
@@ -108,6 +112,33 @@ class Step(NamedTuple):
             counts.updated += 1
         else:
             counts.deleted += 1
+
+
+class Additions(NamedTuple):
+    """Steps that add records of one model, in a row. Nobody decides about them, and plans consist of little else when
+    much is written: so they are decided, accounted for and written together."""
+
+    model: Model
+    shape: Shape
+    theirs: list[Record]
+    """Of ``shape``: as the source has them."""
+
+    def changes(self) -> list[Change]:
+        """What is to be written. As :func:`recordsync.merge.resolve` says it of each."""
+        records, whole = self.theirs, self.model.shape()
+        if not self.shape.is_whole:
+            records = [self.shape.complete(record, whole, None) for record in records]
+        return [Change(record.key, None, record) for record in records]
+
+    def steps(self) -> Iterator[Step]:
+        """One by one."""
+        units = tuple(self.shape.units)
+        for record, change in zip(self.theirs, self.changes(), strict=True):
+            yield Step(self.model, added(record, units), change)
+
+    def tally(self, counts: Counts) -> None:
+        """Account for these steps."""
+        counts.added += len(self.theirs)
 
 
 class Held(NamedTuple):
@@ -147,13 +178,14 @@ class Plan:
 
     def load(self, line: bytes) -> tuple[Model, Merged]:
         """What a line of ``items`` says."""
-        at, *said = orjson.loads(line)
-        model = self.schema.models[at]
+        return self._merged(orjson.loads(line))
+
+    def _merged(self, said: list[Any]) -> tuple[Model, Merged]:
+        model = self.schema.models[said[0]]
         shape = self.shapes[model.name]
-        if len(said) == 2:
-            values, created_at = said
-            return model, added(shape.record(tuple(values), created_at), tuple(shape.units))
-        key, outcome, ours, theirs, base, units, conflicts, listed = said
+        if _is_addition(said):
+            return model, added(_load_added(shape, said), tuple(shape.units))
+        _at, key, outcome, ours, theirs, base, units, conflicts, listed = said
         return model, Merged(
             tuple(key),
             Outcome(outcome),
@@ -169,34 +201,66 @@ class Plan:
         """The line that :meth:`load` reads."""
         return _dump(self.schema.models.index(model), merged)
 
-    def steps(self, decide: Decide) -> Iterator[Step]:
+    def _runs(self) -> Iterator[tuple[Model, Merged] | Additions]:
+        """As :meth:`items_merged`, additions together as far as they are read together."""
+        self.items.seek(0)
+        while lines := list(islice(self.items, EVERY)):
+            read = orjson.loads(b"[%b]" % b",".join(lines))
+            for (at, is_addition), group in groupby(read, key=lambda said: (said[0], _is_addition(said))):
+                if is_addition:
+                    model = self.schema.models[at]
+                    shape = self.shapes[model.name]
+                    yield Additions(model, shape, [_load_added(shape, said) for said in group])
+                else:
+                    yield from map(self._merged, group)
+
+    def decided(self, decide: Decide) -> Iterator[Step | Additions]:
         """The plan, decided: in an order in which it can be written (what is referred to comes first and goes last)."""
         present = {name: set(names) for name, names in self.present.items()}
         waiting = {(held.model.name, held.merged.key[0]) for held in self.held}
         net: dict[tuple[str, str], int] = defaultdict(int)
-        for model, merged in self.items_merged():
-            change = self._resolve(model, merged, decide)
-            if change is not None and model.name in present and change.kind == "add":
-                present[model.name].add(change.key[0])
+
+        def account(model: Model, changes: Sequence[Change]) -> Iterator[Step]:
+            """See to what these changes of one kind refer to: what has to be created before them."""
+            kind = changes[0].kind
+            if model.name in present and kind == "add":
+                present[model.name].update(change.key[0] for change in changes)
             reference = model.reference
-            if change is not None and reference is not None and reference.references is not None:
-                parent, name = reference.references, change.key[model.key.index(reference)]
-                if change.kind == "add" and name not in present[parent]:
-                    present[parent].add(name)
-                    parent_model = self.schema[parent]
-                    created = parent_model.shape().from_mapping({parent_model.key_names[0]: name})
-                    yield Step(parent_model, None, Change((name,), None, created))
-                if (parent, name) in waiting:
-                    net[parent, name] += {"add": 1, "delete": -1}.get(change.kind, 0)
-            yield Step(model, merged, change)
+            if reference is None or reference.references is None:
+                return
+            parent, at = self.schema[reference.references], model.key.index(reference)
+            if kind == "add":
+                for name in dict.fromkeys(change.key[at] for change in changes):
+                    if name not in present[parent.name]:
+                        present[parent.name].add(name)
+                        created = parent.shape().from_mapping({parent.key_names[0]: name})
+                        yield Step(parent, None, Change((name,), None, created))
+            if waiting:
+                for change in changes:
+                    if (parent.name, change.key[at]) in waiting:
+                        net[parent.name, change.key[at]] += {"add": 1, "delete": -1}.get(kind, 0)
+
+        for found in self._runs():
+            item = found if isinstance(found, Additions) else Step(*found, self._resolve(*found, decide))
+            if changes := item.changes():
+                yield from account(item.model, changes)
+            yield item
         for held in self.held:
             change = self._resolve(held.model, held.merged, decide)
             blocked = change is not None and held.references + net[held.model.name, held.merged.key[0]] > 0
             yield Step(held.model, held.merged, None if blocked else change, blocked)
 
+    def steps(self, decide: Decide) -> Iterator[Step]:
+        """As :meth:`decided`, one by one."""
+        for item in self.decided(decide):
+            if isinstance(item, Additions):
+                yield from item.steps()
+            else:
+                yield item
+
     def counts(self, decide: Decide) -> dict[str, Counts]:
         """What becomes of everything, per model, when the plan is decided so."""
-        return tally(self, self.steps(decide))
+        return tally(self, self.decided(decide))
 
     def to_decide(self, decide: Decide) -> Iterator[Step]:
         """The steps that a person has to decide before the plan is applied by hand."""
@@ -218,11 +282,11 @@ class Plan:
         return resolve(model.shape(), self.shapes[model.name], merged, lambda unit: decide(model, merged, unit))
 
 
-def tally(plan: Plan, steps: Iterable[Step]) -> dict[str, Counts]:
+def tally(plan: Plan, steps: Iterable[Step | Additions]) -> dict[str, Counts]:
     """Account for these steps and for what the plan had settled. Raises where something is unaccounted for."""
     counts = {model.name: Counts() + plan.settled[model.name] for model in plan.schema}
-    for step in steps:
-        step.tally(counts[step.model.name])
+    for item in steps:
+        item.tally(counts[item.model.name])
     for one in counts.values():
         one.verify()
     return counts
@@ -396,7 +460,7 @@ def _looked_up(
     not go on where the last one ended; within one, :func:`recordsync.changes.parts` does."""
     stream = iter(theirs)
     last: Key | None = None
-    while batch := list(islice(stream, LOOKUP)):
+    while batch := list(islice(stream, EVERY)):
         keys = [record.key for record in batch]
         if last is not None and keys[0] <= last:
             raise OutOfOrder(keys[0], last)
@@ -419,39 +483,43 @@ def apply(
         nonlocal done
         for model in plan.schema:
             batch = batches[model.name]
-            for change in batch:
-                _require_valid(model, change)
             if batch:
+                _require_valid(model, batch)
                 store.write(model, batch, now)
                 done += len(batch)
                 batch.clear()
         progress("apply", min(done, plan.size), plan.size)
 
-    def written() -> Iterator[Step]:
-        for step in plan.steps(decide):
-            if step.change is not None:
-                batch = batches[step.model.name]
-                if step.change.after is None and step.model.name in plan.present:
-                    flush()  # first what refers to it
-                batch.append(step.change)
-                if len(batch) >= EVERY:
+    def written() -> Iterator[Step | Additions]:
+        for item in plan.decided(decide):
+            changes = item.changes()
+            if changes and changes[0].after is None and item.model.name in plan.present:
+                flush()  # first what refers to it
+            batch = batches[item.model.name]
+            while changes:
+                room = EVERY - len(batch)
+                batch += changes[:room]
+                changes = changes[room:]
+                if len(batch) == EVERY:
                     flush()
-            yield step
+            yield item
 
     counts = tally(plan, written())
     flush()
     return counts
 
 
-def _require_valid(model: Model, change: Change) -> None:
+def _require_valid(model: Model, changes: Iterable[Change]) -> None:
     """A merged record is checked again before it is written."""
     shape = model.shape()
-    if change.after is None or shape.is_valid(change.after.values):
+    records = [change.after for change in changes if change.after is not None]
+    if shape.are_valid([record.values for record in records]):
         return
-    for name, value, expected in shape.errors(change.after.values):
-        raise RecordSyncError(
-            f"Merging {model.name} {list(change.key)} gives {value!r} as {name}, where {expected} is expected."
-        )
+    for record in records:
+        for name, value, expected in shape.errors(record.values):
+            raise RecordSyncError(
+                f"Merging {model.name} {list(record.key)} gives {value!r} as {name}, where {expected} is expected."
+            )
 
 
 def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
@@ -493,6 +561,16 @@ def _dump(at: int, merged: Merged) -> bytes:
 def _dump_added(at: int, theirs: Record) -> bytes:
     """Of :func:`recordsync.merge.added`, which most lines are."""
     return orjson.dumps([at, theirs.values, theirs.created_at], option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _is_addition(said: list[Any]) -> bool:
+    """Whether :func:`_dump_added` made a line."""
+    return len(said) == 3
+
+
+def _load_added(shape: Shape, said: list[Any]) -> Record:
+    _at, values, created_at = said
+    return shape.record(tuple(values), created_at)
 
 
 def _load_record(shape: Shape, stored: Any) -> Record | None:

@@ -148,6 +148,16 @@ class Shape:
             pass
         return next(self.errors(values), None) is None
 
+    def are_valid(self, many: Sequence[Sequence[object]]) -> bool:
+        """Whether :meth:`is_valid` is true of each of many: by field, and of each only what was not seen before."""
+        try:
+            for kind, values in zip(self.types, zip(*many, strict=True), strict=False):
+                if not kind.found_legal.issuperset(values) and any(map(kind.error, set(values) - kind.found_legal)):
+                    return False
+        except TypeError:  # a list or an object, which is no value
+            return False
+        return True
+
     def project(self, record: Record, whole: Shape) -> Record:
         """A record of ``whole`` cut to these fields."""
         if self.names == whole.names:

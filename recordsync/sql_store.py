@@ -115,9 +115,9 @@ class SqlStore(OrmStore):
         for row in rows:
             yield row[0], record(row[2:], row[1])
 
-    def _to_look_up(self, changes: Sequence[Change]) -> list[Key]:
+    def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
         # Whether an added record is there already, the unique constraint says.
-        return [change.key for change in changes if change.before is not None]
+        return [change for change in changes if change.before is not None]
 
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
         if not records:

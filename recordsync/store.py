@@ -112,8 +112,9 @@ class OrmStore:
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         self._parents.clear()
-        found = dict(self._find_by_key(model, self._to_look_up(changes)))
-        for change in changes:
+        replacing = self._to_look_up(changes)
+        found = dict(self._find_by_key(model, [change.key for change in replacing]))
+        for change in replacing:
             there = found.get(change.key)
             before = change.before.values if change.before else None
             if (there[1].values if there else None) != before:
@@ -127,8 +128,9 @@ class OrmStore:
             if deleted != len(gone):
                 raise RecordSyncError(f"The database deleted {deleted} rows of {model.name} instead of {len(gone)}.")
 
-    def _to_look_up(self, changes: Sequence[Change]) -> list[Key]:
-        return [change.key for change in changes]
+    def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """The changes of which only a look says whether what they replace is there."""
+        return changes
 
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
         django = self._django(model)

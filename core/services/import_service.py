@@ -296,7 +296,7 @@ class ImportService:
         sheet = Sheet(heading, name, refused)
         reader = RowReader(heading, timezone.localdate())
         read = self._read(found, reader, sheet, progress)
-        ordered = sorted_on_disk(read, spill, itemgetter(0))
+        ordered = sorted_on_disk(read, spill, reader.shape.key)
         records = _once_each(ordered, reader, sheet)
         listing = Listing(SCHEMA, reader.shape, records, lines)
         progress("check", sheet.rows, sheet.rows)
@@ -304,8 +304,8 @@ class ImportService:
 
     def _read(
         self, found: Iterable[Row], reader: RowReader, sheet: Sheet, progress: Progress
-    ) -> Iterator[tuple[list[str], int, tuple[str | None, ...]]]:
-        """Of every good row the key, the number, and the values."""
+    ) -> Iterator[tuple[str | int | None, ...]]:
+        """Of every good row the values and, last, the number."""
         names = _Names(self, reader, sheet.heading)
         stream = iter(found)
         while batch := list(islice(stream, EVERY)):
@@ -318,7 +318,7 @@ class ImportService:
                     good.append((number, cells, values))
             sheet.rows += len(batch)
             for number, values in names.known(good, sheet):
-                yield list(reader.shape.key(values)), number, values
+                yield *values, number
             progress("check", sheet.rows, None)
 
     def own_company(self) -> str | None:
@@ -387,13 +387,13 @@ def _replaced(values: tuple[str | None, ...], at: int, value: str) -> tuple[str 
 
 def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Iterator[Record]:
     """Every key once. The later of rows that say the same is counted; rows that differ are all refused."""
-    for _key, same_key in groupby(ordered, key=itemgetter(0)):
-        _first, number, values = next(same_key)
+    for _key, same_key in groupby(ordered, key=reader.shape.key):
+        *values, number = next(same_key)
         others: list[int] = []
         differing: int | None = None
-        for _again, other, other_values in same_key:  # noqa: B031 - it goes on where next() left it
+        for *other_values, other in same_key:  # noqa: B031 - it goes on where next() left it
             others.append(other)
-            if differing is None and tuple(other_values) != tuple(values):
+            if differing is None and other_values != values:
                 differing = other
         if differing is None:
             sheet.repeated += len(others)

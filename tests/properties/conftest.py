@@ -13,6 +13,5 @@ def small_batches() -> Iterator[None]:
         patch("recordsync.backupfile.reader.EVERY", 2),
         patch("recordsync.backupfile.writer.EVERY", 3),
         patch("recordsync.store.LOOKUP", 2),
-        patch("recordsync.plan.LOOKUP", 2),
     ):
         yield

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import BackupFile
-from recordsync.changes import Change
 from recordsync.errors import OutOfOrder, RecordSyncError, RegisterMoved
 from recordsync.listing import Listing
-from recordsync.merge import Outcome, Side, Strategy
-from recordsync.plan import Counts, Plan, Step, apply, decide_by, differences, make_plan, tally
+from recordsync.merge import Outcome, Side, Strategy, resolve
+from recordsync.plan import Additions, Counts, Plan, Step, apply, decide_by, differences, make_plan, tally
 from recordsync.records import Record
 from recordsync.schema import Model
 from recordsync.store import LOOKUP, Store
@@ -327,6 +326,11 @@ def test_applying_leaves_what_the_steps_say_and_counts_add_up(
     plan = planned(store, register(narrow), based, **described, **(SINCE if incremental else {}))
     expected = {name: dict(rows) for name, rows in store.rows.items()}
     steps: list[Step] = list(plan.steps(always(side)))
+    merges = [step for step in steps if step.merged is not None]
+    for step, (model, merged) in zip(merges, plan.merged(), strict=True):
+        assert (step.model, step.merged) == (model, merged)
+        change = resolve(model.shape(), plan.shapes[model.name], merged, lambda unit: side)
+        assert step.change == (None if step.blocked else change)
     for step in steps:
         if step.change is not None:
             expected[step.model.name].pop(step.change.key, None)
@@ -430,13 +434,11 @@ def test_a_database_that_moved_since_is_not_written() -> None:
 
 def test_a_merged_record_is_checked_again_before_it_is_written() -> None:
     class Corrupt(Plan):
-        def steps(self, decide: Any) -> Iterator[Step]:
-            for step in super().steps(decide):
-                change = step.change
-                assert change is not None
-                if step.model is ATTENDANCE_RECORDS:
-                    change = Change(change.key, None, day(*change.key, status="?"))
-                yield step._replace(change=change)
+        def decided(self, decide: Any) -> Iterator[Step | Additions]:
+            for item in super().decided(decide):
+                if isinstance(item, Additions) and item.model is ATTENDANCE_RECORDS:
+                    item = item._replace(theirs=[day(*record.key, status="?") for record in item.theirs])
+                yield item
 
     plan = planned(MemoryStore(content()), register([day("A", "1")]))
     plan.__class__ = Corrupt

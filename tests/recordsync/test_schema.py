@@ -120,6 +120,20 @@ def test_errors_name_every_illegal_value() -> None:
     assert not list(WHOLE.errors(FULL_DAY.values))
 
 
+_VALUES: st.SearchStrategy[object] = st.sampled_from(
+    ["", "P", "X", "A\0", "2026-11-20", "2026-02-30", "09:00:00", "9:00", "01:30", None, 7, []]
+)
+
+
+@given(st.lists(st.lists(_VALUES, min_size=len(WHOLE.names), max_size=len(WHOLE.names)), max_size=4), st.booleans())
+def test_many_are_valid_if_each_is(many: list[list[object]], legal: bool) -> None:
+    if legal:
+        many = [[None if WHOLE.types[at].error(value) else value for at, value in enumerate(one)] for one in many]
+        many = [[b if a is None else a for a, b in zip(one, FULL_DAY.values, strict=True)] for one in many]
+    assert WHOLE.are_valid(many) == all(map(WHOLE.is_valid, many))
+    assert not legal or WHOLE.are_valid(many)
+
+
 def test_a_model_with_one_field_in_its_key_and_types_of_its_own() -> None:
     model = Model(
         "holidays",
