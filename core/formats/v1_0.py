@@ -101,6 +101,10 @@ class _Broken(Exception):
     """What follows cannot be read."""
 
 
+class _OtherVersion(Exception):
+    """The file says that it is of another version than 1.0, this one: what else is in it cannot be judged."""
+
+
 class _Bounded:
     """A stream for the parser that is cut off where one object takes more than a line may; it hashes what it reads."""
 
@@ -206,6 +210,11 @@ class V1File:
             except (ijson.JSONError, UnicodeDecodeError, _Broken) as error:
                 self._note(FileError(f"the file is not whole JSON of a 1.0 backup: {str(error)[:_SHOWN]}"))
                 return self.report
+            except _OtherVersion as other:
+                self.report = Report()
+                text = f'this is a file of version {other}; this program reads version "{VERSION}" in this layout'
+                self._note(FileError(text, field="version", value=str(other)))
+                return self.report
             self.report.digest = stream.hash.hexdigest()
             for model in SCHEMA:
                 self._sort(model, files[model.name])
@@ -231,6 +240,8 @@ class V1File:
             kind, _ = next(events)
             if name == "metadata" and kind == "start_map":
                 metadata = self._object(events, "metadata")
+                if (version := metadata.get("version", VERSION)) != VERSION:
+                    raise _OtherVersion(json.dumps(version, default=float)[:_SHOWN])
             elif name in files and kind == "start_array":
                 model = SCHEMA[name]
                 count = 0
@@ -353,7 +364,6 @@ class V1File:
         created, since = _moment(found.get("created_at")), _moment(found.get("since_date"))
         kind = found.get("backup_type")
         good = {
-            "version": found.get("version") == VERSION,
             "backup_type": kind in ("full", "incremental"),
             "created_at": created is not None,
             "since_date": found.get("since_date") is None or since is not None,

@@ -384,6 +384,8 @@ class _Reading:
     def _read_line(self, place: str) -> None:
         self._number += 1
         if not self._look_ahead():
+            if self._number == 1:
+                self._refuse_foreign(self._rest)
             why = "is cut short or was not written whole" if self._rest or self._number > 1 else "is empty or cut short"
             self._break(f"the file ends in {place}: it {why}")
         self._line = self._ahead.pop(0)
@@ -411,18 +413,8 @@ class _Reading:
     def metadata(self) -> Metadata:
         """The first line."""
         self._advance("the metadata")
-        if not self._line.startswith(METADATA_START):
-            self._refuse_other_format()
-        if not self._line.endswith(b",\n"):
-            self._break("the metadata do not end with a comma and the line's end")
+        self._refuse_foreign(self._line)
         content = self._object(self._line[len(METADATA_START) : -2], "metadata")
-        version = content.get("version")
-        if version != VERSION:
-            self._break(
-                f"this is a file of version {_shown(version)}; this program reads version {VERSION}",
-                field="version",
-                value=_kept(version),
-            )
         try:
             return parse_metadata(content, self._schema)
         except msgspec.ValidationError as error:
@@ -430,12 +422,30 @@ class _Reading:
             where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or _quoted(message)
             self._break(f"metadata {where}: {message}", field=where, value=_kept(_at(content, where)))
 
-    def _refuse_other_format(self) -> None:
-        start = self._line.lstrip()[:1]
-        if start == b"{":
+    def _refuse_foreign(self, line: bytes) -> None:
+        """Break at a first line that no file of ours has; one without an end may be the start of ours, cut short."""
+        if not line.startswith(METADATA_START) and not METADATA_START.startswith(line):
+            self._refuse_other_format(line)
+        try:
+            text = line.removeprefix(METADATA_START).decode().lstrip()
+            content, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):  # whoever reads on says what is wrong with it
+            return
+        version = content.get("version") if isinstance(content, dict) else VERSION
+        if version != VERSION:
             self._break(
-                "this is not a backup file of version 2.0 as Muster writes it: it does not start with "
-                '{"metadata":. If it is one that another program has laid out anew, use the original'
+                f"this is a file of version {_shown(version)}; this program reads version {VERSION}",
+                field="version",
+                value=_kept(version),
+            )
+        if not ",\n".startswith(text[end:]):
+            self._refuse_other_format(line)
+
+    def _refuse_other_format(self, line: bytes) -> NoReturn:
+        if line.lstrip().startswith(b"{"):
+            self._break(
+                "this is not a backup file of version 2.0 as Muster writes it: its first line is not "
+                '{"metadata":{…}, alone. If it is one that another program has laid out anew, use the original'
             )
         self._break("this is not a backup file")
 

@@ -89,13 +89,21 @@ def test_a_mark_of_the_byte_order_is_passed_over(register_db: str) -> None:
     assert restore(register_db, data).records.added == 1
 
 
-@pytest.mark.parametrize("version", [None, 1, "1", "2.0", "3.0"])
+@pytest.mark.parametrize("version", [None, 1, 1.0, "1", "2.0", "3.0"])
 @pytest.mark.parametrize("first", [0, 1, 2])
-def test_a_wrong_version_is_named_wherever_it_stands(version: Any, first: int) -> None:
-    document = list(old_document([old_record(day())], [ABC], version=version).items())
+def test_a_wrong_version_is_all_that_is_said_wherever_it_stands(version: Any, first: int) -> None:
+    wrong = {**old_record(day()), "checksum": "0" * 64}
+    document = list(old_document([wrong], [ABC], version=version, total_companies=7).items())
     data = json.dumps(dict(document[first:] + document[:first])).encode()
     (error,) = RestoreService().validate_backup(io.BytesIO(data)).errors
-    assert (error.field, error.message[:19]) == ("version", "metadata: version is"[:19])
+    assert error.field == "version"
+    assert error.message.startswith(f"this is a file of version {json.dumps(version)}; this program reads version")
+
+
+@pytest.mark.parametrize("rest", [b"}", b"}\n", b",\n", b',"users":[{"a":1}]}'])
+def test_a_file_of_another_version_is_told_so_whatever_follows(rest: bytes) -> None:
+    (error,) = RestoreService().validate_backup(io.BytesIO(b'{"metadata":{"version":"3.0"}' + rest)).errors
+    assert error.message.startswith('this is a file of version "3.0"')
 
 
 def test_two_different_records_with_one_key_are_refused_naming_both() -> None:

@@ -580,15 +580,30 @@ def test_a_first_line_that_is_not_written_as_we_write_it(edit: Callable[[bytes],
     assert report.metadata is None
 
 
-def test_a_file_of_another_kind_is_told_so() -> None:
-    for other in (b"PK\x03\x04\n", b"ep_no;date\n", b"\x89PNG\r\n", b"<html>\n", b"[]\n", b"null\n"):
-        assert the_error(other).message == "this is not a backup file"
-    assert the_error(b"").message.startswith("the file ends in the metadata")
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_file_of_another_kind_is_told_so(end: bytes) -> None:
+    for other in (b"PK\x03\x04", b"ep_no;date", b"\x89PNG\r", b"<html>", b"[]", b"null"):
+        assert the_error(other + end).message == "this is not a backup file"
+    for other in (b"{}", b'{"users":[{"a":1}]}', b'{"metadata" :{', b'\xef\xbb\xbf{"metadata":{'):
+        assert the_error(other + end).message.startswith("this is not a backup file")
+    for other in (
+        b'{"metadata":{"version":"3.0","users":{}}}',
+        b'{"metadata":{"version":"3.0","users":{}},"users":[]}',
+    ):
+        assert the_error(other + end).message.startswith('this is a file of version "3.0"; this program reads')
 
 
-def test_a_pretty_printed_file_is_told_apart() -> None:
-    assert "laid out anew" in the_error(json.dumps(json.loads(FILE), indent=2).encode() + b"\n").message
-    assert the_error(json.dumps(json.loads(FILE)).encode() + b"\n").line == 1
+def test_the_start_of_a_file_is_cut_short_and_nothing_else() -> None:
+    first = lines_of(FILE)[0]
+    for length in range(len(first)):
+        assert the_error(first[:length]).message.startswith("the file ends in the metadata: it is "), length
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_file_laid_out_anew_is_told_so(end: bytes) -> None:
+    for layout in ({"indent": 2}, {}, {"separators": (",", ":")}):
+        error = the_error(json.dumps(json.loads(FILE), **layout).encode() + end)
+        assert (error.line, "laid out anew" in error.message) == (1, True)
 
 
 # --- The layout of the whole
