@@ -423,6 +423,11 @@ class Operation(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def seconds(self) -> float:
+        """From its start to its end, the wait for others and the commit included; so far, of one without an end."""
+        return max(0.0, ((self.finished_at or timezone.now()) - self.started_at).total_seconds())
+
 
 class UploadQuerySet(models.QuerySet["UploadLog"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:

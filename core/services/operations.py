@@ -293,7 +293,7 @@ def _close_abandoned(operation: Operation) -> None:
         outcome=Operation.Outcome.SUCCEEDED if log else Operation.Outcome.FAILED,
         message="" if log else f"The process was killed before it finished. {_LEFT_UNDONE[is_backup]}",
         log_id=log and log.pk,
-        finished_at=timezone.now(),
+        finished_at=operation.heartbeat_at,
     )
     operation.refresh_from_db(using=JOBS)
     logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)

@@ -92,6 +92,12 @@ def backup_log_view(request: HttpRequest) -> HttpResponse:
         if chosen["date_to"]:
             rows = rows.filter(created_at__lt=_start_of(chosen["date_to"] + dt.timedelta(days=1)))
     page = Paginator(rows, _LOGS_ON_A_PAGE).get_page(request.GET.get("page"))
+    ended = Operation.objects.using(JOBS).filter(
+        pk__in=[row.operation_id for row in page], outcome=Operation.Outcome.SUCCEEDED
+    )
+    seconds = {operation.pk: operation.seconds for operation in ended}
+    for row in page:  # as its own page has it: the row does not know how long its commit took
+        row.duration = seconds.get(row.operation_id, row.duration)
     return render(request, "backup_logs.html", {"form": form, "page": page})
 
 
@@ -108,8 +114,6 @@ def _operation(pk: uuid.UUID) -> Operation:
 
 def _account_of(operation: Operation) -> dict[str, Any]:
     """What the page of an operation shows."""
-    now = operation.finished_at or timezone.now()
-    seconds = max(0.0, (now - operation.started_at).total_seconds())
     in_phase = (operation.heartbeat_at - operation.phase_started_at).total_seconds()  # until done was last told
     rate = operation.done / in_phase if in_phase >= 1 else 0.0
     left = (operation.total - operation.done) / rate if rate and operation.total else None
@@ -140,8 +144,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "wizard_step": _wizard_step(operation, is_open=is_open),
         "succeeded": succeeded,
         "waiting": waiting,
-        "no_worker": waiting and seconds > _SECONDS_BEFORE_A_WORKER_IS_MISSED,
-        "seconds": seconds,
+        "no_worker": waiting and operation.seconds > _SECONDS_BEFORE_A_WORKER_IS_MISSED,
         "rate": rate,
         "left": left,
         "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,

@@ -124,6 +124,25 @@ def test_the_log_is_filtered(world: World) -> None:
     assert f"/operations/{old.operation_id}/" in page
 
 
+def test_an_operation_takes_as_long_on_its_page_as_in_the_log(world: World) -> None:
+    """The row in the log is written before its commit; of what is not known any more it is all there is."""
+    now = timezone.now()
+    operation = Operation.objects.using(JOBS).create(
+        kind="restore",
+        outcome="succeeded",
+        actor_name="Meena",
+        started_at=now - dt.timedelta(seconds=15.5),
+        finished_at=now,
+    )
+    for pk, seconds in ((operation.pk, 13.3), (uuid.uuid4(), 7.7)):
+        BackupLog.objects.create(
+            operation="restore", actor_name="Meena", operation_id=pk, success=True, duration=seconds
+        )
+    root = signed_in(world.people["root"])
+    assert "It took 15.5 s." in root.get(f"/operations/{operation.pk}/").content.decode()
+    assert [row.duration for row in root.get("/backup/log/").context["page"]] == [7.7, 15.5]
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

@@ -23,7 +23,7 @@ SESSION = 2
 
 QUERIES: dict[str, int] = {
     "backup_data": 7,
-    "backup_logs": 3,
+    "backup_logs": 4,
     "restore_data": 3,
     "operation": 3,
     "operation_errors": 1,

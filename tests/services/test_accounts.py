@@ -185,12 +185,16 @@ def test_an_abandoned_operation_whose_account_is_there_keeps_it(register_db: str
 
 
 def test_an_abandoned_operation_that_was_committed_succeeded(register_db: str) -> None:
-    operation = _dead(register_db)
+    last_heard_of = timezone.now() - dt.timedelta(hours=1)
+    operation = _dead(
+        register_db, started_at=last_heard_of - dt.timedelta(seconds=15), heartbeat_at=last_heard_of, phase="commit"
+    )
     BackupLog.objects.using(register_db).create(
         operation_id=operation.pk, operation="restore", actor_name="meena", success=True
     )
     operations.settle_accounts()
     assert (the_operation().outcome, the_operation().message) == ("succeeded", "")
+    assert the_operation().seconds == 15, "not until somebody noticed"
     assert the_log(register_db).success
 
 
