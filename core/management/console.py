@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import io
 import json
 import os
 import signal
@@ -14,7 +16,7 @@ from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
@@ -63,7 +65,34 @@ class StandardOutput:
         """Nothing is kept back."""
 
 
-class ServiceCommand(BaseCommand, ABC):
+class _Closed(io.StringIO):
+    """Standard output that whoever started the process has closed: Python has no stream then."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+class OutputCommand(BaseCommand, ABC):
+    """A command that fails in a sentence where its standard output cannot be written: closed, full, read by nobody."""
+
+    def __init__(self, stdout: TextIO | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(stdout or sys.stdout or _Closed(), *args, **kwargs)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            returned = super().execute(*args, **options)
+            self.stdout.flush()
+        except OSError as error:  # of our own output: services turn theirs into failures
+            _drop_output()
+            raise Error(f"{self.untold(options)} {explain(error)}") from error
+        return returned
+
+    @abstractmethod
+    def untold(self, options: dict[str, Any]) -> str:
+        """What was done, or not, although it could not be written out."""
+
+
+class ServiceCommand(OutputCommand):
     """A command that runs one service: ``--json``, ``--quiet``, progress on standard error, exit status.
 
     Subclasses define :meth:`run`, which returns the summary; an :class:`OperationFailed` becomes one
@@ -107,27 +136,16 @@ class ServiceCommand(BaseCommand, ABC):
                 if options["json"]:
                     file = options.get("output") or options.get("input")
                     seconds = time.monotonic() - started
-                    self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
+                    try:
+                        self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
+                    except OSError:  # why it failed is worth more than why that is not there as JSON
+                        _drop_output()
                 raise Error(_told(failure)) from error
-            except OSError as error:  # of our own output: services turn theirs into failures
-                raise self._untold(options, error) from error
-        try:
-            if options["json"]:
-                self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
-            if sys.stdout is not None:
-                self.stdout.flush()
-        except OSError as error:
-            raise self._untold(options, error) from error
-
-    def _untold(self, options: dict[str, Any], error: OSError) -> Error:
-        """Done, but nobody can be told."""
-        if sys.stdout is not None:
-            with suppress(OSError):  # what is left in the buffer would fail again at the end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Error(f"{self.untold(options)} {explain(error)}")
+        if options["json"]:
+            self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
+        self.stdout.flush()
 
     def untold(self, options: dict[str, Any]) -> str:
-        """What was done although its summary could not be written."""
         return f"The {self.operation} is done, but its summary could not be written."
 
     def named(self, options: dict[str, Any]) -> str:
@@ -137,9 +155,8 @@ class ServiceCommand(BaseCommand, ABC):
     def print_json(self, summary: dict[str, Any], options: dict[str, Any]) -> None:
         """The summary as one JSON object."""
         stream = self.stderr if options.get("output") == "-" else self.stdout
-        if stream is self.stdout and sys.stdout is None:
-            return
         stream.write(json.dumps(summary), style_func=str)  # in ASCII: safe on every terminal
+        stream.flush()
 
 
 class ReadingCommand(ServiceCommand):
@@ -183,6 +200,13 @@ def failure_summary(operation: str, file: str | None, failure: OperationFailed, 
         "error_count": failure.error_count,
         "models": {},
     }
+
+
+def _drop_output() -> None:
+    """What is left in the buffer would fail again at the process's end, in words for programmers."""
+    if sys.stdout is not None:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(failure: OperationFailed) -> str:

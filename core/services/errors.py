@@ -54,6 +54,7 @@ _OS_SENTENCES: Final = {
     errno.ENAMETOOLONG: gettext_lazy("the name is too long"),
     errno.EFBIG: gettext_lazy("the file would be larger than allowed"),
     errno.EIO: gettext_lazy("the disk reports an error"),
+    errno.EBADF: gettext_lazy("the output is closed"),
     errno.EPIPE: gettext_lazy("whoever was reading the output has stopped"),
 }
 

@@ -7,8 +7,6 @@ import gzip
 import json
 import os
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +19,7 @@ import zstandard
 from core.models import AttendanceRecord, Backup, BackupLog
 from tests.faults import support
 from tests.faults.support import Ended, run
-from tests.installation import PROJECT, ScratchInstallation
+from tests.installation import ScratchInstallation
 
 KEYS = {
     "ok",
@@ -319,32 +317,6 @@ def test_a_reader_that_stops(new_installation: support.NewInstallation) -> None:
     process.stdout.close()
     process.stdout = None
     support.end(process).assert_refused("reading the output has stopped", "No backup was written")
-
-
-def test_standard_streams_that_are_closed(small_sqlite: ScratchInstallation) -> None:
-    base = [sys.executable, str(PROJECT / "manage.py"), "backup_data", "--output"]
-    for rest, code in ((["-"], 1), (["closed.json"], 0)):
-        done = subprocess.run(
-            ["sh", "-c", 'exec "$@" >&-', "sh", *base, *rest],
-            env=small_sqlite.env,
-            cwd=small_sqlite.folder,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        support.assert_clear(done.stderr)
-        assert done.returncode == code, done.stderr
-    support.assert_valid(small_sqlite.folder / "closed.json")
-
-
-def test_a_summary_that_cannot_be_written(small_sqlite: ScratchInstallation) -> None:
-    """The backup is there, and that is what is said."""
-    with open("/dev/full", "wb") as full:
-        ended = run(small_sqlite, "backup_data", "--output", "full.json", stdout=full)
-    sentence = ended.assert_refused("disk is full")
-    assert "done" in sentence
-    support.assert_valid(small_sqlite.folder / "full.json")
 
 
 def test_databases_that_cannot_be_used(new_installation: support.NewInstallation) -> None:

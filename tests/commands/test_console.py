@@ -7,12 +7,14 @@ import json
 import os
 import pty
 import re
+import subprocess
+import sys
 import time
 from typing import Any
 
 from tests.faults import support
 from tests.faults.support import at_phase, injected, run
-from tests.installation import ScratchInstallation
+from tests.installation import PROJECT, ScratchInstallation
 
 SLOW = (
     "import time\nfrom core.services import operations\n_report = operations.Run.__call__\n"
@@ -97,3 +99,45 @@ def test_no_colour_in_pipes(small_sqlite: ScratchInstallation) -> None:
     for args in (["backup_data", "--output", "a.json"], ["restore_data", "--input", "no such file"]):
         ended = run(small_sqlite, *args)
         assert "\x1b" not in ended.out + ended.err
+
+
+def with_closed_output(installation: ScratchInstallation, *args: str) -> support.Ended:
+    """Run a command whose standard output whoever started it has closed."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, str(PROJECT / "manage.py"), *args],
+        env=installation.env,
+        cwd=installation.folder,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return support.Ended(done.returncode, "", done.stderr)
+
+
+UNTOLD = {
+    "backup_data --output new.json": "The backup is done, but its summary could not be written.",
+    "backup_data --output -": "No backup was written.",
+    "restore_data --input full.json --preview": "The preview could not be written out to its end. Nothing was changed.",
+    "restore_data --input full.json --preview --json": "The preview could not be written out to its end.",
+    "restore_data --input full.json": "The restore is done, but its summary could not be written.",
+    "restore_data --input nothing --json": "nothing: there is no such file or folder. Nothing was changed.",
+    "import_attendance sheet.csv --preview": "The preview could not be written out to its end. Nothing was changed.",
+    "import_attendance sheet.csv": "The import is done, but its summary could not be written.",
+    "print_file_schema": "The schema could not be written out to its end.",
+    "renew_installation": "This installation has a new id, but it could not be written.",
+}
+
+
+def test_nobody_who_cannot_be_told_is_told_of_success(small_sqlite: ScratchInstallation) -> None:
+    """Standard output is closed, or its disk is full: one sentence, with what was done and what was not."""
+    assert run(small_sqlite, "backup_data", "--output", "full.json").code == 0
+    heading, row = "EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS", "EMP001,Zoë,ABC Corp,2026-03-01,,,X"
+    (small_sqlite.folder / "sheet.csv").write_text(f"{heading}\n{row}\n")  # a row that is refused is no news then
+    for command, sentence in UNTOLD.items():
+        told = with_closed_output(small_sqlite, *command.split()).assert_refused(sentence)
+        assert "closed" in told or "nothing" in command, command
+        with open("/dev/full", "wb") as full:
+            told = run(small_sqlite, *command.split(), stdout=full).assert_refused(sentence)
+        assert "disk is full" in told or "nothing" in command, command
+    support.assert_valid(small_sqlite.folder / "new.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import IO, Any, cast, get_args
 
@@ -108,7 +107,7 @@ class Command(ServiceCommand):
             file_format=options["format"],
             progress_callback=progress,
         )
-        if not options["json"] and options["output"] != "-" and sys.stdout is not None:
+        if not options["json"] and options["output"] != "-":
             self.stdout.write(
                 f"Backed up {counted(result.records, 'attendance record', 'attendance records')} and "
                 f"{counted(result.companies, 'company', 'companies')} in {result.seconds:.1f} s "

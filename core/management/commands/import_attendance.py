@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from typing import Any
 
@@ -53,7 +52,7 @@ class Command(ReadingCommand):
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         source = self.source(options)
         service = ImportService()
-        tell = not options["json"] and sys.stdout is not None
+        tell = not options["json"]
         if options["preview"]:
             with service.preview(source, progress_callback=progress) as preview:
                 if tell:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from core.management.console import OutputCommand
 from core.register import SCHEMA
 from recordsync.backupfile.json_schema import file_schema
 
 
-class Command(BaseCommand):
+class Command(OutputCommand):
     help = (
         "Print the JSON Schema (2020-12) of a version 2.0 backup file, made from the types that check one. "
         "The published one is docs/backup-2.0.schema.json."
@@ -20,3 +19,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(json.dumps(file_schema(SCHEMA), indent=2, ensure_ascii=True))
+
+    def untold(self, options: dict[str, Any]) -> str:
+        return "The schema could not be written out to its end."

@@ -7,14 +7,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error
 
+from core.management.console import OutputCommand
 from core.models import Installation
 from core.services.errors import explain
 
 
-class Command(BaseCommand):
+class Command(OutputCommand):
     help = (
         "Give this database a new installation id. Run it once on a copy of another installation's database, "
         "before the first backup: two installations with one id take each other's backups for their own."
@@ -46,3 +47,6 @@ class Command(BaseCommand):
         except Error as error:
             raise CommandError(f"{explain(error)} Nothing was changed.") from error
         self.stdout.write(f"This installation is now {installation.id} ({installation.name}).")
+
+    def untold(self, options: dict[str, Any]) -> str:
+        return "This installation has a new id, but it could not be written."

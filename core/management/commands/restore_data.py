@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from typing import Any
 
@@ -62,7 +61,7 @@ class Command(ReadingCommand):
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         source = self.source(options)
         service = RestoreService()
-        tell = not options["json"] and sys.stdout is not None
+        tell = not options["json"]
         if options["preview"]:
             with service.preview_changes(source, options["strategy"], progress_callback=progress) as preview:
                 if tell:
