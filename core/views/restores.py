@@ -210,5 +210,6 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "can_decide": manual and preview.conflicting and not preview.applying,
         "undecided": preview.undecided if manual else 0,
         "conflicting": preview.conflicting,
+        "differing": preview.count(Filter(kind="conflict"))[0],
         "strategies": STRATEGIES,
     }

@@ -107,14 +107,14 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
 
     uploaded(opened, path)
     page.click("text=Look at what would change")
-    assert page.locator("#undecided").inner_text().startswith("2 of 2")
+    assert page.locator("#undecided").inner_text().startswith("Not decided yet: 2 of 2 differences in 1 record.")
     page.select_option("#id_kind", "conflict")
     page.click("button:has-text('Filter')")
     assert page.locator("article").count() == 1
     page.click("article >> button:has-text('Keep this server') >> nth=0")
-    assert page.locator("#undecided").inner_text().startswith("1 of 2")
+    assert page.locator("#undecided").inner_text().startswith("Not decided yet: 1 of 2 differences in 1 record.")
     page.click("button:text-is('Take the backup’s')")
-    assert page.locator("#undecided").inner_text().startswith("0 of 2")
+    assert page.locator("#undecided").inner_text().startswith("Not decided yet: 0 of 2 differences in 1 record.")
     page.click("button:has-text('Keep this server') >> nth=1")
     page.click("text=Apply to this server")
     work()

@@ -224,6 +224,10 @@ def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.Mon
     assert undecided("theirs 1", kind="conflict") == (41, "?kind=conflict#line-1")
     assert undecided("theirs 2", undecided="on") == (39, "?undecided=on#lines")
     assert root.get(url, {"after": "9" * 30}).status_code == 200
+    page = root.get(url).content.decode()
+    assert "Not decided yet: 39 of 44 differences in 22 records." in page, "the table above counts records"
+    assert "All differences of this line:" in root.get(url, {"ep_no": "A001"}).content.decode()
+    assert "All differences of these 22 lines:" in root.get(url, {"kind": "conflict"}).content.decode()
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
