@@ -464,12 +464,12 @@ class StoredPreview:
         return Line(pk, kind, model, merged.key, settled, units, *there)
 
     def companies(self, limit: int = 200) -> list[CompanyCounts]:
-        """What is there to do, by company: those with the most first."""
+        """What there is to do with attendance records, by company: those with the most first."""
         found: dict[str, CompanyCounts] = {}
         rows = self._db.execute(
-            "SELECT company, kind, sum(n) FROM tallies WHERE company IN "
-            "(SELECT company FROM tallies GROUP BY company ORDER BY sum(n) DESC, company LIMIT ?) GROUP BY 1, 2",
-            [limit],
+            "SELECT company, kind, sum(n) FROM tallies WHERE model = ?1 AND company IN (SELECT company FROM tallies "
+            "WHERE model = ?1 GROUP BY company ORDER BY sum(n) DESC, company LIMIT ?2) GROUP BY 1, 2",
+            [SCHEMA.models.index(ATTENDANCE_RECORDS), limit],
         )
         for company, kind, n in rows:
             found.setdefault(company, CompanyCounts(company)).counts[kind] = n
@@ -481,7 +481,7 @@ class StoredPreview:
         return [name for (name,) in rows]
 
     def results_by_company(self, limit: int = 200) -> list[dict[str, Any]]:
-        """What becomes of the records that differ, by company, as it is decided now: those with the most first."""
+        """What becomes of the attendance records that differ, by company, as it is decided now: those with the most first."""
         found: dict[str, dict[str, Any]] = {}
         records = SCHEMA.models.index(ATTENDANCE_RECORDS)
         for at, company, _conflict, result, _listed, n in self._decided(held=False):

@@ -88,6 +88,19 @@ def test_from_upload_to_summary(register_db: str) -> None:
         pass
 
 
+def test_what_is_counted_by_company_is_what_the_summary_counts(register_db: str) -> None:
+    """Attendance records, in the preview and when it is done; a new company is counted among the companies."""
+    put(register_db, SMALL)
+    more = [day("With one", shift="N"), *OTHER.records.values()]
+    check = checked(register_db, register(*more, companies=("Without any",)), Strategy.BACKUP_WINS)
+    with stored_preview.opened(check.pk) as preview:
+        assert (preview.counts()["attendance_records"].added, preview.counts()["companies"].added) == (2, 2)
+        before = {one.company: one.counts for one in preview.companies()}
+        done = applied(register_db, preview)
+    assert {company: counts["add"] for company, counts in before.items()} == {ABC: 1, "With one": 1}
+    assert {one["company"]: one["add"] for one in done.result["companies"]} == {ABC: 1, "With one": 1}
+
+
 def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
     put(register_db, SMALL)
     check = checked(register_db, OTHER, Strategy.BACKUP_WINS)
