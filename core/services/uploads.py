@@ -245,7 +245,7 @@ def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
         if change.before is not None and change.after is not None:
             names = preview.plan.shapes["attendance_records"].model.names
             pairs = zip(names, change.before.values, change.after.values, strict=True)
-            cells = [[_HEADINGS[name], old or "", new or ""] for name, old, new in pairs if old != new]
+            cells = [[_HEADINGS[name], old, new] for name, old, new in pairs if old != new]
         yield {"kind": "company" if len(key) == 1 else kind, "key": key, "cells": cells}
 
 

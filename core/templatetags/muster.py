@@ -94,6 +94,14 @@ def moment(value: dt.datetime | str) -> SafeString:
 
 
 @register.filter
+def shown(value: str | None) -> str:
+    """A field's value beside another: nothing is a dash, and text without characters says that it is blank."""
+    if value is None:
+        return "—"
+    return value or format_html("<em>{}</em>", _("blank"))
+
+
+@register.filter
 def field_name(name: str) -> str:
     """What people call a field of a record."""
     return str(wording.FIELD_NAMES.get(name, name))

@@ -231,6 +231,21 @@ def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.Mon
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_blank_text_is_seen_and_is_not_nothing(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    AttendanceRecord.objects.update(shift="", overtime=None)
+    out = io.BytesIO()
+    BackupService().create_backup(output=out)
+    AttendanceRecord.objects.filter(ep_no="A001").update(shift="N", overtime=90)
+    AttendanceRecord.objects.filter(ep_no="B001").delete()
+    root = signed_in(world.people["root"])
+    page = root.get(f"/restore/preview/{checked(root, out.getvalue(), 'manual').pk}/").content.decode()
+    assert "<td>N</td><td><em>blank</em></td>" in page
+    assert "<td>01:30</td><td>—</td>" in page
+    assert '<ins class="muster-new"><em>blank</em></ins>' in page, "of the record that is added"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
 def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

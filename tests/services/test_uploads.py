@@ -64,6 +64,16 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     assert BackupLog.objects.count() == 1
 
 
+def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:
+    uploads.decide(sent(root, row(shift="N", in_time="09:00")), root)
+    upload = sent(root, row(shift="", in_time=""))
+    client = Client()
+    client.force_login(root)
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert 'SHIFT: <del class="muster-old">N</del> → <ins class="muster-new"><em>blank</em></ins>' in page
+    assert 'IN: <del class="muster-old">09:00:00</del> → <ins class="muster-new">—</ins>' in page
+
+
 def test_a_large_sheet_goes_through_the_queue(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
     upload = sent(root, row())
