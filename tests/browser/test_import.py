@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.models import AttendanceRecord
+from core.models import AttendanceRecord, UploadLog
 from tests.browser.conftest import PHONE, OpenAs
 from tests.services.sheets import as_csv, row, table
 from tests.world import World
@@ -75,6 +75,14 @@ def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     opened.look("upload_preview")
     page.click("main form >> text=Import")
     opened.look("upload_imported")
+    nothing = sheet(tmp_path, row(), row(ep_no="E7", status="?"))
+    opened.go("/upload/").set_input_files("#id_file", nothing)
+    page.click("text=Check the sheet")
+    assert "There is nothing to import" in page.inner_text("main")
+    opened.look("upload_nothing")
+    page.click("text=Put it away")
+    assert "It was put away. Nothing was changed." in page.inner_text("main")
+    assert not UploadLog.objects.filter(state=UploadLog.State.CHECKED).exists()
     opened.go("/upload/logs/")
     opened.look("upload_logs")
     (tmp_path / "picture.csv").write_bytes(b"\x89PNG\0")
