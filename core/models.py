@@ -379,6 +379,13 @@ class BackupLog(models.Model):
     def __str__(self) -> str:
         return f"{self.operation} {self.created_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def left_out(self) -> int:
+        """Of a sheet that was imported, the rows that were refused or repeat another: the counts do not have them."""
+        if self.operation != "import":
+            return 0
+        return self.records_count - self.records_added - self.records_updated - self.records_skipped
+
 
 class Operation(models.Model):
     """A waiting, running or finished backup, check or restore, with its progress and outcome.

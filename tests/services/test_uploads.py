@@ -44,14 +44,14 @@ def is_kept(name: str) -> bool:
 
 
 def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
-    upload = sent(root, row(), row(ep_no="E2", status="?"))
+    upload = sent(root, row(), row(), row(ep_no="E2", status="?"))
     assert upload.state == State.CHECKED
-    assert (upload.summary["added"], upload.summary["refused"]) == (1, 1)
+    assert (upload.summary["added"], upload.summary["repeated"], upload.summary["refused"]) == (1, 1, 1)
     assert upload.summary["changes"] == [
         {"kind": "company", "key": ["ABC Corp"], "cells": []},
         {"kind": "add", "key": ["ABC Corp", "E1", "2026-11-20"], "cells": []},
     ]
-    assert b"Row 3" in storages["uploads"].open(upload.refused_file).read()
+    assert b"Row 4" in storages["uploads"].open(upload.refused_file).read()
     kept = upload.file
     assert is_kept(kept)
     uploads.decide(upload, root)
@@ -62,6 +62,9 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     assert (log.filename, log.actor_name, log.operation_id) == ("november.csv", "root", upload.operation_id)
     uploads.decide(upload, root)  # a second click
     assert BackupLog.objects.count() == 1
+    client = Client()
+    client.force_login(root)
+    assert "2 rows left out: refused or repeated" in client.get("/backup/log/").content.decode()
 
 
 def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:
