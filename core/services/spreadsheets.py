@@ -16,6 +16,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
+from pathlib import PurePath
 from typing import IO, Any, BinaryIO, Final, cast
 
 import python_calamine
@@ -52,6 +53,7 @@ def too_large() -> SheetRefused:
 def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     """The rows of a sheet that are not blank, its heading first. Reads a seekable stream from its start.
 
+    The content says what it is; whoever named the stream ``.xlsx`` has to hear that it is no workbook.
     Memory: a row for CSV; for XLSX the sheet, bounded by :data:`MAX_CELLS`. Raises SheetRefused.
     """
     size = stream.seek(0, io.SEEK_END)
@@ -66,6 +68,8 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
         found = _xlsx_rows(stream)
     elif start.startswith(b"\xd0\xcf\x11\xe0"):
         raise SheetRefused(_("This is an old Excel file (.xls) or an encrypted one. Save it as .xlsx or as CSV UTF-8."))
+    elif PurePath(str(getattr(stream, "name", ""))).suffix.lower() == ".xlsx":
+        raise _damaged()
     else:
         found = _csv_rows(stream)
     some = False

@@ -143,7 +143,8 @@ def _do(upload: UploadLog, user: User, work: Work, job: Any) -> None:
 
 def _check(upload: UploadLog, user: User) -> None:
     with _at_work(upload, State.CHECKING) as progress, storages["uploads"].open(upload.file) as sheet:
-        with ImportService(user=user).preview(sheet, progress_callback=progress) as preview:
+        named = File(sheet.file, upload.filename)  # as it was sent: its name says what it should be
+        with ImportService(user=user).preview(named, progress_callback=progress) as preview:
             upload.plan = preview.plan_digest
             upload.summary = {**counts(preview), **_details(preview), "changes": list(_changes(preview))}
             _keep_refused(upload, sheet, preview)

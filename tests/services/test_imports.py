@@ -290,6 +290,16 @@ def test_what_is_no_sheet_is_told_in_one_sentence(name: str, django_db_setup: No
     assert str(refused.value).endswith("Nothing was changed.")
 
 
+@pytest.mark.parametrize(
+    "content", [b"Dear all,\nplease see below\n", b"\x89PNG\r\n\0", as_csv(table(row())).getvalue()]
+)
+def test_what_is_named_as_a_workbook_and_is_none_is_told_so(content: bytes, register_db: str, tmp_path: Path) -> None:
+    path = tmp_path / "november.XLSX"
+    path.write_bytes(content)
+    with pytest.raises(SheetRefused, match="not a workbook"):
+        ImportService(using=register_db).preview(path)
+
+
 def test_a_bomb_that_lies_about_its_size(settings: Settings) -> None:
     content = zipped(**{"xl/a.xml": b"<" * (1 << 20)}).getvalue()
     lie = content.replace((1 << 20).to_bytes(4, "little"), (10).to_bytes(4, "little"))

@@ -99,12 +99,18 @@ def test_what_is_no_sheet_is_said(root: User) -> None:
     assert "not a spreadsheet" in upload.message
 
 
+def test_what_is_named_as_a_workbook_and_is_none_is_said(root: User) -> None:
+    upload = uploads.receive(root, ContentFile(b"Dear all,\nplease see below\n", "november.xlsx"))
+    assert (upload.state, upload.file) == (State.FAILED, "")
+    assert "not a workbook" in upload.message
+
+
 def test_every_bad_sheet_gets_a_page_that_says_so(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 1 << 30)
     client = Client()
     client.force_login(root)
     for name, (file, _text) in BAD.items():
-        page = client.post("/upload/", {"file": ContentFile(file.getvalue(), f"{name}.xlsx")}, follow=True)
+        page = client.post("/upload/", {"file": ContentFile(file.getvalue(), name)}, follow=True)
         text = page.content.decode()
         assert page.status_code == 200, name
         assert "Nothing was changed" in text or "empty" in text, name
