@@ -26,8 +26,8 @@ from django.utils.translation import gettext as _
 from core.services.errors import FileRefused
 
 MAX_COLUMNS: Final = 500
-MAX_CELLS: Final = 17_000_000
-"""Rows times columns of a sheet in XLSX, which is laid out in memory: a full sheet of sixteen columns."""
+MAX_CELLS: Final = 5_000_000
+"""Rows times columns of a sheet in XLSX, which is laid out in memory: 300,000 rows of all columns."""
 _MAX_LINE: Final = 1 << 20
 _MAX_RATIO: Final = 200
 _RATIO_MATTERS_FROM: Final = 10 << 20
@@ -215,10 +215,10 @@ def _weigh(stream: BinaryIO) -> None:
         if last_row * last_column > MAX_CELLS:
             raise SheetRefused(
                 _(
-                    "The sheet spreads over %(rows)s rows and %(columns)s columns. Delete what is not attendance, or "
-                    "send it in parts."
+                    "The sheet spreads over %(rows)s rows and %(columns)s columns; a workbook may have %(most)s cells. "
+                    "Delete what is not attendance, or save it as CSV UTF-8, which is read row by row."
                 )
-                % {"rows": f"{last_row:,}", "columns": f"{last_column:,}"}
+                % {"rows": f"{last_row:,}", "columns": f"{last_column:,}", "most": f"{MAX_CELLS:,}"}
             )
 
 

@@ -481,7 +481,7 @@ class StoredPreview:
         return [name for (name,) in rows]
 
     def results_by_company(self, limit: int = 200) -> list[dict[str, Any]]:
-        """What becomes of the attendance records that differ, by company, as it is decided now: those with the most first."""
+        """What becomes of attendance records that differ, as decided now, by company: those with the most first."""
         found: dict[str, dict[str, Any]] = {}
         records = SCHEMA.models.index(ATTENDANCE_RECORDS)
         for at, company, _conflict, result, _listed, n in self._decided(held=False):
