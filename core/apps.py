@@ -8,6 +8,9 @@ class CoreConfig(AppConfig):
     name = "core"
     verbose_name = "Attendance"
 
+    def ready(self) -> None:
+        from core import checks  # noqa: F401 # registers them
+
 
 class RootAdminConfig(AdminConfig):
     """Django's administration site, for root users only."""

@@ -80,17 +80,41 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path / 'var'}) cannot be used" in done.stderr
 
 
-def test_production_check_is_clean(tmp_path: Path) -> None:
-    done = run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "INFO", ALLOWED_HOSTS="muster.example")
-    assert done.returncode == 0, done.stderr
-    assert "no issues" in done.stdout
+def test_a_server_starts_with_its_static_files_or_says_how_to_get_them(tmp_path: Path) -> None:
+    """Every file that a style sheet or script refers to is collected, and then the production check is clean. Commands,
+    and a server with DEBUG, need none."""
 
+    def check() -> "subprocess.CompletedProcess[str]":
+        return run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "INFO", ALLOWED_HOSTS="muster.example")
 
-def test_static_files_collect_with_hashed_names(tmp_path: Path) -> None:
-    """Every file that a style sheet or script refers to is there."""
+    def start(server: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        return run(tmp_path, "-W", "ignore", "-c", f"import muster.{server}", **env)
+
+    static = tmp_path / "var/static"
+    sentence = f"The static files in {static} are not those of this version: muster.svg is not among them."
+    remedy = "Run manage.py collectstatic --noinput"
+    refused = check()
+    assert refused.returncode == 1
+    assert sentence in refused.stderr
+    assert remedy in refused.stderr
+    for server in ("wsgi", "asgi"):
+        told = start(server).stderr.splitlines()[-1]
+        assert sentence in told
+        assert remedy in told
+    assert start("wsgi", DEBUG="1").returncode == 0
+    assert run(tmp_path, "manage.py", "check").returncode == 0
     done = run(tmp_path, "manage.py", "collectstatic", "--noinput", "--verbosity", "0")
     assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "var/static").glob("muster.*.css.gz"))
+    assert list(static.glob("muster.*.css.gz"))
+    done = check()
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+    for server in ("wsgi", "asgi"):
+        assert start(server).stderr == ""
+    manifest = json.loads((static / "staticfiles.json").read_text())
+    del manifest["paths"]["times.js"]  # as an upgrade brings a file that was not there before
+    (static / "staticfiles.json").write_text(json.dumps(manifest))
+    assert "times.js is not among them" in start("wsgi").stderr
 
 
 @pytest.mark.parametrize("level", ["", "INFO"])

@@ -1,0 +1,39 @@
+"""What Django's system checks ask of this project: ``manage.py check --deploy``, and each web server as it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.contrib.staticfiles.finders import get_finders
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.checks import Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+
+
+@register(Tags.staticfiles, deploy=True)
+def static_files_are_collected(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Error]:
+    """Pages name their style sheets and scripts by the manifest of collectstatic, and are errors without it."""
+    manifest = getattr(staticfiles_storage, "hashed_files", None)
+    if settings.DEBUG or manifest is None:
+        return []
+    names = (name for finder in get_finders() for name, _storage in finder.list(StaticFilesConfig.ignore_patterns))
+    missing = next((name for name in names if name not in manifest), None)
+    if missing is None:
+        return []
+    return [
+        Error(
+            f"The static files in {settings.STATIC_ROOT} are not those of this version: {missing} is not among them. "
+            "Pages would answer Internal Server Error.",
+            hint="Run manage.py collectstatic --noinput, then start the web processes again.",
+            id="muster.E001",
+        )
+    ]
+
+
+def require_static_files() -> None:
+    """For the entry points of web servers, which run no checks. Raises ImproperlyConfigured."""
+    for error in static_files_are_collected():
+        raise ImproperlyConfigured(f"{error.msg} {error.hint}")
