@@ -405,6 +405,8 @@ class _Reading:
         return True
 
     def _break_too_long(self) -> NoReturn:
+        if self._number == 1:
+            self._refuse_foreign(self._rest or self._line)
         self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
 
     def _break(self, message: str, **details: Any) -> NoReturn:
@@ -427,7 +429,7 @@ class _Reading:
         if not line.startswith(METADATA_START) and not METADATA_START.startswith(line):
             self._refuse_other_format(line)
         try:
-            text = line.removeprefix(METADATA_START).decode().lstrip()
+            text = line.removeprefix(METADATA_START).decode(errors="replace").lstrip()  # it may be cut in a character
             content, end = json.JSONDecoder().raw_decode(text)
         except (ValueError, RecursionError):  # whoever reads on says what is wrong with it
             return

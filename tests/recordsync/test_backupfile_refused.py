@@ -599,6 +599,17 @@ def test_the_start_of_a_file_is_cut_short_and_nothing_else() -> None:
         assert the_error(first[:length]).message.startswith("the file ends in the metadata: it is "), length
 
 
+def test_a_file_of_another_kind_in_one_long_line_is_told_so() -> None:
+    rows = b',"users":["' + "ü".encode() * reader._BLOCK + b'"]}'
+    for start, told in (
+        (b'{"a":1', "this is not a backup file of"),
+        (b'{"metadata":{}', "this is a file of version null"),
+        (b'{"metadata":{"version":"2.0"}', "this is not a backup file of"),
+    ):
+        (error,) = checked(start + rows, Limits(line=1000)).errors
+        assert error.message.startswith(told)
+
+
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_a_file_laid_out_anew_is_told_so(end: bytes) -> None:
     for layout in ({"indent": 2}, {}, {"separators": (",", ":")}):
