@@ -14,8 +14,6 @@ from operator import itemgetter
 from recordsync.fields import FieldType
 from recordsync.records import Key, Record, Values
 
-_contains = set.__contains__
-
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -100,7 +98,6 @@ class Shape:
         self.model = model
         self.names = names
         self.types: tuple[FieldType, ...] = tuple(model.all_fields[name].type for name in names)
-        self._found_legal = tuple(kind.found_legal for kind in self.types)
         self._key_positions = tuple(names.index(name) for name in model.key_names)
         single = len(self._key_positions) == 1
         get = itemgetter(*self._key_positions)
@@ -139,17 +136,11 @@ class Shape:
             if expected is not None:
                 yield name, value, expected
 
-    def is_valid(self, values: Sequence[object]) -> bool:
-        """Whether every value is legal. There are as many as fields."""
-        try:
-            if all(map(_contains, self._found_legal, values)):  # the hot path: no Python code per value
-                return True
-        except TypeError:  # a list or an object, which is in no set
-            pass
-        return next(self.errors(values), None) is None
-
     def are_valid(self, many: Sequence[Sequence[object]]) -> bool:
-        """Whether :meth:`is_valid` is true of each of many: by field, and of each only what was not seen before."""
+        """Whether :meth:`errors` finds nothing in any of many records' values.
+
+        Field by field, and of each only values that are new: no Python code for the others.
+        """
         try:
             for kind, values in zip(self.types, zip(*many, strict=True), strict=False):
                 if not kind.found_legal.issuperset(values) and any(map(kind.error, set(values) - kind.found_legal)):

@@ -289,7 +289,7 @@ class V1File:
         right = (
             record.keys() <= _KNOWN[model.name]
             and record.keys() >= _REQUIRED[model.name]
-            and model.shape().is_valid(values)
+            and model.shape().are_valid([values])
             and (moment is not None or created_at is None)
             and (updated_at is None or _moment(updated_at) is not None)
             and record["checksum"] == checksum_v1_0(model, record)

@@ -8,11 +8,13 @@ record is a msgspec struct and not a dictionary to be sorted.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 
 import msgspec
 
 from recordsync.backupfile.layout import row_names
+from recordsync.fields import TIMESTAMP
 from recordsync.records import Values
 from recordsync.schema import Shape
 
@@ -41,6 +43,18 @@ class Lines:
         :class:`msgspec.MsgspecError` or UnicodeDecodeError unless it is an object that has them all as texts or nulls;
         whether it is :meth:`line` of them is the caller's to compare."""
         return self._taken_apart(msgspec.structs.astuple(self._decode(line)))  # type: ignore[no-any-return]
+
+
+def are_legal(shape: Shape, contents: Sequence[Sequence[object]], moments: Collection[object]) -> bool:
+    """Whether :func:`illegal` finds nothing in any of many records: their values, and when they were created."""
+    return shape.are_valid(contents) and not any(map(TIMESTAMP.error, set(moments)))
+
+
+def illegal(shape: Shape, values: Sequence[object], created_at: object) -> Iterator[tuple[str, object, str]]:
+    """Of every value that a record's line cannot have the field, itself, and what was expected."""
+    yield from shape.errors(values)
+    if (expected := TIMESTAMP.error(created_at)) is not None:
+        yield "created_at", created_at, expected
 
 
 def _struct(names: tuple[str, ...]) -> type[msgspec.Struct]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from operator import eq, lt
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import msgspec
@@ -28,11 +29,10 @@ from recordsync.backupfile.layout import (
     row_names,
     sections,
 )
-from recordsync.backupfile.lines import Lines
+from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.changes import Deletion, join
 from recordsync.errors import FileError, InvalidFile, OutOfOrder, SourceChanged
-from recordsync.fields import TIMESTAMP
 from recordsync.files import decompressed
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Key, Record, canonical_json, checksum
@@ -171,17 +171,20 @@ class BackupFile:
         for run in reading.runs():
             place = run.section.place
             (deleted if run.section.deleted else counts)[run.section.model.name] += len(run.rows)
-            check = parsers[place].check
-            before = last.get(place)
-            for line, row in run.numbered():
-                key = check(row, line, note)
-                if key is not None:
-                    if before is not None and key <= before:
-                        what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
-                        note(FileError(f"{place} {list(key)} {what}", line, key))
-                    before = key
-            if before is not None:
-                last[place] = before
+            parser, before = parsers[place], last.get(place)
+            keys = parser.keys(run.rows)
+            if keys is not None and all(map(lt, keys if before is None else (before, *keys), keys[before is None :])):
+                last[place] = keys[-1]
+            else:
+                for line, row in run.numbered():
+                    key = parser.check(row, line, note)
+                    if key is not None:
+                        if before is not None and key <= before:
+                            what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
+                            note(FileError(f"{place} {list(key)} {what}", line, key))
+                        before = key
+                if before is not None:
+                    last[place] = before
             done += len(run.rows)
             progress("check", done, total)
         progress("check", done, total)
@@ -553,20 +556,26 @@ class _RecordParser:
         self._names = row_names(shape.names)
         self._lines = Lines(shape)
 
+    def keys(self, rows: Sequence[bytes]) -> list[Key] | None:
+        """The records' keys, if nothing is wrong with any of these lines.
+
+        A line that we would write for legal values is right in everything: layout, names, checksum.
+        """
+        try:
+            parts = list(map(self._lines.parts, rows))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        contents = [part[:-2] for part in parts]
+        moments = [part[-1] for part in parts]
+        if not are_legal(self._shape, contents, moments):
+            return None
+        written = map(self._lines.line, contents, moments)
+        return list(map(self._shape.key, contents)) if all(map(eq, written, rows)) else None
+
     def check(self, row: bytes, line: int, note: Callable[[FileError], None]) -> Key | None:
         """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
-        try:
-            *content, _checksum, created_at = self._lines.parts(row)
-            # A line that we would write for legal values is right in everything: layout, names, checksum.
-            if (
-                self._shape.is_valid(content)
-                and TIMESTAMP.error(created_at) is None
-                and self._lines.line(tuple(content), created_at) == row
-            ):
-                return self._shape.key(content)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        return self._find_wrong(row, line, note)
+        keys = self.keys([row])
+        return self._find_wrong(row, line, note) if keys is None else keys[0]
 
     def _find_wrong(self, row: bytes, line: int, note: Callable[[FileError], None]) -> Key | None:
         """As :meth:`check`, for a line that is not right."""
@@ -579,7 +588,7 @@ class _RecordParser:
         key_names = self._shape.model.key_names
         key = tuple(content[name] for name in key_names)
         wrong: set[str] = set()
-        for name, value, expected in _problems(self._shape, values, created_at):
+        for name, value, expected in illegal(self._shape, values, created_at):
             wrong.add(name)
             message = (
                 f"{self._section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
@@ -601,6 +610,9 @@ class _DeletionParser:
         self._section = section
         self._model = section.model
         self._names = deletion_names(section.model)
+
+    def keys(self, rows: Sequence[bytes]) -> None:
+        """As :meth:`_RecordParser.keys`. Deletions are few: each is looked at."""
 
     def check(self, row: bytes, line: int, note: Callable[[FileError], None]) -> Key | None:
         """As :meth:`_RecordParser.check`."""
@@ -663,13 +675,6 @@ def _is_canonical(content: dict[str, Any], text: bytes) -> bool:
         return canonical_json(content) == text
     except TypeError:  # nested deeper than anything we write
         return False
-
-
-def _problems(shape: Shape, values: Sequence[Any], created_at: Any) -> Iterator[tuple[str, Any, str]]:
-    if not shape.is_valid(values):
-        yield from shape.errors(values)
-    if (expected := TIMESTAMP.error(created_at)) is not None:
-        yield "created_at", created_at, expected
 
 
 def _shown(value: Any) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Protocol
 
 import msgspec
 import orjson
 
 from recordsync.backupfile.layout import END, METADATA_START, sections
-from recordsync.backupfile.lines import Lines
+from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.metadata import Metadata, parse_metadata
 from recordsync.changes import Deletion, in_order
 from recordsync.errors import InvalidRecord, RecordSyncError
-from recordsync.fields import TIMESTAMP
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Record, canonical_json
 from recordsync.schema import Model, Schema, Shape
@@ -102,12 +102,13 @@ def readable(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
 
     Raises :class:`InvalidRecord` for one that cannot, and :class:`recordsync.errors.OutOfOrder`.
     """
-    for record in in_order(records):
-        if not shape.is_valid(record.values) or TIMESTAMP.error(record.created_at):
-            problem = next(shape.errors(record.values), None)
-            field, value, expected = problem or ("created_at", record.created_at, TIMESTAMP.expected)
-            raise InvalidRecord(shape.model.name, record.key, field, value, expected)
-        yield record
+    stream = in_order(records)
+    while batch := list(islice(stream, EVERY)):
+        if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
+            for record in batch:
+                for field, value, expected in illegal(shape, record.values, record.created_at):
+                    raise InvalidRecord(shape.model.name, record.key, field, value, expected)
+        yield from batch
 
 
 def _deletion_line(model: Model, deletion: Deletion) -> bytes:
