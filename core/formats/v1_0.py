@@ -15,6 +15,7 @@ import uuid
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from decimal import InvalidOperation
 from operator import itemgetter
 from types import TracebackType
 from typing import IO, Any, BinaryIO, Final, cast
@@ -53,6 +54,8 @@ _TIMES_AT: Final = tuple(ATTENDANCE_RECORDS.names.index(name) for name in TIME_F
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
 _SHOWN: Final = 200
 _MOST_NAMES: Final = 64
+_MOST_DIGITS: Final = 600
+_DIGITS: Final = re.compile(rb"[0-9]{%d}" % (_MOST_DIGITS + 1))
 _START: Final = re.compile(rb'\s*\{\s*("companies"|"attendance_records"|"metadata"\s*:\s*\{[^{}]*\})')
 """How the file begins, whatever is wrong in it: the metadata of other versions have objects in them."""
 _encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make one for every record
@@ -106,10 +109,15 @@ class _OtherVersion(Exception):
 
 
 class _Bounded:
-    """A stream for the parser that is cut off where one object takes more than a line may; it hashes what it reads."""
+    """A stream for the parser that is cut off where one object takes more than a line may; it hashes what it reads.
+
+    It never gives the parser a number that Python might not make an integer of (as many digits as
+    ``sys.set_int_max_str_digits`` says, 640 or more): that leaves ijson's C code in a state that can kill the process.
+    """
 
     def __init__(self, stream: BinaryIO, most: int) -> None:
         self._stream, self._most = stream, most
+        self._before = b""
         self.since_object = 0
         self._at_start = True
         self.hash = hashlib.sha256()
@@ -123,6 +131,10 @@ class _Bounded:
             data = data.removeprefix(BOM_UTF8)
         if self.since_object > self._most:
             raise _Broken(f"a record is longer than {self._most:,} bytes")
+        seen = self._before + data
+        if _DIGITS.search(seen):
+            raise _Broken(f"a number or a text has more than {_MOST_DIGITS} digits in a row")
+        self._before = seen[-_MOST_DIGITS:]
         return data
 
 
@@ -207,8 +219,11 @@ class V1File:
             try:
                 stream = _Bounded(content, self._limits.line)
                 found = self._read(stream, files)
-            except (ijson.JSONError, UnicodeDecodeError, _Broken) as error:
-                self._note(FileError(f"the file is not whole JSON of a 1.0 backup: {str(error)[:_SHOWN]}"))
+            except (ijson.JSONError, UnicodeDecodeError, InvalidOperation, _Broken) as error:
+                what = str(error).partition("\n")[0][:_SHOWN]  # below it the parser draws where
+                if isinstance(error, InvalidOperation):
+                    what = "a number has an exponent that is too large"
+                self._note(FileError(f"the file is no 1.0 backup, or not whole: {what}"))
                 return self.report
             except _OtherVersion as other:
                 self.report = Report()

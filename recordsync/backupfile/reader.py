@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -447,7 +448,7 @@ class _Reading:
             self._refuse_other_format(line)
 
     def _refuse_other_format(self, line: bytes) -> NoReturn:
-        if line.lstrip().startswith(b"{"):
+        if line.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
             self._break(
                 "this is not a backup file of version 2.0 as Muster writes it: its first line is not "
                 '{"metadata":{…}, alone. If it is one that another program has laid out anew, use the original'

@@ -157,6 +157,23 @@ def test_what_is_not_such_a_file_is_refused(data: bytes) -> None:
     assert not _check(data).report.valid
 
 
+@pytest.mark.parametrize("border", [0, 1 << 16])
+def test_a_number_that_nobody_means_is_refused_before_the_parser_meets_it(border: int) -> None:
+    """5,000 digits in its hands once ended in a fault of the processor: so often, in one process, that it would now."""
+    start = b'{"metadata":{"version":'
+    for _ in range(40):
+        (error,) = _check(start + b" " * max(0, border - 200 - len(start)) + b"9" * 5000 + b"},\n").report.errors
+        assert error.message.endswith("a number or a text has more than 600 digits in a row")
+
+
+@pytest.mark.parametrize("number", [b"1e99999999999999999999", b"NaN"])
+def test_a_number_that_cannot_be_is_refused_in_one_line(number: bytes) -> None:
+    for file in (b'{"metadata":{"version":' + number + b"}}", b'{"companies":[{"name":' + number + b"}]}"):
+        (error,) = _check(file).report.errors
+        assert error.message.startswith("the file is no 1.0 backup, or not whole: ")
+        assert "\n" not in error.message
+
+
 @pytest.mark.parametrize(
     "metadata", [{"total_companies": 5}, {"backup_type": "x"}, {"created_at": None}, {"since_date": "soon"}]
 )

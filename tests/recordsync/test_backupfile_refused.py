@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -612,8 +613,11 @@ def test_a_file_of_another_kind_in_one_long_line_is_told_so() -> None:
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_a_file_laid_out_anew_is_told_so(end: bytes) -> None:
-    for layout in ({"indent": 2}, {}, {"separators": (",", ":")}):
-        error = the_error(json.dumps(json.loads(FILE), **layout).encode() + end)
+    anew = [
+        json.dumps(json.loads(FILE), **layout).encode() for layout in ({"indent": 2}, {}, {"separators": (",", ":")})
+    ]
+    for file in (*anew, BOM_UTF8 + FILE):
+        error = the_error(file + end)
         assert (error.line, "laid out anew" in error.message) == (1, True)
 
 
