@@ -83,7 +83,7 @@ class OutputCommand(BaseCommand, ABC):
             returned = super().execute(*args, **options)
             self.stdout.flush()
         except OSError as error:  # of our own output: services turn theirs into failures
-            _drop_output()
+            _drop(sys.stdout)
             raise Error(f"{self.untold(options)} {explain(error)}") from error
         return returned
 
@@ -139,7 +139,7 @@ class ServiceCommand(OutputCommand):
                     try:
                         self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
                     except OSError:  # why it failed is worth more than why that is not there as JSON
-                        _drop_output()
+                        _drop(sys.stdout)
                 raise Error(_told(failure)) from error
         if options["json"]:
             self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
@@ -202,11 +202,11 @@ def failure_summary(operation: str, file: str | None, failure: OperationFailed, 
     }
 
 
-def _drop_output() -> None:
-    """What is left in the buffer would fail again at the process's end, in words for programmers."""
-    if sys.stdout is not None:
+def _drop(stream: TextIO | None) -> None:
+    """Let go of an output that cannot be written: what is left in its buffer would fail again at the process's end."""
+    if stream is not None:
         with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _told(failure: OperationFailed) -> str:
@@ -271,8 +271,11 @@ def _release(error: BaseException) -> None:
 
 @contextmanager
 def _progress(quiet: bool, interrupts: _Interrupts) -> Iterator[Progress]:
-    """Progress on standard error: a live bar on a terminal, elsewhere at most one line a second."""
-    with _no_display() if quiet else _bar() if sys.stderr.isatty() else _lines() as display:
+    """Progress on standard error: a live bar on a terminal, elsewhere at most one line a second.
+
+    It is no part of the work, which goes on where it cannot be shown.
+    """
+    with _no_display() if quiet or sys.stderr is None else _bar() if sys.stderr.isatty() else _lines() as display:
 
         def progress(phase: str, done: int, total: int | None, /) -> None:
             interrupts.check()
@@ -299,8 +302,11 @@ def _lines() -> Iterator[Progress]:
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             amount = f" {done:,}" + (f" of {total:,}" if total is not None else "") if done else ""
-            sys.stderr.write(f"{_PHASES.get(phase, phase)}{amount}\n")
-            sys.stderr.flush()
+            try:
+                sys.stderr.write(f"{_PHASES.get(phase, phase)}{amount}\n")
+                sys.stderr.flush()
+            except OSError:
+                _drop(sys.stderr)
 
     yield line
 

@@ -101,10 +101,10 @@ def test_no_colour_in_pipes(small_sqlite: ScratchInstallation) -> None:
         assert "\x1b" not in ended.out + ended.err
 
 
-def with_closed_output(installation: ScratchInstallation, *args: str) -> support.Ended:
-    """Run a command whose standard output whoever started it has closed."""
+def closed(stream: str, installation: ScratchInstallation, *args: str) -> support.Ended:
+    """Run a command whose standard output (``>&-``) or error (``2>&-``) whoever started it has closed."""
     done = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, str(PROJECT / "manage.py"), *args],
+        ["sh", "-c", f'exec "$@" {stream}', "sh", sys.executable, str(PROJECT / "manage.py"), *args],
         env=installation.env,
         cwd=installation.folder,
         stdin=subprocess.DEVNULL,
@@ -125,6 +125,8 @@ UNTOLD = {
     "import_attendance sheet.csv --preview": "The preview could not be written out to its end. Nothing was changed.",
     "import_attendance sheet.csv": "The import is done, but its summary could not be written.",
     "print_file_schema": "The schema could not be written out to its end.",
+    "migrate": "What was migrated could not be written: run it again, for the rest.",
+    "seed_demo --if-empty --json": "The command is done, but its summary could not be written.",
     "renew_installation": "This installation has a new id, but it could not be written.",
 }
 
@@ -135,9 +137,21 @@ def test_nobody_who_cannot_be_told_is_told_of_success(small_sqlite: ScratchInsta
     heading, row = "EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS", "EMP001,Zoë,ABC Corp,2026-03-01,,,X"
     (small_sqlite.folder / "sheet.csv").write_text(f"{heading}\n{row}\n")  # a row that is refused is no news then
     for command, sentence in UNTOLD.items():
-        told = with_closed_output(small_sqlite, *command.split()).assert_refused(sentence)
+        told = closed(">&-", small_sqlite, *command.split()).assert_refused(sentence)
         assert "closed" in told or "nothing" in command, command
         with open("/dev/full", "wb") as full:
             told = run(small_sqlite, *command.split(), stdout=full).assert_refused(sentence)
         assert "disk is full" in told or "nothing" in command, command
     support.assert_valid(small_sqlite.folder / "new.json")
+
+
+def test_what_nobody_can_watch_is_done_all_the_same(small_sqlite: ScratchInstallation) -> None:
+    """Standard error is closed, or its disk is full: progress is no part of the work."""
+    assert closed("2>&-", small_sqlite, "backup_data", "--output", "closed.json").code == 0
+    support.assert_valid(small_sqlite.folder / "closed.json")
+    fault = f"{SLOW}from core.management import console\nconsole._SECONDS_BETWEEN_LINES = 0\n"
+    with open("/dev/full", "wb") as full:
+        process = injected(small_sqlite, fault, "backup_data", "--output", "full.json", stderr=full)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    support.assert_valid(small_sqlite.folder / "full.json")

@@ -7,10 +7,11 @@ from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS
 
+from core.management.console import OutputCommand
 from core.services.operations import JOBS
 
 
-class Command(migrate.Command):
+class Command(OutputCommand, migrate.Command):
     """Django's own command, run for each database in turn unless ``--database`` chooses one."""
 
     help = "Brings the schema up to date: of the register and of the jobs database, or of the one given."
@@ -25,6 +26,9 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         for alias in _aliases(options):
             super().handle(*args, **options | {"database": alias})
+
+    def untold(self, options: dict[str, Any]) -> str:
+        return "What was migrated could not be written: run it again, for the rest."
 
 
 def _aliases(options: dict[str, Any]) -> list[str]:

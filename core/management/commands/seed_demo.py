@@ -78,6 +78,9 @@ class Command(ServiceCommand):
             self._tell(result)
         return result.summary()
 
+    def untold(self, options: dict[str, Any]) -> str:
+        return "The command is done, but its summary could not be written."
+
     def _tell(self, result: DemoResult) -> None:
         plan = result.plan
         if result.seeded:
