@@ -458,6 +458,7 @@ class UploadLog(models.Model):
         APPLYING = "applying", _("Being imported")
         IMPORTED = "imported", _("Imported")
         FAILED = "failed", _("Not imported")
+        PUT_AWAY = "put_away", _("Put away")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     actor_id = models.BigIntegerField()

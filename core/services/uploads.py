@@ -80,7 +80,7 @@ def cancel(upload: UploadLog) -> None:
     if upload.operation_id is not None:
         Operation.objects.using(JOBS).filter(pk=upload.operation_id).update(cancel_requested=True)
     discarded = {
-        "state": State.FAILED,
+        "state": State.PUT_AWAY,
         "message": _("It was put away. Nothing was changed."),
         "finished_at": timezone.now(),
     }
@@ -281,5 +281,5 @@ def _forget_old() -> None:
             storages["uploads"].delete(upload.refused_file)
             upload.refused_file = ""
         if upload.state == State.CHECKED:
-            upload.state, upload.message = State.FAILED, _("Nobody decided about it. Nothing was changed.")
+            upload.state, upload.message = State.PUT_AWAY, _("Nobody decided about it. Nothing was changed.")
         _forget_file(upload)

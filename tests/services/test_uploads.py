@@ -141,7 +141,7 @@ def test_a_preview_is_put_away(root: User) -> None:
     upload = sent(root, row())
     kept = upload.file
     uploads.cancel(upload)
-    assert upload.state == State.FAILED
+    assert upload.state == State.PUT_AWAY
     assert not is_kept(kept)
     uploads.decide(upload, root)
     assert not AttendanceRecord.objects.exists()
@@ -171,7 +171,7 @@ def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(uploads, "KEPT_DAYS", 0)
     sent(root, row())
     old.refresh_from_db()
-    assert (old.state, old.file, old.refused_file) == (State.FAILED, "", "")
+    assert (old.state, old.file, old.refused_file) == (State.PUT_AWAY, "", "")
     assert not any(map(is_kept, names))
 
 
@@ -239,7 +239,7 @@ def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User, monkeypatch: 
         client.post(f"/upload/{upload.pk}/cancel/")
         task.call(str(upload.pk), root.pk)
         upload.refresh_from_db()
-        assert (upload.state, upload.message) == (State.FAILED, "It was put away. Nothing was changed.")
+        assert (upload.state, upload.message) == (State.PUT_AWAY, "It was put away. Nothing was changed.")
         assert not is_kept(kept)
     assert not AttendanceRecord.objects.exists()
 
