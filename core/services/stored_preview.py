@@ -267,7 +267,7 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             conflicts.extend((pk_, unit) for unit in merged.conflicts)
             if len(items) >= EVERY:
                 flush()
-                progress("prepare", pk_, plan.size)
+                progress("prepare", pk_ + 1, plan.size)
         flush()
         db.execute("COMMIT")
         db.executescript(_INDEXES)

@@ -14,6 +14,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from core.models import AttendanceRecord, Role
 from core.services import wording
@@ -95,10 +96,17 @@ def moment(value: dt.datetime | str) -> SafeString:
 
 @register.filter
 def shown(value: str | None) -> str:
-    """A field's value beside another: nothing is a dash, and text without characters says that it is blank."""
+    """A field's value beside another: nothing is a dash, and text of which nothing is seen says that it is blank."""
     if value is None:
         return "—"
-    return value or format_html("<em>{}</em>", _("blank"))
+    if any(character.isprintable() and not character.isspace() for character in value):
+        return value
+    if not value:
+        return format_html("<em>{}</em>", _("blank"))
+    return format_html(
+        "<em>{}</em>",
+        ngettext("blank: %(n)s character", "blank: %(n)s characters", len(value)) % {"n": len(value)},
+    )
 
 
 @register.filter

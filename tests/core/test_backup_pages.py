@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -24,7 +25,8 @@ from core.services.operations import JOBS
 from recordsync import locks
 from tests.core.access import ROUTES
 from tests.formats.old_files import old_file, old_record
-from tests.services.support import day
+from tests.properties.files import a_file
+from tests.services.support import day, register
 from tests.world import World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
@@ -233,16 +235,31 @@ def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.Mon
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
 def test_blank_text_is_seen_and_is_not_nothing(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
-    AttendanceRecord.objects.update(shift="", overtime=None)
+    AttendanceRecord.objects.update(shift="", overtime=None, ep_name=" \u200b")
     out = io.BytesIO()
     BackupService().create_backup(output=out)
-    AttendanceRecord.objects.filter(ep_no="A001").update(shift="N", overtime=90)
+    AttendanceRecord.objects.filter(ep_no="A001").update(shift="N", overtime=90, ep_name="\u3000")
     AttendanceRecord.objects.filter(ep_no="B001").delete()
     root = signed_in(world.people["root"])
     page = root.get(f"/restore/preview/{checked(root, out.getvalue(), 'manual').pk}/").content.decode()
     assert "<td>N</td><td><em>blank</em></td>" in page
     assert "<td>01:30</td><td>—</td>" in page
+    assert "<td><em>blank: 1 character</em></td><td><em>blank: 2 characters</em></td>" in page
     assert '<ins class="muster-new"><em>blank</em></ins>' in page, "of the record that is added"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_what_stays_is_not_called_deleted_and_is_nothing_to_decide(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
+    file = a_file(register(), deleted=[("companies", {"name": world.own.name})], **incremental)
+    root = signed_in(world.people["root"])
+    page = root.get(f"/restore/preview/{checked(root, file.encode(), 'manual').pk}/").content.decode()
+    assert '<span class="badge muster-same">Stays</span>' in page
+    assert "badge muster-deleted" not in page
+    assert "decided" not in page.split("Where both sides differ")[1].split("<h2")[0]
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
