@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import django
@@ -31,8 +32,12 @@ def surroundings(engines: Sequence[str]) -> Iterator[tuple[Path, Installations, 
         yield folder, Installations(folder, server.url() if server else ""), server
 
 
+@cache
 def origin() -> str:
-    """When, of which state of the program, where Git tells, and by which command something was measured: a sentence."""
+    """When, of which state of the program, where Git tells, and by which command something was measured: a sentence.
+
+    As it is when it is first asked for: the results are files of the program too.
+    """
     command = ["git", "describe", "--always", "--dirty=, changed since", "--exclude=*"]
     try:
         commit = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
