@@ -34,8 +34,6 @@ class SqlStore(OrmStore):
 
     texts: ClassVar[Mapping[type[FieldType], str]]
     """The SQL that gives the canonical text of a column. A value that is not legal gives a text that is refused."""
-    _casts_keys: ClassVar[bool]
-    """Whether a text is compared with a column of another type only when it is cast."""
 
     def _read_with_pk(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
@@ -62,17 +60,17 @@ class SqlStore(OrmStore):
         known = [key for key in keys if key[at] in parents]
         table, pk, *columns = self._quoted(model, "pk", *(f.source for f in model.key))
         types = [self._field(model, f.source).rel_db_type(self._connection) for f in model.key]
-        row = ", ".join(f"CAST(%s AS {kind})" if self._casts_keys else "%s" for kind in types)
-        values = ", ".join([f"({row})"] * len(known))
+        values = [[parents[value] if part == at else value for part, value in enumerate(key)] for key in known]
         equal = " AND ".join(f"there.{column} = wanted.column{number}" for number, column in enumerate(columns, 1))
         # Joined, and the keys first: SQLite goes through the whole table for (a, b, c) IN (VALUES ...).
-        keyed = f"SELECT there.{pk} FROM (VALUES {values}) AS wanted CROSS JOIN {table} AS there WHERE {equal}"
-        rows = self._rows(model).extra(
-            where=[f"{table}.{pk} IN ({keyed})"],
-            params=[parents[value] if part == at else value for key in known for part, value in enumerate(key)],
-        )
+        wanted, parameters = self._wanted(types, values)
+        keyed = f"SELECT there.{pk} FROM {wanted} CROSS JOIN {table} AS there WHERE {equal}"
+        rows = self._rows(model).extra(where=[f"{table}.{pk} IN ({keyed})"], params=parameters)
         if known:
-            yield from sorted(self._read_with_pk(model, rows, {}), key=lambda pair: pair[1].key)
+            with self._connection.cursor() as cursor:  # few rows: a cursor in the server takes three journeys
+                cursor.execute(*self._compiled(self._texts(model, rows, {})))
+                found = cursor.fetchall()
+            yield from sorted(self._as_records(model, found), key=lambda pair: pair[1].key)
 
     def _texts(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
@@ -200,6 +198,10 @@ class SqlStore(OrmStore):
         return [self._connection.ops.quote_name(name) for name in names]
 
     @abstractmethod
+    def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        """The SQL of a table ``wanted (column1, …)`` with a row for each key, and its parameters."""
+
+    @abstractmethod
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         """Add rows with these values."""
 
@@ -214,8 +216,6 @@ class SqlStore(OrmStore):
 
 class SqliteStore(SqlStore):
     """SQLite. Its dates and times are stored in their canonical text: the register's constraints hold that."""
-
-    _casts_keys = False
 
     texts: ClassVar = {
         # The cast takes the column's declared type away, which Django's converters go by.
@@ -233,6 +233,10 @@ class SqliteStore(SqlStore):
     @staticmethod
     def moment(text: str) -> str:
         return f"{text[:10]} {text[11:-1].removesuffix('.000000')}"
+
+    def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        row = f"({', '.join(['%s'] * len(types))})"
+        return f"(VALUES {', '.join([row] * len(keys))}) AS wanted", [value for key in keys for value in key]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
@@ -254,8 +258,6 @@ class SqliteStore(SqlStore):
 class PostgresStore(SqlStore):
     """PostgreSQL 14 or newer, through psycopg 3."""
 
-    _casts_keys = True
-
     texts: ClassVar = {
         **dict.fromkeys((Text, Choice, Time), "%(expressions)s::text"),
         Date: "to_char(%(expressions)s, 'YYYY-MM-DD')",
@@ -266,6 +268,12 @@ class PostgresStore(SqlStore):
     @staticmethod
     def moment(text: str) -> str:
         return text
+
+    def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        # Arrays and not VALUES: psycopg reads anew every statement that has many parameters.
+        arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+        names = ", ".join(f"column{number}" for number in range(1, len(types) + 1))
+        return f"unnest({arrays}) AS wanted ({names})", [list(column) for column in zip(*keys, strict=True)]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
