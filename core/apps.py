@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.core.checks import Tags, register
 
 
 class CoreConfig(AppConfig):
@@ -9,7 +10,9 @@ class CoreConfig(AppConfig):
     verbose_name = "Attendance"
 
     def ready(self) -> None:
-        from core import checks  # noqa: F401 # registers them
+        from core.checks import static_files_are_collected
+
+        register(static_files_are_collected, Tags.staticfiles, deploy=True)
 
 
 class RootAdminConfig(AdminConfig):

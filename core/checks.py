@@ -9,11 +9,10 @@ from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.core.checks import Error, Tags, register
+from django.core.checks import Error
 from django.core.exceptions import ImproperlyConfigured
 
 
-@register(Tags.staticfiles, deploy=True)
 def static_files_are_collected(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Error]:
     """Pages name their style sheets and scripts by the manifest of collectstatic, and are errors without it."""
     manifest = getattr(staticfiles_storage, "hashed_files", None)

@@ -6,7 +6,7 @@ Everything here takes and gives iterators in key order and keeps one record of e
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter, lt
 from typing import Any, NamedTuple
@@ -49,6 +49,11 @@ def in_order(stream: Iterable[Any]) -> Iterator[Any]:
             raise OutOfOrder(item[0], last)
         last = item[0]
         yield item
+
+
+def are_in_order(keys: Sequence[Key]) -> bool:
+    """As :func:`in_order`, of keys at hand: whether each is greater than the one before."""
+    return all(map(lt, keys, keys[1:]))
 
 
 def join(*streams: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
@@ -131,7 +136,7 @@ class _Ahead:
         keys = [record.key for record in new]
         if self._last is not None:
             keys.insert(0, self._last)
-        if not all(map(lt, keys, keys[1:])):
+        if not are_in_order(keys):
             for _ in in_order((key,) for key in keys):
                 pass
         if keys:

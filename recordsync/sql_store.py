@@ -58,6 +58,8 @@ class SqlStore(OrmStore):
             return
         at, parents = model.key.index(model.reference), self._parent_ids(model)
         known = [key for key in keys if key[at] in parents]
+        if not known:
+            return
         table, pk, *columns = self._quoted(model, "pk", *(f.source for f in model.key))
         types = [self._field(model, f.source).rel_db_type(self._connection) for f in model.key]
         values = [[parents[value] if part == at else value for part, value in enumerate(key)] for key in known]
@@ -66,11 +68,10 @@ class SqlStore(OrmStore):
         wanted, parameters = self._wanted(types, values)
         keyed = f"SELECT there.{pk} FROM {wanted} CROSS JOIN {table} AS there WHERE {equal}"
         rows = self._rows(model).extra(where=[f"{table}.{pk} IN ({keyed})"], params=parameters)
-        if known:
-            with self._connection.cursor() as cursor:  # few rows: a cursor in the server takes three journeys
-                cursor.execute(*self._compiled(self._texts(model, rows, {})))
-                found = cursor.fetchall()
-            yield from sorted(self._as_records(model, found), key=lambda pair: pair[1].key)
+        with self._connection.cursor() as cursor:  # few rows: a cursor in the server takes three journeys
+            cursor.execute(*self._compiled(self._texts(model, rows, {})))
+            found = cursor.fetchall()
+        yield from sorted(self._as_records(model, found), key=lambda pair: pair[1].key)
 
     def _texts(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]

@@ -143,7 +143,7 @@ class ServiceCommand(OutputCommand):
                 raise Error(_told(failure)) from error
         if options["json"]:
             self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
-        self.stdout.flush()
+        self.stdout.flush()  # here, before a subclass judges what was told
 
     def untold(self, options: dict[str, Any]) -> str:
         return f"The {self.operation} is done, but its summary could not be written."

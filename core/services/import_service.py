@@ -388,13 +388,7 @@ def _replaced(values: tuple[str | None, ...], at: int, value: str) -> tuple[str 
 def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Iterator[Record]:
     """Every key once. The later of rows that say the same is counted; rows that differ are all refused."""
     for _key, same_key in groupby(ordered, key=reader.shape.key):
-        *values, number = next(same_key)
-        others: list[int] = []
-        differing: int | None = None
-        for *other_values, other in same_key:  # noqa: B031 - it goes on where next() left it
-            others.append(other)
-            if differing is None and other_values != values:
-                differing = other
+        values, number, others, differing = _compared(same_key)
         if differing is None:
             sheet.repeated += len(others)
             sheet.repeats += [(other, number) for other in others[: _KEPT - len(sheet.repeats)]]
@@ -404,6 +398,19 @@ def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Itera
             rival = differing if row == number else number
             reason = _("the same employee, company and date as row %(row)s, but not the same content: keep one of them")
             sheet.refuse(row, [("", "", reason % {"row": rival})])
+
+
+def _compared(same_key: Iterator[Any]) -> tuple[list[str | None], int, list[int], int | None]:
+    """Of rows with one key: the values and the number of the first, the numbers of the others, and that of the first
+    which says something else."""
+    *values, number = next(same_key)
+    others: list[int] = []
+    differing: int | None = None
+    for *other_values, other in same_key:
+        others.append(other)
+        if differing is None and other_values != values:
+            differing = other
+    return values, number, others, differing
 
 
 # --- Refused rows, to correct and send again

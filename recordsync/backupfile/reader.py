@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from operator import eq, lt
+from operator import eq
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import msgspec
@@ -32,7 +32,7 @@ from recordsync.backupfile.layout import (
 )
 from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
-from recordsync.changes import Deletion, join
+from recordsync.changes import Deletion, are_in_order, join
 from recordsync.errors import FileError, InvalidFile, OutOfOrder, SourceChanged
 from recordsync.files import decompressed
 from recordsync.progress import EVERY, Progress, no_progress
@@ -174,18 +174,10 @@ class BackupFile:
             (deleted if run.section.deleted else counts)[run.section.model.name] += len(run.rows)
             parser, before = parsers[place], last.get(place)
             keys = parser.keys(run.rows)
-            if keys is not None and all(map(lt, keys if before is None else (before, *keys), keys[before is None :])):
+            if keys is not None and are_in_order(keys if before is None else [before, *keys]):
                 last[place] = keys[-1]
-            else:
-                for line, row in run.numbered():
-                    key = parser.check(row, line, note)
-                    if key is not None:
-                        if before is not None and key <= before:
-                            what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
-                            note(FileError(f"{place} {list(key)} {what}", line, key))
-                        before = key
-                if before is not None:
-                    last[place] = before
+            elif (key := _check_each(run, parser, before, note)) is not None:
+                last[place] = key
             done += len(run.rows)
             progress("check", done, total)
         progress("check", done, total)
@@ -546,6 +538,20 @@ class _Reading:
         if not _is_canonical(content, text):
             self._break(f"the {what} are not in canonical form (a name given twice, other order or spacing)")
         return content
+
+
+def _check_each(
+    run: _Run, parser: _RecordParser | _DeletionParser, before: Key | None, note: Callable[[FileError], None]
+) -> Key | None:
+    """Look at each line of a run in which something is wrong, or may be; the last legal key, or ``before``."""
+    for line, row in run.numbered():
+        key = parser.check(row, line, note)
+        if key is not None:
+            if before is not None and key <= before:
+                what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
+                note(FileError(f"{run.section.place} {list(key)} {what}", line, key))
+            before = key
+    return before
 
 
 class _RecordParser:
