@@ -26,6 +26,13 @@ class FileRefused(OperationFailed):
     """The file is not a whole and valid backup; ``errors`` say why, the first hundred of ``error_count``."""
 
 
+class SheetRefused(FileRefused):
+    """The file cannot be read as a sheet at all."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message} {_('Nothing was changed.')}")
+
+
 class ConflictsLeft(OperationFailed):
     """Somebody has to decide conflicts first."""
 

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet
 from core.services.errors import OperationFailed
 from core.services.sheet_columns import COLUMNS
-from core.services.spreadsheets import written_text, written_xlsx
+from core.services.spreadsheets import written_text
+from core.services.workbooks import written_xlsx
 from recordsync.fields import Minutes
 
 MAX_XLSX_ROWS: Final = 100_000

@@ -32,8 +32,9 @@ from core.services import operations
 from core.services.errors import DataMoved, OperationFailed, as_failure
 from core.services.operations import COMMIT, Actor, Run
 from core.services.sheet_columns import REASON, Heading, RowReader, read_heading
-from core.services.spreadsheets import Row, normalised, read_text, rows, written_text
+from core.services.spreadsheets import normalised, read_text, rows, written_text
 from core.services.targets import printable_path
+from core.services.workbooks import Row
 from recordsync.files import spooled
 from recordsync.listing import Listing
 from recordsync.merge import Strategy
@@ -218,7 +219,7 @@ class ImportService:
     def preview(self, source: Source, *, progress_callback: Progress | None = None) -> ImportPreview:
         """What importing the sheet would do now. Writes nothing but temporary files, which the preview holds.
 
-        Raises :class:`core.services.spreadsheets.SheetRefused` for what is not a sheet, OperationFailed otherwise.
+        Raises :class:`core.services.errors.SheetRefused` for what is not a sheet, OperationFailed otherwise.
         """
         progress = progress_callback or no_progress
         with ExitStack() as stack:
@@ -251,7 +252,7 @@ class ImportService:
 
         ``plan_digest``: of a preview, to apply that and nothing else: if the register or the sheet is not as it was
         then, :class:`DataMoved` says so. ``filename``: for people, if not the source's. ``on_start``: is told the
-        operation's id. Raises :class:`core.services.spreadsheets.SheetRefused`,
+        operation's id. Raises :class:`core.services.errors.SheetRefused`,
         :class:`core.services.errors.RegisterBusy`, OperationFailed: in each case nothing was changed, except where
         the text says that it is not known.
         """

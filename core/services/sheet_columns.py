@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from core.models import Status
 from core.register import ATTENDANCE_RECORDS
-from core.services.spreadsheets import SheetRefused, read_text
+from core.services.errors import SheetRefused
+from core.services.spreadsheets import is_error, read_text
 from recordsync.fields import MAX_MINUTES
 from recordsync.schema import Shape
 
@@ -181,6 +182,8 @@ def _text_parser(field: str) -> Parse:
         text, verbatim = read_text(cell)
         if not text and never_blank and not (verbatim and field == "ep_name"):
             raise BadCell(_("is blank"))
+        if is_error(text) and not verbatim:
+            raise BadCell(_("is the error of a formula that failed"))
         if kind.error(text) is not None:
             if len(text) > most:
                 raise BadCell(

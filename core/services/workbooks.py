@@ -1,0 +1,407 @@
+"""Reading workbooks (XLSX) a row at a time, and the text that XLSX can hold, in both directions.
+
+The format is ECMA-376: Part 1, 18 (SpreadsheetML) and Part 2 (packages). ``zipfile`` and ``expat`` take it apart, and
+openpyxl knows what a number's format means. No library reads both quickly and row by row: docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import posixpath
+import re
+import sys
+import zipfile
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from string import digits
+from typing import BinaryIO, Final, Generic, TypeVar
+from xml.parsers import expat
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
+from openpyxl.utils.cell import column_index_from_string
+from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel, from_ISO8601
+
+from core.services.errors import SheetRefused
+
+Row = tuple[int, list[str]]
+"""The row's number as a spreadsheet program counts it, and its cells' text."""
+
+Element = tuple[str, dict[str, str]]
+"""Its name, and its attributes by name."""
+Item = TypeVar("Item")
+
+MAX_SHARED_TEXTS: Final = 128 << 20
+"""Bytes of memory for the texts that the cells of a workbook share."""
+
+_MAX_TEXT: Final = 1 << 20
+"""Characters of a cell, of which Excel allows 32,767; and bytes of a tag."""
+_MAX_DEPTH: Final = 64
+_MAX_RATIO: Final = 200
+_RATIO_MATTERS_FROM: Final = 10 << 20
+_MAX_SMALL_PART: Final = 16 << 20
+_BLOCK: Final = 1 << 16
+_NOT_PLAIN: Final = 0x61
+"""Flags of what is encrypted or patched (APPNOTE.TXT of ZIP, 4.4.4)."""
+
+
+def rows(stream: BinaryIO) -> Generator[Row, None, None]:
+    """The rows of the first visible sheet that have cells with something in them. Reads a seekable stream.
+
+    Dates and times come as in ISO 8601, to the second; other numbers as they are kept, not as they are shown; of a
+    formula its result. Memory: some rows, and the texts that cells share (:data:`MAX_SHARED_TEXTS`).
+    Raises SheetRefused.
+    """
+    try:
+        book = _Book(_Package(stream))
+        yield from _Rows(book).read(book.package.blocks(book.sheet))
+    except (zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, LookupError, ValueError) as error:
+        raise damaged() from error
+
+
+def damaged() -> SheetRefused:
+    """The refusal of what cannot be read as a workbook."""
+    return SheetRefused(_("The file is damaged, or not a workbook (XLSX)."))
+
+
+# --- The package
+
+
+class _Package:
+    """The parts in a ZIP file. What they unpack to is counted, not believed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            self._archive = zipfile.ZipFile(stream)
+        except (OSError, NotImplementedError) as error:  # it seeks where the file says
+            raise damaged() from error
+        self._entries = {_normalised(entry.filename): entry for entry in self._archive.infolist()}
+        if any(entry.header_offset < 0 for entry in self._entries.values()):
+            raise damaged()
+        size = stream.seek(0, io.SEEK_END)
+        self._left = min(settings.MUSTER_MAX_SHEET_BYTES, max(_RATIO_MATTERS_FROM, _MAX_RATIO * size))
+
+    def __contains__(self, part: str) -> bool:
+        return _normalised(part) in self._entries
+
+    def blocks(self, part: str) -> Iterator[bytes]:
+        """What is in a part, unpacked."""
+        entry = self._entries[_normalised(part)]
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & _NOT_PLAIN:
+            raise SheetRefused(_("The workbook is packed in a way that spreadsheets do not use."))
+        with self._archive.open(entry) as file:
+            while block := file.read(_BLOCK):
+                self._left -= len(block)
+                if self._left < 0:
+                    raise SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
+                yield block
+
+    def elements(self, part: str, *names: str) -> Iterator[Element]:
+        """The elements of these names in a small part, in their order."""
+        if self._entries[_normalised(part)].file_size > _MAX_SMALL_PART:
+            raise SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
+        return _Elements(names).read(self.blocks(part))
+
+    def related(self, part: str = "") -> dict[str, tuple[str, str]]:
+        """By their ids the kind and the name of the parts that a part, or the package, refers to (Part 2, 9.3)."""
+        folder, name = posixpath.split(part)
+        return {
+            attributes["Id"]: (attributes["Type"].rpartition("/")[2], posixpath.join(folder, attributes["Target"]))
+            for _name, attributes in self.elements(f"{folder}/_rels/{name}.rels", "Relationship")
+        }
+
+
+def _normalised(name: str) -> str:
+    """A part's name from the root, without regard to case."""
+    return posixpath.normpath("/" + name.replace("\\", "/")).lower().lstrip("/")
+
+
+class _Book:
+    """What there is to know before the first visible sheet is read."""
+
+    def __init__(self, package: _Package) -> None:
+        self.package = package
+        if "_rels/.rels" not in package:
+            raise SheetRefused(_("This is a ZIP file, not a workbook (XLSX)."))
+        main = dict(package.related().values())["officeDocument"]
+        if main.endswith(".bin"):
+            raise SheetRefused(_("This is a binary workbook (.xlsb). Save it as .xlsx or as CSV UTF-8."))
+        related = package.related(main)
+        self.epoch = WINDOWS_EPOCH
+        self.sheet = ""
+        for name, attributes in package.elements(main, "workbookPr", "sheet"):
+            if name == "workbookPr":
+                self.epoch = MAC_EPOCH if attributes.get("date1904") in ("1", "true") else WINDOWS_EPOCH
+            elif not self.sheet and attributes.get("state", "visible") == "visible":
+                kind, part = related[_id(attributes)]
+                self.sheet = part if kind == "worksheet" else ""
+        if not self.sheet:
+            raise SheetRefused(_("There is no visible sheet in the file, which has to be a workbook (XLSX)."))
+        parts = dict(related.values())
+        self.formats: dict[str, str] = {}
+        if styles := parts.get("styles"):
+            self.formats = {str(number): format_ for number, format_ in enumerate(_formats(package, styles))}
+        self.texts: list[str] = []
+        if texts := parts.get("sharedStrings"):
+            self.texts = list(_SharedTexts().read(package.blocks(texts)))
+
+
+def _id(attributes: dict[str, str]) -> str:
+    """The relationship of an element (``r:id``, whose namespace has two addresses)."""
+    return next((value for name, value in attributes.items() if name.endswith(" id")), "")
+
+
+_EAST_ASIAN_DATES: Final = frozenset([*range(27, 37), *range(50, 59)])
+"""Formats built in by number that have no code of their own (18.8.30)."""
+
+
+def _formats(package: _Package, part: str) -> Iterator[str]:
+    """What a number is by each style of cells: ``date``, ``duration``, or nothing of the kind."""
+    codes: dict[str, str] = {}
+    is_of_cells = False
+    for name, attributes in package.elements(part, "numFmt", "cellStyleXfs", "cellXfs", "xf", "dxfs"):
+        if name == "numFmt":
+            codes.setdefault(attributes["numFmtId"], attributes["formatCode"])
+        elif name != "xf":
+            is_of_cells = name == "cellXfs"
+        elif is_of_cells:
+            id_ = attributes.get("numFmtId", "0")
+            code = codes.get(id_, builtin_format_code(int(id_)))
+            is_date = is_date_format(code) or (code is None and int(id_) in _EAST_ASIAN_DATES)
+            yield "duration" if is_timedelta_format(code) else "date" if is_date else ""
+
+
+# --- Its XML
+
+_NAMESPACES: Final = (
+    "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    "http://purl.oclc.org/ooxml/spreadsheetml/main",
+    "http://schemas.openxmlformats.org/package/2006/relationships",
+)
+
+
+class _Reader(Generic[Item]):
+    """Reads a part; subclasses are told of the elements of some names, and put what they make of them in ``found``."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.found: list[Item] = []
+        self._names = {f"{namespace} {name}": name for name in names for namespace in _NAMESPACES}
+        self._depth = 0
+        self._parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._starts
+        self._parser.EndElementHandler = self._ends
+        self._parser.StartDoctypeDeclHandler = self._declares  # no workbook does, and entities could grow
+
+    def read(self, blocks: Iterable[bytes]) -> Iterator[Item]:
+        """What is found in a part, while it is read."""
+        fed = 0
+        for block in blocks:
+            fed += len(block)
+            self._parser.Parse(block)
+            # A tag that does not end is kept by the parser, and looked at again with every block.
+            if fed - self._parser.CurrentByteIndex > _MAX_TEXT + _BLOCK:
+                raise damaged()
+            yield from self.found
+            self.found.clear()
+        self._parser.Parse(b"", True)
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """An element starts."""
+        raise NotImplementedError
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+
+    def _starts(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise damaged()
+        if name := self._names.get(tag):
+            self.start(name, attributes)
+
+    def _ends(self, tag: str) -> None:
+        self._depth -= 1
+        if name := self._names.get(tag):
+            self.end(name)
+
+    def _declares(self, *_args: object) -> None:
+        raise damaged()
+
+
+class _Elements(_Reader[Element]):
+    """Finds elements."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self.found.append((name, attributes))
+
+
+class _Texts(_Reader[Item]):
+    """Collects text, which stands in ``t`` and ``v``, without the phonetic runs (``rPh``)."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__((*names, "t", "v", "rPh"))
+        self._text = ""
+        self._is_phonetic = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "rPh":
+            self._is_phonetic = True
+        elif not self._is_phonetic:
+            self._parser.CharacterDataHandler = self._add
+
+    def end(self, name: str) -> None:
+        if name == "rPh":
+            self._is_phonetic = False
+        else:
+            self._parser.CharacterDataHandler = None
+
+    def taken(self) -> str:
+        """The text since the last was taken."""
+        text = self._text
+        self._text = ""
+        return text
+
+    def _add(self, text: str) -> None:
+        self._text += text
+        if len(self._text) > _MAX_TEXT:
+            raise SheetRefused(
+                _("A cell is longer than %(count)s characters: this is not a table of attendance.")
+                % {"count": f"{_MAX_TEXT:,}"}
+            )
+
+
+class _SharedTexts(_Texts[str]):
+    """The texts that cells refer to by number (18.4.8)."""
+
+    def __init__(self) -> None:
+        super().__init__("si")
+        self._size = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name != "si":
+            super().start(name, attributes)
+
+    def end(self, name: str) -> None:
+        if name != "si":
+            super().end(name)
+            return
+        text = read_xlsx(self.taken())
+        self._size += sys.getsizeof(text)
+        if self._size > MAX_SHARED_TEXTS:
+            raise SheetRefused(
+                _("The workbook has more text than is read at once. Save it as CSV UTF-8, which is read row by row.")
+            )
+        self.found.append(text)
+
+
+class _Rows(_Texts[Row]):
+    """The rows of a sheet that have cells with something in them (18.3.1.4, 18.3.1.73)."""
+
+    def __init__(self, book: _Book) -> None:
+        super().__init__("c", "f", "row")
+        self._book = book
+        self._number = self._column = 0
+        self._cells: list[str] = []
+        self._cell: dict[str, str] = {}
+        self._is_formula = False
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "c":
+            self._cell = attributes
+            self._is_formula = False
+            place = attributes.get("r")  # without one it is the next
+            self._column = column_index_from_string(place.rstrip(digits)) if place else self._column + 1
+        elif name == "row":
+            self._number = int(attributes.get("r", self._number + 1))
+            self._column = 0
+            self._cells = []
+        elif name == "f":
+            self._is_formula = True
+        else:
+            super().start(name, attributes)
+
+    def end(self, name: str) -> None:
+        if name == "c":
+            if text := self.taken():
+                self._cells += [""] * (self._column - len(self._cells))
+                self._cells[self._column - 1] = self._read(text)
+            elif self._is_formula and self._cell.get("t") != "str":
+                raise SheetRefused(
+                    _(
+                        "The formula in row %(row)s, column %(column)s was never calculated. Open the workbook in a "
+                        "spreadsheet program and save it."
+                    )
+                    % {"row": self._number, "column": self._column}
+                )
+        elif name == "row":
+            if self._cells:
+                self.found.append((self._number, self._cells))
+        elif name != "f":
+            super().end(name)
+
+    def _read(self, value: str) -> str:
+        kind = self._cell.get("t", "n")
+        if kind == "s":
+            return self._book.texts[int(value)]
+        if kind == "n":
+            return _number_text(value, self._book.formats.get(self._cell.get("s", "0"), ""), self._book.epoch)
+        if kind == "b":
+            return "TRUE" if value in ("1", "true") else "FALSE"
+        if kind == "d":
+            return _iso_text(value)
+        return read_xlsx(value)
+
+
+# --- Values as text
+
+
+def _number_text(value: str, format_: str, epoch: dt.datetime) -> str:
+    """A number as text: whole numbers without a point; dates, times and durations, which are numbers of days, to the
+    second (18.17.4). What is none is left as it is."""
+    if not format_ and value.isdecimal() and len(value) < 16:
+        return str(int(value))
+    try:
+        number = float(value)
+        if not format_ or (number < 0 and format_ == "date"):
+            return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+        return _moment_text(from_excel(round(number * 86_400) / 86_400, epoch, format_ == "duration"))
+    except (ValueError, OverflowError):  # no number, or no date
+        return value
+
+
+def _iso_text(value: str) -> str:
+    try:
+        return _moment_text(from_ISO8601(value))
+    except ValueError:
+        return value
+
+
+def _moment_text(value: dt.date | dt.time | dt.timedelta) -> str:
+    if isinstance(value, dt.timedelta):
+        seconds = round(value.total_seconds())
+        minutes = abs(seconds) // 60
+        return f"{'-' if seconds < 0 else ''}{minutes // 60:02}:{minutes % 60:02}:{abs(seconds) % 60:02}"
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "seconds")
+    return value.isoformat("seconds") if isinstance(value, dt.time) else value.isoformat()
+
+
+# --- Text
+
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED: Final = re.compile("_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
+"""But no half of a character of UTF-16."""
+
+
+def written_xlsx(text: str) -> str:
+    """Text for XLSX: characters that XML cannot hold (and CR, which it changes) as ``_xHHHH_`` (22.9.2.19,
+    ST_Xstring), and what only looks like that protected the same way."""
+    return _NOT_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def read_xlsx(text: str) -> str:
+    """The text that XLSX holds: what :func:`written_xlsx` and spreadsheet programs wrote is taken back."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
