@@ -1,7 +1,7 @@
 """Importing sheets: whole processes of ``import_attendance`` on both engines, and reading the sheet by itself.
 
 A row's rate once read is by CPU seconds: those of the process less those of one that does nothing and of reading
-the sheet. Medians. Each step's summary is checked.
+the sheet, each measured before and after it. Medians. Each step's summary is checked.
 """
 
 from __future__ import annotations
@@ -113,11 +113,12 @@ def floor_of(installation: ScratchInstallation) -> float:
 def measured(installations: Installations, engine: str, folder: Path, path: Path, rows: int) -> list[Run]:
     """A sheet imported into an empty register and once more, in an installation of its own."""
     installation = installations.new(engine, folder / "installation")
-    others = floor_of(installation) + read(path)
     runs = []
     for becomes in STEPS.values():
+        before = floor_of(installation) + read(path)
         wall, cpu, peak = imported(installation, path, **{becomes: rows})
-        runs.append(Run(wall, cpu, peak, rows / max(cpu - others, 0.001)))
+        after = floor_of(installation) + read(path)  # the machine's speed changes
+        runs.append(Run(wall, cpu, peak, rows / max(cpu - (before + after) / 2, 0.001)))
     installation.remove()
     return runs
 

@@ -1,7 +1,7 @@
 """Reading workbooks (XLSX) a row at a time, and the text that XLSX can hold, in both directions.
 
 The format is ECMA-376: Part 1, 18 (SpreadsheetML) and Part 2 (packages). ``zipfile`` and ``expat`` take it apart, and
-openpyxl knows what a number's format means. No library reads both quickly and row by row: docs/architecture.md.
+openpyxl knows what a number's format means. Why no library reads it whole: docs/architecture.md, Import and export.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from functools import partial
 from string import digits
 from typing import BinaryIO, Final, Generic, TypeVar
 from xml.parsers import expat
@@ -57,7 +58,9 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     try:
         book = _Book(_Package(stream))
         yield from _Rows(book).read(book.package.blocks(book.sheet))
-    except (zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError, LookupError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError) as error:
+        raise damaged() from error
+    except (LookupError, ValueError) as error:  # something refers to what is not there, or is no number
         raise damaged() from error
 
 
@@ -182,12 +185,18 @@ _NAMESPACES: Final = (
 )
 
 
-class _Reader(Generic[Item]):
-    """Reads a part; subclasses are told of the elements of some names, and put what they make of them in ``found``."""
+Starts = Callable[[dict[str, str]], None]
+"""Is told of an element that starts: its attributes."""
+Ends = Callable[[], None]
 
-    def __init__(self, names: Iterable[str]) -> None:
+
+class _Reader(Generic[Item]):
+    """Reads a part. Subclasses are told of the elements of some names, and put what they make of them in ``found``."""
+
+    def __init__(self, starts: Mapping[str, Starts], ends: Mapping[str, Ends]) -> None:
         self.found: list[Item] = []
-        self._names = {f"{namespace} {name}": name for name in names for namespace in _NAMESPACES}
+        self._start_of = {f"{namespace} {name}": told for name, told in starts.items() for namespace in _NAMESPACES}
+        self._end_of = {f"{namespace} {name}": told for name, told in ends.items() for namespace in _NAMESPACES}
         self._depth = 0
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
@@ -208,61 +217,61 @@ class _Reader(Generic[Item]):
             self.found.clear()
         self._parser.Parse(b"", True)
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        """An element starts."""
-        raise NotImplementedError
-
-    def end(self, name: str) -> None:
-        """An element ends."""
-
     def _starts(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise damaged()
-        if name := self._names.get(tag):
-            self.start(name, attributes)
+        if told := self._start_of.get(tag):
+            told(attributes)
 
     def _ends(self, tag: str) -> None:
         self._depth -= 1
-        if name := self._names.get(tag):
-            self.end(name)
+        if told := self._end_of.get(tag):
+            told()
 
-    def _declares(self, *_args: object) -> None:
+    def _declares(self, *_declaration: object) -> None:
         raise damaged()
 
 
 class _Elements(_Reader[Element]):
-    """Finds elements."""
+    """Finds elements by their names."""
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__({name: partial(self._add, name) for name in names}, {})
+
+    def _add(self, name: str, attributes: dict[str, str]) -> None:
         self.found.append((name, attributes))
 
 
 class _Texts(_Reader[Item]):
     """Collects text, which stands in ``t`` and ``v``, without the phonetic runs (``rPh``)."""
 
-    def __init__(self, *names: str) -> None:
-        super().__init__((*names, "t", "v", "rPh"))
+    def __init__(self, starts: Mapping[str, Starts], ends: Mapping[str, Ends]) -> None:
+        super().__init__(
+            {"t": self._text_starts, "v": self._text_starts, "rPh": self._phonetic_starts, **starts},
+            {"t": self._text_ends, "v": self._text_ends, "rPh": self._phonetic_ends, **ends},
+        )
         self._text = ""
         self._is_phonetic = False
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "rPh":
-            self._is_phonetic = True
-        elif not self._is_phonetic:
-            self._parser.CharacterDataHandler = self._add
-
-    def end(self, name: str) -> None:
-        if name == "rPh":
-            self._is_phonetic = False
-        else:
-            self._parser.CharacterDataHandler = None
 
     def taken(self) -> str:
         """The text since the last was taken."""
         text = self._text
         self._text = ""
         return text
+
+    def _text_starts(self, _attributes: dict[str, str]) -> None:
+        if not self._is_phonetic:
+            self._parser.CharacterDataHandler = self._add
+
+    def _text_ends(self) -> None:
+        self._parser.CharacterDataHandler = None
+
+    def _phonetic_starts(self, _attributes: dict[str, str]) -> None:
+        self._is_phonetic = True
+
+    def _phonetic_ends(self) -> None:
+        self._is_phonetic = False
 
     def _add(self, text: str) -> None:
         self._text += text
@@ -277,17 +286,10 @@ class _SharedTexts(_Texts[str]):
     """The texts that cells refer to by number (18.4.8)."""
 
     def __init__(self) -> None:
-        super().__init__("si")
+        super().__init__({}, {"si": self._item_ends})
         self._size = 0
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name != "si":
-            super().start(name, attributes)
-
-    def end(self, name: str) -> None:
-        if name != "si":
-            super().end(name)
-            return
+    def _item_ends(self) -> None:
         text = read_xlsx(self.taken())
         self._size += sys.getsizeof(text)
         if self._size > MAX_SHARED_TEXTS:
@@ -301,46 +303,46 @@ class _Rows(_Texts[Row]):
     """The rows of a sheet that have cells with something in them (18.3.1.4, 18.3.1.73)."""
 
     def __init__(self, book: _Book) -> None:
-        super().__init__("c", "f", "row")
+        super().__init__(
+            {"row": self._row_starts, "c": self._cell_starts, "f": self._formula_starts},
+            {"row": self._row_ends, "c": self._cell_ends},
+        )
         self._book = book
         self._number = self._column = 0
         self._cells: list[str] = []
         self._cell: dict[str, str] = {}
         self._is_formula = False
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "c":
-            self._cell = attributes
-            self._is_formula = False
-            place = attributes.get("r")  # without one it is the next
-            self._column = column_index_from_string(place.rstrip(digits)) if place else self._column + 1
-        elif name == "row":
-            self._number = int(attributes.get("r", self._number + 1))
-            self._column = 0
-            self._cells = []
-        elif name == "f":
-            self._is_formula = True
-        else:
-            super().start(name, attributes)
+    def _row_starts(self, attributes: dict[str, str]) -> None:
+        self._number = int(attributes.get("r", self._number + 1))
+        self._column = 0
+        self._cells = []
 
-    def end(self, name: str) -> None:
-        if name == "c":
-            if text := self.taken():
-                self._cells += [""] * (self._column - len(self._cells))
-                self._cells[self._column - 1] = self._read(text)
-            elif self._is_formula and self._cell.get("t") != "str":
-                raise SheetRefused(
-                    _(
-                        "The formula in row %(row)s, column %(column)s was never calculated. Open the workbook in a "
-                        "spreadsheet program and save it."
-                    )
-                    % {"row": self._number, "column": self._column}
+    def _row_ends(self) -> None:
+        if self._cells:
+            self.found.append((self._number, self._cells))
+
+    def _cell_starts(self, attributes: dict[str, str]) -> None:
+        self._cell = attributes
+        self._is_formula = False
+        place = attributes.get("r")  # without one it is the next
+        self._column = column_index_from_string(place.rstrip(digits)) if place else self._column + 1
+
+    def _formula_starts(self, _attributes: dict[str, str]) -> None:
+        self._is_formula = True
+
+    def _cell_ends(self) -> None:
+        if text := self.taken():
+            self._cells += [""] * (self._column - len(self._cells))
+            self._cells[self._column - 1] = self._read(text)
+        elif self._is_formula and self._cell.get("t") != "str":
+            raise SheetRefused(
+                _(
+                    "The formula in row %(row)s, column %(column)s was never calculated. Open the workbook in a "
+                    "spreadsheet program and save it."
                 )
-        elif name == "row":
-            if self._cells:
-                self.found.append((self._number, self._cells))
-        elif name != "f":
-            super().end(name)
+                % {"row": self._number, "column": self._column}
+            )
 
     def _read(self, value: str) -> str:
         kind = self._cell.get("t", "n")
