@@ -49,7 +49,8 @@ class Link:
 
 @register.simple_tag(takes_context=True)
 def navigation(context: Context) -> list[Link]:
-    """The pages that this person may open; the one they are on is marked."""
+    """The pages that this person may open; the one they are on is marked, or the one that the view names by its URL's
+    name as ``section``."""
     request = context.get("request")
     user = getattr(request, "user", None)
     if request is None or user is None or not user.is_authenticated:
@@ -62,7 +63,8 @@ def navigation(context: Context) -> list[Link]:
             continue
         if user.role in roles:
             links.append((href, str(text)))
-    here = [href for href, _text in links if request.path.startswith(href) and (href != "/" or request.path == "/")]
+    path = reverse(context["section"]) if context.get("section") else request.path
+    here = [href for href, _text in links if path.startswith(href) and (href != "/" or path == "/")]
     current = max(here, key=len, default="")
     return [Link(href, text, href == current) for href, text in links]
 

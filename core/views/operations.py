@@ -26,6 +26,14 @@ logger = logging.getLogger(__name__)
 
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _LOGS_ON_A_PAGE = 50
+_SECTIONS = {
+    "backup_full": "backup_data",
+    "backup_incremental": "backup_data",
+    "verify": "backup_data",
+    "check": "restore_data",
+    "restore": "restore_data",
+}
+"""Where in the navigation the page of an operation belongs."""
 
 
 @require_safe
@@ -141,6 +149,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
             "commit": _("finishing"),
         }.get(operation.phase, operation.phase),
         "is_open": is_open,
+        "section": _SECTIONS.get(operation.kind),
         "wizard_step": _wizard_step(operation, is_open=is_open),
         "succeeded": succeeded,
         "waiting": waiting,

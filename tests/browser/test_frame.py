@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, OpenAs
 from tests.world import PASSWORD, World
@@ -31,6 +32,12 @@ def test_the_theme_is_remembered(world: World, open_as: OpenAs) -> None:
     assert page.get_attribute("html", "data-bs-theme") == "dark"
     page.reload()
     assert page.get_attribute("html", "data-bs-theme") == "dark"
+
+
+def test_the_link_of_the_page_is_in_sight(world: World, open_as: OpenAs) -> None:
+    page = open_as("root", width=PHONE).go("/backup/log/")
+    expect(page.locator("nav [aria-current=page]")).to_have_text("Backup log")
+    expect(page.locator("nav [aria-current=page]")).to_be_in_viewport(ratio=1)
 
 
 def test_frame_looks(world: World, open_as: OpenAs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_what_root_is_refused_is_in_the_log(
     assert "A file of root was refused: The file is larger than this server takes (10 bytes)." in warnings.text
     root.get(f"/restore/preview/{uuid.uuid4()}/")
     assert "by root: This preview is not there any more" in warnings.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "section"),
+    [("backup_full", "/backup/"), ("verify", "/backup/"), ("check", "/restore/"), ("restore", "/restore/")],
+)
+def test_the_page_of_an_operation_belongs_to_a_page_of_the_navigation(world: World, kind: str, section: str) -> None:
+    operation = Operation.objects.using("jobs").create(kind=kind, actor_name="root")
+    text = signed_in(world.people["root"]).get(reverse("operation", args=[operation.pk])).content.decode()
+    assert re.findall(r'aria-current="page" href="([^"]*)"', text) == [section]
 
 
 def test_the_log_is_filtered(world: World) -> None:
