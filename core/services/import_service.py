@@ -92,6 +92,8 @@ class Sheet:
     """The first :data:`_KEPT`, by row."""
     repeats: list[tuple[int, int]] = field(default_factory=list)
     """Of the first repeated rows: the row, and the one that it repeats."""
+    new_companies: list[str] = field(default_factory=list)
+    """The names of the first :data:`_KEPT` that the register does not have."""
 
     def refuse(self, row: int, problems: Iterable[tuple[str, str, str]]) -> None:
         told = [Problem(row, column, value[:_CELL], reason) for column, value, reason in problems]
@@ -296,18 +298,18 @@ class ImportService:
         spill, lines, refused = (stack.enter_context(_temporary()) for _ in range(3))
         sheet = Sheet(heading, name, refused)
         reader = RowReader(heading, timezone.localdate())
-        read = self._read(found, reader, sheet, progress)
+        names = _Names(self, reader, heading)
+        read = self._read(found, reader, names, sheet, progress)
         ordered = sorted_on_disk(read, spill, reader.shape.key)
-        records = _once_each(ordered, reader, sheet)
+        records = names.noted(_once_each(ordered, reader, sheet), sheet)
         listing = Listing(SCHEMA, reader.shape, records, lines)
         progress("check", sheet.rows, sheet.rows)
         return sheet, listing
 
     def _read(
-        self, found: Iterable[Row], reader: RowReader, sheet: Sheet, progress: Progress
+        self, found: Iterable[Row], reader: RowReader, names: _Names, sheet: Sheet, progress: Progress
     ) -> Iterator[tuple[str | int | None, ...]]:
         """Of every good row the values and, last, the number."""
-        names = _Names(self, reader, sheet.heading)
         stream = iter(found)
         while batch := list(islice(stream, EVERY)):
             good: list[tuple[int, list[str], tuple[str | None, ...]]] = []
@@ -371,6 +373,17 @@ class _Names:
                 if record.key in there:
                     rows_[at] = (rows_[at][0], record.values)
         return iter(rows_)
+
+    def noted(self, records: Iterable[Record], sheet: Sheet) -> Iterator[Record]:
+        """The records, which are in the order of their keys, while the sheet is told of companies that are new."""
+        last: str | None = None
+        for record in records:
+            name = record.values[self._company]
+            if name != last:
+                last = name
+                if name not in self._companies and len(sheet.new_companies) < _KEPT:
+                    sheet.new_companies.append(str(name))
+            yield record
 
 
 def _as_written(cell: str, tidy: str | None) -> str | None:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from django_tasks import task
 
 from core.models import Operation, Role, UploadLog, User
+from core.register import ATTENDANCE_RECORDS
 from core.services import operations
 from core.services.errors import DataMoved, OperationFailed
 from core.services.import_service import ImportPreview, ImportService, Outcome, write_refused
@@ -235,19 +236,20 @@ def _details(preview: ImportPreview) -> dict[str, Any]:
         "problems": [[p.row, p.column, p.value, p.reason] for p in sheet.problems],
         "repeats": sheet.repeats[:10],
         "ignored": list(sheet.heading.unknown)[:50],
+        "new_companies": sheet.new_companies,
     }
 
 
 def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
     """The first changes: what, whose, and per changed column what it says now and what it will."""
-    changes = (step.change for step in preview if step.change is not None)
-    for change in islice(changes, _CHANGES_KEPT):
-        kind, key, cells = change.kind, list(change.key), []
+    of_records = (step.change for step in preview if step.change is not None and step.model is ATTENDANCE_RECORDS)
+    for change in islice(of_records, _CHANGES_KEPT):
+        cells = []
         if change.before is not None and change.after is not None:
             names = preview.plan.shapes["attendance_records"].model.names
             pairs = zip(names, change.before.values, change.after.values, strict=True)
             cells = [[_HEADINGS[name], old, new] for name, old, new in pairs if old != new]
-        yield {"kind": "company" if len(key) == 1 else kind, "key": key, "cells": cells}
+        yield {"kind": change.kind, "key": list(change.key), "cells": cells}
 
 
 def _keep_refused(upload: UploadLog, sheet: Any, preview: ImportPreview) -> None:

@@ -81,7 +81,6 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One sheet: its check, the preview and the decision, what became of it."""
     upload = uploads.settled(_upload(request, pk))
     summary = upload.summary
-    changes = summary.get("changes", [])
     return render(
         request,
         "upload_detail.html",
@@ -89,8 +88,7 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "upload": upload,
             "summary": summary,
             "problems": summary.get("problems", []),
-            "companies": [change["key"][0] for change in changes if change["kind"] == "company"],
-            "changes": [change for change in changes if change["kind"] != "company"],
+            "changes": summary.get("changes", []),
             "percent": 100 * upload.done // upload.total if upload.total else None,
         },
     )

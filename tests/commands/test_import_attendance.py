@@ -11,16 +11,17 @@ from tests.services.sheets import as_csv, row, table
 
 def test_preview_then_import(small: ScratchInstallation) -> None:
     sheet = small.folder / "november.csv"
-    sheet.write_bytes(as_csv(table(row(), row(ep_no="E2"))).getvalue())
+    sheet.write_bytes(as_csv(table(row(), row(ep_no="E2"), row(company_name="Nova"))).getvalue())
     preview = run(small, "import_attendance", sheet, "--preview")
     assert preview.code == 0, preview.err
-    assert "2 rows: 2 to add" in preview.out
+    assert "3 rows: 3 to add" in preview.out
+    assert "Companies to create: Nova." in preview.out
     assert 'attendance_records ["ABC Corp", "E2", "2026-11-20"]: add' in preview.out
     done = run(small, "import_attendance", sheet, "--json", "--quiet")
     said = json.loads(done.out)
-    assert (done.code, said["ok"], said["operation"], said["added"], said["rejected"]) == (0, True, "import", 2, 0)
+    assert (done.code, said["ok"], said["operation"], said["added"], said["rejected"]) == (0, True, "import", 3, 0)
     again = run(small, "import_attendance", sheet)
-    assert "2 unchanged" in again.out
+    assert "3 unchanged" in again.out
 
 
 def test_refused_rows_are_told_and_fail_the_command(small_sqlite: ScratchInstallation) -> None:

@@ -48,7 +48,6 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     assert upload.state == State.CHECKED
     assert (upload.summary["added"], upload.summary["repeated"], upload.summary["refused"]) == (1, 1, 1)
     assert upload.summary["changes"] == [
-        {"kind": "company", "key": ["ABC Corp"], "cells": []},
         {"kind": "add", "key": ["ABC Corp", "E1", "2026-11-20"], "cells": []},
     ]
     assert b"Row 4" in storages["uploads"].open(upload.refused_file).read()
@@ -65,6 +64,20 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     client = Client()
     client.force_login(root)
     assert "2 rows left out: refused or repeated" in client.get("/backup/log/").content.decode()
+
+
+def test_every_company_that_is_created_is_named_however_many_days_come_before_it(root: User) -> None:
+    Company.objects.create(name="ABC Corp")
+    days = [row(ep_no=f"E{number}") for number in range(1200)]
+    upload = sent(
+        root, *days, row(company_name="Nova"), row(company_name="Abc Corp"), row(company_name="X", status="?")
+    )
+    client = Client()
+    client.force_login(root)
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert "Records to add: 1,202; to change: 0." in page
+    assert "Companies that are created: 2 (Abc Corp, Nova)." in page
+    assert "Import 1,202 rows" in page
 
 
 def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:

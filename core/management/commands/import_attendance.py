@@ -82,6 +82,10 @@ class Command(ReadingCommand):
             f"{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
             f"{counted(outcome.new_companies, 'new company', 'new companies')}."
         )
+        if sheet.new_companies:
+            more = ", …" if outcome.new_companies > len(sheet.new_companies) else ""
+            created = "Companies that were created" if done else "Companies to create"
+            self.stdout.write(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
         if sheet.heading.unknown:
             self.stdout.write(f"Columns that were not read: {printable(', '.join(sheet.heading.unknown))}.")
         for problem in sheet.problems[:_SHOWN]:
