@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from core.models import Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
-from core.services.spreadsheets import is_error, read_text
+from core.services.spreadsheets import read_text
+from core.services.workbooks import is_error
 from recordsync.fields import MAX_MINUTES
 from recordsync.schema import Shape
 

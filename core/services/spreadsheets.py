@@ -20,9 +20,8 @@ from django.utils.translation import gettext as _
 
 from core.services import workbooks
 from core.services.errors import SheetRefused
-from core.services.workbooks import Row
+from core.services.workbooks import MAX_COLUMNS, Row, is_error
 
-MAX_COLUMNS: Final = 500
 _MAX_LINE: Final = 1 << 20
 _BLOCK: Final = 1 << 16
 
@@ -58,10 +57,7 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     some = False
     for number, cells in found:
         if len(cells) > MAX_COLUMNS:
-            raise SheetRefused(
-                _("Row %(row)s has %(count)s columns; a sheet may have %(most)s.")
-                % {"row": number, "count": f"{len(cells):,}", "most": MAX_COLUMNS}
-            )
+            raise workbooks.too_wide(number, len(cells))
         if any(cells) and any(cell.strip() for cell in cells):
             some = True
             yield number, cells
@@ -126,19 +122,12 @@ def _delimiter(text: io.TextIOWrapper) -> str:
 _FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
 """What spreadsheets take for the start of a formula (OWASP, CSV Injection), the full-width forms included."""
 _NUMBER: Final = re.compile(r"[+-][0-9]+([.,][0-9]+)?")
-_ERROR: Final = re.compile(r"#(?:N/A|DIV/0!|GETTING_DATA|[A-Z]+[!?])")
-"""ECMA-376, Part 1, 18.17.3, and those that came later, which end as they do."""
 
 
 def normalised(text: str) -> str:
     """Text as people mean it: trimmed, in NFC."""
     text = text.strip()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
-def is_error(text: str) -> bool:
-    """Whether a spreadsheet shows this where a formula failed, such as ``#N/A``."""
-    return text[:1] == "#" and _ERROR.fullmatch(text) is not None
 
 
 def _is_delicate(text: str) -> bool:

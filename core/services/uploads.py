@@ -33,7 +33,8 @@ from recordsync.progress import Progress
 logger = logging.getLogger(__name__)
 
 IN_REQUEST_BYTES: Final = 256 * 1024
-"""Larger sheets are checked and imported in the background."""
+IN_REQUEST_BYTES_PACKED: Final = 48 * 1024
+"""Larger sheets are checked and imported in the background; larger workbooks, too, which unpack to many times that."""
 
 KEPT_DAYS: Final = 14
 """How long a sheet that nobody decides about, and refused rows, are kept."""
@@ -135,7 +136,9 @@ def _in_background(upload_id: str, user_id: int, work: Work, begins: State) -> N
 
 
 def _do(upload: UploadLog, user: User, work: Work, job: Any) -> None:
-    if upload.size <= IN_REQUEST_BYTES:
+    with storages["uploads"].open(upload.file) as sheet:
+        is_packed = sheet.read(2) == b"PK"
+    if upload.size <= (IN_REQUEST_BYTES_PACKED if is_packed else IN_REQUEST_BYTES):
         work(upload, user)
     else:
         arguments = (str(upload.pk), user.pk)
@@ -233,11 +236,16 @@ def counts(outcome: Outcome) -> dict[str, int]:
 def _details(preview: ImportPreview) -> dict[str, Any]:
     sheet = preview.sheet
     return {
-        "problems": [[p.row, p.column, p.value, p.reason] for p in sheet.problems],
+        "problems": [[p.row, _stored(p.column), _stored(p.value), p.reason] for p in sheet.problems],
         "repeats": sheet.repeats[:10],
-        "ignored": list(sheet.heading.unknown)[:50],
+        "ignored": [_stored(heading) for heading in sheet.heading.unknown[:50]],
         "new_companies": sheet.new_companies,
     }
+
+
+def _stored(text: str) -> str:
+    """Text of a sheet that is no record, as PostgreSQL can keep it."""
+    return text.replace("\0", "\ufffd")
 
 
 def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:

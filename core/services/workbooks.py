@@ -23,7 +23,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
 from openpyxl.utils.cell import column_index_from_string
-from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel, from_ISO8601
+from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel
 
 from core.services.errors import SheetRefused
 
@@ -34,11 +34,23 @@ Element = tuple[str, dict[str, str]]
 """Its name, and its attributes by name."""
 Item = TypeVar("Item")
 
+MAX_COLUMNS: Final = 500
+"""Of a sheet, in any form."""
 MAX_SHARED_TEXTS: Final = 128 << 20
 """Bytes of memory for the texts that the cells of a workbook share."""
 
-_MAX_TEXT: Final = 1 << 20
-"""Characters of a cell, of which Excel allows 32,767; and bytes of a tag."""
+_MAX_ROW: Final = 1_048_576
+_MAX_CELLS_OF_A_ROW: Final = 16_384
+_MAX_TEXT: Final = 1 << 16
+"""Characters of a cell. Excel allows 32,767."""
+_MAX_TAG: Final = 1 << 20
+"""Bytes of a tag or a comment."""
+_MAX_NAMES: Final = 5_000
+"""Names of elements and attributes in a part, which the parser keeps."""
+_MAX_FORMATS: Final = 100_000
+"""Styles of cells, and characters of all their formats' codes. Excel allows 65,490 styles."""
+_MAX_CODE: Final = 1_000
+"""Characters of a format's code. Excel allows 255."""
 _MAX_DEPTH: Final = 64
 _MAX_RATIO: Final = 200
 _RATIO_MATTERS_FROM: Final = 10 << 20
@@ -67,6 +79,25 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
 def damaged() -> SheetRefused:
     """The refusal of what cannot be read as a workbook."""
     return SheetRefused(_("The file is damaged, or not a workbook (XLSX)."))
+
+
+def too_wide(row: int, columns: int) -> SheetRefused:
+    """The refusal of a row with more than :data:`MAX_COLUMNS`."""
+    return SheetRefused(
+        _("Row %(row)s has %(count)s columns; a sheet may have %(most)s.")
+        % {"row": row, "count": f"{columns:,}", "most": MAX_COLUMNS}
+    )
+
+
+def _unpacks_to_much() -> SheetRefused:
+    return SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
+
+
+def _whole(text: str) -> int:
+    """A number without a sign, as XML has it, which is stricter than Python. Raises ValueError."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(text)
+    return int(text)
 
 
 # --- The package
@@ -98,13 +129,13 @@ class _Package:
             while block := file.read(_BLOCK):
                 self._left -= len(block)
                 if self._left < 0:
-                    raise SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
+                    raise _unpacks_to_much()
                 yield block
 
     def elements(self, part: str, *names: str) -> Iterator[Element]:
         """The elements of these names in a small part, in their order."""
         if self._entries[_normalised(part)].file_size > _MAX_SMALL_PART:
-            raise SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
+            raise _unpacks_to_much()
         return _Elements(names).read(self.blocks(part))
 
     def related(self, part: str = "") -> dict[str, tuple[str, str]]:
@@ -133,17 +164,21 @@ class _Book:
             raise SheetRefused(_("This is a binary workbook (.xlsb). Save it as .xlsx or as CSV UTF-8."))
         related = package.related(main)
         self.epoch = WINDOWS_EPOCH
+        self.is_calculated = True
+        """Whether the results of its formulas are true. Who writes some without calculating says so (18.2.2)."""
         self.sheet = ""
-        for name, attributes in package.elements(main, "workbookPr", "sheet"):
+        for name, attributes in package.elements(main, "workbookPr", "sheet", "calcPr"):
             if name == "workbookPr":
-                self.epoch = MAC_EPOCH if attributes.get("date1904") in ("1", "true") else WINDOWS_EPOCH
+                self.epoch = MAC_EPOCH if attributes.get("date1904") in _TRUE else WINDOWS_EPOCH
+            elif name == "calcPr":
+                self.is_calculated = attributes.get("fullCalcOnLoad") not in _TRUE
             elif not self.sheet and attributes.get("state", "visible") == "visible":
                 kind, part = related[_id(attributes)]
                 self.sheet = part if kind == "worksheet" else ""
         if not self.sheet:
             raise SheetRefused(_("There is no visible sheet in the file, which has to be a workbook (XLSX)."))
         parts = dict(related.values())
-        self.formats: dict[str, str] = {}
+        self.formats: dict[str, str] = {}  # by number, as cells write it
         if styles := parts.get("styles"):
             self.formats = {str(number): format_ for number, format_ in enumerate(_formats(package, styles))}
         self.texts: list[str] = []
@@ -163,17 +198,32 @@ _EAST_ASIAN_DATES: Final = frozenset([*range(27, 37), *range(50, 59)])
 def _formats(package: _Package, part: str) -> Iterator[str]:
     """What a number is by each style of cells: ``date``, ``duration``, or nothing of the kind."""
     codes: dict[str, str] = {}
+    kinds: dict[str, str] = {}
+    size = 0
     is_of_cells = False
     for name, attributes in package.elements(part, "numFmt", "cellStyleXfs", "cellXfs", "xf", "dxfs"):
         if name == "numFmt":
             codes.setdefault(attributes["numFmtId"], attributes["formatCode"])
+            size += len(attributes["formatCode"])
+            if len(attributes["formatCode"]) > _MAX_CODE:
+                raise damaged()
         elif name != "xf":
             is_of_cells = name == "cellXfs"
         elif is_of_cells:
             id_ = attributes.get("numFmtId", "0")
-            code = codes.get(id_, builtin_format_code(int(id_)))
-            is_date = is_date_format(code) or (code is None and int(id_) in _EAST_ASIAN_DATES)
-            yield "duration" if is_timedelta_format(code) else "date" if is_date else ""
+            if id_ not in kinds:
+                kinds[id_] = _kind(_whole(id_), codes.get(id_))
+            size += 1
+            yield kinds[id_]
+        if size > _MAX_FORMATS:
+            raise _unpacks_to_much()
+
+
+def _kind(id_: int, code: str | None) -> str:
+    code = code or builtin_format_code(id_)
+    if is_timedelta_format(code):
+        return "duration"
+    return "date" if is_date_format(code) or (code is None and id_ in _EAST_ASIAN_DATES) else ""
 
 
 # --- Its XML
@@ -197,12 +247,13 @@ class _Reader(Generic[Item]):
         self.found: list[Item] = []
         self._start_of = {f"{namespace} {name}": told for name, told in starts.items() for namespace in _NAMESPACES}
         self._end_of = {f"{namespace} {name}": told for name, told in ends.items() for namespace in _NAMESPACES}
-        self._depth = 0
+        self._depth = self._namespaces = 0
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._starts
         self._parser.EndElementHandler = self._ends
-        self._parser.StartDoctypeDeclHandler = self._declares  # no workbook does, and entities could grow
+        self._parser.StartDoctypeDeclHandler = self._document_type  # no workbook does, and entities could grow
+        self._parser.StartNamespaceDeclHandler = self._namespace
 
     def read(self, blocks: Iterable[bytes]) -> Iterator[Item]:
         """What is found in a part, while it is read."""
@@ -211,7 +262,7 @@ class _Reader(Generic[Item]):
             fed += len(block)
             self._parser.Parse(block)
             # A tag that does not end is kept by the parser, and looked at again with every block.
-            if fed - self._parser.CurrentByteIndex > _MAX_TEXT + _BLOCK:
+            if fed - self._parser.CurrentByteIndex > _MAX_TAG or len(self._parser.intern) > _MAX_NAMES:
                 raise damaged()
             yield from self.found
             self.found.clear()
@@ -229,8 +280,13 @@ class _Reader(Generic[Item]):
         if told := self._end_of.get(tag):
             told()
 
-    def _declares(self, *_declaration: object) -> None:
+    def _document_type(self, *_declaration: object) -> None:
         raise damaged()
+
+    def _namespace(self, *_declaration: object) -> None:
+        self._namespaces += 1
+        if self._namespaces > _MAX_NAMES:
+            raise damaged()
 
 
 class _Elements(_Reader[Element]):
@@ -251,17 +307,22 @@ class _Texts(_Reader[Item]):
             {"t": self._text_starts, "v": self._text_starts, "rPh": self._phonetic_starts, **starts},
             {"t": self._text_ends, "v": self._text_ends, "rPh": self._phonetic_ends, **ends},
         )
-        self._text = ""
+        self._pieces: list[str] = []
+        self._length = 0
         self._is_phonetic = False
+        self.has_text = False
 
     def taken(self) -> str:
         """The text since the last was taken."""
-        text = self._text
-        self._text = ""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        self._length = 0
+        self.has_text = False
         return text
 
     def _text_starts(self, _attributes: dict[str, str]) -> None:
         if not self._is_phonetic:
+            self.has_text = True
             self._parser.CharacterDataHandler = self._add
 
     def _text_ends(self) -> None:
@@ -274,8 +335,9 @@ class _Texts(_Reader[Item]):
         self._is_phonetic = False
 
     def _add(self, text: str) -> None:
-        self._text += text
-        if len(self._text) > _MAX_TEXT:
+        self._pieces.append(text)
+        self._length += len(text)
+        if self._length > _MAX_TEXT:
             raise SheetRefused(
                 _("A cell is longer than %(count)s characters: this is not a table of attendance.")
                 % {"count": f"{_MAX_TEXT:,}"}
@@ -308,14 +370,16 @@ class _Rows(_Texts[Row]):
             {"row": self._row_ends, "c": self._cell_ends},
         )
         self._book = book
-        self._number = self._column = 0
+        self._number = self._column = self._count = 0
         self._cells: list[str] = []
         self._cell: dict[str, str] = {}
         self._is_formula = False
 
     def _row_starts(self, attributes: dict[str, str]) -> None:
-        self._number = int(attributes.get("r", self._number + 1))
-        self._column = 0
+        before, self._number = self._number, _whole(attributes["r"]) if "r" in attributes else self._number + 1
+        if not before < self._number <= _MAX_ROW:
+            raise damaged()
+        self._column = self._count = 0
         self._cells = []
 
     def _row_ends(self) -> None:
@@ -323,6 +387,9 @@ class _Rows(_Texts[Row]):
             self.found.append((self._number, self._cells))
 
     def _cell_starts(self, attributes: dict[str, str]) -> None:
+        self._count += 1
+        if self._count > _MAX_CELLS_OF_A_ROW:
+            raise damaged()
         self._cell = attributes
         self._is_formula = False
         place = attributes.get("r")  # without one it is the next
@@ -332,10 +399,11 @@ class _Rows(_Texts[Row]):
         self._is_formula = True
 
     def _cell_ends(self) -> None:
-        if text := self.taken():
-            self._cells += [""] * (self._column - len(self._cells))
-            self._cells[self._column - 1] = self._read(text)
-        elif self._is_formula and self._cell.get("t") != "str":
+        has_text = self.has_text
+        text = self.taken()
+        if self._is_formula and not (
+            self._book.is_calculated and (text or (has_text and self._cell.get("t") == "str"))
+        ):
             raise SheetRefused(
                 _(
                     "The formula in row %(row)s, column %(column)s was never calculated. Open the workbook in a "
@@ -343,42 +411,63 @@ class _Rows(_Texts[Row]):
                 )
                 % {"row": self._number, "column": self._column}
             )
+        if text:
+            if self._column > MAX_COLUMNS:
+                raise too_wide(self._number, self._column)
+            self._cells += [""] * (self._column - len(self._cells))
+            self._cells[self._column - 1] = self._read(text)
 
     def _read(self, value: str) -> str:
         kind = self._cell.get("t", "n")
         if kind == "s":
-            return self._book.texts[int(value)]
+            return self._book.texts[_whole(value)]
         if kind == "n":
             return _number_text(value, self._book.formats.get(self._cell.get("s", "0"), ""), self._book.epoch)
         if kind == "b":
-            return "TRUE" if value in ("1", "true") else "FALSE"
+            return {"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}.get(value.lower(), value)
         if kind == "d":
             return _iso_text(value)
+        if kind == "e" and not is_error(value):
+            return "#VALUE!"
         return read_xlsx(value)
 
 
 # --- Values as text
 
 
+_TRUE: Final = ("1", "true")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DAY_OF_TIMES: Final = "0001-01-01"
+
+
 def _number_text(value: str, format_: str, epoch: dt.datetime) -> str:
     """A number as text: whole numbers without a point; dates, times and durations, which are numbers of days, to the
     second (18.17.4). What is none is left as it is."""
-    if not format_ and value.isdecimal() and len(value) < 16:
-        return str(int(value))
+    if _NUMBER.fullmatch(value) is None:
+        return value
+    if not format_ and value.isdigit():
+        return value.lstrip("0") or "0"
+    number = float(value)
+    if not format_ or (number < 0 and format_ == "date"):
+        return str(int(number)) if number.is_integer() and abs(number) <= 1 << 53 else repr(number)
     try:
-        number = float(value)
-        if not format_ or (number < 0 and format_ == "date"):
-            return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
         return _moment_text(from_excel(round(number * 86_400) / 86_400, epoch, format_ == "duration"))
-    except (ValueError, OverflowError):  # no number, or no date
+    except (ValueError, OverflowError):  # no date that Python has
         return value
 
 
 def _iso_text(value: str) -> str:
+    """A date or a time of ISO 8601 to the second; what is none, or has a time zone, is left as it is."""
+    text = value.removesuffix("Z")
     try:
-        return _moment_text(from_ISO8601(value))
-    except ValueError:
+        if "-" not in text:
+            text = f"{_DAY_OF_TIMES}T{text}"
+        moment = dt.datetime.fromisoformat(text) + dt.timedelta(milliseconds=500)
+    except (ValueError, OverflowError):
         return value
+    if moment.tzinfo is not None:
+        return value
+    return _moment_text(moment.time() if text.startswith(_DAY_OF_TIMES) else moment.replace(microsecond=0))
 
 
 def _moment_text(value: dt.date | dt.time | dt.timedelta) -> str:
@@ -402,6 +491,15 @@ def written_xlsx(text: str) -> str:
     """Text for XLSX: characters that XML cannot hold (and CR, which it changes) as ``_xHHHH_`` (22.9.2.19,
     ST_Xstring), and what only looks like that protected the same way."""
     return _NOT_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+_ERROR: Final = re.compile(r"#(?:N/[AD]|NV|GETTING_DATA|[¡¿]?(?:DIV/0|[A-Z]+)[!?]|##+)|Err:[0-9]{3}")
+"""ECMA-376, Part 1, 18.17.3, those that came later, which end as they do, and how CSV has them in other languages."""
+
+
+def is_error(text: str) -> bool:
+    """Whether a spreadsheet shows this where a formula failed, such as ``#N/A``."""
+    return text[:1] in ("#", "E") and _ERROR.fullmatch(text) is not None
 
 
 def read_xlsx(text: str) -> str:

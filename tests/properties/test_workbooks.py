@@ -25,7 +25,7 @@ VALUES = st.one_of(
     st.none(),
     STORED.map(workbooks.written_xlsx).filter(lambda text: text[:1] != "="),  # that, openpyxl takes for formulas
     st.booleans(),
-    st.integers(-(10**14), 10**14),
+    st.integers(-(2**53), 2**53),
     st.floats(-1e12, 1e12, allow_subnormal=False),
     DAYS,
     st.builds(lambda day, s: dt.datetime.combine(day, dt.time()) + dt.timedelta(seconds=s), DAYS, WHOLE_SECONDS),
@@ -64,7 +64,7 @@ def test_what_was_written_is_read(table: list[list[object]], all_at_once: bool) 
         cells = found.get(number, [])
         assert len(cells) <= len(row)
         for value, cell in zip(row, [*cells, *[""] * (len(row) - len(cells))], strict=True):
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, float):
                 assert float(cell) == float(f"{value:.16g}")  # which is what openpyxl writes
             else:
                 assert cell == text_of(value)

@@ -15,7 +15,7 @@ from core.services.errors import OperationFailed
 from core.services.operations import JOBS
 from recordsync import locks
 from tests import registers
-from tests.services.sheets import as_csv, row, table
+from tests.services.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.services.test_imports import BAD
 
 State = UploadLog.State
@@ -88,6 +88,20 @@ def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert 'SHIFT: <del class="muster-old">N</del> → <ins class="muster-new"><em>blank</em></ins>' in page
     assert 'IN: <del class="muster-old">09:00:00</del> → <ins class="muster-new">—</ins>' in page
+
+
+def test_what_is_said_of_a_sheet_can_be_stored(root: User) -> None:
+    """PostgreSQL keeps no NUL in JSON."""
+    cells = [[*HEADINGS, "_x0000_a"], [*table(row(status="_x0000_"))[1], ""]]
+    upload = uploads.receive(root, ContentFile(as_xlsx(cells).getvalue(), "november.xlsx"))
+    assert (upload.state, upload.summary["refused"], upload.summary["ignored"]) == (State.CHECKED, 1, ["\ufffda"])
+    assert upload.summary["problems"][0][1:3] == ["STATUS", "\ufffd"]
+
+
+def test_a_workbook_is_sooner_a_large_one(root: User) -> None:
+    book = as_xlsx(table(*(row(ep_no=f"E{number}", ep_name=f"{number * 7919}") for number in range(1500))))
+    assert uploads.IN_REQUEST_BYTES_PACKED < len(book.getvalue()) < uploads.IN_REQUEST_BYTES
+    assert uploads.receive(root, ContentFile(book.getvalue(), "november.xlsx")).state == State.WAITING
 
 
 def test_a_large_sheet_goes_through_the_queue(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
