@@ -32,7 +32,7 @@ from core.services import operations
 from core.services.errors import DataMoved, OperationFailed, as_failure
 from core.services.operations import COMMIT, Actor, Run
 from core.services.sheet_columns import REASON, Heading, RowReader, read_heading
-from core.services.spreadsheets import normalised, read_text, rows, written_text
+from core.services.spreadsheets import normalised, other_sheets, read_text, rows, written_text
 from core.services.targets import printable_path
 from core.services.workbooks import Row
 from recordsync.files import spooled
@@ -94,6 +94,8 @@ class Sheet:
     """Of the first repeated rows: the row, and the one that it repeats."""
     new_companies: list[str] = field(default_factory=list)
     """The names of the first :data:`_KEPT` that the register does not have."""
+    other_sheets: list[str] = field(default_factory=list)
+    """The names of a workbook's other sheets, which are not read."""
 
     def refuse(self, row: int, problems: Iterable[tuple[str, str, str]]) -> None:
         told = [Problem(row, column, value[:_CELL], reason) for column, value, reason in problems]
@@ -296,7 +298,7 @@ class ImportService:
         _number, cells = next(found)
         heading = read_heading(cells)
         spill, lines, refused = (stack.enter_context(_temporary()) for _ in range(3))
-        sheet = Sheet(heading, name, refused)
+        sheet = Sheet(heading, name, refused, other_sheets=other_sheets(stream))
         reader = RowReader(heading, timezone.localdate())
         names = _Names(self, reader, heading)
         read = self._read(found, reader, names, sheet, progress)

@@ -24,6 +24,7 @@ from core.services.workbooks import MAX_COLUMNS, Row, is_error
 
 _MAX_LINE: Final = 1 << 20
 _BLOCK: Final = 1 << 16
+_ZIP: Final = b"PK\x03\x04"
 
 
 def too_large() -> SheetRefused:
@@ -46,7 +47,7 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
         raise too_large()
     if not start:
         raise SheetRefused(_("The file is empty."))
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith(_ZIP):
         found: Iterator[Row] = workbooks.rows(stream)
     elif start.startswith(b"\xd0\xcf\x11\xe0"):
         raise SheetRefused(_("This is an old Excel file (.xls) or an encrypted one. Save it as .xlsx or as CSV UTF-8."))
@@ -63,6 +64,16 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
             yield number, cells
     if not some:
         raise SheetRefused(_("The sheet has no rows."))
+
+
+def other_sheets(stream: BinaryIO) -> list[str]:
+    """The names of the sheets of a workbook that :func:`rows` does not read. Leaves the stream where it is."""
+    at = stream.tell()
+    stream.seek(0)
+    is_workbook = stream.read(len(_ZIP)) == _ZIP
+    names = workbooks.other_sheets(stream) if is_workbook else []
+    stream.seek(at)
+    return names
 
 
 # --- CSV

@@ -240,6 +240,7 @@ def _details(preview: ImportPreview) -> dict[str, Any]:
         "repeats": sheet.repeats[:10],
         "ignored": [_stored(heading) for heading in sheet.heading.unknown[:50]],
         "new_companies": sheet.new_companies,
+        "other_sheets": sheet.other_sheets,
     }
 
 

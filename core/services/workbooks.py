@@ -14,6 +14,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from string import digits
 from typing import BinaryIO, Final, Generic, TypeVar
@@ -51,6 +52,7 @@ _MAX_FORMATS: Final = 100_000
 """Styles of cells, and characters of all their formats' codes. Excel allows 65,490 styles."""
 _MAX_CODE: Final = 1_000
 """Characters of a format's code. Excel allows 255."""
+_OTHERS_NAMED: Final = 20
 _MAX_DEPTH: Final = 64
 _MAX_RATIO: Final = 200
 _RATIO_MATTERS_FROM: Final = 10 << 20
@@ -67,9 +69,22 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     formula its result. Memory: some rows, and the texts that cells share (:data:`MAX_SHARED_TEXTS`).
     Raises SheetRefused.
     """
-    try:
+    with _damage_told():
         book = _Book(_Package(stream))
+        book.load()
         yield from _Rows(book).read(book.package.blocks(book.sheet))
+
+
+def other_sheets(stream: BinaryIO) -> list[str]:
+    """The names of the visible sheets that :func:`rows` does not read, the first of them. Raises SheetRefused."""
+    with _damage_told():
+        return _Book(_Package(stream)).others
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
     except (zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError) as error:
         raise damaged() from error
     except (LookupError, ValueError) as error:  # something refers to what is not there, or is no number
@@ -153,7 +168,7 @@ def _normalised(name: str) -> str:
 
 
 class _Book:
-    """What there is to know before the first visible sheet is read."""
+    """What there is to know before the first visible sheet is read: which it is, and what its cells refer to."""
 
     def __init__(self, package: _Package) -> None:
         self.package = package
@@ -162,28 +177,36 @@ class _Book:
         main = dict(package.related().values())["officeDocument"]
         if main.endswith(".bin"):
             raise SheetRefused(_("This is a binary workbook (.xlsb). Save it as .xlsx or as CSV UTF-8."))
-        related = package.related(main)
+        self._related = package.related(main)
         self.epoch = WINDOWS_EPOCH
         self.is_calculated = True
         """Whether the results of its formulas are true. Who writes some without calculating says so (18.2.2)."""
         self.sheet = ""
+        self.others: list[str] = []
         for name, attributes in package.elements(main, "workbookPr", "sheet", "calcPr"):
             if name == "workbookPr":
                 self.epoch = MAC_EPOCH if attributes.get("date1904") in _TRUE else WINDOWS_EPOCH
             elif name == "calcPr":
                 self.is_calculated = attributes.get("fullCalcOnLoad") not in _TRUE
-            elif not self.sheet and attributes.get("state", "visible") == "visible":
-                kind, part = related[_id(attributes)]
-                self.sheet = part if kind == "worksheet" else ""
+            elif attributes.get("state", "visible") == "visible":
+                kind, part = self._related[_id(attributes)]
+                if kind == "worksheet" and not self.sheet:
+                    self.sheet = part
+                elif kind == "worksheet" and len(self.others) < _OTHERS_NAMED:
+                    self.others.append(attributes.get("name", ""))
         if not self.sheet:
             raise SheetRefused(_("There is no visible sheet in the file, which has to be a workbook (XLSX)."))
-        parts = dict(related.values())
-        self.formats: dict[str, str] = {}  # by number, as cells write it
-        if styles := parts.get("styles"):
-            self.formats = {str(number): format_ for number, format_ in enumerate(_formats(package, styles))}
+        self.formats: dict[str, str] = {}
+        """By number, as cells write it."""
         self.texts: list[str] = []
+
+    def load(self) -> None:
+        """The formats and the texts that cells refer to."""
+        parts = dict(self._related.values())
+        if styles := parts.get("styles"):
+            self.formats = {str(number): format_ for number, format_ in enumerate(_formats(self.package, styles))}
         if texts := parts.get("sharedStrings"):
-            self.texts = list(_SharedTexts().read(package.blocks(texts)))
+            self.texts = list(_SharedTexts().read(self.package.blocks(texts)))
 
 
 def _id(attributes: dict[str, str]) -> str:
@@ -247,13 +270,13 @@ class _Reader(Generic[Item]):
         self.found: list[Item] = []
         self._start_of = {f"{namespace} {name}": told for name, told in starts.items() for namespace in _NAMESPACES}
         self._end_of = {f"{namespace} {name}": told for name, told in ends.items() for namespace in _NAMESPACES}
-        self._depth = self._namespaces = 0
+        self._depth = 0
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._starts
         self._parser.EndElementHandler = self._ends
         self._parser.StartDoctypeDeclHandler = self._document_type  # no workbook does, and entities could grow
-        self._parser.StartNamespaceDeclHandler = self._namespace
+        self._parser.StartNamespaceDeclHandler = self._namespace  # so that they are among the parser's names, too
 
     def read(self, blocks: Iterable[bytes]) -> Iterator[Item]:
         """What is found in a part, while it is read."""
@@ -284,9 +307,7 @@ class _Reader(Generic[Item]):
         raise damaged()
 
     def _namespace(self, *_declaration: object) -> None:
-        self._namespaces += 1
-        if self._namespaces > _MAX_NAMES:
-            raise damaged()
+        """There is nothing to do but to be told."""
 
 
 class _Elements(_Reader[Element]):

@@ -114,6 +114,7 @@ def test_damage_is_refused_or_changes_nothing(bits: list[int], length: int) -> N
 def test_rows_do_not_depend_on_how_the_file_is_read(sizes: list[int]) -> None:
     """For all blocks that a part is read in."""
     book = workbooks._Book(workbooks._Package(io.BytesIO(SAMPLE)))
+    book.load()
     whole = b"".join(book.package.blocks(book.sheet))
     cuts = [0, *(sum(sizes[:n]) for n in range(1, len(sizes) + 1)), len(whole)]
     blocks = [whole[a:b] for a, b in pairwise(cuts)]

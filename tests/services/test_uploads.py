@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+import openpyxl
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -88,6 +91,18 @@ def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert 'SHIFT: <del class="muster-old">N</del> → <ins class="muster-new"><em>blank</em></ins>' in page
     assert 'IN: <del class="muster-old">09:00:00</del> → <ins class="muster-new">—</ins>' in page
+
+
+def test_a_workbooks_other_sheets_are_named(root: User) -> None:
+    book = openpyxl.load_workbook(as_xlsx(table(row())))
+    book.create_sheet("<Second> half")
+    stream = io.BytesIO()
+    book.save(stream)
+    upload = uploads.receive(root, ContentFile(stream.getvalue(), "november.xlsx"))
+    client = Client()
+    client.force_login(root)
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert "Other sheets of the workbook, which are not read: &lt;Second&gt; half" in page
 
 
 def test_what_is_said_of_a_sheet_can_be_stored(root: User) -> None:

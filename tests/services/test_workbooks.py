@@ -6,6 +6,7 @@ import io
 import tracemalloc
 from collections.abc import Iterator
 
+import openpyxl
 import pytest
 from pytest_django import Settings
 
@@ -123,6 +124,27 @@ def test_the_first_visible_sheet_is_read() -> None:
         '<sheet name="3" r:id="worksheet"/><sheet name="4" r:id="styles"/>'
     )
     assert cell('<c r="A1"><v>3</v></c>', sheets=sheets) == "3"
+
+
+def test_sheets_that_are_not_read_are_named() -> None:
+    book = openpyxl.Workbook()
+    for name, state in (("December", "visible"), ("Notes", "hidden"), ("Half day", "visible")):
+        book.create_sheet(name).sheet_state = state
+    book.active.append(["a"])
+    stream = io.BytesIO()
+    book.save(stream)
+    found = spreadsheets.rows(stream)
+    assert next(found) == (1, ["a"])
+    assert spreadsheets.other_sheets(stream) == ["December", "Half day"]
+    assert list(found) == []
+
+
+def test_looking_for_other_sheets_does_not_disturb_reading_csv() -> None:
+    stream = io.BytesIO(b"".join(b"%d\n" % number for number in range(50_000)))
+    found = spreadsheets.rows(stream)
+    next(found)
+    assert spreadsheets.other_sheets(stream) == []
+    assert [int(cells[0]) for _number, cells in found] == list(range(1, 50_000))
 
 
 def test_names_of_parts_and_elements_may_be_written_otherwise() -> None:
