@@ -58,6 +58,7 @@ _MAX_RATIO: Final = 200
 _RATIO_MATTERS_FROM: Final = 10 << 20
 _MAX_SMALL_PART: Final = 16 << 20
 _BLOCK: Final = 1 << 16
+_TRUE: Final = ("1", "true")
 _NOT_PLAIN: Final = 0x61
 """Flags of what is encrypted or patched (APPNOTE.TXT of ZIP, 4.4.4)."""
 
@@ -455,8 +456,6 @@ class _Rows(_Texts[Row]):
 
 # --- Values as text
 
-
-_TRUE: Final = ("1", "true")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DAY_OF_TIMES: Final = "0001-01-01"
 
@@ -488,7 +487,9 @@ def _iso_text(value: str) -> str:
         return value
     if moment.tzinfo is not None:
         return value
-    return _moment_text(moment.time() if text.startswith(_DAY_OF_TIMES) else moment.replace(microsecond=0))
+    if not text.startswith(_DAY_OF_TIMES):
+        return _moment_text(moment.replace(microsecond=0))
+    return _moment_text(moment.time()) if moment.day == 1 else value  # no time is rounded to the next day's
 
 
 def _moment_text(value: dt.date | dt.time | dt.timedelta) -> str:
@@ -506,6 +507,8 @@ def _moment_text(value: dt.date | dt.time | dt.timedelta) -> str:
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED: Final = re.compile("_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
 """But no half of a character of UTF-16."""
+_ERROR: Final = re.compile(r"#(?:N/[AD]|NV|GETTING_DATA|[¡¿]?(?:DIV/0|[A-Z]+)[!?]|##+)|Err:[0-9]{3}")
+"""18.17.3, those that came later, which end as they do, and how CSV has them in other languages."""
 
 
 def written_xlsx(text: str) -> str:
@@ -514,15 +517,11 @@ def written_xlsx(text: str) -> str:
     return _NOT_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
 
 
-_ERROR: Final = re.compile(r"#(?:N/[AD]|NV|GETTING_DATA|[¡¿]?(?:DIV/0|[A-Z]+)[!?]|##+)|Err:[0-9]{3}")
-"""ECMA-376, Part 1, 18.17.3, those that came later, which end as they do, and how CSV has them in other languages."""
+def read_xlsx(text: str) -> str:
+    """The text that XLSX holds: what :func:`written_xlsx` and spreadsheet programs wrote is taken back."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 
 def is_error(text: str) -> bool:
     """Whether a spreadsheet shows this where a formula failed, such as ``#N/A``."""
     return text[:1] in ("#", "E") and _ERROR.fullmatch(text) is not None
-
-
-def read_xlsx(text: str) -> str:
-    """The text that XLSX holds: what :func:`written_xlsx` and spreadsheet programs wrote is taken back."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
