@@ -69,11 +69,19 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
 def other_sheets(stream: BinaryIO) -> list[str]:
     """The names of the sheets of a workbook that :func:`rows` does not read. Leaves the stream where it is."""
     at = stream.tell()
-    stream.seek(0)
-    is_workbook = stream.read(len(_ZIP)) == _ZIP
-    names = workbooks.other_sheets(stream) if is_workbook else []
+    names = workbooks.other_sheets(stream) if _is_workbook(stream) else []
     stream.seek(at)
     return names
+
+
+def unpacked_size(stream: BinaryIO) -> int:
+    """Bytes that there are to read of a sheet. Raises SheetRefused."""
+    return workbooks.unpacked_size(stream) if _is_workbook(stream) else stream.seek(0, io.SEEK_END)
+
+
+def _is_workbook(stream: BinaryIO) -> bool:
+    stream.seek(0)
+    return stream.read(len(_ZIP)) == _ZIP
 
 
 # --- CSV

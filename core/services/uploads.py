@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import PurePath
 from tempfile import TemporaryFile
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from django.core.files import File
 from django.core.files.storage import storages
@@ -23,18 +23,18 @@ from django_tasks import task
 from core.models import Operation, Role, UploadLog, User
 from core.register import ATTENDANCE_RECORDS
 from core.services import operations
-from core.services.errors import DataMoved, OperationFailed
+from core.services.errors import DataMoved, OperationFailed, SheetRefused
 from core.services.import_service import ImportPreview, ImportService, Outcome, write_refused
 from core.services.operations import JOBS
 from core.services.sheet_columns import COLUMNS
+from core.services.spreadsheets import unpacked_size
 from recordsync import locks
 from recordsync.progress import Progress
 
 logger = logging.getLogger(__name__)
 
 IN_REQUEST_BYTES: Final = 256 * 1024
-IN_REQUEST_BYTES_PACKED: Final = 48 * 1024
-"""Larger sheets are checked and imported in the background; larger workbooks, too, which unpack to many times that."""
+"""Larger sheets, unpacked, are checked and imported in the background."""
 
 KEPT_DAYS: Final = 14
 """How long a sheet that nobody decides about, and refused rows, are kept."""
@@ -136,13 +136,19 @@ def _in_background(upload_id: str, user_id: int, work: Work, begins: State) -> N
 
 
 def _do(upload: UploadLog, user: User, work: Work, job: Any) -> None:
-    with storages["uploads"].open(upload.file) as sheet:
-        is_packed = sheet.read(2) == b"PK"
-    if upload.size <= (IN_REQUEST_BYTES_PACKED if is_packed else IN_REQUEST_BYTES):
+    if _size_to_read(upload) <= IN_REQUEST_BYTES:
         work(upload, user)
     else:
         arguments = (str(upload.pk), user.pk)
         transaction.on_commit(lambda: job.enqueue(*arguments), using=JOBS)
+
+
+def _size_to_read(upload: UploadLog) -> int:
+    try:
+        with storages["uploads"].open(upload.file) as sheet:
+            return unpacked_size(cast(BinaryIO, sheet.file))
+    except (SheetRefused, OSError):
+        return 0  # whoever reads it will say why
 
 
 def _check(upload: UploadLog, user: User) -> None:

@@ -42,6 +42,8 @@ MAX_SHARED_TEXTS: Final = 128 << 20
 
 _MAX_ROW: Final = 1_048_576
 _MAX_CELLS_OF_A_ROW: Final = 16_384
+_MAX_CELLS: Final = 50_000_000
+"""Of a sheet, with the blank ones between them: 47 columns of as many rows as there can be."""
 _MAX_TEXT: Final = 1 << 16
 """Characters of a cell. Excel allows 32,767."""
 _MAX_TAG: Final = 1 << 20
@@ -80,6 +82,12 @@ def other_sheets(stream: BinaryIO) -> list[str]:
     """The names of the visible sheets that :func:`rows` does not read, the first of them. Raises SheetRefused."""
     with _damage_told():
         return _Book(_Package(stream)).others
+
+
+def unpacked_size(stream: BinaryIO) -> int:
+    """Bytes that a workbook says it unpacks to, which is the most that is read of it. Raises SheetRefused."""
+    with _damage_told():
+        return _Package(stream).size
 
 
 @contextmanager
@@ -130,8 +138,9 @@ class _Package:
         self._entries = {_normalised(entry.filename): entry for entry in self._archive.infolist()}
         if any(entry.header_offset < 0 for entry in self._entries.values()):
             raise damaged()
-        size = stream.seek(0, io.SEEK_END)
-        self._left = min(settings.MUSTER_MAX_SHEET_BYTES, max(_RATIO_MATTERS_FROM, _MAX_RATIO * size))
+        self.size = sum(entry.file_size for entry in self._entries.values())
+        packed = stream.seek(0, io.SEEK_END)
+        self._left = min(settings.MUSTER_MAX_SHEET_BYTES, max(_RATIO_MATTERS_FROM, _MAX_RATIO * packed))
 
     def __contains__(self, part: str) -> bool:
         return _normalised(part) in self._entries
@@ -392,7 +401,7 @@ class _Rows(_Texts[Row]):
             {"row": self._row_ends, "c": self._cell_ends},
         )
         self._book = book
-        self._number = self._column = self._count = 0
+        self._number = self._column = self._count = self._total = 0
         self._cells: list[str] = []
         self._cell: dict[str, str] = {}
         self._is_formula = False
@@ -407,6 +416,9 @@ class _Rows(_Texts[Row]):
     def _row_ends(self) -> None:
         if self._cells:
             self.found.append((self._number, self._cells))
+            self._total += len(self._cells)
+            if self._total > _MAX_CELLS:
+                raise _unpacks_to_much()
 
     def _cell_starts(self, attributes: dict[str, str]) -> None:
         self._count += 1

@@ -113,9 +113,9 @@ def test_what_is_said_of_a_sheet_can_be_stored(root: User) -> None:
     assert upload.summary["problems"][0][1:3] == ["STATUS", "\ufffd"]
 
 
-def test_a_workbook_is_sooner_a_large_one(root: User) -> None:
-    book = as_xlsx(table(*(row(ep_no=f"E{number}", ep_name=f"{number * 7919}") for number in range(1500))))
-    assert uploads.IN_REQUEST_BYTES_PACKED < len(book.getvalue()) < uploads.IN_REQUEST_BYTES
+def test_how_large_a_workbook_is_depends_on_what_is_in_it(root: User) -> None:
+    book = as_xlsx(table(*(row(ep_no=f"E{number}") for number in range(1500))))
+    assert len(book.getvalue()) < uploads.IN_REQUEST_BYTES / 2
     assert uploads.receive(root, ContentFile(book.getvalue(), "november.xlsx")).state == State.WAITING
 
 

@@ -235,6 +235,8 @@ def hostile(name: str) -> Iterator[io.BytesIO]:
         yield workbook("".join(f'<a xmlns:p{n:x}="u"/>' for n in range(200_000)))
     elif name == "wide":
         yield workbook('<row><c r="ZZZ"><v>1</v></c></row>' * 4000)
+    elif name == "blanks":
+        yield workbook('<row><c r="SF"><v>1</v></c></row>' * 4000)
 
 
 @pytest.mark.parametrize(
@@ -252,12 +254,14 @@ def hostile(name: str) -> Iterator[io.BytesIO]:
         ("pieces", "longer than"),
         ("names", "damaged"),
         ("wide", "columns"),
+        ("blanks", "far more"),
     ],
 )
 def test_what_would_become_much_is_refused_before_it_does(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workbooks, "MAX_SHARED_TEXTS", 1 << 20)
+    monkeypatch.setattr(workbooks, "_MAX_CELLS", 1 << 20)
     for stream in hostile(name):
         tracemalloc.start()
         with pytest.raises(SheetRefused, match=text):
