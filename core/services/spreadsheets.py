@@ -40,9 +40,7 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
     Memory: a row; for XLSX also the texts that its cells share. Raises SheetRefused.
     """
     size = stream.seek(0, io.SEEK_END)
-    stream.seek(0)
-    start = stream.read(8)
-    stream.seek(0)
+    start = _start(stream)
     if size > settings.MUSTER_MAX_SHEET_UPLOAD_BYTES:
         raise too_large()
     if not start:
@@ -69,19 +67,23 @@ def rows(stream: BinaryIO) -> Generator[Row, None, None]:
 def other_sheets(stream: BinaryIO) -> list[str]:
     """The names of the sheets of a workbook that :func:`rows` does not read. Leaves the stream where it is."""
     at = stream.tell()
-    names = workbooks.other_sheets(stream) if _is_workbook(stream) else []
+    names = workbooks.other_sheets(stream) if _start(stream).startswith(_ZIP) else []
     stream.seek(at)
     return names
 
 
 def unpacked_size(stream: BinaryIO) -> int:
     """Bytes that there are to read of a sheet. Raises SheetRefused."""
-    return workbooks.unpacked_size(stream) if _is_workbook(stream) else stream.seek(0, io.SEEK_END)
+    is_workbook = _start(stream).startswith(_ZIP)
+    return workbooks.unpacked_size(stream) if is_workbook else stream.seek(0, io.SEEK_END)
 
 
-def _is_workbook(stream: BinaryIO) -> bool:
+def _start(stream: BinaryIO) -> bytes:
+    """The first bytes, which say what a file is. Leaves the stream at its start."""
     stream.seek(0)
-    return stream.read(len(_ZIP)) == _ZIP
+    start = stream.read(8)
+    stream.seek(0)
+    return start
 
 
 # --- CSV

@@ -94,7 +94,7 @@ def unpacked_size(stream: BinaryIO) -> int:
 def _damage_told() -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, expat.ExpatError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, zlib.error, expat.ExpatError, EOFError) as error:
         raise damaged() from error
     except (LookupError, ValueError) as error:  # something refers to what is not there, or is no number
         raise damaged() from error
@@ -113,7 +113,7 @@ def too_wide(row: int, columns: int) -> SheetRefused:
     )
 
 
-def _unpacks_to_much() -> SheetRefused:
+def _too_much() -> SheetRefused:
     return SheetRefused(_("The workbook would unpack to far more than a sheet of attendance has."))
 
 
@@ -131,15 +131,12 @@ class _Package:
     """The parts in a ZIP file. What they unpack to is counted, not believed."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        try:
-            self._archive = zipfile.ZipFile(stream)
-        except (OSError, NotImplementedError) as error:  # it seeks where the file says
-            raise damaged() from error
+        self._archive = zipfile.ZipFile(stream)
         self._entries = {_normalised(entry.filename): entry for entry in self._archive.infolist()}
-        if any(entry.header_offset < 0 for entry in self._entries.values()):
-            raise damaged()
         self.size = sum(entry.file_size for entry in self._entries.values())
         packed = stream.seek(0, io.SEEK_END)
+        if not all(0 <= entry.header_offset < packed for entry in self._entries.values()):
+            raise damaged()
         self._left = min(settings.MUSTER_MAX_SHEET_BYTES, max(_RATIO_MATTERS_FROM, _MAX_RATIO * packed))
 
     def __contains__(self, part: str) -> bool:
@@ -154,13 +151,13 @@ class _Package:
             while block := file.read(_BLOCK):
                 self._left -= len(block)
                 if self._left < 0:
-                    raise _unpacks_to_much()
+                    raise _too_much()
                 yield block
 
     def elements(self, part: str, *names: str) -> Iterator[Element]:
         """The elements of these names in a small part, in their order."""
         if self._entries[_normalised(part)].file_size > _MAX_SMALL_PART:
-            raise _unpacks_to_much()
+            raise _too_much()
         return _Elements(names).read(self.blocks(part))
 
     def related(self, part: str = "") -> dict[str, tuple[str, str]]:
@@ -249,7 +246,7 @@ def _formats(package: _Package, part: str) -> Iterator[str]:
             size += 1
             yield kinds[id_]
         if size > _MAX_FORMATS:
-            raise _unpacks_to_much()
+            raise _too_much()
 
 
 def _kind(id_: int, code: str | None) -> str:
@@ -418,7 +415,7 @@ class _Rows(_Texts[Row]):
             self.found.append((self._number, self._cells))
             self._total += len(self._cells)
             if self._total > _MAX_CELLS:
-                raise _unpacks_to_much()
+                raise _too_much()
 
     def _cell_starts(self, attributes: dict[str, str]) -> None:
         self._count += 1

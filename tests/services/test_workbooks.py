@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -269,6 +270,18 @@ def test_what_would_become_much_is_refused_before_it_does(
         _now, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 16 << 20
+
+
+@pytest.mark.parametrize("moved", [1000, 0xFFFFFFFF])
+def test_parts_that_are_outside_the_file(moved: int, tmp_path: Path) -> None:
+    """A file on disk, which cannot be read before its start or beyond what an offset may be."""
+    content = bytearray(workbook('<row r="1"><c r="A1"><v>1</v></c></row>').getvalue())
+    at = len(content) - 6  # where the directory is, in the record that ends the file
+    content[at : at + 4] = moved.to_bytes(4, "little")
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(content)
+    with path.open("rb") as file, pytest.raises(SheetRefused, match="damaged"):
+        list(spreadsheets.rows(file))
 
 
 def test_a_bomb_that_lies_about_its_size(settings: Settings) -> None:
