@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from core.models import Role
+from core.services.identity import identity
 
 
 class RootAdminSite(AdminSite):
@@ -20,6 +21,10 @@ class RootAdminSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_authenticated and request.user.is_active and request.user.role == Role.ROOT)
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page knows: also which installation it is of."""
+        return {**super().each_context(request), "here": identity()}
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send people to the one sign-in page; who is signed in and still comes here is not a root user."""

@@ -93,9 +93,18 @@ class Installation(models.Model):
         """
         defaults = {"name": (settings.INSTALLATION_NAME or socket.gethostname())[:100]}
         installation, _created = cls.objects.using(using).get_or_create(only=1, defaults=defaults)
+        return installation._as_the_environment_names_it()
+
+    @classmethod
+    def without_writing(cls, using: str = "default") -> Installation:
+        """As :meth:`current`, but one that was not made yet is not saved, and its id is good for nothing."""
+        installation = cls.objects.using(using).filter(only=1).first() or cls(name=socket.gethostname()[:100])
+        return installation._as_the_environment_names_it()
+
+    def _as_the_environment_names_it(self) -> Self:
         if settings.INSTALLATION_NAME:
-            installation.name = settings.INSTALLATION_NAME[:100]
-        return installation
+            self.name = settings.INSTALLATION_NAME[:100]
+        return self
 
 
 class CompanyQuerySet(models.QuerySet["Company"]):

@@ -44,11 +44,12 @@ def names(name: str, default: str = "") -> list[str]:
 
 
 def choice(name: str, choices: list[str]) -> str:
-    """One of ``choices`` in any case, or "" when not set."""
-    value = text(name).upper()
-    if value and value not in choices:
+    """One of ``choices``, written in any case, or "" when not set."""
+    value = text(name)
+    known = {"": "", **{one.casefold(): one for one in choices}}
+    if value.casefold() not in known:
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
-    return value
+    return known[value.casefold()]
 
 
 def database(name: str, url: str) -> dict[str, Any]:

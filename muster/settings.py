@@ -31,6 +31,8 @@ DEBUG = env.flag("DEBUG")
 
 MUSTER_VERSION = __version__  # named in every backup file
 INSTALLATION_NAME = env.text("INSTALLATION_NAME")  # blank: the machine's name
+INSTALLATION_COLOURS = ["orange", "olive", "green", "teal", "blue", "indigo", "violet", "pink", "brown"]  # colours.css
+INSTALLATION_COLOUR = env.choice("INSTALLATION_COLOUR", INSTALLATION_COLOURS)  # blank: one that follows from its id
 BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backups"))).absolute()
 MUSTER_MAX_FILE_BYTES = env.number("MUSTER_MAX_FILE_BYTES", 8 * 1024**3)  # of a backup file, decompressed
 MUSTER_MAX_SHEET_UPLOAD_BYTES = env.number("MUSTER_MAX_SHEET_UPLOAD_BYTES", 100 * 1024**2)  # of a sheet to import

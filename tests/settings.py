@@ -18,6 +18,7 @@ for _name in (
     "DEBUG",
     "HSTS_SECONDS",
     "HTTPS",
+    "INSTALLATION_COLOUR",
     "INSTALLATION_NAME",
     "JOBS_DATABASE_URL",
     "LOCK_WAIT_SECONDS",

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 
 from core.models import AttendanceRecord, Role
 from core.services import wording
+from core.services.identity import Identity, identity
 
 register = template.Library()
 
@@ -69,6 +70,12 @@ def navigation(context: Context) -> list[Link]:
     return [Link(href, text, href == current) for href, text in links]
 
 
+@register.simple_tag
+def installation() -> Identity:
+    """What the page says it is a page of."""
+    return identity()
+
+
 @register.simple_tag(takes_context=True)
 def query(context: Context, **changes: Any) -> str:
     """This page's query string with some parameters changed (a blank or None takes one out): ``?a=1&b=2``."""
@@ -88,8 +95,10 @@ def minutes(value: int | None) -> str:
 
 
 @register.simple_tag
-def moment(value: dt.datetime | str) -> SafeString:
-    """A moment (a text as a file's metadata have it, too) in the reader's time zone; without scripts in TIME_ZONE."""
+def moment(value: dt.datetime | str | None = None) -> SafeString:
+    """A moment (a text as a file's metadata have it, too; none: now) in the reader's time zone; without scripts in
+    TIME_ZONE."""
+    value = value or timezone.now()
     when = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     local = timezone.localtime(when)
     shown = f"{formats.date_format(local, 'j M Y H:i')} {local.tzname()}"

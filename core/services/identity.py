@@ -1,0 +1,45 @@
+"""What people know this installation by, on every page."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db import Error
+
+from core.models import Installation
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN: Final = "grey"
+"""The colour of an installation whose id is not known."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """``name``: blank where it is not known. ``colour``: one of ``settings.INSTALLATION_COLOURS``, or grey."""
+
+    name: str
+    colour: str
+
+
+def identity(using: str = "default") -> Identity:
+    """The name and colour of this installation, so that nobody takes one for another.
+
+    Reads one row each time, so that a name that another process changed is right at once. Writes nothing, raises
+    nothing: where the database cannot be asked, it is what the environment says.
+    """
+    try:
+        installation = Installation.without_writing(using)
+    except Error:
+        logger.warning("The name of this installation could not be read", exc_info=True)
+        return Identity(settings.INSTALLATION_NAME[:100], settings.INSTALLATION_COLOUR or UNKNOWN)
+    derived = UNKNOWN if installation._state.adding else _colour_of(installation)
+    return Identity(installation.name, settings.INSTALLATION_COLOUR or derived)
+
+
+def _colour_of(installation: Installation) -> str:
+    """Always the same for one installation, most often another for another."""
+    return settings.INSTALLATION_COLOURS[installation.id.int % len(settings.INSTALLATION_COLOURS)]
