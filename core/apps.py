@@ -10,9 +10,10 @@ class CoreConfig(AppConfig):
     verbose_name = "Attendance"
 
     def ready(self) -> None:
-        from core.checks import static_files_are_collected
+        from core import checks
 
-        register(static_files_are_collected, Tags.staticfiles, deploy=True)
+        register(checks.static_files_are_collected, Tags.staticfiles, deploy=True)
+        register(checks.servers_in_front_are_named, Tags.security, deploy=True)
 
 
 class RootAdminConfig(AdminConfig):

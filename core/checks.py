@@ -10,6 +10,7 @@ from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import Error
+from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -28,6 +29,20 @@ def static_files_are_collected(app_configs: Sequence[Any] | None = None, **optio
             "Pages would answer Internal Server Error.",
             hint="Run manage.py collectstatic --noinput, then start the web processes again.",
             id="muster.E001",
+        )
+    ]
+
+
+def servers_in_front_are_named(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Caution]:
+    """Somebody in front ends HTTPS; unless it is named, everybody has its address."""
+    if not settings.HTTPS or settings.TRUSTED_PROXIES:
+        return []
+    return [
+        Caution(
+            "HTTPS is on, and TRUSTED_PROXIES names no server in front that ends it. Everybody would have that "
+            "server's address, so that five wrong passwords for a name from anywhere would close it for all.",
+            hint="Set TRUSTED_PROXIES to the address that the server in front comes from, such as 127.0.0.1.",
+            id="muster.W001",
         )
     ]
 

@@ -6,11 +6,13 @@ import datetime as dt
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib.auth import password_validation
+from django.contrib.auth import authenticate, password_validation
 from django.contrib.auth.forms import PasswordChangeForm
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core import sign_in
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.services.sheet_columns import BadCell, duration
 from core.services.spreadsheets import normalised
@@ -49,7 +51,18 @@ class Styled:
 
 
 class ChangePasswordForm(Styled, PasswordChangeForm):
-    pass
+    """A new password for the old one, which may be tried as often as at signing in (:mod:`core.sign_in`)."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._request = request
+
+    def clean_old_password(self) -> str:
+        old: str = self.cleaned_data["old_password"]
+        if authenticate(self._request, username=self.user.get_username(), password=old) is None:
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        sign_in.release(self._request, self.user)
+        return old
 
 
 class DateInput(forms.DateInput):

@@ -3,14 +3,18 @@
 import os
 import secrets
 import tempfile
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 SQLITE = "django.db.backends.sqlite3"
 POSTGRESQL = "django.db.backends.postgresql"
+
+_WIDEST_NETWORK: Final = 7
+"""Bits that the addresses of a network must have in common: the widest that anybody owns is fc00::/7."""
 
 
 def text(name: str, default: str = "") -> str:
@@ -41,6 +45,23 @@ def number(name: str, default: int) -> int:
 def names(name: str, default: str = "") -> list[str]:
     """A list written with commas."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Addresses and networks written with commas, such as ``10.0.0.5, 10.1.0.0/24``."""
+    found = []
+    for part in names(name):
+        try:
+            network = ip_network(part)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} has {part!r}; it must be addresses or networks such as 10.0.0.5 or 10.1.0.0/24, with commas "
+                "between."
+            ) from error
+        if network.prefixlen < _WIDEST_NETWORK:
+            raise ImproperlyConfigured(f"{name} has {part!r}, which is half the internet: name your own servers only.")
+        found.append(network)
+    return found
 
 
 def choice(name: str, choices: list[str]) -> str:

@@ -127,13 +127,15 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
 
-# Five wrong passwords for one name from one address: no more for a quarter of an hour. Its counts are in the jobs
-# database, so that signing in works while a restore holds the register.
+# Five wrong passwords for one name from one address: no more for a quarter of an hour (core.sign_in). Its counts are in
+# the jobs database, so that signing in works while a restore holds the register.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_COOLOFF_TIME = dt.timedelta(minutes=15)
-AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_HANDLER = "core.sign_in.SignInHandler"
+AXES_CLIENT_IP_CALLABLE = "core.sign_in.client_address"
 AXES_LOCKOUT_CALLABLE = "core.views.accounts.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -144,6 +146,9 @@ AXES_VERBOSE = False
 _LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS") or _LOCAL_HOSTS
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+
+# The servers in front, whose X-Forwarded-For says who is asking (core.sign_in.client_address).
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 # A proxy in front that ends HTTPS says so in X-Forwarded-Proto, which gunicorn believes from this machine, or from
 # the addresses in its own variable FORWARDED_ALLOW_IPS.

@@ -171,6 +171,15 @@ def installation(engine: str, new_installation: Callable[[str], ScratchInstallat
     return new_installation(engine)
 
 
+@pytest.fixture(scope="session")
+def static_files(installations: Installations, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What collectstatic makes, for web servers of installations."""
+    folder = tmp_path_factory.mktemp("collected")
+    installation = ScratchInstallation("sqlite", folder, f"sqlite:///{folder / 'none.sqlite3'}")
+    installation.manage("collectstatic", "--noinput", "--verbosity", "0", check=True)
+    return folder / "static"
+
+
 hypothesis.settings.register_profile(
     "muster",
     max_examples=200 if DEEP else 100,

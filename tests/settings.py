@@ -29,6 +29,7 @@ for _name in (
     "MUSTER_MAX_UPLOAD_BYTES",
     "MUSTER_REFERENCE_STORE",
     "TIME_ZONE",
+    "TRUSTED_PROXIES",
 ):
     os.environ.pop(_name, None)
 _process = os.environ.get("PYTEST_XDIST_WORKER", "main")

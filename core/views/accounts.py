@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -17,6 +17,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core import sign_in
 from core.decorators import role_required
 from core.forms import AccountForm, ChangePasswordForm
 from core.models import Role, User
@@ -25,9 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 class SignInView(LoginView):
-    """Sign in. Throttled by django-axes; a wrong name and a wrong password get the same answer."""
+    """Sign in. Throttled by :mod:`core.sign_in`; a wrong name and a wrong password get the same answer."""
 
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_valid(form)
+        sign_in.remember_browser(response, form.get_user())
+        return response
 
 
 class ChangePasswordView(PasswordChangeView):
@@ -36,6 +42,9 @@ class ChangePasswordView(PasswordChangeView):
     form_class = ChangePasswordForm
     template_name = "registration/change_password.html"
     success_url = reverse_lazy("dashboard")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"request": self.request}
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         messages.success(self.request, _("Your password was changed. Other devices have been signed out."))

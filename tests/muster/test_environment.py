@@ -44,6 +44,22 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.names("THING") == ["a.example", "b.example"]
 
 
+def test_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.networks("THING") == []
+    monkeypatch.setenv("THING", "10.0.0.5, 10.1.0.0/24,fc00::/7, ::1")
+    assert [str(one) for one in environment.networks("THING")] == ["10.0.0.5/32", "10.1.0.0/24", "fc00::/7", "::1/128"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["*", "proxy.internal", "10.0.0.7/24", "10.0.0.1 10.0.0.2", "10.0.0.1:80", "0.0.0.0/0", "::/0", "128.0.0.0/1"],
+)
+def test_networks_refuses(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("THING", f"127.0.0.1, {value}")
+    with pytest.raises(ImproperlyConfigured, match="THING"):
+        environment.networks("THING")
+
+
 def test_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.choice("THING", ["INFO"]) == ""
     monkeypatch.setenv("THING", "info")

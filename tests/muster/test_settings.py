@@ -85,7 +85,8 @@ def test_a_server_starts_with_its_static_files_or_says_how_to_get_them(tmp_path:
     and a server with DEBUG, need none."""
 
     def check() -> "subprocess.CompletedProcess[str]":
-        return run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "INFO", ALLOWED_HOSTS="muster.example")
+        env = {"ALLOWED_HOSTS": "muster.example", "TRUSTED_PROXIES": "127.0.0.1"}
+        return run(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "INFO", **env)
 
     def start(server: str, **env: str) -> "subprocess.CompletedProcess[str]":
         return run(tmp_path, "-W", "ignore", "-c", f"import muster.{server}", **env)

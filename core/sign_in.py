@@ -1,0 +1,180 @@
+"""How often somebody may try a password, and who that is: the address that asks, or a browser that signed in before.
+
+django-axes asks :class:`SignInHandler` before a password is compared and shows the page of a refusal. An attempt is
+counted before its password is compared, by one statement of its own, and a right password releases it: however many
+requests arrive at once, no more passwords are compared than the limit says.
+
+Whoever tries a name is counted twice, by name and address and by name alone, so that guesses from a thousand addresses
+have a limit, too. That limit would let strangers shut anybody out, so a browser in which the name signed in before is
+counted by itself, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final, NamedTuple
+
+from axes.handlers.database import AxesDatabaseHandler
+from axes.models import AccessAttempt
+from axes.signals import user_locked_out
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Case, F, Q, When
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+logger = logging.getLogger(__name__)
+
+LIMIT_OF_A_NAME: Final = 50
+"""Wrong passwords for one name from all addresses together, where :data:`AXES_FAILURE_LIMIT` is for each of them."""
+
+_ANYWHERE: Final = "0.0.0.0"  # noqa: S104 # no server is bound to it: it is nobody's address
+_THIS_MACHINE: Final = "127.0.0.1"
+_COOKIE: Final = "muster_browser"
+_COOKIE_AGE: Final = dt.timedelta(days=90)
+
+Address = IPv4Address | IPv6Address
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address that is asking, as attempts are counted by it; None where no server says it.
+
+    What X-Forwarded-For says is read from its end, for as long as a server in TRUSTED_PROXIES says it: whatever
+    stands further to the left, a stranger may have written. Of an IPv6 address it is the network (/64), of which one
+    line has all the addresses.
+    """
+    # Who comes over a Unix socket has no address, and is on this machine.
+    address = _address(request.META.get("REMOTE_ADDR") or _THIS_MACHINE)
+    for said in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        if address is None or not any(address in network for network in settings.TRUSTED_PROXIES):
+            break
+        before = _address(said)
+        if before is None:
+            break
+        address = before
+    if isinstance(address, IPv6Address):
+        address = IPv6Address(int(address) >> 64 << 64)
+    return None if address is None else str(address)
+
+
+def _address(text: str) -> Address | None:
+    """An address as servers write it: also with a port, in brackets, with a zone, or IPv4 inside IPv6."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+class _Counter(NamedTuple):
+    """One row of attempts, and how many it may have. ``who`` stands in the column of the user agent, which says
+    nothing of whoever wants to get in."""
+
+    username: str
+    ip_address: str
+    who: str
+    limit: int
+
+    @property
+    def rows(self) -> Any:
+        return AccessAttempt.objects.filter(
+            username=self.username, ip_address=self.ip_address, user_agent=self.who
+        ).order_by()
+
+    def take(self, now: dt.datetime) -> bool:
+        """Count one attempt, unless that would be one too many; whether it was counted. Two statements, each of which
+        is a transaction that begins by writing: none of them can fail because somebody else has written meanwhile."""
+        over = Q(attempt_time__lte=now - settings.AXES_COOLOFF_TIME)
+        AccessAttempt.objects.bulk_create(
+            [
+                AccessAttempt(
+                    username=self.username, ip_address=self.ip_address, user_agent=self.who, failures_since_start=0
+                )
+            ],
+            ignore_conflicts=True,
+        )
+        counted = Case(When(over, then=1), default=F("failures_since_start") + 1)
+        free = self.rows.filter(over | Q(failures_since_start__lt=self.limit))
+        return bool(free.update(failures_since_start=counted, attempt_time=now))
+
+    def is_used_up(self, now: dt.datetime) -> bool:
+        begun = now - settings.AXES_COOLOFF_TIME
+        return bool(self.rows.filter(attempt_time__gt=begun, failures_since_start__gte=self.limit).exists())
+
+
+def _counters(request: HttpRequest, username: str) -> list[_Counter]:
+    """What an attempt is counted by; each has to have one left."""
+    limit: int = settings.AXES_FAILURE_LIMIT
+    browser = request.get_signed_cookie(_COOKIE, default="", salt=username, max_age=_COOKIE_AGE)
+    if browser:
+        return [_Counter(username, _ANYWHERE, f"browser {browser}", limit)]
+    address = client_address(request) or _ANYWHERE
+    return [
+        _Counter(username, address, "an address", limit),
+        _Counter(username, _ANYWHERE, "all addresses", LIMIT_OF_A_NAME),
+    ]
+
+
+class SignInHandler(AxesDatabaseHandler):
+    """Counts an attempt before its password is compared, where axes counts it afterwards."""
+
+    def is_allowed(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> bool:
+        now = timezone.now()
+        return all(counter.take(now) for counter in _counters(request, _name(credentials)))
+
+    def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
+        """The page of a refusal is shown for a password that was not compared, and for the last wrong one."""
+        name, now = _name(credentials), timezone.now()
+        if not request.axes_locked_out and not any(one.is_used_up(now) for one in _counters(request, name)):
+            return
+        logger.warning("Sign-in from %s is refused: too many wrong passwords for one name", request.axes_ip_address)
+        request.axes_locked_out = True
+        request.axes_credentials = credentials
+        user_locked_out.send("axes", request=request, username=name, ip_address=request.axes_ip_address)
+
+    def user_logged_in(self, sender: Any, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> None:
+        release(request, user)
+
+    def user_logged_out(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is counted by it."""
+
+
+def _name(credentials: dict[str, Any] | None) -> str:
+    return str((credentials or {}).get("username") or "")
+
+
+def release(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """The password was right: whoever gave it has all attempts again, and the name as many as before."""
+    own, *others = _counters(request, user.get_username())
+    own.rows.update(failures_since_start=0)
+    for counter in others:
+        counter.rows.filter(failures_since_start__gt=0).update(failures_since_start=F("failures_since_start") - 1)
+
+
+def remember_browser(response: HttpResponse, user: AbstractBaseUser) -> None:
+    """From now on this browser's attempts at the name are counted by themselves. The cookie lets nobody in."""
+    response.set_signed_cookie(
+        _COOKIE,
+        secrets.token_urlsafe(16),
+        salt=user.get_username(),
+        max_age=_COOKIE_AGE,
+        path="/accounts/",
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def forget_attempts(before: dt.datetime) -> None:
+    """Rows of attempts that nobody has added to since then, and that therefore say nothing any more."""
+    AccessAttempt.objects.filter(attempt_time__lt=before).delete()
