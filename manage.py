@@ -16,6 +16,16 @@ def stop_at_once(number: int, frame: FrameType | None) -> None:
     os._exit(1)
 
 
+def refuse_what_is_not_utf_8(command: str, arguments: list[str]) -> None:
+    """No database could store it. It is not repeated: it may be a password."""
+    for position, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            sys.stderr.write(f"Error: argument {position} of {command} is not text in UTF-8. Nothing was done.\n")
+            sys.exit(2)
+
+
 def main() -> None:
     gc.disable()  # what is imported lives as long as the process: looking for garbage in it is a fifth of the start
     # What the process was started to ignore (nohup) stays ignored.
@@ -32,6 +42,8 @@ def main() -> None:
             gc.freeze()
             gc.set_threshold(50_000)  # thousands of rows at a time are held, and none of them is part of a cycle
             gc.enable()
+            if not getattr(command, "takes_paths", False):
+                refuse_what_is_not_utf_8(subcommand, self.argv[2:])
             if not getattr(command, "handles_signals", False):
                 for number, handler in before.items():
                     signal.signal(number, handler)

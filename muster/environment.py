@@ -1,8 +1,10 @@
 """What the settings read from the environment, with an error that names the variable at fault."""
 
+import difflib
 import os
 import secrets
 import tempfile
+import zoneinfo
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, cast
@@ -10,16 +12,30 @@ from typing import Any, Final, cast
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from recordsync.errors import is_one_line
+from recordsync.files import leads_to_database
+
 SQLITE = "django.db.backends.sqlite3"
 POSTGRESQL = "django.db.backends.postgresql"
 
 _WIDEST_NETWORK: Final = 7
 """Bits that the addresses of a network must have in common: the widest that anybody owns is fc00::/7."""
+_SYSTEM_ZONES: Final = Path("/usr/share/zoneinfo")
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable's value; an empty one counts as not set."""
-    return os.environ.get(name, "").strip() or default
+    """The variable's value; an empty one counts as not set.
+
+    The messages never repeat it: it may be a secret.
+    """
+    value = os.environ.get(name, "").strip()
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ImproperlyConfigured(f"{name} is not text in UTF-8.") from None
+    if not is_one_line(value):
+        raise ImproperlyConfigured(f"{name} holds a line break or another control character.")
+    return value or default
 
 
 def flag(name: str, default: bool = False) -> bool:
@@ -34,12 +50,15 @@ def flag(name: str, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}; it must be 1 or 0.")
 
 
-def number(name: str, default: int) -> int:
-    """A whole number that is not negative."""
+def number(name: str, default: int, largest: int = 2**53) -> int:
+    """A whole number from 0 to ``largest``."""
     value = text(name, str(default))
     if not (value.isascii() and value.isdigit()):
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number.")
-    return int(value)
+    digits = value.lstrip("0") or "0"
+    if len(digits) > len(str(largest)) or int(digits) > largest:
+        raise ImproperlyConfigured(f"{name} is too large; it must be a whole number up to {largest:,}.")
+    return int(digits)
 
 
 def names(name: str, default: str = "") -> list[str]:
@@ -73,6 +92,29 @@ def choice(name: str, choices: list[str]) -> str:
     return known[value.casefold()]
 
 
+def zone(name: str, default: str) -> str:
+    """A time zone by its name in the IANA database, whose rules say when clocks change: no abbreviation, no offset."""
+    value = text(name, default)
+    try:
+        zoneinfo.ZoneInfo(value)
+        # Django and the C library look for it here.
+        known = not _SYSTEM_ZONES.exists() or _SYSTEM_ZONES.joinpath(value).is_file()
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = False
+    if not known:
+        meant = ", ".join(_like(value)) or "Asia/Kolkata"
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be the name of a time zone, such as {meant}.")
+    return value
+
+
+def _like(value: str) -> list[str]:
+    """Names of zones that somebody who wrote ``value`` may have meant."""
+    names = sorted(zoneinfo.available_timezones())
+    written = value.lower().replace(" ", "_")
+    cities = [name for name in names if written in (name.lower(), name.rpartition("/")[2].lower())]
+    return cities or difflib.get_close_matches(value, names, n=2, cutoff=0.8)
+
+
 def database(name: str, url: str) -> dict[str, Any]:
     """The Django settings of the database at ``url``, which variable ``name`` gave.
 
@@ -80,6 +122,10 @@ def database(name: str, url: str) -> dict[str, Any]:
     """
     try:
         config = cast(dict[str, Any], dj_database_url.parse(url))
+        if any("\0" in part or "\ufffd" in part for part in config.values() if isinstance(part, str)):
+            raise ValueError("what is written as %… is not text in UTF-8")
+        if config["ENGINE"] == SQLITE and (config.get("HOST") or config.get("USER")):
+            raise ValueError("a file is on no host")  # sqlite://srv/file: a slash is missing
     except ValueError as error:
         raise ImproperlyConfigured(
             f"{name} is not a database address: sqlite:////path/to/file.sqlite3 or postgresql://user:password@host/name."
@@ -101,6 +147,10 @@ def sqlite_options(name: str, path: str) -> dict[str, Any]:
     """
     if path == ":memory:":
         raise ImproperlyConfigured(f"{name} must name a file: several processes share the database.")
+    if path.startswith("file:"):
+        raise ImproperlyConfigured(
+            f"{name} must name the file by its path (sqlite:////path/to/file.sqlite3), not by file:."
+        )
     return {
         "NAME": str(Path(path).absolute()),
         "OPTIONS": {
@@ -111,13 +161,24 @@ def sqlite_options(name: str, path: str) -> dict[str, Any]:
     }
 
 
-def place(config: dict[str, Any]) -> tuple[Any, ...]:
-    """What two database settings have in common when they lead to the same database."""
+def is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two database settings lead to the same database, as far as it can be told without asking a server.
+
+    Looks at the files of SQLite: they may be named by links, or spelt otherwise.
+    """
+    if one["ENGINE"] != other["ENGINE"]:
+        return False
+    if one["ENGINE"] == SQLITE:
+        files = Path(one["NAME"]), Path(other["NAME"])
+        return leads_to_database(*files) or leads_to_database(*reversed(files))
+    return _server(one) == _server(other)
+
+
+def _server(config: dict[str, Any]) -> tuple[str, str, str]:
     options = config.get("OPTIONS", {})
     return (
-        config["ENGINE"],
-        config.get("HOST") or options.get("host"),
-        str(config.get("PORT") or options.get("port", "")),
+        str(config.get("HOST") or options.get("host", "")),
+        str(config.get("PORT") or options.get("port", "") or 5432),
         config["NAME"],
     )
 

@@ -39,7 +39,8 @@ MUSTER_MAX_SHEET_UPLOAD_BYTES = env.number("MUSTER_MAX_SHEET_UPLOAD_BYTES", 100 
 MUSTER_MAX_SHEET_BYTES = env.number("MUSTER_MAX_SHEET_BYTES", 1024**3)  # of a workbook (XLSX), unpacked
 MUSTER_MAX_UPLOAD_BYTES = env.number("MUSTER_MAX_UPLOAD_BYTES", 2 * 1024**3)  # of an uploaded backup file
 MUSTER_REFERENCE_STORE = env.flag("MUSTER_REFERENCE_STORE")  # Django's ORM instead of the database's own ways
-LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30)  # for another restore or import to finish
+# For another restore or import to finish. Databases count it in milliseconds, up to 2^31.
+LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30, largest=2_000_000)
 
 # --- Databases (see muster.routers)
 
@@ -57,7 +58,7 @@ DATABASES: dict[str, dict[str, Any]] = {"default": _register, "jobs": _jobs}
 DATABASE_ROUTERS = ["muster.routers.JobsRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-JOBS_SHARE_DATABASE = env.place(_jobs) == env.place(_register)
+JOBS_SHARE_DATABASE = env.is_same(_jobs, _register)
 if JOBS_SHARE_DATABASE and _register["ENGINE"] == env.SQLITE:
     raise ImproperlyConfigured("JOBS_DATABASE_URL must name another SQLite file than DATABASE_URL.")
 
@@ -179,7 +180,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = env.text("TIME_ZONE", "UTC")
+TIME_ZONE = env.zone("TIME_ZONE", "UTC")
 
 # --- Files
 

@@ -3,6 +3,8 @@ what, and what to do; whoever catches it adds what was not changed."""
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +15,16 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text has no line breaks and no other control characters."""
+    return not any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text)
+
+
+def printable_path(path: str | os.PathLike[str]) -> str:
+    """A path, or an argument of a command, for people, files and databases: what is not UTF-8 in it is written out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class RecordSyncError(Exception):

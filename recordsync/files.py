@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import tempfile
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,14 +25,30 @@ Compression = Literal["gzip", "zstd"]
 SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 """File name endings that ask for compression."""
 
+_NOT_WRITTEN = frozenset({
+    ".7z", ".br", ".bz", ".bz2", ".gzip", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".sz", ".tar", ".tbz", ".tbz2",
+    ".tgz", ".txz", ".tzst", ".xz", ".z", ".zip", ".zstd",
+})  # fmt: skip
+"""Endings by which people and programs take a file for an archive, or for compressed in a way that is not written."""
+
+_SQLITE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _CHUNK = 1 << 20
 _HIDDEN = ".muster-"
 _ZSTD_MAX_WINDOW = 1 << 27  # what `zstd -22` uses; a frame that asks for more memory is refused
 
 
 def compression_of_name(name: str) -> Compression | None:
-    """The compression that a file name asks for."""
-    return SUFFIXES.get(Path(name).suffix.lower())
+    """The compression that a file name asks for. Raises ValueError, a sentence, for one that is not written."""
+    path = Path(name)
+    compression = SUFFIXES.get(path.suffix.lower())
+    inner = Path(path.stem).suffix if compression else path.suffix  # x.tar.gz is an archive, too
+    if inner.lower() in _NOT_WRITTEN:
+        ending = inner if inner == path.suffix else inner + path.suffix
+        raise ValueError(
+            f"Files that end in {ending} are not written: a name that ends in .gz or .zst is compressed, "
+            "any other is plain."
+        )
+    return compression
 
 
 @contextmanager
@@ -61,13 +78,18 @@ def decompressed(source: BinaryIO, limit: int) -> Iterator[BinaryIO]:
     raw: IO[bytes]
     if magic[:2] == b"\x1f\x8b":
         raw = cast(IO[bytes], gzip.GzipFile(fileobj=source, mode="rb"))
-    elif magic == b"\x28\xb5\x2f\xfd":
+    elif magic == b"\x28\xb5\x2f\xfd" or _begins_skippable_frame(magic):
         raw = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MAX_WINDOW).stream_reader(
             source, read_across_frames=True, closefd=False
         )
     else:
         raw = source
     yield cast(BinaryIO, io.BufferedReader(_Bounded(raw, limit), 1 << 18))
+
+
+def _begins_skippable_frame(magic: bytes) -> bool:
+    """Whether zstd passes over what begins so (RFC 8878, 3.1.2): ``pzstd`` writes one before the content."""
+    return magic[:1] in b"PQRSTUVWXYZ[\\]^_" and magic[1:] == b"\x2a\x4d\x18"
 
 
 class _Bounded(io.RawIOBase):
@@ -162,6 +184,32 @@ def _remove_abandoned(folder: Path) -> None:
             with os.fdopen(descriptor, "rb") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 hidden.unlink()
+
+
+def leads_to(path: Path, file: Path) -> bool:
+    """Whether ``path`` is ``file`` by whatever name: a link, a hard link, another spelling.
+
+    Of files that are not there yet, names that differ in case or normalization alone count as one: some file systems
+    take them for one.
+    """
+    if os.path.exists(path) and os.path.exists(file):
+        return os.path.samefile(path, file)
+    path, file = (Path(os.path.realpath(one)) for one in (path, file))
+    if _folded(path.name) != _folded(file.name):
+        return False
+    if os.path.exists(path.parent) and os.path.exists(file.parent):
+        return os.path.samefile(path.parent, file.parent)
+    return path.parent == file.parent
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def leads_to_database(path: Path, database: Path) -> bool:
+    """Whether ``path`` is the SQLite file ``database``, or one of those that SQLite keeps beside it."""
+    real = os.path.realpath(database)
+    return any(leads_to(path, Path(f"{real}{ending}")) for ending in _SQLITE_ENDINGS)
 
 
 def settle(stream: IO[bytes]) -> None:

@@ -24,7 +24,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from core.services.errors import ConflictsLeft, OperationFailed, explain
 from core.services.operations import COMMIT, WAIT
-from recordsync.errors import printable
+from recordsync.errors import printable, printable_path
 from recordsync.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 1.0
@@ -103,6 +103,7 @@ class ServiceCommand(OutputCommand):
     interrupted = "Interrupted. Nothing was changed."
     examples = ""
     handles_signals = True  # for manage.py
+    takes_paths = False  # for manage.py: arguments that are not UTF-8, as file names may be
     requires_system_checks = ()  # they load every page of the site: a third of the time that such a process starts in
     _is_process = False
 
@@ -135,6 +136,7 @@ class ServiceCommand(OutputCommand):
                 _release(error)
                 if options["json"]:
                     file = options.get("output") or options.get("input")
+                    file = file and printable_path(file)
                     seconds = time.monotonic() - started
                     try:
                         self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
@@ -161,6 +163,8 @@ class ServiceCommand(OutputCommand):
 
 class ReadingCommand(ServiceCommand):
     """A command that reads the file ``options["input"]``, and can show what it would do (``--preview``)."""
+
+    takes_paths = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

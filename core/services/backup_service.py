@@ -25,10 +25,10 @@ from core.services import catalogue, operations, targets
 from core.services.errors import OperationFailed, explain
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import BackupResult
-from core.services.targets import printable_path
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.changes import Deletion
+from recordsync.errors import printable_path
 from recordsync.fields import TIMESTAMP
 from recordsync.files import Compression
 from recordsync.progress import Progress
@@ -238,11 +238,13 @@ class BackupService:
         if selection is None:
             return
         names = selection.companies or []
-        known = set(Company.objects.using(self.using).filter(name__in=names).values_list("name", flat=True))
+        storable = [name for name in names if printable_path(name) == name]  # an argument may not be UTF-8
+        known = set(Company.objects.using(self.using).filter(name__in=storable).values_list("name", flat=True))
         unknown = [name for name in names if name not in known]
         if unknown:
+            name = repr(unknown[0]) if unknown[0] in storable else f"'{printable_path(unknown[0])}'"
             raise OperationFailed(
-                _("There is no company %(name)r in the register. No backup was written.") % {"name": unknown[0]}
+                _("There is no company %(name)s in the register. No backup was written.") % {"name": name}
             )
         if selection.date_from and selection.date_to and selection.date_from > selection.date_to:
             raise OperationFailed(

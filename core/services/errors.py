@@ -10,13 +10,14 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from recordsync.errors import FileError, InvalidFile, RecordSyncError
+from recordsync.errors import FileError, InvalidFile, RecordSyncError, printable_path
 
 
 class OperationFailed(Exception):
     """A backup or restore that did not happen. The text is for the person who asked for it."""
 
     def __init__(self, message: str, errors: Sequence[FileError] = (), error_count: int | None = None) -> None:
+        message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database, too
         super().__init__(message)
         self.errors = tuple(errors) or (FileError(message),)
         self.error_count = len(self.errors) if error_count is None else error_count
@@ -72,7 +73,7 @@ def explain(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         why = str(_OS_SENTENCES.get(error.errno, error.strerror or str(error)))
-        return f"{error.filename}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
+        return f"{printable_path(str(error.filename))}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
     if isinstance(error, OperationalError | InterfaceError | ProgrammingError) or type(error) is DatabaseError:
         return _explain_database(error)
     if isinstance(error, DatabaseError):

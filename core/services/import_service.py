@@ -33,8 +33,8 @@ from core.services.errors import DataMoved, OperationFailed, as_failure
 from core.services.operations import COMMIT, Actor, Run
 from core.services.sheet_columns import REASON, Heading, RowReader, read_heading
 from core.services.spreadsheets import normalised, other_sheets, read_text, rows, written_text
-from core.services.targets import printable_path
 from core.services.workbooks import Row
+from recordsync.errors import printable_path
 from recordsync.files import spooled
 from recordsync.listing import Listing
 from recordsync.merge import Strategy
@@ -484,7 +484,7 @@ def _opened(source: Source, progress: Progress) -> Iterator[BinaryIO]:
 
 def _name_of(source: Source) -> str:
     if isinstance(source, str | Path):
-        return printable_path(Path(source))
+        return printable_path(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) and name != "<stdin>" else "-"
 

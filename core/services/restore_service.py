@@ -28,10 +28,9 @@ from core.services import catalogue, operations
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import Preview, RestoreResult, ValidationResult
-from core.services.targets import printable_path
 from core.services.wording import describe
 from recordsync.backupfile import BackupFile, Limits
-from recordsync.errors import FileError, InvalidFile
+from recordsync.errors import FileError, InvalidFile, printable_path
 from recordsync.fields import TIMESTAMP
 from recordsync.files import spooled
 from recordsync.merge import Strategy
@@ -289,7 +288,7 @@ class RestoreService:
 
 def _name_of(source: Source) -> str:
     if isinstance(source, str | Path):
-        return printable_path(Path(source))
+        return printable_path(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) and name != "<stdin>" else "-"
 

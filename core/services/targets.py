@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS
 from recordsync import locks
-from recordsync.files import Compression, compressed, hidden_file, settle, sync_folder, whole_file
+from recordsync.errors import printable_path
+from recordsync.files import Compression, compressed, hidden_file, leads_to_database, settle, sync_folder, whole_file
 
 _SECONDS_TO_WAIT_FOR_A_NAME = 60
-_SQLITE_ENDINGS = ("-wal", "-shm", "-journal")
 
 
 @dataclass
@@ -73,19 +73,14 @@ def opened(output: Path | IO[bytes] | None, name: str, compression: Compression 
         output.flush()
 
 
-def printable_path(path: Path) -> str:
-    """A path for people and for the database: what is not UTF-8 in it is written out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _refuse_databases(output: Path) -> None:
     """Raises OperationFailed for the files of our own databases, which a backup must not replace."""
-    path = os.path.realpath(output)
     for connection in connections.all():
-        database = os.path.realpath(str(connection.settings_dict["NAME"]))
-        if connection.vendor == "sqlite" and path in {database, *(f"{database}{end}" for end in _SQLITE_ENDINGS)}:
+        database = Path(str(connection.settings_dict["NAME"]))
+        if connection.vendor == "sqlite" and leads_to_database(output, database):
             raise OperationFailed(
-                _("%(path)s is a database of this installation. No backup was written.") % {"path": path}
+                _("%(path)s is a database of this installation. No backup was written.")
+                % {"path": printable_path(os.path.realpath(output))}
             )
 
 

@@ -164,6 +164,18 @@ WRONG = {
     "a day that is none": ["--date-from", "1.3.2026"],
     "a first day after the last": ["--date-from", "2026-03-02", "--date-to", "2026-03-01"],
     "two compressions": ["--output", "a.json.gz", "--compress", "zstd"],
+    **{
+        f"an output that ends in {ending}": ["--output", f"a.json{ending}", *more]
+        for ending, more in {
+            ".xz": [],
+            ".ZIP": [],
+            ".bz2": [],
+            ".7z": [],
+            ".zstd": ["--compress", "zstd"],
+            ".tar.gz": [],
+            ".tgz": [],
+        }.items()
+    },
     "a word too many": ["full.json"],
     "another version": ["--format", "3.0"],
     "a selection as 1.0": ["--format", "1.0", "--company", "ABC Corp"],
@@ -344,3 +356,20 @@ def test_a_postgres_database_that_is_not_migrated(new_installation: support.NewI
     installation.env["DATABASE_URL"] = installation.database_url.replace(name, "postgres")
     for command in (("backup_data",), ("restore_data", "--input", installation.folder / "any.json")):
         run(installation, *command).assert_refused("manage.py migrate")
+
+
+def test_what_is_not_utf_8(small_sqlite: ScratchInstallation) -> None:
+    """A file may be named so; no company is. Neither ends in an error that nobody foresaw."""
+    strange = os.fsdecode(b"caf\xe9.json")
+    done = run(small_sqlite, "backup_data", "--output", strange, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["file"] == str(small_sqlite.folder / "caf\\xe9.json")
+    support.assert_valid(small_sqlite.folder / strange)
+    assert run(small_sqlite, "restore_data", "--input", strange, "--preview").code == 0
+    refused = run(small_sqlite, "backup_data", "--company", os.fsdecode(b"caf\xe9"), "--output", strange, "--json")
+    refused.assert_refused(r"There is no company 'caf\xe9' in the register. No backup was written.")
+    assert json.loads(refused.out)["file"] == "caf\\xe9.json"
+    for command in (("restore_data", "--input"), ("import_attendance",)):
+        missing = run(small_sqlite, *command, os.fsdecode(b"gone-\xe9.json"))
+        missing.assert_refused(r"gone-\xe9.json: there is no such file", "Nothing was changed.")
+        assert support.last_log(small_sqlite).filename == r"gone-\xe9.json"

@@ -40,11 +40,14 @@ def test_a_name_that_would_not_be_used_is_refused(small_sqlite: ScratchInstallat
 def test_what_cannot_be_is_told_in_a_sentence(small_sqlite: ScratchInstallation, tmp_path: Path) -> None:
     small_sqlite.env.pop("INSTALLATION_NAME")
     before = identity(small_sqlite)
-    for name in ("", "x" * 101):
+    for name in ("", " ", "x" * 101):
         ended = run(small_sqlite, "renew_installation", "--name", name)
         assert ended.code == 2, ended.err
         assert "--name" in ended.sentence
         assert "Nothing was changed." in ended.sentence
+    ended = run(small_sqlite, "renew_installation", "--name", "Site\nA")
+    assert ended.code == 2
+    assert "argument --name: 'Site\\nA' holds a line break" in ended.err
     assert identity(small_sqlite) == before
     small_sqlite.env["DATABASE_URL"] = f"sqlite:///{tmp_path}/empty.sqlite3"
     ended = run(small_sqlite, "renew_installation")

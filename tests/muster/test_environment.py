@@ -1,7 +1,9 @@
 """Reading the environment: every kind of value, and an error that names the variable."""
 
+import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,11 +34,80 @@ def test_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.number("THING", 7) == 12
 
 
-@pytest.mark.parametrize("value", ["-1", "1.5", "8 GiB", "٣"])
+@pytest.mark.parametrize("value", ["-1", "1.5", "8 GiB", "٣", "9" * 5000, str(2**53 + 1)])
 def test_number_refuses(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("THING", value)
     with pytest.raises(ImproperlyConfigured, match="THING"):
         environment.number("THING", 7)
+
+
+def test_number_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THING", "0" * 5000 + "60")
+    assert environment.number("THING", 7, largest=60) == 60
+    with pytest.raises(ImproperlyConfigured, match="THING is too large; it must be a whole number up to 59"):
+        environment.number("THING", 7, largest=59)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("\udcc4BC", "THING is not text in UTF-8."),
+        ("Site\nA", "THING holds a line break"),
+        ("Site\x1b[31m", "or another control character."),
+        ("Site\u2028A", "THING holds a line break"),
+    ],
+)
+def test_text_refuses_without_repeating_what_may_be_a_secret(
+    monkeypatch: pytest.MonkeyPatch, value: str, told: str
+) -> None:
+    monkeypatch.setenv("THING", value)
+    readers: list[Callable[[], object]] = [
+        lambda: environment.text("THING"),
+        lambda: environment.names("THING"),
+        lambda: environment.flag("THING"),
+        lambda: environment.number("THING", 1),
+        lambda: environment.choice("THING", ["INFO"]),
+        lambda: environment.zone("THING", "UTC"),
+    ]
+    for read in readers:
+        with pytest.raises(ImproperlyConfigured) as caught:
+            read()
+        assert told in str(caught.value)
+        assert value not in str(caught.value)
+
+
+def test_text_of_any_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THING", " क्ष\u200dत्र – 東京\n")  # joined by a character that is not seen
+    assert environment.text("THING", "other") == "क्ष\u200dत्र – 東京"
+    monkeypatch.setenv("THING", " \n")
+    assert environment.text("THING", "other") == "other"
+
+
+def test_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.zone("THING", "UTC") == "UTC"
+    monkeypatch.setenv("THING", " Asia/Kolkata ")
+    assert environment.zone("THING", "UTC") == "Asia/Kolkata"
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        ("IST", "Asia/Kolkata"),
+        ("+05:30", "Asia/Kolkata"),
+        ("Asia", "Asia/Kolkata"),
+        ("Asia/Kolkatta", "Asia/Kolkata"),
+        ("asia/dubai", "Asia/Dubai"),
+        ("new york", "America/New_York"),
+        ("../Asia/Kolkata", "Asia/Kolkata"),
+        ("/etc/passwd", "Asia/Kolkata"),
+        ("zone.tab", "Asia/Kolkata"),
+    ],
+)
+def test_zone_refuses_and_suggests(monkeypatch: pytest.MonkeyPatch, value: str, meant: str) -> None:
+    monkeypatch.setenv("THING", value)
+    with pytest.raises(ImproperlyConfigured) as caught:
+        environment.zone("THING", "UTC")
+    assert str(caught.value) == f"THING is {value!r}; it must be the name of a time zone, such as {meant}."
 
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +162,19 @@ def test_postgresql_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense:secret", "mysql://root:secret@host/x", "postgresql://u:secret@host:port/x", "sqlite://:memory:"]
+    "url",
+    [
+        "nonsense:secret",
+        "mysql://root:secret@host/x",
+        "postgresql://u:secret@host:port/x",
+        "postgresql://u:secret%00@host/x",
+        "postgresql://u:secret%C4@host/x",
+        "sqlite://:memory:",
+        "sqlite:////srv/a%00secret",
+        "sqlite:////srv/%C4secret",
+        "sqlite://srv/secret",
+        "sqlite:///file:/srv/secret?mode=ro",
+    ],
 )
 def test_database_refuses_and_keeps_the_secret(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL") as caught:
@@ -99,13 +182,46 @@ def test_database_refuses_and_keeps_the_secret(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_place_tells_databases_apart() -> None:
-    def place(url: str) -> object:
-        return environment.place(environment.database("X", url))
+def same(one: str, other: str) -> bool:
+    """Whether two addresses lead to one database; the order does not matter."""
+    found = {
+        environment.is_same(environment.database("X", a), environment.database("X", b))
+        for a, b in ((one, other), (other, one))
+    }
+    return found == {True}
 
-    assert place("postgresql://a@h:5432/x?sslmode=require") == place("postgresql://b@h:5432/x")
-    assert place("postgresql://a@/x?host=/run/one") != place("postgresql://a@/x?host=/run/two")
-    assert place("postgresql://a@h/x") != place("postgresql://a@h/y")
+
+def test_databases_of_servers_are_told_apart() -> None:
+    assert same("postgresql://a@h:5432/x?sslmode=require", "postgresql://b@h/x")
+    assert same("postgresql://a@/x?host=/run/one", "postgresql://a@/x?host=/run/one&port=5432")
+    assert not same("postgresql://a@/x?host=/run/one", "postgresql://a@/x?host=/run/two")
+    assert not same("postgresql://a@h/x", "postgresql://a@h/y")
+    assert not same("postgresql://a@h/x", "sqlite:///x")
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["not there yet", "there"])
+def test_one_file_is_told_however_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "Link").symlink_to(folder)
+    file = folder / "muster.sqlite3"
+    (folder / "link.sqlite3").symlink_to(file)
+    (folder / "link of a link.sqlite3").symlink_to("link.sqlite3")
+    others = [folder / "other.sqlite3", folder / "muster-jobs.sqlite3", tmp_path / "muster.sqlite3"]
+    if made:
+        for path in (file, *others):
+            path.touch()
+        os.link(file, folder / "hard.sqlite3")
+    monkeypatch.chdir(folder)
+    address = f"sqlite:///{file}"
+    spellings = [
+        file, f"{folder}//muster.sqlite3", f"{folder}/./muster.sqlite3", f"{folder}/../data/muster.sqlite3",
+        "muster.sqlite3", "../Link/muster.sqlite3", folder / "link.sqlite3", folder / "link%20of%20a%20link.sqlite3",
+        folder / "muster%2Esqlite3", f"{file}-wal", "muster.sqlite3-journal",
+        *([folder / "hard.sqlite3"] if made else [folder / "MUSTER.sqlite3"]),
+    ]  # fmt: skip
+    assert [one for one in spellings if not same(address, f"sqlite:///{one}")] == []
+    assert [one for one in others if same(address, f"sqlite:///{one}")] == []
 
 
 def test_secret_key_is_made_once_and_private(tmp_path: Path) -> None:

@@ -2,15 +2,24 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.installation import PROJECT, ScratchInstallation
+
+
+@pytest.fixture
+def small(new_installation: Callable[[str], ScratchInstallation]) -> ScratchInstallation:
+    return new_installation("sqlite")
+
 
 READ = """
 import json, sys
@@ -71,6 +80,60 @@ def test_one_sqlite_file_for_both_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "manage.py", "check", DATABASE_URL=url, JOBS_DATABASE_URL=url)
     assert done.returncode == 1
     assert "JOBS_DATABASE_URL must name another SQLite file" in done.stderr
+    (tmp_path / "link.sqlite3").symlink_to("muster.sqlite3")
+    link = f"sqlite:///{tmp_path}/link.sqlite3"
+    done = run(tmp_path, "manage.py", "migrate", DATABASE_URL=url, JOBS_DATABASE_URL=link)
+    assert done.stderr == "Error: JOBS_DATABASE_URL must name another SQLite file than DATABASE_URL.\n"
+    assert not (tmp_path / "muster.sqlite3").exists()
+
+
+def test_one_database_of_a_server_under_two_addresses_is_refused(
+    new_installation: Callable[[str], ScratchInstallation], tmp_path: Path
+) -> None:
+    """Each alias would leave some tables to the other, which finds its migrations done."""
+    installation = new_installation("postgres")
+    socket = psycopg.conninfo.conninfo_to_dict(installation.database_url)["host"]
+    (tmp_path / "s").symlink_to(str(socket))
+    installation.env["JOBS_DATABASE_URL"] = installation.database_url.replace(str(socket), str(tmp_path / "s"))
+    done = installation.manage("migrate")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "leads to the database of DATABASE_URL by another address" in done.stderr
+    installation.env["JOBS_DATABASE_URL"] = installation.database_url
+    assert installation.manage("migrate", "--check").returncode == 0
+
+
+def test_a_setting_that_is_not_text_is_one_sentence(small: ScratchInstallation) -> None:
+    names = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (PROJECT / "muster/settings.py").read_text("utf-8")))
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", (PROJECT / "docs/settings.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(documented) == sorted(names)
+    plain = dict(small.env)
+    for name in names:
+        for value, told in (("\udcc4BC", "is not text in UTF-8"), ("a\nb", "holds a line break")):
+            small.env = plain | {"ALLOWED_HOSTS": "muster.example", name: value}
+            done = small.manage("backup_data", "--quiet")
+            assert done.returncode == 1
+            assert done.stderr.startswith(f"Error: {name} {told}"), done.stderr
+            assert done.stderr.count("\n") == 1
+    small.env = plain | dict.fromkeys(names - {"DATA_DIR", "DATABASE_URL"}, " ")
+    assert small.manage("backup_data", "--quiet").returncode == 0, "blank is not set"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("seed_demo", "--password", "\udcc4BC"),
+        ("renew_installation", "--name=\udcc4BC"),
+        ("createsuperuser", "--noinput", "--username", "\udcc4BC"),
+        ("db_worker", "--batch", "--queue-name", "\udcc4BC"),
+    ],
+    ids=lambda args: args[0],
+)
+def test_an_argument_that_is_not_text_is_one_sentence(small: ScratchInstallation, wrong: tuple[str, ...]) -> None:
+    done = small.manage(*wrong)
+    assert done.returncode == 2
+    sentence = f"Error: argument {len(wrong) - 1} of {wrong[0]} is not text in UTF-8. Nothing was done.\n"
+    assert done.stderr == sentence
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import fcntl
 import gzip
 import io
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -308,16 +310,47 @@ def unpacked(data: bytes, limit: int = 1 << 30) -> bytes:
         ("gz", None),
         ("a.gz.json", None),
         ("folder.gz/full.json", None),
+        ("full.zip.json", None),
+        ("folder.xz/full.json", None),
+        ("xz", None),
     ],
 )
 def test_a_name_asks_for_compression(name: str, compression: Compression | None) -> None:
     assert compression_of_name(name) == compression
 
 
+@pytest.mark.parametrize(
+    ("name", "ending"), [("full.json.xz", ".xz"), ("a.ZIP", ".ZIP"), ("a.tar.gz", ".tar.gz"), ("a.tzst", ".tzst")]
+)
+def test_a_name_asks_for_what_is_not_written(name: str, ending: str) -> None:
+    with pytest.raises(ValueError, match=f"Files that end in {re.escape(ending)} are not written"):
+        compression_of_name(name)
+
+
 @given(st.binary(max_size=2000), st.sampled_from(ALL))
 def test_what_was_compressed_is_recognised_and_read_back(data: bytes, compression: Compression | None) -> None:
-    if compression or not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+    if compression or not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")) | (data[1:4] == b"\x2a\x4d\x18"):
         assert unpacked(packed(data, compression)) == data
+
+
+_SKIPPABLE = st.builds(
+    lambda number, data: struct.pack("<II", 0x184D2A50 + number, len(data)) + data,
+    st.integers(0, 15),
+    st.binary(max_size=300),
+)
+
+
+@given(st.lists(st.one_of(_SKIPPABLE, st.binary(max_size=300).map(lambda data: ("frame", data))), min_size=1))
+def test_frames_of_zstd_that_hold_nothing_are_passed_over(parts: list[bytes | tuple[str, bytes]]) -> None:
+    """Before the content, as pzstd writes them, between its frames, and after it."""
+    written = [part if isinstance(part, bytes) else zstandard.compress(part[1]) for part in parts]
+    assert unpacked(b"".join(written)) == b"".join(part[1] for part in parts if not isinstance(part, bytes))
+
+
+@pytest.mark.parametrize("after", [b'{"metadata": {}}', b"\x04\x22\x4d\x18 as LZ4 has it"])
+def test_what_only_begins_like_zstd_is_damaged(after: bytes) -> None:
+    with pytest.raises(InvalidFile, match="damaged or cut short"):
+        unpacked(b"\x50\x2a\x4d\x18\x01\x00\x00\x00x" + after)
 
 
 @pytest.mark.parametrize("compression", BOTH)

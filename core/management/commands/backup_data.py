@@ -11,6 +11,7 @@ from core.formats.v1_0 import VERSION as OLD
 from core.management.console import ServiceCommand, StandardOutput, counted, day, file_name, moment
 from core.register import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
+from recordsync.errors import printable
 from recordsync.files import compression_of_name
 from recordsync.progress import Progress
 
@@ -38,6 +39,7 @@ class Command(ServiceCommand):
     help = "Back up companies and attendance records into one file, from one moment."
     operation = "backup"
     interrupted = "Interrupted. No backup was written."
+    takes_paths = True
     examples = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -73,7 +75,9 @@ class Command(ServiceCommand):
             "backup or one with --since, and never what a later one continues)",
         )
         parser.add_argument(
-            "--compress", choices=["gzip", "zstd"], help="compress; a PATH that ends in .gz or .zst does so by itself"
+            "--compress",
+            choices=["gzip", "zstd"],
+            help="compress; a PATH that ends in .gz or .zst does so by itself, and no other format is written",
         )
 
     def named(self, options: dict[str, Any]) -> str:
@@ -94,7 +98,10 @@ class Command(ServiceCommand):
             output = cast(IO[bytes], StandardOutput())
         elif options["output"] is not None:
             output = Path(options["output"])
-            by_name = compression_of_name(output.name)
+            try:
+                by_name = compression_of_name(output.name)
+            except ValueError as error:
+                raise CommandError(f"--output: {error}", returncode=2) from error
             if compression and by_name and compression != by_name:
                 raise CommandError(f"--compress {compression} does not fit the name {output.name}.", returncode=2)
             compression = compression or by_name
@@ -111,6 +118,6 @@ class Command(ServiceCommand):
             self.stdout.write(
                 f"Backed up {counted(result.records, 'attendance record', 'attendance records')} and "
                 f"{counted(result.companies, 'company', 'companies')} in {result.seconds:.1f} s "
-                f"to {result.file} ({result.size:,} bytes)."
+                f"to {printable(result.file)} ({result.size:,} bytes)."
             )
         return result.summary()

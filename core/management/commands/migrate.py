@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from core.management.console import OutputCommand
+from core.services.errors import explain
 from core.services.operations import JOBS
 
 
@@ -24,11 +25,35 @@ class Command(OutputCommand, migrate.Command):
         return {**super().get_check_kwargs(options), "databases": _aliases(options)}
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _refuse_one_database_under_two_addresses()
         for alias in _aliases(options):
             super().handle(*args, **options | {"database": alias})
 
     def untold(self, options: dict[str, Any]) -> str:
         return "What was migrated could not be written: run it again, for the rest."
+
+
+def _refuse_one_database_under_two_addresses() -> None:
+    """Raises CommandError where both aliases lead to one database of PostgreSQL and the settings do not know.
+
+    Each would be asked to make its own tables only, and the second would find every migration done.
+    """
+    aliases = (DEFAULT_DB_ALIAS, JOBS)
+    if settings.JOBS_SHARE_DATABASE or {connections[alias].vendor for alias in aliases} != {"postgresql"}:
+        return
+    found = set()
+    for alias in aliases:
+        try:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT pg_postmaster_start_time(), current_database(), current_schema()")
+                found.add(cursor.fetchone())
+        except Error as error:
+            raise CommandError(f"{explain(error)} Nothing was migrated.") from error
+    if len(found) == 1:
+        raise CommandError(
+            "JOBS_DATABASE_URL leads to the database of DATABASE_URL by another address. Write both addresses alike, "
+            "or leave JOBS_DATABASE_URL away. Nothing was migrated."
+        )
 
 
 def _aliases(options: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,14 @@ from django.db import Error
 from core.management.console import OutputCommand
 from core.models import Installation
 from core.services.errors import explain
+from recordsync.errors import is_one_line
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not is_one_line(name):
+        raise ArgumentTypeError(f"{text!r} holds a line break or another control character. Nothing was changed.")
+    return name
 
 
 class Command(OutputCommand):
@@ -24,6 +33,7 @@ class Command(OutputCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--name",
+            type=_name,
             help="a new name as well, such as 'Site A office PC' (at most 100 characters); where the environment has "
             "INSTALLATION_NAME, change it there",
         )
