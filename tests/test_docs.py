@@ -23,6 +23,7 @@ from core.models import TIME_FIELDS, AttendanceRecord
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import ConflictsLeft
 from core.services.restore_service import RestoreService
+from core.services.sheet_columns import COLUMNS
 from recordsync.merge import Side, merge, resolve
 from recordsync.plan import Counts
 from tests.core.access import ROUTES
@@ -296,6 +297,11 @@ def test_who_sees_what_is_what_the_pages_answer() -> None:
         got = ROUTES[str(route_of(address).url_name)].get
         allowed = ["yes" if got[answers[who]] == 200 else "no" for who in ("root", "admin", "user1")]
         assert told == allowed, page
+
+
+def test_the_ways_to_number_punches_are_those_that_are_read() -> None:
+    _heading, *table = _table("import-export.md", "punches")
+    assert table == [[column.heading, *column.punches] for column in COLUMNS if column.punches]
 
 
 def _commands(page: str) -> list[str]:

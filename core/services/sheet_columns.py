@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from core.models import Status
+from core.models import TIME_FIELDS, Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
 from core.services.spreadsheets import read_text
@@ -32,7 +33,8 @@ class BadCell(Exception):
 @dataclass(frozen=True)
 class Column:
     """``heading``: as it is written; ``field``: of the record; ``required``: the sheet must have it; ``example`` and
-    ``meaning``: for the template and the documentation."""
+    ``meaning``: for the template and the documentation; ``punches``: how it is called by each of the
+    :data:`SCHEMES`."""
 
     heading: str
     field: str
@@ -40,6 +42,7 @@ class Column:
     meaning: str
     aliases: tuple[str, ...] = ()
     required: bool = False
+    punches: tuple[str, ...] = ()
 
 
 COLUMNS: Final = (
@@ -54,19 +57,41 @@ COLUMNS: Final = (
     Column("SHIFT", "shift", "GS", "Shift, up to 50 characters; may be blank.", required=True),
     Column("OVERSTAY", "overstay", "00:30", "Hours and minutes; may be blank.", required=True),
     Column("STATUS", "status", "P", "One of " + ", ".join(Status.values) + ".", required=True),
-    Column("IN", "in_time", "09:00", "Time of day; may be blank.", ("PUNCH1 IN",)),
-    Column("OUT", "out_time", "18:00", "Time of day; earlier than IN for a night shift.", ("PUNCH1 OUT",)),
-    Column("IN (2)", "in_time_2", "", "Second time in; may be blank.", ("PUNCH2 IN",)),
-    Column("OUT (2)", "out_time_2", "", "Second time out; may be blank.", ("PUNCH2 OUT",)),
-    Column("IN (3)", "in_time_3", "", "Third time in; may be blank.", ("PUNCH3 IN",)),
-    Column("OUT (3)", "out_time_3", "", "Third time out; may be blank.", ("PUNCH3 OUT",)),
+    Column("IN", "in_time", "09:00", "Time of day; may be blank.", punches=("PUNCH1 IN", "PUNCH1 IN")),
+    Column(
+        "OUT",
+        "out_time",
+        "18:00",
+        "Time of day; earlier than IN for a night shift.",
+        punches=("PUNCH1 OUT", "PUNCH2 OUT"),
+    ),
+    Column("IN (2)", "in_time_2", "", "Second time in; may be blank.", punches=("PUNCH2 IN", "PUNCH3 IN")),
+    Column("OUT (2)", "out_time_2", "", "Second time out; may be blank.", punches=("PUNCH2 OUT", "PUNCH4 OUT")),
+    Column("IN (3)", "in_time_3", "", "Third time in; may be blank.", punches=("PUNCH3 IN", "PUNCH5 IN")),
+    Column("OUT (3)", "out_time_3", "", "Third time out; may be blank.", punches=("PUNCH3 OUT", "PUNCH6 OUT")),
     Column("OVERTIME", "overtime", "01:30", "Hours and minutes; may be blank."),
     Column("OVERTIME TO MANDAYS", "overtime_to_mandays", "", "Hours and minutes; may be blank."),
 )
 
-_BY_HEADING: Final = {name: column for column in COLUMNS for name in (column.heading, *column.aliases)}
 _TEXTS: Final = {"ep_no", "ep_name", "company_name", "shift"}
-_NEVER_BLANK: Final = {"ep_no", "ep_name", "company_name", "date", "status"}
+NEVER_BLANK: Final = {"ep_no", "ep_name", "company_name", "date", "status"}
+"""Fields without which a row is no employee's day."""
+
+_BETWEEN: Final = re.compile(r"[\s\-‐-―_.()]+|(?<!\d)0+(?=\d)")
+"""What makes no difference in a heading."""
+_PUNCH: Final = re.compile(r"PUNCH(?:\d|IN|OUT|TIME)+|(?:IN|OUT)PUNCH\d*")
+_NUMBERED: Final = re.compile(r"\d*(?:IN|OUT)\d*")
+
+
+def _plain(heading: str) -> str:
+    """A heading by which it is compared: in any case, with any spaces, hyphens and the like, or none."""
+    return _BETWEEN.sub("", unicodedata.normalize("NFKC", heading)).upper()
+
+
+_BY_HEADING: Final = {_plain(name): column for column in COLUMNS for name in (column.heading, *column.aliases)}
+SCHEMES: Final = tuple({_plain(column.punches[at]): column for column in COLUMNS if column.punches} for at in range(2))
+"""Two ways of numbering punches: both of a pair have its number, or each has its own. They use the same headings for
+different punches, so that only all of a sheet's together tell which it is."""
 
 
 _LONG: Final = 300
@@ -89,23 +114,32 @@ class Heading:
         return tuple(cells) == self.cells
 
 
+def column_named(cell: str) -> Column | None:
+    """The column that a heading names; of a punch, which may be another one by another numbering, that of the first of
+    the :data:`SCHEMES` that knows it. None: no known one."""
+    name = _plain(cell)
+    return next((names[name] for names in (_BY_HEADING, *SCHEMES) if name in names), None)
+
+
 def read_heading(cells: Sequence[str]) -> Heading:
-    """Find the columns: any order, any case. Raises SheetRefused where one is missing or stands twice."""
+    """Find the columns: any order, any case. Raises SheetRefused where one is missing or stands twice, or it is not
+    certain which punch one is."""
+    names = [" ".join(cell.split()) for cell in cells]
+    columns = _BY_HEADING | _punches(names)
     found: dict[str, tuple[int, Column]] = {}
     unknown: list[str] = []
-    for at, cell in enumerate(cells):
-        name = " ".join(cell.split()).upper()
-        column = _BY_HEADING.get(name)
+    for at, name in enumerate(names):
+        column = columns.get(_plain(name))
         if column is None:
-            if name and name != REASON:
-                unknown.append(" ".join(cell.split())[:100])
+            if name and name.upper() != REASON:
+                unknown.append(name[:100])
         elif column.heading in found:
-            first = " ".join(cells[found[column.heading][0]].split())
-            if first.upper() == name:
+            first = names[found[column.heading][0]]
+            if first.upper() == name.upper():
                 text = _("The heading has the column %(column)s more than once.")
             else:
                 text = _("The heading has the column %(column)s more than once: as “%(first)s” and as “%(again)s”.")
-            raise SheetRefused(text % {"column": column.heading, "first": first, "again": cell.strip()})
+            raise SheetRefused(text % {"column": column.heading, "first": first, "again": name})
         else:
             found[column.heading] = (at, column)
     missing = [column.heading for column in COLUMNS if column.required and column.heading not in found]
@@ -122,6 +156,48 @@ def read_heading(cells: Sequence[str]) -> Heading:
     return Heading(tuple(cells), tuple(found.values()), tuple(unknown))
 
 
+def _punches(names: Sequence[str]) -> dict[str, Column]:
+    """The columns of the headings that name punches, among all of a sheet's. Raises SheetRefused where they fit no
+    scheme as a whole, or more than one, differently."""
+    punches = {plain: name for name in names if _PUNCH.fullmatch(plain := _plain(name))}
+    numbered = {plain: name for name in names if _NUMBERED.fullmatch(plain := _plain(name))}
+    if not punches:
+        strange = [name for plain, name in numbered.items() if plain not in _BY_HEADING]
+        if strange:
+            raise _not_clear(strange)
+        return {}
+    if not numbered:
+        fitting = [{plain: scheme[plain] for plain in punches} for scheme in SCHEMES if punches.keys() <= scheme.keys()]
+        whole = [columns for columns in fitting if _is_whole({column.field for column in columns.values()})]
+        if whole:
+            return whole[0]  # there is one: in a pair the numbers are equal, or they are not
+        if len(fitting) == len(SCHEMES) and all(columns == fitting[0] for columns in fitting):
+            return fitting[0]
+    raise _not_clear([*numbered.values(), *punches.values()])
+
+
+def _is_whole(fields: set[str]) -> bool:
+    """Whether every time in has its time out."""
+    return all((in_ in fields) == (out in fields) for in_, out in zip(TIME_FIELDS[::2], TIME_FIELDS[1::2], strict=True))
+
+
+def _not_clear(names: Sequence[str]) -> SheetRefused:
+    return SheetRefused(
+        _(
+            "It is not certain which punches %(headings)s are. Name them in pairs (PUNCH1 IN, PUNCH1 OUT, PUNCH2 IN, "
+            "PUNCH2 OUT, PUNCH3 IN, PUNCH3 OUT), or each by its own number (PUNCH1 IN, PUNCH2 OUT, PUNCH3 IN, "
+            "PUNCH4 OUT, PUNCH5 IN, PUNCH6 OUT), or IN, OUT, IN (2), OUT (2), IN (3), OUT (3)."
+        )
+        % {"headings": ", ".join(name[:100] for name in names)}
+    )
+
+
+class NextDay(str):
+    """A time that is marked as one of the next day."""
+
+    __slots__ = ()
+
+
 class RowReader:
     """Reads rows of one sheet into the values of a record: trimmed, canonical, checked."""
 
@@ -130,10 +206,11 @@ class RowReader:
         self.shape: Shape = ATTENDANCE_RECORDS.shape(heading.fields)
         self._heading = heading
         self._width = len(heading.cells)
-        places = {column.field: (at, column) for at, column in heading.columns}
-        self._plan = [(*places[name], _parser(name, today)) for name in self.shape.names]
+        places = {column.field: at for at, column in heading.columns}
+        self._plan = [(places[name], _parser(name, today)) for name in self.shape.names]
         # Values repeat, those of a person too: what was read once is remembered.
-        self._quick = [(at, lru_cache(20_000)(parse)) for at, _column, parse in self._plan]
+        self._quick = [(at, lru_cache(20_000)(parse)) for at, parse in self._plan]
+        self._times = [(name, self.shape.names.index(name)) for name in TIME_FIELDS if name in self.shape.names]
 
     def values(self, cells: Sequence[str]) -> tuple[str | None, ...] | None:
         """A record's values in the order of ``shape``; None where :meth:`problems` has some."""
@@ -143,10 +220,16 @@ class RowReader:
                 return None
         try:
             if max(map(len, cells)) > _LONG:  # such cells are not kept
-                return tuple([parse(cells[at]) for at, _column, parse in self._plan])
-            return tuple([parse(cells[at]) for at, parse in self._quick])
+                values = tuple([parse(cells[at]) for at, parse in self._plan])
+            else:
+                values = tuple([parse(cells[at]) for at, parse in self._quick])
         except BadCell:
             return None
+        if NextDay not in map(type, values):
+            return values
+        if self._contradiction(values):
+            return None
+        return tuple([value and str(value) for value in values])
 
     def problems(self, cells: Sequence[str]) -> list[tuple[str, str, str]]:
         """Everything that is wrong with a row: heading, what stands there, and why it cannot be."""
@@ -158,12 +241,48 @@ class RowReader:
                 ("", "", _("the row has more cells than the heading: is a comma missing its quotation marks?"))
             )
         cells = [*cells, *[""] * (self._width - len(cells))]
-        for at, column, parse in sorted(self._plan, key=lambda item: item[0]):
+        values: list[str | None] = []
+        bad_cells: list[tuple[int, str]] = []
+        for at, parse in self._plan:
             try:
-                parse(cells[at])
+                values.append(parse(cells[at]))
             except BadCell as bad:
-                found.append((column.heading, cells[at], str(bad)))
+                values.append(None)
+                bad_cells.append((at, str(bad)))
+        if contradiction := self._contradiction(values):
+            place, reason = contradiction
+            bad_cells.append((self._plan[place][0], reason))
+        found += [(" ".join(self._heading.cells[at].split()), cells[at], reason) for at, reason in sorted(bad_cells)]
         return found
+
+    def _contradiction(self, values: Sequence[str | None]) -> tuple[int, str] | None:
+        """The first time of a row that cannot be as it is marked: its place in ``values``, and why. None where the
+        times, which are kept without a day, follow each other just so that an earlier one is of the next day."""
+        if NextDay not in map(type, values):
+            return None
+        before = ""
+        day = 0
+        for number, (field, place) in enumerate(self._times):
+            time = values[place]
+            if time is None:
+                continue
+            is_marked = isinstance(time, NextDay)
+            if is_marked and field != TIME_FIELDS[number]:
+                return place, _("is of the next day (N), and the sheet does not have the punches before it")
+            if not before:
+                if is_marked and not number:
+                    return place, _("is of the next day (N), and no punch can be before it")
+                day = int(is_marked)
+            elif time < before:
+                day += 1
+            if is_marked and not day:
+                return place, _("is of the next day (N), and not earlier than the punch before it: over 24 hours")
+            if day > 1:
+                return place, _("is earlier than the punch before it, which is of the next day already")
+            if day and not is_marked:
+                return place, _("is earlier than a punch before it, and not marked as of the next day (N)")
+            before = time
+        return None
 
 
 def _parser(field: str, today: dt.date) -> Parse:
@@ -177,7 +296,7 @@ def _parser(field: str, today: dt.date) -> Parse:
 def _text_parser(field: str) -> Parse:
     kind = ATTENDANCE_RECORDS.all_fields[field].type
     most = kind.max_length  # type: ignore[attr-defined]
-    never_blank = field in _NEVER_BLANK
+    never_blank = field in NEVER_BLANK
 
     def parse(cell: str) -> str:
         text, verbatim = read_text(cell)
@@ -228,17 +347,19 @@ def _status(cell: str) -> str:
     return text
 
 
-_TIME: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
+_TIME: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(\s*\(N\))?", re.ASCII | re.IGNORECASE)
+_NO_PUNCH: Final = re.compile(r"|-|0(?:\.0+)?", re.ASCII)
 
 
 def _time(cell: str) -> str | None:
     text = cell.strip()
-    if not text:
+    if _NO_PUNCH.fullmatch(text):
         return None
     found = _TIME.fullmatch(text)
     if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
-        raise BadCell(_("is not a time of day: write 09:00 or 09:00:30"))
-    return f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
+        raise BadCell(_("is not a time of day: write 09:00 or 09:00:30, or 06:10 (N) for the next day"))
+    time = f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
+    return NextDay(time) if found[4] else time
 
 
 _MINUTES: Final = re.compile(r"(\d{1,4}):([0-5]\d)(?::00)?", re.ASCII)
