@@ -83,7 +83,12 @@ STRATEGIES = (
 class RestoreForm(StyledForm):
     """Which file to restore, and who wins where both sides differ."""
 
-    file = forms.FileField(label=_("Backup file to upload"), required=False, allow_empty_file=True)
+    file = forms.FileField(
+        label=_("Backup file to upload"),
+        required=False,
+        allow_empty_file=True,
+        help_text=_("Keep your copy: this one is removed when it has been restored, or after a day."),
+    )
     backup = forms.ChoiceField(label=_("or one of the catalogue"), required=False)
     strategy = forms.ChoiceField(
         label=_("Where both sides differ"),

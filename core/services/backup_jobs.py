@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, cast
 
 import msgspec
 from django.core.files.storage import storages
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,10 +19,10 @@ from django.utils.translation import gettext_lazy
 from core import tasks
 from core.models import Backup, Operation
 from core.register import Selection
-from core.services import jobs, operations
+from core.services import jobs, operations, stored_preview
 from core.services.backup_service import BackupService
 from core.services.errors import OperationFailed, RegisterBusy, file_refused
-from core.services.operations import Actor
+from core.services.operations import JOBS, Actor
 from core.services.restore_jobs import shown_error
 from core.services.restore_service import RestoreService
 from recordsync import locks
@@ -32,6 +33,7 @@ from recordsync.files import Compression
 logger = logging.getLogger(__name__)
 
 _NOT_VERIFIED: Final = gettext_lazy("It was not marked as verified.")
+_NOT_DELETED: Final = gettext_lazy("Nothing was deleted.")
 _SECONDS_TO_WAIT = 600
 
 
@@ -86,9 +88,15 @@ def verify(operation: Operation) -> None:
             "error_count": found.error_count,
             "records": backup.records_count,
         }
+        whole = found.valid and found.digest == backup.digest
+        with ExitStack() as stack:
+            if not whole:  # what is wrong is told in any case
+                stack.enter_context(suppress(OperationFailed))
+            stack.enter_context(operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT))
+            backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
         if not found.valid:
             raise file_refused(found.errors, found.error_count, str(_NOT_VERIFIED))
-        if found.digest != backup.digest:
+        if not whole:
             raise OperationFailed(
                 _(
                     "%(file)s is a valid backup, but not the one that the catalogue describes: it was replaced. It was "
@@ -96,8 +104,6 @@ def verify(operation: Operation) -> None:
                 )
                 % {"file": backup.file}
             )
-        with operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT):
-            backups.filter(pk=backup.pk).update(verified_at=timezone.now())
 
 
 def set_protected(backup: Backup, protected: bool, using: str = "default") -> None:
@@ -106,19 +112,41 @@ def set_protected(backup: Backup, protected: bool, using: str = "default") -> No
         Backup.objects.using(using).filter(pk=backup.pk).update(protected=protected)
 
 
+def require_deletable(backup: Backup, using: str = "default") -> None:
+    """Raises :class:`OperationFailed` where the file is protected, or an operation that waits or runs is to read it."""
+    if backup.protected:
+        raise OperationFailed(
+            _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": backup.file}
+        )
+    operations.settle_accounts()
+    readers = Operation.objects.using(JOBS).filter(_reads(backup), outcome__in=jobs.OPEN, database=using)
+    reader = readers.order_by("started_at").first()
+    if reader is not None:
+        raise operations.busy(reader, str(_NOT_DELETED))
+
+
+def open_previews(backup: Backup, using: str = "default") -> int:
+    """How many previews of the file wait to be applied: without it, they cannot be."""
+    checks = Operation.objects.using(JOBS).filter(
+        _reads(backup), kind="check", outcome=Operation.Outcome.SUCCEEDED, database=using
+    )
+    return sum(stored_preview.folder_of(pk).is_dir() for pk in checks.values_list("pk", flat=True))
+
+
+def _reads(backup: Backup) -> Q:
+    """An operation that names the file, or, to verify it, the entry."""
+    return Q(parameters__backup=backup.file) | Q(parameters__backup=str(backup.pk))
+
+
 def delete(backup: Backup, actor: Actor, using: str = "default") -> None:
     """Delete the file; its entry stays, because later backups may name it as their ancestor.
 
-    Raises :class:`OperationFailed` where it is protected or the register is held.
+    Raises :class:`OperationFailed` where :func:`require_deletable` does, or the register is held.
     """
-    nothing = _("Nothing was deleted.")
-    with _register_is_free(using, nothing):
+    with _register_is_free(using, str(_NOT_DELETED)):
         row = Backup.objects.using(using).get(pk=backup.pk)
-        if row.protected:
-            raise OperationFailed(
-                _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": row.file}
-            )
-        Backup.objects.using(using).filter(pk=row.pk).update(file="")
+        require_deletable(row, using)
+        Backup.objects.using(using).filter(pk=row.pk).update(file="", verified_at=None)
     storages["backups"].delete(row.file)
     logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
 
-from django.db.models import Q
+from django.core.files.storage import storages
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -26,7 +32,8 @@ def newest_parent(installation: Installation, using: str) -> Backup | None:
 
     Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
     the chain would take what they lack for unchanged. So has one that was taken while the clock was ahead, or before
-    a demo register, whose records bear old timestamps, was put in. A 1.0 file has no seconds, and nothing can name it.
+    a demo register, whose records bear old timestamps, was put in; and one whose file, or that of a backup which it
+    continues, was deleted here. A 1.0 file has no seconds, and nothing can name it.
     """
     own = Backup.objects.using(using).filter(installation_id=installation.id, purpose=Backup.Purpose.USER)
     own = own.filter(version=VERSION)
@@ -35,7 +42,8 @@ def newest_parent(installation: Installation, using: str) -> Backup | None:
     if seeded is not None:
         own = own.filter(taken_at__gt=seeded.created_at)
     whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
-    return whole.order_by("-taken_at").first()
+    kept = _kept_chains(using)
+    return next((row for row in whole.order_by("-taken_at") if row.pk in kept and not _lacks(row.pk, kept)), None)
 
 
 def merged_backups(installation: Installation, using: str) -> dict[str, str]:
@@ -83,6 +91,80 @@ def add(
     )
 
 
+@dataclass(frozen=True)
+class Entry:
+    """How a backup stands in the catalogue."""
+
+    backup: Backup
+    is_there: bool
+    """Whether its file is in the storage now. Only then can it be verified, downloaded or restored from."""
+    restored_at: dt.datetime | None
+    """When a file with this very content was last checked whole and restored here."""
+    lacks: bool
+    """An incremental one: whether a backup that it continues, at any remove, is not there any more."""
+
+
+def entries(backups: Sequence[Backup], using: str = "default") -> list[Entry]:
+    """The same backups, with what is true of their files. Reads the catalogue, the audit trail and the storage."""
+    logs = BackupLog.objects.using(using).filter(operation="restore", success=True)
+    logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
+    restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
+    kept = _kept_chains(using)
+    return [
+        Entry(
+            backup,
+            bool(backup.file) and storages["backups"].exists(backup.file),
+            restored.get((backup.pk, backup.digest)),
+            _lacks(backup.pk, kept),
+        )
+        for backup in backups
+    ]
+
+
+def _kept(using: str) -> QuerySet[Backup]:
+    """Those whose file was written and not deleted; where it was written elsewhere, nobody here knows any better."""
+    return Backup.objects.using(using).exclude(file="", location="")
+
+
+def _kept_chains(using: str) -> dict[uuid.UUID, uuid.UUID | None]:
+    """Of each backup that is kept, which one it needs: an incremental one what it continues, another nothing."""
+    rows = _kept(using).values_list("pk", "kind", "parent")
+    return {pk: parent if kind == Backup.Kind.INCREMENTAL else None for pk, kind, parent in rows}
+
+
+def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:
+    """Whether the chain from a backup that is kept leads to one that is not."""
+    passed: set[uuid.UUID] = set()
+    at: uuid.UUID | None = pk if pk in kept else None
+    while at is not None and at in kept and at not in passed:
+        passed.add(at)
+        at = kept[at]
+    return at is not None
+
+
+def continued_by(backup: Backup, using: str = "default") -> list[Backup]:
+    """The incremental backups that would lack what they continue, were this one's file deleted; oldest first.
+
+    They continue it at any remove. Not those that lack something already, because one between is not kept.
+    """
+    children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
+    for row in _kept(using).filter(kind=Backup.Kind.INCREMENTAL, parent__isnull=False):
+        children[row.parent].append(row)
+    found: list[Backup] = []
+    open_ends = [backup.pk]
+    while open_ends:
+        following = children.pop(open_ends.pop(), [])
+        found += following
+        open_ends += [row.pk for row in following]
+    return sorted(found, key=lambda row: row.taken_at)
+
+
+def is_only_full(backup: Backup, using: str = "default") -> bool:
+    """Whether no other backup of everything is in the storage."""
+    whole = Backup.objects.using(using).filter(kind=Backup.Kind.FULL, selection__isnull=True).exclude(file="")
+    return [row.pk for row in whole[:2]] == [backup.pk]
+
+
 def _had_parent(metadata: Metadata, using: str) -> bool:
     """Whether what the file continues was made by this installation, or is in our ancestry."""
     parents = Backup.objects.using(using).filter(installation_id=metadata.installation.id)
@@ -104,26 +186,29 @@ def gap_before(metadata: Metadata, using: str) -> list[str]:
     return [text % {"since": f"{timezone.localtime(since):%Y-%m-%d %H:%M %Z}", "parent": metadata.parent}]
 
 
-def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, deleted: int) -> None:
-    """A file was restored here: if it is another installation's, enter it as received, and into our ancestry.
+def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest: str, deleted: int) -> None:
+    """A file was checked whole and restored here: if it is another installation's, enter it as received, and into our
+    ancestry; if it is the very file of the storage, note that it was verified.
 
     Only a full file, or one whose parent is in our ancestry already, enters the ancestry, and a selection never:
-    a gap must not look like something we had. A file of this installation changes nothing in the catalogue, nor does
-    a 1.0 file, which does not say whose it is.
+    a gap must not look like something we had. A file of this installation changes nothing else in the catalogue, nor
+    does a 1.0 file, which does not say whose it is.
     """
+    backups = Backup.objects.using(using)
+    earlier = backups.filter(pk=metadata.id).first()
+    if earlier is not None and earlier.digest == digest and _is_file_of(earlier, stream):
+        backups.filter(pk=earlier.pk).update(verified_at=timezone.now())
     installation = Installation.current(using)
     if metadata.version != VERSION or metadata.installation.id == str(installation.id):
         return
-    backups = Backup.objects.using(using)
     enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, using))
     merged_at = timezone.now() if enters else None
-    earlier = backups.filter(pk=metadata.id).first()
     if earlier is None:
         add(
             metadata,
             using,
             taken_at=dt.datetime.fromisoformat(metadata.created_at),
-            size=size,
+            size=stream.seek(0, os.SEEK_END),
             digest=digest,
             deleted=deleted,
             purpose=Backup.Purpose.RECEIVED,
@@ -134,3 +219,14 @@ def record_restored(metadata: Metadata, using: str, *, size: int, digest: str, d
     elif enters:
         earlier.merged_at = merged_at
         earlier.save(using=using, update_fields=["merged_at"])
+
+
+def _is_file_of(backup: Backup, stream: IO[bytes]) -> bool:
+    """Whether an open file is the one in the storage, not a copy of it, however it was reached."""
+    if not backup.file:
+        return False
+    try:
+        stored = os.stat(storages["backups"].path(backup.file))
+        return os.path.samestat(os.fstat(stream.fileno()), stored)
+    except (OSError, NotImplementedError):  # no file at all, or a storage that is no folder
+        return False

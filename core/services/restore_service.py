@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -165,7 +164,7 @@ class RestoreService:
             if prepare is not None:
                 prepare(run)
             stack.enter_context(operations.register_lock(run, str(_UNCHANGED)))
-            counts = self._in_transaction(run, file, strategy, preview, decide, _size_of(stream))
+            counts = self._in_transaction(run, file, strategy, preview, decide, stream)
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
 
     def _in_transaction(
@@ -175,7 +174,7 @@ class RestoreService:
         strategy: Strategy,
         preview: Previewed | None,
         decide: Decide | None,
-        size: int,
+        stream: BinaryIO,
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
         try:
@@ -189,7 +188,7 @@ class RestoreService:
                 _complete_log(run, file, counts)
                 run.save_log(success=True)
                 catalogue.record_restored(
-                    file.metadata, self.using, size=size, digest=file.report.digest, deleted=file.report.deleted
+                    file.metadata, self.using, stream=stream, digest=file.report.digest, deleted=file.report.deleted
                 )
                 run(COMMIT, plan.size, plan.size)
             return counts
@@ -291,10 +290,6 @@ def _name_of(source: Source) -> str:
         return printable_path(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) and name != "<stdin>" else "-"
-
-
-def _size_of(stream: BinaryIO) -> int:
-    return stream.seek(0, os.SEEK_END)
 
 
 def _complete_log(run: Run, file: AnyFile, counts: dict[str, Counts]) -> None:

@@ -26,13 +26,15 @@ OPERATIONS: Final[dict[str, Any]] = {
 """What people call each kind of operation."""
 
 IN_A_SENTENCE: Final[dict[str, Any]] = {
+    "check": _("a check"),
+    "verify": _("a verification"),
     "restore": _("a restore"),
     "import": _("an import"),
     "delete_all": _("the deletion of all records"),
     "rename_company": _("the renaming of a company"),
     "seed_demo": _("the making of a demo register"),
 }
-"""What somebody is running that writes the register: "Meena has been running a restore"."""
+"""What somebody is running that others have to wait for: "Meena has been running a restore"."""
 
 FIELD_NAMES: Final = {
     "name": _("Name"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import uuid
 from pathlib import PurePath
+from typing import Any
 
+from django.contrib import messages
 from django.core.files.storage import storages
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.backup_forms import BackupForm
@@ -43,7 +46,13 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
             "companies": Company.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
         }
     page = Paginator(Backup.objects.order_by("-taken_at"), _BACKUPS_ON_A_PAGE).get_page(request.GET.get("page"))
-    context = {"form": form, "last": last, "changed": changed, "page": page}
+    context = {
+        "form": form,
+        "last": last,
+        "changed": changed,
+        "page": page,
+        "entries": catalogue.entries(list(page)),
+    }
     return render(request, "backup_data.html", context)
 
 
@@ -75,8 +84,23 @@ def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             backup_jobs.set_protected(backup, action == "protect")
         elif action == "delete":
             if request.POST.get("confirmed") != "yes":
-                return render(request, "confirm_delete_backup.html", {"backup": backup})
+                backup_jobs.require_deletable(backup)
+                return render(request, "confirm_delete_backup.html", _lost_with(backup))
             backup_jobs.delete(backup, actor)
+            messages.success(request, _("Deleted the file %(file)s.") % {"file": backup.file})
     except OperationFailed as error:
         failed(request, error)
     return redirect("backup_data")
+
+
+def _lost_with(backup: Backup) -> dict[str, Any]:
+    """What somebody should know before the file is deleted."""
+    (entry,) = catalogue.entries([backup])
+    losses = {
+        "is_only_full": catalogue.is_only_full(backup),
+        "is_next_parent": catalogue.newest_parent(Installation.current(), "default") == backup,
+        "previews": backup_jobs.open_previews(backup),
+        "continuing": catalogue.continued_by(backup),
+    }
+    warns = any(losses.values()) or backup.purpose == Backup.Purpose.SAFETY
+    return {"backup": backup, "entry": entry, "warns": warns, **losses}

@@ -14,11 +14,14 @@ from pytest_django import Settings
 
 from core import tasks
 from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
-from core.services import backup_jobs, operations, stored_preview
+from core.services import backup_jobs, catalogue, jobs, operations, restore_jobs, stored_preview
 from core.services.backup_jobs import BackupRequest
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
+from core.services.restore_service import RestoreService
 from recordsync import locks
+from recordsync.merge import Strategy
+from tests.properties.files import a_file
 from tests.properties.registers_content import put
 from tests.services.support import SMALL
 from tests.services.test_targets import storage
@@ -90,7 +93,7 @@ def test_verifying_reads_the_whole_file() -> None:
     path.write_bytes(Path(storages["backups"].path(taken().file)).read_bytes())
     swapped = verified(backup)
     assert "it was replaced" in swapped.message
-    assert backup.verified_at == seen[1]
+    assert backup.verified_at is None, "what was verified once is not there any more"
     assert not BackupLog.objects.filter(operation="verify").exists()
 
 
@@ -105,7 +108,119 @@ def test_a_protected_backup_is_not_deleted() -> None:
         backup_jobs.delete(backup, ACTOR)
     backup_jobs.delete(backup, ACTOR)
     assert not storages["backups"].exists(backup.file)
-    assert Backup.objects.get(pk=backup.pk).file == "", "its entry stays: later backups name it as their parent"
+    entry = Backup.objects.get(pk=backup.pk)
+    assert (entry.file, entry.verified_at) == ("", None), "its entry stays: later backups name it as their parent"
+
+
+def page_of(client: Client, backup: Backup) -> str:
+    """What somebody is asked before the file is deleted."""
+    return " ".join(strip_tags(client.post(f"/backup/{backup.pk}/", {"action": "delete"}).content.decode()).split())
+
+
+@pytest.fixture
+def root(tmp_path: Path, settings: Settings) -> Client:
+    settings.DATA_DIR = tmp_path
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -> None:
+    first = taken()
+    assert "It is the only full backup that is kept here" in page_of(root, first)
+    assert "The next incremental backup would continue it." in page_of(root, first)
+    chain = [taken(BackupRequest("incremental")) for _ in range(12)]
+    page = page_of(root, first)
+    assert "12 incremental backups continue it, and are not enough without it:" in page
+    assert [one.file in page for one in chain] == [True] * 10 + [False] * 2
+    page = page_of(root, chain[-2])
+    assert "One incremental backup continues it" in page
+    assert chain[-1].file in page
+    assert "only full" not in page
+    second = taken()
+    harmless = page_of(root, chain[-1])
+    assert "continue" not in harmless
+    assert "Delete the file for good" in harmless
+    assert "Delete the file all the same" in page_of(root, second)
+    answer = root.post(f"/backup/{first.pk}/", {"action": "delete", "confirmed": "yes"}, follow=True)
+    page = strip_tags(answer.content.decode())
+    assert f"Deleted the file {first.file}." in page
+    assert page.count("A backup that it continues is not here any more.") == 12
+    assert "It is the only full backup that is kept here" in page_of(root, second)
+    backup_jobs.delete(second, ACTOR)
+    assert catalogue.newest_parent(Installation.current(), "default") is None
+    assert "Begin with a full one" in root.get("/backup/").content.decode()
+
+
+def test_the_copy_from_before_everything_was_deleted_says_what_it_is(root: Client) -> None:
+    safety = taken()
+    Backup.objects.filter(pk=safety.pk).update(purpose=Backup.Purpose.SAFETY)
+    taken()
+    assert "It was taken before all records were deleted" in page_of(root, safety)
+
+
+def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
+    backup = taken()
+    for submitted in (
+        restore_jobs.submit_check(ACTOR, Strategy.MANUAL, backup=backup),
+        backup_jobs.submit_verify(ACTOR, backup),
+    ):
+        with pytest.raises(RegisterBusy, match=r"Meena asked for a (check|verification) .* Nothing was deleted"):
+            backup_jobs.delete(backup, ACTOR)
+        told = root.post(f"/backup/{backup.pk}/", {"action": "delete"}, follow=True).content.decode()
+        assert "Nothing was deleted" in told
+        jobs.cancel(submitted)
+    check = restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, backup=backup)
+    tasks.check_backup.call(str(check.pk))
+    assert "One preview of it is open, and could not be applied any more." in page_of(root, backup)
+    with stored_preview.opened(check.pk) as preview:
+        restore_jobs.submit_apply(ACTOR, preview)
+    with pytest.raises(RegisterBusy, match="a restore"):
+        backup_jobs.delete(backup, ACTOR)
+    other = taken()
+    backup_jobs.delete(other, ACTOR)
+    backup_jobs.set_protected(backup, True)
+    told = root.post(f"/backup/{backup.pk}/", {"action": "delete"}, follow=True).content.decode()
+    assert "is protected. Nothing was deleted" in told
+
+
+def test_a_file_that_somebody_took_away_is_not_called_verified(root: Client) -> None:
+    backup = taken()
+    verified(backup)
+    path = Path(storages["backups"].path(backup.file))
+    path.rename(path.with_name("elsewhere"))
+    page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
+    assert f"Its file, {backup.file}, is not in the folder of backups" in page
+    assert "verified" not in page
+    assert "Restore from it" not in page
+    assert "The file is not in the folder of backups any more." in page_of(root, backup)
+    path.with_name("elsewhere").rename(path)
+    assert "verified" in root.get("/backup/").content.decode()
+
+
+@pytest.mark.parametrize("is_the_stored_one", [True, False])
+def test_a_restore_from_the_catalogue_has_verified_the_file(root: Client, is_the_stored_one: bool) -> None:
+    """Not one from a copy of it: what is in the storage may be another by now."""
+    backup = taken()
+    stored = Path(storages["backups"].path(backup.file))
+    source = stored if is_the_stored_one else stored.with_name("copy.json")
+    if not is_the_stored_one:
+        source.write_bytes(stored.read_bytes())
+    RestoreService().restore_backup(source, "backup_wins")
+    backup.refresh_from_db()
+    assert (backup.verified_at is not None) == is_the_stored_one
+    page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
+    assert "checked whole and restored here" in page
+    assert ("not verified yet" in page) != is_the_stored_one
+
+
+def test_a_received_file_says_that_it_was_checked_and_restored_and_not_kept(root: Client, tmp_path: Path) -> None:
+    RestoreService().restore_backup(a_file(SMALL).stream(), "backup_wins")
+    page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
+    assert "checked whole and restored here" in page
+    assert "Muster keeps no copy of a file that it receives" in page
+    assert "verified" not in page
+    assert "Delete" not in page
 
 
 def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings: Settings) -> None:

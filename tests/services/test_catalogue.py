@@ -86,6 +86,48 @@ def test_what_changed_at_the_very_moment_is_in(register_db: str, later: int, rec
     assert backup(register_db, "incremental", since_date=since).records == records
 
 
+def test_what_was_deleted_is_never_continued(register_db: str) -> None:
+    """Nor what lacks it: the newest chain that is whole is."""
+    put(register_db, SMALL)
+    old = backup(register_db)
+    full = backup(register_db)
+    chain = [backup(register_db, "incremental") for _ in range(3)]
+    ids = [full.id, *(one.id for one in chain)]
+
+    def delete(pk: uuid.UUID) -> None:
+        _backups(register_db).filter(pk=pk).update(file="", location="")
+
+    def continuing(pk: uuid.UUID) -> list[uuid.UUID]:
+        return [row.pk for row in catalogue.continued_by(_backups(register_db).get(pk=pk), register_db)]
+
+    def lacking() -> list[uuid.UUID]:
+        rows = list(_backups(register_db).order_by("taken_at"))
+        return [entry.backup.pk for entry in catalogue.entries(rows, register_db) if entry.lacks]
+
+    assert [continuing(pk) for pk in (old.id, *ids)] == [[], ids[1:], ids[2:], ids[3:], []]
+    assert not lacking()
+    delete(ids[2])
+    assert [continuing(pk) for pk in ids] == [ids[1:2], [], ids[3:], []], "the last lacks something already"
+    assert lacking() == ids[3:]
+    assert backup(register_db, "incremental").metadata.parent == str(ids[1])
+    delete(ids[0])
+    assert backup(register_db, "incremental").metadata.parent == str(old.id)
+    delete(old.id)
+    with pytest.raises(OperationFailed, match="Take a full backup first"):
+        backup(register_db, "incremental")
+    assert backup(register_db).metadata.parent is None
+
+
+def test_a_file_that_names_itself_as_its_parent_is_no_endless_chain(register_db: str) -> None:
+    one = backup(register_db)
+    two = backup(register_db, "incremental")
+    for child, parent in ((one, two), (two, one)):
+        _backups(register_db).filter(pk=child.id).update(kind="incremental", parent=parent.id)
+    entries = catalogue.entries(list(_backups(register_db)), register_db)
+    assert [entry.lacks for entry in entries] == [True, True]
+    assert len(catalogue.continued_by(_backups(register_db).get(pk=one.id), register_db)) == 2
+
+
 def test_a_failed_backup_is_never_a_parent(register_db: str) -> None:
     put(register_db, SMALL)
     full = backup(register_db)

@@ -7,8 +7,9 @@ import datetime as dt
 from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from core.models import AttendanceRecord, Company, User
+from core.models import AttendanceRecord, Backup, Company, User
 from core.services.dashboard import dashboard
+from tests.services.support import backup
 from tests.world import DAY
 
 
@@ -45,3 +46,12 @@ def test_no_total_is_older_than_what_was_written_last(register_db: str) -> None:
     assert totals() == (2, 2, 1)
     records.filter(ep_no="A2").delete()
     assert totals() == (1, 1, 0)
+
+
+def test_a_backup_that_was_deleted_is_not_the_last_one(register_db: str) -> None:
+    root = User.objects.db_manager(register_db).create_superuser("root")
+    kept, deleted = backup(register_db), backup(register_db)
+    Backup.objects.using(register_db).filter(pk=deleted.id).update(file="", location="")
+    last = dashboard(root, register_db).last_backup
+    assert last is not None
+    assert last.pk == kept.id
