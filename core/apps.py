@@ -10,9 +10,11 @@ class CoreConfig(AppConfig):
     verbose_name = "Attendance"
 
     def ready(self) -> None:
-        from core import checks
+        from core import checks, private_files
 
+        private_files.keep()
         register(checks.static_files_are_collected, Tags.staticfiles, deploy=True)
+        register(checks.files_are_private, Tags.security, deploy=True)
         register(checks.servers_in_front_are_named, Tags.security, deploy=True)
 
 

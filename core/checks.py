@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
@@ -12,6 +12,10 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import Error
 from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
+
+from core import private_files
+
+_OPEN_PATHS_NAMED: Final = 20
 
 
 def static_files_are_collected(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Error]:
@@ -44,6 +48,18 @@ def servers_in_front_are_named(app_configs: Sequence[Any] | None = None, **optio
             hint="Set TRUSTED_PROXIES to the address that the server in front comes from, such as 127.0.0.1.",
             id="muster.W001",
         )
+    ]
+
+
+def files_are_private(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Caution]:
+    """Nobody else on this machine can get at what is kept here."""
+    return [
+        Caution(
+            f"{place.path} is open to other users of this machine.",
+            hint=f"Close it, as its owner or as root: {place.command}",
+            id="muster.W002",
+        )
+        for place in private_files.still_open()[:_OPEN_PATHS_NAMED]
     ]
 
 

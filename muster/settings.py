@@ -184,6 +184,8 @@ TIME_ZONE = env.zone("TIME_ZONE", "UTC")
 
 # --- Files
 
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # what is being received
+
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {

@@ -208,8 +208,13 @@ def _folded(name: str) -> str:
 
 def leads_to_database(path: Path, database: Path) -> bool:
     """Whether ``path`` is the SQLite file ``database``, or one of those that SQLite keeps beside it."""
+    return any(leads_to(path, file) for file in files_of_database(database))
+
+
+def files_of_database(database: Path) -> list[Path]:
+    """The SQLite file, and those that SQLite keeps beside it at times."""
     real = os.path.realpath(database)
-    return any(leads_to(path, Path(f"{real}{ending}")) for ending in _SQLITE_ENDINGS)
+    return [Path(f"{real}{ending}") for ending in _SQLITE_ENDINGS]
 
 
 def settle(stream: IO[bytes]) -> None:

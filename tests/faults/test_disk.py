@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import resource
 import shutil
 import subprocess
@@ -179,26 +177,12 @@ def test_the_postgres_database(new_installation: support.NewInstallation, files:
         support.move_records_back(installation)
 
 
-def bound_by_permissions() -> dict[str, Any]:
-    """For start and run: file permissions bind the process, even if the user is root."""
-    override, read_search = 1, 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH of linux/capability.h
-    drop = 24  # PR_CAPBSET_DROP of linux/prctl.h
-
-    def give_up() -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        for capability in (override, read_search):
-            if libc.prctl(drop, capability, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "prctl")
-
-    return {"preexec_fn": give_up} if os.geteuid() == 0 else {}
-
-
 def test_a_folder_that_may_not_be_written(new_installation: support.NewInstallation) -> None:
     installation = support.filled(new_installation("sqlite"), 100)
     before = support.state_of(installation)
     folder = installation.folder / "locked"
     folder.mkdir(mode=0o555)
-    options = bound_by_permissions()
+    options = support.bound_by_permissions()
     ended = run(installation, "backup_data", "--output", folder / "full.json", **options)
     assert_failed(installation, ended, str(folder), "permission is denied", "No backup was written")
     installation.env["BACKUP_DIR"] = str(folder / "backups")
@@ -214,7 +198,7 @@ def test_a_file_that_may_not_be_read(new_installation: support.NewInstallation, 
     shutil.copy(files.a, path)
     path.chmod(0)
     before = support.state_of(installation)
-    ended = run(installation, "restore_data", "--input", path, **bound_by_permissions())
+    ended = run(installation, "restore_data", "--input", path, **support.bound_by_permissions())
     assert_failed(installation, ended, "full.json", "permission is denied", "Nothing was changed")
     assert support.state_of(installation) == before
 
@@ -235,7 +219,7 @@ def test_an_sqlite_database_that_may_not_be_written(
     for part in modes:
         part.chmod(0o555 if part.is_dir() else 0o444)
     try:
-        ended = run(installation, "restore_data", "--input", path, **bound_by_permissions())
+        ended = run(installation, "restore_data", "--input", path, **support.bound_by_permissions())
     finally:
         for part, mode in modes.items():
             part.chmod(mode)

@@ -1,0 +1,107 @@
+"""What this installation keeps on disk is for its own user alone, whoever made the files and folders.
+
+A folder that was made by hand, a database that was copied into it, a log of an earlier version: each may be open to
+every user of the machine. :func:`keep` closes what is ours when a process starts; what it cannot close,
+``manage.py check --deploy`` names.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from django.conf import settings
+from django.db import connections
+
+from recordsync.files import files_of_database
+
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_CLOSED_BY: Final = {
+    _OTHERS: "go=",
+    stat.S_IWGRP | stat.S_IRWXO: "g-w,o=",
+    stat.S_IWGRP | stat.S_IWOTH: "go-w",
+}
+
+
+class Place(NamedTuple):
+    """A file or folder, and what nobody else may do with it."""
+
+    path: Path
+    forbidden: int = _OTHERS
+    is_ours: bool = True
+    """Whether it is Muster's alone, to be closed; a folder that may hold other things is its owner's to close."""
+
+    @property
+    def command(self) -> str:
+        """What closes it, for a shell."""
+        return f"chmod {_CLOSED_BY[self.forbidden]} {shlex.quote(str(self.path))}"
+
+
+def keep() -> None:
+    """From now on this process makes everything for its own user alone, and what is there already is closed.
+
+    For each entry point; raises nothing: a command has to run where a file is another user's.
+    """
+    os.umask(_OTHERS)
+    with suppress(OSError):
+        Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for place, mode in _open_places():
+        if place.is_ours:
+            with suppress(OSError):
+                place.path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+
+
+def still_open() -> list[Place]:
+    """What other users of the machine can read or change."""
+    return list(dict.fromkeys(place for place, _mode in _open_places()))
+
+
+def _open_places() -> Iterator[tuple[Place, int]]:
+    for place in _places():
+        with suppress(OSError):
+            mode = place.path.stat().st_mode
+            # What has the sticky bit, such as /tmp, is shared with everybody by whoever set it.
+            if mode & place.forbidden and not mode & stat.S_ISVTX:
+                yield place, mode
+
+
+def _places() -> Iterator[Place]:
+    data, backups = (Path(os.path.realpath(path)) for path in (settings.DATA_DIR, settings.BACKUP_DIR))
+    yield Place(data)
+    yield from (Place(path) for path in _entries(data) if path.is_file())  # the secret key, the log and its old ones
+    folders = [Path(settings.FILE_UPLOAD_TEMP_DIR), *(data / name for name in ("uploads", "restores", "changes"))]
+    if backups.is_relative_to(data):
+        folders.append(backups)
+    else:  # a group may look into it on purpose, and it may hold other things
+        yield Place(backups, stat.S_IWGRP | stat.S_IRWXO, is_ours=False)
+        yield from (Place(path) for path in _entries(backups) if path.name.startswith("backup_"))
+    for database in (Path(str(c.settings_dict["NAME"])) for c in connections.all() if c.vendor == "sqlite"):
+        files = files_of_database(database)
+        yield from (Place(file) for file in files)
+        if files[0].parent != data:  # whoever may write there can exchange the file
+            yield Place(files[0].parent, stat.S_IWGRP | stat.S_IWOTH, is_ours=False)
+        folders.append(database.with_name(f"{database.name}.locks"))
+    for folder in folders:
+        yield from _within(folder)
+
+
+def _within(folder: Path) -> Iterator[Place]:
+    """A folder and everything in it. Links are not followed: what they lead to is not in it."""
+    yield Place(folder)
+    for path in _entries(folder):
+        if path.is_dir():
+            yield from _within(path)
+        else:
+            yield Place(path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if not path.is_symlink()]
+    except OSError:
+        return []
