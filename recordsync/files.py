@@ -144,7 +144,7 @@ def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     The name is locked for as long as this process has it open; hidden files in the folder that no
     process holds any more are removed first.
     """
-    _remove_abandoned(folder)
+    remove_abandoned(folder)
     hidden = folder / f"{_HIDDEN}{secrets.token_hex(8)}.part"
     with _named(folder):
         descriptor = _created_and_locked(hidden)
@@ -176,7 +176,8 @@ def _created_and_locked(path: Path) -> int:
         os.close(descriptor)
 
 
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
+    """Remove the hidden files in a folder that no process holds any more."""
     for hidden in folder.glob(f"{_HIDDEN}*.part"):
         with suppress(OSError):
             # Anyone may put anything there under such a name: a pipe must not be waited for, a link not followed.

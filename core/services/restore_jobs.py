@@ -13,6 +13,7 @@ from typing import IO, Any, Final, cast
 
 from django.core.files.storage import storages
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -39,6 +40,16 @@ def sweep() -> None:
     """Remove uploads and previews that were abandoned for a day."""
     busy = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN).values_list("id", "parameters")
     stored_preview.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
+
+
+def sweep_changes() -> None:
+    """Remove the lists of what restores changed that are older than :data:`stored_preview.CHANGES_KEPT`, and those of
+    restores that were killed while they wrote it."""
+    old = stored_preview.changes_before(timezone.now() - stored_preview.ABANDONED)
+    kept = timezone.now() - stored_preview.CHANGES_KEPT
+    wanted = Q(outcome=Operation.Outcome.SUCCEEDED, finished_at__gte=kept) | Q(outcome__in=jobs.OPEN)
+    for pk in old - set(Operation.objects.using(JOBS).filter(wanted, pk__in=old).values_list("pk", flat=True)):
+        stored_preview.changes_file(pk).unlink(missing_ok=True)
 
 
 def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:

@@ -44,7 +44,11 @@ UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
 PAGE: Final = 25
 COUNTED: Final = 10_000
 """How far the lines of a filter are counted one by one; of more it is only said that there are more."""
-_ABANDONED_SECONDS: Final = 24 * 3600
+ABANDONED: Final = dt.timedelta(days=1)
+"""After how long nobody is expected to come back."""
+
+CHANGES_KEPT: Final = dt.timedelta(days=90)
+"""How long the list of what a restore changed is kept."""
 
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -240,7 +244,7 @@ def remove_abandoned(busy: set[str]) -> int:
     removed = 0
     for folder in root.iterdir() if root.is_dir() else ():
         touched = max((path.stat().st_mtime for path in (folder, *folder.iterdir())), default=0.0)
-        if folder.name not in busy and touched < time.time() - _ABANDONED_SECONDS:
+        if folder.name not in busy and touched < time.time() - ABANDONED.total_seconds():
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
     return removed
@@ -643,6 +647,12 @@ def _tally(counts: Counts, result: str, listed: bool, n: int, conflict: bool) ->
 def changes_file(operation: uuid.UUID) -> Path:
     """Where the list of what a restore changed is kept."""
     return Path(settings.DATA_DIR) / "changes" / f"{operation}.jsonl.gz"
+
+
+def changes_before(moment: dt.datetime) -> set[uuid.UUID]:
+    """The restores whose lists were last written before then."""
+    files = (Path(settings.DATA_DIR) / "changes").glob("*.jsonl.gz")
+    return {uuid.UUID(path.name.partition(".")[0]) for path in files if path.stat().st_mtime < moment.timestamp()}
 
 
 def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> None:

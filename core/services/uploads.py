@@ -28,6 +28,7 @@ from core.services.import_service import ImportPreview, ImportService, Outcome, 
 from core.services.operations import JOBS
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import unpacked_size
+from core.services.stored_preview import ABANDONED
 from recordsync import locks
 from recordsync.progress import Progress
 
@@ -52,7 +53,7 @@ def receive(user: User, file: File[bytes]) -> UploadLog:
     Raises OperationFailed for who may not import.
     """
     ImportService(user=user)
-    _forget_old()
+    sweep()
     upload = UploadLog(
         actor_id=user.pk,
         actor_name=user.get_username(),
@@ -288,8 +289,9 @@ def _forget_file(upload: UploadLog) -> None:
             storages["uploads"].delete(name)
 
 
-def _forget_old() -> None:
-    """Sheets and refused rows that nobody came back for."""
+def sweep() -> None:
+    """Remove sheets and refused rows that nobody came back for, and files of processes that were killed before they
+    could enter them."""
     limit = timezone.now() - dt.timedelta(days=KEPT_DAYS)
     for upload in UploadLog.objects.filter(created_at__lt=limit).exclude(file="", refused_file=""):
         if upload.is_at_work:
@@ -300,3 +302,9 @@ def _forget_old() -> None:
         if upload.state == State.CHECKED:
             upload.state, upload.message = State.PUT_AWAY, _("Nobody decided about it. Nothing was changed.")
         _forget_file(upload)
+    storage = storages["uploads"]
+    kept = {name for row in UploadLog.objects.values_list("file", "refused_file") for name in row}
+    for name in storage.listdir("")[1] if storage.exists("") else ():
+        with suppress(FileNotFoundError):
+            if name not in kept and storage.get_modified_time(name) < timezone.now() - ABANDONED:
+                storage.delete(name)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 from django_tasks_db.management.commands import db_worker
 
-from core.services import jobs, restore_jobs
+from core.services import jobs, sweeping
 from core.services.operations import JOBS, worker_lock
 from recordsync import locks
 
@@ -24,7 +24,7 @@ class Command(db_worker.Command):
         closed = jobs.close_tasks_of_dead_workers()
         if closed:
             logger.warning("%s task(s) of workers that died are marked as failed", closed)
-        restore_jobs.sweep()
+        sweeping.sweep()
         ended = threading.Event()
         threading.Thread(target=sweep_hourly, args=(ended,), daemon=True).start()
         try:
@@ -37,9 +37,5 @@ class Command(db_worker.Command):
 def sweep_hourly(ended: threading.Event) -> None:
     """Until the event: what is abandoned for a day is removed, also when nobody restores anything for weeks."""
     while not ended.wait(_SECONDS_BETWEEN_SWEEPS):
-        try:
-            restore_jobs.sweep()
-        except Exception:  # a full disk, a database that restarts: in an hour again
-            logger.exception("Abandoned uploads could not be removed")
-        finally:
-            connections.close_all()
+        sweeping.sweep()
+        connections.close_all()
