@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
+import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -39,7 +41,11 @@ class ConflictsLeft(OperationFailed):
 
 
 class RegisterBusy(OperationFailed):
-    """Somebody else is restoring or importing."""
+    """Somebody else writes to the register, and did not finish in time."""
+
+
+class DiskFull(OperationFailed):
+    """There is no room on a disk."""
 
 
 class DataMoved(OperationFailed):
@@ -67,6 +73,10 @@ _OS_SENTENCES: Final = {
 }
 
 
+# A stored preview is an SQLite file too, which is read and written without Django.
+_OF_THE_DATABASE: Final = (OperationalError, InterfaceError, InternalError, ProgrammingError, sqlite3.Error)
+
+
 def explain(error: BaseException) -> str:
     """One sentence on what went wrong, without what it means for the operation."""
     if isinstance(error, OperationFailed | RecordSyncError):
@@ -74,7 +84,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         why = str(_OS_SENTENCES.get(error.errno, error.strerror or str(error)))
         return f"{printable_path(str(error.filename))}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
-    if isinstance(error, OperationalError | InterfaceError | ProgrammingError) or type(error) is DatabaseError:
+    if isinstance(error, _OF_THE_DATABASE) or type(error) is DatabaseError:
         return _explain_database(error)
     if isinstance(error, DatabaseError):
         return _("The database refused: %(reason)s.") % {"reason": _first_line(error)}
@@ -85,29 +95,59 @@ def explain(error: BaseException) -> str:
     }
 
 
-def is_locked(error: Exception) -> bool:
+def code_of(error: BaseException | None) -> str:
+    """What the database calls an error: its SQLSTATE, or SQLite's name of it; blank where it was never asked.
+
+    Its text is no help: a server writes it in its own language.
+    """
+    while error is not None:
+        if code := getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None):
+            return str(code)
+        error = error.__cause__
+    return ""
+
+
+def is_locked(error: BaseException) -> bool:
     """Whether the database would not wait any longer for somebody who is writing."""
-    low = str(error).lower()
-    return "locked" in low or "lock timeout" in low or "lock_not_available" in low
+    return code_of(error).startswith(_LOCKED)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there is no room on a disk: the database's, or that of a file."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return code_of(error).startswith(_FULL)
+
+
+_LOCKED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "40P01")
+# SQLite's readers share a small file beside the database, which the first of them makes.
+_FULL: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "53100")
+_READ_ONLY: Final = ("SQLITE_READONLY", "25006")
+_UNKNOWN_NAMES: Final = ("42P01", "42703")  # of a table, of a column
+_CLASSES_OF_LOSS: Final = ("08", "57P")  # connections; servers that stop or start
 
 
 def _explain_database(error: Exception) -> str:
-    text = _first_line(error)
-    low = str(error).lower()
+    code, text = code_of(error), _first_line(error)
     if is_locked(error):
         return _("The database is locked: another program is writing to it and did not finish in time. Try again.")
-    if "disk is full" in low or "no space left" in low:
+    if is_full(error):
         return _("The database's disk is full.")
-    if "readonly" in low or "read-only" in low:
+    if code.startswith(_READ_ONLY):
         return _("The database cannot be written: its file or folder is read-only for this user.")
-    if "unable to open database file" in low:
-        return _("The database file cannot be opened: check DATABASE_URL and the permissions of its folder.")
-    if any(word in low for word in ("connection", "terminat", "server closed", "consuming input", "ssl")):
-        return _("The connection to the database was lost or refused (%(reason)s).") % {"reason": text}
-    if "not a database" in low:
+    if code.startswith("SQLITE_CANTOPEN"):
+        return _(
+            "The database file cannot be opened: check DATABASE_URL, the permissions of its folder, and whether its "
+            "disk is full."
+        )
+    if code.startswith("SQLITE_IOERR"):
+        return _("The disk of the database reports an error (%(reason)s).") % {"reason": text}
+    if code == "SQLITE_NOTADB":
         return _("The file is not an SQLite database: check DATABASE_URL.")
-    if any(words in low for words in ("no such table", "no such column", "has no column", "does not exist")):
+    if code in _UNKNOWN_NAMES or (code == "SQLITE_ERROR" and re.search(r"no such (table|column)|has no column", text)):
         return _("The database is not set up (%(reason)s): run manage.py migrate first.") % {"reason": text}
+    if code.startswith(_CLASSES_OF_LOSS) or (not code and isinstance(error, OperationalError | InterfaceError)):
+        return _("The connection to the database was lost or refused (%(reason)s).") % {"reason": text}
     return _("The database failed: %(reason)s.") % {"reason": text}
 
 
@@ -122,7 +162,8 @@ def as_failure(error: Exception, consequence: str) -> OperationFailed:
         return error
     if isinstance(error, InvalidFile):
         return file_refused(error.errors, error.count, consequence)
-    return OperationFailed(f"{explain(error)} {consequence}")
+    kind = RegisterBusy if is_locked(error) else DiskFull if is_full(error) else OperationFailed
+    return kind(f"{explain(error)} {consequence}".rstrip())
 
 
 def file_refused(errors: Sequence[FileError], count: int, consequence: str) -> FileRefused:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import uuid
 from typing import Any
+
+import psycopg
+from django.db import OperationalError
 
 from core.models import BackupLog, Company, Installation, Operation
 from core.services.backup_service import BackupService
@@ -63,3 +67,15 @@ def a_company(alias: str, name: str = ABC) -> Company:
 
 def some_id() -> str:
     return str(uuid.uuid4())
+
+
+def database_error(code: str | type[psycopg.Error], text: str = "पाठ") -> OperationalError:
+    """What Django makes of an error that SQLite calls by this name, or of one of PostgreSQL's; its text is in any
+    language."""
+    error = OperationalError(text)
+    if isinstance(code, str):
+        error.__cause__ = sqlite3.OperationalError(text)
+        error.__cause__.sqlite_errorname = code
+    else:
+        error.__cause__ = code(text)
+    return error

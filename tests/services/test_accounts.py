@@ -25,7 +25,17 @@ from core.services.restore_service import RestoreService
 from recordsync import locks
 from tests.properties.files import a_file
 from tests.properties.registers_content import everything, put, rows
-from tests.services.support import SMALL, a_company, backup, day, register, restore, the_log, the_operation
+from tests.services.support import (
+    SMALL,
+    a_company,
+    backup,
+    database_error,
+    day,
+    register,
+    restore,
+    the_log,
+    the_operation,
+)
 
 
 def _meena(alias: str) -> User:
@@ -291,7 +301,10 @@ def test_a_failure_without_an_audit_row_is_still_told(register_db: str) -> None:
 
 def test_an_operation_that_cannot_start_is_one_sentence(register_db: str) -> None:
     with (
-        patch("core.services.operations._started", side_effect=OperationalError("no such table: core_operation")),
+        patch(
+            "core.services.operations._started",
+            side_effect=database_error("SQLITE_ERROR", "no such table: core_operation"),
+        ),
         pytest.raises(OperationFailed, match=r"run manage.py migrate first\. Nothing was changed\."),
     ):
         restore(register_db, a_file(SMALL))
@@ -301,7 +314,7 @@ def test_a_backup_that_the_catalogue_refuses_is_said_to_be_whole(register_db: st
     put(register_db, SMALL)
     path = tmp_path / "full.json"
     with (
-        patch("core.services.catalogue.add", side_effect=OperationalError("database is locked")),
+        patch("core.services.catalogue.add", side_effect=database_error("SQLITE_BUSY")),
         pytest.raises(OperationFailed, match="it is not in the catalogue"),
     ):
         backup(register_db, output=path)

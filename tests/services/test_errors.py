@@ -7,11 +7,13 @@ import errno
 from importlib import import_module
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import DataError, InterfaceError, OperationalError
 
 from core.services.errors import Cancelled, FileRefused, OperationFailed, as_failure, explain
 from recordsync.errors import FileError, InvalidFile, LockTimeout
+from tests.services.support import database_error
 
 
 @pytest.mark.parametrize(
@@ -21,17 +23,29 @@ from recordsync.errors import FileError, InvalidFile, LockTimeout
         (OSError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: permission is denied."),
         (OSError(errno.EPIPE, "Broken pipe"), "Whoever was reading the output has stopped."),
         (OSError(errno.EXDEV, "Cross-device link"), "Cross-device link."),
-        (OperationalError("database is locked"), "another program is writing to it"),
-        (OperationalError("canceling statement due to lock timeout"), "another program is writing to it"),
-        (OperationalError("database or disk is full"), "The database's disk is full."),
-        (OperationalError("could not extend file: No space left on device"), "The database's disk is full."),
-        (OperationalError("attempt to write a readonly database"), "cannot be written"),
-        (OperationalError("unable to open database file"), "check DATABASE_URL"),
-        (OperationalError("no such table: core_company"), "run manage.py migrate first"),
-        (OperationalError("table core_backup has no column named version"), "run manage.py migrate first"),
+        (database_error("SQLITE_BUSY"), "another program is writing to it"),
+        (database_error("SQLITE_BUSY_SNAPSHOT"), "another program is writing to it"),
+        (database_error(psycopg.errors.LockNotAvailable), "another program is writing to it"),
+        (database_error("SQLITE_FULL"), "The database's disk is full."),
+        (database_error("SQLITE_IOERR_SHMSIZE"), "The database's disk is full."),
+        (database_error(psycopg.errors.DiskFull), "The database's disk is full."),
+        (database_error("SQLITE_FULL").__cause__, "The database's disk is full."),
+        (database_error("SQLITE_IOERR_READ"), "The disk of the database reports an error (पाठ)."),
+        (database_error("SQLITE_READONLY_DBMOVED"), "cannot be written"),
+        (database_error(psycopg.errors.ReadOnlySqlTransaction), "cannot be written"),
+        (database_error("SQLITE_CANTOPEN"), "check DATABASE_URL"),
+        (database_error("SQLITE_NOTADB"), "not an SQLite database"),
+        (database_error("SQLITE_ERROR", "no such table: core_company"), "run manage.py migrate first"),
+        (
+            database_error("SQLITE_ERROR", "table backup has no column named version"),
+            "run manage.py migrate first",
+        ),
+        (database_error(psycopg.errors.UndefinedTable), "run manage.py migrate first"),
+        (database_error(psycopg.errors.UndefinedColumn), "run manage.py migrate first"),
+        (database_error(psycopg.errors.AdminShutdown), "was lost or refused"),
         (OperationalError("server closed the connection unexpectedly\nmore"), "was lost or refused"),
         (InterfaceError("the connection is closed"), "was lost or refused"),
-        (OperationalError("something new."), "The database failed: something new."),
+        (database_error(psycopg.errors.OutOfMemory, "something new."), "The database failed: something new."),
         (DataError("value too long\nDETAIL: x"), "The database refused: value too long."),
         (MemoryError(), "There is not enough memory."),
         (RuntimeError(""), "Unexpected error (RuntimeError: RuntimeError); the log has the details."),
@@ -61,7 +75,7 @@ def test_what_is_wrong_with_a_file_is_kept() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["backup_jobs", "backup_service", "company_service", "errors", "export", "import_service", "operations",
+    ["account_service", "backup_jobs", "backup_service", "by_hand", "company_service", "errors", "export", "import_service", "operations",
      "record_service", "restore_jobs", "restore_service", "sheet_columns", "spreadsheets", "stored_preview", "targets",
      "uploads", "workbooks"],
 )  # fmt: skip
