@@ -4,6 +4,7 @@ Natural keys can be set when something is added, and never edited: to rename is 
 which a service does for every record concerned.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django import forms
@@ -13,8 +14,11 @@ from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
+from core.services.account_service import changing_accounts
+from core.services.by_hand import changing
 
 
 class RegisterAdmin(admin.ModelAdmin[Any]):
@@ -22,6 +26,10 @@ class RegisterAdmin(admin.ModelAdmin[Any]):
 
     key_fields: tuple[str, ...]
     readonly_fields = ("created_at", "updated_at")
+
+    def saving(self) -> AbstractContextManager[None]:
+        """Around every form of these models (see :meth:`core.admin_site.RootAdminSite.admin_view`)."""
+        return changing("default", [Company, AttendanceRecord], _("Nothing was changed."))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return (*(self.key_fields if obj else ()), *self.readonly_fields)
@@ -71,6 +79,10 @@ class AccountAdmin(UserAdmin[User]):
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
         ("Rights", {"classes": ("wide",), "fields": ("role", "company", "assigned_date_from", "assigned_date_to")}),
     )
+
+    def saving(self) -> AbstractContextManager[None]:
+        """Around every form of accounts."""
+        return changing_accounts("default", _("Nothing was changed."))
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm[User], change: bool) -> None:
         obj.is_staff = obj.is_superuser = obj.role == Role.ROOT

@@ -1,12 +1,14 @@
 """Who may enter the administration site. Apart from :mod:`core.admin`, which needs the site to register with."""
 
+from functools import update_wrapper
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import path, reverse
+from django.views.generic import RedirectView
 
 from core.models import Role
 from core.services.identity import identity
@@ -31,3 +33,20 @@ class RootAdminSite(AdminSite):
         if request.user.is_authenticated and not self.has_permission(request):
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next") or reverse("admin:index", current_app=self.name))
+
+    def get_urls(self) -> list[Any]:
+        """There is one page for one's own password, and it is not here."""
+        elsewhere = self.admin_view(RedirectView.as_view(pattern_name="change_password"))
+        return [path("password_change/", elsewhere, name="password_change"), *super().get_urls()]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """What a form of the site saves goes through the ``saving`` of its model's class (:mod:`core.admin`)."""
+        saving = getattr(getattr(view, "__self__", None), "saving", None)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != "POST" or saving is None:
+                return view(request, *args, **kwargs)
+            with saving():
+                return view(request, *args, **kwargs)
+
+        return super().admin_view(update_wrapper(guarded, view), cacheable)

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 from django.core.checks import Tags, register
+from django.db.backends.signals import connection_created
 
 
 class CoreConfig(AppConfig):
@@ -11,11 +12,13 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from core import checks, private_files
+        from core.services import waiting
 
         private_files.keep()
         register(checks.static_files_are_collected, Tags.staticfiles, deploy=True)
         register(checks.files_are_private, Tags.security, deploy=True)
         register(checks.servers_in_front_are_named, Tags.security, deploy=True)
+        connection_created.connect(waiting.limit)
 
 
 class RootAdminConfig(AdminConfig):

@@ -273,11 +273,10 @@ class AccountForm(Styled, forms.ModelForm):
             except forms.ValidationError as error:
                 self.add_error("password", error)
 
-    def save(self, commit: bool = True) -> User:
+    def account(self) -> User:
+        """The account as it is to be saved."""
         account: User = super().save(commit=False)
         account.is_staff = account.is_superuser = account.role == Role.ROOT
         if self.cleaned_data.get("password"):
             account.set_password(self.cleaned_data["password"])
-        if commit:
-            account.save()
         return account

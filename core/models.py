@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import AbstractUser, AnonymousUser, UserManager
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, Error, models
 from django.db.models import F, Q
 from django.db.models.functions import Length
 from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
@@ -24,6 +25,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from recordsync.fields import MAX_MINUTES
+from recordsync.transactions import writing
 
 
 class AsWritten(models.Func):
@@ -162,6 +164,23 @@ class User(AbstractUser):
     assigned_date_to = models.DateField(_("assigned to"), null=True, blank=True)
 
     objects: ClassVar = MusterUserManager()
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password. A hash of an older kind is renewed, unless somebody holds the database just
+        now: signing in waits for nobody."""
+        is_right, is_old = verify_password(raw_password, self.password)
+        if is_right and is_old:
+            using, renewed = self._state.db or DEFAULT_DB_ALIAS, make_password(raw_password)
+            try:
+                with writing(using, [User], 0, alone=False):
+                    is_stored = (
+                        User.objects.using(using).filter(pk=self.pk, password=self.password).update(password=renewed)
+                    )
+            except Error:
+                is_stored = 0
+            if is_stored:
+                self.password = renewed
+        return is_right
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [

@@ -41,6 +41,7 @@ MUSTER_MAX_UPLOAD_BYTES = env.number("MUSTER_MAX_UPLOAD_BYTES", 2 * 1024**3)  # 
 MUSTER_REFERENCE_STORE = env.flag("MUSTER_REFERENCE_STORE")  # Django's ORM instead of the database's own ways
 # For another restore or import to finish. Databases count it in milliseconds, up to 2^31.
 LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30, largest=2_000_000)
+SAVE_WAIT_SECONDS = env.number("SAVE_WAIT_SECONDS", 4, largest=60)  # the same, while a person waits for a page
 
 # --- Databases (see muster.routers)
 
@@ -84,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "core.middleware.PageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

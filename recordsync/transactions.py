@@ -29,19 +29,21 @@ def reading(using: str) -> Iterator[None]:
 
 
 @contextmanager
-def writing(using: str, models: Sequence[type[DjangoModel]], wait: float) -> Iterator[None]:
+def writing(using: str, models: Sequence[type[DjangoModel]], wait: float, *, alone: bool = True) -> Iterator[None]:
     """A transaction in which nobody else writes these models' tables; readers go on.
 
-    SQLite: BEGIN IMMEDIATE (the whole file). PostgreSQL: LOCK TABLE … IN SHARE ROW EXCLUSIVE MODE.
-    Waits up to ``wait`` seconds for those who write now. Raises OperationalError.
+    ``alone`` false: others may write beside it, each other rows, but nobody who wants to be alone.
+    SQLite: BEGIN IMMEDIATE (the whole file, always alone). PostgreSQL: LOCK TABLE … IN SHARE ROW EXCLUSIVE MODE, or
+    IN ROW EXCLUSIVE MODE. Waits up to ``wait`` seconds for those who write now. Raises OperationalError.
     """
     connection = connections[using]
     with _immediate(connection, wait), transaction.atomic(using=using, durable=True):
         if connection.vendor == "postgresql":
+            mode = "SHARE ROW EXCLUSIVE" if alone else "ROW EXCLUSIVE"
             tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in models)
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = {int(wait * 1000) or 1}")
-                cursor.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+                cursor.execute(f"LOCK TABLE {tables} IN {mode} MODE")
         yield
 
 

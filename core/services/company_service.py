@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import ProtectedError
 from django.utils import timezone
@@ -13,13 +12,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.models import AttendanceRecord, Company, User
-from core.register import SCHEMA
 from core.services import operations
+from core.services.by_hand import changing
 from core.services.errors import OperationFailed
 from core.services.operations import Actor
-from core.services.record_service import changing
-from recordsync.store import tables
-from recordsync.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +28,7 @@ def add_company(name: str, *, user: User, using: str = "default") -> Company:
     """A new company. Raises OperationFailed if the name is taken."""
     now = timezone.now()
     try:
-        with changing(using, str(_NOTHING)):
+        with changing(using, [Company], str(_NOTHING)):
             company = Company.objects.using(using).create(name=name, created_at=now, updated_at=now)
     except IntegrityError as error:
         raise OperationFailed(_TAKEN % {"name": name}) from error
@@ -49,8 +45,7 @@ def rename_company(pk: int, name: str, *, user: User, using: str = "default") ->
     """
     with (
         operations.running(RENAME, Actor.of(user), using, consequence=str(_NOTHING)) as run,
-        operations.register_lock(run, str(_NOTHING)),
-        writing(using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
+        operations.holding_register(run, str(_NOTHING)),
     ):
         companies = Company.objects.using(using)
         company = companies.get(pk=pk)
@@ -73,7 +68,7 @@ def delete_company(pk: int, *, user: User, using: str = "default") -> None:
     """Delete a company that nothing refers to. Raises OperationFailed; Company.DoesNotExist."""
     company = Company.objects.using(using).get(pk=pk)
     try:
-        with changing(using, str(_NOTHING)):
+        with changing(using, [Company], str(_NOTHING)):
             company.delete(using=using)
     except (ProtectedError, IntegrityError) as error:
         raise OperationFailed(

@@ -42,8 +42,7 @@ from recordsync.plan import Counts, Plan, Step, apply, decide_by, make_plan
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Record
 from recordsync.sorting import sorted_on_disk, stored
-from recordsync.store import tables
-from recordsync.transactions import reading, writing
+from recordsync.transactions import reading
 
 logger = logging.getLogger(__name__)
 
@@ -271,9 +270,8 @@ class ImportService:
                 on_start(run.operation.pk)
             stream = stack.enter_context(_opened(source, run))
             sheet, listing = self._checked(stream, name, stack, run)
-            stack.enter_context(operations.register_lock(run, str(_UNCHANGED)))
             items = stack.enter_context(tempfile.TemporaryFile())
-            with writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
+            with operations.holding_register(run, str(_UNCHANGED)):
                 plan = make_plan(self._store, listing, items, progress=run)
                 if plan_digest is not None and plan.digest != plan_digest:
                     raise DataMoved(

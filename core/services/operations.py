@@ -25,11 +25,15 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.models import BackupLog, Operation, User
+from core.register import SCHEMA
 from core.services import wording
 from core.services.errors import Cancelled, FileRefused, RegisterBusy, as_failure
+from core.services.waiting import patience
 from recordsync import locks
 from recordsync.errors import LockTimeout
 from recordsync.progress import Progress, no_progress
+from recordsync.store import tables
+from recordsync.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -360,6 +364,19 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
             )
         except LockTimeout as error:
             raise busy(current(run.using), consequence) from error
+        yield
+
+
+@contextmanager
+def holding_register(run: Run, consequence: str) -> Iterator[None]:
+    """Hold the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
+
+    ``consequence``: what is not done if it fails. Raises :class:`RegisterBusy`, OperationalError.
+    """
+    with ExitStack() as stack:
+        with patience(lambda: current(run.using) is not None) as seconds:
+            stack.enter_context(register_lock(run, consequence, seconds))
+            stack.enter_context(writing(run.using, tables(SCHEMA), seconds))
         yield
 
 

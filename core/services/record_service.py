@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
-from django.conf import settings
-from django.db import Error, IntegrityError, connections, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import tasks
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
-from core.register import SCHEMA
 from core.services import jobs, operations
 from core.services.backup_service import BackupService
-from core.services.errors import DataMoved, OperationFailed, as_failure, is_locked
+from core.services.by_hand import changing
+from core.services.errors import DataMoved, OperationFailed
 from core.services.operations import Actor
 from core.services.results import BackupResult
-from recordsync.store import tables
-from recordsync.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +52,7 @@ class RecordService:
             raise PermissionError("This company is not theirs to change.")
         record.created_at = record.updated_at = timezone.now()
         try:
-            with changing(self.using, str(_UNSAVED)):
+            with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
                 record.save(using=self.using, force_insert=True)
         except IntegrityError as error:
             raise AlreadyThere(
@@ -74,7 +69,7 @@ class RecordService:
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
         # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
         now = max(timezone.now(), seen + dt.timedelta(microseconds=1))
-        with changing(self.using, str(_UNSAVED)):
+        with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
                 raise LostUpdate(
                     _(
@@ -86,7 +81,7 @@ class RecordService:
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
         """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
-        with changing(self.using, str(_NOTHING)):
+        with changing(self.using, [AttendanceRecord], str(_NOTHING)):
             rows = self._editable.filter(pk=pk, updated_at=seen)
             if not rows._raw_delete(self.using):  # in one statement: nothing refers to a record
                 raise LostUpdate(
@@ -114,10 +109,7 @@ class RecordService:
                 # Its own phases, its commit above all, are none of this operation.
                 progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
             )
-            with (
-                operations.register_lock(run, str(_NOTHING)),
-                writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
-            ):
+            with operations.holding_register(run, str(_NOTHING)):
                 rows = AttendanceRecord.objects.using(self.using)
                 taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
                 if rows.count() != backup.records or rows.filter(updated_at__gte=taken_at).exists():
@@ -146,24 +138,3 @@ def run_delete_all(operation: Operation) -> None:
             _("%(name)s may not delete all records any more. Nothing was changed.") % {"name": operation.actor_name}
         )
     RecordService(user, operation.database).delete_all(operation)
-
-
-@contextmanager
-def changing(using: str, consequence: str) -> Iterator[None]:
-    """A short transaction by hand. While a restore or import holds the register it waits a little, then says so.
-
-    Raises OperationFailed, RegisterBusy where it is known who holds it; an IntegrityError passes.
-    """
-    try:
-        with transaction.atomic(using=using):
-            if connections[using].vendor == "postgresql":
-                with connections[using].cursor() as cursor:
-                    cursor.execute("SET LOCAL lock_timeout = '5s'")
-            yield
-    except IntegrityError:
-        raise
-    except Error as error:
-        logger.warning("A change by hand failed", exc_info=True)
-        if is_locked(error) and (holder := operations.current(using)):
-            raise operations.busy(holder, consequence) from error
-        raise as_failure(error, consequence) from error

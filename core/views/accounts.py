@@ -21,6 +21,9 @@ from core import sign_in
 from core.decorators import role_required
 from core.forms import AccountForm, ChangePasswordForm
 from core.models import Role, User
+from core.services import account_service
+from core.services.errors import OperationFailed
+from core.views.failures import because_of
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +50,15 @@ class ChangePasswordView(PasswordChangeView):
         return super().get_form_kwargs() | {"request": self.request}
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        account = form.save(commit=False)
+        try:
+            account_service.save_password(account)
+        except OperationFailed as error:
+            form.add_error(None, str(error))
+            return because_of(error, self.form_invalid(form))
+        update_session_auth_hash(self.request, account)
         messages.success(self.request, _("Your password was changed. Other devices have been signed out."))
-        return super().form_valid(form)
+        return redirect(self.get_success_url())
 
 
 def locked_out(request: HttpRequest, response: object = None, credentials: object = None) -> HttpResponse:
@@ -81,11 +91,17 @@ def user_view(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     editor = cast(User, request.user)
     account = get_object_or_404(_accounts(editor), pk=pk) if pk is not None else User()
     form = AccountForm(request.POST or None, instance=account, editor=editor)
+    failure = None
     if request.method == "POST" and form.is_valid():
-        saved = form.save()
-        logger.info("%s saved account %s (%s)", editor, saved.pk, ", ".join(form.changed_data))
-        if saved.pk == editor.pk and form.cleaned_data.get("password"):
-            update_session_auth_hash(request, saved)
-        messages.success(request, _("Saved the account %(name)s.") % {"name": saved.username})
-        return redirect("users")
-    return render(request, "user_form.html", {"form": form, "account": account})
+        saved = form.account()
+        try:
+            account_service.save(saved, by=editor)
+        except OperationFailed as error:
+            failure = error
+            form.add_error(None, str(error))
+        else:
+            if saved.pk == editor.pk and form.cleaned_data.get("password"):
+                update_session_auth_hash(request, saved)
+            messages.success(request, _("Saved the account %(name)s.") % {"name": saved.username})
+            return redirect("users")
+    return because_of(failure, render(request, "user_form.html", {"form": form, "account": account}))

@@ -20,6 +20,7 @@ from core.forms import ConfirmForm, NewRecordForm, RecordForm, SeenField
 from core.models import AttendanceRecord, Installation, Role, User
 from core.services.errors import OperationFailed
 from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
+from core.views.failures import because_of
 
 PER_PAGE: Final = 50
 REACH: Final = 5_000
@@ -85,12 +86,14 @@ def add_record_view(request: HttpRequest) -> HttpResponse:
     """A new record, key and content."""
     user = cast(User, request.user)
     form = NewRecordForm(request.POST or None, user=user)
+    failure = None
     if request.method == "POST" and form.is_valid():
         try:
             RecordService(user).add(form.instance)
         except AlreadyThere as error:
             form.add_error("ep_no", str(error))
         except OperationFailed as error:
+            failure = error
             form.add_error(None, str(error))
         else:
             messages.success(
@@ -99,7 +102,8 @@ def add_record_view(request: HttpRequest) -> HttpResponse:
                 % {"number": form.instance.ep_no, "day": form.instance.date},
             )
             return redirect(_back(request))
-    return render(request, "record_form.html", {"form": form, "record": None, "back": _back(request)})
+    context = {"form": form, "record": None, "back": _back(request)}
+    return because_of(failure, render(request, "record_form.html", context))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -109,7 +113,7 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     user = cast(User, request.user)
     record = _record(user, pk)
     form = RecordForm(request.POST or None, instance=record)
-    status = 200
+    status, failure = 200, None
     if request.method == "POST" and form.is_valid():
         try:
             if not form.cleaned_data["seen"]:
@@ -119,6 +123,7 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             form, status = RecordForm(instance=_record(user, pk)), 409
             messages.error(request, str(error))
         except OperationFailed as error:
+            failure = error
             form.add_error(None, str(error))
         else:
             messages.success(
@@ -126,7 +131,7 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             )
             return redirect(_back(request))
     context = {"form": form, "record": _record(user, pk), "back": _back(request)}
-    return render(request, "record_form.html", context, status=status)
+    return because_of(failure, render(request, "record_form.html", context, status=status))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -135,7 +140,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then delete; refused (409) if somebody saved it meanwhile."""
     user = cast(User, request.user)
     record = _record(user, pk)
-    status = 200
+    status, failure = 200, None
     if request.method == "POST":
         try:
             seen = SeenField().clean(request.POST.get("seen", ""))
@@ -146,6 +151,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             messages.error(request, str(error))
             record, status = _record(user, pk), 409
         except OperationFailed as error:
+            failure = error
             messages.error(request, str(error))
         else:
             messages.success(
@@ -154,14 +160,14 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             )
             return redirect(_back(request))
     context = {"record": record, "seen": record.updated_at.isoformat(timespec="microseconds"), "back": _back(request)}
-    return render(request, "record_delete.html", context, status=status)
+    return because_of(failure, render(request, "record_delete.html", context, status=status))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT])
 def delete_all_view(request: HttpRequest) -> HttpResponse:
     """Every record: the installation's name is typed; then the worker takes a full backup first."""
-    expected = Installation.current().name
+    expected = Installation.without_writing().name
     form = ConfirmForm(request.POST or None, expected=expected)
     if request.method == "POST" and form.is_valid():
         return redirect("operation", pk=submit_delete_all(cast(User, request.user)).pk)

@@ -38,7 +38,7 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
         return redirect("operation", pk=operation.pk)
-    last = catalogue.newest_parent(Installation.current(), "default")
+    last = catalogue.newest_parent(Installation.without_writing(), "default")
     changed = None
     if last is not None:
         changed = {

@@ -18,6 +18,7 @@ from core.forms import CompanyForm
 from core.models import AttendanceRecord, Company, Role, User
 from core.services import company_service
 from core.services.errors import OperationFailed
+from core.views.failures import because_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -25,10 +26,12 @@ from core.services.errors import OperationFailed
 def companies_view(request: HttpRequest) -> HttpResponse:
     """All companies, and a form to add one."""
     form = CompanyForm(request.POST or None)
+    failure = None
     if request.method == "POST" and form.is_valid():
         try:
             company = company_service.add_company(form.cleaned_data["name"], user=cast(User, request.user))
         except OperationFailed as error:
+            failure = error
             form.add_error("name", str(error))
         else:
             messages.success(request, _("Added %(name)s.") % {"name": company.name})
@@ -39,7 +42,7 @@ def companies_view(request: HttpRequest) -> HttpResponse:
         accounts=Coalesce(Subquery(accounts.values("n")), 0), last_day=Subquery(last)
     ).order_by("name")
     page = Paginator(companies, 50).get_page(request.GET.get("page"))
-    return render(request, "companies.html", {"page": page, "form": form})
+    return because_of(failure, render(request, "companies.html", {"page": page, "form": form}))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,11 +51,13 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Another name for a company, which every record of it then bears."""
     company = get_object_or_404(Company, pk=pk)
     form = CompanyForm(request.POST or None, initial={"name": company.name})
+    failure = None
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["name"]
         try:
             moved = company_service.rename_company(pk, name, user=cast(User, request.user))
         except OperationFailed as error:
+            failure = error
             form.add_error("name", str(error))
         else:
             messages.success(
@@ -62,7 +67,8 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
             )
             return redirect("companies")
     count = AttendanceRecord.objects.filter(company=company).count()
-    return render(request, "company_rename.html", {"company": company, "form": form, "count": count})
+    context = {"company": company, "form": form, "count": count}
+    return because_of(failure, render(request, "company_rename.html", context))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -75,7 +81,7 @@ def delete_company_view(request: HttpRequest, pk: int) -> HttpResponse:
             company_service.delete_company(pk, user=cast(User, request.user))
         except OperationFailed as error:
             messages.error(request, str(error))
-        else:
-            messages.success(request, _("Deleted %(name)s.") % {"name": company.name})
+            return because_of(error, render(request, "company_delete.html", {"company": company}))
+        messages.success(request, _("Deleted %(name)s.") % {"name": company.name})
         return redirect("companies")
     return render(request, "company_delete.html", {"company": company})

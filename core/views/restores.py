@@ -191,7 +191,7 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
     counts = preview.counts()
     page = preview.page(chosen, place.get("after"), place.get("before"))
     restore_jobs.look_up(page.lines)
-    here = Installation.current()
+    here = Installation.without_writing()
     manual = preview.strategy is Strategy.MANUAL
     return {
         "preview": preview,

@@ -118,7 +118,7 @@ ROUTES: Final[dict[str, Access]] = {
     "delete_all": Access(get=root_only(200), post=root_only(200)),
     "companies": Access(get=root_only(200), post=root_only(200)),
     "rename_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),
-    "delete_company": Access(get=root_only(200), post=root_only(302), kwargs=_company),
+    "delete_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),
     "users": Access(get=editors(200), post=(405, 405, 405, 405, 405)),
     "add_user": Access(get=editors(200), post=editors(200)),
     "edit_user": Access(get=owners(200), post=owners(200), kwargs=_supervisor),

@@ -6,16 +6,14 @@ import datetime as dt
 from unittest.mock import patch
 
 import pytest
-from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
 
 from core import tasks
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
-from core.services import company_service, operations
+from core.services import company_service
 from core.services.backup_service import BackupService
-from core.services.errors import DataMoved, OperationFailed, RegisterBusy
-from core.services.operations import Actor
+from core.services.errors import DataMoved, OperationFailed
 from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -209,17 +207,6 @@ def test_a_browser_that_shows_one_line_does_not_change_a_name_of_two() -> None:
     assert (record.ep_name, record.shift, record.status) == ("Meena\r\n Rao", "G\nS", "A")
     save(ep_name="Meena R", shift="")
     assert (record.ep_name, record.shift) == ("Meena R", "")
-
-
-def test_who_keeps_a_change_waiting_is_named(register_db: str, root: User, record: AttendanceRecord) -> None:
-    begun = patch("core.services.record_service.transaction.atomic", side_effect=OperationalError("database is locked"))
-    running = operations.running("import", Actor.of(root), register_db, consequence="Nothing was changed.")
-    with running as run, operations.register_lock(run, "Nothing was changed."):
-        run("apply", 0, 10)
-        with begun, pytest.raises(RegisterBusy, match=r"root has been running an import .* Nothing was changed\."):
-            company_service.add_company("Bina & Sons", user=root, using=register_db)
-    with begun, pytest.raises(OperationFailed, match=r"another program is writing to it .* Nothing was changed\."):
-        company_service.add_company("Bina & Sons", user=root, using=register_db)
 
 
 @pytest.mark.django_db(databases=["default", "jobs"])

@@ -75,9 +75,9 @@ def test_what_is_wrong_with_a_file_is_kept() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["account_service", "backup_jobs", "backup_service", "by_hand", "company_service", "errors", "export", "import_service", "operations",
-     "record_service", "restore_jobs", "restore_service", "sheet_columns", "spreadsheets", "stored_preview", "targets",
-     "uploads", "workbooks"],
+    ["account_service", "backup_jobs", "backup_service", "by_hand", "company_service", "errors", "export",
+     "import_service", "operations", "record_service", "restore_jobs", "restore_service", "sheet_columns",
+     "spreadsheets", "stored_preview", "targets", "uploads", "workbooks"],
 )  # fmt: skip
 def test_what_a_page_may_say_goes_through_gettext(name: str) -> None:
     """No failure of these modules is made from a text of its own."""
