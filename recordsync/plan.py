@@ -30,20 +30,21 @@ from recordsync.records import Key, Record
 from recordsync.schema import Model, Schema, Shape
 from recordsync.store import Store
 
-Decide = Callable[[Model, Merged, str], Side]
-"""Whose side a conflict takes, per unit."""
+Decide = Callable[[Model, Merged, str], Side | None]
+"""Whose side a conflict takes, per unit; None: nobody has decided it yet."""
 
 
 def decide_by(strategy: Strategy) -> Decide:
-    """Every conflict for the strategy's side. For ``manual``, where nobody has decided yet, ours."""
-    side = strategy.side or Side.OURS
+    """Every conflict for the strategy's side. For ``manual`` none is decided."""
+    side = strategy.side
     return lambda model, merged, unit: side
 
 
 @dataclass
 class Counts:
-    """What becomes of one model's entries: ``read`` is the sum of ``added`` to ``kept``.
+    """What becomes of one model's entries: ``read`` is the sum of ``added`` to ``undecided``.
 
+    ``undecided`` are in conflict, and nobody has decided yet what becomes of them: none where a plan is applied.
     Beside the sum: ``conflicts`` found (in records), ``created`` (records that others refer to and that
     the file does not list), and what follows from absence in a complete file under a known base.
     """
@@ -54,14 +55,16 @@ class Counts:
     deleted: int = 0
     skipped: int = 0
     kept: int = 0
+    undecided: int = 0
     conflicts: int = 0
     created: int = 0
     absent_deleted: int = 0
     absent_kept: int = 0
+    absent_undecided: int = 0
 
     def verify(self) -> None:
         """Raises RecordSyncError unless everything that was read is accounted for."""
-        total = self.added + self.updated + self.deleted + self.skipped + self.kept
+        total = self.added + self.updated + self.deleted + self.skipped + self.kept + self.undecided
         if total != self.read:
             raise RecordSyncError(f"Of {self.read:,} entries read, {total:,} are accounted for.")
 
@@ -74,12 +77,14 @@ class Step(NamedTuple):
 
     ``merged`` is None for a record that is created because others refer to it. ``blocked``: a deletion that
     cannot be, because something still refers to the record: a conflict, but one that nobody can decide.
+    ``undecided``: a conflict of which nobody has decided some unit; it has no change, and cannot be applied.
     """
 
     model: Model
     merged: Merged | None
     change: Change | None
     blocked: bool = False
+    undecided: bool = False
 
     @property
     def to_decide(self) -> bool:
@@ -99,6 +104,9 @@ class Step(NamedTuple):
         counts.conflicts += self.is_conflict
         if self.merged is None:
             counts.created += 1
+        elif self.undecided:
+            counts.undecided += self.merged.listed
+            counts.absent_undecided += not self.merged.listed
         elif not self.merged.listed:
             if self.change is None:
                 counts.absent_kept += 1
@@ -241,14 +249,14 @@ class Plan:
                         net[parent.name, change.key[at]] += {"add": 1, "delete": -1}.get(kind, 0)
 
         for found in self._runs():
-            item = found if isinstance(found, Additions) else Step(*found, self._resolve(*found, decide))
+            item = found if isinstance(found, Additions) else self._step(*found, decide)
             if changes := item.changes():
                 yield from account(item.model, changes)
             yield item
         for held in self.held:
-            change = self._resolve(held.model, held.merged, decide)
-            blocked = change is not None and held.references + net[held.model.name, held.merged.key[0]] > 0
-            yield Step(held.model, held.merged, None if blocked else change, blocked)
+            step = self._step(held.model, held.merged, decide)
+            blocked = step.change is not None and held.references + net[held.model.name, held.merged.key[0]] > 0
+            yield step._replace(change=None, blocked=True) if blocked else step
 
     def steps(self, decide: Decide) -> Iterator[Step]:
         """As :meth:`decided`, one by one."""
@@ -278,8 +286,14 @@ class Plan:
         at, present = model.key.index(reference), self.present[reference.references]
         return [one.key[at] not in present for one in keyed]
 
-    def _resolve(self, model: Model, merged: Merged, decide: Decide) -> Change | None:
-        return resolve(model.shape(), self.shapes[model.name], merged, lambda unit: decide(model, merged, unit))
+    def _step(self, model: Model, merged: Merged, decide: Decide) -> Step:
+        sides: dict[str, Side] = {}
+        for unit in merged.conflicts:
+            side = decide(model, merged, unit)
+            if side is None:
+                return Step(model, merged, None, undecided=True)
+            sides[unit] = side
+        return Step(model, merged, resolve(model.shape(), self.shapes[model.name], merged, sides.__getitem__))
 
 
 def tally(plan: Plan, steps: Iterable[Step | Additions]) -> dict[str, Counts]:
@@ -473,8 +487,8 @@ def apply(
 ) -> dict[str, Counts]:
     """Write a decided plan, in batches, in the current transaction, and account for every entry.
 
-    Raises whatever the store raises, RecordSyncError where something would not be accounted for, and
-    what ``progress`` raises: the caller rolls back.
+    Raises whatever the store raises, RecordSyncError where something would not be accounted for or a conflict is not
+    decided, and what ``progress`` raises: the caller rolls back.
     """
     batches: dict[str, list[Change]] = {model.name: [] for model in plan.schema}
     done = 0
@@ -492,6 +506,8 @@ def apply(
 
     def written() -> Iterator[Step | Additions]:
         for item in plan.decided(decide):
+            if isinstance(item, Step) and item.undecided and item.merged is not None:
+                raise RecordSyncError(f"Nobody has decided about {item.model.name} {list(item.merged.key)} yet.")
             changes = item.changes()
             if changes and changes[0].after is None and item.model.name in plan.present:
                 flush()  # first what refers to it

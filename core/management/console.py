@@ -190,14 +190,14 @@ class ReadingCommand(ServiceCommand):
 
 def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:
     """The JSON summary of something that did not happen: the keys that every summary has."""
-    conflicts = failure.error_count if isinstance(failure, ConflictsLeft) else 0
+    left = failure.error_count if isinstance(failure, ConflictsLeft) else 0
     return {
         "ok": False,
         "operation": operation,
         "file": file,
         **dict.fromkeys(("id", "type")),
         **dict.fromkeys(("companies", "records", "added", "updated", "deleted", "skipped", "kept"), 0),
-        "conflicts": conflicts,
+        **dict.fromkeys(("undecided", "conflicts"), left),
         "seconds": round(seconds, 3),
         "message": str(failure),
         "errors": [error.as_dict() for error in failure.errors],

@@ -158,6 +158,7 @@ class Outcome:
             "deleted": 0,
             "skipped": records.skipped,
             "kept": 0,
+            "undecided": 0,
             "conflicts": 0,
             "rejected": self.sheet.rejected,
             "repeated": self.sheet.repeated,

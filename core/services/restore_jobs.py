@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import reduce
 from operator import or_
@@ -103,7 +103,8 @@ def submit_check(
 
 
 def check_again(actor: Actor, preview: StoredPreview) -> Operation:
-    """Have a preview's file checked and compared anew, as when the register has moved. Decisions begin anew, too.
+    """Have a preview's file checked and compared anew, as when the register has moved. What was decided about lines
+    that are the same then is carried over.
 
     Raises :class:`OperationFailed` where the disk refuses.
     """
@@ -123,7 +124,7 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
         using=earlier.database,
         pk=pk,
         filename=earlier.filename,
-        parameters=earlier.parameters | {"strategy": preview.strategy.value},
+        parameters=earlier.parameters | {"strategy": preview.strategy.value, "earlier": str(preview.pk)},
     )
 
 
@@ -151,16 +152,38 @@ def check(operation: Operation) -> None:
                     raise
                 operation.result = {"warnings": list(preview.warnings)}
                 stored_preview.write(pk, preview, run)
+            if earlier := operation.parameters.get("earlier"):
+                _carry_over(uuid.UUID(earlier), pk)
     except BaseException:
         stored_preview.remove(pk)
         raise
 
 
+def decided(pk: uuid.UUID) -> int:
+    """How many differences are decided in a preview; none in one that is not there any more."""
+    try:
+        with stored_preview.opened(pk) as preview:
+            return preview.decided
+    except stored_preview.PreviewGone:
+        return 0
+
+
+def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
+    """Decide a new preview as an earlier one was, if that is still there."""
+    with (
+        suppress(stored_preview.PreviewGone),
+        stored_preview.opened(earlier) as before,
+        stored_preview.opened(pk) as now,
+    ):
+        now.carry_over(before)
+
+
 def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -> Operation:
     """Apply a preview as it is decided now.
 
-    Raises :class:`OperationFailed` where conflicts are undecided or it is being applied, :class:`RegisterBusy`
-    where another restore waits or runs: of two that ask at the same moment, one.
+    Raises :class:`OperationFailed` where conflicts are undecided or it is being applied,
+    :class:`stored_preview.DecidedMeanwhile` where it is not decided any more as it was when it was opened,
+    :class:`RegisterBusy` where another restore waits or runs: of two that ask at the same moment, one.
     """
     if preview.strategy is Strategy.MANUAL and preview.undecided:
         raise OperationFailed(

@@ -16,9 +16,9 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -40,6 +40,9 @@ KINDS: Final = ("add", "update", "delete", "conflict")
 FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
 """The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
 
+_UNDECIDED: Final = "undecided"
+_RESULTS: Final = ("add", "update", "delete", "keep", _UNDECIDED)
+"""What may become of a line."""
 UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
 PAGE: Final = 25
 COUNTED: Final = 10_000
@@ -49,6 +52,7 @@ ABANDONED: Final = dt.timedelta(days=1)
 
 CHANGES_KEPT: Final = dt.timedelta(days=90)
 """How long the list of what a restore changed is kept."""
+_FILE: Final = "preview.sqlite3"
 
 _TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -58,13 +62,16 @@ CREATE TABLE items (
   listed INTEGER NOT NULL
 );
 CREATE TABLE conflicts (
-  item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, PRIMARY KEY (item, unit)
+  item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, decided INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (item, unit)
 ) WITHOUT ROWID;
-CREATE TABLE taken (
-  model INTEGER, company TEXT, theirs TEXT, ours TEXT, listed INTEGER, held INTEGER, n INTEGER NOT NULL,
-  PRIMARY KEY (model, company, theirs, ours, listed, held)
+CREATE TABLE decided (
+  model INTEGER, company TEXT, theirs TEXT, ours TEXT, listed INTEGER, held INTEGER, taken INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY (model, company, theirs, ours, listed, held, taken)
 ) WITHOUT ROWID;
 """
+"""``conflicts.decided``: the version of the preview that the last decision about the unit made."""
+_LAYOUT: Final = 2
+"""Of these tables: a preview that another version of the program made is not read."""
 _INDEXES: Final = """
 CREATE INDEX items_key ON items (company, ep_no, date, model);
 CREATE INDEX items_kind ON items (kind);
@@ -79,13 +86,15 @@ CREATE TABLE tallies AS
   SELECT model, company, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
   GROUP BY 1, 2, 3, 4, 5, 6, 7;
 """
-_TAKEN: Final = """
-INSERT INTO taken SELECT model, company, theirs, ours, listed, start < 0, count(*) FROM items
-WHERE id IN (SELECT item FROM conflicts WHERE side = 'theirs') GROUP BY 1, 2, 3, 4, 5, 6
+_DECIDED: Final = """
+INSERT INTO decided SELECT model, company, theirs, ours, listed, start < 0, taken, count(*) FROM items JOIN (
+  SELECT item, max(side = 'theirs') AS taken FROM conflicts GROUP BY item HAVING count(side) = count(*)
+) ON item = id GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
-"""Of the lines in conflict, how many take anything of the other side: ``tallies`` and this are all that is counted."""
-_TAKEN_ONE: Final = """
-INSERT INTO taken SELECT model, company, theirs, ours, listed, start < 0, ? FROM items WHERE id = ?
+"""How many lines in conflict are decided in all of their units, and whether they take anything of the other side:
+``tallies`` and this are all that is counted."""
+_DECIDED_ONE: Final = """
+INSERT INTO decided SELECT model, company, theirs, ours, listed, start < 0, ?, ? FROM items WHERE id = ?
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """
 
@@ -130,6 +139,18 @@ class Filter:
         terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
         query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"  # noqa: S608 # of constants
         return query, [self.unit] if self.unit else []
+
+    def units(self) -> tuple[str, list[Any]]:
+        """The condition on ``conflicts`` for what is decided where all that the filter leaves is decided: the units of
+        its lines, and with ``unit`` or ``undecided`` these alone; and its parameters."""
+        where, values = replace(self, unit="", undecided=False).where()
+        terms = [f"item IN (SELECT id FROM items WHERE {where})"] if where != "1" else []  # noqa: S608 # of constants
+        if self.unit:
+            terms.append("unit = ?")
+            values.append(self.unit)
+        if self.undecided:
+            terms.append("side IS NULL")
+        return " AND ".join(terms) or "1", values
 
     @property
     def is_tallied(self) -> bool:
@@ -216,10 +237,41 @@ class Origin(msgspec.Struct, frozen=True):
         return cls(metadata.installation.id, metadata.installation.name, metadata.created_at)
 
 
-@dataclass
-class CompanyCounts:
-    company: str
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+class Many(NamedTuple):
+    """What deciding many came to, in units."""
+
+    decided: int
+    """Those that nobody had decided before."""
+    left: int
+    """Those that were decided before for the other side, and still are."""
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """What became of the decisions of an earlier preview of the same file, in units."""
+
+    made: int
+    carried: int
+    """Those of lines that are the same in both: they are decided here as they were there."""
+
+    @property
+    def lost(self) -> int:
+        return self.made - self.carried
+
+
+class PreviewGone(OperationFailed):
+    """There is no such preview, or none that can be read."""
+
+
+class DecidedMeanwhile(OperationFailed):
+    """What the person saw is not what is decided now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "Something was decided in another tab or by somebody else since this page was loaded. "
+                "Nothing was changed. Look at it again as it is now."
+            )
+        )
 
 
 def folder_of(pk: uuid.UUID) -> Path:
@@ -253,16 +305,17 @@ def remove_abandoned(busy: set[str]) -> int:
 def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
     """Put a preview into its folder, whose ``items`` its plan has written already."""
     plan = preview.plan
-    path = folder_of(pk) / "preview.sqlite3"
+    path = folder_of(pk) / _FILE
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;" + _TABLES)
+        db.execute(f"PRAGMA user_version={_LAYOUT}")
         db.execute("BEGIN")
         items: list[tuple[Any, ...]] = []
         conflicts: list[tuple[int, str]] = []
 
         def flush() -> None:
             db.executemany("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?)", items)
-            db.executemany("INSERT INTO conflicts VALUES (?,?,NULL)", conflicts)
+            db.executemany("INSERT INTO conflicts (item, unit) VALUES (?,?)", conflicts)
             items.clear()
             conflicts.clear()
 
@@ -289,6 +342,7 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             present={name: sorted(names) for name, names in plan.present.items()},
             held=[[held.model.name, _dumped(plan, held), held.references] for held in plan.held],
             version=0,
+            carried=None,
             applying="",
             conflicting=(found := db.execute("SELECT count(*) FROM conflicts").fetchone()[0]),
             undecided=found,
@@ -343,17 +397,21 @@ def _put(db: sqlite3.Connection, **values: Any) -> None:
 
 @contextmanager
 def opened(pk: uuid.UUID) -> Iterator[StoredPreview]:
-    """The preview with this id. Raises :class:`OperationFailed` where it is not there any more."""
+    """The preview with this id. Raises :class:`PreviewGone` where it is not there any more."""
     folder = folder_of(pk)
-    path = folder / "preview.sqlite3"
+    path = folder / _FILE
     if not path.is_file():
-        raise OperationFailed(
+        raise PreviewGone(
             _(
                 "This preview is not there any more: it was applied, or nobody touched it for a day. Nothing was "
                 "changed. Choose the file again."
             )
         )
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db, (folder / "items").open("rb") as items:
+        if db.execute("PRAGMA user_version").fetchone() != (_LAYOUT,):
+            raise PreviewGone(
+                _("This preview was made by another version of Muster. Nothing was changed. Choose the file again.")
+            )
         yield StoredPreview(pk, db, items)
 
 
@@ -375,6 +433,8 @@ class StoredPreview:
         """Conflicting units."""
         self.undecided: int = meta["undecided"]
         """Those of them that nobody has decided yet."""
+        self.carried = msgspec.convert(meta["carried"], Carried | None)
+        """What became of the decisions of the preview that this one was made again from; None: from none."""
         self.applying: str = meta["applying"]
         """The id of the restore that applies it, or did."""
         shapes = {model.name: model.shape(meta["shapes"][model.name]) for model in SCHEMA}
@@ -438,9 +498,21 @@ class StoredPreview:
         winner = {Strategy.BACKUP_WINS: Side.THEIRS.value, Strategy.DATABASE_WINS: Side.OURS.value}.get(self.strategy)
         return {unit: winner or side for unit, side in rows}
 
+    def _held(self, pk: int) -> Held:
+        """The deletion that stands at a line's place."""
+        return self.plan.held[pk - (self.plan.size - len(self.plan.held))]
+
+    def _said(self, pk: int, start: int) -> bytes:
+        """Everything that a line says."""
+        if start < 0:
+            held = self._held(pk)
+            return b"%d %b" % (held.references, self.plan.dump(held.model, held.merged))
+        self.plan.items.seek(start)
+        return self.plan.items.readline()
+
     def _line(self, pk: int, start: int, kind: str) -> Line:
         if start < 0:
-            held = self.plan.held[pk - (self.plan.size - len(self.plan.held))]
+            held = self._held(pk)
             model, merged = held.model, held.merged
         else:
             self.plan.items.seek(start)
@@ -467,18 +539,6 @@ class StoredPreview:
         there = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
         return Line(pk, kind, model, merged.key, settled, units, *there)
 
-    def companies(self, limit: int = 200) -> list[CompanyCounts]:
-        """What there is to do with attendance records, by company: those with the most first."""
-        found: dict[str, CompanyCounts] = {}
-        rows = self._db.execute(
-            "SELECT company, kind, sum(n) FROM tallies WHERE model = ?1 AND company IN (SELECT company FROM tallies "
-            "WHERE model = ?1 GROUP BY company ORDER BY sum(n) DESC, company LIMIT ?2) GROUP BY 1, 2",
-            [SCHEMA.models.index(ATTENDANCE_RECORDS), limit],
-        )
-        for company, kind, n in rows:
-            found.setdefault(company, CompanyCounts(company)).counts[kind] = n
-        return sorted(found.values(), key=lambda one: (-sum(one.counts.values()), one.company))
-
     def conflicting_companies(self) -> list[str]:
         """Companies of which something is to be decided."""
         rows = self._db.execute("SELECT DISTINCT company FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")
@@ -489,100 +549,184 @@ class StoredPreview:
         found: dict[str, dict[str, Any]] = {}
         records = SCHEMA.models.index(ATTENDANCE_RECORDS)
         for at, company, _conflict, result, _listed, n in self._decided(held=False):
-            if at != records:
-                continue
-            one = found.setdefault(company, {"company": company, "add": 0, "update": 0, "delete": 0, "keep": 0})
-            one[result] += n
-        most = sorted(found.values(), key=lambda one: (-one["add"] - one["update"] - one["delete"], one["company"]))
-        return most[:limit]
+            if at == records:
+                one = found.setdefault(company, {"company": company, **dict.fromkeys(_RESULTS, 0)})
+                one[result] += n
+        return sorted(found.values(), key=lambda one: (one["keep"] - sum(one[r] for r in _RESULTS), one["company"]))[
+            :limit
+        ]
 
     # --- deciding
 
-    def decide(
-        self, side: Side | None, *, item: int | None = None, unit: str = "", chosen: Filter | None = None
-    ) -> int:
-        """Decide conflicts for a side (None: take decisions back): of one line, or of all that a filter leaves; in one
-        unit or in all. Saved when this returns; returns how many units.
+    @property
+    def decided(self) -> int:
+        """Conflicting units that somebody has decided."""
+        return self.conflicting - self.undecided
+
+    def decide(self, side: Side, item: int, unit: str = "", *, seen: int) -> int:
+        """Decide one line for a side, in one unit or in all. Saved when this returns; returns how many units.
+
+        ``seen``: the version that the person saw. Raises :class:`DecidedMeanwhile` where somebody has decided these
+        units otherwise since, :class:`OperationFailed` where the preview is being applied.
+        """
+        terms, values = "item = ?" + " AND unit = ?" * bool(unit), [item, *([unit] if unit else [])]
+        with self._changing() as version:
+            overtaken = f"SELECT EXISTS (SELECT 1 FROM conflicts WHERE {terms} AND decided > ? AND side IS NOT ?)"  # noqa: S608 # of constants
+            if self._db.execute(overtaken, [*values, seen, side.value]).fetchone()[0]:
+                raise DecidedMeanwhile
+            before = self._state_of(item)
+            found = self._set(side, terms, values, version)
+            after = self._state_of(item)
+            for state, n in ((before, -1), (after, 1)):
+                if before != after and state is not None:
+                    self._db.execute(_DECIDED_ONE, [state, n, item])
+            return found
+
+    def decide_many(self, side: Side, chosen: Filter) -> Many:
+        """Decide for a side whatever a filter leaves that nobody has decided yet. Saved when this returns.
 
         Raises :class:`OperationFailed` where the preview is being applied.
         """
-        terms, values = ["1"], []
-        if item is not None:
-            terms.append("item = ?")
-            values.append(cast(Any, item))
-        if unit:
-            terms.append("unit = ?")
-            values.append(cast(Any, unit))
-        if chosen is not None:
-            where, more = chosen.where()
-            if where != "1":
-                terms.append(f"item IN (SELECT id FROM items WHERE {where})")  # noqa: S608 # of constants
-                values.extend(more)
-        with self._changing():
-            before = self._taken_of(item)
-            decided = self._db.execute(
-                f"UPDATE conflicts SET side = ? WHERE {' AND '.join(terms)}",  # noqa: S608 # of constants
-                [side.value if side else None, *values],
-            ).rowcount
-            if item is None:
-                self._db.execute("DELETE FROM taken")
-                self._db.execute(_TAKEN)
-            else:
-                self._db.execute(_TAKEN_ONE, [self._taken_of(item) - before, item])
-            self.undecided = self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0]
-            _put(self._db, undecided=self.undecided)
-            return decided
+        with self._changing() as version:
+            where, values = chosen.units()
+            left = self.would_change(side, chosen)
+            found = self._set(side, f"{where} AND side IS NULL", values, version)
+            self._count_decided()
+            return Many(found, left)
 
-    def _taken_of(self, item: int | None) -> int:
-        """1 where a line takes anything of the other side."""
-        query = "SELECT EXISTS (SELECT 1 FROM conflicts WHERE item = ? AND side = 'theirs')"
-        return int(self._db.execute(query, [item]).fetchone()[0])
+    def would_change(self, side: Side | None, chosen: Filter) -> int:
+        """How many units that are decided :meth:`redecide_many` would change."""
+        where, values = chosen.units()
+        query = f"SELECT count(*) FROM conflicts WHERE {where} AND side IS NOT NULL AND side IS NOT ?"  # noqa: S608 # of constants
+        return int(self._db.execute(query, [*values, side and side.value]).fetchone()[0])
+
+    def redecide_many(self, side: Side | None, chosen: Filter, *, seen: int) -> int:
+        """Change what is decided: for a side, or take it back (None). Saved when this returns; returns how many units.
+
+        ``seen``: the version in which the person was told how many it would be. Raises :class:`DecidedMeanwhile` where
+        it is another one now, :class:`OperationFailed` where the preview is being applied.
+        """
+        with self._changing(seen) as version:
+            where, values = chosen.units()
+            other = f"{where} AND side IS NOT NULL AND side IS NOT ?"
+            found = self._set(side, other, [*values, side and side.value], version)
+            self._count_decided()
+            return found
+
+    def _set(self, side: Side | None, where: str, values: list[Any], version: int) -> int:
+        query = f"UPDATE conflicts SET side = ?, decided = ? WHERE {where}"  # noqa: S608 # of constants
+        found = self._db.execute(query, [side and side.value, version, *values]).rowcount
+        self.undecided = self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0]
+        _put(self._db, undecided=self.undecided)
+        return found
+
+    def _count_decided(self) -> None:
+        self._db.execute("DELETE FROM decided")
+        self._db.execute(_DECIDED)
+
+    def _state_of(self, item: int) -> int | None:
+        """1 where a line takes anything of the other side, 0 where it is kept, None where it is not decided yet."""
+        query = "SELECT count(*) - count(side), max(side = 'theirs') FROM conflicts WHERE item = ?"
+        is_open, taken = self._db.execute(query, [item]).fetchone()
+        return None if is_open else taken
 
     def choose(self, strategy: Strategy) -> None:
-        """Another strategy; decisions are kept for when it is ``manual`` again."""
-        with self._changing():
+        """Another strategy; decisions are kept for when it is ``manual`` again.
+
+        Raises :class:`DecidedMeanwhile` where somebody has decided something since it was opened.
+        """
+        with self._changing(self.version):
             _put(self._db, strategy=strategy.value)
         self.strategy = strategy
 
-    def apply_by(self, operation: uuid.UUID | None) -> None:
-        """From now on this restore applies it, and no decision is taken; None: it is free again."""
-        self._db.execute("BEGIN IMMEDIATE")
-        _put(self._db, applying=str(operation or ""))
-        self._db.execute("COMMIT")
-        self.applying = str(operation or "")
+    def overruled(self, strategy: Strategy) -> int:
+        """How many units that are decided come out otherwise under a strategy."""
+        query = "SELECT count(*) FROM conflicts WHERE side != ?"
+        return int(self._db.execute(query, [strategy.side and strategy.side.value]).fetchone()[0])
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def carry_over(self, earlier: StoredPreview) -> Carried:
+        """Decide as in an earlier preview of the same file whatever is the same in both: the line with everything that
+        it says of both sides, and of a company that the file deletes also how much refers to it."""
+        query = (
+            "SELECT there.id, there.start, there.unit, there.side, here.id, here.start FROM ("
+            "SELECT * FROM earlier.items JOIN earlier.conflicts ON item = id WHERE side IS NOT NULL"
+            ") AS there LEFT JOIN main.items AS here USING (company, ep_no, date, model) ORDER BY there.id"
+        )
+        decide = "UPDATE conflicts SET side = ?, decided = ? WHERE item = ? AND unit = ?"
+        self._db.execute("ATTACH ? AS earlier", [str(folder_of(earlier.pk) / _FILE)])
+        try:
+            with self._changing() as version:
+                made = carried = 0
+                with closing(self._db.execute(query)) as decided:
+                    for then, then_start, unit, side, now, now_start in decided:
+                        made += 1
+                        if now is not None and earlier._said(then, then_start) == self._said(now, now_start):
+                            self._db.execute(decide, [side, version, now, unit])
+                            carried += 1
+                self._count_decided()
+                self.undecided = self.conflicting - carried
+                self.carried = Carried(made, carried)
+                _put(self._db, undecided=self.undecided, carried=msgspec.to_builtins(self.carried))
+                return self.carried
+        finally:
+            self._db.execute("DETACH earlier")
+
+    def apply_by(self, operation: uuid.UUID | None) -> None:
+        """From now on this restore applies it, and no decision is taken; None: it is free again.
+
+        Raises :class:`DecidedMeanwhile` where somebody has decided something since it was opened.
+        """
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            (applying,), (version,) = (
-                self._db.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
-                for name in ("applying", "version")
-            )
-            if orjson.loads(applying):
-                raise OperationFailed(_("This preview is being applied: its decisions are not changed any more."))
-            yield
-            _put(self._db, version=orjson.loads(version) + 1)
+            if operation is not None:
+                self._require(self.version)
+            _put(self._db, applying=str(operation or ""))
             self._db.execute("COMMIT")
-            self.version = orjson.loads(version) + 1
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
+        self.applying = str(operation or "")
+
+    @contextmanager
+    def _changing(self, seen: int | None = None) -> Iterator[int]:
+        """A change of what is decided, given the version that it makes. ``seen``: only of this version."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            (applying,) = self._db.execute("SELECT value FROM meta WHERE name = 'applying'").fetchone()
+            if orjson.loads(applying):
+                raise OperationFailed(_("This preview is being applied: its decisions are not changed any more."))
+            version = self._require(seen) + 1
+            yield version
+            _put(self._db, version=version)
+            self._db.execute("COMMIT")
+            self.version = version
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def _require(self, seen: int | None) -> int:
+        """The version that is stored. Raises :class:`DecidedMeanwhile` unless it is the one that was seen."""
+        (text,) = self._db.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+        version = int(orjson.loads(text))
+        if seen is not None and version != seen:
+            raise DecidedMeanwhile
+        return version
 
     def decisions(self) -> Decide:
         """Whose side a conflict takes, by the strategy or as decided. For ``manual`` a look into the file for each."""
         if self.strategy is not Strategy.MANUAL:
             return decide_by(self.strategy)
+        sides = {"ours": Side.OURS, "theirs": Side.THEIRS, None: None}
         find = (
             "SELECT side FROM items JOIN conflicts ON item = id "
             "WHERE company = ? AND ep_no = ? AND date = ? AND model = ? AND unit = ?"
         )
 
-        def decide(model: Model, merged: Merged, unit: str) -> Side:
+        def decide(model: Model, merged: Merged, unit: str) -> Side | None:
             company, ep_no, date = merged.key if model is ATTENDANCE_RECORDS else (merged.key[0], "", "")
             values = (company, ep_no, date, SCHEMA.models.index(model), unit)
-            row = self._db.execute(find, values).fetchone()
-            return Side(row[0]) if row and row[0] else Side.OURS
+            (side,) = self._db.execute(find, values).fetchone()
+            return sides[side]
 
         return decide
 
@@ -622,13 +766,15 @@ class StoredPreview:
         groups: Counter[tuple[int, str, bool, str, bool]] = Counter()
         query = "SELECT model, company, kind = 'conflict', theirs, ours, listed, n FROM tallies WHERE held = ?"
         for model, company, conflict, theirs, ours, listed, n in self._db.execute(query, [held]):
-            result = theirs if self.strategy is Strategy.BACKUP_WINS or not conflict else ours
+            result = theirs
+            if conflict and self.strategy is not Strategy.BACKUP_WINS:
+                result = ours if self.strategy is Strategy.DATABASE_WINS else _UNDECIDED
             groups[model, company, bool(conflict), result, bool(listed)] += n
         if self.strategy is Strategy.MANUAL:
-            query = "SELECT model, company, theirs, ours, listed, n FROM taken WHERE held = ?"
-            for model, company, theirs, ours, listed, n in self._db.execute(query, [held]):
-                groups[model, company, True, ours, bool(listed)] -= n
-                groups[model, company, True, theirs, bool(listed)] += n
+            query = "SELECT model, company, theirs, ours, listed, taken, n FROM decided WHERE held = ?"
+            for model, company, theirs, ours, listed, taken, n in self._db.execute(query, [held]):
+                groups[model, company, True, _UNDECIDED, bool(listed)] -= n
+                groups[model, company, True, theirs if taken else ours, bool(listed)] += n
         for group, n in groups.items():
             if n:
                 yield *group, n
@@ -637,10 +783,9 @@ class StoredPreview:
 def _tally(counts: Counts, result: str, listed: bool, n: int, conflict: bool) -> None:
     """As :meth:`recordsync.plan.Step.tally`, for many at once."""
     counts.conflicts += n * conflict
+    name = {"keep": "kept", "add": "added", "update": "updated", "delete": "deleted"}.get(result, result)
     if not listed:
-        name = "absent_kept" if result == "keep" else "absent_deleted"
-    else:
-        name = {"keep": "kept", "add": "added", "update": "updated", "delete": "deleted"}[result]
+        name = f"absent_{name}"
     setattr(counts, name, getattr(counts, name) + n)
 
 

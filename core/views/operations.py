@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.backup_forms import BackupLogFilterForm
 from core.decorators import role_required
 from core.models import Backup, BackupLog, Operation
-from core.services import jobs, operations, stored_preview
+from core.services import jobs, operations, restore_jobs, stored_preview
 from core.services.operations import JOBS
 from core.services.wording import OPERATIONS
 
@@ -128,6 +128,8 @@ def _account_of(operation: Operation) -> dict[str, Any]:
     is_open = operation.outcome in jobs.OPEN
     succeeded = operation.outcome == Operation.Outcome.SUCCEEDED
     waiting = operation.outcome == Operation.Outcome.WAITING
+    again = operation.kind == "restore" and not is_open and not succeeded
+    try_again = operation.parameters.get("preview") if again else None
     backup = None
     if succeeded and operation.result.get("id"):
         backup = Backup.objects.filter(pk=operation.result["id"]).first()
@@ -160,7 +162,8 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "log": BackupLog.objects.filter(operation_id=operation.pk).first(),
         "has_changes": succeeded and stored_preview.changes_file(operation.pk).is_file(),
         "preview_ready": operation.kind == "check" and succeeded and stored_preview.folder_of(operation.pk).is_dir(),
-        "try_again": operation.parameters.get("preview") if operation.kind == "restore" and not succeeded else None,
+        "try_again": try_again,
+        "decided": restore_jobs.decided(uuid.UUID(try_again)) if try_again else 0,
         "backup": backup,
         "models": [
             (_("Attendance records") if name == "attendance_records" else _("Companies"), counts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -24,7 +24,7 @@ from core.models import Backup, Installation, Operation
 from core.services import operations, restore_jobs, stored_preview
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
-from core.services.stored_preview import UNITS, Filter, StoredPreview
+from core.services.stored_preview import UNITS, DecidedMeanwhile, Filter, Many, StoredPreview
 from core.views.operations import failed
 from core.views.request import sends_more_than, signed_in
 from recordsync.merge import Side, Strategy
@@ -107,30 +107,53 @@ def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def _require_same(request: HttpRequest, preview: StoredPreview) -> None:
     """What is applied is what the person saw, not what another tab made of it since."""
-    if request.POST.get("version") != str(preview.version):
-        raise OperationFailed(
-            _(
-                "Something was decided in another tab or by somebody else since this page was loaded. "
-                "Nothing was changed. Look at it again as it is now."
-            )
-        )
+    if _seen(request.POST) != preview.version:
+        raise DecidedMeanwhile
 
 
 def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
-    data = request.POST
+    """Do what the form says. What would change decisions that were made before is asked first, with their number."""
+    data, back = request.POST, _back(request, preview.pk)
     if "strategy" in data and data["strategy"] in list(Strategy):
-        preview.choose(Strategy(data["strategy"]))
-    elif one := _one_decided(data):
-        preview.decide(one.side, item=one.item, unit=one.unit)
-    elif data.get("side") in ("ours", "theirs", "none"):
-        side, scope = None if data["side"] == "none" else Side(data["side"]), data.get("scope")
-        if scope in ("filtered", "chosen"):
-            if scope == "filtered" and not PreviewFilterForm(data).is_valid():
-                raise OperationFailed(_("The filter cannot be read. Nothing was decided. Correct it first."))
-            chosen = _filter(data) if scope == "filtered" else Filter(company=data.get("of_company", ""))
-            n = preview.decide(side, unit=data.get("unit" if scope == "filtered" else "of_unit", ""), chosen=chosen)
-            messages.success(request, _many(side, n))
-    return redirect(_back(request, preview.pk))
+        return redirect(_choose_strategy(request, preview, Strategy(data["strategy"])))
+    if one := _one_decided(data):
+        preview.decide(one.side, one.item, one.unit, seen=_seen(data))
+    elif data.get("side") in _SIDES and data.get("scope") in _SCOPES:
+        if data["scope"] == "filtered" and not PreviewFilterForm(data).is_valid():
+            raise OperationFailed(_("The filter cannot be read. Nothing was decided. Correct it first."))
+        side, chosen = _SIDES[data["side"]], _scope(data)
+        if "sure" not in data:
+            ask = side is None
+            if side is not None:
+                many = preview.decide_many(side, chosen)
+                ask = bool(many.left)
+                messages.success(request, _decided(side, many))
+            return redirect(_asking(request, preview.pk) if ask else back)
+        n = preview.redecide_many(side, chosen, seen=_seen(data))
+        messages.success(request, _redecided(side, n))
+    return redirect(back)
+
+
+def _choose_strategy(request: HttpRequest, preview: StoredPreview, strategy: Strategy) -> str:
+    """Where it goes on: decisions that a strategy overrules are named before it is chosen."""
+    here = reverse("preview_restore", kwargs={"pk": preview.pk})
+    if preview.strategy is Strategy.MANUAL and preview.overruled(strategy):
+        if "sure" not in request.POST:
+            return f"{here}?{urlencode({'ask': strategy.value})}"
+        _require_same(request, preview)
+    preview.choose(strategy)
+    return here
+
+
+_SIDES: Final[dict[str, Side | None]] = {"ours": Side.OURS, "theirs": Side.THEIRS, "none": None}
+_SCOPES: Final = ("filtered", "chosen")
+
+
+def _scope(data: QueryDict) -> Filter:
+    """The lines of which many are decided: those of the page's filter, or of the form's own two fields."""
+    if data.get("scope") == "filtered":
+        return _filter(data)
+    return Filter(company=data.get("of_company", ""), unit=data.get("of_unit", ""))
 
 
 class _One(NamedTuple):
@@ -154,16 +177,47 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
-def _many(side: Side | None, n: int) -> str:
-    if side is None:
-        return ngettext("%(n)d decision was taken back.", "%(n)d decisions were taken back.", n) % {"n": n}
+def _seen(data: QueryDict) -> int:
+    """The version of the preview that a form was made from; -1, which none is, where it does not say."""
+    version = _number(data.get("version", ""))
+    return -1 if version is None else version
+
+
+def _decided(side: Side, many: Many) -> str:
+    """What was decided, and what was left."""
     if side is Side.OURS:
-        return ngettext("%(n)d difference: this server’s is kept.", "%(n)d differences: this server’s are kept.", n) % {
-            "n": n
-        }
-    return ngettext("%(n)d difference: the backup’s is taken.", "%(n)d differences: the backup’s are taken.", n) % {
-        "n": n
-    }
+        text = ngettext(
+            "%(n)s difference was decided: this server’s is kept.",
+            "%(n)s differences were decided: this server’s are kept.",
+            many.decided,
+        )
+    else:
+        text = ngettext(
+            "%(n)s difference was decided: the backup’s is taken.",
+            "%(n)s differences were decided: the backup’s are taken.",
+            many.decided,
+        )
+    if not many.decided:
+        text = _("Nothing was left to decide there.")
+    return text % {"n": f"{many.decided:,}"}
+
+
+def _redecided(side: Side | None, n: int) -> str:
+    if side is None:
+        text = ngettext("%(n)s decision was taken back.", "%(n)s decisions were taken back.", n)
+    elif side is Side.OURS:
+        text = ngettext(
+            "%(n)s decision was changed: this server’s is kept.",
+            "%(n)s decisions were changed: this server’s are kept.",
+            n,
+        )
+    else:
+        text = ngettext(
+            "%(n)s decision was changed: the backup’s is taken.",
+            "%(n)s decisions were changed: the backup’s are taken.",
+            n,
+        )
+    return text % {"n": f"{n:,}"}
 
 
 def _filter(data: Any) -> Filter:
@@ -174,14 +228,49 @@ def _filter(data: Any) -> Filter:
 
 
 def _back(request: HttpRequest, pk: uuid.UUID) -> str:
-    """The preview with the filter and place that the form carries, at the line that was decided."""
-    names = (*FILTER_FIELDS, "undecided", "after", "before")
-    kept = {name: request.POST[name] for name in names if request.POST.get(name)}
-    one = _one_decided(request.POST)
-    at = "#lines" if one or "scope" in request.POST else ""
-    if one and "undecided" not in kept:  # else it is not among the lines any more
-        at = f"#line-{one.item}"
+    """The preview with the filter and place that the form carries: at the line that was decided, or where it says what
+    was decided about many."""
+    kept = _kept(request.POST)
+    at = ""
+    if one := _one_decided(request.POST):  # among what is not decided it does not stand any more
+        at = "#lines" if "undecided" in kept else f"#line-{one.item}"
     return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}{at}"
+
+
+def _asking(request: HttpRequest, pk: uuid.UUID) -> str:
+    """The preview with the filter that the form carries, asking whether to change what is decided already."""
+    data = request.POST
+    asked = {"ask": data["side"], **{name: data[name] for name in ("scope", "of_company", "of_unit") if data.get(name)}}
+    return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(_kept(data) | asked)}"
+
+
+def _kept(data: QueryDict) -> dict[str, str]:
+    return {name: str(data[name]) for name in (*FILTER_FIELDS, "undecided", "after", "before") if data.get(name)}
+
+
+class _Question(NamedTuple):
+    """What would change decisions that were made before, and is asked first."""
+
+    kind: str
+    """``ours``, ``theirs``, ``none`` or a strategy."""
+    n: int
+    """How many decisions."""
+    scope: str = ""
+    chosen: Filter | None = None
+
+
+def _question(request: HttpRequest, preview: StoredPreview) -> _Question | None:
+    """What the address asks, with how many decisions it is about now; None where it is about none."""
+    data, ask = request.GET, request.GET.get("ask", "")
+    if preview.applying or preview.strategy is not Strategy.MANUAL:
+        return None
+    if ask in list(Strategy) and (n := preview.overruled(Strategy(ask))):
+        return _Question(ask, n)
+    if ask in _SIDES and data.get("scope") in _SCOPES:
+        chosen = _scope(data)
+        if n := preview.would_change(_SIDES[ask], chosen):
+            return _Question(ask, n, data["scope"], chosen)
+    return None
 
 
 def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
@@ -198,6 +287,7 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "form": form,
         "chosen": chosen,
         "kept": [(name, request.GET[name]) for name in (*FILTER_FIELDS, "undecided") if request.GET.get(name)],
+        "question": _question(request, preview),
         "place": place,
         "page": page,
         "here": here,
@@ -205,7 +295,8 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "units": UNITS,
         "company_names": preview.conflicting_companies() if manual else [],
         "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],
-        "companies": preview.companies(),
+        "companies": preview.results_by_company(),
+        "overruled": 0 if manual else preview.overruled(preview.strategy),
         "manual": manual,
         "can_decide": manual and preview.conflicting and not preview.applying,
         "undecided": preview.undecided if manual else 0,

@@ -34,6 +34,7 @@ KEYS = {
     "deleted",
     "skipped",
     "kept",
+    "undecided",
     "conflicts",
     "seconds",
     "errors",

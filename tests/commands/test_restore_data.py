@@ -156,13 +156,16 @@ def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInst
     assert 'shift here "NIGHT", backup ""' in rest[0]
     said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--json"))
     assert said["ok"] is False
-    assert said["conflicts"] == 2
+    assert (said["conflicts"], said["undecided"]) == (2, 2)
     assert said["errors"][0]["key"] == ["ABC Corp", "EMP001", "2026-03-01"]
     assert "shift" in said["errors"][0]["field"]
     assert support.state_of(small_sqlite) == before
     assert not support.last_log(small_sqlite).success
     preview = run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview")
     assert preview.code == 0
+    assert "0 kept as here, 2 to decide, 2 conflicts" in preview.out
+    said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview", "--json"))
+    assert (said["kept"], said["undecided"], said["conflicts"], said["records"]) == (0, 2, 2, 100)
     assert support.state_of(small_sqlite) == before
 
 

@@ -227,7 +227,7 @@ def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.Mon
     url = f"/restore/preview/{checked(root, out.getvalue(), 'manual').pk}/"
 
     def undecided(decide: str, **more: str) -> tuple[int, str]:
-        answer = root.post(url, {"decide": decide, **more})
+        answer = root.post(url, {"decide": decide, "version": root.get(url).context["preview"].version, **more})
         assert answer.status_code == 302
         return root.get(url).context["undecided"], answer["Location"].removeprefix(url)
 
@@ -241,6 +241,111 @@ def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.Mon
     assert "Not decided yet: 39 of 44 differences in 22 records." in page, "the table above counts records"
     assert "All differences of this line:" in root.get(url, {"ep_no": "A001"}).content.decode()
     assert "All differences of these 22 lines:" in root.get(url, {"kind": "conflict"}).content.decode()
+
+
+@pytest.fixture
+def differing(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Client, str]:
+    """Root, and the address of a preview in which each of the 22 records differs in two units."""
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    out = io.BytesIO()
+    BackupService().create_backup(output=out)
+    AttendanceRecord.objects.update(shift="N", ep_name="N")
+    root = signed_in(world.people["root"])
+    return root, f"/restore/preview/{checked(root, out.getvalue(), 'manual').pk}/"
+
+
+def counted(page: str) -> list[str]:
+    """The numbers of the row of attendance records in the table of what applying does."""
+    row = re.search(r">Attendance records</th>(.*?)</tr>", page, re.DOTALL)
+    assert row
+    return re.findall(r">([\d,]+)<", row[1])
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_what_nobody_decided_is_not_said_to_be_kept(differing: tuple[Client, str]) -> None:
+    root, url = differing
+    page = root.get(url).content.decode()
+    heading = re.findall(r'<th scope="col">(?:<span[^>]*>)?([^<]+)', page.split("</thead>")[0])
+    assert heading == ["What", "Add", "Update", "Delete", "Identical", "Keep", "To decide", "Differ on both sides"]
+    assert counted(page) == ["0", "0", "0", "0", "0", "22", "22"]
+    root.post(url, {"decide": "ours 0 shift", "version": 0})
+    assert counted(root.get(url).content.decode())[-3:] == ["0", "22", "22"], "one of its two units is still open"
+    root.post(url, {"decide": "ours 0 name", "version": 1})
+    assert counted(root.get(url).content.decode())[-3:] == ["1", "21", "22"]
+    root.post(url, {"scope": "chosen", "side": "theirs"})
+    assert counted(root.get(url).content.decode()) == ["0", "21", "0", "0", "1", "0", "22"]
+    root.post(url, {"strategy": "database_wins", "sure": "yes", "version": 3})
+    assert counted(root.get(url).content.decode()) == ["0", "0", "0", "0", "22", "22"]
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_deciding_many_asks_before_it_changes_what_was_decided(world: World, differing: tuple[Client, str]) -> None:
+    root, url = differing
+    for line in (0, 1, 2):
+        root.post(url, {"decide": f"ours {line} shift", "version": line})
+    many = {"scope": "filtered", "company": world.own.name, "side": "theirs"}
+    page = root.post(url, many, follow=True)
+    text = page.content.decode()
+    assert "19 differences were decided: the backup’s are taken." in text
+    assert "Change 3 decisions that were made before?" in text
+    assert "The lines that the filter below leaves" in text
+    assert page.context["undecided"] == 22
+    version = page.context["preview"].version
+    root.post(url, {"decide": "ours 0 name", "version": version})
+    stale = root.post(url, {**many, "sure": "yes", "version": version}, follow=True)
+    assert "Something was decided in another tab" in stale.content.decode()
+    again = root.post(url, many, follow=True)
+    assert "Nothing was left to decide there." in again.content.decode()
+    assert "Change 4 decisions that were made before?" in again.content.decode()
+    sure = root.post(url, {**many, "sure": "yes", "version": again.context["preview"].version}, follow=True)
+    assert "4 decisions were changed: the backup’s are taken." in sure.content.decode()
+    assert sure.context["question"] is None
+
+    back = {"scope": "chosen", "of_unit": "shift", "side": "none"}
+    page = root.post(url, back, follow=True)
+    assert "Take 11 decisions back?" in page.content.decode()
+    assert "Every company · Shift" in page.content.decode()
+    assert page.context["undecided"] == 22
+    page = root.post(url, {**back, "sure": "yes", "version": page.context["preview"].version}, follow=True)
+    assert "11 decisions were taken back." in page.content.decode()
+    assert page.context["undecided"] == 33
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_a_strategy_that_overrules_decisions_says_how_many_first(differing: tuple[Client, str]) -> None:
+    root, url = differing
+    root.post(url, {"decide": "theirs 0", "version": 0})
+    page = root.post(url, {"strategy": "backup_wins"}, follow=True)
+    assert (page.context["question"], page.context["manual"]) == (None, False), "it decides as was decided"
+    root.post(url, {"strategy": "manual"})
+    page = root.post(url, {"strategy": "database_wins"}, follow=True)
+    assert "2 decisions come out the other way if one side wins every difference." in page.content.decode()
+    assert page.context["manual"]
+    version = page.context["preview"].version
+    root.post(url, {"decide": "theirs 1 name", "version": version})
+    stale = root.post(url, {"strategy": "database_wins", "sure": "yes", "version": version}, follow=True)
+    assert "Something was decided in another tab" in stale.content.decode()
+    assert stale.context["manual"]
+    page = root.post(url, {"strategy": "database_wins", "sure": "yes", "version": version + 1}, follow=True)
+    assert "3 decisions made by hand do not count while one side wins every difference." in page.content.decode()
+    page = root.post(url, {"strategy": "manual"}, follow=True)
+    assert page.context["undecided"] == 41, "and then they count again"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_what_somebody_else_decided_meanwhile_is_not_written_over(differing: tuple[Client, str]) -> None:
+    """Two have the page open as it was made: who comes second with another decision about the same is told."""
+    root, url = differing
+    root.post(url, {"decide": "ours 0 shift", "version": 0})
+    for second in ("theirs 0 shift", "theirs 0"):
+        told = root.post(url, {"decide": second, "version": 0}, follow=True).content.decode()
+        assert "Something was decided in another tab" in told
+        assert "Not decided yet: 43 of 44" in told
+    for second in ("theirs 0 name", "ours 0 shift", "theirs 1"):
+        assert "another tab" not in root.post(url, {"decide": second, "version": 0}, follow=True).content.decode()
+    assert root.get(url).context["undecided"] == 40
+    root.post(url, {"decide": "ours 1", "version": root.get(url).context["preview"].version})
+    assert counted(root.get(url).content.decode()) == ["0", "1", "0", "0", "1", "20", "22"]
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])

@@ -190,7 +190,7 @@ def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
     event(f"{where} failed in {reached[-1]}")
 
 
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 # decisions are synced to disk: not here
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 # decisions are synced to disk: not here
 """Where there is a file system in memory, a stored preview of an example goes there."""
 
 
@@ -200,7 +200,7 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
 ) -> None:
     """For all files, strategies and decisions by hand: what the web shows is what applying it there does."""
     put(alias, merge.ours)
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         patch.setattr(settings, "DATA_DIR", folder)
         pk = restore_jobs.receive([merge.file.encode()], 1 << 30)
         parameters = {"strategy": strategy.value, "backup": None}
@@ -213,11 +213,13 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
             assert preview.count(Filter()) == (preview.plan.size, False)
             for line in lines:
                 for unit in line.units:
-                    preview.decide(decided.choice(list(Side)), item=line.id, unit=unit.name)
+                    preview.decide(decided.choice(list(Side)), line.id, unit.name, seen=preview.version)
+                    assert preview.counts() == preview.plan.counts(preview.decisions())
             if strategy is Strategy.MANUAL:
-                preview.decide(decided.choice(list(Side)), chosen=Filter(undecided=True))
+                preview.decide_many(decided.choice(list(Side)), Filter(undecided=True))
             told = preview.counts()
             assert told == preview.plan.counts(preview.decisions())
+            assert not any(one.undecided + one.absent_undecided for one in told.values())
             operation = restore_jobs.submit_apply(asker, preview, using=alias)
         tasks.apply_restore.call(str(operation.pk))
     done = Operation.objects.using("jobs").get(pk=operation.pk)
@@ -247,6 +249,8 @@ def test_properties_08_17_a_preview_counts_what_applying_then_does(alias: str, m
         to_decide = sum(step.to_decide for step in steps)
         assert to_decide == len(list(preview.to_decide()))
         assert preview.conflicts == to_decide + sum(step.blocked for step in steps)
+        undecided = sum(one.undecided + one.absent_undecided for one in preview.models.values())
+        assert undecided == (to_decide if strategy == "manual" else 0)
         if strategy == "manual" and to_decide:
             with pytest.raises(ConflictsLeft) as left:
                 service.restore_backup(io.BytesIO(data), strategy, preview=preview)

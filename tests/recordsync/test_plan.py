@@ -99,7 +99,10 @@ def test_everything_is_counted_once() -> None:
         "companies": Counts(read=2, added=1, skipped=1),
         "attendance_records": Counts(read=5, added=1, deleted=1, skipped=1, kept=2, conflicts=2),
     }
-    assert plan.counts(decide_by(Strategy.MANUAL)) == plan.counts(DATABASE_WINS)
+    assert plan.counts(decide_by(Strategy.MANUAL)) == {
+        "companies": Counts(read=2, added=1, skipped=1),
+        "attendance_records": Counts(read=5, added=1, deleted=1, skipped=1, undecided=2, conflicts=2),
+    }
     assert [step.merged.key[1] for step in plan.to_decide(BACKUP_WINS) if step.merged] == ["2", "4"]
 
 
@@ -113,6 +116,9 @@ def test_what_follows_from_absence_is_counted_beside_the_sum() -> None:
     assert plan.counts(DATABASE_WINS)["attendance_records"] == Counts(
         read=1, skipped=1, conflicts=1, absent_deleted=1, absent_kept=2
     )
+    assert plan.counts(decide_by(Strategy.MANUAL))["attendance_records"] == Counts(
+        read=1, skipped=1, conflicts=1, absent_deleted=1, absent_kept=1, absent_undecided=1
+    )
 
 
 def test_a_record_partly_taken_is_updated_and_one_wholly_kept_is_kept() -> None:
@@ -123,6 +129,21 @@ def test_a_record_partly_taken_is_updated_and_one_wholly_kept_is_kept() -> None:
     assert plan.counts(lambda model, merged, unit: sides[unit])["attendance_records"] == Counts(
         read=1, updated=1, conflicts=1
     )
+
+
+def test_a_record_of_which_one_unit_is_not_decided_is_undecided_and_cannot_be_applied() -> None:
+    store = MemoryStore(register([day("A", "1", ep_name="x", shift="x")]))
+    plan = planned(store, register([day("A", "1", ep_name="y", shift="y")]))
+    before = {name: dict(rows) for name, rows in store.rows.items()}
+
+    def decide(model: Any, merged: Any, unit: str) -> Side | None:
+        return Side.THEIRS if unit == "name" else None
+
+    assert plan.counts(decide)["attendance_records"] == Counts(read=1, undecided=1, conflicts=1)
+    assert [(step.change, step.undecided) for step in plan.steps(decide)] == [(None, True)]
+    with pytest.raises(RecordSyncError, match="Nobody has decided about attendance_records"):
+        apply(plan, store, decide, NOW)
+    assert store.rows == before
 
 
 def test_counts_that_do_not_add_up_are_an_error() -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.utils import timezone
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
@@ -24,7 +27,7 @@ from core.models import AttendanceRecord, BackupLog, Operation
 from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
-from core.services.stored_preview import Filter, Line, StoredPreview
+from core.services.stored_preview import Carried, DecidedMeanwhile, Filter, Line, StoredPreview
 from recordsync import locks
 from recordsync.merge import Side, Strategy
 from tests.formats.old_files import old_file, old_record
@@ -68,12 +71,12 @@ def test_from_upload_to_summary(register_db: str) -> None:
         assert preview.undecided == 1
         with pytest.raises(OperationFailed, match="not decided"):
             restore_jobs.submit_apply(ACTOR, preview)
-        assert preview.decide(Side.OURS, item=0, unit="shift") == 1
+        assert preview.decide(Side.OURS, 0, "shift", seen=preview.version) == 1
         for strategy, side in ((Strategy.BACKUP_WINS, "theirs"), (Strategy.DATABASE_WINS, "ours")):
             preview.choose(strategy)
             assert [unit.side for line in preview.page(Filter()).lines for unit in line.units] == [side]
         preview.choose(Strategy.MANUAL)
-        assert preview.decide(Side.THEIRS, item=0, unit="shift") == 1
+        assert preview.decide(Side.THEIRS, 0, "shift", seen=preview.version) == 1
     with stored_preview.opened(check.pk) as preview:
         counts = preview.counts()
         done = applied(register_db, preview)
@@ -95,10 +98,10 @@ def test_what_is_counted_by_company_is_what_the_summary_counts(register_db: str)
     check = checked(register_db, register(*more, companies=("Without any",)), Strategy.BACKUP_WINS)
     with stored_preview.opened(check.pk) as preview:
         assert (preview.counts()["attendance_records"].added, preview.counts()["companies"].added) == (2, 2)
-        before = {one.company: one.counts for one in preview.companies()}
+        before = preview.results_by_company()
         done = applied(register_db, preview)
-    assert {company: counts["add"] for company, counts in before.items()} == {ABC: 1, "With one": 1}
-    assert {one["company"]: one["add"] for one in done.result["companies"]} == {ABC: 1, "With one": 1}
+    assert {one["company"]: one["add"] for one in before} == {ABC: 1, "With one": 1}
+    assert done.result["companies"] == before
 
 
 def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
@@ -170,7 +173,7 @@ def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
     with stored_preview.opened(first.pk) as preview:
         operation = restore_jobs.submit_apply(ACTOR, preview, using=register_db)
         with pytest.raises(OperationFailed, match="being applied"):
-            preview.decide(Side.OURS)
+            preview.decide_many(Side.OURS, Filter())
     told = r"Meena asked for a restore at \d\d:\d\d:\d\d, which waits for the worker\. Nothing was changed\."
     with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match=told):
         restore_jobs.submit_apply(ACTOR, preview, using=register_db)
@@ -240,20 +243,87 @@ def test_decisions_in_bulk_by_company_unit_and_filter(register_db: str) -> None:
     with stored_preview.opened(check.pk) as preview:
         assert preview.conflicting_companies() == [ABC, XYZ]
         assert preview.undecided == preview.conflicting == 16
-        assert preview.decide(Side.OURS, unit="shift", chosen=Filter(company=ABC)) == 4
+        assert preview.decide_many(Side.OURS, Filter(company=ABC, unit="shift")) == (4, 0)
         assert preview.undecided == 12
         assert preview.count(Filter(undecided=True)) == (8, False)
-        assert preview.decide(Side.THEIRS, chosen=Filter(ep_no="E1")) == 4
+        assert preview.decide_many(Side.THEIRS, Filter(ep_no="E1")) == (3, 1)
         assert preview.count(Filter(company=ABC, field="shift")) == (4, False)
         assert preview.count(Filter(field="status")) == (0, False)
-        assert preview.decide(None) == 16
-        assert preview.decide(Side.THEIRS, chosen=Filter(company=XYZ)) == 8
-        assert preview.decide(Side.OURS, chosen=Filter(company=ABC)) == 8
+        assert preview.redecide_many(None, Filter(), seen=preview.version) == 7
+        assert preview.decide_many(Side.THEIRS, Filter(company=XYZ)) == (8, 0)
+        assert preview.decide_many(Side.OURS, Filter(company=ABC)) == (8, 0)
         counts = preview.counts()["attendance_records"]
         assert (counts.updated, counts.kept) == (4, 4)
         done = applied(register_db, preview)
     assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
     assert {key[0] for key, content in rows(register_db).contents.items() if content["shift"] == "N"} == {XYZ}
+
+
+def test_a_new_preview_carries_over_what_was_decided_about_lines_that_are_the_same(register_db: str) -> None:
+    """What moved or is gone, and a company of which more refers to than then, is to be decided again."""
+    put(register_db, register(*(day(ep_no=f"E{n}") for n in range(4)), day("Same"), day("More")))
+    gone = [("companies", {"name": name, "otherwise": "x"}) for name in ("Same", "More")]
+    incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
+    theirs = register(*(day(ep_no=f"E{n}", shift="N", ep_name="Ann") for n in range(4)))
+    check = checked(register_db, a_file(theirs, deleted=gone, **incremental).encode())
+    records = AttendanceRecord.objects.using(register_db)
+    with stored_preview.opened(check.pk) as preview:
+        assert (preview.carried, preview.conflicting) == (None, 10)
+        preview.decide(Side.THEIRS, 0, seen=preview.version)
+        preview.decide(Side.OURS, 1, "shift", seen=preview.version)
+        preview.decide_many(Side.THEIRS, Filter(ep_no="E2"))
+        preview.decide_many(Side.OURS, Filter(ep_no="E3", unit="name"))
+        for company in ("Same", "More"):
+            preview.decide_many(Side.THEIRS, Filter(company=company))
+        assert preview.decided == 8
+        records.filter(ep_no="E1", company__name=ABC).update(overtime=60)
+        records.filter(ep_no="E2").delete()
+        records.filter(ep_no="E3").update(updated_at=timezone.now())
+        put(register_db, replace(register(day("More", "E7")), companies=()))
+        again = restore_jobs.check_again(ACTOR, preview)
+    tasks.check_backup.call(str(again.pk))
+    with stored_preview.opened(again.pk) as preview:
+        assert preview.carried == Carried(made=8, carried=4)
+        assert (preview.decided, preview.version) == (4, 1)
+        lines = preview.page(Filter(kind="conflict")).lines
+        assert {line.key[-2:][0]: [unit.side for unit in line.units] for line in lines} == {
+            "E0": ["theirs", "theirs"], "E1": ["", "", ""], "E3": ["ours", ""], "More": [""], "Same": ["theirs"]
+        }  # fmt: skip
+        assert preview.counts() == preview.plan.counts(preview.decisions())
+
+
+def test_a_new_preview_of_one_that_is_not_there_any_more_begins_anew(register_db: str) -> None:
+    put(register_db, SMALL)
+    check = checked(register_db, OTHER)
+    with stored_preview.opened(check.pk) as preview:
+        preview.decide_many(Side.OURS, Filter())
+        again = restore_jobs.check_again(ACTOR, preview)
+    stored_preview.remove(check.pk)
+    tasks.check_backup.call(str(again.pk))
+    with stored_preview.opened(again.pk) as preview:
+        assert (preview.undecided, preview.carried) == (1, None)
+
+
+def test_a_preview_of_another_version_of_the_program_is_not_read(register_db: str) -> None:
+    check = checked(register_db, OTHER)
+    with closing(sqlite3.connect(stored_preview.folder_of(check.pk) / "preview.sqlite3")) as db:
+        db.execute("PRAGMA user_version=1")
+    with pytest.raises(OperationFailed, match="another version of Muster"), stored_preview.opened(check.pk):
+        pass
+
+
+def test_what_is_decided_between_looking_and_applying_stops_it(register_db: str) -> None:
+    put(register_db, SMALL)
+    check = checked(register_db, OTHER)
+    with stored_preview.opened(check.pk) as preview:
+        preview.decide_many(Side.OURS, Filter())
+        with stored_preview.opened(check.pk) as other:
+            other.decide(Side.THEIRS, 0, seen=other.version)
+        with pytest.raises(DecidedMeanwhile):
+            restore_jobs.submit_apply(ACTOR, preview, using=register_db)
+        assert not Operation.objects.using(JOBS).filter(kind="restore").exists()
+    with stored_preview.opened(check.pk) as preview:
+        assert applied(register_db, preview).outcome == Operation.Outcome.SUCCEEDED
 
 
 def test_pages_lead_on_and_back(register_db: str) -> None:
@@ -293,8 +363,8 @@ def test_every_filter_gives_its_lines_however_many_are_counted(
     )
     check = checked(register_db, register(*theirs))
     with stored_preview.opened(check.pk) as preview:
-        preview.decide(Side.THEIRS, unit="shift", chosen=Filter(company=ABC))
-        preview.decide(Side.OURS, item=3)
+        preview.decide_many(Side.THEIRS, Filter(company=ABC, unit="shift"))
+        preview.decide(Side.OURS, 3, seen=preview.version)
         every = []
         after = None
         while True:

@@ -243,7 +243,8 @@ def test_a_summary_has_the_keys_of_every_command(register_db: str) -> None:
         told = preview.summary()
     done = restore(register_db, a_file(SMALL)).summary()
     counts = {
-        "companies": 2, "records": 3, "added": 2, "updated": 1, "deleted": 0, "skipped": 0, "kept": 0, "conflicts": 1,
+        "companies": 2, "records": 3, "added": 2, "updated": 1, "deleted": 0, "skipped": 0, "kept": 0, "undecided": 0,
+        "conflicts": 1,
     }  # fmt: skip
     for summary, operation in ((told, "preview"), (done, "restore")):
         assert (summary["ok"], summary["operation"], summary["type"]) == (True, operation, "full")

@@ -99,6 +99,7 @@ class Command(ReadingCommand):
                 f"{counts.deleted + counts.absent_deleted:,} {'deleted' if done else 'to delete'}",
                 f"{counts.skipped:,} skipped",
                 f"{counts.kept:,} kept as here",
+                *([f"{counts.undecided:,} to decide"] if counts.undecided else []),
                 f"{counts.conflicts:,} conflicts",
             ]
             self.stdout.write(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
