@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Final, cast
 
 import msgspec
 from django.core.files.storage import storages
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,13 +19,12 @@ from core.models import Backup, Operation
 from core.register import Selection
 from core.services import jobs, operations, stored_preview
 from core.services.backup_service import BackupService
-from core.services.errors import OperationFailed, RegisterBusy, file_refused
+from core.services.by_hand import changing_catalogue
+from core.services.errors import OperationFailed, as_failure, file_refused
 from core.services.operations import JOBS, Actor
 from core.services.restore_jobs import shown_error
 from core.services.restore_service import RestoreService
-from recordsync import locks
 from recordsync.backupfile import BackupType
-from recordsync.errors import LockTimeout
 from recordsync.files import Compression
 
 logger = logging.getLogger(__name__)
@@ -108,7 +105,7 @@ def verify(operation: Operation) -> None:
 
 def set_protected(backup: Backup, protected: bool, using: str = "default") -> None:
     """Say whether the file may be deleted. Raises :class:`OperationFailed` while the register is held."""
-    with _register_is_free(using, "The catalogue was not changed."):
+    with changing_catalogue(using, _("The catalogue was not changed.")):
         Backup.objects.using(using).filter(pk=backup.pk).update(protected=protected)
 
 
@@ -138,26 +135,32 @@ def _reads(backup: Backup) -> Q:
     return Q(parameters__backup=backup.file) | Q(parameters__backup=str(backup.pk))
 
 
-def delete(backup: Backup, actor: Actor, using: str = "default") -> None:
+def delete(backup: Backup, actor: Actor, using: str = "default") -> bool:
     """Delete the file; its entry stays, because later backups may name it as their ancestor.
 
-    Raises :class:`OperationFailed` where :func:`require_deletable` does, or the register is held.
+    Returns whether the file was still there. The file goes first: should this process end before the entry says so, the
+    catalogue says that the file is not where it was, which is true, and it can be deleted again.
+    Raises :class:`OperationFailed` where :func:`require_deletable` does, the register is held, or the file cannot be
+    deleted.
     """
-    with _register_is_free(using, str(_NOT_DELETED)):
-        row = Backup.objects.using(using).get(pk=backup.pk)
-        require_deletable(row, using)
-        Backup.objects.using(using).filter(pk=row.pk).update(file="", verified_at=None)
-    storages["backups"].delete(row.file)
-    logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
-
-
-@contextmanager
-def _register_is_free(using: str, consequence: str) -> Iterator[None]:
-    """A short change of the catalogue; hardly waits for a restore, because somebody waits for the page."""
+    storage = storages["backups"]
+    was_there = is_gone = False
     try:
-        # Whoever looks whether the lock is free holds it for a moment.
-        with locks.held(operations.REGISTER_LOCK, using, wait=1), transaction.atomic(using=using):
-            yield
-    except LockTimeout as error:
-        running, then = _("A restore or import is running."), _("Try again when it has finished.")
-        raise RegisterBusy(f"{running} {consequence} {then}") from error
+        with changing_catalogue(using, str(_NOT_DELETED)):
+            row = Backup.objects.using(using).get(pk=backup.pk)
+            if not row.file:
+                raise OperationFailed(_("Somebody else deleted this file just now."))
+            require_deletable(row, using)
+            Backup.objects.using(using).filter(pk=row.pk).update(file="", verified_at=None)
+            was_there = storage.exists(row.file)
+            storage.delete(row.file)
+            is_gone = True
+    except OSError as error:
+        raise as_failure(error, _("Nothing was deleted, and the catalogue has it as before.")) from error
+    except OperationFailed as failure:
+        if not is_gone:
+            raise
+        text = _("%(file)s is deleted, but the catalogue could not be told. Delete it there once more. (%(why)s)")
+        raise OperationFailed(text % {"file": row.file, "why": failure}) from failure
+    logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
+    return was_there

@@ -9,13 +9,17 @@ from contextlib import ExitStack, contextmanager
 from django.db import Error, IntegrityError
 from django.db.models import Model
 
-from core.models import Operation
+from core.models import Backup, Operation
 from core.services import operations
 from core.services.errors import OperationFailed, RegisterBusy, as_failure, is_locked
 from core.services.waiting import patience
+from recordsync import locks
+from recordsync.errors import LockTimeout
 from recordsync.transactions import writing
 
 logger = logging.getLogger(__name__)
+
+_MOMENT = 0.5
 
 
 @contextmanager
@@ -37,6 +41,21 @@ def changing(using: str, models: Sequence[type[Model]], consequence: str, *, alo
         told = failure(error, using, consequence)
         logger.warning("A change by hand failed: %s", told, exc_info=not isinstance(told, RegisterBusy))
         raise told from error
+
+
+@contextmanager
+def changing_catalogue(using: str, consequence: str) -> Iterator[None]:
+    """As :func:`changing`, of the catalogue of backups, under the register's lock: no backup begins meanwhile, which
+    would continue another one as it was."""
+    try:
+        with ExitStack() as stack:
+            with patience(lambda: _holder(using) is not None) as seconds:
+                # Whoever looks whether the lock is free holds it for a moment.
+                stack.enter_context(locks.held(operations.REGISTER_LOCK, using, wait=max(seconds, _MOMENT)))
+            stack.enter_context(changing(using, [Backup], consequence))
+            yield
+    except LockTimeout as error:
+        raise operations.busy(_holder(using), consequence) from error
 
 
 def failure(error: Exception, using: str, consequence: str) -> OperationFailed:

@@ -64,6 +64,7 @@ _OS_SENTENCES: Final = {
     errno.EISDIR: gettext_lazy("it is a folder, not a file"),
     errno.EACCES: gettext_lazy("permission is denied"),
     errno.EPERM: gettext_lazy("permission is denied"),
+    errno.EBUSY: gettext_lazy("it is in use"),
     errno.EROFS: gettext_lazy("the file system is read-only"),
     errno.ENAMETOOLONG: gettext_lazy("the name is too long"),
     errno.EFBIG: gettext_lazy("the file would be larger than allowed"),

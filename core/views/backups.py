@@ -20,7 +20,7 @@ from core.decorators import role_required
 from core.models import AttendanceRecord, Backup, Company, Installation
 from core.services import backup_jobs, catalogue, operations
 from core.services.backup_service import OVERLAP
-from core.services.errors import OperationFailed
+from core.services.errors import OperationFailed, as_failure
 from core.services.operations import Actor
 from core.views.operations import failed
 from core.views.request import signed_in
@@ -66,6 +66,9 @@ def download_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBas
     except FileNotFoundError as error:
         logger.warning("The file of backup %s (%s) is not there", backup.pk, backup.file)
         raise Http404 from error
+    except OSError as error:
+        failed(request, as_failure(error, _("Nothing was downloaded.")))
+        return redirect("backup_data")
     logger.info("%s downloads the backup %s", request.user.get_username(), backup.file)
     return FileResponse(file, as_attachment=True, filename=PurePath(backup.file).name)
 
@@ -86,8 +89,11 @@ def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             if request.POST.get("confirmed") != "yes":
                 backup_jobs.require_deletable(backup)
                 return render(request, "confirm_delete_backup.html", _lost_with(backup))
-            backup_jobs.delete(backup, actor)
-            messages.success(request, _("Deleted the file %(file)s.") % {"file": backup.file})
+            if backup_jobs.delete(backup, actor):
+                told = _("Deleted the file %(file)s.")
+            else:
+                told = _("The file %(file)s was not there any more. The catalogue says now that it is deleted.")
+            messages.success(request, told % {"file": backup.file})
     except OperationFailed as error:
         failed(request, error)
     return redirect("backup_data")

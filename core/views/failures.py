@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import sqlite3
 import sys
 from typing import Final
 
@@ -12,9 +14,21 @@ from django.template.loader import get_template
 from django.utils.translation import gettext as _
 
 from core.services import by_hand
-from core.services.errors import DiskFull, OperationFailed, RegisterBusy, is_full, is_locked
+from core.services.errors import DiskFull, OperationFailed, RegisterBusy, explain, is_full, is_locked
 
 logger = logging.getLogger(__name__)
+
+_OF_FILES: Final = {
+    errno.EACCES,
+    errno.EBUSY,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""Errors of the server's own files; others are of connections, whose other end is gone."""
 
 RETRY_AFTER: Final = 10
 """Seconds after which a machine may ask again for what the register had no time for."""
@@ -54,9 +68,14 @@ def _failure(request: HttpRequest, error: BaseException | None) -> OperationFail
     if isinstance(error, OperationFailed):
         return error
     then = _("Look whether what you asked for was done before you ask again.") if request.method == "POST" else ""
-    if isinstance(error, Exception) and (is_full(error) or (isinstance(error, Error) and is_locked(error))):
+    if isinstance(error, Error | sqlite3.Error | OSError) and (is_full(error) or is_locked(error)):
         return by_hand.failure(error, "default", then)
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OSError) and error.errno in _OF_FILES:
+        why = explain(OSError(error.errno, ""))
+        return OperationFailed(
+            f"{why} {_('It is a file or folder of this server; the log says which.')} {then}".rstrip()
+        )
+    if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
         # Why may name users and machines: that is for the log.
         return OperationFailed(f"{_('The database does not answer as it should; the log says why.')} {then}".rstrip())
     return None

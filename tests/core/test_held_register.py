@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,19 @@ def test_a_database_in_trouble_is_said_wherever_it_is_met(
         assert "10.0.0.5" not in text
         assert "still has what you typed" not in text
         assert ("Retry-After" in answer) == (code == "SQLITE_BUSY")
+
+
+def test_a_file_of_the_server_that_cannot_be_used_is_said_and_not_named(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/secret")
+
+    monkeypatch.setattr("core.views.attendance.CappedPaginator", fail)
+    answer = root.get("/attendance/")
+    assert answer.status_code == 503
+    assert "Permission is denied. It is a file or folder of this server" in answer.content.decode()
+    assert "secret" not in answer.content.decode()
 
 
 def test_what_nobody_foresaw_is_still_an_error(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:

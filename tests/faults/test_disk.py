@@ -192,6 +192,35 @@ def test_a_folder_that_may_not_be_written(new_installation: support.NewInstallat
     assert support.state_of(installation) == before
 
 
+DELETE = """
+from core.models import Backup
+from core.services import backup_jobs
+from core.services.errors import OperationFailed
+from core.services.operations import Actor
+try:
+    print(backup_jobs.delete(Backup.objects.get(), Actor("root")))
+except OperationFailed as failure:
+    print(failure)
+print(bool(Backup.objects.get().file))
+"""
+
+
+def test_a_backup_in_a_folder_that_may_not_be_written(new_installation: support.NewInstallation) -> None:
+    installation = new_installation("sqlite")
+    assert run(installation, "backup_data").code == 0
+    (file,) = installation.backups.glob("*.json")
+    installation.backups.chmod(0o555)
+    kept = run(installation, "shell", "--no-imports", "-c", DELETE, **support.bound_by_permissions())
+    assert kept.out.splitlines() == [
+        f"{file}: permission is denied. Nothing was deleted, and the catalogue has it as before.",
+        "True",
+    ], kept.err
+    assert file.exists()
+    installation.backups.chmod(0o755)
+    assert run(installation, "shell", "--no-imports", "-c", DELETE).out.splitlines() == ["True", "False"]
+    assert not file.exists()
+
+
 def test_a_file_that_may_not_be_read(new_installation: support.NewInstallation, files: Files) -> None:
     installation = new_installation("sqlite")
     path = installation.folder / "full.json"

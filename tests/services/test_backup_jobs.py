@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from django.core.files.storage import storages
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -23,7 +27,7 @@ from recordsync import locks
 from recordsync.merge import Strategy
 from tests.properties.files import a_file
 from tests.properties.registers_content import put
-from tests.services.support import SMALL
+from tests.services.support import SMALL, database_error
 from tests.services.test_targets import storage
 
 __all__ = ["storage"]
@@ -110,6 +114,78 @@ def test_a_protected_backup_is_not_deleted() -> None:
     assert not storages["backups"].exists(backup.file)
     entry = Backup.objects.get(pk=backup.pk)
     assert (entry.file, entry.verified_at) == ("", None), "its entry stays: later backups name it as their parent"
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        (errno.EACCES, "permission is denied."),
+        (errno.EROFS, "the file system is read-only."),
+        (errno.EBUSY, "it is in use."),
+    ],
+)
+def test_a_file_that_cannot_be_deleted_stays_in_the_catalogue(root: Client, number: int, why: str) -> None:
+    backup = taken()
+    verified(backup)
+    path = storages["backups"].path(backup.file)
+    with patch("os.remove", side_effect=OSError(number, os.strerror(number), path)):
+        answer = root.post(f"/backup/{backup.pk}/", {"action": "delete", "confirmed": "yes"}, follow=True)
+    page = strip_tags(answer.content.decode())
+    assert f"{path}: {why} Nothing was deleted, and the catalogue has it as before." in page
+    before = (backup.file, backup.verified_at)
+    backup.refresh_from_db()
+    assert (backup.file, backup.verified_at) == before
+    assert storages["backups"].exists(backup.file)
+
+
+def test_a_file_that_is_not_there_any_more_is_deleted_and_that_is_said(root: Client) -> None:
+    backup = taken()
+    Path(storages["backups"].path(backup.file)).unlink()
+    answer = root.post(f"/backup/{backup.pk}/", {"action": "delete", "confirmed": "yes"}, follow=True)
+    assert f"The file {backup.file} was not there any more." in strip_tags(answer.content.decode())
+    backup.refresh_from_db()
+    assert backup.file == ""
+
+
+def test_a_process_that_ends_between_file_and_entry_leaves_what_is_true() -> None:
+    backup = taken()
+    really = os.remove
+
+    def and_then_end(path: str) -> None:
+        really(path)
+        raise KeyboardInterrupt
+
+    with patch("os.remove", and_then_end), pytest.raises(KeyboardInterrupt):
+        backup_jobs.delete(backup, ACTOR)
+    backup.refresh_from_db()
+    (entry,) = catalogue.entries([backup])
+    assert (bool(backup.file), entry.is_there) == (True, False), "its file is not in the folder: that is what is said"
+    assert not backup_jobs.delete(backup, ACTOR)
+
+
+def test_a_catalogue_that_cannot_be_told_is_not_called_untouched() -> None:
+    backup = taken()
+    commit = patch.object(connections["default"], "commit", side_effect=database_error("SQLITE_FULL"))
+    with commit, pytest.raises(OperationFailed, match=r"is deleted, but the catalogue could not be told.*disk is full"):
+        backup_jobs.delete(backup, ACTOR)
+    backup.refresh_from_db()
+    assert backup.file
+    assert not backup_jobs.delete(backup, ACTOR)
+
+
+def test_of_two_who_delete_a_file_one_is_told() -> None:
+    backup = taken()
+    assert backup_jobs.delete(backup, ACTOR)
+    with pytest.raises(OperationFailed, match="Somebody else deleted this file just now"):
+        backup_jobs.delete(backup, ACTOR)
+
+
+def test_a_file_that_cannot_be_read_is_not_downloaded(root: Client) -> None:
+    backup = taken()
+    with patch("builtins.open", side_effect=PermissionError(errno.EACCES, "Permission denied", "/backups/full.json")):
+        answer = root.get(f"/backup/download/{backup.pk}/")
+    assert answer.status_code == 302
+    assert "permission is denied. Nothing was downloaded." in strip_tags(root.get("/backup/").content.decode())
 
 
 def page_of(client: Client, backup: Backup) -> str:
