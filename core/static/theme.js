@@ -8,7 +8,8 @@
       return null; // storage is off: the system's setting it is
     }
   };
-  const current = () => chosen() || (dark.matches ? "dark" : "light");
+  const paper = window.matchMedia("print"); // it is white
+  const current = () => (paper.matches ? "light" : chosen() || (dark.matches ? "dark" : "light"));
   const apply = () => {
     document.documentElement.setAttribute("data-bs-theme", current());
     document.querySelectorAll("[data-theme-switch]").forEach((button) => {
@@ -21,6 +22,7 @@
   };
   apply();
   dark.addEventListener("change", apply);
+  paper.addEventListener("change", apply);
   document.addEventListener("DOMContentLoaded", () => {
     apply();
     document.querySelectorAll("[data-theme-switch]").forEach((button) =>

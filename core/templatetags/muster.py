@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from django import template
+from django import forms, template
 from django.core.paginator import Page
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
@@ -159,6 +159,21 @@ def percent(part: int, whole: int) -> int:
 def pagination(context: Context, page: Page[Any]) -> dict[str, Any]:
     """Links to the other pages, keeping the rest of the query string."""
     return {"page": page, "request": context["request"]}
+
+
+@register.inclusion_tag("partials/chosen.html")
+def chosen(form: forms.BaseForm) -> dict[str, Any]:
+    """What a form of filters lets through, in words: on paper, where the form is not."""
+    values = [(bound, form.cleaned_data.get(bound.name)) for bound in form.visible_fields()] if form.is_valid() else []
+    return {"chosen": [(bound.label, _in_words(bound.field, value)) for bound, value in values if value]}
+
+
+def _in_words(field: forms.Field, value: Any) -> str:
+    if value is True:
+        return ""
+    if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
+        return str(dict(cast("list[tuple[str, Any]]", field.choices)).get(value, value))
+    return str(value)
 
 
 @register.inclusion_tag("partials/field.html")

@@ -67,7 +67,8 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
             )
             return redirect("companies")
     count = AttendanceRecord.objects.filter(company=company).count()
-    context = {"company": company, "form": form, "count": count}
+    may_delete = not count and not User.objects.filter(company=company).exists()
+    context = {"company": company, "form": form, "count": count, "may_delete": may_delete}
     return because_of(failure, render(request, "company_rename.html", context))
 
 

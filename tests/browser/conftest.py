@@ -33,6 +33,23 @@ BROKEN_NUMBERS = r"""() => [...document.querySelectorAll('td')].filter(cell => {
 }).map(cell => cell.textContent)"""
 """Numbers of a table that stand in more than one line."""
 
+BROKEN_WORDS = r"""longest => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const broken = [];
+  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+    if (!text.parentElement.checkVisibility()) continue;
+    for (const word of text.data.matchAll(/(?<![^\s])[\p{L}\p{M}\p{N}]+(?=[.,:;]?(\s|$))/gu)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (word[0].length <= longest && lines.size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+"""Words of at most so many letters, between blanks, that stand in more than one line."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = os.environ.get("MUSTER_SCREENSHOTS")
 """A folder that :meth:`Opened.look` puts pictures in, for people to judge."""
@@ -135,6 +152,8 @@ class Opened:
             )
             broken = self.page.evaluate(BROKEN_NUMBERS)
             assert not broken, f"{self.page.url} at {width} px breaks numbers: {broken}"
+            words = self.page.evaluate(BROKEN_WORDS, 12)
+            assert not words, f"{self.page.url} at {width} px breaks words: {words}"
             assert not clipped, f"{self.page.url} at {width} px cuts off: {clipped}"
             try:
                 self.axe(*(() if DEEP or theme == THEMES[0] else RULES_OF_COLOURS))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from playwright.sync_api import expect
 
-from core.models import AttendanceRecord
+from core.models import AttendanceRecord, Company
+from core.services.backup_service import BackupService
 from tests.browser.conftest import PHONE, OpenAs
-from tests.world import World
+from tests.world import DAY, World
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -27,6 +29,61 @@ def test_filter_and_edit(world: World, open_as: OpenAs, javascript: bool) -> Non
     assert "Saved the record of A001" in page.inner_text("main")
     world.record.refresh_from_db()
     assert (world.record.out_time, world.record.overstay) == (dt.time(17, 45), 90)
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_record_is_deleted_from_its_own_page(world: World, open_as: OpenAs, javascript: bool) -> None:
+    """The lists have one quiet link a row, which a finger can hit, and nothing red."""
+    Company.objects.create(name="Empty Works")
+    BackupService().create_backup()
+    BackupService().create_incremental_backup()
+    opened = open_as("root", width=PHONE, javascript=javascript)
+    for path, links in (("/attendance/?q=rao", 1), ("/companies/", 3), ("/users/", 4), ("/backup/", 0)):
+        page = opened.go(path)
+        assert page.locator("main :is(.btn-danger, .btn-outline-danger)").filter(visible=True).count() == 0, path
+        assert page.locator(".muster-row-link").count() == links
+        for link in (*page.locator(".muster-row-link").all(), *page.locator("main summary").all()):
+            box = link.bounding_box()
+            assert box, path
+            assert min(box["width"], box["height"]) >= 24, (path, box)
+    page = opened.go("/attendance/?q=rao")
+    page.locator("#results").get_by_role("link", name="Edit A001 2026-11-20").press("Enter")
+    page.get_by_role("link", name="Delete this record").click()
+    page.get_by_role("button", name="Delete").click()
+    assert page.url.endswith("/attendance/?q=rao")
+    assert "Deleted the record of A001" in page.inner_text("main")
+    assert not AttendanceRecord.objects.filter(pk=world.record.pk).exists()
+    opened.go("/companies/")
+    page.get_by_role("link", name="Rename or delete Empty Works").click()
+    page.get_by_role("link", name="Delete this company").click()
+    page.get_by_role("button", name="Delete").click()
+    assert "Deleted Empty Works." in page.inner_text("main")
+    opened.go(f"/companies/{world.own.pk}/rename/")
+    assert page.get_by_role("link", name="Delete this company").count() == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_the_figures_of_the_dashboard_add_up_at_every_width(world: World, open_as: OpenAs, width: int) -> None:
+    for number, status in enumerate(["A", "A", "L", "WO", "PH", "PD"]):
+        AttendanceRecord.objects.create(
+            company=world.other if number % 2 else world.own, ep_no=f"X{number}", date=DAY, status=status
+        )
+    page = open_as("root", width=width).go("/")
+    figures = {
+        text.split("\n")[0]: int(text.split("\n")[1]) for text in page.locator(".muster-figure").all_inner_texts()
+    }
+    expected = [figures["Present, 20 Nov"], figures["Absent"], figures["Off or on leave"]]
+    assert sum(expected) == AttendanceRecord.objects.filter(date=DAY).count()
+    table = page.locator("section:has(#companies-title) table")
+    assert table.locator("thead th").all_inner_texts() == ["Company", "Present", "Absent", "Off or on leave"]
+    rows = [[int(cell) for cell in row.locator("td").all_inner_texts()] for row in table.locator("tbody tr").all()]
+    assert [sum(column) for column in zip(*rows, strict=True)] == expected
+    assert [int(cell) for cell in table.locator("tfoot td").all_inner_texts()] == expected
+    for cell in table.locator("td, th").all():
+        expect(cell).to_be_visible()
+    page.click("summary:has-text('Show table')")
+    latest = page.locator("section:has(#trend-title) tbody tr").first
+    assert [int(cell) for cell in latest.locator("td").all_inner_texts()] == expected
 
 
 def test_a_lost_update_is_refused(world: World, open_as: OpenAs) -> None:
