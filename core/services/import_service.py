@@ -6,21 +6,18 @@ the others are refused with their cells and the reasons, and block nobody. What 
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import logging
+import re
 import tempfile
 import uuid
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
-from itertools import groupby, islice
-from operator import itemgetter
+from dataclasses import asdict, dataclass
+from itertools import chain, groupby
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
-import orjson
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -29,10 +26,12 @@ from django.utils.translation import gettext_lazy
 from core.models import Company, Role, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import operations
-from core.services.errors import DataMoved, OperationFailed, as_failure
+from core.services.checked_sheet import KEPT, Sheet
+from core.services.errors import DataMoved, OperationFailed, SheetRefused, as_failure
 from core.services.operations import COMMIT, Actor, Run
-from core.services.sheet_columns import REASON, Heading, RowReader, read_heading
-from core.services.spreadsheets import normalised, other_sheets, read_text, rows, written_text
+from core.services.sheet_columns import Heading, RowReader
+from core.services.sheet_heading import find_heading
+from core.services.spreadsheets import SheetFile, read_text
 from core.services.workbooks import Row
 from recordsync.errors import printable_path
 from recordsync.files import spooled
@@ -41,7 +40,7 @@ from recordsync.merge import Strategy
 from recordsync.plan import Counts, Plan, Step, apply, decide_by, make_plan
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Record
-from recordsync.sorting import sorted_on_disk, stored
+from recordsync.sorting import sorted_on_disk
 from recordsync.transactions import reading
 
 logger = logging.getLogger(__name__)
@@ -50,62 +49,10 @@ IMPORT: Final = "import"
 """The operation's kind."""
 
 _UNCHANGED: Final = gettext_lazy("Nothing was changed.")
-_KEPT: Final = 100
-_CELL: Final = 200
+_CHARACTERS_AT_ONCE: Final = 1 << 22
+"""Of the rows that are looked at together."""
 _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
 """Same key = update: where the sheet says something else than the register, the sheet is right."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with one cell. ``column`` and ``value`` are blank where it is the whole row."""
-
-    row: int
-    column: str
-    value: str
-    reason: str
-
-    def __str__(self) -> str:
-        if not self.column:
-            return _("Row %(row)s: %(reason)s") % {"row": self.row, "reason": self.reason}
-        cell = f"{self.column} “{self.value}”" if self.value else self.column
-        return _("Row %(row)s, %(cell)s: %(reason)s") % {"row": self.row, "cell": cell, "reason": self.reason}
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: the keys that every error in a summary has."""
-        return {"message": str(self), "line": self.row, "field": self.column or None, "value": self.value}
-
-
-@dataclass
-class Sheet:
-    """A sheet that was checked. ``lines``: of every refused row its number and problems, as they were found."""
-
-    heading: Heading
-    name: str
-    lines: IO[bytes]
-    rows: int = 0
-    rejected: int = 0
-    repeated: int = 0
-    """Rows that say again what an earlier one said."""
-    problems: list[Problem] = field(default_factory=list)
-    """The first :data:`_KEPT`, by row."""
-    repeats: list[tuple[int, int]] = field(default_factory=list)
-    """Of the first repeated rows: the row, and the one that it repeats."""
-    new_companies: list[str] = field(default_factory=list)
-    """The names of the first :data:`_KEPT` that the register does not have."""
-    other_sheets: list[str] = field(default_factory=list)
-    """The names of a workbook's other sheets, which are not read."""
-
-    def refuse(self, row: int, problems: Iterable[tuple[str, str, str]]) -> None:
-        told = [Problem(row, column, value[:_CELL], reason) for column, value, reason in problems]
-        self.rejected += 1
-        self.lines.write(orjson.dumps([row, [_reason(problem) for problem in told]], option=orjson.OPT_APPEND_NEWLINE))
-        if len(self.problems) < _KEPT or row < self.problems[-1].row:
-            self.problems = sorted([*self.problems, *told], key=lambda problem: problem.row)[:_KEPT]
-
-
-def _reason(problem: Problem) -> str:
-    return f"{problem.column} {problem.reason}" if problem.column else problem.reason
 
 
 @dataclass(frozen=True)
@@ -162,7 +109,7 @@ class Outcome:
             "conflicts": 0,
             "rejected": self.sheet.rejected,
             "repeated": self.sheet.repeated,
-            "ignored_columns": list(self.sheet.heading.unknown),
+            **self.sheet.summary(),
             "errors": [problem.as_dict() for problem in self.sheet.problems],
             "error_count": self.sheet.rejected,
             "models": {name: asdict(counts) for name, counts in self.models.items()},
@@ -293,14 +240,24 @@ class ImportService:
 
     def _checked(self, stream: BinaryIO, name: str, stack: ExitStack, progress: Progress) -> tuple[Sheet, Listing]:
         """The sheet, its good rows sorted on disk. Temporary files go to the stack. Raises SheetRefused."""
-        found = stack.enter_context(closing(rows(stream)))
-        _number, cells = next(found)
-        heading = read_heading(cells)
+        file = SheetFile(stream)
+        found = stack.enter_context(closing(file.rows()))
+        start = find_heading(found)
+        heading = start.heading
         spill, lines, refused = (stack.enter_context(_temporary()) for _ in range(3))
-        sheet = Sheet(heading, name, refused, other_sheets=other_sheets(stream))
+        sheet = Sheet(
+            name,
+            refused,
+            heading,
+            heading_rows=start.rows,
+            rows_above=tuple(number for number, _cells in start.above),
+            other_sheets=file.other_sheets,
+        )
         reader = RowReader(heading, timezone.localdate())
+        _require_no_day_above(start.above, reader, sheet)
         names = _Names(self, reader, heading)
-        read = self._read(found, reader, names, sheet, progress)
+        rows = _fitted(chain(start.below, found), sheet, file)
+        read = self._read(rows, reader, names, sheet, progress)
         ordered = sorted_on_disk(read, spill, reader.shape.key)
         records = names.noted(_once_each(ordered, reader, sheet), sheet)
         listing = Listing(SCHEMA, reader.shape, records, lines)
@@ -311,13 +268,14 @@ class ImportService:
         self, found: Iterable[Row], reader: RowReader, names: _Names, sheet: Sheet, progress: Progress
     ) -> Iterator[tuple[str | int | None, ...]]:
         """Of every good row the values and, last, the number."""
-        stream = iter(found)
-        while batch := list(islice(stream, EVERY)):
+        for batch in _batches(found):
             good: list[tuple[int, list[str], tuple[str | None, ...]]] = []
             for number, cells in batch:
+                if sheet.totals_row is not None:
+                    sheet.below_totals += 1
                 values = reader.values(cells)
                 if values is None:
-                    sheet.refuse(number, reader.problems(cells))
+                    sheet.refuse(number, _problems(number, cells, reader, sheet))
                 else:
                     good.append((number, cells, values))
             sheet.rows += len(batch)
@@ -330,6 +288,70 @@ class ImportService:
         if self._user is None or self._user.role == Role.ROOT:
             return None
         return Company.objects.using(self.using).get(users=self._user.pk).name
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows, some at a time: so many as progress is told of, or fewer that are long."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += sum(map(len, row[1]))
+        if len(batch) == EVERY or size > _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _fitted(rows: Iterable[Row], sheet: Sheet, file: SheetFile) -> Iterator[Row]:
+    """The rows below the heading, while the sheet is told of cells that are missing, or that no heading names.
+
+    In a workbook a cell beyond the heading is one without a heading; in a text it is a sign that cells have moved.
+    """
+    heading = sheet.heading.cells
+    width = len(heading)
+    unnamed = [at for at, cell in enumerate(heading) if not cell.strip()]
+    for number, cells in rows:
+        if file.is_text and len(cells) < width:
+            sheet.note_short(number)
+        elif not file.is_text and len(cells) > width:
+            for at in range(width, len(cells)):
+                if cells[at].strip():
+                    sheet.unread.setdefault(at, number)
+            del cells[width:]
+        for at in unnamed:
+            if at < len(cells) and cells[at].strip():
+                sheet.unread[at] = number
+                unnamed = [other for other in unnamed if other != at]
+        yield number, cells
+    file.require_end(width)
+
+
+def _require_no_day_above(above: Iterable[Row], reader: RowReader, sheet: Sheet) -> None:
+    """Raises SheetRefused where a row above the heading is one of attendance."""
+    for number, cells in above:
+        if reader.values(cells) is not None:
+            raise SheetRefused(
+                _("The heading is in row %(heading)s, below attendance (row %(row)s). Put it above all rows.")
+                % {"heading": sheet.heading_rows[0], "row": number}
+            )
+
+
+_TOTALS: Final = re.compile(
+    r"\s*(?:(?:grand|sub|net|page|over ?all|final|company|daily|monthly)[\s-]*)?totals?\b", re.IGNORECASE
+)
+
+
+def _problems(number: int, cells: list[str], reader: RowReader, sheet: Sheet) -> list[tuple[str, str, str]]:
+    """What is wrong with a row; the sheet is told of totals."""
+    ep_no = next(at for at, column in sheet.heading.columns if column.field == "ep_no")
+    says_total = [cell for cell in cells if _TOTALS.match(cell[:50])]
+    if says_total and (ep_no >= len(cells) or not cells[ep_no].strip() or cells[ep_no] in says_total):
+        if sheet.totals_row is None:
+            sheet.totals_row = number
+        return [("", "", _("has totals, not an employee's day"))]
+    return reader.problems(cells)
 
 
 class _Names:
@@ -382,7 +404,7 @@ class _Names:
             name = record.values[self._company]
             if name != last:
                 last = name
-                if name not in self._companies and len(sheet.new_companies) < _KEPT:
+                if name not in self._companies and len(sheet.new_companies) < KEPT:
                     sheet.new_companies.append(str(name))
             yield record
 
@@ -406,61 +428,26 @@ def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Itera
         values, number, others, differing = _compared(same_key)
         if differing is None:
             sheet.repeated += len(others)
-            sheet.repeats += [(other, number) for other in others[: _KEPT - len(sheet.repeats)]]
+            sheet.repeats += [(other, number) for other in others[: KEPT - len(sheet.repeats)]]
             yield reader.shape.record(tuple(values))
             continue
-        for row in (number, *others):
+        for row in chain((number,), others):
             rival = differing if row == number else number
             reason = _("the same employee, company and date as row %(row)s, but not the same content: keep one of them")
             sheet.refuse(row, [("", "", reason % {"row": rival})])
 
 
-def _compared(same_key: Iterator[Any]) -> tuple[list[str | None], int, list[int], int | None]:
+def _compared(same_key: Iterator[Any]) -> tuple[list[str | None], int, array[int], int | None]:
     """Of rows with one key: the values and the number of the first, the numbers of the others, and that of the first
     which says something else."""
     *values, number = next(same_key)
-    others: list[int] = []
+    others = array("q")  # of which there may be as many as the sheet has rows
     differing: int | None = None
     for *other_values, other in same_key:
         others.append(other)
         if differing is None and other_values != values:
             differing = other
     return values, number, others, differing
-
-
-# --- Refused rows, to correct and send again
-
-
-def write_refused(source: Source, sheet: Sheet, out: IO[bytes]) -> None:
-    """The refused rows of a sheet as CSV: their cells as they were, and why they were refused.
-
-    ``source``: the same file again. What a spreadsheet would run is written so that it does not, and reads the same.
-    """
-    with _opened(source, no_progress) as stream, tempfile.TemporaryFile() as spill, ExitStack() as files:
-        refused = sorted_on_disk(stored(sheet.lines, 0, sheet.lines.seek(0, io.SEEK_END)), spill, itemgetter(0))
-        out.write(codecs.BOM_UTF8)
-        text = io.TextIOWrapper(cast(Any, out), "utf-8", newline="", write_through=True)
-        writer = csv.writer(text)
-        found = files.enter_context(closing(rows(stream)))
-        _number, heading = next(found)
-        reasons_at = [at for at, cell in enumerate(heading) if cell.strip().upper() == REASON]
-        kept = [at for at in range(len(heading)) if at not in reasons_at]
-        writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
-        pending = next(refused, None)
-        for number, cells in found:
-            if pending is None:
-                break
-            if number == pending[0]:
-                shown = [cells[at] if at < len(cells) else "" for at in kept]
-                told = {"row": number, "reason": "; ".join(pending[1])}
-                writer.writerow([*map(_resent, [*shown]), written_text(_("Row %(row)s: %(reason)s") % told)])
-                pending = next(refused, None)
-        text.detach()
-
-
-def _resent(cell: str) -> str:
-    """A cell that reads as this one does."""
-    return cell if written_text(cell[:1]) == cell[:1] else written_text(normalised(cell))
 
 
 # --- Sources

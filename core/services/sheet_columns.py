@@ -100,7 +100,7 @@ _LONG: Final = 300
 
 @dataclass(frozen=True)
 class Heading:
-    """A sheet's first row, understood. ``columns``: per known column its place. ``unknown``: what is ignored."""
+    """A sheet's heading, understood. ``columns``: per known column its place. ``unknown``: what is ignored."""
 
     cells: tuple[str, ...]
     columns: tuple[tuple[int, Column], ...]
@@ -146,8 +146,8 @@ def read_heading(cells: Sequence[str]) -> Heading:
     if len(missing) == sum(column.required for column in COLUMNS):
         raise SheetRefused(
             _(
-                "The first row has none of the headings of a sheet of attendance (%(headings)s). If this is a table of "
-                "attendance, write them above it."
+                "No row at the beginning has the headings of a sheet of attendance (%(headings)s). If this is a table "
+                "of attendance, write them above it."
             )
             % {"headings": ", ".join(missing)}
         )

@@ -6,25 +6,23 @@ whole is one sentence (:class:`SheetRefused`). Every cell comes as text; what it
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
 import re
 import unicodedata
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import PurePath
-from typing import IO, BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from core.services import workbooks
+from core.services.csv_files import DELIMITERS, CsvFile, may_be_rows
 from core.services.errors import SheetRefused
-from core.services.workbooks import MAX_COLUMNS, Row, is_error
+from core.services.file_kinds import HEAD, foreign
+from core.services.workbooks import MAX_COLUMNS, Row, Workbook, is_error
 
-_MAX_LINE: Final = 1 << 20
-_BLOCK: Final = 1 << 16
-_ZIP: Final = b"PK\x03\x04"
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def too_large() -> SheetRefused:
@@ -33,116 +31,84 @@ def too_large() -> SheetRefused:
     return SheetRefused(_("The file is larger than %(limit)s MiB. Send it in parts.") % {"limit": f"{limit:,.0f}"})
 
 
-def rows(stream: BinaryIO) -> Generator[Row, None, None]:
-    """The rows of a sheet that are not blank, its heading first. Reads a seekable stream from its start.
+class SheetFile:
+    """A file that is read as a sheet. Raises SheetRefused where it is none.
 
     The content says what it is; whoever named the stream ``.xlsx`` has to hear that it is no workbook.
-    Memory: a row; for XLSX also the texts that its cells share. Raises SheetRefused.
     """
-    size = stream.seek(0, io.SEEK_END)
-    start = _start(stream)
-    if size > settings.MUSTER_MAX_SHEET_UPLOAD_BYTES:
-        raise too_large()
-    if not start:
-        raise SheetRefused(_("The file is empty."))
-    if start.startswith(_ZIP):
-        found: Iterator[Row] = workbooks.rows(stream)
-    elif start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise SheetRefused(_("This is an old Excel file (.xls) or an encrypted one. Save it as .xlsx or as CSV UTF-8."))
-    elif PurePath(str(getattr(stream, "name", ""))).suffix.lower() == ".xlsx":
-        raise workbooks.damaged()
-    else:
-        found = _csv_rows(stream)
-    some = False
-    for number, cells in found:
-        if len(cells) > MAX_COLUMNS:
-            raise workbooks.too_wide(number, len(cells))
-        if any(cells) and any(cell.strip() for cell in cells):
-            some = True
-            yield number, cells
-    if not some:
-        raise SheetRefused(_("The sheet has no rows."))
 
+    def __init__(self, stream: BinaryIO) -> None:
+        """``stream``: seekable."""
+        self._source = Workbook(stream) if is_workbook(stream) else CsvFile(stream)
 
-def other_sheets(stream: BinaryIO) -> list[str]:
-    """The names of the sheets of a workbook that :func:`rows` does not read. Leaves the stream where it is."""
-    at = stream.tell()
-    names = workbooks.other_sheets(stream) if _start(stream).startswith(_ZIP) else []
-    stream.seek(at)
-    return names
+    @property
+    def is_text(self) -> bool:
+        """Whether a row has just the cells that it was written with. In a workbook those at its end may be missing."""
+        return isinstance(self._source, CsvFile)
 
+    @property
+    def other_sheets(self) -> list[str]:
+        """The names of the sheets that are not read."""
+        return self._source.others if isinstance(self._source, Workbook) else []
 
-def unpacked_size(stream: BinaryIO) -> int:
-    """Bytes that there are to read of a sheet. Raises SheetRefused."""
-    is_workbook = _start(stream).startswith(_ZIP)
-    return workbooks.unpacked_size(stream) if is_workbook else stream.seek(0, io.SEEK_END)
+    def rows(self) -> Generator[Row, None, None]:
+        """The rows that are not blank, from the first. Memory: a row; of a workbook also the texts that its cells
+        share. Raises SheetRefused."""
+        some = False
+        for number, cells in self._source.rows():
+            if len(cells) > MAX_COLUMNS:
+                raise workbooks.too_wide(number, len(cells))
+            if any(cells) and any(cell.strip() for cell in cells):
+                some = True
+                yield number, cells
+        if not some:
+            raise SheetRefused(_("The sheet has no rows."))
 
-
-def _start(stream: BinaryIO) -> bytes:
-    """The first bytes, which say what a file is. Leaves the stream at its start."""
-    stream.seek(0)
-    start = stream.read(8)
-    stream.seek(0)
-    return start
-
-
-# --- CSV
-
-
-def _csv_rows(stream: BinaryIO) -> Iterator[Row]:
-    number = 0
-    head = stream.read(_BLOCK)
-    stream.seek(0)
-    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    if encoding != "utf-16" and b"\0" in head:
-        raise SheetRefused(_("This is not a spreadsheet: send CSV or XLSX."))
-    text = io.TextIOWrapper(cast(IO[bytes], stream), encoding, newline="")
-    try:
-        reader = csv.reader(_lines(text), delimiter=_delimiter(text), strict=True)
-        for cells in reader:
-            number += 1
-            yield number, cells
-    except UnicodeError:
-        raise SheetRefused(
-            _(
-                "The file is not in UTF-8 (near row %(row)s), so that names could come out wrong. In Excel, save it as "
-                "“CSV UTF-8”."
-            )
-            % {"row": number + 1}
-        ) from None
-    except csv.Error as error:
-        raise SheetRefused(
-            _("Row %(row)s is not CSV (%(error)s): look for a quotation mark that is opened and not closed.")
-            % {"row": number + 1, "error": error}
-        ) from None
-    finally:
-        if not stream.closed:
-            text.detach()  # the stream stays open, and is not ours to close
-
-
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    while line := text.readline(_MAX_LINE):
-        if len(line) >= _MAX_LINE:
+    def require_end(self, width: int) -> None:
+        """Raises SheetRefused if the file ends in the middle of a row, which has ``width`` cells when it is whole. To
+        be asked when all rows are read."""
+        last = self._source.without_end if isinstance(self._source, CsvFile) else None
+        if last is not None and last[1] < width:
             raise SheetRefused(
-                _("A line is longer than %(count)s characters: this is not a table of attendance.")
-                % {"count": f"{_MAX_LINE:,}"}
+                _(
+                    "The file ends in the middle of a row: that of line %(line)s has %(count)s of %(width)s cells and "
+                    "no line end. The rest is missing: get the file again. If nothing is missing, end its last line."
+                )
+                % {"line": f"{last[0]:,}", "count": last[1], "width": width}
             )
-        yield line
 
 
-def _delimiter(text: io.TextIOWrapper) -> str:
-    """What stands most often between the headings. Leaves the text at its start."""
-    heading = next((line for line in _lines(text) if line.strip()), "")
-    text.seek(0)
-    bare = re.sub(r'"[^"]*"', "", heading)
-    return max(",;\t", key=bare.count)
+def is_workbook(stream: BinaryIO) -> bool:
+    """Whether a seekable file is a workbook, by its first bytes, or CSV. Raises SheetRefused where it is neither."""
+    if stream.seek(0, io.SEEK_END) > settings.MUSTER_MAX_SHEET_UPLOAD_BYTES:
+        raise too_large()
+    stream.seek(0)
+    head = stream.read(HEAD)
+    if not head:
+        raise SheetRefused(_("The file is empty."))
+    if head.startswith(_ZIP):
+        return True
+    if told := foreign(head):
+        raise SheetRefused(told)
+    if PurePath(str(getattr(stream, "name", ""))).suffix.lower() == ".xlsx":
+        raise workbooks.damaged()
+    return False
 
 
 # --- Text that survives a spreadsheet
 
-_FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
+_SIGNS: Final = "=+-@＝＋－＠"
 """What spreadsheets take for the start of a formula (OWASP, CSV Injection), the full-width forms included."""
-_NUMBER: Final = re.compile(r"[+-][0-9]+([.,][0-9]+)?")
+_FORMULA: Final = frozenset(f"{_SIGNS}\t\r\n")
+_ENDS: Final = f"{DELIMITERS}\r\n"
+"""What ends a cell in some program: which delimiter CSV has is told by nobody, and guessed by the reader's settings."""
+_STARTS: Final = rf"(?=(?:[^\S\t\r\n]|['\"])*[{re.escape(_SIGNS)}])"
+_OPEN: Final = re.compile(f"([{_ENDS}]){_STARTS}")
+"""A place where another delimiter would start a formula."""
+_CLOSED: Final = re.compile(f"([{_ENDS}])'{_STARTS}")
+"""The same with an apostrophe."""
+_HARMLESS: Final = re.compile(r"-|[+-][0-9]+(?:[.,][0-9]+)?")
+"""Cells that say something here (no overstay, a half day), and that no spreadsheet calculates."""
 
 
 def normalised(text: str) -> str:
@@ -151,9 +117,14 @@ def normalised(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def _is_risky(text: str) -> bool:
+    """Whether a spreadsheet would run it or a part of it, or it could be taken for several rows of CSV."""
+    return text[:1] in _FORMULA or _OPEN.search(text) is not None or may_be_rows(text, DELIMITERS)
+
+
 def _is_delicate(text: str) -> bool:
-    """Whether a spreadsheet would run it, it looks like an error, or :func:`read_text` would tidy it."""
-    return (text[:1] in _FORMULA and not _NUMBER.fullmatch(text)) or is_error(text) or text != normalised(text)
+    """The same, or it looks like an error, or :func:`read_text` would tidy it."""
+    return _is_risky(text) or is_error(text) or text != normalised(text)
 
 
 def _needs_quote(text: str) -> bool:
@@ -162,14 +133,22 @@ def _needs_quote(text: str) -> bool:
 
 
 def written_text(text: str) -> str:
-    """Text for a cell: an apostrophe goes before what is delicate, and before such texts that begin with apostrophes,
-    so that it can be taken back."""
-    return f"'{text}" if text and _needs_quote(text) else text
+    """Text for a cell: an apostrophe goes before what is delicate, wherever a cell might begin, and before such texts
+    that begin with apostrophes, so that it can be taken back."""
+    return "'" + _OPEN.sub(r"\1'", text) if text and _needs_quote(text) else text
 
 
 def read_text(cell: str) -> tuple[str, bool]:
     """The text that a cell stands for, and whether it is verbatim: what :func:`written_text` wrote is taken back, other
     text is :func:`normalised`. A lone apostrophe is text without characters."""
-    if cell[:1] == "'" and _needs_quote(cell[1:]):
-        return cell[1:], True
+    if cell[:1] == "'" and _needs_quote(text := _CLOSED.sub(r"\1", cell[1:])):
+        return text, True
     return normalised(cell), False
+
+
+def guarded_cell(cell: str) -> str:
+    """A cell of somebody's sheet, written so that it runs nothing, and reads as it did."""
+    text, verbatim = read_text(cell)
+    if not verbatim and (_HARMLESS.fullmatch(text) or not (_is_risky(cell) or _is_risky(text))):
+        return cell
+    return written_text(text)

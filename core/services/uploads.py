@@ -18,28 +18,31 @@ from django.core.files.storage import storages
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_tasks import task
 
 from core.models import Operation, Role, UploadLog, User
 from core.register import ATTENDANCE_RECORDS
 from core.services import operations
-from core.services.errors import DataMoved, OperationFailed, SheetRefused
-from core.services.import_service import ImportPreview, ImportService, Outcome, write_refused
+from core.services.errors import Cancelled, DataMoved, OperationFailed, SheetRefused
+from core.services.import_service import ImportPreview, ImportService, Outcome
 from core.services.operations import JOBS
+from core.services.refused_rows import write_refused
 from core.services.sheet_columns import COLUMNS
-from core.services.spreadsheets import unpacked_size
+from core.services.sheet_heading import look
 from core.services.stored_preview import ABANDONED
 from recordsync import locks
 from recordsync.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-IN_REQUEST_BYTES: Final = 256 * 1024
-"""Larger sheets, unpacked, are checked and imported in the background."""
-
 KEPT_DAYS: Final = 14
 """How long a sheet that nobody decides about, and refused rows, are kept."""
 
+KEPT_OF_ONE: Final = 20
+"""Sheets of one account whose files are kept, their refused rows included."""
+
+_PUT_AWAY: Final = gettext_lazy("It was put away. Nothing was changed.")
 _CHANGES_KEPT: Final = 100
 _SECONDS_BETWEEN_WRITES: Final = 1.0
 _HEADINGS: Final = {column.field: column.heading for column in COLUMNS}
@@ -48,12 +51,14 @@ State = UploadLog.State
 
 
 def receive(user: User, file: File[bytes]) -> UploadLog:
-    """Keep a sheet and check it, now or in the background. Never raises for what is wrong with it: its row says so.
+    """Keep a sheet and have it checked in the background. What is certainly none is refused at once: its row says so.
 
-    Raises OperationFailed for who may not import.
+    Of the sheet only its head is read here. Raises OperationFailed for who may not import, or has too many sheets that
+    wait for the worker.
     """
     ImportService(user=user)
     sweep()
+    _make_room(user)
     upload = UploadLog(
         actor_id=user.pk,
         actor_name=user.get_username(),
@@ -61,36 +66,40 @@ def receive(user: User, file: File[bytes]) -> UploadLog:
         filename=PurePath(file.name or "sheet").name[-255:],
         size=file.size,
     )
-    upload.file = storages["uploads"].save(f"{upload.pk}.sheet", file)
-    upload.save()
     logger.info("%s sent the sheet %s (%s bytes)", user.get_username(), upload.pk, upload.size)
-    _do(upload, user, _check, check_upload)
+    try:
+        look(cast(BinaryIO, file))
+    except SheetRefused as refused:
+        _finish(upload, State.FAILED, str(refused))
+    else:
+        upload.file = storages["uploads"].save(f"{upload.pk}.sheet", file)
+        upload.save()
+        _enqueue(check_upload, upload, user)
     return upload
 
 
 def decide(upload: UploadLog, user: User) -> None:
-    """Import what was previewed, now or in the background. What somebody else decided already is left alone."""
+    """Import what was previewed, in the background. What somebody else decided already is left alone."""
     with transaction.atomic(using=JOBS):
         waiting = UploadLog.objects.filter(pk=upload.pk, state=State.CHECKED)
         if not waiting.update(state=State.QUEUED, message="", done=0, total=None):
             return
     upload.refresh_from_db()
-    _do(upload, user, _apply, apply_upload)
+    _enqueue(apply_upload, upload, user)
 
 
 def cancel(upload: UploadLog) -> None:
-    """Ask a running import to stop: it changes nothing then. What has not begun, or is not decided, is put away."""
+    """Ask a check or a running import to stop: it changes nothing then. What has not begun, or is not decided, is put
+    away."""
     if upload.operation_id is not None:
         Operation.objects.using(JOBS).filter(pk=upload.operation_id).update(cancel_requested=True)
-    discarded = {
-        "state": State.PUT_AWAY,
-        "message": _("It was put away. Nothing was changed."),
-        "finished_at": timezone.now(),
-    }
-    idle = [State.WAITING, State.CHECKED, State.QUEUED]
-    if UploadLog.objects.filter(pk=upload.pk, state__in=idle).update(**discarded):
+    stopped = {"state": State.PUT_AWAY, "message": str(_PUT_AWAY), "finished_at": timezone.now()}
+    rows = UploadLog.objects.filter(pk=upload.pk)
+    if rows.filter(state__in=[State.WAITING, State.CHECKED, State.QUEUED]).update(**stopped):
         upload.refresh_from_db()
         _forget_file(upload)
+    else:
+        rows.filter(state=State.CHECKING).update(**stopped)  # the worker, which has the file open, puts it away
 
 
 def settled(upload: UploadLog) -> UploadLog:
@@ -133,23 +142,13 @@ def _in_background(upload_id: str, user_id: int, work: Work, begins: State) -> N
     if user is None:
         _finish(upload, State.FAILED, _("The account that asked for it is gone. Nothing was changed."))
     else:
-        work(upload, user)
+        with suppress(Cancelled):  # it was put away just now
+            work(upload, user)
 
 
-def _do(upload: UploadLog, user: User, work: Work, job: Any) -> None:
-    if _size_to_read(upload) <= IN_REQUEST_BYTES:
-        work(upload, user)
-    else:
-        arguments = (str(upload.pk), user.pk)
-        transaction.on_commit(lambda: job.enqueue(*arguments), using=JOBS)
-
-
-def _size_to_read(upload: UploadLog) -> int:
-    try:
-        with storages["uploads"].open(upload.file) as sheet:
-            return unpacked_size(cast(BinaryIO, sheet.file))
-    except (SheetRefused, OSError):
-        return 0  # whoever reads it will say why
+def _enqueue(job: Any, upload: UploadLog, user: User) -> None:
+    arguments = (str(upload.pk), user.pk)
+    transaction.on_commit(lambda: job.enqueue(*arguments), using=JOBS)
 
 
 def _check(upload: UploadLog, user: User) -> None:
@@ -158,7 +157,7 @@ def _check(upload: UploadLog, user: User) -> None:
         with ImportService(user=user).preview(named, progress_callback=progress) as preview:
             upload.plan = preview.plan_digest
             upload.summary = {**counts(preview), **_details(preview), "changes": list(_changes(preview))}
-            _keep_refused(upload, sheet, preview)
+            _keep_refused(upload, cast(BinaryIO, sheet), preview)
         upload.state = State.CHECKED
 
 
@@ -190,22 +189,30 @@ def _apply(upload: UploadLog, user: User) -> None:
 
 @contextmanager
 def _at_work(upload: UploadLog, state: State) -> Iterator[Progress]:
-    """The sheet's row says what is going on and how it ended; the process holds its lock. DataMoved comes out."""
+    """The sheet's row says what is going on and how it ended; the process holds its lock. DataMoved comes out, and
+    Cancelled where the sheet was put away before it began."""
+    rows = UploadLog.objects.filter(pk=upload.pk)
     with locks.held(_lock(upload), JOBS):
+        if not rows.filter(state=upload.state).update(state=state, done=0, total=None, message=""):
+            raise Cancelled(str(_PUT_AWAY))
         upload.state, upload.done, upload.total, upload.message = state, 0, None, ""
-        upload.save()
         last = time.monotonic()
 
         def progress(phase: str, done: int, total: int | None, /) -> None:
             nonlocal last
             if time.monotonic() - last >= _SECONDS_BETWEEN_WRITES:
                 last = time.monotonic()
-                UploadLog.objects.filter(pk=upload.pk).update(done=done, total=total)
+                if not rows.filter(state=state).update(done=done, total=total):
+                    raise Cancelled(str(_PUT_AWAY))
 
         try:
             yield progress
+            if not rows.filter(state=state).exists():
+                raise Cancelled(str(_PUT_AWAY))
         except DataMoved:
             raise
+        except Cancelled as cancelled:
+            _finish(upload, State.PUT_AWAY, str(cancelled))
         except OperationFailed as failure:
             _finish(upload, State.FAILED, str(failure))
         except Exception:
@@ -245,9 +252,8 @@ def _details(preview: ImportPreview) -> dict[str, Any]:
     return {
         "problems": [[p.row, _stored(p.column), _stored(p.value), p.reason] for p in sheet.problems],
         "repeats": sheet.repeats[:10],
-        "ignored": [_stored(heading) for heading in sheet.heading.unknown[:50]],
+        "notices": [_stored(notice) for notice in sheet.notices()],
         "new_companies": sheet.new_companies,
-        "other_sheets": sheet.other_sheets,
     }
 
 
@@ -268,7 +274,7 @@ def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
         yield {"kind": change.kind, "key": list(change.key), "cells": cells}
 
 
-def _keep_refused(upload: UploadLog, sheet: Any, preview: ImportPreview) -> None:
+def _keep_refused(upload: UploadLog, sheet: BinaryIO, preview: ImportPreview) -> None:
     storage = storages["uploads"]
     if upload.refused_file:
         storage.delete(upload.refused_file)
@@ -294,17 +300,40 @@ def sweep() -> None:
     could enter them."""
     limit = timezone.now() - dt.timedelta(days=KEPT_DAYS)
     for upload in UploadLog.objects.filter(created_at__lt=limit).exclude(file="", refused_file=""):
-        if upload.is_at_work:
-            continue
-        if upload.refused_file:
-            storages["uploads"].delete(upload.refused_file)
-            upload.refused_file = ""
-        if upload.state == State.CHECKED:
-            upload.state, upload.message = State.PUT_AWAY, _("Nobody decided about it. Nothing was changed.")
-        _forget_file(upload)
+        if not upload.is_at_work:
+            _forget(upload, _("Nobody decided about it. Nothing was changed."))
     storage = storages["uploads"]
     kept = {name for row in UploadLog.objects.values_list("file", "refused_file") for name in row}
     for name in storage.listdir("")[1] if storage.exists("") else ():
         with suppress(FileNotFoundError):
             if name not in kept and storage.get_modified_time(name) < timezone.now() - ABANDONED:
                 storage.delete(name)
+
+
+def _make_room(user: User) -> None:
+    """Sheets of one account take up so much room, and no more: the oldest are put away.
+
+    Raises OperationFailed where they all wait for the worker.
+    """
+    newest_first = UploadLog.objects.filter(actor_id=user.pk).exclude(file="", refused_file="").order_by("-created_at")
+    kept = [upload for upload in newest_first if upload.is_at_work]
+    if len(kept) >= KEPT_OF_ONE:
+        raise OperationFailed(
+            _(
+                "%(count)s of your sheets wait for the worker already. This one was not kept. Send it when they are "
+                "done, or cancel some."
+            )
+            % {"count": len(kept)}
+        )
+    for upload in [upload for upload in newest_first if not upload.is_at_work][KEPT_OF_ONE - len(kept) - 1 :]:
+        _forget(upload, _("You sent newer sheets, and this one was put away. Nothing was changed."))
+
+
+def _forget(upload: UploadLog, why: str) -> None:
+    """A sheet's files are not kept any more. ``why``: is told if nobody has decided about it."""
+    if upload.refused_file:
+        storages["uploads"].delete(upload.refused_file)
+        upload.refused_file = ""
+    if upload.state == State.CHECKED:
+        upload.state, upload.message = State.PUT_AWAY, why
+    _forget_file(upload)

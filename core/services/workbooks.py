@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from string import digits
-from typing import BinaryIO, Final, Generic, TypeVar
+from typing import IO, BinaryIO, Final, Generic, TypeVar, cast
 from xml.parsers import expat
 
 from django.conf import settings
@@ -44,6 +44,8 @@ _MAX_ROW: Final = 1_048_576
 _MAX_CELLS_OF_A_ROW: Final = 16_384
 _MAX_CELLS: Final = 50_000_000
 """Of a sheet, with the blank ones between them: 47 columns of as many rows as there can be."""
+_MAX_ROW_TEXT: Final = 1 << 20
+"""Characters of a row."""
 _MAX_TEXT: Final = 1 << 16
 """Characters of a cell. Excel allows 32,767."""
 _MAX_TAG: Final = 1 << 20
@@ -54,7 +56,13 @@ _MAX_FORMATS: Final = 100_000
 """Styles of cells, and characters of all their formats' codes. Excel allows 65,490 styles."""
 _MAX_CODE: Final = 1_000
 """Characters of a format's code. Excel allows 255."""
-_OTHERS_NAMED: Final = 20
+_MAX_DIRECTORY: Final = 1 << 18
+"""Bytes of a ZIP file's directory, which has some 80 for each part; a workbook has some dozens of them."""
+_MIME_TYPE: Final = 100
+"""Bytes of the part ``mimetype`` that are looked at."""
+_OTHERS_NAMED: Final = 100
+_OTHER_NAME: Final = 100
+"""Characters of a sheet's name. Excel allows 31."""
 _MAX_DEPTH: Final = 64
 _MAX_RATIO: Final = 200
 _RATIO_MATTERS_FROM: Final = 10 << 20
@@ -65,29 +73,31 @@ _NOT_PLAIN: Final = 0x61
 """Flags of what is encrypted or patched (APPNOTE.TXT of ZIP, 4.4.4)."""
 
 
-def rows(stream: BinaryIO) -> Generator[Row, None, None]:
-    """The rows of the first visible sheet that have cells with something in them. Reads a seekable stream.
+class Workbook:
+    """A workbook that is read. ``stream``: seekable. Raises SheetRefused."""
 
-    Dates and times come as in ISO 8601, to the second; other numbers as they are kept, not as they are shown; of a
-    formula its result. Memory: some rows, and the texts that cells share (:data:`MAX_SHARED_TEXTS`).
-    Raises SheetRefused.
-    """
+    def __init__(self, stream: BinaryIO) -> None:
+        with _damage_told():
+            self._book = _Book(_Package(stream))
+        self.others = self._book.others
+        """The names of the sheets that :meth:`rows` does not read, the hidden ones among them; the first of them."""
+
+    def rows(self) -> Generator[Row, None, None]:
+        """The rows of the first visible sheet that have cells with something in them.
+
+        Dates and times come as in ISO 8601, to the second; other numbers as they are kept, not as they are shown; of a
+        formula its result. Memory: some rows, and the texts that cells share (:data:`MAX_SHARED_TEXTS`).
+        Raises SheetRefused.
+        """
+        with _damage_told():
+            self._book.load()
+            yield from _Rows(self._book).read(self._book.package.blocks(self._book.sheet))
+
+
+def look(stream: BinaryIO) -> None:
+    """Raises SheetRefused for a ZIP file that is certainly no workbook. Reads its directory, and of a part 1 KiB."""
     with _damage_told():
-        book = _Book(_Package(stream))
-        book.load()
-        yield from _Rows(book).read(book.package.blocks(book.sheet))
-
-
-def other_sheets(stream: BinaryIO) -> list[str]:
-    """The names of the visible sheets that :func:`rows` does not read, the first of them. Raises SheetRefused."""
-    with _damage_told():
-        return _Book(_Package(stream)).others
-
-
-def unpacked_size(stream: BinaryIO) -> int:
-    """Bytes that a workbook says it unpacks to, which is the most that is read of it. Raises SheetRefused."""
-    with _damage_told():
-        return _Package(stream).size
+        _Package(stream).require_workbook()
 
 
 @contextmanager
@@ -127,17 +137,43 @@ def _whole(text: str) -> int:
 # --- The package
 
 
+class _Directory:
+    """A stream for ``zipfile``, which reads a whole directory at once, however many entries it has."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+        self._read = stream.read
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or those that are left, if these are few. Raises SheetRefused."""
+        if size > _MAX_DIRECTORY:
+            raise SheetRefused(_("The file is a ZIP file with more parts than any workbook has."))
+        return self._read(_MAX_DIRECTORY if size < 0 else size)
+
+
 class _Package:
     """The parts in a ZIP file. What they unpack to is counted, not believed."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._archive = zipfile.ZipFile(stream)
+        self._archive = zipfile.ZipFile(cast(IO[bytes], _Directory(stream)))
         self._entries = {_normalised(entry.filename): entry for entry in self._archive.infolist()}
-        self.size = sum(entry.file_size for entry in self._entries.values())
         packed = stream.seek(0, io.SEEK_END)
         if not all(0 <= entry.header_offset < packed for entry in self._entries.values()):
             raise damaged()
         self._left = min(settings.MUSTER_MAX_SHEET_BYTES, max(_RATIO_MATTERS_FROM, _MAX_RATIO * packed))
+
+    def require_workbook(self) -> None:
+        """Raises SheetRefused for what has the parts of something else, or none of a workbook."""
+        if "mimetype" in self:
+            kind = next(self.blocks("mimetype"), b"")[:_MIME_TYPE]
+            if b"opendocument.spreadsheet" in kind:
+                raise SheetRefused(_("This is an OpenDocument sheet (.ods). Save it as .xlsx or as CSV UTF-8."))
+        if any(name.endswith(".iwa") or name == "index.zip" for name in self._entries):
+            raise SheetRefused(_("This is a document of Apple’s iWork. In Numbers, export it to Excel or CSV."))
+        if "_rels/.rels" not in self:
+            raise SheetRefused(_("This is a ZIP file, not a workbook (XLSX): unpack it, and send the sheet in it."))
+        if "word/document.xml" in self or "ppt/presentation.xml" in self:
+            raise SheetRefused(_("This is a document or a presentation, not a workbook: send CSV or XLSX."))
 
     def __contains__(self, part: str) -> bool:
         return _normalised(part) in self._entries
@@ -179,8 +215,7 @@ class _Book:
 
     def __init__(self, package: _Package) -> None:
         self.package = package
-        if "_rels/.rels" not in package:
-            raise SheetRefused(_("This is a ZIP file, not a workbook (XLSX)."))
+        package.require_workbook()
         main = dict(package.related().values())["officeDocument"]
         if main.endswith(".bin"):
             raise SheetRefused(_("This is a binary workbook (.xlsb). Save it as .xlsx or as CSV UTF-8."))
@@ -195,12 +230,13 @@ class _Book:
                 self.epoch = MAC_EPOCH if attributes.get("date1904") in _TRUE else WINDOWS_EPOCH
             elif name == "calcPr":
                 self.is_calculated = attributes.get("fullCalcOnLoad") not in _TRUE
-            elif attributes.get("state", "visible") == "visible":
+            else:
                 kind, part = self._related[_id(attributes)]
-                if kind == "worksheet" and not self.sheet:
+                is_visible = attributes.get("state", "visible") == "visible"
+                if kind == "worksheet" and is_visible and not self.sheet:
                     self.sheet = part
                 elif kind == "worksheet" and len(self.others) < _OTHERS_NAMED:
-                    self.others.append(attributes.get("name", ""))
+                    self.others.append(attributes.get("name", "")[:_OTHER_NAME])
         if not self.sheet:
             raise SheetRefused(_("There is no visible sheet in the file, which has to be a workbook (XLSX)."))
         self.formats: dict[str, str] = {}
@@ -398,7 +434,11 @@ class _Rows(_Texts[Row]):
             {"row": self._row_ends, "c": self._cell_ends},
         )
         self._book = book
-        self._number = self._column = self._count = self._total = 0
+        self._number = self._column = self._count = 0
+        self._row_text = 0
+        self._cells_left = _MAX_CELLS
+        self._text_left = settings.MUSTER_MAX_SHEET_BYTES
+        """Characters that cells may still have, those of shared texts counted in each."""
         self._cells: list[str] = []
         self._cell: dict[str, str] = {}
         self._is_formula = False
@@ -407,15 +447,16 @@ class _Rows(_Texts[Row]):
         before, self._number = self._number, _whole(attributes["r"]) if "r" in attributes else self._number + 1
         if not before < self._number <= _MAX_ROW:
             raise damaged()
-        self._column = self._count = 0
+        self._column = self._count = self._row_text = 0
         self._cells = []
 
     def _row_ends(self) -> None:
         if self._cells:
             self.found.append((self._number, self._cells))
-            self._total += len(self._cells)
-            if self._total > _MAX_CELLS:
-                raise _too_much()
+        self._cells_left -= max(len(self._cells), self._count)
+        self._text_left -= self._row_text
+        if self._cells_left < 0 or self._text_left < 0:
+            raise _too_much()
 
     def _cell_starts(self, attributes: dict[str, str]) -> None:
         self._count += 1
@@ -446,7 +487,13 @@ class _Rows(_Texts[Row]):
             if self._column > MAX_COLUMNS:
                 raise too_wide(self._number, self._column)
             self._cells += [""] * (self._column - len(self._cells))
-            self._cells[self._column - 1] = self._read(text)
+            self._cells[self._column - 1] = value = self._read(text)
+            self._row_text += len(value)
+            if self._row_text > _MAX_ROW_TEXT:
+                raise SheetRefused(
+                    _("Row %(row)s has more than %(count)s characters: this is not a table of attendance.")
+                    % {"row": self._number, "count": f"{_MAX_ROW_TEXT:,}"}
+                )
 
     def _read(self, value: str) -> str:
         kind = self._cell.get("t", "n")

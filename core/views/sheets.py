@@ -22,6 +22,7 @@ from core.decorators import role_required
 from core.filters import AttendanceFilter
 from core.models import Role, UploadLog
 from core.services import export, uploads
+from core.services.errors import OperationFailed
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import too_large
 from core.views.request import sends_more_than, signed_in
@@ -50,7 +51,11 @@ def _send(request: HttpRequest) -> HttpResponse:
     file = request.FILES.get("file")
     if file is None:
         return _upload_page(request, _("Choose a file first."))
-    return redirect("upload_detail", uploads.receive(signed_in(request), file).pk)
+    try:
+        upload = uploads.receive(signed_in(request), file)
+    except OperationFailed as failure:
+        return _upload_page(request, str(failure), status=409)
+    return redirect("upload_detail", upload.pk)
 
 
 def _upload_page(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:

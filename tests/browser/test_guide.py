@@ -17,8 +17,9 @@ from playwright.sync_api import Page
 from core.models import AttendanceRecord, Backup, Installation
 from core.services.backup_service import BackupService
 from tests.browser.conftest import SCREENSHOTS, OpenAs
-from tests.browser.test_restore_wizard import uploaded, work
+from tests.browser.test_restore_wizard import uploaded
 from tests.installation import PROJECT
+from tests.work_queue import work
 from tests.world import DAY, World
 
 PICTURES = ("guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from core.models import AttendanceRecord, UploadLog
-from tests.browser.conftest import PHONE, OpenAs
+from tests.browser.conftest import PHONE, OpenAs, Opened
 from tests.services.sheets import as_csv, row, table
+from tests.work_queue import work
 from tests.world import World
 
 
@@ -18,6 +19,14 @@ def sheet(folder: Path, *rows: dict[str, str]) -> Path:
     path = folder / "november.csv"
     path.write_bytes(as_csv(table(*rows)).getvalue())
     return path
+
+
+def worked(opened: Opened, text: str) -> str:
+    """What the page says when the worker has done its work: it comes by itself, or without scripts by the page's own
+    reload."""
+    work()
+    opened.page.locator("main", has_text=text).wait_for()
+    return " ".join(opened.page.inner_text("main").split())
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -34,22 +43,29 @@ def test_import_with_errors_correct_export(world: World, open_as: OpenAs, tmp_pa
     )
     page.set_input_files("#id_file", file)
     page.click("text=Check the sheet")
-    text = page.inner_text("main")
-    assert "Row 4, STATUS ? is not a status" in " ".join(text.split())
+    assert "Waiting to be checked" in page.inner_text("main")
+    text = worked(opened, "Refused rows")
+    assert "Row 4, STATUS ? is not a status" in text
     assert "is not your company" in text
     assert not AttendanceRecord.objects.filter(ep_no="E1").exists()
     with page.expect_download() as download:
         page.click("text=Download to correct")
     refused = Path(download.value.path()).read_text("utf-8-sig")
     page.click("text=Import 2 rows")
-    assert "Imported: 1 added, 1 changed." in page.inner_text("main")
+    text = worked(opened, "Imported:")
+    assert "Imported: 1 added, 1 changed. 2 rows were refused: correct them and send them again." in text
+    with page.expect_download() as download:
+        page.click("text=Download the refused rows")
+    assert Path(download.value.path()).read_text("utf-8-sig") == refused
     assert AttendanceRecord.objects.get(ep_no="A001").shift == "NIGHT"
 
     corrected = tmp_path / "corrected.csv"
     corrected.write_text(refused.replace("?", "P").replace("Else", world.own.name).replace(",E1,", ",E2,"), "utf-8")
     opened.go("/upload/").set_input_files("#id_file", corrected)
     page.click("text=Check the sheet")
+    worked(opened, "Nothing has been written yet")
     page.click("main form >> text=Import")
+    worked(opened, "Imported: 1 added")
     with page.expect_download() as download:
         page.click("text=Export as CSV")
     exported = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"), newline="")))
@@ -68,17 +84,22 @@ def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
             row(),
             row(company_name=world.own.name, ep_no="A001", in_time="22:00", shift="NIGHT"),
             row(ep_no="E7", date="31-02-2026", status="<script>alert(1)</script>"),
+            row(ep_no="", ep_name="Total", overstay="12:30"),
+            row(ep_no="E8"),
             row(),
         ),
     )
     page.click("text=Check the sheet")
+    opened.look("upload_waiting")
+    worked(opened, "Refused rows")
     opened.look("upload_preview")
     page.click("main form >> text=Import")
+    worked(opened, "Imported:")
     opened.look("upload_imported")
     nothing = sheet(tmp_path, row(), row(ep_no="E7", status="?"))
     opened.go("/upload/").set_input_files("#id_file", nothing)
     page.click("text=Check the sheet")
-    assert "There is nothing to import" in page.inner_text("main")
+    worked(opened, "There is nothing to import")
     opened.look("upload_nothing")
     page.click("text=Put it away")
     assert "It was put away. Nothing was changed." in page.inner_text(".alert-secondary")
@@ -89,5 +110,5 @@ def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     (tmp_path / "picture.csv").write_bytes(b"\x89PNG\0")
     opened.go("/upload/").set_input_files("#id_file", tmp_path / "picture.csv")
     page.click("text=Check the sheet")
-    assert "This is not a spreadsheet" in page.inner_text("main")
+    assert "This is a picture, not a spreadsheet" in page.inner_text("main")
     opened.look("upload_failed")

@@ -12,14 +12,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
-from django_tasks.base import TaskResultStatus
-from django_tasks_db.models import DBTaskResult
 from playwright.sync_api import Browser
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation
 from core.services import operations
 from core.services.backup_service import BackupService
 from tests.browser.conftest import PHONE, OpenAs, Opened
+from tests.work_queue import work
 from tests.world import DAY, PASSWORD, World
 
 SCRIPT = "<script>window.hacked = 1</script>"
@@ -28,13 +27,6 @@ SCRIPT = "<script>window.hacked = 1</script>"
 @pytest.fixture(autouse=True)
 def data_dir(settings: object, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
-
-
-def work() -> None:
-    """What the worker does with what is in the queue."""
-    for row in DBTaskResult.objects.using("jobs").filter(status=TaskResultStatus.READY):
-        row.task.call(*row.args_kwargs["args"])
-        DBTaskResult.objects.using("jobs").filter(pk=row.pk).update(status=TaskResultStatus.SUCCESSFUL)
 
 
 @contextmanager

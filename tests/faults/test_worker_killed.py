@@ -105,7 +105,6 @@ import io
 from django.core.files.base import ContentFile
 from core.models import User
 from core.services import uploads
-uploads.IN_REQUEST_BYTES = 0
 user, _made = User.objects.get_or_create(username="meena", role="root")
 rows = ["EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS"]
 rows += [f"{number:06},Meena,Asha Builders,2026-11-{day:02},GS,,P" for number in range(200) for day in range(1, 12)]
@@ -114,7 +113,6 @@ upload = uploads.receive(user, ContentFile("\\n".join(rows).encode(), "november.
 DECIDE = """
 from core.models import UploadLog, User
 from core.services import uploads
-uploads.IN_REQUEST_BYTES = 0
 uploads.decide(UploadLog.objects.get(), User.objects.get())
 """
 UPLOAD = """

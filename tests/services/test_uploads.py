@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import openpyxl
 import pytest
@@ -15,11 +16,13 @@ from pytest_django import Settings
 from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, UploadLog, User
 from core.services import uploads
 from core.services.errors import OperationFailed
+from core.services.import_service import ImportService
 from core.services.operations import JOBS
 from recordsync import locks
 from tests import registers
 from tests.services.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.services.test_imports import BAD
+from tests.work_queue import work
 
 State = UploadLog.State
 
@@ -39,7 +42,21 @@ def root() -> User:
 
 
 def sent(user: User, *rows: dict[str, str], name: str = "november.csv") -> UploadLog:
-    return uploads.receive(user, ContentFile(as_csv(table(*rows)).getvalue(), name))
+    """A sheet that was checked."""
+    return checked(user, as_csv(table(*rows)).getvalue(), name)
+
+
+def checked(user: User, content: bytes, name: str) -> UploadLog:
+    upload = uploads.receive(user, ContentFile(content, name))
+    work()
+    upload.refresh_from_db()
+    return upload
+
+
+def decided(upload: UploadLog, user: User) -> None:
+    uploads.decide(upload, user)
+    work()
+    upload.refresh_from_db()
 
 
 def is_kept(name: str) -> bool:
@@ -56,7 +73,7 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     assert b"Row 4" in storages["uploads"].open(upload.refused_file).read()
     kept = upload.file
     assert is_kept(kept)
-    uploads.decide(upload, root)
+    decided(upload, root)
     assert upload.state == State.IMPORTED
     assert not is_kept(kept)
     assert AttendanceRecord.objects.count() == 1
@@ -84,7 +101,7 @@ def test_every_company_that_is_created_is_named_however_many_days_come_before_it
 
 
 def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:
-    uploads.decide(sent(root, row(shift="N", in_time="09:00")), root)
+    decided(sent(root, row(shift="N", in_time="09:00")), root)
     upload = sent(root, row(shift="", in_time=""))
     client = Client()
     client.force_login(root)
@@ -98,7 +115,8 @@ def test_a_workbooks_other_sheets_are_named(root: User) -> None:
     book.create_sheet("<Second> half")
     stream = io.BytesIO()
     book.save(stream)
-    upload = uploads.receive(root, ContentFile(stream.getvalue(), "november.xlsx"))
+    checked(root, stream.getvalue(), "november.xlsx")
+    upload = UploadLog.objects.get()
     client = Client()
     client.force_login(root)
     page = client.get(f"/upload/{upload.pk}/").content.decode()
@@ -108,29 +126,26 @@ def test_a_workbooks_other_sheets_are_named(root: User) -> None:
 def test_what_is_said_of_a_sheet_can_be_stored(root: User) -> None:
     """PostgreSQL keeps no NUL in JSON."""
     cells = [[*HEADINGS, "_x0000_a"], [*table(row(status="_x0000_"))[1], ""]]
-    upload = uploads.receive(root, ContentFile(as_xlsx(cells).getvalue(), "november.xlsx"))
-    assert (upload.state, upload.summary["refused"], upload.summary["ignored"]) == (State.CHECKED, 1, ["\ufffda"])
+    upload = checked(root, as_xlsx(cells).getvalue(), "november.xlsx")
+    assert (upload.state, upload.summary["refused"]) == (State.CHECKED, 1)
+    assert upload.summary["notices"] == ["Columns that are not read: \ufffda."]
     assert upload.summary["problems"][0][1:3] == ["STATUS", "\ufffd"]
 
 
-def test_how_large_a_workbook_is_depends_on_what_is_in_it(root: User) -> None:
-    book = as_xlsx(table(*(row(ep_no=f"E{number}") for number in range(1500))))
-    assert len(book.getvalue()) < uploads.IN_REQUEST_BYTES / 2
-    assert uploads.receive(root, ContentFile(book.getvalue(), "november.xlsx")).state == State.WAITING
-
-
-def test_a_large_sheet_goes_through_the_queue(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
-    upload = sent(root, row())
-    assert upload.state == State.WAITING
-    job = DBTaskResult.objects.using(JOBS).get()
-    uploads.check_upload.call(*job.args_kwargs["args"])
+def test_of_a_sheet_only_its_head_is_read_in_a_request(root: User) -> None:
+    """The worker checks and imports it."""
+    upload = uploads.receive(root, ContentFile(as_csv(table(row(), row(status="?"))).getvalue(), "november.csv"))
+    assert (upload.state, upload.summary) == (State.WAITING, {})
+    client = Client()
+    client.force_login(root)
+    assert "Waiting to be checked" in client.get(f"/upload/{upload.pk}/").content.decode()
+    work()
     upload.refresh_from_db()
     assert upload.state == State.CHECKED
     uploads.decide(upload, root)
     assert upload.state == State.QUEUED
-    job = DBTaskResult.objects.using(JOBS).exclude(pk=job.pk).get()
-    uploads.apply_upload.call(*job.args_kwargs["args"])
+    assert not AttendanceRecord.objects.exists()
+    work()
     upload.refresh_from_db()
     assert upload.state == State.IMPORTED
 
@@ -147,13 +162,13 @@ def test_what_is_named_as_a_workbook_and_is_none_is_said(root: User) -> None:
     assert "not a workbook" in upload.message
 
 
-def test_every_bad_sheet_gets_a_page_that_says_so(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 1 << 30)
+def test_every_bad_sheet_gets_a_page_that_says_so(root: User) -> None:
     client = Client()
     client.force_login(root)
     for name, (file, _text) in BAD.items():
         page = client.post("/upload/", {"file": ContentFile(file.getvalue(), name)}, follow=True)
-        text = page.content.decode()
+        work()
+        text = client.get(page.redirect_chain[-1][0]).content.decode() if page.redirect_chain else page.content.decode()
         assert page.status_code == 200, name
         assert "Nothing was changed" in text or "empty" in text, name
     assert not UploadLog.objects.exclude(state=State.FAILED).exists()
@@ -170,11 +185,11 @@ def test_an_unforeseen_error_is_said(root: User, monkeypatch: pytest.MonkeyPatch
 def test_a_register_that_moved_is_looked_at_again(root: User) -> None:
     upload = sent(root, row())
     other = sent(root, row(shift="N"))
-    uploads.decide(other, root)
-    uploads.decide(upload, root)
+    decided(other, root)
+    decided(upload, root)
     assert (upload.state, upload.summary["updated"]) == (State.CHECKED, 1)
     assert "changed after the preview" in upload.message
-    uploads.decide(upload, root)
+    decided(upload, root)
     assert upload.state == State.IMPORTED
     assert AttendanceRecord.objects.get().shift == "GS"
 
@@ -185,7 +200,7 @@ def test_a_preview_is_put_away(root: User) -> None:
     uploads.cancel(upload)
     assert upload.state == State.PUT_AWAY
     assert not is_kept(kept)
-    uploads.decide(upload, root)
+    decided(upload, root)
     assert not AttendanceRecord.objects.exists()
 
 
@@ -218,12 +233,9 @@ def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("gone", ["deleted", "inactive", "supervisor"])
-def test_a_waiting_sheet_of_an_account_that_may_not_import_any_more(
-    root: User, monkeypatch: pytest.MonkeyPatch, gone: str
-) -> None:
-    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
+def test_a_waiting_sheet_of_an_account_that_may_not_import_any_more(root: User, gone: str) -> None:
     sender = User.objects.create_superuser("sender")
-    upload = sent(sender, row())
+    upload = uploads.receive(sender, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     job = DBTaskResult.objects.using(JOBS).get()
     if gone == "deleted":
         sender.delete()
@@ -264,26 +276,82 @@ def test_an_export_of_what_is_no_filter_shows_the_list_that_says_so(root: User, 
     assert "A filter is not valid" in page.content.decode()
 
 
-def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "IN_REQUEST_BYTES", 10)
+def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User) -> None:
     client = Client()
     client.force_login(root)
     for waiting in (State.WAITING, State.QUEUED):
-        upload = sent(root, row())
-        task = uploads.check_upload
+        upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
         if waiting == State.QUEUED:
-            task.call(str(upload.pk), root.pk)
+            work()
             upload.refresh_from_db()
             uploads.decide(upload, root)
-            task = uploads.apply_upload
         kept = upload.file
         assert "Cancel the import" in client.get(f"/upload/{upload.pk}/").content.decode()
         client.post(f"/upload/{upload.pk}/cancel/")
-        task.call(str(upload.pk), root.pk)
+        work()
         upload.refresh_from_db()
         assert (upload.state, upload.message) == (State.PUT_AWAY, "It was put away. Nothing was changed.")
         assert not is_kept(kept)
     assert not AttendanceRecord.objects.exists()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_check_is_cancelled(root: User, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+    """While it reads, and after its last word about how far it is."""
+    upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    kept = upload.file
+    monkeypatch.setattr(uploads, "_SECONDS_BETWEEN_WRITES", 0.0 if told else 60.0)
+    preview = ImportService.preview
+
+    def cancelled(*args: Any, **options: Any) -> Any:
+        uploads.cancel(UploadLog.objects.get())
+        return preview(*args, **options)
+
+    monkeypatch.setattr(ImportService, "preview", cancelled)
+    work()
+    upload.refresh_from_db()
+    assert (upload.state, upload.message) == (State.PUT_AWAY, "It was put away. Nothing was changed.")
+    assert not is_kept(kept)
+
+
+def test_one_account_has_so_many_sheets_kept_and_no_more(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "KEPT_OF_ONE", 2)
+    other = sent(User.objects.create_superuser("other"), row())
+    first, second = sent(root, row()), sent(root, row(status="?"))
+    decided(second, root)
+    names = [first.file, second.refused_file]
+    sent(root, row())
+    sent(root, row())
+    for upload in (first, second, other):
+        upload.refresh_from_db()
+    assert (first.state, first.message[:23]) == (State.PUT_AWAY, "You sent newer sheets, ")
+    assert (second.state, second.refused_file) == (State.IMPORTED, "")
+    assert not any(map(is_kept, names))
+    assert is_kept(other.file)
+
+
+def test_sheets_that_wait_for_the_worker_have_a_limit(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "KEPT_OF_ONE", 2)
+    client = Client()
+    client.force_login(root)
+    for expected in (302, 302, 409):
+        page = client.post("/upload/", {"file": ContentFile(as_csv(table(row())).getvalue(), "november.csv")})
+        assert page.status_code == expected
+    assert "2 of your sheets wait for the worker already" in page.content.decode()
+    assert UploadLog.objects.count() == 2
+
+
+def test_what_is_certainly_no_sheet_is_refused_before_it_is_kept(root: User, django_assert_num_queries: Any) -> None:
+    for content, told in (
+        (b"EP NO,EP NAME\n1,Asha\n", "The heading lacks COMPANY NAME"),
+        (b"PK\x03\x04", "damaged"),
+        (b"", "empty"),
+    ):
+        upload = uploads.receive(root, ContentFile(content, "november.csv"))
+        assert upload.state == State.FAILED
+        assert told in upload.message
+        assert not upload.file
+    assert not DBTaskResult.objects.using(JOBS).exists()
 
 
 def test_the_log_accounts_for_every_row_and_says_what_waits_for_somebody(root: User) -> None:
@@ -293,7 +361,7 @@ def test_the_log_accounts_for_every_row_and_says_what_waits_for_somebody(root: U
     text = client.get("/upload/logs/").content.decode()
     assert "3 rows: 1 new, 0 changed, 0 unchanged, 1 repeated, 1 refused" in text
     assert "Waiting for a decision" in text
-    uploads.decide(upload, root)
+    decided(upload, root)
     sent(root, row(), name="again.csv")
     text = client.get("/upload/logs/").content.decode()
     assert "1 rows: 0 new, 0 changed, 1 unchanged, 0 repeated, 0 refused" in text

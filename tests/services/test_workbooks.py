@@ -11,13 +11,14 @@ import openpyxl
 import pytest
 from pytest_django import Settings
 
-from core.services import spreadsheets, workbooks
+from core.services import workbooks
 from core.services.errors import SheetRefused
+from core.services.spreadsheets import SheetFile
 from tests.services.workbook import MAIN, XMLNS, parts, relationships, workbook, zipped
 
 
 def read(stream: io.BytesIO) -> list[tuple[int, list[str]]]:
-    return list(workbooks.rows(stream))
+    return list(workbooks.Workbook(stream).rows())
 
 
 def cell(xml: str, **others: str) -> str:
@@ -135,18 +136,9 @@ def test_sheets_that_are_not_read_are_named() -> None:
     book.active.append(["a"])
     stream = io.BytesIO()
     book.save(stream)
-    found = spreadsheets.rows(stream)
-    assert next(found) == (1, ["a"])
-    assert spreadsheets.other_sheets(stream) == ["December", "Half day"]
-    assert list(found) == []
-
-
-def test_looking_for_other_sheets_does_not_disturb_reading_csv() -> None:
-    stream = io.BytesIO(b"".join(b"%d\n" % number for number in range(50_000)))
-    found = spreadsheets.rows(stream)
-    next(found)
-    assert spreadsheets.other_sheets(stream) == []
-    assert [int(cells[0]) for _number, cells in found] == list(range(1, 50_000))
+    file = SheetFile(stream)
+    assert file.other_sheets == ["December", "Notes", "Half day"]
+    assert list(file.rows()) == [(1, ["a"])]
 
 
 def test_names_of_parts_and_elements_may_be_written_otherwise() -> None:
@@ -197,7 +189,7 @@ REFUSED = {
 def test_what_is_no_workbook_is_told_in_one_sentence(name: str) -> None:
     stream, text = REFUSED[name]
     with pytest.raises(SheetRefused, match=text) as refused:
-        list(spreadsheets.rows(stream))
+        list(SheetFile(stream).rows())
     assert str(refused.value).endswith("Nothing was changed.")
 
 
@@ -266,7 +258,7 @@ def test_what_would_become_much_is_refused_before_it_does(
     for stream in hostile(name):
         tracemalloc.start()
         with pytest.raises(SheetRefused, match=text):
-            list(spreadsheets.rows(stream))
+            list(SheetFile(stream).rows())
         _now, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 16 << 20
@@ -281,7 +273,7 @@ def test_parts_that_are_outside_the_file(moved: int, tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     path.write_bytes(content)
     with path.open("rb") as file, pytest.raises(SheetRefused, match="damaged"):
-        list(spreadsheets.rows(file))
+        list(SheetFile(file).rows())
 
 
 def test_a_bomb_that_lies_about_its_size(settings: Settings) -> None:
@@ -290,7 +282,7 @@ def test_a_bomb_that_lies_about_its_size(settings: Settings) -> None:
     lie = content.replace(size.to_bytes(4, "little"), (10).to_bytes(4, "little"))
     assert lie != content
     with pytest.raises(SheetRefused, match="damaged"):
-        list(spreadsheets.rows(io.BytesIO(lie)))
+        list(SheetFile(io.BytesIO(lie)).rows())
     settings.MUSTER_MAX_SHEET_BYTES = 1 << 19
     with pytest.raises(SheetRefused, match="far more"):
-        list(spreadsheets.rows(io.BytesIO(content)))
+        list(SheetFile(io.BytesIO(content)).rows())

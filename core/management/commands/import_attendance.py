@@ -86,12 +86,8 @@ class Command(ReadingCommand):
             more = ", …" if outcome.new_companies > len(sheet.new_companies) else ""
             created = "Companies that were created" if done else "Companies to create"
             self.stdout.write(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
-        if sheet.other_sheets:
-            self.stdout.write(
-                f"Other sheets of the workbook, which are not read: {printable(', '.join(sheet.other_sheets))}."
-            )
-        if sheet.heading.unknown:
-            self.stdout.write(f"Columns that were not read: {printable(', '.join(sheet.heading.unknown))}.")
+        for notice in sheet.notices():
+            self.stdout.write(printable(notice))
         for problem in sheet.problems[:_SHOWN]:
             self.stdout.write(f"  {printable(str(problem))}")
         if sheet.rejected > _SHOWN:
