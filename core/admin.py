@@ -13,10 +13,10 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
+from core.services import catalogue
 from core.services.account_service import changing_accounts
 from core.services.by_hand import changing
 
@@ -36,7 +36,7 @@ class RegisterAdmin(admin.ModelAdmin[Any]):
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
         """Set the time that the next incremental backup asks for."""
-        obj.updated_at = timezone.now()
+        obj.updated_at = catalogue.stamp("default")
         super().save_model(request, obj, form, change)
 
 

@@ -140,6 +140,7 @@ class BackupService:
                 installation = Installation.current(self.using)
                 parent, since = self._starting_point(installation, backup_type, since_date)
                 taken_at = timezone.now()
+                catalogue.announce(run, taken_at)
                 stack.enter_context(reading(self.using))
             where = filters(selection, since)
             metadata = msgspec.convert(
@@ -232,6 +233,9 @@ class BackupService:
                     "since when. No backup was written."
                 )
             )
+        if doubt := catalogue.doubt(parent):
+            remedy = _("No backup was written. Set the clock right and take a full backup: the next one continues it.")
+            raise OperationFailed(f"{doubt} {remedy}")
         return parent, parent.taken_at - OVERLAP
 
     def _check_selection(self, selection: Selection | None) -> None:

@@ -9,14 +9,17 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from django.core.files.storage import storages
-from django.db.models import Q, QuerySet
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core.models import Backup, BackupLog, Installation
+from core import moments
+from core.models import Backup, BackupLog, Installation, Operation
+from core.services.operations import JOBS, Run
 from recordsync.backupfile import Metadata
 from recordsync.backupfile.metadata import VERSION
 from recordsync.fields import TIMESTAMP
@@ -27,23 +30,97 @@ DEMO = "seed_demo"
 """The operation that fills a register with synthetic records."""
 
 
+TAKEN = ("backup_full", "backup_incremental")
+"""The operations that take backups."""
+
+_SNAPSHOT_AT = "snapshot_at"
+
+
 def newest_parent(installation: Installation, using: str) -> Backup | None:
-    """The backup that the next one of this installation continues: the newest that leaves no gap behind it.
+    """The backup that the next one of this installation continues: the last entered that leaves no gap behind it.
 
     Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
-    the chain would take what they lack for unchanged. So has one that was taken while the clock was ahead, or before
-    a demo register, whose records bear old timestamps, was put in; and one whose file, or that of a backup which it
-    continues, was deleted here. A 1.0 file has no seconds, and nothing can name it.
+    the chain would take what they lack for unchanged. So has one from before a demo register, whose records bear old
+    timestamps, was put in; and one whose file, or that of a backup which it continues, was deleted here. A 1.0 file
+    has no seconds, and nothing can name it. One that says that it was taken after a backup that was entered later was
+    taken while the clock was ahead.
     """
-    own = Backup.objects.using(using).filter(installation_id=installation.id, purpose=Backup.Purpose.USER)
-    own = own.filter(version=VERSION)
-    own = own.filter(taken_at__lte=timezone.now())
-    seeded = BackupLog.objects.using(using).filter(operation=DEMO, success=True).order_by("-created_at").first()
-    if seeded is not None:
-        own = own.filter(taken_at__gt=seeded.created_at)
-    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
     kept = _kept_chains(using)
-    return next((row for row in whole.order_by("-taken_at") if row.pk in kept and not _lacks(row.pk, kept)), None)
+    rows = _beginnings([installation.id], using).annotate(taken_at=_taken_at(using))
+    earliest: dt.datetime | None = None
+    for pk, moment in rows.values_list("backup_id", "taken_at"):
+        if pk is None:  # a demo register
+            return None
+        if pk in kept and not _lacks(pk, kept) and (earliest is None or moment <= earliest):
+            return Backup.objects.using(using).get(pk=pk)
+        earliest = min(moment, earliest or moment)
+    return None
+
+
+def last_taken(using: str) -> Backup | None:
+    """The backup of any kind that was taken here last and is kept."""
+    rows = _rows(using).filter(operation__in=TAKEN, backup_id__in=_kept(using).values("pk"))
+    return Backup.objects.using(using).filter(pk__in=rows.order_by("-pk").values("backup_id")[:1]).first()
+
+
+def _rows(using: str) -> QuerySet[BackupLog]:
+    """The audit trail of what succeeded. Its rows are numbered as they are entered: no clock tells their order."""
+    return BackupLog.objects.using(using).filter(success=True)
+
+
+def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], using: str) -> QuerySet[BackupLog]:
+    """The audit rows of what a chain of incremental backups may begin with or has to end at, the last first.
+
+    ``here``: the id of this installation, or a query for it.
+    """
+    own = Backup.objects.using(using).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
+    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
+    taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
+    return _rows(using).filter(taken | Q(operation=DEMO)).order_by("-pk")
+
+
+def _taken_at(using: str) -> Subquery:
+    """Of an audit row, when its backup was taken."""
+    return Subquery(Backup.objects.using(using).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
+
+
+def doubt(parent: Backup) -> str | None:
+    """Why the clock cannot tell what changed since a backup, as a sentence; None where it can."""
+    now = timezone.now()
+    if now >= parent.taken_at:
+        return None
+    return _(
+        "The last backup says that it was taken on %(taken)s, and now it is %(now)s: the clock was set back, or was "
+        "ahead then. So it cannot tell what changed since that backup."
+    ) % {"taken": moments.moment(parent.taken_at, seconds=True), "now": moments.moment(now, seconds=True)}
+
+
+def announce(run: Run, taken_at: dt.datetime) -> None:
+    """Note that a backup is about to read the register, and when: it is in the catalogue only once it is whole, and
+    what is written until then is no less new to the next one."""
+    run.operation.result = {**run.operation.result, _SNAPSHOT_AT: taken_at.isoformat()}
+    run.operation.save(using=JOBS, update_fields=["result"])
+
+
+def stamp(using: str) -> dt.datetime:
+    """The moment that what is about to be written is dated with (``updated_at``): now, but later than any backup that
+    an incremental one may yet count from, whatever the clock says.
+
+    Two queries; to be asked under the register's lock where that is taken.
+    """
+    now = timezone.now()
+    beginnings = _beginnings(Installation.objects.using(using).values("id"), using)
+    since = Coalesce(Subquery(beginnings.values("pk")[:1]), Value(0))
+    rows = _rows(using).filter(operation__in=(*TAKEN, DEMO), pk__gte=since)
+    newest = rows.aggregate(newest=Max(Coalesce(_taken_at(using), "created_at")))["newest"]
+    running = Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING, kind__in=TAKEN, database=using)
+    announced = [result.get(_SNAPSHOT_AT) for result in running.values_list("result", flat=True)]
+    earlier = [newest, *(text and dt.datetime.fromisoformat(text) for text in announced)]
+    latest = max(filter(None, earlier), default=None)
+    if latest is None or now > latest:
+        return now
+    # Not always the same: by its date, whoever edits a record is told whether somebody else has written it meanwhile.
+    return latest + dt.timedelta(microseconds=1 + now.microsecond)
 
 
 def merged_backups(installation: Installation, using: str) -> dict[str, str]:
@@ -186,6 +263,13 @@ def gap_before(metadata: Metadata, using: str) -> list[str]:
     return [text % {"since": f"{timezone.localtime(since):%Y-%m-%d %H:%M %Z}", "parent": metadata.parent}]
 
 
+def _merged_now(backups: QuerySet[Backup]) -> dt.datetime:
+    """Now, but later than any earlier one: the last that was merged is told by it."""
+    newest = backups.aggregate(newest=Max("merged_at"))["newest"]
+    now = timezone.now()
+    return now if newest is None else max(now, newest + dt.timedelta(microseconds=1))
+
+
 def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest: str, deleted: int) -> None:
     """A file was checked whole and restored here: if it is another installation's, enter it as received, and into our
     ancestry; if it is the very file of the storage, note that it was verified.
@@ -202,7 +286,7 @@ def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest
     if metadata.version != VERSION or metadata.installation.id == str(installation.id):
         return
     enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, using))
-    merged_at = timezone.now() if enters else None
+    merged_at = _merged_now(backups) if enters else None
     if earlier is None:
         add(
             metadata,

@@ -7,12 +7,11 @@ from typing import Final
 
 from django.db import IntegrityError
 from django.db.models import ProtectedError
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.models import AttendanceRecord, Company, User
-from core.services import operations
+from core.services import catalogue, operations
 from core.services.by_hand import changing
 from core.services.errors import OperationFailed
 from core.services.operations import Actor
@@ -26,9 +25,9 @@ _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing
 
 def add_company(name: str, *, user: User, using: str = "default") -> Company:
     """A new company. Raises OperationFailed if the name is taken."""
-    now = timezone.now()
     try:
         with changing(using, [Company], str(_NOTHING)):
+            now = catalogue.stamp(using)
             company = Company.objects.using(using).create(name=name, created_at=now, updated_at=now)
     except IntegrityError as error:
         raise OperationFailed(_TAKEN % {"name": name}) from error
@@ -51,7 +50,7 @@ def rename_company(pk: int, name: str, *, user: User, using: str = "default") ->
         company = companies.get(pk=pk)
         if companies.exclude(pk=pk).filter(name=name).exists():
             raise OperationFailed(_TAKEN % {"name": name})
-        before, now = company.name, timezone.now()
+        before, now = company.name, catalogue.stamp(using)
         if before == name:
             raise OperationFailed(_("It is named %(name)s already. Nothing was changed.") % {"name": name})
         company.name, company.updated_at = name, now

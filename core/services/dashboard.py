@@ -11,7 +11,7 @@ from django.db import connections
 from django.db.models import Count, Q
 
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
-from core.services import uploads
+from core.services import catalogue, uploads
 
 DAYS: Final = 30
 IMPORTS: Final = 5
@@ -76,8 +76,7 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
     companies = Company.objects.using(using).visible_to(user)
     newest = records.order_by("-date").values_list("date", flat=True).first()
     is_root = user.role == Role.ROOT
-    backups = Backup.objects.using(using).exclude(purpose=Backup.Purpose.RECEIVED).exclude(file="", location="")
-    last_backup = backups.order_by("-taken_at").first() if is_root else None
+    last_backup = catalogue.last_taken(using) if is_root else None
     imports = [uploads.settled(upload) for upload in UploadLog.objects.visible_to(user)[:IMPORTS]]
     names = dict(companies.order_by("name").values_list("pk", "name"))
     if newest is None:

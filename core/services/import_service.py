@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy
 
 from core.models import Company, Role, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
-from core.services import operations
+from core.services import catalogue, operations
 from core.services.checked_sheet import KEPT, Sheet
 from core.services.errors import DataMoved, OperationFailed, SheetRefused, as_failure
 from core.services.operations import COMMIT, Actor, Run
@@ -228,7 +228,7 @@ class ImportService:
                             "preview first."
                         )
                     )
-                counts = apply(plan, self._store, _DECIDE, timezone.now(), run)
+                counts = apply(plan, self._store, _DECIDE, catalogue.stamp(self.using), run)
                 outcome = Outcome(name, sheet, counts, plan.digest)
                 outcome.verify()
                 _complete_log(run, outcome)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from core import tasks
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
-from core.services import jobs, operations
+from core.services import catalogue, jobs, operations
 from core.services.backup_service import BackupService
 from core.services.by_hand import changing
 from core.services.errors import DataMoved, OperationFailed
@@ -50,9 +50,9 @@ class RecordService:
         companies = Company.objects.using(self.using).visible_to(self.user)
         if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
             raise PermissionError("This company is not theirs to change.")
-        record.created_at = record.updated_at = timezone.now()
         try:
             with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
+                record.created_at = record.updated_at = catalogue.stamp(self.using)
                 record.save(using=self.using, force_insert=True)
         except IntegrityError as error:
             raise AlreadyThere(
@@ -67,9 +67,9 @@ class RecordService:
         Raises LostUpdate, OperationFailed.
         """
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
-        # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
-        now = max(timezone.now(), seen + dt.timedelta(microseconds=1))
         with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
+            # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
+            now = max(catalogue.stamp(self.using), seen + dt.timedelta(microseconds=1))
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
                 raise LostUpdate(
                     _(
@@ -104,15 +104,18 @@ class RecordService:
         with operations.running(
             DELETE_ALL, Actor.of(self.user), self.using, consequence=str(_NOTHING), operation=operation
         ) as run:
+            rows = AttendanceRecord.objects.using(self.using)
+            # Written while the clock was ahead; none, as a rule. Such a date says nothing about what was saved since.
+            ahead = set(rows.filter(updated_at__gt=timezone.now()).values_list("pk", "updated_at"))
             backup = BackupService(user=self.user, using=self.using).create_backup(
                 purpose=Backup.Purpose.SAFETY,
                 # Its own phases, its commit above all, are none of this operation.
                 progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
             )
             with operations.holding_register(run, str(_NOTHING)):
-                rows = AttendanceRecord.objects.using(self.using)
                 taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
-                if rows.count() != backup.records or rows.filter(updated_at__gte=taken_at).exists():
+                since = rows.filter(updated_at__gte=taken_at).values_list("pk", "updated_at")
+                if rows.count() != backup.records or any(row not in ahead for row in since.iterator()):
                     raise DataMoved(_("Records were saved after the backup had begun. Nothing was changed. Try again."))
                 run("delete", 0, backup.records)
                 run.log.records_deleted = rows.all()._raw_delete(self.using)

@@ -16,7 +16,6 @@ from typing import IO, Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -184,7 +183,7 @@ class RestoreService:
                     raise DataMoved(_moved(preview.plan, plan))
                 if decide is None and strategy is Strategy.MANUAL:
                     self._require_decided(plan)
-                counts = apply(plan, self._store, decide or decide_by(strategy), timezone.now(), run)
+                counts = apply(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
                 _complete_log(run, file, counts)
                 run.save_log(success=True)
                 catalogue.record_restored(

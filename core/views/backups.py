@@ -39,8 +39,9 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
         return redirect("operation", pk=operation.pk)
     last = catalogue.newest_parent(Installation.without_writing(), "default")
+    doubt = catalogue.doubt(last) if last else None
     changed = None
-    if last is not None:
+    if last is not None and doubt is None:
         changed = {
             "records": AttendanceRecord.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
             "companies": Company.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
@@ -49,6 +50,7 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "last": last,
+        "doubt": doubt,
         "changed": changed,
         "page": page,
         "entries": catalogue.entries(list(page)),

@@ -154,6 +154,28 @@ def together(
         return list(pool.map(lambda args: run(installation, command, *args, *more), all_args))
 
 
+SET_BACK = """
+import datetime
+from django.utils import timezone
+_now = timezone.now
+timezone.now = lambda: _now() - datetime.timedelta(days=1)
+"""
+
+
+def test_a_clock_that_was_set_back(small_sqlite: ScratchInstallation) -> None:
+    """Nothing is written that claims to be all there is."""
+    assert run(small_sqlite, "backup_data", "--output", "full.json").code == 0
+    command = ("backup_data", "--type", "incremental", "--output", "inc.json", "--json")
+    refused = support.end(support.injected(small_sqlite, SET_BACK, *command))
+    sentence = refused.assert_refused(
+        "The last backup says that it was taken on", "No backup was written.", "full backup"
+    )
+    assert sentence == f"Error: {json.loads(refused.out)['message']}"
+    assert not (small_sqlite.folder / "inc.json").exists()
+    assert support.end(support.injected(small_sqlite, SET_BACK, "backup_data")).code == 0
+    assert run(small_sqlite, *command).code == 0
+
+
 WRONG = {
     "an unknown option": ["--colour"],
     "an unknown type": ["--type", "partial"],

@@ -301,12 +301,15 @@ def test_what_a_selection_leaves_in(register_db: str, selection: Selection, comp
 def test_a_backup_from_the_future_is_not_continued(register_db: str) -> None:
     """One taken while the clock was ahead would make every later incremental miss what changed until then."""
     put(register_db, SMALL)
-    backup(register_db)
-    Backup.objects.using(register_db).update(taken_at=timezone.now() + dt.timedelta(days=400))
-    with pytest.raises(OperationFailed, match="Take a full backup first"):
+    ahead = backup(register_db)
+    taken_at = timezone.now() + dt.timedelta(days=400)
+    Backup.objects.using(register_db).update(taken_at=taken_at)
+    with pytest.raises(OperationFailed) as refused:
         backup(register_db, "incremental")
+    assert f"was taken on {taken_at:%Y-%m-%d %H:%M:%S} UTC, and now it is 2" in str(refused.value)
+    assert "No backup was written. Set the clock right and take a full backup" in str(refused.value)
     full = backup(register_db)
-    assert full.metadata.parent is None
+    assert full.metadata.parent == str(ahead.id)
     AttendanceRecord.objects.using(register_db).update(updated_at=timezone.now())
     incremental = backup(register_db, "incremental")
     assert incremental.metadata.parent == str(full.id)
