@@ -9,12 +9,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+_DIGITS = 12
+
 
 def printable(text: str) -> str:
     """Text of a file or a database for a terminal or a log: what would steer it, or start a line, is written out."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def named(model: str, key: Sequence[str]) -> str:
+    """A record in a sentence."""
+    return f"{model} {' · '.join(key)}"
+
+
+def digest_start(digest: object) -> str:
+    """A digest in a sentence: enough of it to tell it from another."""
+    return f"{str(digest)[:_DIGITS]}…" if len(str(digest)) > _DIGITS else repr(digest)
+
+
+def wrong_checksum(given: object, right: str) -> str:
+    """What is wrong with a record whose checksum is not its own."""
+    shown, own = digest_start(given), digest_start(right)
+    return f"the checksum is {shown}, and the record's own is {own}: the record is damaged or was changed by hand"
 
 
 def is_one_line(text: str) -> bool:
@@ -36,7 +54,7 @@ class OutOfOrder(RecordSyncError):
 
     def __init__(self, key: tuple[str, ...], last: tuple[str, ...]) -> None:
         super().__init__(
-            f"Records came out of key order: {list(key)} after {list(last)}. A database must sort its key "
+            f"Records came out of key order: {' · '.join(key)} after {' · '.join(last)}. A database must sort its key "
             'columns by code point (on PostgreSQL, COLLATE "C"); check that the migrations have been run.'
         )
 
@@ -46,7 +64,7 @@ class InvalidRecord(RecordSyncError):
 
     def __init__(self, model: str, key: tuple[str, ...], field: str, value: object, expected: str) -> None:
         super().__init__(
-            f"The register's {model} {list(key)} has {value!r} as {field}, where {expected} is expected. "
+            f"The register's {named(model, key)} has {value!r} as {field}, where {expected} is expected. "
             "Correct this record first."
         )
         self.model, self.key, self.field, self.value, self.expected = model, key, field, value, expected
@@ -66,20 +84,30 @@ class SourceChanged(RecordSyncError):
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """One thing that is wrong with a file: where (``line`` counts from 1), and what was expected instead."""
+    """One thing that is wrong with a file: what it is, in a sentence that does not say where, and where it is."""
 
     message: str
     line: int | None = None
+    """Counted from 1."""
     key: tuple[str, ...] | None = None
     field: str | None = None
     value: Any = None
+    section: str | None = None
+    """The part of the file that the record is in: a model's name, or ``deleted.`` and that."""
+    number: int | None = None
+    """Which of its section's records it is, counted from 1, in a file whose lines mean nothing."""
+    expected: Any = None
+    """In full what should stand there, where it is known and the sentence has not room for it."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: ``message``, and the rest where known."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.message}" if self.line else self.message
+        where = [f"line {self.line}"] if self.line else []
+        if self.key is not None:
+            where.append(named(self.section or "record", self.key))
+        return f"{', '.join(where)}: {self.message}" if where else self.message
 
 
 class InvalidFile(RecordSyncError):

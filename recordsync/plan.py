@@ -23,7 +23,7 @@ import orjson
 
 from recordsync.backupfile import BackupFile
 from recordsync.changes import Change, Deletion, join, parts
-from recordsync.errors import OutOfOrder, RecordSyncError
+from recordsync.errors import OutOfOrder, RecordSyncError, named
 from recordsync.merge import Merged, Outcome, Side, Strategy, added, merge, resolve
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Key, Record
@@ -507,7 +507,7 @@ def apply(
     def written() -> Iterator[Step | Additions]:
         for item in plan.decided(decide):
             if isinstance(item, Step) and item.undecided and item.merged is not None:
-                raise RecordSyncError(f"Nobody has decided about {item.model.name} {list(item.merged.key)} yet.")
+                raise RecordSyncError(f"Nobody has decided about {named(item.model.name, item.merged.key)} yet.")
             changes = item.changes()
             if changes and changes[0].after is None and item.model.name in plan.present:
                 flush()  # first what refers to it
@@ -534,7 +534,7 @@ def _require_valid(model: Model, changes: Iterable[Change]) -> None:
     for record in records:
         for name, value, expected in shape.errors(record.values):
             raise RecordSyncError(
-                f"Merging {model.name} {list(record.key)} gives {value!r} as {name}, where {expected} is expected."
+                f"Merging {named(model.name, record.key)} gives {value!r} as {name}, where {expected} is expected."
             )
 
 

@@ -18,7 +18,7 @@ from django.db import models
 from django.db.models import Q
 
 from recordsync.changes import Change
-from recordsync.errors import RecordSyncError, RegisterMoved
+from recordsync.errors import RecordSyncError, RegisterMoved, named
 from recordsync.fields import TIMESTAMP
 from recordsync.records import Key, Record, Values
 from recordsync.schema import Model, Schema, Shape
@@ -118,7 +118,7 @@ class OrmStore:
             there = found.get(change.key)
             before = change.before.values if change.before else None
             if (there[1].values if there else None) != before:
-                raise RegisterMoved(f"{model.name} {list(change.key)} is not as it was when the change was planned.")
+                raise RegisterMoved(f"{named(model.name, change.key)} is not as it was when the change was planned.")
         added = [change.after for change in changes if change.before is None and change.after is not None]
         gone = [found[change.key][0] for change in changes if change.after is None]
         self._add(model, added, now)

@@ -26,10 +26,11 @@ import orjson
 
 from core.models import TIME_FIELDS
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.services.wording import SECTIONS, shown_key
 from recordsync.backupfile import InstallationName, Limits, Metadata, Report
 from recordsync.backupfile.metadata import Application
 from recordsync.changes import Deletion
-from recordsync.errors import FileError, SourceChanged
+from recordsync.errors import FileError, SourceChanged, wrong_checksum
 from recordsync.fields import TIMESTAMP
 from recordsync.files import decompressed
 from recordsync.progress import EVERY, Progress, no_progress
@@ -321,11 +322,10 @@ class V1File:
         """Look at a record name by name, and say everything that is wrong with it."""
         key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
         before = self.report.error_count
-        place = f"{model.name}, record {position} {json.dumps(key, ensure_ascii=False)}"
 
-        def wrong(field: str, what: str, value: Any = None) -> None:
+        def wrong(field: str, what: str, value: Any = None, expected: Any = None) -> None:
             shown = None if value is None else str(value)[:_SHOWN]
-            self._note(FileError(f"{place}: {what}", key=key, field=field[:_SHOWN], value=shown))
+            self._note(FileError(what, None, key, field[:_SHOWN], shown, model.name, position, expected))
 
         for name in sorted(_REQUIRED[model.name] - record.keys()):
             wrong(name, f"the field {name} is missing")
@@ -338,8 +338,8 @@ class V1File:
         for name in ("created_at", "updated_at"):
             if record.get(name) is not None and _moment(record[name]) is None:
                 wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where a moment is expected", record[name])
-        if self.report.error_count == before and record["checksum"] != checksum_v1_0(model, record):
-            wrong("checksum", "the checksum is not that of the record: it is damaged or was changed by hand")
+        if self.report.error_count == before and record["checksum"] != (right := checksum_v1_0(model, record)):
+            wrong("checksum", wrong_checksum(record["checksum"], right), record["checksum"], right)
         return self.report.error_count == before
 
     def _sort(self, model: Model, unsorted: IO[bytes]) -> None:
@@ -350,13 +350,15 @@ class V1File:
         with tempfile.TemporaryFile() as spill:
             for item in sorted_on_disk(items, spill, itemgetter(0, 3)):
                 if last is not None and item[0] == last[0]:
-                    places = f"{model.name} {json.dumps(item[0], ensure_ascii=False)}, records {last[3]} and {item[3]}"
+                    which = f"records {last[3]} and {item[3]}"
                     if item[1] == last[1]:
                         self.repeats[model.name] += 1
                         if len(self.report.warnings) < self._limits.errors:
-                            self.report.warnings.append(f"{places}: the same record twice; the second is skipped")
+                            place = f"{SECTIONS[model.name]}, {shown_key(item[0])}, {which}"
+                            self.report.warnings.append(f"{place}: the same record twice; the second is skipped")
                     else:
-                        self._note(FileError(f"{places}: two different records with one key", key=tuple(item[0])))
+                        text = f"{which} are two different records with one key"
+                        self._note(FileError(text, key=tuple(item[0]), section=model.name))
                     continue
                 self._copy.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
                 self.report.counts[model.name] = self.report.counts.get(model.name, 0) + 1

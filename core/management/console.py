@@ -13,8 +13,9 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from types import FrameType
 from typing import IO, Any, TextIO
 
@@ -24,7 +25,9 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from core.services.errors import ConflictsLeft, OperationFailed, explain
 from core.services.operations import COMMIT, WAIT
+from core.services.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
+from recordsync.plan import Step
 from recordsync.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 1.0
@@ -178,6 +181,16 @@ class ReadingCommand(ServiceCommand):
     def named(self, options: dict[str, Any]) -> str:
         return "preview" if options["preview"] else self.operation
 
+    def list_steps(self, steps: Iterator[Step], describe: Callable[[Step], str], most: int | None) -> None:
+        """Write the first steps of a preview, a line each, under their model's name."""
+        section = ""
+        for step in islice(steps, most):
+            if section != (section := str(SECTIONS[step.model.name])):
+                self.stdout.write(f"  {section}:")
+            self.stdout.write(f"    {printable(describe(step))}")
+        if next(steps, None) is not None:
+            self.stdout.write("  …")
+
     @staticmethod
     def source(options: dict[str, Any]) -> str | IO[bytes]:
         """The file's path, or standard input for ``-``. Raises OperationFailed where that is closed."""
@@ -217,7 +230,9 @@ def _told(failure: OperationFailed) -> str:
     """The failure's sentence, and below it what is wrong with the file."""
     lines = [printable(str(failure))]
     if str(failure.errors[0]) != str(failure):
-        lines += [f"  {printable(str(error))}" for error in failure.errors]
+        for section, errors in by_section(failure.errors):
+            lines += [f"  {section}:"] if section else []
+            lines += [f"  {'  ' if section else ''}{printable(told(error))}" for error in errors]
         if failure.error_count > len(failure.errors):
             lines.append(f"  … and {failure.error_count - len(failure.errors):,} more")
     return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -303,11 +302,14 @@ def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
 
 
 def shown_error(error: FileError) -> dict[str, Any]:
-    """An error as a page shows it: ASCII where the file's text may hold what no database stores (NUL, half a pair)."""
-    message = error.message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-    key = json.dumps(error.key) if error.key else ""
-    value = "" if error.value is None else json.dumps(error.value, default=str)[:500]
-    return {"line": error.line, "key": key, "field": error.field or "", "value": value, "message": message}
+    """An error as a database keeps it: what none can store (NUL, half a surrogate pair) is written out."""
+    return {name: _storable(value) for name, value in error.as_dict().items()}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return [_storable(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 class Named:

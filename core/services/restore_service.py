@@ -6,7 +6,6 @@ commits, or changes nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from core.services import catalogue, operations
 from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import Preview, RestoreResult, ValidationResult
-from core.services.wording import describe
+from core.services.wording import SECTIONS, conflict, shown_key
 from recordsync.backupfile import BackupFile, Limits
 from recordsync.errors import FileError, InvalidFile, printable_path
 from recordsync.fields import TIMESTAMP
@@ -221,8 +220,8 @@ class RestoreService:
         for step in plan.to_decide(decide_by(Strategy.MANUAL)):
             count += 1
             if step.merged is not None and count <= self._limits.errors:
-                text = describe(step, plan.shapes[step.model.name], decided=False)
-                first.append(FileError(text, key=step.merged.key, field=", ".join(step.merged.conflicts)))
+                text, fields = conflict(step, plan.shapes[step.model.name]), ", ".join(step.merged.conflicts)
+                first.append(FileError(text, key=step.merged.key, field=fields, section=step.model.name))
         if count:
             raise ConflictsLeft(
                 ngettext(
@@ -308,13 +307,13 @@ def _complete_log(run: Run, file: AnyFile, counts: dict[str, Counts]) -> None:
 
 def _moved(before: Plan, now: Plan) -> str:
     """What differs between two plans, as a sentence."""
-    moved: list[str] = []
+    moved: dict[str, list[str]] = {}
     count = 0
     for model, key in differences(before, now):
         count += 1
         if count <= _MOVED_SHOWN:
-            moved.append(f"{model.name} {json.dumps(list(key), ensure_ascii=False)}")
-    shown = "; ".join(moved)
+            moved.setdefault(str(SECTIONS[model.name]), []).append(shown_key(key))
+    shown = "; ".join(f"{section} {', '.join(keys)}" for section, keys in moved.items())
     more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
     if not moved:
         return _("The file is not the one that was previewed. Nothing was changed. Preview this one first.")

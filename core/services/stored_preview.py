@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from core.services.errors import OperationFailed
 from core.services.results import Preview
+from core.services.wording import shown_key
 from recordsync.backupfile import Metadata
 from recordsync.merge import EXISTENCE, Merged, Side, Strategy
 from recordsync.plan import Counts, Decide, Held, Plan, decide_by
@@ -209,7 +210,7 @@ class Line:
 
     @property
     def shown_key(self) -> str:
-        return " ".join(self.key)
+        return shown_key(self.key)
 
 
 @dataclass

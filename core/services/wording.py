@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from django.utils import formats
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from recordsync.errors import FileError
 from recordsync.merge import EXISTENCE
 from recordsync.plan import Step
 from recordsync.records import Record
@@ -63,29 +68,75 @@ UNIT_NAMES: Final = {
 }
 
 
+SECTIONS: Final = {
+    "companies": _("Companies"),
+    "attendance_records": _("Attendance records"),
+    "deleted.companies": _("Deleted companies"),
+    "deleted.attendance_records": _("Deleted attendance records"),
+}
+"""The parts of a file."""
+
+
+def shown_day(text: str) -> str:
+    """A day of a file for people, ``20 Nov 2026``; what is none as it is."""
+    try:
+        return formats.date_format(dt.date.fromisoformat(text), "j M Y")
+    except ValueError:
+        return text
+
+
+def shown_key(key: Sequence[str]) -> str:
+    """What identifies a record, for people: ``ABC Corp · EMP001 · 20 Nov 2026``, or a company's name."""
+    parts = [*key[:2], *map(shown_day, key[2:])]
+    return " · ".join(part or "—" for part in parts)
+
+
+def by_section(errors: Iterable[FileError]) -> Iterator[tuple[str, list[FileError]]]:
+    """Errors by the part of the file that they are in, each with its name for people (blank: the file as a whole)."""
+    found: dict[str, list[FileError]] = {}
+    for error in errors:
+        found.setdefault(error.section or "", []).append(error)
+    for section, group in found.items():
+        yield str(SECTIONS.get(section, section)), group
+
+
+def where(error: FileError) -> str:
+    """The place of an error in its file: its line, or which record it is."""
+    if error.line is not None:
+        return gettext("line %(number)s") % {"number": f"{error.line:,}"}
+    return gettext("record %(number)s") % {"number": f"{error.number:,}"} if error.number is not None else ""
+
+
+def told(error: FileError) -> str:
+    """An error in one line, without the part of the file that it is in."""
+    place = ", ".join(part for part in (where(error), shown_key(error.key or ())) if part)
+    return f"{place}: {error.message}" if place else error.message
+
+
 def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
-    """What a step does to which record, or what somebody has to decide about it: one line.
+    """What a step does to which record, or what somebody has to decide about it: one line, without the model's name.
 
     ``theirs_shape``: the fields that the file has. ``decided``: a strategy has decided the conflicts.
     """
     key = step.change.key if step.change else step.merged.key if step.merged else ()
-    what = f"{step.model.name} {json.dumps(list(key), ensure_ascii=False)}"
+    what = shown_key(key)
     if step.blocked:
         return f"{what}: deleted there, but records or accounts here still refer to it; it stays"
     if step.merged is None:
         return f"{what}: add, because records name it"
     if step.is_conflict:
-        return f"{what}: {_conflict(step, theirs_shape)}{_decision(step) if decided else ''}"
+        return f"{what}: {conflict(step, theirs_shape)}{_decision(step) if decided else ''}"
     return f"{what}: {_change(step)}"
 
 
 def describe_import(step: Step) -> str:
-    """What a step of an import does to which record: one line."""
+    """What a step of an import does to which record: one line, without the model's name."""
     assert step.change is not None
-    return f"{step.model.name} {json.dumps(list(step.change.key), ensure_ascii=False)}: {_change(step)}"
+    return f"{shown_key(step.change.key)}: {_change(step)}"
 
 
-def _conflict(step: Step, shape: Shape) -> str:
+def conflict(step: Step, shape: Shape) -> str:
+    """What somebody has to decide about a record. ``shape``: the fields that the file has."""
     assert step.merged is not None
     ours, theirs = step.merged.ours, step.merged.theirs
     if ours is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from django.utils.translation import ngettext
 from core.models import AttendanceRecord, Role
 from core.services import wording
 from core.services.identity import Identity, identity
+from recordsync.errors import FileError
 
 register = template.Library()
 
@@ -130,6 +132,18 @@ def field_name(name: str) -> str:
 def unit_name(name: str) -> str:
     """What people call a unit, whose fields are taken together."""
     return str(wording.UNIT_NAMES.get(name, name))
+
+
+@register.filter
+def shown_key(key: Sequence[str] | None) -> str:
+    """What identifies a record, for people."""
+    return wording.shown_key(key or ())
+
+
+@register.filter
+def where(error: FileError) -> str:
+    """Where in its file something is wrong."""
+    return wording.where(error)
 
 
 @register.filter

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,7 +20,8 @@ from core.decorators import role_required
 from core.models import Backup, BackupLog, Operation
 from core.services import jobs, operations, restore_jobs, stored_preview
 from core.services.operations import JOBS
-from core.services.wording import OPERATIONS
+from core.services.wording import OPERATIONS, by_section
+from recordsync.errors import FileError
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +70,11 @@ def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseB
 @require_safe
 @role_required(["root"])
 def operation_errors_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """What was wrong with a file, as text."""
+    """What was wrong with a file, in full, as JSON: as the command's summary has it."""
     operation = _operation(pk)
-    lines = [
-        "\t".join(str(error.get(name) or "-") for name in ("line", "key", "field", "value", "message"))
-        for error in operation.result.get("errors", [])
-    ]
-    text = "\n".join(["line\tkey\tfield\tvalue\tmessage", *lines, ""])
-    headers = {"Content-Disposition": f'attachment; filename="errors_{operation.pk}.txt"'}
-    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+    told = {name: operation.result.get(name) for name in ("errors", "error_count")}
+    headers = {"Content-Disposition": f'attachment; filename="errors_{operation.pk}.json"'}
+    return JsonResponse(told, headers=headers, json_dumps_params={"indent": 2, "ensure_ascii": False})
 
 
 @require_safe
@@ -164,6 +161,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "preview_ready": operation.kind == "check" and succeeded and stored_preview.folder_of(operation.pk).is_dir(),
         "try_again": try_again,
         "decided": restore_jobs.decided(uuid.UUID(try_again)) if try_again else 0,
+        "problems": by_section(FileError(**error) for error in operation.result.get("errors", [])),
         "backup": backup,
         "models": [
             (_("Attendance records") if name == "attendance_records" else _("Companies"), counts)

@@ -33,7 +33,7 @@ from recordsync.backupfile.layout import (
 from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.changes import Deletion, are_in_order, join
-from recordsync.errors import FileError, InvalidFile, OutOfOrder, SourceChanged
+from recordsync.errors import FileError, InvalidFile, OutOfOrder, SourceChanged, digest_start, wrong_checksum
 from recordsync.files import decompressed
 from recordsync.progress import EVERY, Progress, no_progress
 from recordsync.records import Key, Record, canonical_json, checksum
@@ -192,6 +192,7 @@ class BackupFile:
                         1,
                         field=f"total_{name}",
                         value=metadata.totals[name],
+                        expected=count,
                     )
                 )
         report.digest = reading.trailer({**counts, "deleted": report.deleted}, note)
@@ -206,10 +207,10 @@ class BackupFile:
             with self.open() as reader:
                 for record, deleted in join(reader.records(model), self._deletions(model)):
                     if record is not None and deleted is not None:
-                        message = f"{model.name} {list(record.key)} stands among the records and among the deleted"
+                        message = "it stands among the records and among the deleted"
                         count += 1
                         if count <= self._limits.errors:
-                            errors.append(FileError(message, deleted[2], record.key))
+                            errors.append(FileError(message, deleted[2], record.key, section=model.name))
         # Only now: a file with errors cannot be read for use.
         report.errors += errors
         report.error_count += count
@@ -513,16 +514,14 @@ class _Reading:
             if name not in content or type(content[name]) is not type(value):
                 self._break(f"the trailer has no {name}", field=name)
             if content[name] != value:
-                what = "the content's SHA-256 is" if name == "sha256" else "the file holds"
-                hint = ": the file is damaged or was changed by hand" if name == "sha256" else ""
-                note(
-                    FileError(
-                        f"the trailer says {name} {content[name]}, and {what} {value}{hint}",
-                        self._number,
-                        field=name,
-                        value=content[name],
+                message = f"the trailer says {name} {content[name]}, and the file holds {value}"
+                if name == "sha256":
+                    said, found = digest_start(content[name]), digest_start(value)
+                    message = (
+                        f"the trailer says sha256 {said}, and the content's is {found}: the file is damaged or was "
+                        "changed by hand"
                     )
-                )
+                note(FileError(message, self._number, field=name, value=content[name], expected=value))
         if len(content) != len(expected):
             self._break("the trailer has fields that are not known")
         return self.digest()
@@ -548,8 +547,10 @@ def _check_each(
         key = parser.check(row, line, note)
         if key is not None:
             if before is not None and key <= before:
-                what = "stands twice" if key == before else f"stands after {list(before)}: out of order"
-                note(FileError(f"{run.section.place} {list(key)} {what}", line, key))
+                twice = key == before
+                what = "it stands twice" if twice else "it is out of order: the record before it belongs after it"
+                value = None if twice else list(before)
+                note(FileError(what, line, key, value=value, section=run.section.place))
             before = key
     return before
 
@@ -597,16 +598,10 @@ class _RecordParser:
         wrong: set[str] = set()
         for name, value, expected in illegal(self._shape, values, created_at):
             wrong.add(name)
-            message = (
-                f"{self._section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
-            )
-            note(FileError(message, line, _text_key(key), name, _kept(value)))
-        if not wrong and given != checksum(content):
-            message = (
-                f"{self._section.place} {_shown_key(key)}: the checksum is not that of the record "
-                f"(it is {checksum(content)}): the record is damaged or was changed by hand"
-            )
-            note(FileError(message, line, key, "checksum", _kept(given)))
+            note(_illegal(self._section, line, key, name, value, expected))
+        if not wrong and given != (right := checksum(content)):
+            message = wrong_checksum(given, right)
+            note(FileError(message, line, key, "checksum", _kept(given), self._section.place, expected=right))
         return None if wrong.intersection(key_names) else key
 
 
@@ -637,10 +632,7 @@ class _DeletionParser:
             problems.append(("checksum", digest, "64 lower-case hex digits"))
         wrong = {name for name, _value, _expected in problems}
         for name, value, expected in problems:
-            message = (
-                f"{self._section.place} {_shown_key(key)}: {name} is {_shown(value)}, where {expected} is expected"
-            )
-            note(FileError(message, line, _text_key(key), name, _kept(value)))
+            note(_illegal(self._section, line, key, name, value, expected))
         return None if wrong.intersection(self._model.key_names) else key
 
 
@@ -652,26 +644,23 @@ def _parse_row(
     try:
         content: dict[str, Any] = orjson.loads(row)  # the line starts with a brace
     except orjson.JSONDecodeError as error:
-        note(FileError(f"a record of {place} is not JSON: {error}", line, value=_shown(row)))
+        note(FileError(f"the line is not JSON: {error}", line, value=_shown(row), section=place))
         return None
     if set(content) != set(names):
         key_names = section.model.key_names
         key = tuple(content.get(name) for name in key_names)
         for name in names:
             if name not in content:
-                message = f"{place} {_shown_key(key)}: the field {name} is missing"
-                note(FileError(message, line, _text_key(key), name))
+                note(FileError(f"the field {name} is missing", line, _text_key(key), name, section=place))
         for name in content:
             if name not in names:
-                message = f"{place} {_shown_key(key)}: the field {_shown(name)} is not known"
-                note(FileError(message, line, _text_key(key), _kept(name), _kept(content[name])))
+                message = f"the field {_shown(name)} is not known"
+                note(FileError(message, line, _text_key(key), _kept(name), _kept(content[name]), place))
         return None
     if not _is_canonical(content, row):
         key = tuple(content[name] for name in section.model.key_names)
-        message = (
-            f"{place} {_shown_key(key)}: the line is not in canonical form (a name given twice, other order or spacing)"
-        )
-        note(FileError(message, line, _text_key(key)))
+        message = "the line is not in canonical form (a name given twice, other order or spacing)"
+        note(FileError(message, line, _text_key(key), section=place))
         return None
     return content
 
@@ -682,6 +671,12 @@ def _is_canonical(content: dict[str, Any], text: bytes) -> bool:
         return canonical_json(content) == text
     except TypeError:  # nested deeper than anything we write
         return False
+
+
+def _illegal(section: Section, line: int, key: Sequence[Any], name: str, value: Any, expected: str) -> FileError:
+    """A value that cannot stand in a field."""
+    message = f"{name} is {_shown(value)}, where {expected} is expected"
+    return FileError(message, line, _text_key(key), name, _kept(value), section.place)
 
 
 def _shown(value: Any) -> str:
@@ -715,10 +710,6 @@ def _bounded(error: FileError) -> FileError:
         key=error.key and tuple(_cut(part, _KEY) for part in error.key),
         field=error.field and _cut(error.field),
     )
-
-
-def _shown_key(key: Sequence[Any]) -> str:
-    return _shown(list(key))
 
 
 def _text_key(key: Sequence[Any]) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
         told = run(small_sqlite, "restore_data", "--input", path, "--quiet", *more)
         assert told.code == 0
         (line,) = told.err.splitlines()
-        assert line.startswith('Warning: attendance_records ["ABC Corp", "EMP001", "2026-03-01"], records 1 and 101: ')
+        assert line.startswith("Warning: Attendance records, ABC Corp · EMP001 · 1 Mar 2026, records 1 and 101: ")
         done = run(small_sqlite, "restore_data", "--input", path, "--json", *more)
         assert done.err == ""
         assert [f"Warning: {warning}" for warning in summary(done)["warnings"]] == [line]
@@ -151,9 +151,11 @@ def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInst
     support.assert_clear(told.err)
     first, *rest = told.err.splitlines()
     assert first.startswith("Error: 2 conflicts are left for somebody to decide. Nothing was changed.")
-    assert len(rest) == 2
-    assert '["ABC Corp", "EMP001", "2026-03-01"]' in rest[0]
-    assert 'shift here "NIGHT", backup ""' in rest[0]
+    assert rest[0] == "  Attendance records:"
+    assert rest[1].startswith(
+        '    ABC Corp · EMP001 · 1 Mar 2026: conflict in shift, day: shift here "NIGHT", backup ""; '
+    )
+    assert len(rest) == 3
     said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--json"))
     assert said["ok"] is False
     assert (said["conflicts"], said["undecided"]) == (2, 2)
@@ -164,6 +166,7 @@ def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInst
     preview = run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview")
     assert preview.code == 0
     assert "0 kept as here, 2 to decide, 2 conflicts" in preview.out
+    assert preview.out.splitlines()[2:4] == rest[:2], "as it is told where it is refused"
     said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview", "--json"))
     assert (said["kept"], said["undecided"], said["conflicts"], said["records"]) == (0, 2, 2, 100)
     assert support.state_of(small_sqlite) == before

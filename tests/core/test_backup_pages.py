@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 import logging
 import re
 import uuid
@@ -362,6 +363,33 @@ def test_blank_text_is_seen_and_is_not_nothing(world: World, monkeypatch: pytest
     assert "<td>01:30</td><td>—</td>" in page
     assert "<td><em>blank: 1 character</em></td><td><em>blank: 2 characters</em></td>" in page
     assert '<ins class="muster-new"><em>blank</em></ins>' in page, "of the record that is added"
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_what_is_wrong_with_a_file_is_told_a_line_each_by_section(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Keys as people write them, the section once, digests short and once; the download has everything in full."""
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    file = a_file(register(day(), day(ep_no="E2", ep_name="Nul"), day(ep_no="E3"))).encode()
+    spoiled = file.replace(b'"status":"P"', b'"status":"X"', 1).replace(b'"Nul"', b'"N\\u0000l"')
+    spoiled = spoiled.replace(b'"name":"ABC Corp"', b'"name":"ABC Cork"')
+    root = signed_in(world.people["root"])
+    check = checked(root, spoiled, "manual")
+    page = root.get(f"/operations/{check.pk}/").content.decode()
+    told = page.split("What is wrong with the file (4)")[1]
+    assert re.findall("<h3[^>]*>(.*?)</h3>", told) == ["Companies", "Attendance records", "The file as a whole"]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr><td.*?</tr>", told)]
+    assert [row[1] for row in rows[1:3]] == ["ABC Corp · E1 · 20 Nov 2026", "ABC Corp · E2 · 20 Nov 2026"]
+    assert rows[1][2].startswith("status is &quot;X&quot;, where one of P, ")
+    assert "N\\u0000l" in rows[2][2]
+    assert not re.search("[0-9a-f]{13}", re.sub("<[^>]*>", "", told)), "no digest in full"
+    answer = root.get(f"/operations/{check.pk}/errors/")
+    errors = json.loads(answer.content)["errors"]
+    assert answer["Content-Disposition"].endswith('.json"')
+    assert [error["key"] for error in errors if "key" in error][1] == ["ABC Corp", "E1", "2026-11-20"]
+    whole = next(error for error in errors if error.get("field") == "sha256")
+    assert len(whole["value"]) == len(whole["expected"]) == 64
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])

@@ -96,7 +96,7 @@ def test_property_19_each_field_missing_or_wrong_is_refused_naming_it(data: st.D
     if damage.field not in ("company_name", "ep_no", "date", "name"):
         assert len(errors) == 1
     for error in errors:
-        assert str(error).startswith(f"line {error.line}: ")
+        assert str(error).startswith(f"line {error.line}")
     event(f"{damage.what} {damage.field}")
 
 

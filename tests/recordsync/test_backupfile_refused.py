@@ -127,9 +127,10 @@ def test_a_value_that_its_field_must_not_have(case: Value) -> None:
     assert (error.line, error.field) == (case.line, case.field)
     assert error.value == (case.value if case.shown is ... else case.shown)
     assert case.expected in error.message
-    assert f" {case.field} is " in error.message
+    assert error.message.startswith(f"{case.field} is ")
     key = orjson.loads(lines_of(file)[case.line - 1].rstrip(b",\n"))
     model = COMPANIES if case.line in (ABC, BETA, GONE_COMPANY) else ATTENDANCE_RECORDS
+    assert error.section == ("deleted." if case.line in (GONE_COMPANY, GONE_DAY) else "") + model.name
     expected_key = tuple(key[name] if isinstance(key[name], str) else "" for name in model.key_names)
     if all(isinstance(key[name], str | None) and len(key[name] or "") < 200 for name in model.key_names):
         assert error.key == expected_key
@@ -153,7 +154,9 @@ def test_a_checksum_that_is_not_that_of_the_record(line: int, given: object) -> 
     error = the_error(file)
     assert (error.line, error.key, error.field) == (line, KEY[line], "checksum")
     assert error.value == ('{"a": 1}' if isinstance(given, dict) else given)
-    assert right in error.message
+    assert error.expected == right
+    assert right[:12] in error.message
+    assert right not in error.message, "a person compares the first few digits"
 
 
 def test_a_record_changed_by_hand_does_not_have_its_checksum() -> None:
@@ -308,7 +311,8 @@ def test_records_out_of_order() -> None:
     lines[E1 - 1], lines[E2 - 1] = lines[E2 - 1], lines[E1 - 1]
     error = the_error(resealed(lines))
     assert (error.line, error.key) == (E2, KEY[E1])
-    assert "['ABC', 'E1', '2026-11-20'] stands after ['ABC', 'E2', '2026-11-20']: out of order" in error.message
+    assert error.message == "it is out of order: the record before it belongs after it"
+    assert error.value == ["ABC", "E2", "2026-11-20"]
 
 
 @pytest.mark.parametrize("other", [False, True], ids=["identical", "different"])
@@ -320,7 +324,7 @@ def test_two_records_with_one_key(other: bool) -> None:
     report = checked(file)
     first = report.errors[0]
     assert (first.line, first.key) == (E1 + 1, KEY[E1])
-    assert first.message == "attendance_records ['ABC', 'E1', '2026-11-20'] stands twice"
+    assert str(first) == f"line {E1 + 1}, attendance_records ABC · E1 · 2026-11-20: it stands twice"
     assert [error.field for error in report.errors[1:]] == ["total_attendance_records", "attendance_records"]
 
 
@@ -339,7 +343,7 @@ def test_two_deletions_of_one_key() -> None:
 
     report = checked(edited(FILE, GONE_DAY, twice, deleted=3))
     assert [(error.line, error.key) for error in report.errors] == [(GONE_DAY + 1, KEY[GONE_DAY])]
-    assert "deleted.attendance_records" in report.errors[0].message
+    assert (report.errors[0].section, report.errors[0].message) == ("deleted.attendance_records", "it stands twice")
 
 
 def test_one_key_among_the_records_and_among_the_deleted() -> None:
@@ -377,7 +381,8 @@ def test_a_count_in_the_trailer_that_is_wrong(name: str) -> None:
 def test_a_digest_in_the_trailer_that_is_wrong(digest: str) -> None:
     error = the_error(resealed(lines_of(FILE), sha256=digest))
     assert (error.line, error.field, error.value) == (TRAILER, "sha256", digest)
-    assert hashlib.sha256(b"".join(lines_of(FILE)[:-1])).hexdigest() in error.message
+    assert error.expected == hashlib.sha256(b"".join(lines_of(FILE)[:-1])).hexdigest()
+    assert f"the content's is {error.expected[:12]}…: the file is damaged" in error.message
 
 
 def test_a_digest_in_upper_case_is_wrong() -> None:
@@ -705,8 +710,9 @@ def test_an_error_as_a_dictionary_has_what_is_known() -> None:
         "key": KEY[E1],
         "field": "status",
         "value": "?",
+        "section": "attendance_records",
     }
-    assert str(error) == f"line {E1}: {error.message}"
+    assert str(error) == f"line {E1}, attendance_records ABC · E1 · 2026-11-20: {error.message}"
     assert str(FileError("no line")) == "no line"
     assert FileError("no line").as_dict() == {"message": "no line"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -57,11 +56,7 @@ class Command(ReadingCommand):
             with service.preview(source, progress_callback=progress) as preview:
                 if tell:
                     self._tell(preview, done=False)
-                    steps = iter(preview)
-                    for step in islice(steps, _SHOWN):
-                        self.stdout.write(f"  {printable(describe_import(step))}")
-                    if next(steps, None) is not None:
-                        self.stdout.write("  …")
+                    self.list_steps(iter(preview), describe_import, _SHOWN)
                     self.stdout.write("This was a preview: nothing was changed.")
                 self._refused = preview.sheet.rejected
                 return preview.summary()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -80,11 +79,12 @@ class Command(ReadingCommand):
             return
         manual = preview.strategy is Strategy.MANUAL
         steps = preview.to_decide() if manual else iter(preview)
-        for step in islice(steps, None if manual else _SHOWN):
-            text = describe(step, preview.plan.shapes[step.model.name], decided=not manual)
-            self.stdout.write(f"  {printable(text)}")
-        if next(steps, None) is not None:
-            self.stdout.write("  …")
+        shapes = preview.plan.shapes
+        self.list_steps(
+            steps,
+            lambda step: describe(step, shapes[step.model.name], decided=not manual),
+            None if manual else _SHOWN,
+        )
         self.stdout.write("This was a preview: nothing was changed.")
 
     def _tell(self, outcome: Outcome, *, done: bool) -> None:
