@@ -62,6 +62,13 @@ DESKTOP: Final = 1280
 PHONE: Final = 320
 """Widths in CSS pixels; 320 is the narrowest that WCAG 2.2 asks for (1.4.10, reflow)."""
 WIDTHS: Final = (DESKTOP, PHONE)
+A4: Final = 703
+"""CSS pixels between the margins of an upright page."""
+PRESSED: Final = (
+    "a.btn, button, details:not([open]) *, header *, nav a, [type=submit], "
+    "form:not(.muster-paper) :is(input, select, textarea)"
+)
+"""What is of no use on paper."""
 HEIGHT: Final = 800
 FLAGS = [
     "--disable-quic",
@@ -133,8 +140,8 @@ class Opened:
         assert not found, f"{self.page.url}:\n" + "\n".join(found)
 
     def look(self, name: str) -> None:
-        """At each width and in each theme no sideways scrolling, nothing cut off a card, nothing for axe to find; and a
-        picture where MUSTER_SCREENSHOTS names a folder. Then the page is as it was."""
+        """At each width and in each theme no sideways scrolling, nothing cut off a card, nothing for axe to find; fit
+        for paper; and pictures where MUSTER_SCREENSHOTS names a folder. Then the page is as it was."""
         before = self.page.viewport_size
         assert before
         for width, theme in itertools.product(WIDTHS, THEMES):
@@ -160,8 +167,36 @@ class Opened:
             except AssertionError as error:
                 error.add_note(f"{width} px, {theme}")
                 raise
+        self.on_paper(name)
         self.page.set_viewport_size(before)
-        self.page.emulate_media(color_scheme=THEMES[0])
+        self.page.emulate_media(media="screen", color_scheme=THEMES[0])
+
+    def on_paper(self, name: str) -> None:
+        """What is printed says which installation it is of and when that was, has nothing to press, breaks no word,
+        fits, repeats the headings of its tables, and is light; and a picture, as for :meth:`look`."""
+        page = self.page
+        page.emulate_media(media="screen", color_scheme="dark")
+        page.locator("html[data-bs-theme=dark]").wait_for(state="attached")
+        page.set_viewport_size({"width": A4, "height": HEIGHT})
+        page.emulate_media(media="print", color_scheme="dark")
+        page.locator("html[data-bs-theme=light]").wait_for(state="attached")
+        if SCREENSHOTS:
+            page.pdf(path=Path(SCREENSHOTS) / f"{name}.pdf", prefer_css_page_size=True)
+        pressed = page.locator(PRESSED).filter(visible=True)
+        assert not pressed.count(), f"{page.url}: {pressed.all_inner_texts()}"
+        assert page.inner_text(".muster-on-paper strong"), page.url
+        assert page.locator(".muster-on-paper time").is_visible(), page.url
+        assert page.locator("h1").is_visible(), page.url
+        words = page.evaluate(BROKEN_WORDS, 16)
+        assert not words, f"{page.url} on paper breaks words: {words}"
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= A4, f"{page.url} is {wide} px wide on paper of {A4} px"
+        for table in page.locator("table").filter(visible=True).all():
+            head = table.evaluate("table => [getComputedStyle(table.tHead)].map(it => it.display + it.position)[0]")
+            assert head == "table-header-groupstatic", f"{page.url}: {head}"
+        underlined = "[...document.links].filter(one => getComputedStyle(one).textDecorationLine !== 'none').length"
+        assert not page.evaluate(underlined), page.url
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)", page.url
 
     def check(self) -> None:
         assert not self.faults, "\n".join(self.faults)
