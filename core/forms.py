@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from core import sign_in
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.services.sheet_columns import BadCell, duration
-from core.services.spreadsheets import normalised
+from core.services.spoilt_text import normalised
 from recordsync.fields import Minutes
 
 MINUTES = Minutes(nullable=True)

@@ -34,6 +34,7 @@ from tests.properties.registers_content import Content, put
 from tests.properties.support import clear
 from tests.services.sheets import as_csv, as_xlsx, row, table
 from tests.services.support import SMALL, XYZ, day, register
+from tests.services.test_identifiers import outcomes
 from tests.services.test_targets import storage
 from tests.world import WHO
 
@@ -302,6 +303,13 @@ def test_who_sees_what_is_what_the_pages_answer() -> None:
 def test_the_ways_to_number_punches_are_those_that_are_read() -> None:
     _heading, *table = _table("import-export.md", "punches")
     assert table == [[column.heading, *column.punches] for column in COLUMNS if column.punches]
+
+
+def test_what_a_spreadsheet_has_changed_is_read_as_the_page_says(register_db: str) -> None:
+    _heading, *table = _table("import-export.md", "changed texts")
+    found = outcomes(register_db, "ep_no", [cell for cell, _told in table])
+    for (cell, told), outcome in zip(table, found, strict=True):
+        assert outcome == told if isinstance(outcome, str) else told.startswith("refused: "), cell
 
 
 def _commands(page: str) -> list[str]:

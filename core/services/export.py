@@ -6,6 +6,7 @@ import codecs
 import csv
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import IO, Any, Final
 
@@ -29,6 +30,8 @@ _OLDEST: Final = dt.date(1900, 3, 1)
 _SOURCES: Final = ["company__name" if column.field == "company_name" else column.field for column in COLUMNS]
 _FIELDS: Final = [column.field for column in COLUMNS]
 _MINUTES: Final = Minutes(nullable=True)
+_written: Final = lru_cache(10_000)(written_text)
+"""The same texts come again and again."""
 
 
 class TooManyRows(OperationFailed):
@@ -110,7 +113,7 @@ def _text(name: str, value: Any) -> str:
         return value.isoformat("seconds" if value.second else "minutes")
     if name == "date":
         return value.isoformat()
-    return value if name == "status" else written_text(value)
+    return value if name == "status" else _written(value)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -31,7 +31,8 @@ from core.services.errors import DataMoved, OperationFailed, SheetRefused, as_fa
 from core.services.operations import COMMIT, Actor, Run
 from core.services.sheet_columns import Heading, RowReader
 from core.services.sheet_heading import find_heading
-from core.services.spreadsheets import SheetFile, read_text
+from core.services.spoilt_text import normalised
+from core.services.spreadsheets import SheetFile, unwrapped
 from core.services.workbooks import Row
 from recordsync.errors import printable_path
 from recordsync.files import spooled
@@ -410,12 +411,11 @@ class _Names:
 
 
 def _as_written(cell: str, tidy: str | None) -> str | None:
-    """A cell's text before it was tidied; None if that is the same."""
+    """A cell's text before it was tidied; None if that is the same, or more was done to it."""
     if cell == tidy:
         return None
-    text, verbatim = read_text(cell)
-    written = text if verbatim else cell
-    return None if written == tidy else written
+    written = unwrapped(cell)
+    return written if written != tidy and normalised(written) == tidy else None
 
 
 def _replaced(values: tuple[str | None, ...], at: int, value: str) -> tuple[str | None, ...]:

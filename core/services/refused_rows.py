@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.services.checked_sheet import Sheet
-from core.services.sheet_columns import REASON
+from core.services.sheet_columns import CODES, REASON
 from core.services.spreadsheets import SheetFile, guarded_cell, written_text
 from recordsync.sorting import sorted_on_disk, stored
 
@@ -36,12 +36,13 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
     writer = csv.writer(text)
     heading = [*sheet.heading.cells, *[""] * (sheet.width - len(sheet.heading.cells))]
     kept = [at for at, cell in enumerate(heading) if cell.strip().upper() != REASON]
+    codes = {at for at, column in sheet.heading.columns if column.field in CODES}
     writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
     written = 0
     for number, cells, reasons in _refused(source, sheet):
         if out.tell() >= MAX_BYTES:
             break
-        shown = [_resent(cells[at]) if at < len(cells) else "" for at in kept]
+        shown = [_resent(cells[at], is_code=at in codes) if at < len(cells) else "" for at in kept]
         told = _("Row %(row)s: %(reason)s") % {"row": number, "reason": "; ".join(reasons)}
         # What a row has more than the heading stands behind it, where it is refused again until it is put right.
         writer.writerow([*shown, written_text(told), *map(_resent, cells[sheet.width :])])
@@ -70,9 +71,9 @@ def _refused(source: BinaryIO, sheet: Sheet) -> Iterator[tuple[int, list[str], l
                 row, reasons = next(pending, (None, []))
 
 
-def _resent(cell: str) -> str:
+def _resent(cell: str, *, is_code: bool = False) -> str:
     """A cell that reads as this one does, unless it is longer than anything that is right."""
     if len(cell) > _MAX_CELL:
         count = _("%(count)s characters") % {"count": f"{len(cell):,}"}
         cell = f"{cell[:_MAX_CELL]}… [{count}]"
-    return guarded_cell(cell)
+    return guarded_cell(cell, is_code=is_code)

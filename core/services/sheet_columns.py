@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from core.models import TIME_FIELDS, Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
-from core.services.spreadsheets import read_text
-from core.services.workbooks import is_error
+from core.services.spoilt_text import has_lost_digits, spoilt
+from core.services.spreadsheets import plain_text, read_text
+from core.services.workbooks import Moment, Number, Truth, is_error
 from recordsync.fields import MAX_MINUTES
 from recordsync.schema import Shape
 
@@ -73,7 +74,11 @@ COLUMNS: Final = (
     Column("OVERTIME TO MANDAYS", "overtime_to_mandays", "", "Hours and minutes; may be blank."),
 )
 
-_TEXTS: Final = {"ep_no", "ep_name", "company_name", "shift"}
+CODES: Final = {"ep_no", "shift"}
+"""Fields of numbers and codes."""
+_TEXTS: Final = {*CODES, "ep_name", "company_name"}
+_TYPED: Final = {*_TEXTS, "date"}
+"""Fields for which it matters what kind of cell a workbook has."""
 NEVER_BLANK: Final = {"ep_no", "ep_name", "company_name", "date", "status"}
 """Fields without which a row is no employee's day."""
 
@@ -208,8 +213,11 @@ class RowReader:
         self._width = len(heading.cells)
         places = {column.field: at for at, column in heading.columns}
         self._plan = [(places[name], _parser(name, today)) for name in self.shape.names]
-        # Values repeat, those of a person too: what was read once is remembered.
-        self._quick = [(at, lru_cache(20_000)(parse)) for at, parse in self._plan]
+        # Values repeat, those of a person too: what was read once is remembered. A workbook's date is not its text's.
+        self._quick = [
+            (places[name], lru_cache(20_000, typed=name in _TYPED)(_unmarked(parse)))
+            for name, (_at, parse) in zip(self.shape.names, self._plan, strict=True)
+        ]
         self._times = [(name, self.shape.names.index(name)) for name in TIME_FIELDS if name in self.shape.names]
 
     def values(self, cells: Sequence[str]) -> tuple[str | None, ...] | None:
@@ -218,16 +226,14 @@ class RowReader:
             cells = [*cells, *[""] * (self._width - len(cells))]
             if any(cell.strip() for cell in cells[self._width :]):
                 return None
-        try:
-            if max(map(len, cells)) > _LONG:  # such cells are not kept
-                values = tuple([parse(cells[at]) for at, parse in self._plan])
-            else:
-                values = tuple([parse(cells[at]) for at, parse in self._quick])
-        except BadCell:
-            return None
-        if NextDay not in map(type, values):
-            return values
-        if self._contradiction(values):
+        if max(map(len, cells)) <= _LONG:  # longer ones are not kept
+            try:
+                return tuple([parse(cells[at]) for at, parse in self._quick])
+            except BadCell:
+                if not any("(" in cells[self._plan[place][0]] for _field, place in self._times):
+                    return None
+        values, bad = self._read(cells)
+        if bad or self._contradiction(values):
             return None
         return tuple([value and str(value) for value in values])
 
@@ -241,19 +247,24 @@ class RowReader:
                 ("", "", _("the row has more cells than the heading: is a comma missing its quotation marks?"))
             )
         cells = [*cells, *[""] * (self._width - len(cells))]
+        values, bad = self._read(cells)
+        if contradiction := self._contradiction(values):
+            place, reason = contradiction
+            bad.append((self._plan[place][0], reason))
+        found += [(" ".join(self._heading.cells[at].split()), cells[at], reason) for at, reason in sorted(bad)]
+        return found
+
+    def _read(self, cells: Sequence[str]) -> tuple[list[str | None], list[tuple[int, str]]]:
+        """A row's values, and of those that cannot be read, which are None, where they stand and why."""
         values: list[str | None] = []
-        bad_cells: list[tuple[int, str]] = []
+        bad: list[tuple[int, str]] = []
         for at, parse in self._plan:
             try:
                 values.append(parse(cells[at]))
-            except BadCell as bad:
+            except BadCell as reason:
                 values.append(None)
-                bad_cells.append((at, str(bad)))
-        if contradiction := self._contradiction(values):
-            place, reason = contradiction
-            bad_cells.append((self._plan[place][0], reason))
-        found += [(" ".join(self._heading.cells[at].split()), cells[at], reason) for at, reason in sorted(bad_cells)]
-        return found
+                bad.append((at, str(reason)))
+        return values, bad
 
     def _contradiction(self, values: Sequence[str | None]) -> tuple[int, str] | None:
         """The first time of a row that cannot be as it is marked: its place in ``values``, and why. None where the
@@ -285,6 +296,18 @@ class RowReader:
         return None
 
 
+def _unmarked(parse: Parse) -> Parse:
+    """A parser that does not take times of the next day, which are read together with the row's others."""
+
+    def unmarked(cell: str) -> str | None:
+        value = parse(cell)
+        if isinstance(value, NextDay):
+            raise BadCell
+        return value
+
+    return unmarked
+
+
 def _parser(field: str, today: dt.date) -> Parse:
     if field in _TEXTS:
         return _text_parser(field)
@@ -297,13 +320,18 @@ def _text_parser(field: str) -> Parse:
     kind = ATTENDANCE_RECORDS.all_fields[field].type
     most = kind.max_length  # type: ignore[attr-defined]
     never_blank = field in NEVER_BLANK
+    is_code = field in CODES
 
     def parse(cell: str) -> str:
-        text, verbatim = read_text(cell)
+        if type(cell) in _NO_TEXT:
+            _require_text(cell)
+        text, verbatim = read_text(cell, is_code=is_code)
         if not text and never_blank and not (verbatim and field == "ep_name"):
             raise BadCell(_("is blank"))
         if is_error(text) and not verbatim:
             raise BadCell(_("is the error of a formula that failed"))
+        if not verbatim and (reason := spoilt(text, is_code=is_code)):
+            raise BadCell(reason)
         if kind.error(text) is not None:
             if len(text) > most:
                 raise BadCell(
@@ -315,12 +343,34 @@ def _text_parser(field: str) -> Parse:
     return parse
 
 
+_NO_TEXT: Final = frozenset([Moment, Number, Truth])
+
+
+def _require_text(cell: str) -> None:
+    """Raises BadCell for a cell of a workbook that may have been another text before it became what it is."""
+    if isinstance(cell, Moment):
+        raise BadCell(
+            _(
+                "is a date or a time of the spreadsheet, which may have made it of something like 6-2. Write what was "
+                "meant, as text"
+            )
+        )
+    if isinstance(cell, Truth):
+        raise BadCell(
+            _("is a truth value of the spreadsheet, which may have made it of a word. Write the word, as text")
+        )
+    if has_lost_digits(cell):
+        raise BadCell(
+            _("is a number of more than 15 digits, of which a spreadsheet drops some. Write all of them, as text")
+        )
+
+
 _DATE: Final = re.compile(r"(?:(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6(\d{4}))", re.ASCII)
 
 
 def _date_parser(today: dt.date) -> Parse:
     def parse(cell: str) -> str:
-        text = cell.strip()
+        text = plain_text(cell)
         if not text:
             raise BadCell(_("is blank"))
         found = _DATE.fullmatch(text)
@@ -339,7 +389,7 @@ def _date_parser(today: dt.date) -> Parse:
 
 
 def _status(cell: str) -> str:
-    text = cell.strip().upper()
+    text = plain_text(cell).upper()
     if text not in Status.values:
         if not text:
             raise BadCell(_("is blank"))
@@ -352,7 +402,7 @@ _NO_PUNCH: Final = re.compile(r"|-|0(?:\.0+)?", re.ASCII)
 
 
 def _time(cell: str) -> str | None:
-    text = cell.strip()
+    text = plain_text(cell)
     if _NO_PUNCH.fullmatch(text):
         return None
     found = _TIME.fullmatch(text)
@@ -366,7 +416,7 @@ _MINUTES: Final = re.compile(r"(\d{1,4}):([0-5]\d)(?::00)?", re.ASCII)
 
 
 def duration(cell: str) -> str | None:
-    text = cell.strip()
+    text = plain_text(cell)
     if text in ("", "-"):
         return None
     if text == "0":

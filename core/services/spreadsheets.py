@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import unicodedata
 from collections.abc import Generator
 from pathlib import PurePath
 from typing import BinaryIO, Final
@@ -20,7 +19,8 @@ from core.services import workbooks
 from core.services.csv_files import DELIMITERS, CsvFile, may_be_rows
 from core.services.errors import SheetRefused
 from core.services.file_kinds import HEAD, foreign
-from core.services.workbooks import MAX_COLUMNS, Row, Workbook, is_error
+from core.services.spoilt_text import has_lost_digits, normalised, spoilt, without_decimals
+from core.services.workbooks import MAX_COLUMNS, Number, Row, Workbook, is_error
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -109,12 +109,8 @@ _CLOSED: Final = re.compile(f"([{_ENDS}])'{_STARTS}")
 """The same with an apostrophe."""
 _HARMLESS: Final = re.compile(r"-|[+-][0-9]+(?:[.,][0-9]+)?")
 """Cells that say something here (no overstay, a half day), and that no spreadsheet calculates."""
-
-
-def normalised(text: str) -> str:
-    """Text as people mean it: trimmed, in NFC."""
-    text = text.strip()
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+_ANY_NUMBER: Final = re.compile(r"[+(-]?[0-9][0-9eE.,:/+() -]*")
+"""Numbers, days and times, in any notation."""
 
 
 def _is_risky(text: str) -> bool:
@@ -123,32 +119,67 @@ def _is_risky(text: str) -> bool:
 
 
 def _is_delicate(text: str) -> bool:
-    """The same, or it looks like an error, or :func:`read_text` would tidy it."""
-    return _is_risky(text) or is_error(text) or text != normalised(text)
+    """The same, or it looks like an error, or :func:`read_text` would tidy or doubt it."""
+    return _is_risky(text) or is_error(text) or bool(spoilt(text)) or text != normalised(text)
 
 
-def _needs_quote(text: str) -> bool:
-    bare = text.lstrip("'")
-    return not bare or _is_delicate(text) or _is_delicate(bare)
+def _quoted(text: str) -> str:
+    return "'" + _OPEN.sub(r"\1'", text)
 
 
 def written_text(text: str) -> str:
-    """Text for a cell: an apostrophe goes before what is delicate, wherever a cell might begin, and before such texts
-    that begin with apostrophes, so that it can be taken back."""
-    return "'" + _OPEN.sub(r"\1'", text) if text and _needs_quote(text) else text
+    """Text for a cell: an apostrophe goes before what is delicate, wherever a cell might begin, and before what begins
+    with one, so that it can be taken back."""
+    return _quoted(text) if text[:1] == "'" or _is_delicate(text) else text
 
 
-def read_text(cell: str) -> tuple[str, bool]:
+def read_text(cell: str, *, is_code: bool = False) -> tuple[str, bool]:
     """The text that a cell stands for, and whether it is verbatim: what :func:`written_text` wrote is taken back, other
-    text is :func:`normalised`. A lone apostrophe is text without characters."""
-    if cell[:1] == "'" and _needs_quote(text := _CLOSED.sub(r"\1", cell[1:])):
-        return text, True
-    return normalised(cell), False
+    text is :func:`normalised`. A lone apostrophe is text without characters.
+
+    ``is_code``: whether it is a number or a code, which never begins with an apostrophe. A name may, but not before a
+    number: there somebody has told a spreadsheet to take it for text.
+    """
+    return _read(unwrapped(cell), is_code)
 
 
-def guarded_cell(cell: str) -> str:
+def _read(cell: str, is_code: bool) -> tuple[str, bool]:
+    if cell[:1] == "'":
+        text = _CLOSED.sub(r"\1", cell[1:])
+        if text[:1] in ("", "'") or _ANY_NUMBER.fullmatch(text) or _is_delicate(text):
+            return text, True
+    text = normalised(cell)
+    if text[:1] == "'" and (is_code or _ANY_NUMBER.fullmatch(text[1:])):
+        text = normalised(text[1:])
+    return without_decimals(text) if is_code else text, False
+
+
+def guarded_cell(cell: str, *, is_code: bool = False) -> str:
     """A cell of somebody's sheet, written so that it runs nothing, and reads as it did."""
-    text, verbatim = read_text(cell)
-    if not verbatim and (_HARMLESS.fullmatch(text) or not (_is_risky(cell) or _is_risky(text))):
-        return cell
-    return written_text(text)
+    if isinstance(cell, Number) and has_lost_digits(cell):
+        return f"{float(cell):.14E}"  # as a text it would be believed
+    bare = unwrapped(cell)
+    text, verbatim = _read(bare, is_code)
+    if not verbatim and spoilt(text, is_code=is_code):
+        return text
+    if bare is not cell and not verbatim and _ANY_NUMBER.fullmatch(text):
+        return _quoted(text)
+    if _HARMLESS.fullmatch(normalised(bare)) or not (_is_risky(bare) or (_is_risky(text) and not verbatim)):
+        return bare
+    return _quoted(text) if _ANY_NUMBER.fullmatch(text) else written_text(text)
+
+
+def plain_text(cell: str) -> str:
+    """The text of a cell that is no text itself, such as a day: without what keeps spreadsheets from changing it."""
+    return normalised(unwrapped(cell).strip().removeprefix("'"))
+
+
+def unwrapped(cell: str) -> str:
+    """The text that a formula only quotes, which keeps spreadsheets from changing it (``="000123"``); another cell as
+    it is."""
+    text = cell.strip()
+    if len(text) > 2 and text.startswith('="') and text.endswith('"'):
+        quoted = text[2:-1].replace('""', "")
+        if '"' not in quoted:
+            return text[2:-1].replace('""', '"')
+    return cell

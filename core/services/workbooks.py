@@ -29,7 +29,27 @@ from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH, from_excel
 from core.services.errors import SheetRefused
 
 Row = tuple[int, list[str]]
-"""The row's number as a spreadsheet program counts it, and its cells' text."""
+"""The row's number as a spreadsheet program counts it, and its cells' text; of a workbook's cell that is no text, as a
+:class:`Moment`, :class:`Number` or :class:`Truth`."""
+
+
+class Moment(str):
+    """The text of a cell that is a date, a time or a duration."""
+
+    __slots__ = ()
+
+
+class Number(str):
+    """The text of a cell that is another number."""
+
+    __slots__ = ()
+
+
+class Truth(str):
+    """The text of a cell that is true or false."""
+
+    __slots__ = ()
+
 
 Element = tuple[str, dict[str, str]]
 """Its name, and its attributes by name."""
@@ -502,7 +522,7 @@ class _Rows(_Texts[Row]):
         if kind == "n":
             return _number_text(value, self._book.formats.get(self._cell.get("s", "0"), ""), self._book.epoch)
         if kind == "b":
-            return {"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}.get(value.lower(), value)
+            return Truth({"1": "TRUE", "true": "TRUE", "0": "FALSE", "false": "FALSE"}.get(value.lower(), value))
         if kind == "d":
             return _iso_text(value)
         if kind == "e" and not is_error(value):
@@ -522,14 +542,14 @@ def _number_text(value: str, format_: str, epoch: dt.datetime) -> str:
     if _NUMBER.fullmatch(value) is None:
         return value
     if not format_ and value.isdigit():
-        return value.lstrip("0") or "0"
+        return Number(value.lstrip("0") or "0")
     number = float(value)
     if not format_ or (number < 0 and format_ == "date"):
-        return str(int(number)) if number.is_integer() and abs(number) <= 1 << 53 else repr(number)
+        return Number(int(number) if number.is_integer() and abs(number) <= 1 << 53 else repr(number))
     try:
         return _moment_text(from_excel(round(number * 86_400) / 86_400, epoch, format_ == "duration"))
     except (ValueError, OverflowError):  # no date that Python has
-        return value
+        return Number(value)
 
 
 def _iso_text(value: str) -> str:
@@ -548,14 +568,14 @@ def _iso_text(value: str) -> str:
     return _moment_text(moment.time()) if moment.day == 1 else value  # no time is rounded to the next day's
 
 
-def _moment_text(value: dt.date | dt.time | dt.timedelta) -> str:
+def _moment_text(value: dt.date | dt.time | dt.timedelta) -> Moment:
     if isinstance(value, dt.timedelta):
         seconds = round(value.total_seconds())
         minutes = abs(seconds) // 60
-        return f"{'-' if seconds < 0 else ''}{minutes // 60:02}:{minutes % 60:02}:{abs(seconds) % 60:02}"
+        return Moment(f"{'-' if seconds < 0 else ''}{minutes // 60:02}:{minutes % 60:02}:{abs(seconds) % 60:02}")
     if isinstance(value, dt.datetime):
-        return value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "seconds")
-    return value.isoformat("seconds") if isinstance(value, dt.time) else value.isoformat()
+        return Moment(value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "seconds"))
+    return Moment(value.isoformat("seconds") if isinstance(value, dt.time) else value.isoformat())
 
 
 # --- Text

@@ -21,6 +21,8 @@ NASTY = (
     "<script>alert(1)</script>", "'; DROP TABLE core_attendancerecord; --", "=1+1", "{{ 7*7 }}", "null", "NULL",
     "\x01", "\x08", "\t", "\n", "\r\n", "\x1b[31m", "\x7f", "\x85", "\u2028", "\ud7ff",
     " ", " a", "a ", "\u00a0a", "0", "00", "1", "10", "2", "-1", "1e3", "A|B", "A,B", "A\x1fB", '["A"]', "A/B", "A:B",
+    "02-Jun", "2026-06-02", "6:02:00", "TRUE", "1.23457E+11", "123.0", "1,234", "1234567890123450", "'000123",
+    '="000123"', "A\u00a0B", "क्\u200dष",
 )  # fmt: skip
 """Texts that sort, fold, escape, join or display badly."""
 

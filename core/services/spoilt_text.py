@@ -1,0 +1,105 @@
+"""Text that spreadsheet programs have changed, or hold what nobody sees: mended where it is certain, else known.
+
+A program that opens CSV takes 6-2 for a day, 000123 for 123 and a long number for one of fifteen digits, and saves
+what it made of them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+from django.utils.translation import gettext_lazy
+
+_SHAPED = "\u0600-\u180a\u1810-\u1fff\u2190-\ufdff\ufe10-\ufefe\uff00-\U000dffff"
+"""Characters whose shape those that nobody sees can change: of scripts that join letters, and pictures."""
+_VARIANTS = "\u180b-\u180f\ufe00-\ufe0f\U000e0001-\U000e01ef"
+_VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+"""At the end of a word, a joiner after one of them makes another letter of what is before it."""
+_UNSEEN: Final = re.compile(
+    # soft hyphen, marks of direction, spaces without width, byte order mark
+    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+    f"|(?<![{_SHAPED}{_VARIANTS}])[\u200c\u200d{_VARIANTS}]"
+    f"|\u200c(?![{_SHAPED}])|(?<![{_VIRAMAS}])\u200d(?![{_SHAPED}])"
+)
+_SPACES: Final = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
+"""Spaces of other widths, or without a line break."""
+
+
+def normalised(text: str) -> str:
+    """Text as people mean it: trimmed, in NFC, with plain spaces and without characters that nobody sees. The joiners
+    that some scripts write with stay."""
+    text = text.strip()
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _SPACES.sub(" ", _UNSEEN.sub("", text)).strip())
+
+
+_MONTH: Final = "(?i:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)"
+_YEAR: Final = "(?:19|20)[0-9]{2}"
+_PART: Final = "(?:0?[1-9]|[12][0-9]|3[01])"
+_CLOCK: Final = r"[0-9]{1,4}:[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?: ?(?i:[AP]M))?"
+_SPOILT: Final = re.compile(
+    rf"(?P<date>(?:{_YEAR}(?P<a>[-/.]){_PART}(?P=a){_PART}|{_PART}(?P<b>[-/.]){_PART}(?P=b){_YEAR}"
+    rf"|{_PART}-{_MONTH}(?:-{_YEAR}|-[0-9]{{2}})?|{_MONTH}-(?:{_YEAR}|[0-9]{{2}}))"
+    rf"(?:[ T](?:{_CLOCK}|[0-9]{{1,2}}:[0-5][0-9]))?)"
+    rf"|(?P<time>{_CLOCK})"
+    r"|(?P<truth>TRUE|FALSE)"
+    r"|(?P<scientific>[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3})"
+    r"|(?P<rounded>[1-9][0-9]{14}0+)"
+    r"|(?P<shown>[0-9]+\.0+|[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.0+)?)"
+)
+"""What spreadsheet programs write, and people hardly."""
+_REASONS: Final = {
+    "date": gettext_lazy(
+        "is a date, which a spreadsheet may have made of something like 6-2. Write what was meant; if this is right, "
+        "with an apostrophe before it"
+    ),
+    "time": gettext_lazy(
+        "is a time, which a spreadsheet may have made of something like 6:2. Write what was meant; if this is right, "
+        "with an apostrophe before it"
+    ),
+    "truth": gettext_lazy(
+        "is a truth value, which a spreadsheet may have made of a word. Write what was meant; if this is right, with "
+        "an apostrophe before it"
+    ),
+    "scientific": gettext_lazy(
+        "is a number of which a spreadsheet has dropped digits. Write all of them; if this is right, with an "
+        "apostrophe before it"
+    ),
+    "rounded": gettext_lazy(
+        "has zeros after its 15th digit, where a spreadsheet drops what was there. Write all digits; if these are "
+        "right, with an apostrophe before them"
+    ),
+    "shown": gettext_lazy(
+        "is a number with decimals or commas, as a spreadsheet shows it. Write what was meant; if this is right, with "
+        "an apostrophe before it"
+    ),
+}
+_DIGITS: Final = 15
+"""What spreadsheets keep of a number."""
+_WHOLE: Final = re.compile(r"(0|[1-9][0-9]{0,14})\.00?")
+
+
+def without_decimals(text: str) -> str:
+    """A whole number that a program has made a decimal one of (``123.0``), as it was; other text as it is."""
+    found = _WHOLE.fullmatch(text)
+    return found[1] if found else text
+
+
+def spoilt(text: str, *, is_code: bool = True) -> str:
+    """Why it is not certain that a text is the one that was meant; blank: it is.
+
+    ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas.
+    """
+    found = _SPOILT.fullmatch(text)
+    if found is None or (found["shown"] and not is_code):
+        return ""
+    return str(_REASONS[next(kind for kind in _REASONS if found[kind])])
+
+
+def has_lost_digits(number: str) -> bool:
+    """Whether a number of a workbook has more digits than spreadsheets calculate with."""
+    digits = number.lstrip("-0.").replace(".", "")
+    return len(digits) > _DIGITS or not (digits or "0").isdigit()
