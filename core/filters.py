@@ -103,6 +103,11 @@ class AttendanceFilter(Styled, forms.Form):
         """Whether any filter is set."""
         return any(self.cleaned_data.get(name) for name in self.narrowing) if self.is_valid() else True
 
+    @property
+    def has_more(self) -> bool:
+        """Whether a filter other than the search is set, or is not valid."""
+        return any(self.data.get(name) for name in self.narrowing if name != "q")
+
     @cached_property
     def _visible(self) -> AttendanceQuerySet:
         return AttendanceRecord.objects.using(self.using).visible_to(self.user)

@@ -186,11 +186,12 @@ def entries(backups: Sequence[Backup], using: str = "default") -> list[Entry]:
     logs = BackupLog.objects.using(using).filter(operation="restore", success=True)
     logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
     restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
-    kept = _kept_chains(using)
+    files = _files()
+    kept = _kept_chains(using, files)
     return [
         Entry(
             backup,
-            bool(backup.file) and storages["backups"].exists(backup.file),
+            backup.file in files,
             restored.get((backup.pk, backup.digest)),
             _lacks(backup.pk, kept),
         )
@@ -203,10 +204,26 @@ def _kept(using: str) -> QuerySet[Backup]:
     return Backup.objects.using(using).exclude(file="", location="")
 
 
-def _kept_chains(using: str) -> dict[uuid.UUID, uuid.UUID | None]:
-    """Of each backup that is kept, which one it needs: an incremental one what it continues, another nothing."""
-    rows = _kept(using).values_list("pk", "kind", "parent")
-    return {pk: parent if kind == Backup.Kind.INCREMENTAL else None for pk, kind, parent in rows}
+def _files() -> frozenset[str]:
+    """The names of the files in the storage; none where it cannot be read."""
+    try:
+        return frozenset(storages["backups"].listdir("")[1])
+    except OSError:
+        logger.warning("The folder of backups cannot be read", exc_info=True)
+        return frozenset()
+
+
+def _kept_chains(using: str, files: frozenset[str] | None = None) -> dict[uuid.UUID, uuid.UUID | None]:
+    """Of each backup that is kept, which one it needs: an incremental one what it continues, another nothing.
+
+    ``files``: only those whose file is among these, or was written elsewhere.
+    """
+    rows = _kept(using).values_list("pk", "kind", "parent", "file")
+    return {
+        pk: parent if kind == Backup.Kind.INCREMENTAL else None
+        for pk, kind, parent, file in rows
+        if files is None or not file or file in files
+    }
 
 
 def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:

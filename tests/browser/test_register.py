@@ -32,6 +32,25 @@ def test_filter_and_edit(world: World, open_as: OpenAs, javascript: bool) -> Non
 
 
 @pytest.mark.parametrize("javascript", [True, False])
+def test_on_a_phone_the_filters_open_and_stay_open_while_one_is_set(
+    world: World, open_as: OpenAs, javascript: bool
+) -> None:
+    page = open_as("root", width=PHONE, javascript=javascript).go("/attendance/")
+    expect(page.locator("#id_q")).to_be_visible()
+    expect(page.locator("#id_status")).to_be_hidden()
+    expect(page.locator("#results tbody tr").first).to_be_in_viewport()
+    page.get_by_text("More filters").click()
+    page.select_option("#id_status", "A")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#id_status")).to_be_visible()
+    assert "No record passes these filters." in page.inner_text("main")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(page.url.split("?")[0])
+    expect(page.locator("#id_status")).to_be_visible()
+    expect(page.get_by_text("More filters")).to_be_hidden()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
 def test_a_record_is_deleted_from_its_own_page(world: World, open_as: OpenAs, javascript: bool) -> None:
     """The lists have one quiet link a row, which a finger can hit, and nothing red."""
     Company.objects.create(name="Empty Works")

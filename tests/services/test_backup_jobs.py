@@ -263,15 +263,19 @@ def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
 def test_a_file_that_somebody_took_away_is_not_called_verified(root: Client) -> None:
     backup = taken()
     verified(backup)
+    taken(BackupRequest("incremental"))
     path = Path(storages["backups"].path(backup.file))
     path.rename(path.with_name("elsewhere"))
     page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
     assert f"Its file, {backup.file}, is not in the folder of backups" in page
-    assert "verified" not in page
-    assert "Restore from it" not in page
+    assert page.count("verified") == page.count("not verified yet") == 1, "of the incremental"
+    assert page.count("Restore from it") == 1
+    assert "A backup that it continues is not here any more." in page
     assert "The file is not in the folder of backups any more." in page_of(root, backup)
     path.with_name("elsewhere").rename(path)
-    assert "verified" in root.get("/backup/").content.decode()
+    page = root.get("/backup/").content.decode()
+    assert "A backup that it continues is not here any more." not in page
+    assert page.count("verified") == 2
 
 
 @pytest.mark.parametrize("is_the_stored_one", [True, False])
