@@ -6,11 +6,14 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.db.models import Max, Min, OuterRef, Q, Subquery
+from django.http import QueryDict
 from django.utils.functional import cached_property
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core.forms import DateInput, Styled
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
+from core.services.errors import OperationFailed
 from core.services.search import Found, find, in_every_company
 
 OVERSTAY: dict[str, Q] = {
@@ -144,6 +147,15 @@ class AttendanceFilter(Styled, forms.Form):
         if first is not None and order[0] in ("ep_no", "-ep_no"):
             rows = _first_by_number(rows, first, order[0])
         return rows.order_by(*order)
+
+
+def rows_shown(query: str, user: User, using: str) -> AttendanceQuerySet:
+    """The records that the list with this query string shows to somebody. Raises OperationFailed where a filter is not
+    valid, as when its company is gone."""
+    filters = AttendanceFilter(QueryDict(query), user=user, using=using)
+    if not filters.is_valid():
+        raise OperationFailed(gettext("A filter of the list is not valid any more. No file was written."))
+    return filters.rows()
 
 
 def _first_by_number(rows: AttendanceQuerySet, count: int, order: str) -> AttendanceQuerySet:

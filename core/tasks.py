@@ -40,3 +40,11 @@ def delete_all(operation_id: str) -> None:
     from core.services import record_service
 
     jobs.run(operation_id, record_service.run_delete_all)
+
+
+@task()
+def export_workbook(operation_id: str) -> None:
+    from core.filters import rows_shown
+    from core.services import export_jobs
+
+    jobs.run(operation_id, lambda operation: export_jobs.write(operation, rows_shown))

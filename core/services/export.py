@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import datetime as dt
+import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
@@ -19,6 +20,7 @@ from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import written_text
 from core.services.workbooks import written_xlsx
 from recordsync.fields import Minutes
+from recordsync.progress import Progress
 
 MAX_XLSX_ROWS: Final = 100_000
 """A workbook takes its time to write, and its reader to open; CSV has no limit."""
@@ -51,24 +53,40 @@ def csv_chunks(records: AttendanceQuerySet) -> Iterator[bytes]:
     yield lines.taken()
 
 
-def write_xlsx(records: AttendanceQuerySet, out: IO[bytes]) -> None:
-    """The records as a workbook: dates and times are real ones, everything else is text.
-
-    ``out``: a binary file. Raises TooManyRows.
-    """
+def require_few(records: AttendanceQuerySet) -> int:
+    """How many records there are. Raises TooManyRows."""
     count = records.count()
     if count > MAX_XLSX_ROWS:
         raise TooManyRows(
             _("%(count)s rows are too many for a workbook (at most %(most)s). Choose CSV, or filter the list.")
             % {"count": f"{count:,}", "most": f"{MAX_XLSX_ROWS:,}"}
         )
+    return count
+
+
+def write_xlsx(records: AttendanceQuerySet, out: IO[bytes], progress: Progress) -> int:
+    """The records as a workbook: dates and times are real ones, everything else is text. Returns how many there are.
+
+    ``out``: a binary file. Raises TooManyRows.
+    """
+    count = require_few(records)
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("Attendance")
     sheet.freeze_panes = "A2"
     sheet.append([column.heading for column in COLUMNS])
-    for row in _rows(records):
-        sheet.append([_value(name, value) for name, value in zip(_FIELDS, row, strict=True)])
+    written = 0
+    try:
+        for row in _rows(records):
+            if not written % _CHUNK:
+                progress("write", written, count)
+            sheet.append([_value(name, value) for name, value in zip(_FIELDS, row, strict=True)])
+            written += 1
+    except BaseException:
+        with open(os.devnull, "wb") as nowhere:
+            book.save(nowhere)  # or else its temporary file stays
+        raise
     book.save(out)
+    return written
 
 
 def template() -> bytes:

@@ -153,7 +153,7 @@ class Run:
             logger.warning("The end of %s could not be saved", operation, exc_info=True)
 
 
-UNAUDITED = ("check", "verify")
+UNAUDITED = ("check", "verify", "export_xlsx")
 """Operations that only look: they leave no row in the audit trail."""
 
 

@@ -24,6 +24,7 @@ OPERATIONS: Final[dict[str, Any]] = {
     "check": _("Checking a backup file"),
     "restore": _("Restore"),
     "import": _("Import"),
+    "export_xlsx": _("Export to a workbook"),
     "delete_all": _("Delete all records"),
     "rename_company": _("Rename a company"),
     "seed_demo": _("Demo register"),

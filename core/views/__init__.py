@@ -21,6 +21,8 @@ from core.views.operations import (
 from core.views.restores import apply_restore_view, preview_restore_view, restore_data_view
 from core.views.sheets import (
     attendance_export_view,
+    export_workbook_view,
+    exported_workbook_view,
     upload_apply_view,
     upload_cancel_view,
     upload_detail_view,
@@ -48,6 +50,8 @@ __all__ = [
     "delete_record_view",
     "download_backup_view",
     "edit_record_view",
+    "export_workbook_view",
+    "exported_workbook_view",
     "operation_changes_view",
     "operation_errors_view",
     "operation_view",

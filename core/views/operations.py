@@ -8,19 +8,23 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core.backup_forms import BackupLogFilterForm
 from core.decorators import role_required
-from core.models import Backup, BackupLog, Operation
-from core.services import jobs, operations, restore_jobs, stored_preview
+from core.models import Backup, BackupLog, Operation, Role, User
+from core.services import export_jobs, jobs, operations, restore_jobs, stored_preview
+from core.services.export_jobs import EXPORT
 from core.services.operations import JOBS
 from core.services.wording import OPERATIONS, by_section
+from core.views.request import signed_in
 from recordsync.errors import FileError
 
 logger = logging.getLogger(__name__)
@@ -33,26 +37,29 @@ _SECTIONS = {
     "verify": "backup_data",
     "check": "restore_data",
     "restore": "restore_data",
+    EXPORT: "attendance_list",
 }
 """Where in the navigation the page of an operation belongs."""
 
 
 @require_safe
-@role_required(["root"])
+@role_required(Role.values)
 def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """How far it is, then what came of it. htmx asks for the inner part again; without scripts the page reloads."""
     operations.settle_accounts()
-    operation = _operation(pk)
+    operation = _own_operation(request, pk)
     context = _account_of(operation)
+    if operation.kind == EXPORT:
+        context |= _account_of_export(operation, signed_in(request))
     if request.headers.get("HX-Request"):
         return render(request, "partials/operation.html", context)
     return render(request, "operation.html", context)
 
 
 @require_POST
-@role_required(["root"])
+@role_required(Role.values)
 def cancel_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    jobs.cancel(_operation(pk))
+    jobs.cancel(_own_operation(request, pk))
     return redirect("operation", pk=pk)
 
 
@@ -115,6 +122,28 @@ def _operation(pk: uuid.UUID) -> Operation:
     if operation is None:
         raise Http404
     return operation
+
+
+def _own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
+    """Root's are all; anybody else's are the exports that the account asked for."""
+    user = signed_in(request)
+    if user.role != Role.ROOT:
+        own = Operation.objects.using(JOBS).filter(pk=pk, kind=EXPORT, actor_id=user.pk)
+        if not own.exists():
+            logger.warning("%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path)
+            raise PermissionDenied
+    return _operation(pk)
+
+
+def _account_of_export(operation: Operation, user: User) -> dict[str, Any]:
+    """What the page of an export shows besides."""
+    file = export_jobs.file_of(operation, user)
+    if file is not None:
+        file.close()
+    return {
+        "has_file": file is not None,
+        "list_url": f"{reverse('attendance_list')}?{operation.parameters.get('filters', '')}",
+    }
 
 
 def _account_of(operation: Operation) -> dict[str, Any]:

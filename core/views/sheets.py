@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tempfile import TemporaryFile
 from uuid import UUID
 
 from django.conf import settings
@@ -20,9 +19,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from core.decorators import role_required
 from core.filters import AttendanceFilter
-from core.models import Role, UploadLog
-from core.services import export, uploads
+from core.models import Operation, Role, UploadLog
+from core.services import export, export_jobs, uploads
 from core.services.errors import OperationFailed
+from core.services.operations import JOBS
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import too_large
 from core.views.request import sends_more_than, signed_in
@@ -131,25 +131,43 @@ def upload_refused_view(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_GET
 @login_required
 def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
-    """What the list shows, as ``?format=csv`` (streamed) or ``xlsx``. Where it shows that a filter is not valid, so
-    does this."""
+    """What the list shows, as CSV. Where it shows that a filter is not valid, so does this."""
     filters = AttendanceFilter(request.GET, user=signed_in(request))
     if not filters.is_valid():
         return redirect(_list_with(request))
-    records = filters.rows()
-    stamp = f"{timezone.localtime():%Y%m%d_%H%M%S}"
-    if request.GET.get("format") != "xlsx":
-        headers = _attachment(f"attendance_{stamp}.csv")
-        return StreamingHttpResponse(export.csv_chunks(records), content_type=_CSV, headers=headers)
-    out = TemporaryFile()  # noqa: SIM115 - FileResponse closes it
+    headers = _attachment(f"attendance_{timezone.localtime():%Y%m%d_%H%M%S}.csv")
+    return StreamingHttpResponse(export.csv_chunks(filters.rows()), content_type=_CSV, headers=headers)
+
+
+@require_POST
+@login_required
+def export_workbook_view(request: HttpRequest) -> HttpResponse:
+    """Have what the list shows written as a workbook; its page says when it is there."""
+    user = signed_in(request)
+    if open_export := export_jobs.open_export(user):
+        messages.warning(request, _("This export of yours is not done yet. Wait for it, or cancel it."))
+        return redirect("operation", pk=open_export.pk)
+    filters = AttendanceFilter(request.GET, user=user)
+    if not filters.is_valid():
+        return redirect(_list_with(request))
     try:
-        export.write_xlsx(records, out)
+        operation = export_jobs.submit(user, request.GET.urlencode(), filters.rows())
     except export.TooManyRows as error:
-        out.close()
         messages.error(request, str(error))
         return redirect(_list_with(request))
-    out.seek(0)
-    return FileResponse(out, as_attachment=True, filename=f"attendance_{stamp}.xlsx", content_type=_XLSX)
+    return redirect("operation", pk=operation.pk)
+
+
+@require_GET
+@login_required
+def exported_workbook_view(request: HttpRequest, pk: UUID) -> FileResponse:
+    """The workbook that an export has written, for the account that asked for it."""
+    operation = Operation.objects.using(JOBS).filter(pk=pk).first()
+    file = operation and export_jobs.file_of(operation, signed_in(request))
+    if operation is None or file is None:
+        raise Http404
+    name = f"attendance_{timezone.localtime(operation.started_at):%Y%m%d_%H%M%S}.xlsx"
+    return FileResponse(file, as_attachment=True, filename=name, content_type=_XLSX)
 
 
 def _upload(request: HttpRequest, pk: UUID) -> UploadLog:
@@ -165,6 +183,4 @@ def _attachment(name: str) -> dict[str, str]:
 
 def _list_with(request: HttpRequest) -> str:
     """The list with the same filters."""
-    filters = request.GET.copy()
-    filters.pop("format", None)
-    return f"{reverse('attendance_list')}?{filters.urlencode()}"
+    return f"{reverse('attendance_list')}?{request.GET.urlencode()}"

@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from core.models import AttendanceRecord, UploadLog
@@ -112,3 +113,20 @@ def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     page.click("text=Check the sheet")
     assert "This is a picture, not a spreadsheet" in page.inner_text("main")
     opened.look("upload_failed")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_export_to_a_workbook(world: World, open_as: OpenAs, javascript: bool) -> None:
+    opened = open_as("user1", javascript=javascript)
+    page = opened.go("/attendance/?status=P")
+    page.click("text=Export XLSX")
+    assert "Waiting for the worker" in page.inner_text("main")
+    worked(opened, "Download the workbook")
+    if javascript:
+        opened.look("export_done")
+    with page.expect_download() as download:
+        page.click("text=Download the workbook")
+    with Path(download.value.path()).open("rb") as file:  # whose name has no ending
+        assert len(list(openpyxl.load_workbook(file).worksheets[0].iter_rows())) > 1
+    page.click("text=Back to the list")
+    assert page.url.endswith("/attendance/?status=P")

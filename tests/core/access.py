@@ -103,6 +103,8 @@ ROUTES: Final[dict[str, Access]] = {
     "logout": Access(get=(405, 405, 405, 405, 405), post=(302, 302, 302, 302, 302)),
     "change_password": Access(get=everybody(200), post=everybody(200)),
     "attendance_export": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
+    "export_workbook": Access(get=NOT_ALLOWED, post=everybody(302)),
+    "exported_workbook": Access(get=everybody(404), post=NOT_ALLOWED, kwargs=_absent),
     "upload": Access(get=editors(200), post=editors(200)),
     "upload_template": Access(get=editors(200), post=(405, 405, 405, 405, 405)),
     "upload_logs": Access(get=editors(200), post=(405, 405, 405, 405, 405)),

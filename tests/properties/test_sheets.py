@@ -19,6 +19,7 @@ from core.services.import_service import ImportService
 from core.services.spoilt_text import normalised, spoilt
 from core.services.spreadsheets import guarded_cell, read_text, written_text
 from core.services.workbooks import is_error
+from recordsync.progress import no_progress
 from tests.properties.registers_content import Register, an_account, put, rows
 from tests.properties.strategies import pairs, registers, texts
 from tests.properties.support import clear, for_some
@@ -33,7 +34,7 @@ def _exported(alias: str, form: str) -> io.BytesIO:
     if form == "csv":
         return io.BytesIO(b"".join(export.csv_chunks(records)))
     out = io.BytesIO()
-    export.write_xlsx(records, out)
+    export.write_xlsx(records, out, no_progress)
     return out
 
 

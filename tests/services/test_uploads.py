@@ -271,7 +271,10 @@ def test_a_sheet_needs_the_token_of_its_form(root: User) -> None:
 def test_an_export_of_what_is_no_filter_shows_the_list_that_says_so(root: User, form: str) -> None:
     client = Client()
     client.force_login(root)
-    page = client.get(f"/attendance/export/?format={form}&date_from=2026-13-45&q=x", follow=True)
+    if form == "csv":
+        page = client.get("/attendance/export/?date_from=2026-13-45&q=x", follow=True)
+    else:
+        page = client.post("/attendance/export/workbook/?date_from=2026-13-45&q=x", follow=True)
     assert page.redirect_chain == [("/attendance/?date_from=2026-13-45&q=x", 302)]
     assert "A filter is not valid" in page.content.decode()
 
