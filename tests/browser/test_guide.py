@@ -94,7 +94,7 @@ def test_the_pictures(world: World, open_as: OpenAs, tmp_path: Path, settings: o
     page.goto(page.url)
     page.locator("text=Done.").wait_for()
     picture(page, "guide-summary", 700)
-    assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "GEN"
+    assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "NIGHT", "as it was decided before the others"
     path.write_bytes(path.read_bytes().replace(b'"status":"P"', b'"status":"X"', 1))
     uploaded(opened, path)
     picture(page, "guide-refused", 480)
