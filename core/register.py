@@ -69,6 +69,7 @@ LEFT_OUT: Final = {
     "core.BackupLog": "The audit trail of what was done here.",
     "core.Operation": "What is running here now.",
     "core.UploadLog": "Sheets that were sent to this installation; their rows are in the backups.",
+    "recordsync.Commit": "Which transactions were committed here within the last hour.",
     "auth.Group": "Rights do not travel; Muster grants them by role.",
     "auth.Permission": "Made by the migrations.",
     "contenttypes.ContentType": "Made by the migrations.",

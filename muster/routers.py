@@ -2,7 +2,8 @@
 
 SQLite has one writer. So that sessions, the throttling of sign-in, the task queue and the progress of operations can
 be written while a restore holds the register, they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is
-another connection to the same database, where the ``default`` alias's migrations create all tables.
+another connection to the same database, where the ``default`` alias's migrations create all tables. The engine's own
+tables are in both: whoever writes to a database looks there whether it was committed.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ from django.db.models import Model
 JOBS = "jobs"
 HISTORICAL = "__fake__"  # the module that Django gives the models that migrations work with
 JOBS_APPS = frozenset({"axes", "sessions", "django_tasks_database"})
+BOTH_APPS = frozenset({"recordsync"})
 JOBS_MODELS = frozenset({("core", "operation"), ("core", "uploadlog")})
 
 
@@ -35,4 +37,6 @@ class JobsRouter:
     def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool:
         if settings.JOBS_SHARE_DATABASE:
             return db != JOBS
+        if app_label in BOTH_APPS:
+            return True
         return lives_in_jobs(app_label, model_name) == (db == JOBS)

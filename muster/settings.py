@@ -68,6 +68,7 @@ if JOBS_SHARE_DATABASE and _register["ENGINE"] == env.SQLITE:
 INSTALLED_APPS = [
     "core.apps.CoreConfig",
     "core.apps.RootAdminConfig",
+    "recordsync.apps.RecordSyncConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -74,6 +74,14 @@ class LockTimeout(RecordSyncError):
     """Someone else holds a lock, and still did when the wait was over."""
 
 
+class LockLost(RecordSyncError):
+    """A lock that was held was lost, and somebody else may have had it meanwhile."""
+
+
+class CommitUnknown(RecordSyncError):
+    """The answer to a COMMIT was lost, and the database does not say whether it took place."""
+
+
 class RegisterMoved(RecordSyncError):
     """The database is not as it was when the plan was made."""
 

@@ -28,6 +28,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests import registers
 from tests.installation import Installations, ScratchInstallation
 from tests.postgres_plugin import DIR, PG_URL
+from tests.wire import Wire, wired_register
 from tests.zygote import Zygote
 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
@@ -137,6 +138,16 @@ def register_db(engine: str, django_db_setup: None, django_db_blocker: DjangoDbB
         for used in (alias, "jobs"):
             assert not connections[used].in_atomic_block, "the test left a transaction open"
         registers.empty(alias, "jobs")
+
+
+@pytest.fixture
+def wired_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[Wire, str]]:
+    """A wire to an empty register on PostgreSQL, and the register's alias over it; ``jobs`` is empty too."""
+    with django_db_blocker.unblock():
+        registers.empty("pg", "jobs")
+        with wired_register() as (wire, alias):
+            yield wire, alias
+        registers.empty("pg", "jobs")
 
 
 @pytest.fixture(scope="session")

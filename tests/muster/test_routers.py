@@ -22,6 +22,7 @@ JOBS_TABLES = {
     "django_migrations",
     "django_session",
     "django_tasks_database_dbtaskresult",
+    "recordsync_commit",
 }
 
 
@@ -31,7 +32,7 @@ def test_sqlite_keeps_each_table_in_one_file(django_db_setup: None, django_db_bl
         register = set(connections["default"].introspection.table_names())
     assert jobs == JOBS_TABLES
     assert {"core_company", "core_backup", "core_backuplog", "auth_permission"} <= register
-    assert register & jobs == {"django_migrations"}
+    assert register & jobs == {"django_migrations", "recordsync_commit"}
 
 
 def test_models_are_routed() -> None:

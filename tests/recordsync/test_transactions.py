@@ -1,20 +1,27 @@
 """A consistent look, and a change: what other connections can do meanwhile."""
 
+import datetime as dt
 import gc
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import Error, IntegrityError, OperationalError, connections, transaction
 from django.db.utils import InternalError
+from django.utils import timezone
 
 from core.models import AttendanceRecord, Company
 from core.register import SCHEMA
+from recordsync import transactions
+from recordsync.errors import CommitUnknown
+from recordsync.models import Commit
 from recordsync.store import tables
-from recordsync.transactions import reading, writing
+from recordsync.transactions import committed, reading, writing
 from tests.recordsync.processes import kill, other_process
+from tests.wire import Wire
 
 WRITING = """
 from core.register import SCHEMA
@@ -194,3 +201,125 @@ def test_a_connection_lost_while_writing_hides_no_error_and_the_next_one_works(r
     connections[register_db].close()
     write(register_db, "mine")
     assert names(register_db) == ["mine"]
+
+
+def add(alias: str, name: str = "mine", wait: float = 5) -> None:
+    with committed(alias, wait):
+        Company.objects.using(alias).create(name=name)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("way", ["lose_answer", "lose_sight"])
+def test_what_was_committed_is_known_to_be(wired_db: tuple[Wire, str], way: str) -> None:
+    between, alias = wired_db
+    between.arm(getattr(between, way))
+    add(alias)
+    assert between.acted
+    assert names(alias) == ["mine"]
+    add(alias, "next")
+    assert names("pg") == ["mine", "next"]
+
+
+@pytest.mark.postgres
+def test_what_was_not_committed_is_known_not_to_be(wired_db: tuple[Wire, str]) -> None:
+    between, alias = wired_db
+    between.arm(between.lose_commit)
+    with pytest.raises(OperationalError):
+        add(alias)
+    assert between.acted
+    assert names(alias) == []
+    add(alias, "next")
+    assert names("pg") == ["next"]
+
+
+@pytest.mark.postgres
+def test_what_cannot_be_known_is_said_so(wired_db: tuple[Wire, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "_SECONDS_TO_ASK", 0.3)
+    between, alias = wired_db
+    between.arm(between.lose_server)
+    with pytest.raises(CommitUnknown, match="does not answer"):
+        add(alias, wait=0.1)
+    between.open = True
+    assert names(alias) == ["mine"]
+
+
+@pytest.mark.postgres
+def test_a_server_that_comes_back_in_time_is_asked(wired_db: tuple[Wire, str]) -> None:
+    between, alias = wired_db
+    between.arm(between.lose_server)
+
+    def come_back() -> None:
+        between.open = True
+
+    timer = threading.Timer(0.7, come_back)
+    timer.start()
+    add(alias)
+    timer.join()
+    assert names(alias) == ["mine"]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("seconds", "wait"), [(0.8, 30), (3, 0.2)], ids=["waited for", "too long"])
+def test_a_server_that_is_still_at_it(
+    wired_db: tuple[Wire, str], monkeypatch: pytest.MonkeyPatch, seconds: float, wait: float
+) -> None:
+    """It goes on with a COMMIT whose client is gone; until it is done, nobody knows how it ends."""
+    monkeypatch.setattr(transactions, "_SECONDS_TO_ASK", 0.3)
+    between, alias = wired_db
+    with connections["pg"].cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$; "
+            "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON core_company DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+    try:
+        between.arm(between.lose_sight)
+        if wait > seconds:
+            add(alias, wait=wait)
+            assert names(alias) == ["mine"]
+        else:
+            with pytest.raises(CommitUnknown):
+                add(alias, wait=wait)
+    finally:
+        with connections["pg"].cursor() as cursor:
+            cursor.execute("DROP FUNCTION slow CASCADE")  # waits for it
+
+
+def test_a_commit_that_the_database_refuses_is_an_error_of_its_own(register_db: str) -> None:
+    """Foreign keys are checked at the end of the transaction."""
+    with pytest.raises(IntegrityError), committed(register_db, 5):
+        AttendanceRecord.objects.using(register_db).create(company_id=1, ep_no="E1", date="2026-11-20", status="P")
+    assert AttendanceRecord.objects.using(register_db).count() == 0
+    add(register_db)
+    assert names(register_db) == ["mine"]
+
+
+@pytest.mark.postgres
+def test_nothing_counts_as_committed_that_the_server_rolled_back(wired_db: tuple[Wire, str]) -> None:
+    """It answers a COMMIT after a failed statement with ROLLBACK, which is no error."""
+
+    def swallow() -> None:
+        with committed(alias, 5):
+            Company.objects.using(alias).create(name="mine")
+            with suppress(Error), connections[alias].cursor() as cursor:
+                cursor.execute("SELECT 1 / 0")
+
+    _between, alias = wired_db
+    with pytest.raises(InternalError, match="aborted"):
+        swallow()
+    assert names(alias) == []
+
+
+def test_what_is_kept_for_those_who_ask_is_not_kept_for_ever(register_db: str) -> None:
+    commits = Commit.objects.using(register_db)
+    if register_db == "default":
+        add(register_db)
+        assert not commits.exists(), "nobody has to ask SQLite"
+        return
+    for name in ("a", "b"):
+        add(register_db, name)
+    assert commits.count() == 2
+    commits.update(at=timezone.now() - dt.timedelta(hours=2))
+    add(register_db, "c")
+    assert commits.count() == 1

@@ -1,0 +1,157 @@
+"""Something between a client and its PostgreSQL server that takes the answer to a COMMIT away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+from django.db import connections
+
+from muster import environment
+from recordsync.transactions import COMMITS
+from tests.postgres_plugin import PG_URL
+
+_SOCKET = ".s.PGSQL.5432"
+_MARK = COMMITS.encode()
+_SECONDS = 30
+
+
+class Line:
+    """One connection. What the server says passes until the line is ``muted``."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client, self.server = client, server
+        self.muted = False
+        self.answered = threading.Event()
+        """The server has said something that did not pass."""
+
+    def cut(self) -> None:
+        for end in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+Act = Callable[[Line, bytes], None]
+"""Called with a line and the bytes that hold a COMMIT, which have not passed yet."""
+
+
+class Wire:
+    """A server's socket with something in between."""
+
+    def __init__(self, folder: Path, server: Path) -> None:
+        self.open = True
+        self.acted = False
+        self._armed: Act | None = None
+        self._passing = 0
+        self._server = server / _SOCKET
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(folder / _SOCKET))
+        self._listener.listen(50)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def arm(self, act: Act, after: int = 0) -> None:
+        """At the next COMMIT of a transaction that can be asked about (:func:`recordsync.transactions.committed`), or
+        ``after`` so many of them, act and cut the line."""
+        self._armed, self._passing = act, after
+
+    # --- What it can do
+
+    def lose_commit(self, line: Line, data: bytes) -> None:
+        """The COMMIT never arrives."""
+
+    def lose_answer(self, line: Line, data: bytes) -> None:
+        """It is committed, and nobody is told."""
+        line.muted = True
+        line.server.sendall(data)
+        assert line.answered.wait(_SECONDS)
+
+    def lose_sight(self, line: Line, data: bytes) -> None:
+        """The COMMIT arrives, and the line is cut before the server is done with it."""
+        line.muted = True
+        line.server.sendall(data)
+
+    def lose_all(self, line: Line, data: bytes) -> None:
+        """The COMMIT never arrives, and nobody answers until ``open`` is set again."""
+        self.open = False
+
+    def lose_server(self, line: Line, data: bytes) -> None:
+        """It is committed, nobody is told, and nobody answers until ``open`` is set again."""
+        self.open = False
+        self.lose_answer(line, data)
+
+    # --- How
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if not self.open:
+                    client.close()
+                    continue
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(str(self._server))
+                line = Line(client, server)
+                threading.Thread(target=self._asked, args=[line], daemon=True).start()
+                threading.Thread(target=self._answered, args=[line], daemon=True).start()
+
+    def _asked(self, line: Line) -> None:
+        marked = False
+        with contextlib.suppress(OSError):
+            while data := line.client.recv(1 << 16):
+                marked = marked or _MARK in data
+                if marked and b"COMMIT\0" in data:
+                    marked = False
+                    act = self._armed if not self._passing else None
+                    self._passing = max(0, self._passing - 1)
+                    if act is not None:
+                        self._armed = None
+                        act(line, data)
+                        self.acted = True
+                        break
+                line.server.sendall(data)
+        line.cut()
+
+    def _answered(self, line: Line) -> None:
+        with contextlib.suppress(OSError):
+            while data := line.server.recv(1 << 16):
+                if line.muted:
+                    line.answered.set()
+                else:
+                    line.client.sendall(data)
+        line.cut()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def wired(url: str) -> Iterator[tuple[Wire, str]]:
+    """A wire to the server at ``url``, and the address over it."""
+    server = Path(str(psycopg.conninfo.conninfo_to_dict(url)["host"]))
+    with tempfile.TemporaryDirectory(prefix="muster-wire-", dir="/tmp") as folder:  # a socket's path must be short
+        wire = Wire(Path(folder), server)
+        try:
+            yield wire, url.replace(str(server), folder)
+        finally:
+            wire.close()
+
+
+@contextlib.contextmanager
+def wired_register() -> Iterator[tuple[Wire, str]]:
+    """A wire to the server of the test run, and an alias of the register ``pg`` over it."""
+    settings = connections["pg"].settings_dict
+    alias = "wired"
+    with wired(os.environ[PG_URL]) as (wire, url):
+        config = environment.database(PG_URL, url) | {"CONN_MAX_AGE": 0, "NAME": settings["NAME"]}
+        connections.settings[alias] = connections.configure_settings({"default": config})["default"]
+        try:
+            yield wire, alias
+        finally:
+            connections[alias].close()
+            del connections[alias], connections.settings[alias]
