@@ -1,15 +1,18 @@
 """Named locks, between processes, on both engines."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
-from recordsync.errors import LockTimeout
-from recordsync.locks import held, is_free
+from recordsync import locks
+from recordsync.errors import LockLost, LockTimeout
+from recordsync.locks import abandoned, held, is_free
 from tests.recordsync.processes import kill, other_process
 
 HOLDING = """
@@ -149,8 +152,93 @@ def test_a_lock_on_a_file_that_its_holder_removed_is_not_taken_for_the_lock(
 
 
 def test_a_transaction_of_the_holder_does_not_matter(register_db: str) -> None:
-    from django.db import transaction
-
     with transaction.atomic(using=register_db), held("register", register_db):
         assert not is_free("register", register_db)
     assert is_free("register", register_db)
+
+
+def cut(alias: str) -> None:
+    """Whoever holds a lock loses it and lives: its connection is ended, or its file removed."""
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND mode = 'ExclusiveLock' AND pid <> pg_backend_pid() "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            assert cursor.fetchall()
+    else:
+        shutil.rmtree(Path(f"{connection.settings_dict['NAME']}.locks"))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_holder_that_lost_its_lock_takes_it_again(register_db: str) -> None:
+    with held("register", register_db):
+        cut(register_db)
+        assert is_free("register", register_db)
+        until(lambda: not is_free("register", register_db))
+        with pytest.raises(LockTimeout):
+            take(register_db)
+    assert is_free("register", register_db)
+    take(register_db)
+
+
+def test_who_holds_a_lock_is_not_taken_for_dead_nor_the_dead_for_alive(register_db: str) -> None:
+    with held("operation-1", register_db), other_process(register_db, HOLDING) as process:
+        if register_db == "pg":
+            cut(register_db)
+        assert abandoned(["operation-1", "register"], register_db) == set()
+        kill(process)
+        until(lambda: is_free("register", register_db))
+        assert abandoned(["operation-1", "register"], register_db) == {"register"}
+
+
+def test_nobody_comes_between_while_the_transaction_of_a_holder_is_open(register_db: str) -> None:
+    if register_db != "pg":
+        pytest.skip("SQLite's writers lock the whole file")
+    lock = locks._lock("register", register_db)  # and nobody who would take it again
+    with transaction.atomic(using=register_db):
+        assert lock.acquire()
+        lock.bind(connections[register_db])
+        lock.release()
+        assert not is_free("register", register_db)
+        with pytest.raises(LockTimeout):
+            take(register_db)
+    take(register_db)
+
+
+def test_whoever_has_a_lock_that_another_lost_is_left_alone(register_db: str) -> None:
+    lost = threading.Event()
+    with held("register", register_db, on_lost=lost.set):
+        cut(register_db)
+        with held("register", register_db):
+            assert lost.wait(20)
+            assert not is_free("register", register_db)
+
+
+def test_a_lock_file_that_was_removed_in_a_transaction_is_noticed(register_db: str) -> None:
+    if register_db != "default":
+        pytest.skip("PostgreSQL has no lock files")
+    with held("register", register_db) as lock:
+        cut(register_db)
+        lock.bind(connections[register_db])  # taken again before anything was written
+        lock.confirm()
+        cut(register_db)
+        with pytest.raises(LockLost, match="others could have come between"):
+            lock.confirm()
+        lock.bind(connections[register_db])
+        cut(register_db)
+        until(lambda: not is_free("register", register_db))
+        with pytest.raises(LockLost):
+            lock.confirm()
+    with held("register", register_db) as lock:
+        cut(register_db)
+        with held("register", register_db), pytest.raises(LockLost):
+            lock.bind(connections[register_db])
