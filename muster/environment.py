@@ -20,6 +20,14 @@ POSTGRESQL = "django.db.backends.postgresql"
 
 _WIDEST_NETWORK: Final = 7
 """Bits that the addresses of a network must have in common: the widest that anybody owns is fc00::/7."""
+_NETWORK: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+"""How soon a PostgreSQL connection notices that the server, or the way to it, is gone: by default it may take hours."""
 _SYSTEM_ZONES: Final = Path("/usr/share/zoneinfo")
 
 
@@ -134,7 +142,8 @@ def database(name: str, url: str) -> dict[str, Any]:
         return config | sqlite_options(name, config["NAME"])
     if config["ENGINE"] == POSTGRESQL:
         # A web thread keeps its connection for a minute and notices when the server closed it.
-        return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+        options = {**_NETWORK, **config.get("OPTIONS", {})}
+        return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
     raise ImproperlyConfigured(f"{name} names another engine; Muster runs on SQLite and PostgreSQL.")
 
 

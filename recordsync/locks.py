@@ -173,7 +173,8 @@ def abandoned(names: Iterable[str], using: str) -> set[str]:
 
     Takes some seconds where one is free and a holder that lives could have lost it, and would take it again.
     """
-    dead, doubtful = set(), set()
+    dead: set[str] = set()
+    doubtful: set[str] = set()
     for name in names:
         leaves_a_trace = _lock(name, using).leaves_a_trace()
         if is_free(name, using):

@@ -23,7 +23,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from core.services.errors import ConflictsLeft, OperationFailed, explain
+from core.services.errors import ConflictsLeft, NotKnown, OperationFailed, explain
 from core.services.operations import COMMIT, WAIT
 from core.services.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
@@ -205,7 +205,7 @@ def failure_summary(operation: str, file: str | None, failure: OperationFailed, 
     """The JSON summary of something that did not happen: the keys that every summary has."""
     left = failure.error_count if isinstance(failure, ConflictsLeft) else 0
     return {
-        "ok": False,
+        "ok": None if isinstance(failure, NotKnown) else False,
         "operation": operation,
         "file": file,
         **dict.fromkeys(("id", "type")),

@@ -8,7 +8,9 @@ from contextlib import ExitStack, suppress
 from typing import Any, Final, cast
 
 import msgspec
+from django.conf import settings
 from django.core.files.storage import storages
+from django.db import Error
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,12 +22,14 @@ from core.register import Selection
 from core.services import jobs, operations, stored_preview
 from core.services.backup_service import BackupService
 from core.services.by_hand import changing_catalogue
-from core.services.errors import OperationFailed, as_failure, file_refused
+from core.services.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known
 from core.services.operations import JOBS, Actor
 from core.services.restore_jobs import shown_error
 from core.services.restore_service import RestoreService
 from recordsync.backupfile import BackupType
+from recordsync.errors import CommitUnknown
 from recordsync.files import Compression
+from recordsync.transactions import committed
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +92,9 @@ def verify(operation: Operation) -> None:
         whole = found.valid and found.digest == backup.digest
         with ExitStack() as stack:
             if not whole:  # what is wrong is told in any case
-                stack.enter_context(suppress(OperationFailed))
+                stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
             stack.enter_context(operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT))
+            stack.enter_context(committed(operation.database, settings.LOCK_WAIT_SECONDS))
             backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
         if not found.valid:
             raise file_refused(found.errors, found.error_count, str(_NOT_VERIFIED))
@@ -160,6 +165,10 @@ def delete(backup: Backup, actor: Actor, using: str = "default") -> bool:
     except OperationFailed as failure:
         if not is_gone:
             raise
+        if isinstance(failure, NotKnown):
+            look = _("Delete it there once more, if it still has it when it does.")
+            why = not_known(_("the catalogue has been told"), look)
+            raise NotKnown(_("%(file)s is deleted. %(why)s") % {"file": row.file, "why": why}) from failure
         text = _("%(file)s is deleted, but the catalogue could not be told. Delete it there once more. (%(why)s)")
         raise OperationFailed(text % {"file": row.file, "why": failure}) from failure
     logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)

@@ -12,7 +12,7 @@ from typing import IO, Any, Final, Literal, cast, get_args
 
 import msgspec
 from django.conf import settings
-from django.db import Error, models, transaction
+from django.db import Error, models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -22,20 +22,20 @@ from core.formats.v1_0_writer import write_v1_0
 from core.models import Backup, Company, Installation, Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters, open_register
 from core.services import catalogue, operations, targets
-from core.services.errors import OperationFailed, explain
+from core.services.errors import NotKnown, OperationFailed, explain
 from core.services.operations import COMMIT, Actor, Run
 from core.services.results import BackupResult
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.changes import Deletion
-from recordsync.errors import printable_path
+from recordsync.errors import CommitUnknown, printable_path
 from recordsync.fields import TIMESTAMP
 from recordsync.files import Compression
 from recordsync.progress import Progress
 from recordsync.records import Record, checksum
 from recordsync.schema import Model
 from recordsync.store import Filters, Store
-from recordsync.transactions import reading
+from recordsync.transactions import committed, reading
 
 OVERLAP = dt.timedelta(minutes=5)
 """How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
@@ -171,8 +171,9 @@ class BackupService:
                 # A restore may hold the register by now; a finished backup waits for it.
                 with (
                     operations.register_lock(run, "", wait=_SECONDS_TO_WAIT_FOR_CATALOGUE),
-                    transaction.atomic(using=self.using),
+                    committed(self.using, settings.LOCK_WAIT_SECONDS),
                 ):
+                    run.begin()
                     run(COMMIT, entries, entries)  # from here on it is not interrupted either
                     catalogue.add(
                         metadata,
@@ -185,6 +186,14 @@ class BackupService:
                         purpose=purpose,
                     )
                     run.save_log(success=True)
+                run.committed = True
+            except CommitUnknown as error:
+                text = _(
+                    "The backup is written and whole (%(file)s). It is not known whether it is in the catalogue: the "
+                    "connection to the database was lost during the commit, and the database does not answer now. If "
+                    "it is not there when it does, the next incremental backup will not continue it."
+                )
+                raise NotKnown(text % {"file": target.file}) from error
             except (Exception, KeyboardInterrupt) as error:
                 why = "It was interrupted." if isinstance(error, KeyboardInterrupt) else explain(error).strip()
                 raise OperationFailed(

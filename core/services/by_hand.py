@@ -14,7 +14,7 @@ from core.services import operations
 from core.services.errors import OperationFailed, RegisterBusy, as_failure, is_locked
 from core.services.waiting import patience
 from recordsync import locks
-from recordsync.errors import LockTimeout
+from recordsync.errors import CommitUnknown, LockTimeout
 from recordsync.transactions import writing
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ def changing(using: str, models: Sequence[type[Model]], consequence: str, *, alo
     """A short transaction that writes these models' tables; it waits for a restore or import as long as it may.
 
     ``consequence``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
-    meanwhile. Raises :class:`RegisterBusy`, which says who holds the register where that is known, and OperationFailed;
-    an IntegrityError passes.
+    meanwhile. Raises :class:`RegisterBusy`, which says who holds the register where that is known, NotKnown and
+    OperationFailed; an IntegrityError passes.
     """
     try:
         with ExitStack() as stack:
@@ -37,7 +37,7 @@ def changing(using: str, models: Sequence[type[Model]], consequence: str, *, alo
             yield
     except IntegrityError:
         raise
-    except Error as error:
+    except (Error, CommitUnknown) as error:
         told = failure(error, using, consequence)
         logger.warning("A change by hand failed: %s", told, exc_info=not isinstance(told, RegisterBusy))
         raise told from error

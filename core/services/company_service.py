@@ -58,8 +58,7 @@ def rename_company(pk: int, name: str, *, user: User, using: str = "default") ->
         moved = AttendanceRecord.objects.using(using).filter(company_id=pk).update(updated_at=now)
         run.log.companies_count, run.log.records_updated = 1, moved
         run.log.filename = f"{before} → {name}"
-        run.save_log(success=True)
-        run(operations.COMMIT, moved, moved)
+        run.complete(moved)
     return moved
 
 

@@ -77,7 +77,8 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
     newest = records.order_by("-date").values_list("date", flat=True).first()
     is_root = user.role == Role.ROOT
     last_backup = catalogue.last_taken(using) if is_root else None
-    imports = [uploads.settled(upload) for upload in UploadLog.objects.visible_to(user)[:IMPORTS]]
+    imports = list(UploadLog.objects.visible_to(user)[:IMPORTS])
+    uploads.settle(imports)
     names = dict(companies.order_by("name").values_list("pk", "name"))
     if newest is None:
         return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup, imports)

@@ -18,21 +18,18 @@ from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, QuerySet
 from django.utils import timezone
 
 from core.demo.generator import DemoPlan, DemoRegister, Row
 from core.models import AttendanceRecord, BackupLog, Company, Role, User
-from core.register import SCHEMA
 from core.services import operations
 from core.services.catalogue import DEMO
 from core.services.errors import OperationFailed, as_failure
-from core.services.operations import COMMIT, Actor
+from core.services.operations import Actor
 from recordsync.progress import EVERY, Progress, no_progress
-from recordsync.store import tables
-from recordsync.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +38,6 @@ _LOCAL_HOSTS: Final = frozenset({"localhost", ".localhost", "127.0.0.1", "[::1]"
 _USERNAMES: Final = ("root", "admin", "user1")
 _USER1_DAYS: Final = 90
 _UNCHANGED: Final = "Nothing was changed."
-_UNKNOWN: Final = "It happened at the very end: look whether the register is still empty."
 
 
 @dataclass(frozen=True)
@@ -181,21 +177,16 @@ class DemoService:
 
     def _write(self, plan: DemoPlan, accounts: Sequence[User], if_empty: bool, progress: Progress) -> bool:
         """Everything, if the register is empty; whether it was."""
-        with operations.running(DEMO, Actor.of(), self.using, consequence=_UNCHANGED, callback=progress) as run:
-            try:
-                with (
-                    operations.register_lock(run, _UNCHANGED),
-                    writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS),
-                ):
-                    if not self._may_seed(if_empty):  # somebody else was quicker
-                        return False
-                    self._fill(plan, accounts, run)
-                    run.log.companies_count, run.log.records_count = plan.companies, plan.records
-                    run.log.created_at = timezone.now()  # what is written after this moment was not seeded
-                    run.save_log(success=True)
-                    run(COMMIT, plan.records, plan.records)
-            except (OperationalError, InterfaceError) as error:
-                raise as_failure(error, _UNKNOWN if run.phase == COMMIT else _UNCHANGED) from error
+        with (
+            operations.running(DEMO, Actor.of(), self.using, consequence=_UNCHANGED, callback=progress) as run,
+            operations.holding_register(run, _UNCHANGED),
+        ):
+            if not self._may_seed(if_empty):  # somebody else was quicker
+                return False
+            self._fill(plan, accounts, run)
+            run.log.companies_count, run.log.records_count = plan.companies, plan.records
+            run.log.created_at = timezone.now()  # what is written after this moment was not seeded
+            run.complete(plan.records)
         return True
 
     def _fill(self, plan: DemoPlan, accounts: Sequence[User], progress: Progress) -> None:

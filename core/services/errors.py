@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from recordsync.errors import FileError, InvalidFile, RecordSyncError, printable_path
+from recordsync.errors import CommitUnknown, FileError, InvalidFile, RecordSyncError, printable_path
 
 
 class OperationFailed(Exception):
@@ -46,6 +46,10 @@ class RegisterBusy(OperationFailed):
 
 class DiskFull(OperationFailed):
     """There is no room on a disk."""
+
+
+class NotKnown(OperationFailed):
+    """It may have happened: the answer to its commit was lost, and the database does not say."""
 
 
 class DataMoved(OperationFailed):
@@ -163,8 +167,19 @@ def as_failure(error: Exception, consequence: str) -> OperationFailed:
         return error
     if isinstance(error, InvalidFile):
         return file_refused(error.errors, error.count, consequence)
+    if isinstance(error, CommitUnknown):
+        return not_known(_("this was saved"), _("Look at it when it does, before you try again."))
     kind = RegisterBusy if is_locked(error) else DiskFull if is_full(error) else OperationFailed
     return kind(f"{explain(error)} {consequence}".rstrip())
+
+
+def not_known(what: str, look: str) -> NotKnown:
+    """A failure of which it is not known whether it is one. ``what`` may have happened; ``look``: where it is seen."""
+    text = _(
+        "It is not known whether %(what)s: the connection to the database was lost during the commit, and the database "
+        "does not answer now. %(look)s"
+    )
+    return NotKnown(text % {"what": what, "look": look})
 
 
 def file_refused(errors: Sequence[FileError], count: int, consequence: str) -> FileRefused:

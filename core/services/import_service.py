@@ -28,7 +28,7 @@ from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
 from core.services.checked_sheet import KEPT, Sheet
 from core.services.errors import DataMoved, OperationFailed, SheetRefused, as_failure
-from core.services.operations import COMMIT, Actor, Run
+from core.services.operations import Actor, Run
 from core.services.sheet_columns import Heading, RowReader
 from core.services.sheet_heading import find_heading
 from core.services.spoilt_text import normalised
@@ -233,8 +233,7 @@ class ImportService:
                 outcome = Outcome(name, sheet, counts, plan.digest)
                 outcome.verify()
                 _complete_log(run, outcome)
-                run.save_log(success=True)
-                run(COMMIT, plan.size, plan.size)
+                run.complete(plan.size)
         return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk)
 
     # --- Checking

@@ -11,17 +11,23 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from django.db import transaction
+from django.db import Error
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django_tasks.base import Task, TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.models import Operation
 from core.services import operations
-from core.services.errors import Cancelled, OperationFailed, as_failure
+from core.services.errors import Cancelled, NotKnown, OperationFailed, as_failure, not_known
 from core.services.operations import JOBS, Actor
+from recordsync import locks
+from recordsync.errors import CommitUnknown
+from recordsync.transactions import committed
 
 logger = logging.getLogger(__name__)
+
+_SECONDS_TO_WAIT = 5
 
 OPEN = (Operation.Outcome.WAITING, Operation.Outcome.RUNNING)
 """Outcomes that are none yet."""
@@ -40,7 +46,7 @@ def submit(
     """Put an operation into the queue. ``task`` gets its id as text and calls :func:`run`.
 
     ``parameters``: whatever JSON holds, for the worker. ``pk``: the operation's id, if something bears it already.
-    Writes to the jobs database only: a restore that holds the register does not delay it.
+    Writes to the jobs database only: a restore that holds the register does not delay it. Raises OperationFailed.
     """
     operation = Operation(
         pk=pk or uuid.uuid4(),
@@ -52,9 +58,14 @@ def submit(
         actor_name=actor.name,
         parameters=parameters or {},
     )
-    with transaction.atomic(using=JOBS):  # the queue is in the same database: no worker sees one without the other
-        operation.task_id = uuid.UUID(str(task.enqueue(str(operation.pk)).id))
-        operation.save(using=JOBS, force_insert=True)
+    try:
+        with committed(JOBS, _SECONDS_TO_WAIT):  # the queue is in this database: no worker sees one without the other
+            operation.task_id = uuid.UUID(str(task.enqueue(str(operation.pk)).id))
+            operation.save(using=JOBS, force_insert=True)
+    except CommitUnknown as error:
+        raise not_known(_("this was asked for"), _("Look at it when it does, before you ask again.")) from error
+    except Error as error:
+        raise as_failure(error, _("Nothing was changed.")) from error
     logger.info("%s by %s is waiting (%s)", kind, actor.name, operation.pk)
     return operation
 
@@ -62,11 +73,14 @@ def submit(
 def run(operation_id: str, work: Callable[[Operation], None]) -> None:
     """In the worker: do the work of a waiting operation. ``work`` runs it through :func:`operations.running`.
 
-    What it raises is accounted for there; what happens before is accounted for here.
+    What it raises is accounted for there; what happens before is accounted for here. What is not known is left as it
+    is, until :func:`operations.settle_accounts` finds it out.
     """
     operation = Operation.objects.using(JOBS).get(pk=operation_id)
     try:
         work(operation)
+    except NotKnown as error:
+        logger.warning("%s (%s): %s", operation.kind, operation_id, error)
     except Exception as error:
         failure = as_failure(error, "Nothing was changed.")
         if failure is error:
@@ -95,13 +109,10 @@ def cancel(operation: Operation) -> None:
 
 def close_tasks_of_dead_workers() -> int:
     """Mark as failed what the queue believes to be running and is not; returns how many. The operations follow."""
-    closed = 0
-    for task in DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.RUNNING):
-        if operations.is_dead(task):
-            closed += (
-                DBTaskResult.objects.using(JOBS)
-                .filter(pk=task.pk, status=TaskResultStatus.RUNNING)
-                .update(status=TaskResultStatus.FAILED, finished_at=timezone.now())
-            )
+    running = DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.RUNNING)
+    workers_of = {task.pk: {operations.worker_lock(worker) for worker in task.worker_ids} for task in running}
+    dead = locks.abandoned({name for names in workers_of.values() for name in names}, JOBS)
+    left_behind = running.filter(pk__in=[pk for pk, names in workers_of.items() if names <= dead])
+    closed = left_behind.update(status=TaskResultStatus.FAILED, finished_at=timezone.now())
     operations.settle_accounts()
     return closed

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import Error, connections, transaction
+from django.db import Error, IntegrityError, connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -27,10 +27,18 @@ from django_tasks_db.models import DBTaskResult
 from core.models import BackupLog, Operation, User
 from core.register import SCHEMA
 from core.services import wording
-from core.services.errors import Cancelled, FileRefused, RegisterBusy, as_failure
+from core.services.errors import (
+    Cancelled,
+    FileRefused,
+    NotKnown,
+    OperationFailed,
+    RegisterBusy,
+    as_failure,
+    not_known,
+)
 from core.services.waiting import patience
 from recordsync import locks
-from recordsync.errors import LockTimeout
+from recordsync.errors import CommitUnknown, LockLost, LockTimeout
 from recordsync.progress import Progress, no_progress
 from recordsync.store import tables
 from recordsync.transactions import writing
@@ -39,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 JOBS = "jobs"
 _SECONDS_BETWEEN_WRITES = 1.0
+_TRIES_TO_SAY_HOW_IT_ENDED = 3
 
 REGISTER_LOCK = "register"
 """Held by restores and imports from their start to their commit, and by a backup while it opens its snapshot
@@ -85,10 +94,15 @@ class Run:
     using: str
     callback: Progress
     log: BackupLog
-    """The audit row, to be completed by whoever works; saved here, or by them in their transaction."""
+    """The audit row, to be completed by whoever works."""
+    lock: locks.Lock
+    """The operation's own: as long as somebody holds it, the operation is running."""
     started: float = field(default_factory=time.monotonic)
     past_return: bool = False
     """Whether the point of no return was passed."""
+    committed: bool = False
+    """Whether what was to be done is done, and can be read by others."""
+    _bound: tuple[locks.Lock, ...] = ()
     _written: float = 0.0
 
     @property
@@ -114,11 +128,12 @@ class Run:
         self.past_return = self.past_return or phase == COMMIT
 
     def _save_progress(self) -> None:
+        """Raises LockLost where somebody has taken this process for dead, and told people so."""
         operation = self.operation
         operation.heartbeat_at = timezone.now()
         rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
         try:
-            rows.update(
+            is_running = rows.filter(outcome=Operation.Outcome.RUNNING).update(
                 phase=operation.phase,
                 done=operation.done,
                 total=operation.total,
@@ -129,28 +144,56 @@ class Run:
         except Error:  # progress is a courtesy: the work goes on without it
             logger.warning("The progress of %s could not be saved", operation, exc_info=True)
             connections[JOBS].close_if_unusable_or_obsolete()
+            return
+        if not is_running:
+            raise LockLost(_("It could not be seen any more that this was being done, so that it counted as failed."))
+
+    def begin(self, *held: locks.Lock) -> None:
+        """The first thing in the transaction that does the work: from here to its end nobody takes this process for
+        dead, or gets the locks that it ``held``. Raises LockLost where somebody has."""
+        self._bound = (self.lock, *held)
+        for lock in self._bound:
+            lock.bind(connections[self.using])
+        self._save_progress()
+
+    def complete(self, entries: int) -> None:
+        """The last thing in that transaction: the audit row, and the point of no return. Raises LockLost."""
+        for lock in self._bound:
+            lock.confirm()
+        self.save_log(success=True)
+        self(COMMIT, entries, entries)
 
     def save_log(self, *, success: bool, error_message: str = "") -> None:
-        """Write the audit row, in the current transaction if there is one."""
+        """Write the audit row, in the current transaction if there is one. There is one for each operation, ever.
+
+        Raises LockLost where somebody has taken this process for dead and written another.
+        """
         self.log.pk, self.log._state.adding = None, True  # an earlier try was rolled back, its id may be another's
         self.log.success = success
         self.log.error_message = error_message
         self.log.duration = round(self.seconds, 3)
-        # Whoever lost sight of this process (a broken lock connection) may have written its end already.
-        with transaction.atomic(using=self.using):
-            BackupLog.objects.using(self.using).filter(operation_id=self.operation.pk).delete()
-            self.log.save(using=self.using)
+        try:
+            with transaction.atomic(using=self.using):
+                self.log.save(using=self.using)
+        except IntegrityError as error:
+            raise LockLost(_("Somebody has written into the audit trail already how this ended.")) from error
         self.operation.log_id = self.log.pk
 
     def finish(self, outcome: Operation.Outcome, message: str = "") -> None:
         """Say how it ended, where people look for it."""
         operation = self.operation
         operation.outcome, operation.message, operation.finished_at = outcome, message, timezone.now()
-        connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost while this one worked
-        try:
-            operation.save(using=JOBS)
-        except Error:
-            logger.warning("The end of %s could not be saved", operation, exc_info=True)
+        for left in reversed(range(_TRIES_TO_SAY_HOW_IT_ENDED)):
+            connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost while this one worked
+            try:
+                operation.save(using=JOBS)
+                return
+            except Error:
+                logger.warning("The end of %s could not be saved", operation, exc_info=True)
+            if connections[JOBS].vendor != "postgresql":  # no connection that another one would take the place of
+                return
+            if left:
+                time.sleep(_SECONDS_BETWEEN_WRITES)
 
 
 UNAUDITED = ("check", "verify", "export_xlsx")
@@ -173,7 +216,8 @@ def running(
     Whatever the block raises is logged, written to the audit trail, and raised again as an
     :class:`OperationFailed` with a sentence for people that ends with ``consequence``, what was not done
     (KeyboardInterrupt as it is). ``operation``: the waiting one that this is the run of. The block itself
-    calls :meth:`Run.save_log` when it succeeds, so that it can do so in its own transaction.
+    calls :meth:`Run.complete` in its own transaction. Of what raises :class:`NotKnown` nothing is written: its audit
+    row, if it is there when the database answers, says how it ended (:func:`settle_accounts`).
     """
     with ExitStack() as stack:
         stack.callback(_settle_quietly)
@@ -185,7 +229,7 @@ def running(
         try:
             yield run
         except Exception as error:
-            failure = as_failure(error, consequence)
+            failure = _failure(run, error, consequence)
             unforeseen = failure is not error and not isinstance(failure, FileRefused)
             logger.log(
                 logging.ERROR if unforeseen else logging.WARNING,
@@ -195,7 +239,10 @@ def running(
                 failure,
                 exc_info=unforeseen,
             )
-            _account_for_failure(run, str(failure), cancelled=isinstance(failure, Cancelled))
+            if run.committed:
+                run.finish(Operation.Outcome.SUCCEEDED)
+            elif not isinstance(failure, NotKnown) or run.operation.kind in UNAUDITED:
+                _account_for_failure(run, str(failure), cancelled=isinstance(failure, Cancelled))
             raise failure from error
         except BaseException:  # KeyboardInterrupt and its like
             logger.warning("%s by %s was interrupted", kind, actor.name)
@@ -204,6 +251,16 @@ def running(
             raise
         run.finish(Operation.Outcome.SUCCEEDED)
         logger.info("%s by %s finished in %.1f s", kind, actor.name, run.seconds)
+
+
+def _failure(run: Run, error: Exception, consequence: str) -> OperationFailed:
+    """What to tell people."""
+    if run.committed:
+        why = as_failure(error, "").args[0].strip()
+        return OperationFailed(_("It is done, but something failed afterwards: %(why)s") % {"why": why})
+    if isinstance(error, CommitUnknown) and run.operation.kind in wording.NOT_KNOWN:
+        return not_known(*map(str, wording.NOT_KNOWN[run.operation.kind]))
+    return as_failure(error, consequence)
 
 
 def _started(
@@ -221,17 +278,17 @@ def _started(
         operation = Operation(
             kind=kind, database=using, actor_id=actor.user_id, actor_name=actor.name, filename=filename
         )
-        stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
+        lock = stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
         operation.save(using=JOBS, force_insert=True)
     else:
-        stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))
+        lock = stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))
         _begin(operation)
         filename = operation.filename or filename
     log = BackupLog(
         user_id=actor.user_id, actor_name=actor.name, operation=kind, operation_id=operation.pk, filename=filename
     )
     logger.info("%s by %s started (%s)", kind, actor.name, operation.pk)
-    return Run(operation, actor, using, callback or no_progress, log)
+    return Run(operation, actor, using, callback or no_progress, log, lock)
 
 
 def _begin(operation: Operation) -> None:
@@ -250,7 +307,7 @@ def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
     try:
         if run.operation.kind not in UNAUDITED and locks.is_free(REGISTER_LOCK, run.using):
             run.save_log(success=False, error_message=sentence)
-    except Error:
+    except (Error, LockLost):
         logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
     run.finish(Operation.Outcome.CANCELLED if cancelled else Operation.Outcome.FAILED, sentence)
 
@@ -265,18 +322,31 @@ def settle_accounts() -> None:
 
     Called when operations start and end, and by whoever shows them.
     """
-    for operation in Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED):
-        if operation.outcome == Operation.Outcome.RUNNING:
-            _close_abandoned(operation)
-        elif operation.outcome == Operation.Outcome.WAITING:
-            _close_forgotten(operation)
-        if (
-            operation.outcome in _ENDED
-            and operation.log_id is None
-            and operation.kind not in UNAUDITED
-            and locks.is_free(REGISTER_LOCK, operation.database)
-        ):
-            _log_late(operation)
+    open_ = list(Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED))
+    tasks = DBTaskResult.objects.using(JOBS).in_bulk([one.task_id for one in open_ if one.task_id])
+    locks_of = {operation.pk: _locks_of_the_living(operation, tasks) for operation in open_}
+    dead = locks.abandoned({name for names in locks_of.values() for name in names}, JOBS)
+    for operation in open_:
+        try:
+            if locks_of[operation.pk] <= dead:
+                _close(operation, tasks)
+            if operation.outcome in _ENDED and operation.log_id is None and operation.kind not in UNAUDITED:
+                _log_late(operation)
+        except Error:  # its register does not answer now; the others' may
+            logger.warning("The account of %s could not be settled", operation, exc_info=True)
+
+
+Tasks = dict[uuid.UUID, DBTaskResult[..., Any]]
+
+
+def _locks_of_the_living(operation: Operation, tasks: Tasks) -> set[str]:
+    """The names of locks of which one is held as long as somebody will bring the operation to its end."""
+    if operation.outcome == Operation.Outcome.RUNNING:
+        return {_lock_name(operation.pk)}
+    task = tasks.get(operation.task_id) if operation.task_id else None
+    if operation.outcome == Operation.Outcome.WAITING and task and task.status == TaskResultStatus.RUNNING:
+        return {worker_lock(worker) for worker in task.worker_ids}
+    return set()
 
 
 def _settle_quietly() -> None:
@@ -287,28 +357,48 @@ def _settle_quietly() -> None:
         logger.warning("The accounts of other operations could not be settled", exc_info=True)
 
 
+def _close(operation: Operation, tasks: Tasks) -> None:
+    """Say how an unfinished operation ended that nobody will bring to its end."""
+    if operation.outcome == Operation.Outcome.RUNNING:
+        _close_abandoned(operation)
+    elif operation.outcome == Operation.Outcome.WAITING:
+        _close_forgotten(operation, tasks)
+
+
 def _close_abandoned(operation: Operation) -> None:
-    """A running one whose process died: done if its audit row, which is written with its work, says so; else failed."""
-    if not locks.is_free(_lock_name(operation.pk), JOBS):
+    """A running one whose process died: done if its audit row, which is written with its work, says so; else failed.
+
+    Not as long as its transaction is open, nor if it has reported progress since it was looked at: it lives.
+    """
+    if not locks.is_free(_lock_name(operation.pk), operation.database):
         return
     log = BackupLog.objects.using(operation.database).filter(operation_id=operation.pk, success=True).first()
     is_backup = operation.kind.startswith("backup")
-    Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.RUNNING).update(
+    as_it_was = Operation.objects.using(JOBS).filter(
+        pk=operation.pk, outcome=Operation.Outcome.RUNNING, heartbeat_at=operation.heartbeat_at
+    )
+    closed = as_it_was.update(
         outcome=Operation.Outcome.SUCCEEDED if log else Operation.Outcome.FAILED,
-        message="" if log else f"The process was killed before it finished. {_LEFT_UNDONE[is_backup]}",
+        message="" if log else f"{_why_it_stopped(operation)} {_LEFT_UNDONE[is_backup]}",
         log_id=log and log.pk,
+        result=operation.result | ({"id": str(log.backup_id)} if log and is_backup else {}),
         finished_at=operation.heartbeat_at,
     )
     operation.refresh_from_db(using=JOBS)
-    logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
+    if closed:
+        logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
 
 
-def _close_forgotten(operation: Operation) -> None:
+def _why_it_stopped(operation: Operation) -> str:
+    if operation.phase == COMMIT:
+        return "The process was killed before it finished, or it lost the database."
+    return "The process was killed before it finished."
+
+
+def _close_forgotten(operation: Operation, tasks: Tasks) -> None:
     """A waiting one that no worker will take any more, or whose worker died before it began, has failed."""
-    task = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id]).first()
+    task = tasks.get(operation.task_id) if operation.task_id else None
     if task is not None and task.status == TaskResultStatus.READY:
-        return
-    if task is not None and task.status == TaskResultStatus.RUNNING and not is_dead(task):
         return
     Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING).update(
         outcome=Operation.Outcome.FAILED,
@@ -318,16 +408,14 @@ def _close_forgotten(operation: Operation) -> None:
     operation.refresh_from_db(using=JOBS)
 
 
-def is_dead(task: DBTaskResult[..., Any]) -> bool:
-    """Whether the worker that took a task is not there any more: a worker holds the lock of its id."""
-    return all(locks.is_free(worker_lock(worker), JOBS) for worker in task.worker_ids)
-
-
 def worker_lock(worker_id: str) -> str:
     return f"worker-{worker_id}"
 
 
 def _log_late(operation: Operation) -> None:
+    """Write the audit row of a failure that could not be written when it failed; not while the register is held."""
+    if not locks.is_free(REGISTER_LOCK, operation.database):
+        return
     log, _created = BackupLog.objects.using(operation.database).get_or_create(
         operation_id=operation.pk,
         defaults={
@@ -341,20 +429,19 @@ def _log_late(operation: Operation) -> None:
             "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
         },
     )
-    # A commit whose answer was lost counts as failed until its audit row, which went with it, can be read.
-    truth = {"outcome": Operation.Outcome.SUCCEEDED, "message": ""} if log.success else {}
+    truth = {"outcome": Operation.Outcome.SUCCEEDED, "message": ""} if log.success else {}  # it went with the data
     Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk, **truth)
 
 
 @contextmanager
-def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iterator[None]:
+def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iterator[locks.Lock]:
     """Hold the one lock of the register; wait for it for ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
 
     Raises :class:`RegisterBusy`, which says who holds it; ``consequence``: what was not done.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(
+            lock = stack.enter_context(
                 locks.held(
                     REGISTER_LOCK,
                     run.using,
@@ -364,20 +451,23 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
             )
         except LockTimeout as error:
             raise busy(current(run.using), consequence) from error
-        yield
+        yield lock
 
 
 @contextmanager
 def holding_register(run: Run, consequence: str) -> Iterator[None]:
     """Hold the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
 
-    ``consequence``: what is not done if it fails. Raises :class:`RegisterBusy`, OperationalError.
+    The block's last is :meth:`Run.complete`. ``consequence``: what is not done if it fails. Raises
+    :class:`RegisterBusy`, OperationalError, CommitUnknown, LockLost.
     """
     with ExitStack() as stack:
         with patience(lambda: current(run.using) is not None) as seconds:
-            stack.enter_context(register_lock(run, consequence, seconds))
+            lock = stack.enter_context(register_lock(run, consequence, seconds))
             stack.enter_context(writing(run.using, tables(SCHEMA), seconds))
+        run.begin(lock)
         yield
+    run.committed = run.past_return
 
 
 def busy(holder: Operation | None, consequence: str) -> RegisterBusy:

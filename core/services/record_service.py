@@ -120,8 +120,7 @@ class RecordService:
                 run("delete", 0, backup.records)
                 run.log.records_deleted = rows.all()._raw_delete(self.using)
                 run.log.backup_id, run.log.filename = backup.id, backup.name
-                run.save_log(success=True)
-                run(operations.COMMIT, backup.records, backup.records)
+                run.complete(backup.records)
             run.operation.result, run.operation.filename = {"id": str(backup.id)}, backup.name
         return backup
 

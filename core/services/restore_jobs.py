@@ -20,7 +20,7 @@ from core import tasks
 from core.models import AttendanceRecord, Backup, Company, Operation
 from core.register import ATTENDANCE_RECORDS
 from core.services import jobs, operations, stored_preview
-from core.services.errors import DataMoved, OperationFailed, RegisterBusy, as_failure
+from core.services.errors import DataMoved, NotKnown, OperationFailed, RegisterBusy, as_failure
 from core.services.operations import JOBS, Actor, Run
 from core.services.restore_service import RestoreService
 from core.services.stored_preview import Line, StoredPreview
@@ -243,6 +243,8 @@ def apply(operation: Operation) -> None:
             RestoreService(operation=operation, using=operation.database).restore_backup(
                 stream, preview.strategy.value, preview=preview, decide=preview.decisions(), prepare=prepare
             )
+    except NotKnown:  # if it was done, the list of changes is wanted
+        raise
     except Exception as error:
         changes.unlink(missing_ok=True)
         with stored_preview.opened(pk) as preview:  # to be tried again

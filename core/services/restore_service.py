@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from core.formats.v1_0 import V1File, is_v1_0
-from core.models import BackupLog, Operation, User
+from core.models import Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
-from core.services.errors import ConflictsLeft, DataMoved, OperationFailed, as_failure, file_refused
-from core.services.operations import COMMIT, Actor, Run
+from core.services.errors import ConflictsLeft, DataMoved, as_failure, file_refused
+from core.services.operations import Actor, Run
 from core.services.results import Preview, RestoreResult, ValidationResult
 from core.services.wording import SECTIONS, conflict, shown_key
 from recordsync.backupfile import BackupFile, Limits
@@ -33,8 +32,7 @@ from recordsync.files import spooled
 from recordsync.merge import Strategy
 from recordsync.plan import Counts, Decide, Plan, apply, decide_by, differences, make_plan
 from recordsync.progress import Progress, no_progress
-from recordsync.store import tables
-from recordsync.transactions import reading, writing
+from recordsync.transactions import reading
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +159,6 @@ class RestoreService:
             warnings = self._warnings(file)
             if prepare is not None:
                 prepare(run)
-            stack.enter_context(operations.register_lock(run, str(_UNCHANGED)))
             counts = self._in_transaction(run, file, strategy, preview, decide, stream)
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
 
@@ -175,43 +172,19 @@ class RestoreService:
         stream: BinaryIO,
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
-        try:
-            with tempfile.TemporaryFile() as items, writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
-                plan = self._plan(file, items, run)
-                if preview is not None and preview.plan.digest != plan.digest:
-                    raise DataMoved(_moved(preview.plan, plan))
-                if decide is None and strategy is Strategy.MANUAL:
-                    self._require_decided(plan)
-                counts = apply(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
-                _complete_log(run, file, counts)
-                run.save_log(success=True)
-                catalogue.record_restored(
-                    file.metadata, self.using, stream=stream, digest=file.report.digest, deleted=file.report.deleted
-                )
-                run(COMMIT, plan.size, plan.size)
-            return counts
-        except (OperationalError, InterfaceError) as error:
-            if run.phase == COMMIT and self._was_committed(run):
-                return counts
-            raise as_failure(error, str(_UNCHANGED)) from error
-
-    def _was_committed(self, run: Run) -> bool:
-        """Whether a commit whose answer was lost took place: its audit row says so.
-
-        Raises OperationFailed where the database cannot be asked.
-        """
-        try:
-            connections[self.using].close()
-            # The server may still be at it: whoever gets the lock after it knows how it ended.
-            with writing(self.using, tables(SCHEMA), settings.LOCK_WAIT_SECONDS):
-                return BackupLog.objects.using(self.using).filter(operation_id=run.operation.pk, success=True).exists()
-        except (OperationalError, InterfaceError) as error:
-            raise OperationFailed(
-                _(
-                    "The connection to the database was lost while the restore was being committed, and the database "
-                    "cannot be asked whether it was. Preview the same file once it answers: if nothing differs, it was."
-                )
-            ) from error
+        with tempfile.TemporaryFile() as items, operations.holding_register(run, str(_UNCHANGED)):
+            plan = self._plan(file, items, run)
+            if preview is not None and preview.plan.digest != plan.digest:
+                raise DataMoved(_moved(preview.plan, plan))
+            if decide is None and strategy is Strategy.MANUAL:
+                self._require_decided(plan)
+            counts = apply(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
+            _complete_log(run, file, counts)
+            catalogue.record_restored(
+                file.metadata, self.using, stream=stream, digest=file.report.digest, deleted=file.report.deleted
+            )
+            run.complete(plan.size)
+        return counts
 
     def _require_decided(self, plan: Plan) -> None:
         """Raises ConflictsLeft, with the first conflicts, where there are any."""

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import PurePath
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from django.core.files import File
 from django.core.files.storage import storages
-from django.db import transaction
+from django.db import Error, connections
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -24,7 +24,7 @@ from django_tasks import task
 from core.models import Operation, Role, UploadLog, User
 from core.register import ATTENDANCE_RECORDS
 from core.services import operations
-from core.services.errors import Cancelled, DataMoved, OperationFailed, SheetRefused
+from core.services.errors import Cancelled, DataMoved, NotKnown, OperationFailed, SheetRefused, as_failure, not_known
 from core.services.import_service import ImportPreview, ImportService, Outcome
 from core.services.operations import JOBS
 from core.services.refused_rows import write_refused
@@ -32,7 +32,9 @@ from core.services.sheet_columns import COLUMNS
 from core.services.sheet_heading import look
 from core.services.stored_preview import ABANDONED
 from recordsync import locks
+from recordsync.errors import CommitUnknown, LockLost
 from recordsync.progress import Progress
+from recordsync.transactions import committed
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ KEPT_OF_ONE: Final = 20
 _PUT_AWAY: Final = gettext_lazy("It was put away. Nothing was changed.")
 _CHANGES_KEPT: Final = 100
 _SECONDS_BETWEEN_WRITES: Final = 1.0
+_SECONDS_TO_WAIT: Final = 5
 _HEADINGS: Final = {column.field: column.heading for column in COLUMNS}
 
 State = UploadLog.State
@@ -54,7 +57,7 @@ def receive(user: User, file: File[bytes]) -> UploadLog:
     """Keep a sheet and have it checked in the background. What is certainly none is refused at once: its row says so.
 
     Of the sheet only its head is read here. Raises OperationFailed for who may not import, or has too many sheets that
-    wait for the worker.
+    wait for the worker, and where its row cannot be written.
     """
     ImportService(user=user)
     sweep()
@@ -73,19 +76,23 @@ def receive(user: User, file: File[bytes]) -> UploadLog:
         _finish(upload, State.FAILED, str(refused))
     else:
         upload.file = storages["uploads"].save(f"{upload.pk}.sheet", file)
-        upload.save()
-        _enqueue(check_upload, upload, user)
+        with _queue():
+            upload.save()
+            check_upload.enqueue(str(upload.pk), user.pk)
     return upload
 
 
 def decide(upload: UploadLog, user: User) -> None:
-    """Import what was previewed, in the background. What somebody else decided already is left alone."""
-    with transaction.atomic(using=JOBS):
+    """Import what was previewed, in the background. What somebody else decided already is left alone.
+
+    Raises OperationFailed where its row cannot be written.
+    """
+    with _queue():
         waiting = UploadLog.objects.filter(pk=upload.pk, state=State.CHECKED)
         if not waiting.update(state=State.QUEUED, message="", done=0, total=None):
             return
+        apply_upload.enqueue(str(upload.pk), user.pk)
     upload.refresh_from_db()
-    _enqueue(apply_upload, upload, user)
 
 
 def cancel(upload: UploadLog) -> None:
@@ -102,18 +109,23 @@ def cancel(upload: UploadLog) -> None:
         rows.filter(state=State.CHECKING).update(**stopped)  # the worker, which has the file open, puts it away
 
 
-def settled(upload: UploadLog) -> UploadLog:
-    """The row, with the truth about work whose process died."""
-    if upload.state in (State.CHECKING, State.APPLYING) and locks.is_free(_lock(upload), JOBS):
+def settle(uploads: Iterable[UploadLog]) -> None:
+    """Bring the rows to the truth about work whose process died."""
+    at_work = [upload for upload in uploads if upload.state in (State.CHECKING, State.APPLYING)]
+    dead = locks.abandoned([_lock(upload) for upload in at_work], JOBS)
+    for upload in at_work:
+        if _lock(upload) not in dead:
+            continue
         upload.refresh_from_db()
         if upload.state in (State.CHECKING, State.APPLYING):
             operations.settle_accounts()
-            done = {"pk": upload.operation_id, "outcome": Operation.Outcome.SUCCEEDED}
-            if upload.operation_id is not None and Operation.objects.using(JOBS).filter(**done).exists():
-                _finish(upload, State.IMPORTED)
-            else:
+            operation = Operation.objects.using(JOBS).filter(pk__in=[upload.operation_id]).first()
+            if operation is None:
                 _finish(upload, State.FAILED, _("The process was killed before it finished. Nothing was changed."))
-    return upload
+            elif operation.outcome == Operation.Outcome.SUCCEEDED:
+                _finish(upload, State.IMPORTED)
+            elif operation.outcome != Operation.Outcome.RUNNING:
+                _finish(upload, State.FAILED, operation.message)
 
 
 # --- Background
@@ -146,9 +158,20 @@ def _in_background(upload_id: str, user_id: int, work: Work, begins: State) -> N
             work(upload, user)
 
 
-def _enqueue(job: Any, upload: UploadLog, user: User) -> None:
-    arguments = (str(upload.pk), user.pk)
-    transaction.on_commit(lambda: job.enqueue(*arguments), using=JOBS)
+@contextmanager
+def _queue() -> Iterator[None]:
+    """A transaction in which a sheet's row and the task of a worker are written: both or neither.
+
+    Raises OperationFailed.
+    """
+    try:
+        with committed(JOBS, _SECONDS_TO_WAIT):
+            yield
+    except CommitUnknown as error:
+        look = _("Look at the sheets that were sent when it does, before you try again.")
+        raise not_known(_("this was saved"), look) from error
+    except Error as error:
+        raise as_failure(error, _("Nothing was changed.")) from error
 
 
 def _check(upload: UploadLog, user: User) -> None:
@@ -164,7 +187,8 @@ def _check(upload: UploadLog, user: User) -> None:
 def _apply(upload: UploadLog, user: User) -> None:
     def begun(operation: uuid.UUID) -> None:
         upload.operation_id = operation
-        upload.save(update_fields=["operation_id"])
+        if not UploadLog.objects.filter(pk=upload.pk, state=State.APPLYING).update(operation_id=operation):
+            raise LockLost(_("It could not be seen any more that this was being done, so that it counted as failed."))
 
     try:
         with _at_work(upload, State.APPLYING) as progress, storages["uploads"].open(upload.file) as sheet:
@@ -202,17 +226,25 @@ def _at_work(upload: UploadLog, state: State) -> Iterator[Progress]:
             nonlocal last
             if time.monotonic() - last >= _SECONDS_BETWEEN_WRITES:
                 last = time.monotonic()
-                if not rows.filter(state=state).update(done=done, total=total):
+                try:
+                    is_wanted = rows.filter(state=state).update(done=done, total=total)
+                except Error:  # progress is a courtesy
+                    logger.warning("The progress of the sheet %s could not be saved", upload.pk, exc_info=True)
+                    connections[JOBS].close_if_unusable_or_obsolete()
+                    return
+                if not is_wanted:
                     raise Cancelled(str(_PUT_AWAY))
 
         try:
             yield progress
-            if not rows.filter(state=state).exists():
+            if state == State.CHECKING and not rows.filter(state=state).exists():  # what is imported is imported
                 raise Cancelled(str(_PUT_AWAY))
         except DataMoved:
             raise
         except Cancelled as cancelled:
             _finish(upload, State.PUT_AWAY, str(cancelled))
+        except NotKnown as failure:  # left as it is, until `settle` finds out
+            logger.warning("The sheet %s: %s", upload.pk, failure)
         except OperationFailed as failure:
             _finish(upload, State.FAILED, str(failure))
         except Exception:

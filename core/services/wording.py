@@ -42,6 +42,22 @@ IN_A_SENTENCE: Final[dict[str, Any]] = {
 }
 """What somebody is running that others have to wait for: "Meena has been running a restore"."""
 
+NOT_KNOWN: Final[dict[str, tuple[Any, Any]]] = {
+    "restore": (
+        _("the file was restored"),
+        _("Preview the same file when it does: if nothing differs, it was restored."),
+    ),
+    "import": (
+        _("the sheet was imported"),
+        _("Preview the same sheet when it does: if nothing in it is new or changed, it was imported."),
+    ),
+    "delete_all": (_("the records were deleted"), _("Look at the list of attendance when it does.")),
+    "rename_company": (_("the company was renamed"), _("Look at the companies when it does.")),
+    "seed_demo": (_("the demo register was made"), _("Look whether the register is still empty when it does.")),
+    "verify": (_("the backup was marked as verified"), _("Look at the list of backups when it does.")),
+}
+"""Of an operation whose commit nobody knows about: what may have happened, and where it is seen."""
+
 FIELD_NAMES: Final = {
     "name": _("Name"),
     "company_name": _("Company"),

@@ -75,8 +75,7 @@ def upload_template_view(request: HttpRequest) -> HttpResponse:
 def upload_logs_view(request: HttpRequest) -> HttpResponse:
     """The sheets that were sent: all for root, the own company's for an administrator."""
     page = Paginator(UploadLog.objects.visible_to(request.user), _PER_PAGE).get_page(request.GET.get("page"))
-    for upload in page:
-        uploads.settled(upload)
+    uploads.settle(page)
     return render(request, "upload_logs.html", {"page": page})
 
 
@@ -84,7 +83,8 @@ def upload_logs_view(request: HttpRequest) -> HttpResponse:
 @editors_only
 def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One sheet: its check, the preview and the decision, what became of it."""
-    upload = uploads.settled(_upload(request, pk))
+    upload = _upload(request, pk)
+    uploads.settle([upload])
     summary = upload.summary
     return render(
         request,
@@ -103,7 +103,10 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @editors_only
 def upload_apply_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Import what the preview showed."""
-    uploads.decide(_upload(request, pk), signed_in(request))
+    try:
+        uploads.decide(_upload(request, pk), signed_in(request))
+    except OperationFailed as error:
+        messages.error(request, str(error))
     return redirect("upload_detail", pk)
 
 

@@ -271,6 +271,33 @@ def signalled(
     return end(process)
 
 
+@contextmanager
+def worker(installation: ScratchInstallation) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that waits for something to do."""
+    process = start(installation, "db_worker", "--no-reload", "--no-startup-delay", "--interval", "0.2")
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        ended = end(process)
+    assert ended.code == 0, ended.err
+
+
+def take_backup(installation: ScratchInstallation) -> None:
+    """Have a backup taken by the installation's worker, and see it done."""
+    script = (
+        "from core.services import backup_jobs, operations;"
+        "backup_jobs.submit_backup(operations.Actor('Meena'), backup_jobs.BackupRequest())"
+    )
+    installation.manage("shell", "--no-imports", "-c", script, check=True)
+    deadline = time.monotonic() + 60
+    with jobs_of(installation) as jobs:
+        while (operation := Operation.objects.using(jobs).order_by("-started_at")[0]).outcome in ("waiting", "running"):
+            assert time.monotonic() < deadline, operation
+            time.sleep(0.05)
+    assert operation.outcome == "succeeded", operation.message
+
+
 def injected(installation: ScratchInstallation, fault: str, *args: Any, **options: Any) -> subprocess.Popen[bytes]:
     """Start a command in whose process ``fault``, Python source, runs once Django is set up."""
     program = (

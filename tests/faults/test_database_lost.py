@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
-import socket
 import subprocess
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -24,6 +22,7 @@ from tests.faults.conftest import RECORDS, Files
 from tests.faults.support import Ended, Moments, at_phase, end, injected, run, start, wait_for_phase
 from tests.installation import Installations, ScratchInstallation
 from tests.postgres_server import PostgresServer, _site_packages
+from tests.wire import Wire, wired
 
 LOST = "The connection to the database was lost"
 TIMES = 20 if DEEP else 2
@@ -180,83 +179,21 @@ def test_the_connection_is_lost_in_each_phase_of_a_backup(
     support.accounts(installation).assert_settled()
 
 
-class Wire:
-    """A server's socket with something in between, which acts when it sees a COMMIT go by.
-
-    ``act`` is called with the client's and the server's socket and the bytes, before they are passed on;
-    it returns whether they should be.
-    """
-
-    def __init__(self, folder: Path, server: Path) -> None:
-        self.folder = folder
-        self.armed: Callable[[socket.socket, socket.socket, bytes], bool] | None = None
-        self.open = True
-        self._server = server / ".s.PGSQL.5432"
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / ".s.PGSQL.5432"))
-        self._listener.listen(50)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if not self.open:
-                    client.close()
-                    continue
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(str(self._server))
-                threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                if from_client and self.armed and b"COMMIT\0" in data:
-                    act, self.armed = self.armed, None
-                    if not act(source, target, data):
-                        break
-                target.sendall(data)
-        for end_ in (source, target):
-            with contextlib.suppress(OSError):
-                end_.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
 @pytest.fixture
 def wire(new_installation: support.NewInstallation) -> Iterator[tuple[Wire, ScratchInstallation]]:
     """A wire to the server, and an installation whose commands go over it."""
     installation = new_installation("postgres")
-    folder = Path(str(psycopg.conninfo.conninfo_to_dict(installation.database_url)["host"]))
-    short = Path(tempfile.mkdtemp(prefix="muster-wire-", dir="/tmp"))  # a socket's path must be short
-    made = Wire(short, folder)
-    installation.env["DATABASE_URL"] = installation.database_url.replace(str(folder), str(short))
-    yield made, installation
-    made.close()
-    (short / ".s.PGSQL.5432").unlink()
-    short.rmdir()
-
-
-def arm_at_commit(
-    wire: Wire, act: Callable[[socket.socket, socket.socket, bytes], bool], restore: ScratchInstallation
-) -> None:
-    """Act at the first COMMIT after the restore has come to its commit."""
-    wait_for_phase(restore, "commit")
-    wire.armed = act
-
-
-STOP_AT_COMMIT = at_phase("commit", "time.sleep(1)")
+    with wired(installation.database_url) as (made, url):
+        installation.env["DATABASE_URL"] = url
+        yield made, installation
 
 
 @pytest.mark.postgres
 def test_cut_before_the_commit_arrives(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
     between, installation = wire
     before = support.state_of(installation)
-    process = injected(installation, STOP_AT_COMMIT, "restore_data", "--input", files.a)
-    arm_at_commit(between, lambda client, server, data: False, installation)
-    end(process).assert_refused(LOST, "Nothing was changed")
+    between.arm(between.lose_commit)
+    run(installation, "restore_data", "--input", files.a).assert_refused(LOST, "Nothing was changed")
     assert support.state_of(installation) == before
     assert not support.last_log(installation).success
     support.accounts(installation).assert_settled()
@@ -266,16 +203,8 @@ def test_cut_before_the_commit_arrives(wire: tuple[Wire, ScratchInstallation], f
 def test_cut_before_the_answer_to_the_commit(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
     """It was committed, the client cannot know it, asks, and says the truth."""
     between, installation = wire
-    process = injected(installation, STOP_AT_COMMIT, "restore_data", "--input", files.a)
-
-    def commit_and_cut(client: socket.socket, server: socket.socket, data: bytes) -> bool:
-        client.shutdown(socket.SHUT_RDWR)
-        server.sendall(data)
-        time.sleep(0.3)
-        return False
-
-    arm_at_commit(between, commit_and_cut, installation)
-    ended = end(process)
+    between.arm(between.lose_answer)
+    ended = run(installation, "restore_data", "--input", files.a)
     assert ended.code == 0, ended.err
     assert "Done" in ended.out
     assert support.content_of(installation) == files.content[files.a]
@@ -286,23 +215,14 @@ def test_cut_before_the_answer_to_the_commit(wire: tuple[Wire, ScratchInstallati
 def test_cut_at_the_commit_and_nobody_to_ask(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
     """It cannot be known, and that is what is said; a later command finds out."""
     between, installation = wire
-    process = injected(installation, STOP_AT_COMMIT, "restore_data", "--input", files.a)
-
-    def commit_and_close(client: socket.socket, server: socket.socket, data: bytes) -> bool:
-        between.open = False
-        client.shutdown(socket.SHUT_RDWR)
-        server.sendall(data)
-        time.sleep(0.3)
-        return False
-
-    arm_at_commit(between, commit_and_close, installation)
-    sentence = end(process).assert_refused("cannot be asked", "Preview the same file")
+    installation.env["LOCK_WAIT_SECONDS"] = "1"
+    between.arm(between.lose_server)
+    ended = run(installation, "restore_data", "--input", files.a, "--json")
+    sentence = ended.assert_refused("not known", "Preview the same file")
     assert "Nothing was changed" not in sentence
+    assert json.loads(ended.out)["ok"] is None
     between.open = True
-    deadline = time.monotonic() + 30  # the server may still be at it
-    while support.content_of(installation) != files.content[files.a]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert support.content_of(installation) == files.content[files.a]
     assert run(installation, "backup_data").code == 0
     support.accounts(installation).assert_settled()
     assert set(support.accounts(installation).success.values()) == {True}
@@ -355,13 +275,16 @@ def test_the_server_stops_and_starts_again(files: Files, tmp_path: Path, django_
     (tmp_path / "templates").mkdir()
     try:
         with django_db_blocker.unblock():
-            check_stopping(Installations(tmp_path / "templates", server.url), server, tmp_path, files)
+            installation = Installations(tmp_path / "templates", server.url).new("postgres", tmp_path / "installation")
+            with support.worker(installation):
+                check_stopping(installation, server, files)
     finally:
         server.remove()
 
 
-def check_stopping(installations: Installations, server: OwnServer, folder: Path, files: Files) -> None:
-    installation = installations.new("postgres", folder / "installation")
+def check_stopping(installation: ScratchInstallation, server: OwnServer, files: Files) -> None:
+    """A worker lives through all of it."""
+    installation.env["LOCK_WAIT_SECONDS"] = "1"
     moments = Moments("stopped server")
     assert run(installation, "restore_data", "--input", files.a).code == 0
     seconds = run(installation, "restore_data", "--input", files.b).seconds
@@ -384,11 +307,12 @@ def check_stopping(installations: Installations, server: OwnServer, folder: Path
         gone = run(installation, "restore_data", "--input", target)
         gone.assert_refused(LOST, "Nothing was changed")
         server.start()
+        support.take_backup(installation)
         if support.state_of(installation) == before:
             assert restore.code == 1
         else:
             assert support.content_of(installation) == files.content[target]
-            assert restore.code == 0 or "cannot be asked" in restore.err
+            assert restore.code == 0 or "not known" in restore.err
             now = target
         assert run(installation, "backup_data").code == 0
         support.accounts(installation).assert_settled()

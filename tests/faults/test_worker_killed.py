@@ -119,7 +119,8 @@ UPLOAD = """
 from core.models import Operation, UploadLog
 from core.services import operations, uploads
 operations.settle_accounts()
-upload = uploads.settled(UploadLog.objects.get())
+upload = UploadLog.objects.get()
+uploads.settle([upload])
 print(upload.state, upload.message, [one.outcome for one in Operation.objects.filter(kind="import")])
 """
 

@@ -158,7 +158,19 @@ def test_postgresql_address() -> None:
     )
     assert (config["HOST"], config["PORT"], config["NAME"]) == ("db.internal", 5433, "register")
     assert config["PASSWORD"] == "p@ss"
-    assert config["OPTIONS"] == {"sslmode": "require"}
+    assert config["OPTIONS"] == {
+        "sslmode": "require",
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
+
+
+def test_postgresql_address_wins_over_what_is_usual() -> None:
+    config = environment.database("DATABASE_URL", "postgresql://db.internal/register?connect_timeout=3")
+    assert int(config["OPTIONS"]["connect_timeout"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ import datetime as dt
 import os
 import pwd
 import re
-import uuid
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import DatabaseError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -276,15 +275,18 @@ def test_an_interruption_is_accounted_for(register_db: str) -> None:
 
 
 def test_progress_that_cannot_be_saved_does_not_stop_the_work(register_db: str) -> None:
-    with patch("django.db.models.QuerySet.update", side_effect=DatabaseError("gone")):
-        run = operations.Run(Operation(), Actor("meena"), register_db, lambda *_: None, BackupLog())
+    with (
+        locks.held("operation", JOBS) as lock,
+        patch("django.db.models.QuerySet.update", side_effect=DatabaseError("gone")),
+    ):
+        run = operations.Run(Operation(), Actor("meena"), register_db, lambda *_: None, BackupLog(), lock)
         run("check", 1, 2)
     assert run.phase == "check"
 
 
 def test_the_end_that_cannot_be_saved_does_not_hide_it(register_db: str) -> None:
-    run = operations.Run(Operation(), Actor("meena"), register_db, lambda *_: None, BackupLog())
-    with patch.object(Operation, "save", side_effect=DatabaseError("gone")):
+    with locks.held("operation", JOBS) as lock, patch.object(Operation, "save", side_effect=DatabaseError("gone")):
+        run = operations.Run(Operation(), Actor("meena"), register_db, lambda *_: None, BackupLog(), lock)
         run.finish(Operation.Outcome.SUCCEEDED)
     assert run.operation.outcome == "succeeded"
 
@@ -320,36 +322,6 @@ def test_a_backup_that_the_catalogue_refuses_is_said_to_be_whole(register_db: st
         backup(register_db, output=path)
     assert RestoreService(using=register_db).validate_backup(path).valid
     assert not the_log(register_db).success
-
-
-@pytest.mark.parametrize("committed", [True, False])
-def test_a_lost_answer_to_the_commit_is_looked_up(register_db: str, committed: bool) -> None:
-    real = operations.Run.__call__
-
-    def lost(self: operations.Run, phase: str, done: int, total: int | None, /) -> None:
-        real(self, phase, done, total)
-        if phase == operations.COMMIT:
-            raise OperationalError("server closed the connection")
-
-    with patch.object(operations.Run, "__call__", lost):
-        if committed:
-            with patch.object(RestoreService, "_was_committed", return_value=True):
-                assert restore(register_db, a_file(SMALL)).records.added == 3
-        else:
-            with pytest.raises(OperationFailed, match="The connection to the database was lost"):
-                restore(register_db, a_file(SMALL))
-            assert rows(register_db).records == {}
-
-
-def test_a_commit_that_cannot_be_looked_up_is_said_to_be_unknown(register_db: str) -> None:
-    service = RestoreService(using=register_db)
-    run = operations.Run(Operation(pk=uuid.uuid4()), Actor("meena"), register_db, lambda *_: None, BackupLog())
-    with (
-        patch.object(BackupLog.objects, "using", side_effect=OperationalError("gone")),
-        pytest.raises(OperationFailed, match="cannot be asked whether it was"),
-    ):
-        service._was_committed(run)
-    assert not service._was_committed(run)
 
 
 def test_who_it_is_without_a_name() -> None:

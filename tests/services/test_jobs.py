@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from unittest.mock import patch
+
+import pytest
+from django.db import DatabaseError
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core import tasks
 from core.models import BackupLog, Operation
 from core.services import jobs, operations
+from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor, worker_lock
 from recordsync import locks
 from tests.installation import ScratchInstallation
@@ -42,9 +46,11 @@ def test_a_submitted_job_waits_until_a_worker_does_it(register_db: str) -> None:
 
 
 def test_submitting_is_all_or_nothing(register_db: str) -> None:
-    with transaction.atomic(using=JOBS):
+    with (
+        patch.object(Operation, "save", side_effect=DatabaseError("gone")),
+        pytest.raises(OperationFailed, match=r"gone\. Nothing was changed\."),
+    ):
         submitted(register_db)
-        transaction.set_rollback(True, using=JOBS)
     assert not Operation.objects.using(JOBS).exists()
     assert not DBTaskResult.objects.using(JOBS).exists()
 

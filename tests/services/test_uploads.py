@@ -218,8 +218,10 @@ def test_work_whose_process_died(root: User, outcome: str, state: str) -> None:
     UploadLog.objects.filter(pk=upload.pk).update(state=State.APPLYING, operation_id=operation.pk)
     upload.refresh_from_db()
     with locks.held(f"upload-{upload.pk}", JOBS):
-        assert uploads.settled(upload).state == State.APPLYING
-    assert uploads.settled(upload).state == state
+        uploads.settle([upload])
+        assert upload.state == State.APPLYING
+    uploads.settle([upload])
+    assert upload.state == state
 
 
 def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPatch) -> None:

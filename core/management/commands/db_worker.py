@@ -1,12 +1,15 @@
-"""The worker of background jobs: django-tasks-db's, which holds a lock while it lives."""
+"""The worker of background jobs: django-tasks-db's, which holds a lock while it lives and outlives its database."""
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
+import time
 from typing import Any
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django_tasks_db.management.commands import db_worker
 
 from core.services import jobs, sweeping
@@ -16,22 +19,41 @@ from recordsync import locks
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_SWEEPS = 3600
+_SECONDS_BEFORE_ANOTHER_TRY = 2
 
 
 class Command(db_worker.Command):
     def handle(self, *args: Any, worker_id: str, **options: Any) -> None:
-        """First tells the truth about what dead workers left behind; then works."""
-        closed = jobs.close_tasks_of_dead_workers()
-        if closed:
-            logger.warning("%s task(s) of workers that died are marked as failed", closed)
-        sweeping.sweep()
+        """Work until it is told to stop. A database that restarts is waited for, once it has answered."""
         ended = threading.Event()
         threading.Thread(target=sweep_hourly, args=(ended,), daemon=True).start()
+        has_worked = False
         try:
-            with locks.held(worker_lock(worker_id), JOBS):
-                super().handle(*args, worker_id=worker_id, **options)
+            while True:
+                try:
+                    # Also what this worker left behind when it lost the database: until it has its lock again, its
+                    # own tasks are those of a dead one.
+                    closed = jobs.close_tasks_of_dead_workers()
+                    if closed:
+                        logger.warning("%s task(s) of workers that died are marked as failed", closed)
+                    sweeping.sweep()
+                    with locks.held(worker_lock(worker_id), JOBS, on_lost=_stop):
+                        has_worked = True
+                        super().handle(*args, worker_id=worker_id, **options)
+                    return
+                except (OperationalError, InterfaceError):
+                    if not has_worked:
+                        raise
+                    logger.warning("The worker lost the database, and tries again", exc_info=True)
+                connections.close_all()
+                time.sleep(_SECONDS_BEFORE_ANOTHER_TRY)
         finally:
             ended.set()
+
+
+def _stop() -> None:
+    """Another worker has this one's lock, and answers for its tasks: end as if told to, for whoever starts it again."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def sweep_hourly(ended: threading.Event) -> None:

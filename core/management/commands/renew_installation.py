@@ -13,8 +13,9 @@ from django.db import Error
 
 from core.management.console import OutputCommand
 from core.models import Installation
-from core.services.errors import explain
-from recordsync.errors import is_one_line
+from core.services.errors import as_failure
+from recordsync.errors import CommitUnknown, is_one_line
+from recordsync.transactions import committed
 
 
 def _name(text: str) -> str:
@@ -51,11 +52,12 @@ class Command(OutputCommand):
             if options["name"] is not None:
                 installation.name = options["name"]
             installation.full_clean()
-            installation.save()
+            with committed("default", settings.LOCK_WAIT_SECONDS):
+                installation.save()
         except ValidationError as error:
             raise CommandError(f"--name: {' '.join(error.messages)} Nothing was changed.", returncode=2) from error
-        except Error as error:
-            raise CommandError(f"{explain(error)} Nothing was changed.") from error
+        except (Error, CommitUnknown) as error:
+            raise CommandError(str(as_failure(error, "Nothing was changed."))) from error
         self.stdout.write(f"This installation is now {installation.id} ({installation.name}).")
 
     def untold(self, options: dict[str, Any]) -> str:
