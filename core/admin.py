@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.http import HttpRequest
@@ -17,11 +18,21 @@ from django.utils.translation import gettext as _
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.services import catalogue
-from core.services.account_service import changing_accounts
+from core.services.account_service import changing_accounts, require_a_root
 from core.services.by_hand import changing
 
 
-class RegisterAdmin(admin.ModelAdmin[Any]):
+class RootAdmin(admin.ModelAdmin[Any]):
+    """For all models."""
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Lists are filtered by what their own filters offer. Django would take any lookup of any field, of which a
+        database does not know every one."""
+        field, _separator, how = lookup.partition("__")
+        return field in self.list_filter and how in ("", "exact", "id__exact", "isnull", "gte", "lt")
+
+
+class RegisterAdmin(RootAdmin):
     """For the models that backups carry: the key is fixed once saved, and a change is dated."""
 
     key_fields: tuple[str, ...]
@@ -59,10 +70,21 @@ class AttendanceRecordAdmin(RegisterAdmin):
     show_full_result_count = False  # counting a large register takes longer than showing a page of it
 
 
+class PasswordForm(AdminPasswordChangeForm):
+    """Asks whether a root is left before Django makes the session fit the new password: undone is only the account."""
+
+    def save(self, commit: bool = True) -> User:
+        account: User = super().save(commit)
+        if not account.has_usable_password():
+            require_a_root("default", _("Nothing was changed."))
+        return account
+
+
 @admin.register(User)
-class AccountAdmin(UserAdmin[User]):
+class AccountAdmin(RootAdmin, UserAdmin[User]):
     """Accounts. Rights follow from the role alone, so Django's own flags are not on the form but set from it."""
 
+    change_password_form = PasswordForm
     list_display = ("username", "first_name", "last_name", "role", "company", "is_active")
     list_filter = ("role", "is_active", "company")
     list_select_related = ("company",)
@@ -89,7 +111,7 @@ class AccountAdmin(UserAdmin[User]):
         super().save_model(request, obj, form, change)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(RootAdmin):
     """For what the services write about backups: to be looked at only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

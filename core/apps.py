@@ -25,3 +25,11 @@ class RootAdminConfig(AdminConfig):
     """Django's administration site, for root users only."""
 
     default_site = "core.admin_site.RootAdminSite"
+
+    def ready(self) -> None:
+        """What other applications register is taken back: the queue is the worker's."""
+        super().ready()
+        from django.contrib.admin import site
+        from django_tasks_db.models import DBTaskResult
+
+        site.unregister(DBTaskResult)

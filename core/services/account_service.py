@@ -9,6 +9,7 @@ from typing import Final
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import IntegrityError
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -35,21 +36,30 @@ def changing_accounts(using: str = "default", consequence: str = "") -> Iterator
     unsaved = consequence or str(_UNSAVED)
     try:
         with changing(using, [User], unsaved, alone=True):
-            roots = User.objects.using(using).filter(role=Role.ROOT, is_active=True)
-            roots = roots.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
-            had_one = roots.exists()
+            had_one = _roots(using).exists()
             yield
-            if had_one and not roots.exists():
-                raise LastRoot(
-                    _(
-                        "This is the last active root account with a password. Without one, nobody could manage "
-                        "accounts, companies and backups. %(unsaved)s Make somebody else root first."
-                    )
-                    % {"unsaved": unsaved}
-                )
+            if had_one:
+                require_a_root(using, unsaved)
     except IntegrityError as error:
         text = _("Somebody else changed an account or a company at the same moment. %(unsaved)s Try again.")
         raise OperationFailed(text % {"unsaved": unsaved}) from error
+
+
+def require_a_root(using: str, unsaved: str) -> None:
+    """Raises LastRoot where nobody is left, as things stand, who could sign in and manage accounts."""
+    if not _roots(using).exists():
+        raise LastRoot(
+            _(
+                "This is the last active root account with a password. Without one, nobody could manage accounts, "
+                "companies and backups. %(unsaved)s Make somebody else root first."
+            )
+            % {"unsaved": unsaved}
+        )
+
+
+def _roots(using: str) -> QuerySet[User]:
+    roots = User.objects.using(using).filter(role=Role.ROOT, is_active=True)
+    return roots.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 
 
 def save(account: User, *, by: User, using: str = "default") -> None:

@@ -124,6 +124,11 @@ def is_full(error: BaseException) -> bool:
     return code_of(error).startswith(_FULL)
 
 
+def is_of_a_query(error: BaseException) -> bool:
+    """Whether the database is well, and a query was not."""
+    return code_of(error) == "SQLITE_ERROR"  # PostgreSQL's are no operational errors
+
+
 _LOCKED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "40P01")
 # SQLite's readers share a small file beside the database, which the first of them makes.
 _FULL: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "53100")

@@ -18,8 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 _PEOPLE: Final = 2
 """How many people may wait in one process: half of the threads that the Procfile gives it."""
 
-_MOMENT: Final = 0.5
-"""Seconds for whoever else would wait. Enough for a person who saves just now; not for a restore."""
+_MOMENT: Final = 1.5
+"""Seconds for whoever else would wait, where nobody is known to hold the register: others save just now."""
 
 _at_a_page: ContextVar[bool] = ContextVar("at_a_page", default=False)
 _turns = threading.BoundedSemaphore(_PEOPLE)

@@ -14,7 +14,7 @@ from django.template.loader import get_template
 from django.utils.translation import gettext as _
 
 from core.services import by_hand
-from core.services.errors import DiskFull, OperationFailed, RegisterBusy, explain, is_full, is_locked
+from core.services.errors import DiskFull, OperationFailed, RegisterBusy, explain, is_full, is_locked, is_of_a_query
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _failure(request: HttpRequest, error: BaseException | None) -> OperationFail
         return OperationFailed(
             f"{why} {_('It is a file or folder of this server; the log says which.')} {then}".rstrip()
         )
-    if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
+    if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError) and not is_of_a_query(error):
         # Why may name users and machines: that is for the log.
         return OperationFailed(f"{_('The database does not answer as it should; the log says why.')} {then}".rstrip())
     return None

@@ -110,3 +110,60 @@ def test_what_services_wrote_is_only_looked_at(root: Client) -> None:
 def test_lists_and_searches(root: Client, record: AttendanceRecord, model: str) -> None:
     for query in ("", "?q=EMP001"):
         assert root.get(f"/admin/core/{model}/{query}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "core/user/?password__startswith=pbkdf2",
+        "core/backup/?merged__contains=1",
+        "core/company/?name__regex=(",
+        "core/attendancerecord/?status__exact=%00",
+        "core/company/?id__range=1",
+        "core/company/?p=99999999999",
+        "core/company/?o=99999",
+        "core/company/99999999999999999999999/change/",
+        "core/backup/1/change/",
+        "r/1/1/",
+        "r/99999999999999999999999/1/",
+        "django_tasks_database/dbtaskresult/",
+    ],
+)
+def test_what_the_site_does_not_have_is_no_fault_of_the_server(root: Client, address: str) -> None:
+    root.raise_request_exception = False
+    assert root.get(f"/admin/{address}", follow=True).status_code in (200, 400, 404)
+
+
+def test_a_form_with_a_choice_that_cannot_be_changes_nothing(root: Client) -> None:
+    root.raise_request_exception = False
+    form = {"username": "new", "role": "admin", "company": "no number", "usable_password": "false"}
+    assert root.post("/admin/core/user/add/", form).status_code == 400
+    chosen = {"action": "delete_selected", "_selected_action": "no number", "post": "yes"}
+    assert root.post("/admin/core/user/", chosen).status_code == 400
+    assert User.objects.count() == 1
+
+
+def test_the_last_root_stays(root: Client, company: Company) -> None:
+    person = User.objects.get()
+    person.set_password("a good one")
+    person.save()
+    root.force_login(person)
+    base = f"/admin/core/user/{person.pk}"
+    chosen = {"action": "delete_selected", "_selected_action": person.pk, "post": "yes"}
+    forms: list[tuple[str, dict[str, object]]] = [
+        (f"{base}/change/", {"username": "root", "role": "admin", "company": company.pk, "is_active": "on"}),
+        (f"{base}/change/", {"username": "root", "role": "root"}),
+        (f"{base}/password/", {"usable_password": "false", "unset-password": "1"}),
+        (f"{base}/delete/", {"post": "yes"}),
+        ("/admin/core/user/", chosen),
+    ]
+    for url, data in forms:
+        answer = root.post(url, data)
+        assert answer.status_code == 409, url
+        assert "last active root account" in answer.content.decode()
+        assert "Nothing was changed. Make somebody else root first." in answer.content.decode()
+    person.refresh_from_db()
+    assert (person.role, person.is_active, person.has_usable_password()) == (Role.ROOT, True, True)
+    User.objects.create_superuser("another", password="a good one")
+    for url, data in forms[-1:]:
+        assert root.post(url, data).status_code == 302

@@ -134,7 +134,11 @@ def test_of_many_who_would_wait_most_are_told_at_once(register_db: str, root: Us
     assert max(took[:4]) < 0.25 < took[4], took
 
 
-def test_people_who_save_at_the_same_time_do_not_hinder_each_other(register_db: str, root: User) -> None:
+def test_people_who_save_at_the_same_time_do_not_hinder_each_other(
+    register_db: str, root: User, settings: Settings
+) -> None:
+    settings.SAVE_WAIT_SECONDS = 4
+
     def add(number: int) -> None:
         try:
             with waiting.at_a_page():
