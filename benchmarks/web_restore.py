@@ -134,10 +134,9 @@ class Site:
             "s.create(); print(s.session_key)"
         )
         self.session = installation.manage("shell", "--no-imports", "-c", made, check=True).stdout.strip()
-        program = [sys.executable, "-m", "gunicorn", "muster.wsgi", "--bind", f"127.0.0.1:{self.port}", "--workers"]
-        program += ["2", "--threads", "4", "--graceful-timeout", "3", "--no-control-socket", "--chdir", str(PROJECT)]
+        program = [sys.executable, "-m", "gunicorn", "muster.wsgi"]  # as gunicorn.conf.py says
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._web = subprocess.Popen(program, env=installation.env, **quiet)
+        self._web = subprocess.Popen(program, env=installation.env | {"PORT": str(self.port)}, cwd=PROJECT, **quiet)
         self._worker = installation.popen("db_worker", "--no-reload", **quiet)
         try:
             self._wait()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from muster import __version__
+from muster import SMALL_BODY_BYTES, __version__
 from muster import environment as env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -83,6 +83,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.bodies.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -187,6 +188,7 @@ TIME_ZONE = env.zone("TIME_ZONE", "UTC")
 
 # --- Files
 
+DATA_UPLOAD_MAX_MEMORY_SIZE = SMALL_BODY_BYTES  # of a form, without its files
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # what is being received
 
 STATIC_URL = "static/"
@@ -215,7 +217,7 @@ STORAGES = {
 
 # --- Logging
 #
-# Everything from INFO goes to a file in DATA_DIR, tracebacks included. Servers (wsgi, asgi, and the worker in Procfile)
+# Everything from INFO goes to a file in DATA_DIR, tracebacks included. Servers (wsgi, and the worker in Procfile)
 # set LOG_LEVEL to INFO and so write it to standard error as well, where their supervisor collects it. A command writes
 # only what it has to say itself: one clear sentence, unless LOG_LEVEL asks for more.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -13,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from tests.installation import PROJECT, ScratchInstallation
 
 SECONDS = 30
+MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Server:
         }
         return self.ask("POST", path, urlencode(data).encode(), sent | (headers or {}))
 
+    def connect(self) -> socket.socket:
+        """A connection, for what no browser would send."""
+        source = (self.source, 0) if self.source else None
+        return socket.create_connection(("127.0.0.1", self.port), SECONDS, source)
+
     def sign_in(self, name: str, password: str, headers: dict[str, str] | None = None, cookies: str = "") -> Answer:
         return self.form("/accounts/login/", {"username": name, "password": password}, headers, cookies)
 
@@ -75,6 +83,56 @@ def procfile(name: str) -> str:
     """The command of one of its processes."""
     lines = (PROJECT / "Procfile").read_text("utf-8").splitlines()
     return dict(line.split(": ", 1) for line in lines)[name]
+
+
+def sessions_of(installation: ScratchInstallation, people: dict[str, str]) -> list[str]:
+    """Cookies of new accounts, by name and role, as if they had signed in."""
+    made = (
+        "from django.contrib.auth import BACKEND_SESSION_KEY as B, HASH_SESSION_KEY as H, SESSION_KEY as S\n"
+        "from django.contrib.sessions.backends.db import SessionStore\n"
+        "from core.models import Company, User\n"
+        "company, _made = Company.objects.get_or_create(name='Northern Mill')\n"
+        f"for name, role in {people!r}.items():\n"
+        "    user = User.objects.create(username=name, role=role, company=company)\n"
+        "    session = SessionStore()\n"
+        "    session[S], session[B] = str(user.pk), 'django.contrib.auth.backends.ModelBackend'\n"
+        "    session[H] = user.get_session_auth_hash()\n"
+        "    session.create()\n"
+        "    print(session.session_key)"
+    )
+    done = installation.manage("shell", "--no-imports", "-c", made, check=True)
+    return [f"sessionid={key}" for key in done.stdout.split()]
+
+
+class _Kept:
+    """What comes over a connection, for one answer after the other: each would close it, and take what follows it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._file = connection.makefile("rb")
+
+    def makefile(self, mode: str) -> _Kept:
+        return self
+
+    def close(self) -> None:
+        """Another answer follows."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def answers_on(connection: socket.socket, count: int) -> list[Answer]:
+    """The next answers of a connection."""
+    kept, answers = _Kept(connection), []
+    for _ in range(count):
+        answer = http.client.HTTPResponse(cast(socket.socket, kept))
+        answer.begin()
+        answers.append(Answer(answer.status, answer.headers, answer.read()))
+    return answers
+
+
+def answer_on(connection: socket.socket) -> Answer:
+    """The next answer of a connection."""
+    return answers_on(connection, 1)[0]
 
 
 @contextmanager
@@ -117,3 +175,57 @@ def wait_for(server: Server) -> Server:
             time.sleep(0.05)
         else:
             return server
+
+
+@dataclass(frozen=True)
+class Site:
+    """An installation, its server, and the cookies of people who are signed in."""
+
+    installation: ScratchInstallation
+    server: Server
+    supervisor: str
+    admin: str
+
+    def received(self) -> list[str]:
+        """Temporary files, and files of people that were kept."""
+        folders = [self.installation.folder / name for name in ("incoming", "tmp", "uploads", "restores")]
+        return [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
+
+
+@contextmanager
+def site_of(installation: ScratchInstallation, static_files: Path) -> Iterator[Site]:
+    """The site of an installation, whose temporary files are in its folder."""
+    temporary = installation.folder / "tmp"
+    temporary.mkdir()
+    installation.env["TMPDIR"] = str(temporary)
+    supervisor, admin = sessions_of(installation, {"meena": "user1", "admin": "admin"})
+    with serving(installation, static_files) as server:
+        yield Site(installation, server, supervisor, admin)
+
+
+def upload_head(path: str, length: int, cookies: str = "", *more: str) -> bytes:
+    """Of a form with a file."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Length: {length}",
+        "Content-Type: multipart/form-data; boundary=mark",
+        f"Cookie: csrftoken={'c' * 32}; {cookies}",
+        f"X-CSRFToken: {'c' * 32}",
+        *more,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def upload_form(file: bytes) -> bytes:
+    disposition = 'Content-Disposition: form-data; name="file"; filename="november.csv"'
+    return f"--mark\r\n{disposition}\r\n\r\n".encode() + file + b"\r\n--mark--\r\n"
+
+
+def send_until_refused(connection: socket.socket, size: int) -> int:
+    """Send and send, as a client does that looks at no answer before it has sent everything; how much it could."""
+    sent = 0
+    with contextlib.suppress(OSError):
+        while sent < size:
+            sent += connection.send(b"x" * MEGABYTE)
+    return sent

@@ -9,16 +9,15 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from core.backup_forms import FILTER_FIELDS, STRATEGIES, PreviewFilterForm, RestoreForm
+from core.bodies import takes_files
 from core.decorators import role_required
 from core.models import Backup, Installation, Operation
 from core.services import operations, restore_jobs, stored_preview
@@ -26,29 +25,22 @@ from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
 from core.services.stored_preview import UNITS, DecidedMeanwhile, Filter, Many, StoredPreview
 from core.views.operations import failed
-from core.views.request import sends_more_than, signed_in
+from core.views.request import signed_in
 from recordsync.merge import Side, Strategy
 
 logger = logging.getLogger(__name__)
 
 
-@csrf_exempt  # checked below: who may upload and how much is asked before anything of it is read
+def _too_large(request: HttpRequest) -> HttpResponse:
+    error = restore_jobs.too_large(settings.MUSTER_MAX_UPLOAD_BYTES)
+    logger.warning("A file of %s was refused: %s", signed_in(request).get_username(), error)
+    return render(request, "restore_data.html", {"form": RestoreForm(), "refused": str(error)}, status=413)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required(["root"])
+@takes_files(["root"], "MUSTER_MAX_UPLOAD_BYTES", _too_large)
 def restore_data_view(request: HttpRequest) -> HttpResponse:
     """Choose: a file to upload, or one of the catalogue."""
-    limit = settings.MUSTER_MAX_UPLOAD_BYTES
-    if request.method == "POST":
-        if sends_more_than(limit, request):
-            error = restore_jobs.too_large(limit)
-            logger.warning("A file of %s was refused: %s", signed_in(request).get_username(), error)
-            return render(request, "restore_data.html", {"form": RestoreForm(), "refused": str(error)}, status=413)
-        request.upload_handlers = [TemporaryFileUploadHandler(request)]
-    return _choose(request)
-
-
-@csrf_protect
-def _choose(request: HttpRequest) -> HttpResponse:
     form = RestoreForm(request.POST or None, request.FILES or None, initial={"backup": request.GET.get("backup", "")})
     if request.method == "POST" and form.is_valid():
         restore_jobs.sweep()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import storages
@@ -14,9 +13,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from core.bodies import takes_files
 from core.decorators import role_required
 from core.filters import AttendanceFilter
 from core.models import Operation, Role, UploadLog
@@ -25,27 +24,24 @@ from core.services.errors import OperationFailed
 from core.services.operations import JOBS
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import too_large
-from core.views.request import sends_more_than, signed_in
+from core.views.request import signed_in
 
 _CSV = "text/csv; charset=utf-8"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PER_PAGE = 50
 
-editors_only = role_required([Role.ROOT, Role.ADMIN])
+EDITORS = [Role.ROOT, Role.ADMIN]
+editors_only = role_required(EDITORS)
 
 
-@csrf_exempt  # checked below: who may upload and how much is asked before anything of it is read
+def _too_large(request: HttpRequest) -> HttpResponse:
+    return _upload_page(request, str(too_large()), status=413)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
-@editors_only
+@takes_files(EDITORS, "MUSTER_MAX_SHEET_UPLOAD_BYTES", _too_large)
 def upload_view(request: HttpRequest) -> HttpResponse:
     """Send a sheet: it is checked, and its page says what importing it would do."""
-    if request.method == "POST" and sends_more_than(settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, request):
-        return _upload_page(request, str(too_large()), status=413)
-    return _send(request)
-
-
-@csrf_protect
-def _send(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _upload_page(request)
     file = request.FILES.get("file")

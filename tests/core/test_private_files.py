@@ -81,9 +81,8 @@ def test_what_is_made_is_closed(new_installation: support.NewInstallation) -> No
     assert open_to_others(installation.folder) == []
 
 
-@pytest.mark.parametrize("server", ["wsgi", "asgi"])
-def test_a_web_server_closes_it_as_well(by_hand: ScratchInstallation, server: str) -> None:
-    code = f"import muster.{server}, os; print(oct(os.umask(0)))"
+def test_a_web_server_closes_it_as_well(by_hand: ScratchInstallation) -> None:
+    code = "import muster.wsgi, os; print(oct(os.umask(0)))"
     env = by_hand.env | {"DEBUG": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, env=env, capture_output=True, text=True, check=True

@@ -1,0 +1,262 @@
+"""The web server's worker: gunicorn's threads, which a request gets only when it has arrived.
+
+gunicorn's own threaded worker gives a connection a thread before it has sent anything, reads from it without a limit of
+time, and waits for it to close in the loop that accepts others: a few dozen connections that send a byte now and then
+keep everybody out. Here heads and small bodies are received by that loop, for many connections at once and for a
+limited time; connections are closed there as well, without waiting. A large body reaches a thread with its head
+alone: the application asks who sends it before it reads any of it (:mod:`core.bodies`), and it has to flow.
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from gunicorn.http import get_parser
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from muster import SMALL_BODY_BYTES
+
+ARRIVAL_SECONDS: Final = 10.0
+"""For the head of a request, and for its body where that is small."""
+
+SLOWEST_BYTES: Final = 16 * 1024
+"""In a second, of a large body; :data:`PATIENCE_SECONDS` longer is allowed, once."""
+PATIENCE_SECONDS: Final = 30.0
+
+SEND_SECONDS: Final = 30.0
+"""For whoever is answered to take a piece of the answer."""
+
+PARTING_SECONDS: Final = 2.0
+"""For whoever was answered to close the connection; what they still send is thrown away."""
+
+_LARGEST_HEAD: Final = 64 * 1024
+_LARGEST_REST: Final = 1024 * 1024
+"""Of what is thrown away. To close while something comes in could take the answer from whoever sends it."""
+
+_PIECE: Final = 64 * 1024
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
+_EXPECTS: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REFUSAL: Final = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class Unreader(SocketUnreader):
+    """What a thread reads of a body that is still on its way: never slowly, and never after the application is done."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._ended = True
+
+    def begin(self, *, expects: bool) -> None:
+        """A request begins. ``expects``: its sender waits to be told to go on."""
+        self._expects = expects
+        self._ended = False
+        self._waited, self._received = 0.0, 0
+
+    def end(self) -> None:
+        """The request was answered: what has not come by now is not waited for."""
+        self._ended = True
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next bytes. Raises TimeoutError where they take too long, ConnectionError where none will come."""
+        left = PATIENCE_SECONDS + self._received / SLOWEST_BYTES - self._waited
+        if self._ended or left <= 0:
+            raise TimeoutError("the body of the request does not arrive in time")
+        if self._expects:
+            self._expects = False
+            self.sock.sendall(_CONTINUE)
+        usual = self.sock.gettimeout()
+        self.sock.settimeout(left)
+        began = time.monotonic()
+        try:
+            data: bytes = super().chunk(size_hint)
+        finally:
+            self._waited += time.monotonic() - began
+            self.sock.settimeout(usual)
+        if not data:
+            raise ConnectionError("the connection was closed before the body of the request had arrived")
+        self._received += len(data)
+        return data
+
+
+class Arrival:
+    """A request on its way."""
+
+    def __init__(self, conn: TConn, received: bytes) -> None:
+        self.conn = conn
+        self.received = bytearray(received)
+        self.deadline = time.monotonic() + ARRIVAL_SECONDS
+        self._searched = 0
+        self._wanted = 0
+
+    def is_whole(self) -> bool:
+        """Whether a thread can have it: its head has arrived, and its body if it is small.
+
+        What is read of the head here decides that and nothing else. gunicorn's parser reads it again and refuses what
+        is not right; the worst that a head can do which the two understand differently is to be read by a thread.
+        """
+        if not self._wanted:
+            first = 2 if self.received[:2] == b"\r\n" else 0  # gunicorn passes over one empty line before a request
+            end = self.received.find(b"\r\n\r\n", max(first, self._searched - 3))
+            if end < 0:
+                self._searched = len(self.received)
+                return False
+            head = bytes(self.received[: end + 2])
+            length = _LENGTH.search(head)
+            body = int(length[1]) if length else 0
+            self._wanted = end + 4 + (body if body <= SMALL_BODY_BYTES else 0)
+            if len(self.received) < self._wanted and _EXPECTS.search(head):
+                with suppress(OSError):
+                    self.conn.sock.send(_CONTINUE)
+        return len(self.received) >= self._wanted
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether its head is."""
+        return not self._wanted and len(self.received) > _LARGEST_HEAD
+
+
+class Worker(ThreadWorker):
+    """gunicorn's threaded worker, with another way from a connection to a thread and back. Everything here runs in
+    its main thread, but for :meth:`handle_request` and what that calls."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Each in the order of the deadlines, for all are given the same time.
+        self._arrivals: dict[TConn, Arrival] = {}
+        self._partings: dict[TConn, float] = {}
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        super().check_config(cfg, log)
+        if cfg.is_ssl:
+            raise RuntimeError(
+                "HTTPS is ended by a server in front (docs/operators.md): leave certfile and keyfile away"
+            )
+
+    # --- From a connection to a thread
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Something is about to come in: a connection is new, or was kept and has something to be read."""
+        conn.sock.setblocking(False)
+        if conn.parser is None:
+            conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+            conn.parser.unreader = Unreader(conn.sock)
+        arrival = Arrival(conn, conn.parser.unreader.take_buffered())
+        if arrival.is_whole():
+            self._hand_over(arrival)
+        else:
+            self._arrivals[conn] = arrival
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, arrival))
+
+    def _receive(self, arrival: Arrival, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(_PIECE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        arrival.received += data
+        if not data:
+            self._forget(arrival)
+            self._close(arrival.conn)
+        elif arrival.is_whole():
+            self._forget(arrival)
+            self._hand_over(arrival)
+        elif arrival.is_too_long:
+            self._refuse(arrival, "431 Request Header Fields Too Large")
+
+    def _hand_over(self, arrival: Arrival) -> None:
+        arrival.conn.parser.unreader.unread(bytes(arrival.received))
+        arrival.conn.data_ready = True  # so that the thread does not wait for it
+        super().enqueue_req(arrival.conn)
+
+    def _forget(self, arrival: Arrival) -> None:
+        del self._arrivals[arrival.conn]
+        self.poller.unregister(arrival.conn.sock)
+
+    def _refuse(self, arrival: Arrival, status: str) -> None:
+        self._forget(arrival)
+        with suppress(OSError):
+            arrival.conn.sock.send(_REFUSAL.format(status).encode())
+        self._part(arrival.conn)
+
+    # --- In a thread
+
+    def handle_request(self, req: Any, conn: TConn) -> bool:
+        conn.sock.settimeout(SEND_SECONDS)
+        conn.parser.unreader.begin(expects=req._expected_100_continue)
+        req._expected_100_continue = False  # it is told to go on when the application wants to read
+        try:
+            return bool(super().handle_request(req, conn))
+        except TimeoutError as error:
+            self.log.info("Gave up on %s: %s", conn.client, error)
+            return False
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """Whether the connection serves another request: not while a body that nobody reads is on its way."""
+        conn.parser.unreader.end()
+        return bool(keepalive and conn.parser.finish_body())
+
+    # --- From a thread to the end
+
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        if not fs.cancelled() and not fs.exception() and fs.result():
+            super().finish_request(conn, fs)
+        else:
+            self._part(conn)
+
+    def _part(self, conn: TConn) -> None:
+        """Close a connection so that its last answer arrives: nothing more is sent, and the other side may close it."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._throw_away, conn, [_LARGEST_REST]))
+        except OSError:  # the other side was quicker
+            self._close(conn)
+        else:
+            self._partings[conn] = time.monotonic() + PARTING_SECONDS
+
+    def _throw_away(self, conn: TConn, left: list[int], sock: socket.socket) -> None:
+        try:
+            data = sock.recv(_PIECE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        left[0] -= len(data)
+        if not data or left[0] < 0:
+            self._end_parting(conn)
+
+    def _end_parting(self, conn: TConn) -> None:
+        del self._partings[conn]
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Those whose time is over; when the worker stops, also those that have not begun."""
+        now = time.monotonic()
+        for arrival in list(self._arrivals.values()):
+            if self.alive and arrival.deadline > now:
+                break
+            if not arrival.received:
+                self._forget(arrival)
+                self._close(arrival.conn)
+            elif arrival.deadline <= now:
+                self._refuse(arrival, "408 Request Timeout")
+        for conn, deadline in list(self._partings.items()):
+            if self.alive and deadline > now:
+                break
+            self._end_parting(conn)
