@@ -49,7 +49,8 @@ class AsWritten(models.Func):
         # NULL holds: then something else than the column stands for it.
         written = {"date": "date(%(expressions)s, '+0 days')", "time": "time(%(expressions)s)"}[self._kind]
         template = f"coalesce({written}, %(expressions)s || '!')"
-        return self.as_sql(compiler, connection, template=template, **context)
+        sql, parameters = self.as_sql(compiler, connection, template=template, **context)
+        return sql, (*parameters, *parameters)  # a value that is checked before it is saved stands in it twice
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         precision = "(0)" if self._kind == "time" else ""
