@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,12 +12,17 @@ from django.contrib.auth import authenticate, password_validation
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from core import sign_in
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
+from core.register import ATTENDANCE_RECORDS, content_of
+from core.services.record_service import Beside, Changed
 from core.services.sheet_columns import BadCell, duration
 from core.services.spoilt_text import normalised
+from core.services.wording import value_name
+from core.templatetags.muster import shown
 from recordsync.fields import Minutes
 
 MINUTES = Minutes(nullable=True)
@@ -108,6 +115,48 @@ class SeenField(forms.DateTimeField):
         return seen if seen and 1 < seen.year < dt.MAXYEAR else None  # at the ends, zones do not convert
 
 
+class ContentField(forms.CharField):
+    """Hidden: the content of a record that somebody saw, key included. What is no such content says nothing.
+
+    It tells what the person changed from what somebody else did, and decides nothing but what a form shows: whoever
+    forges it deceives themselves.
+    """
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False, strip=False)
+
+    @staticmethod
+    def written(record: AttendanceRecord) -> str:
+        """In ASCII without line breaks, which a browser would change."""
+        return json.dumps(content_of(record))
+
+    def clean(self, value: Any) -> dict[str, str | None] | None:
+        try:
+            content = json.loads(value)
+            shape = ATTENDANCE_RECORDS.shape()
+            record = shape.from_mapping(content)
+        except (TypeError, KeyError, ValueError, RecursionError):
+            return None
+        return None if any(shape.errors(record.values)) else shape.content(record)
+
+
+class AsSeen(forms.Form):
+    """Hidden: which state of a record a page shows."""
+
+    seen = SeenField()
+    base = ContentField()
+
+    @staticmethod
+    def of(record: AttendanceRecord) -> dict[str, str]:
+        """The fields' values."""
+        return {
+            "seen": record.updated_at.isoformat(timespec="microseconds"),
+            "base": ContentField.written(record),
+        }
+
+
 class RecordForm(Styled, forms.ModelForm):
     """A record's content. Its key (number, company, date) is set when it is added, and stays."""
 
@@ -115,6 +164,7 @@ class RecordForm(Styled, forms.ModelForm):
     overtime = DurationField(label=_("Overtime"))
     overtime_to_mandays = DurationField(label=_("Overtime to mandays"))
     seen = SeenField()
+    base = ContentField()
 
     class Meta:
         model = AttendanceRecord
@@ -131,18 +181,27 @@ class RecordForm(Styled, forms.ModelForm):
         for name, label in _TIME_LABELS.items():
             self.fields[name].label = label
         if self.instance.pk:
-            self.initial["seen"] = self.instance.updated_at.isoformat(timespec="microseconds")
+            self.initial.update(AsSeen.of(self.instance))
 
-    def clean_ep_name(self) -> str:
-        return self._as_shown("ep_name")
-
-    def clean_shift(self) -> str:
-        return self._as_shown("shift")
-
-    def _as_shown(self, name: str) -> str:
+    def clean(self) -> dict[str, Any]:
         """A browser leaves line breaks out of the one line that it shows: that alone is no change."""
-        text, before = str(self.cleaned_data[name]), str(getattr(self.instance, name))
-        return before if text == before.replace("\r", "").replace("\n", "") else text
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in ("ep_name", "shift"):
+            for before in ((cleaned.get("base") or {}).get(name), getattr(self.instance, name)):
+                if before is not None and cleaned.get(name) == before.replace("\r", "").replace("\n", ""):
+                    cleaned[name] = before
+                    break
+        return cleaned
+
+    def show_beside(self, beside: Mapping[str, Beside]) -> None:
+        """Write below the fields what else is saved there."""
+        for name, one in beside.items():
+            field, value = self.fields[name], shown(value_name(name, one.text))
+            told = _("Somebody changed this. It was: {}") if one.by is Changed.THEIRS else _("Saved now: {}")
+            text = format_html('<span class="muster-beside">{}</span>', format_html(str(told), value))
+            field.help_text = self[name].help_text = text
+            if one.by is Changed.BOTH:
+                field.widget.attrs["class"] += " muster-both"
 
     def content(self) -> dict[str, Any]:
         """The fields to write."""

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 from django.conf import settings
+from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
@@ -82,6 +83,13 @@ LEFT_OUT: Final = {
     "django_tasks_database.DBTaskResult": "The queue of background jobs here.",
 }
 """Models that no backup holds, each with the reason. A test asserts that every model is here or above."""
+
+
+def content_of(row: models.Model) -> dict[str, str | None]:
+    """A company's or attendance record's content, as texts by field name: as it stands in a file."""
+    model = next(model for model in SCHEMA if model.label == row._meta.label)
+    values = ((name, field, getattr(row, field.source)) for name, field in model.all_fields.items())
+    return {name: value.name if field.references else field.type.to_text(value) for name, field, value in values}
 
 
 def open_register(using: str) -> Store:

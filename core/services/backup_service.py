@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
 from core.models import Backup, Company, Installation, Operation, User
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, filters, open_register
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, content_of, filters, open_register
 from core.services import catalogue, operations, targets
 from core.services.errors import NotKnown, OperationFailed, explain
 from core.services.operations import COMMIT, Actor, Run
@@ -296,11 +296,7 @@ class BackupService:
 
     def _serialize_record(self, record: models.Model) -> dict[str, Any]:
         """A company or attendance record as it stands in a 2.0 file."""
-        model = next(model for model in SCHEMA if model.label == record._meta.label)
-        content: dict[str, Any] = {}
-        for name, field in model.all_fields.items():
-            value = getattr(record, field.source)
-            content[name] = value.name if field.references else field.type.to_text(value)
+        content: dict[str, Any] = content_of(record)
         digest = self._generate_checksum(content)
         created_at = TIMESTAMP.to_text(record.created_at)  # type: ignore[attr-defined] # every declared model has one
         return dict(sorted({**content, "checksum": digest, "created_at": created_at}.items()))

@@ -27,7 +27,7 @@ class ConflictResolver:
 
         Raises ValueError for records of different keys, KeyError for a missing field.
         """
-        return bool(self._merge(backup_record, db_record, base_record).conflicts)
+        return bool(self.merge(backup_record, db_record, base_record).conflicts)
 
     def apply_merge_strategy(
         self,
@@ -41,7 +41,7 @@ class ConflictResolver:
         Raises ValueError for an unknown strategy, for ``manual`` where there is a conflict that somebody has to
         decide, and for records of different keys.
         """
-        merged = self._merge(backup_record, db_record, base_record)
+        merged = self.merge(backup_record, db_record, base_record)
         side = Strategy(strategy).side
         if side is None:
             if merged.conflicts:
@@ -59,7 +59,11 @@ class ConflictResolver:
         """Whether the content differs; timestamps and checksums left aside."""
         return self._record(record1).values != self._record(record2).values
 
-    def _merge(self, backup: dict[str, Any], database: dict[str, Any], base: dict[str, Any] | None) -> Merged:
+    def merge(self, backup: dict[str, Any], database: dict[str, Any], base: dict[str, Any] | None = None) -> Merged:
+        """The merge of two versions of one record: which units only one side changed, and which both.
+
+        Raises ValueError for records of different keys, KeyError for a missing field.
+        """
         records = [self._record(one) for one in (backup, database, base) if one is not None]
         if len({record.key for record in records}) != 1:
             raise ValueError(f"These are different records: {sorted({record.key for record in records})}")

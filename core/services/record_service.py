@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
 from django.db import IntegrityError
 from django.utils import timezone
@@ -13,12 +16,15 @@ from django.utils.translation import gettext_lazy
 
 from core import tasks
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
+from core.register import ATTENDANCE_RECORDS, content_of
 from core.services import catalogue, jobs, operations
 from core.services.backup_service import BackupService
 from core.services.by_hand import changing
+from core.services.conflict_resolver import ConflictResolver
 from core.services.errors import DataMoved, OperationFailed
 from core.services.operations import Actor
 from core.services.results import BackupResult
+from core.services.wording import shown_day
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +41,65 @@ class LostUpdate(OperationFailed):
     """Somebody saved or deleted the record in between, or it is not the person's to change."""
 
 
+Content = Mapping[str, str | None]
+"""A record's fields as texts, as they stand in a file."""
+
+
+class Changed(StrEnum):
+    """Who changed a field since somebody saw it."""
+
+    MINE = "mine"
+    THEIRS = "theirs"
+    BOTH = "both"
+
+
+class Beside(NamedTuple):
+    """What is to be seen beside a field of somebody's form."""
+
+    by: Changed
+    text: str | None
+    """What is saved; where only somebody else changed the field, so that the form has that, what they had seen."""
+
+
+@dataclass(frozen=True)
+class Collision:
+    """What somebody typed about a record, and what somebody else saved meanwhile, merged unit by unit."""
+
+    values: dict[str, Any]
+    """What the form is to show: theirs in the units that they changed, what is saved in the others."""
+    beside: dict[str, Beside]
+    """By field, where there is something to be seen."""
+    conflicts: tuple[str, ...]
+    """The units that both changed, differently; all that differ, where it is not known what they saw."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of what they typed is what is saved."""
+        return not self.beside
+
+
+def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: Content | None) -> Collision:
+    """What becomes of the values that somebody typed when the record is saved otherwise now.
+
+    ``typed``: by field, as Django has them; a key among them is left aside. ``seen``: the content that they saw (None:
+    not known). Writes nothing.
+    """
+    now = content_of(saved)
+    fields = ATTENDANCE_RECORDS.fields
+    mine = now | {field.name: field.type.to_text(typed[field.name]) for field in fields}
+    base = None if seen is None else now | {field.name: seen[field.name] for field in fields}
+    merged = ConflictResolver().merge(mine, now, base)
+    values: dict[str, Any] = {}
+    beside: dict[str, Beside] = {}
+    for unit, names in ATTENDANCE_RECORDS.units.items():
+        by = Changed.BOTH if unit in merged.conflicts else Changed.MINE if unit in merged.units else Changed.THEIRS
+        for name in names:
+            values[name] = getattr(saved, name) if by is Changed.THEIRS else typed[name]
+            if mine[name] != now[name]:
+                beside[name] = Beside(by, mine[name] if by is Changed.THEIRS else now[name])
+    return Collision(values, beside, merged.conflicts)
+
+
 class RecordService:
     """Changes by ``user`` in their own scope (:meth:`AttendanceQuerySet.editable_by`)."""
 
@@ -44,6 +109,15 @@ class RecordService:
     @property
     def _editable(self) -> AttendanceQuerySet:
         return AttendanceRecord.objects.using(self.using).editable_by(self.user)
+
+    def record(self, pk: int) -> AttendanceRecord | None:
+        """The record with this id; None where there is none in the person's scope."""
+        return self._editable.filter(pk=pk).select_related("company").first()
+
+    def record_of(self, key: Content) -> AttendanceRecord | None:
+        """The record of this company (by name), number and day; None where there is none in the person's scope."""
+        named = {"company__name": key["company_name"], "ep_no": key["ep_no"], "date": key["date"]}
+        return self._editable.filter(**named).select_related("company").first()
 
     def add(self, record: AttendanceRecord) -> None:
         """Save a new record. Raises AlreadyThere, OperationFailed, and PermissionError outside the person's scope."""
@@ -56,8 +130,8 @@ class RecordService:
                 record.save(using=self.using, force_insert=True)
         except IntegrityError as error:
             raise AlreadyThere(
-                _("%(company)s already has a record of %(number)s on %(day)s. Nothing was saved. Edit that one.")
-                % {"company": record.company, "number": record.ep_no, "day": record.date}
+                _("%(company)s already has a record of %(number)s on %(day)s. Nothing was saved.")
+                % {"company": record.company, "number": record.ep_no, "day": shown_day(record.date.isoformat())}
             ) from error
         logger.info("%s added %s", self.user, record.pk)
 
@@ -73,8 +147,8 @@ class RecordService:
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
                 raise LostUpdate(
                     _(
-                        "Somebody else changed or deleted this record while you were editing it. Your changes were not "
-                        "saved. Below is what it says now; enter your changes again if they still apply."
+                        "This record was saved in another tab or by somebody else while you were editing it. Nothing "
+                        "of yours was saved."
                     )
                 )
         logger.info("%s changed record %s", self.user, pk)
@@ -85,10 +159,7 @@ class RecordService:
             rows = self._editable.filter(pk=pk, updated_at=seen)
             if not rows._raw_delete(self.using):  # in one statement: nothing refers to a record
                 raise LostUpdate(
-                    _(
-                        "Somebody else changed or deleted this record meanwhile. It was not deleted by you. "
-                        "Look at what it says now."
-                    )
+                    _("This record was saved in another tab or by somebody else since you looked. It was not deleted.")
                 )
         logger.info("%s deleted record %s", self.user, pk)
 

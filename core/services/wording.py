@@ -11,6 +11,7 @@ from django.utils import formats
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.models import Status
 from recordsync.errors import FileError
 from recordsync.merge import EXISTENCE
 from recordsync.plan import Step
@@ -92,6 +93,11 @@ SECTIONS: Final = {
     "deleted.attendance_records": _("Deleted attendance records"),
 }
 """The parts of a file."""
+
+
+def value_name(field: str, text: str | None) -> str | None:
+    """What people call a field's value: a status by its name, anything else as it stands in a file."""
+    return str(dict(Status.choices).get(text, text)) if field == "status" and text else text
 
 
 def shown_day(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.functional import cached_property
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -16,10 +16,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from core.decorators import role_required
 from core.filters import AttendanceFilter
-from core.forms import ConfirmForm, NewRecordForm, RecordForm, SeenField
-from core.models import AttendanceRecord, Installation, Role, User
+from core.forms import AsSeen, ConfirmForm, ContentField, NewRecordForm, RecordForm
+from core.models import AttendanceRecord, Company, Installation, Role, User
+from core.register import ATTENDANCE_RECORDS, content_of
 from core.services.errors import OperationFailed
-from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
+from core.services.record_service import AlreadyThere, Content, LostUpdate, RecordService, collide, submit_delete_all
+from core.services.wording import shown_day, value_name
 from core.views.failures import because_of
 
 PER_PAGE: Final = 50
@@ -83,84 +85,169 @@ def _columns(sort: str) -> list[dict[str, Any]]:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(EDITORS)
 def add_record_view(request: HttpRequest) -> HttpResponse:
-    """A new record, key and content."""
+    """A new record, key and content; one that is there already (409) is shown beside what was typed."""
     user = cast(User, request.user)
     form = NewRecordForm(request.POST or None, user=user)
-    failure = None
+    there, failure, status = None, None, 200
     if request.method == "POST" and form.is_valid():
+        service = RecordService(user)
         try:
-            RecordService(user).add(form.instance)
+            service.add(form.instance)
         except AlreadyThere as error:
+            status = 409
             form.add_error("ep_no", str(error))
+            if there := service.record_of(content_of(form.instance)):
+                form.show_beside(collide(there, form.content(), None).beside)
         except OperationFailed as error:
             failure = error
             form.add_error(None, str(error))
         else:
-            messages.success(
-                request,
-                _("Added the record of %(number)s on %(day)s.")
-                % {"number": form.instance.ep_no, "day": form.instance.date},
-            )
+            messages.success(request, _("Added the record of %(record)s.") % {"record": _named(form.instance)})
             return redirect(_back(request))
-    context = {"form": form, "record": None, "back": _back(request)}
-    return because_of(failure, render(request, "record_form.html", context))
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@role_required(EDITORS)
-def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """Change a record's content; refused (409) if somebody saved it meanwhile."""
-    user = cast(User, request.user)
-    record = _record(user, pk)
-    form = RecordForm(request.POST or None, instance=record)
-    status, failure = 200, None
-    if request.method == "POST" and form.is_valid():
-        try:
-            if not form.cleaned_data["seen"]:
-                raise LostUpdate(_("The form did not say which state of the record it was made from. Try again."))
-            RecordService(user).change(pk, form.cleaned_data["seen"], form.content())
-        except LostUpdate as error:
-            form, status = RecordForm(instance=_record(user, pk)), 409
-            messages.error(request, str(error))
-        except OperationFailed as error:
-            failure = error
-            form.add_error(None, str(error))
-        else:
-            messages.success(
-                request, _("Saved the record of %(number)s on %(day)s.") % {"number": record.ep_no, "day": record.date}
-            )
-            return redirect(_back(request))
-    context = {"form": form, "record": _record(user, pk), "back": _back(request)}
+    context = {"form": form, "record": None, "there": there, "back": _back(request)}
     return because_of(failure, render(request, "record_form.html", context, status=status))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(EDITORS)
-def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask, then delete; refused (409) if somebody saved it meanwhile."""
+def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a record's content; what somebody saved or deleted meanwhile (409) is shown beside what was typed."""
     user = cast(User, request.user)
-    record = _record(user, pk)
-    status, failure = 200, None
+    service = RecordService(user)
+    record = service.record(pk)
+    if record is None:
+        return _gone(request, user)
+    form = RecordForm(_with_saved(request.POST, record) or None, instance=record)
+    failure = None
+    if request.method == "POST" and form.is_valid():
+        if "take" in request.POST or "instead" in request.POST:
+            return _beside(request, service, pk, form)
+        try:
+            if not form.cleaned_data["seen"]:
+                raise LostUpdate(_unseen())
+            service.change(pk, form.cleaned_data["seen"], form.content())
+        except LostUpdate as error:
+            return _beside(request, service, pk, form, str(error))
+        except OperationFailed as error:
+            failure = error
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("Saved the record of %(record)s.") % {"record": _named(record)})
+            return redirect(_back(request))
+    context = {"form": form, "record": service.record(pk), "back": _back(request)}
+    return because_of(failure, render(request, "record_form.html", context))
+
+
+def _unseen() -> str:
+    return _("The form did not say which state of the record it was made from. Nothing was saved.")
+
+
+def _named(record: AttendanceRecord) -> str:
+    return _("%(number)s on %(day)s") % {"number": record.ep_no, "day": shown_day(record.date.isoformat())}
+
+
+def _with_saved(data: QueryDict, record: AttendanceRecord) -> QueryDict:
+    """What a form sends, with what is saved in the unit of which the person takes that."""
+    names = ATTENDANCE_RECORDS.units.get(data.get("take", ""), ())
+    if names:
+        data, saved = data.copy(), content_of(record)
+        for name in names:
+            data[name] = saved[name] or ""
+    return data
+
+
+def _beside(request: HttpRequest, service: RecordService, pk: int, form: RecordForm, lost: str = "") -> HttpResponse:
+    """The form with what the person typed, beside it what is saved. ``lost``: why it could not be saved (409)."""
+    record = service.record(pk)
+    if record is None:
+        return _gone(request, service.user)
+    collision = collide(record, form.content(), form.cleaned_data["base"])
+    if lost and form.cleaned_data["seen"] and collision.is_settled:
+        messages.success(request, _("The same was saved already: %(record)s.") % {"record": _named(record)})
+        return redirect(_back(request))
+    form = RecordForm(instance=record, initial=collision.values)
+    form.show_beside(collision.beside)
+    context = {"form": form, "record": record, "lost": lost, "collision": collision, "back": _back(request)}
+    return render(request, "record_form.html", context, status=409 if lost else 200)
+
+
+def _company_of(seen: Content, user: User) -> Company | None:
+    """The company of a record that somebody saw, if it is still there. Raises Http404 for who cannot have seen it."""
+    company = Company.objects.visible_to(user).filter(name=seen["company_name"]).first()
+    if company is None and user.role != Role.ROOT:
+        raise Http404
+    return company
+
+
+def _gone(request: HttpRequest, user: User) -> HttpResponse:
+    """What to do about a record that is not there: what was typed about it is shown, to be added again (409); if
+    somebody has added it again already, beside that. Raises Http404 for whoever had not seen it."""
+    seen = ContentField().clean(request.POST.get("base"))
+    if seen is None:
+        raise Http404
+    service = RecordService(user)
+    if record := service.record_of(seen):
+        form = RecordForm(request.POST, instance=record)
+        if form.is_valid():
+            again = _("This record was deleted and added again while you were editing it. Nothing of yours was saved.")
+            return _beside(request, service, record.pk, form, again)
+    company = _company_of(seen, user)
+    data = request.POST.copy()
+    data["company"] = str(company.pk) if company else ""
+    data["ep_no"], data["date"] = seen["ep_no"] or "", seen["date"] or ""
+    lost = _("This record was deleted while you were editing it. Nothing of yours was saved.")
+    context = {"form": NewRecordForm(data, user=user), "record": None, "lost": lost, "back": _back(request)}
+    return render(request, "record_form.html", context, status=409)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(EDITORS)
+def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then delete; if somebody saved it meanwhile (409), say what they changed, and ask again."""
+    user = cast(User, request.user)
+    service = RecordService(user)
+    asked = AsSeen(request.POST)
+    seen, base = (asked.cleaned_data["seen"], asked.cleaned_data["base"]) if asked.is_valid() else (None, None)
+    record = service.record(pk)
+    if record is None:
+        if base is None:
+            raise Http404
+        _company_of(base, user)
+        messages.info(request, _("This record was deleted already."))
+        return redirect(_back(request))
+    status, failure, changes = 200, None, []
     if request.method == "POST":
         try:
-            seen = SeenField().clean(request.POST.get("seen", ""))
             if seen is None:
-                raise LostUpdate(_("The form did not say which state of the record it was made from. Try again."))
-            RecordService(user).delete(pk, seen)
+                raise LostUpdate(_unseen())
+            service.delete(pk, seen)
         except LostUpdate as error:
             messages.error(request, str(error))
             record, status = _record(user, pk), 409
+            changes = _changes(record, base)
         except OperationFailed as error:
             failure = error
             messages.error(request, str(error))
         else:
-            messages.success(
-                request,
-                _("Deleted the record of %(number)s on %(day)s.") % {"number": record.ep_no, "day": record.date},
-            )
+            messages.success(request, _("Deleted the record of %(record)s.") % {"record": _named(record)})
             return redirect(_back(request))
-    context = {"record": record, "seen": record.updated_at.isoformat(timespec="microseconds"), "back": _back(request)}
+    context = {
+        "record": record,
+        "form": AsSeen(initial=AsSeen.of(record)),
+        "changes": changes,
+        "back": _back(request),
+    }
     return because_of(failure, render(request, "record_delete.html", context, status=status))
+
+
+def _changes(record: AttendanceRecord, base: Content | None) -> list[tuple[str, str | None, str | None]]:
+    """What somebody has changed since ``base``: the fields, each with what was there and what is now."""
+    now = content_of(record)
+    return [
+        (name, value_name(name, base[name]), value_name(name, now[name]))
+        for name in (name for names in ATTENDANCE_RECORDS.units.values() for name in names)
+        if base is not None and base[name] != now[name]
+    ]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -105,8 +105,9 @@ def test_the_figures_of_the_dashboard_add_up_at_every_width(world: World, open_a
     assert [int(cell) for cell in latest.locator("td").all_inner_texts()] == expected
 
 
-def test_a_lost_update_is_refused(world: World, open_as: OpenAs) -> None:
-    first, second = open_as("admin"), open_as("root")
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_lost_update_keeps_what_was_typed(world: World, open_as: OpenAs, javascript: bool) -> None:
+    first, second = open_as("admin"), open_as("root", javascript=javascript)
     second.allowed.add(409)
     for opened in (first, second):
         opened.go(f"/attendance/{world.record.pk}/edit/")
@@ -114,10 +115,19 @@ def test_a_lost_update_is_refused(world: World, open_as: OpenAs) -> None:
     first.page.click("main form button")
     second.page.select_option("#id_status", "A")
     second.page.click("main form button")
-    assert "Your changes were not saved" in second.page.inner_text("main")
-    assert second.page.input_value("#id_ep_name") == "Meena R. Rao"
+    page = second.page
+    assert "Nothing of yours was saved" in page.inner_text("main [role=alert]")
+    assert (page.input_value("#id_ep_name"), page.input_value("#id_status")) == ("Meena R. Rao", "A")
+    assert page.inner_text("#id_ep_name_helptext") == "Somebody changed this. It was: Meena Rao"
+    assert page.get_attribute("#id_status", "aria-describedby") == "id_status_helptext"
+    assert page.inner_text("#id_status_helptext") == "Saved now: Present"
+    if javascript:
+        second.look("lost-update")
     record = AttendanceRecord.objects.get(pk=world.record.pk)
     assert (record.ep_name, record.status) == ("Meena R. Rao", "P")
+    page.click("main form >> button:text-is('Save')")
+    record.refresh_from_db()
+    assert (record.ep_name, record.status) == ("Meena R. Rao", "A")
 
 
 def test_pages_look_right(world: World, open_as: OpenAs) -> None:
