@@ -506,6 +506,7 @@ class UploadLog(models.Model):
     plan = models.CharField(max_length=64, blank=True, help_text="Digest of what was previewed.")
     summary = models.JSONField(default=dict, help_text="Counts, the first bad cells and the first changes.")
     operation_id = models.UUIDField(null=True)
+    task_id = models.UUIDField(null=True, help_text="The row in the queue of what it waits for.")
 
     objects = UploadQuerySet.as_manager()
 
@@ -523,6 +524,16 @@ class UploadLog(models.Model):
     def is_at_work(self) -> bool:
         """Whether its page should be looked at again soon."""
         return self.state in (self.State.WAITING, self.State.CHECKING, self.State.QUEUED, self.State.APPLYING)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a worker has still to begin."""
+        return self.state in (self.State.WAITING, self.State.QUEUED)
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether it failed for what is no fault of the sheet, which is kept."""
+        return self.state == self.State.FAILED and bool(self.file)
 
     @property
     def to_import(self) -> int:

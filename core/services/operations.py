@@ -6,21 +6,22 @@ process holds the operation's lock for as long as it works; the system releases 
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 import pwd
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 JOBS = "jobs"
 _SECONDS_BETWEEN_WRITES = 1.0
+_SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _TRIES_TO_SAY_HOW_IT_ENDED = 3
 
 REGISTER_LOCK = "register"
@@ -54,6 +56,8 @@ REGISTER_LOCK = "register"
 and while it enters itself into the catalogue."""
 
 _LEFT_UNDONE = {True: "No backup was entered in the catalogue.", False: "Nothing was changed."}
+
+NEVER_BEGUN = gettext_lazy("The worker was killed before it began. Nothing was changed.")
 
 WAIT = "wait"
 """The phase in which somebody else holds the register."""
@@ -323,30 +327,37 @@ def settle_accounts() -> None:
     Called when operations start and end, and by whoever shows them.
     """
     open_ = list(Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED))
-    tasks = DBTaskResult.objects.using(JOBS).in_bulk([one.task_id for one in open_ if one.task_id])
-    locks_of = {operation.pk: _locks_of_the_living(operation, tasks) for operation in open_}
-    dead = locks.abandoned({name for names in locks_of.values() for name in names}, JOBS)
+    running = {_lock_name(one.pk) for one in open_ if one.outcome == Operation.Outcome.RUNNING}
+    abandoned = locks.abandoned(running, JOBS)
+    lost = lost_tasks(one.task_id for one in open_ if one.outcome == Operation.Outcome.WAITING)
     for operation in open_:
         try:
-            if locks_of[operation.pk] <= dead:
-                _close(operation, tasks)
+            if operation.outcome == Operation.Outcome.RUNNING and _lock_name(operation.pk) in abandoned:
+                _close_abandoned(operation)
+            elif operation.outcome == Operation.Outcome.WAITING and operation.task_id in lost:
+                _close_forgotten(operation)
             if operation.outcome in _ENDED and operation.log_id is None and operation.kind not in UNAUDITED:
                 _log_late(operation)
         except Error:  # its register does not answer now; the others' may
             logger.warning("The account of %s could not be settled", operation, exc_info=True)
 
 
-Tasks = dict[uuid.UUID, DBTaskResult[..., Any]]
+def lost_tasks(waited_for: Iterable[uuid.UUID | None]) -> set[uuid.UUID | None]:
+    """Those of these tasks that no worker will take any more, or whose worker died. None is no task."""
+    asked = set(waited_for)
+    tasks = DBTaskResult.objects.using(JOBS).in_bulk([pk for pk in asked if pk is not None])
+    taken = {pk: task for pk, task in tasks.items() if task.status == TaskResultStatus.RUNNING}
+    workers_of = {pk: {worker_lock(worker) for worker in task.worker_ids} for pk, task in taken.items()}
+    dead = locks.abandoned({name for names in workers_of.values() for name in names}, JOBS)
+    waiting = {pk for pk, task in tasks.items() if task.status == TaskResultStatus.READY}
+    return asked - waiting - {pk for pk, names in workers_of.items() if not names <= dead}
 
 
-def _locks_of_the_living(operation: Operation, tasks: Tasks) -> set[str]:
-    """The names of locks of which one is held as long as somebody will bring the operation to its end."""
-    if operation.outcome == Operation.Outcome.RUNNING:
-        return {_lock_name(operation.pk)}
-    task = tasks.get(operation.task_id) if operation.task_id else None
-    if operation.outcome == Operation.Outcome.WAITING and task and task.status == TaskResultStatus.RUNNING:
-        return {worker_lock(worker) for worker in task.worker_ids}
-    return set()
+def is_overdue(task_id: uuid.UUID | None) -> bool:
+    """Whether no worker has taken a task for so long that there may be none."""
+    before = timezone.now() - dt.timedelta(seconds=_SECONDS_BEFORE_A_WORKER_IS_MISSED)
+    waiting = DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.READY, enqueued_at__lt=before)
+    return task_id is not None and waiting.filter(pk=task_id).exists()
 
 
 def _settle_quietly() -> None:
@@ -355,14 +366,6 @@ def _settle_quietly() -> None:
         settle_accounts()
     except Exception:
         logger.warning("The accounts of other operations could not be settled", exc_info=True)
-
-
-def _close(operation: Operation, tasks: Tasks) -> None:
-    """Say how an unfinished operation ended that nobody will bring to its end."""
-    if operation.outcome == Operation.Outcome.RUNNING:
-        _close_abandoned(operation)
-    elif operation.outcome == Operation.Outcome.WAITING:
-        _close_forgotten(operation, tasks)
 
 
 def _close_abandoned(operation: Operation) -> None:
@@ -395,14 +398,11 @@ def _why_it_stopped(operation: Operation) -> str:
     return "The process was killed before it finished."
 
 
-def _close_forgotten(operation: Operation, tasks: Tasks) -> None:
+def _close_forgotten(operation: Operation) -> None:
     """A waiting one that no worker will take any more, or whose worker died before it began, has failed."""
-    task = tasks.get(operation.task_id) if operation.task_id else None
-    if task is not None and task.status == TaskResultStatus.READY:
-        return
     Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING).update(
         outcome=Operation.Outcome.FAILED,
-        message="The worker was killed before it began. Nothing was changed.",
+        message=str(NEVER_BEGUN),
         finished_at=timezone.now(),
     )
     operation.refresh_from_db(using=JOBS)

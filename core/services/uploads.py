@@ -16,15 +16,26 @@ from typing import Any, BinaryIO, Final, cast
 from django.core.files import File
 from django.core.files.storage import storages
 from django.db import Error, connections
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_tasks import task
+from django_tasks.base import Task
 
 from core.models import Operation, Role, UploadLog, User
 from core.register import ATTENDANCE_RECORDS
 from core.services import operations
-from core.services.errors import Cancelled, DataMoved, NotKnown, OperationFailed, SheetRefused, as_failure, not_known
+from core.services.errors import (
+    Cancelled,
+    DataMoved,
+    NotKnown,
+    OperationFailed,
+    RegisterBusy,
+    SheetRefused,
+    as_failure,
+    not_known,
+)
 from core.services.import_service import ImportPreview, ImportService, Outcome
 from core.services.operations import JOBS
 from core.services.refused_rows import write_refused
@@ -75,10 +86,10 @@ def receive(user: User, file: File[bytes]) -> UploadLog:
     except SheetRefused as refused:
         _finish(upload, State.FAILED, str(refused))
     else:
-        upload.file = storages["uploads"].save(f"{upload.pk}.sheet", file)
+        upload.file = _kept(f"{upload.pk}.sheet", file)
         with _queue():
+            upload.task_id = _enqueued(check_upload, upload, user)
             upload.save()
-            check_upload.enqueue(str(upload.pk), user.pk)
     return upload
 
 
@@ -87,11 +98,21 @@ def decide(upload: UploadLog, user: User) -> None:
 
     Raises OperationFailed where its row cannot be written.
     """
+    _wait_again(upload, user, UploadLog.objects.filter(state=State.CHECKED), State.QUEUED, apply_upload)
+
+
+def try_again(upload: UploadLog, user: User) -> None:
+    """Have a sheet checked anew that failed for what is no fault of it. Raises OperationFailed as :func:`decide`."""
+    failed = UploadLog.objects.filter(state=State.FAILED).exclude(file="")
+    _wait_again(upload, user, failed, State.WAITING, check_upload)
+
+
+def _wait_again(upload: UploadLog, user: User, rows: QuerySet[UploadLog], state: State, job: Job) -> None:
+    """Have a worker do something about a sheet, if it is still one of the rows."""
+    again = {"state": state, "message": "", "done": 0, "total": None, "finished_at": None, "operation_id": None}
     with _queue():
-        waiting = UploadLog.objects.filter(pk=upload.pk, state=State.CHECKED)
-        if not waiting.update(state=State.QUEUED, message="", done=0, total=None):
-            return
-        apply_upload.enqueue(str(upload.pk), user.pk)
+        if rows.filter(pk=upload.pk).update(**again):
+            UploadLog.objects.filter(pk=upload.pk).update(task_id=_enqueued(job, upload, user))
     upload.refresh_from_db()
 
 
@@ -110,8 +131,10 @@ def cancel(upload: UploadLog) -> None:
 
 
 def settle(uploads: Iterable[UploadLog]) -> None:
-    """Bring the rows to the truth about work whose process died."""
-    at_work = [upload for upload in uploads if upload.state in (State.CHECKING, State.APPLYING)]
+    """Bring the rows to the truth about work whose process died, or that no worker will begin any more."""
+    rows = list(uploads)
+    _settle_waiting([upload for upload in rows if upload.state in (State.WAITING, State.QUEUED)])
+    at_work = [upload for upload in rows if upload.state in (State.CHECKING, State.APPLYING)]
     dead = locks.abandoned([_lock(upload) for upload in at_work], JOBS)
     for upload in at_work:
         if _lock(upload) not in dead:
@@ -121,11 +144,24 @@ def settle(uploads: Iterable[UploadLog]) -> None:
             operations.settle_accounts()
             operation = Operation.objects.using(JOBS).filter(pk__in=[upload.operation_id]).first()
             if operation is None:
-                _finish(upload, State.FAILED, _("The process was killed before it finished. Nothing was changed."))
+                why = _("The process was killed before it finished. Nothing was changed.")
+                _finish(upload, State.FAILED, why, keep_file=True)
             elif operation.outcome == Operation.Outcome.SUCCEEDED:
                 _finish(upload, State.IMPORTED)
             elif operation.outcome != Operation.Outcome.RUNNING:
-                _finish(upload, State.FAILED, operation.message)
+                _finish(upload, State.FAILED, operation.message, keep_file=True)
+
+
+def _settle_waiting(waiting: list[UploadLog]) -> None:
+    lost = operations.lost_tasks(upload.task_id for upload in waiting)
+    ended = {"state": State.FAILED, "message": str(operations.NEVER_BEGUN), "finished_at": timezone.now()}
+    for upload in waiting:
+        if upload.task_id in lost:
+            # Unless it was begun, or asked for again, since it was looked at.
+            as_it_was = UploadLog.objects.filter(pk=upload.pk, state=upload.state, task_id=upload.task_id)
+            if as_it_was.update(**ended):
+                logger.warning("The sheet %s was never begun", upload.pk)
+            upload.refresh_from_db()
 
 
 # --- Background
@@ -144,6 +180,21 @@ def apply_upload(upload_id: str, user_id: int) -> None:
 
 
 Work = Callable[[UploadLog, User], None]
+Job = Task[[str, int], None]
+
+
+def _enqueued(job: Job, upload: UploadLog, user: User) -> uuid.UUID:
+    return uuid.UUID(str(job.enqueue(str(upload.pk), user.pk).id))
+
+
+def _kept(name: str, file: File[bytes]) -> str:
+    """The name in the storage under which a sheet is kept. Raises OperationFailed where the disk refuses."""
+    try:
+        return storages["uploads"].save(name, file)
+    except OSError as error:
+        with suppress(OSError):
+            storages["uploads"].delete(name)  # as far as it was written
+        raise as_failure(error, _("Nothing was changed.")) from error
 
 
 def _in_background(upload_id: str, user_id: int, work: Work, begins: State) -> None:
@@ -246,7 +297,10 @@ def _at_work(upload: UploadLog, state: State) -> Iterator[Progress]:
         except NotKnown as failure:  # left as it is, until `settle` finds out
             logger.warning("The sheet %s: %s", upload.pk, failure)
         except OperationFailed as failure:
-            _finish(upload, State.FAILED, str(failure))
+            _finish(upload, State.FAILED, str(failure), keep_file=_is_no_fault_of_the_sheet(failure))
+        except (Error, OSError) as error:
+            logger.exception("The sheet %s failed", upload.pk)
+            _finish(upload, State.FAILED, str(as_failure(error, _("Nothing was changed."))), keep_file=True)
         except Exception:
             _finish(upload, State.FAILED, _("Unexpected error; the log has the details. Nothing was changed."))
             logger.exception("The sheet %s failed", upload.pk)
@@ -254,9 +308,18 @@ def _at_work(upload: UploadLog, state: State) -> Iterator[Progress]:
             upload.save()
 
 
-def _finish(upload: UploadLog, state: State, message: str = "") -> None:
+def _finish(upload: UploadLog, state: State, message: str = "", *, keep_file: bool = False) -> None:
+    """``keep_file``: so that somebody can try again."""
     upload.state, upload.message, upload.finished_at = state, message, timezone.now()
-    _forget_file(upload)
+    if keep_file:
+        upload.save()
+    else:
+        _forget_file(upload)
+
+
+def _is_no_fault_of_the_sheet(failure: OperationFailed) -> bool:
+    """Whether trying again may help: somebody held the register, a disk was full, a database was gone."""
+    return isinstance(failure, RegisterBusy) or isinstance(failure.__cause__, Error | OSError)
 
 
 def _lock(upload: UploadLog) -> str:
@@ -323,15 +386,26 @@ def _forget_file(upload: UploadLog) -> None:
     name, upload.file = upload.file, ""
     upload.save()
     if name:
-        with suppress(OSError):
-            storages["uploads"].delete(name)
+        _delete(name)  # what cannot be deleted now, sweep() tries again
+
+
+def _delete(name: str) -> bool:
+    """Delete a file that is kept; whether it is gone."""
+    try:
+        storages["uploads"].delete(name)
+    except OSError:
+        logger.warning("The kept file %s cannot be deleted", name, exc_info=True)
+        return False
+    return True
 
 
 def sweep() -> None:
     """Remove sheets and refused rows that nobody came back for, and files of processes that were killed before they
     could enter them."""
     limit = timezone.now() - dt.timedelta(days=KEPT_DAYS)
-    for upload in UploadLog.objects.filter(created_at__lt=limit).exclude(file="", refused_file=""):
+    old = list(UploadLog.objects.filter(created_at__lt=limit).exclude(file="", refused_file=""))
+    settle(old)
+    for upload in old:
         if not upload.is_at_work:
             _forget(upload, _("Nobody decided about it. Nothing was changed."))
     storage = storages["uploads"]
@@ -339,7 +413,7 @@ def sweep() -> None:
     for name in storage.listdir("")[1] if storage.exists("") else ():
         with suppress(FileNotFoundError):
             if name not in kept and storage.get_modified_time(name) < timezone.now() - ABANDONED:
-                storage.delete(name)
+                _delete(name)
 
 
 def _make_room(user: User) -> None:
@@ -347,7 +421,9 @@ def _make_room(user: User) -> None:
 
     Raises OperationFailed where they all wait for the worker.
     """
-    newest_first = UploadLog.objects.filter(actor_id=user.pk).exclude(file="", refused_file="").order_by("-created_at")
+    files = UploadLog.objects.filter(actor_id=user.pk).exclude(file="", refused_file="")
+    newest_first = list(files.order_by("-created_at"))
+    settle(newest_first)
     kept = [upload for upload in newest_first if upload.is_at_work]
     if len(kept) >= KEPT_OF_ONE:
         raise OperationFailed(
@@ -363,8 +439,7 @@ def _make_room(user: User) -> None:
 
 def _forget(upload: UploadLog, why: str) -> None:
     """A sheet's files are not kept any more. ``why``: is told if nobody has decided about it."""
-    if upload.refused_file:
-        storages["uploads"].delete(upload.refused_file)
+    if upload.refused_file and _delete(upload.refused_file):
         upload.refused_file = ""
     if upload.state == State.CHECKED:
         upload.state, upload.message = State.PUT_AWAY, why

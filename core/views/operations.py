@@ -29,7 +29,6 @@ from recordsync.errors import FileError
 
 logger = logging.getLogger(__name__)
 
-_SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _LOGS_ON_A_PAGE = 50
 _SECTIONS = {
     "backup_full": "backup_data",
@@ -181,7 +180,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "wizard_step": _wizard_step(operation, is_open=is_open),
         "succeeded": succeeded,
         "waiting": waiting,
-        "no_worker": waiting and operation.seconds > _SECONDS_BEFORE_A_WORKER_IS_MISSED,
+        "no_worker": waiting and operations.is_overdue(operation.task_id),
         "rate": rate,
         "left": left,
         "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,

@@ -19,11 +19,12 @@ from core.bodies import takes_files
 from core.decorators import role_required
 from core.filters import AttendanceFilter
 from core.models import Operation, Role, UploadLog
-from core.services import export, export_jobs, uploads
+from core.services import export, export_jobs, operations, uploads
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import too_large
+from core.views.failures import because_of
 from core.views.request import signed_in
 
 _CSV = "text/csv; charset=utf-8"
@@ -50,7 +51,7 @@ def upload_view(request: HttpRequest) -> HttpResponse:
     try:
         upload = uploads.receive(signed_in(request), file)
     except OperationFailed as failure:
-        return _upload_page(request, str(failure), status=409)
+        return because_of(failure, _upload_page(request, str(failure), status=409))
     return redirect("upload_detail", upload.pk)
 
 
@@ -91,6 +92,7 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "problems": summary.get("problems", []),
             "changes": summary.get("changes", []),
             "percent": 100 * upload.done // upload.total if upload.total else None,
+            "no_worker": upload.is_waiting and operations.is_overdue(upload.task_id),
         },
     )
 
@@ -101,6 +103,17 @@ def upload_apply_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Import what the preview showed."""
     try:
         uploads.decide(_upload(request, pk), signed_in(request))
+    except OperationFailed as error:
+        messages.error(request, str(error))
+    return redirect("upload_detail", pk)
+
+
+@require_POST
+@editors_only
+def upload_again_view(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Check a sheet anew that failed for what is no fault of it."""
+    try:
+        uploads.try_again(_upload(request, pk), signed_in(request))
     except OperationFailed as error:
         messages.error(request, str(error))
     return redirect("upload_detail", pk)

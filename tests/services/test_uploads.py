@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import errno
 import io
+import itertools
 from typing import Any
+from unittest.mock import patch
 
 import openpyxl
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client
+from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, UploadLog, User
-from core.services import uploads
+from core.services import operations, uploads
 from core.services.errors import OperationFailed
 from core.services.import_service import ImportService
 from core.services.operations import JOBS
@@ -372,3 +377,114 @@ def test_the_log_accounts_for_every_row_and_says_what_waits_for_somebody(root: U
     assert "1 rows: 0 new, 0 changed, 1 unchanged, 0 repeated, 0 refused" in text
     assert "Nothing to import" in text
     assert "Waiting for a decision" not in text
+
+
+def test_a_sheet_whose_worker_died_before_it_began_is_told_and_tried_again(root: User) -> None:
+    """Before its check, and before its import: the task has failed, or a worker that is dead has taken it."""
+    client = Client()
+    client.force_login(root)
+    for state, ended in itertools.product((State.WAITING, State.QUEUED), ("FAILED", "RUNNING")):
+        upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+        if state == State.QUEUED:
+            work()
+            upload.refresh_from_db()
+            uploads.decide(upload, root)
+        DBTaskResult.objects.using(JOBS).filter(pk=str(upload.task_id)).update(status=ended, worker_ids=["gone"])
+        page = client.get(f"/upload/{upload.pk}/").content.decode()
+        assert "The worker was killed before it began. Nothing was changed." in page
+        assert "Try again" in page
+        upload.refresh_from_db()
+        assert (upload.state, is_kept(upload.file)) == (State.FAILED, True)
+        client.post(f"/upload/{upload.pk}/again/")
+        work()
+        upload.refresh_from_db()
+        assert (upload.state, upload.message) == (State.CHECKED, "")
+    decided(upload, root)
+    assert AttendanceRecord.objects.count() == 1
+
+
+def test_a_sheet_that_a_living_worker_has_taken_is_left_alone(root: User) -> None:
+    upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    DBTaskResult.objects.using(JOBS).filter(pk=str(upload.task_id)).update(status="RUNNING", worker_ids=["alive"])
+    with locks.held(operations.worker_lock("alive"), JOBS):
+        uploads.settle([upload])
+    assert upload.state == State.WAITING
+
+
+def test_a_sheet_that_was_begun_since_it_was_looked_at_is_left_alone(root: User) -> None:
+    upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    work()
+    assert upload.state == State.WAITING
+    uploads.settle([upload])
+    assert upload.state == State.CHECKED
+
+
+def test_a_sheet_that_no_worker_takes_says_so_until_one_does(root: User) -> None:
+    client = Client()
+    client.force_login(root)
+    upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    missed = "or is not running (manage.py db_worker)"
+    assert missed not in client.get(f"/upload/{upload.pk}/").content.decode()
+    task = DBTaskResult.objects.using(JOBS).filter(pk=str(upload.task_id))
+    task.update(enqueued_at=timezone.now() - dt.timedelta(minutes=1))
+    assert missed in client.get(f"/upload/{upload.pk}/").content.decode()
+    work()
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert missed not in page
+    assert "Import 1 row" in page
+
+
+def test_a_register_that_was_held_for_too_long_costs_no_sheet(root: User, settings: Settings) -> None:
+    settings.LOCK_WAIT_SECONDS = 0
+    upload = sent(root, row())
+    with locks.held(operations.REGISTER_LOCK, "default"):
+        decided(upload, root)
+    assert (upload.state, upload.may_be_tried_again) == (State.FAILED, True)
+    assert "in use by another restore or import" in upload.message
+    uploads.try_again(upload, root)
+    work()
+    upload.refresh_from_db()
+    decided(upload, root)
+    assert upload.state == State.IMPORTED
+
+
+def test_what_is_no_sheet_is_not_tried_again(root: User) -> None:
+    upload = checked(root, b"no,headings\n1,2\n", "november.csv")
+    assert (upload.state, upload.may_be_tried_again) == (State.FAILED, False)
+    uploads.try_again(upload, root)
+    assert upload.state == State.FAILED
+    assert not DBTaskResult.objects.using(JOBS).filter(status="READY").exists()
+
+
+def test_sheets_of_dead_workers_take_nobodys_room(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "KEPT_OF_ONE", 1)
+    uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    with pytest.raises(OperationFailed, match="wait for the worker already"):
+        uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    DBTaskResult.objects.using(JOBS).update(status="FAILED")
+    assert sent(root, row()).state == State.CHECKED
+
+
+def test_a_sheet_that_the_disk_has_no_room_for_is_refused_in_its_form(root: User) -> None:
+    client = Client()
+    client.force_login(root)
+    sheet = ContentFile(as_csv(table(row())).getvalue(), "november.csv")
+    with patch("django.core.files.storage.base.Storage.save", side_effect=OSError(errno.ENOSPC, "No space left")):
+        answer = client.post("/upload/", {"file": sheet})
+    assert answer.status_code == 507
+    assert "The disk is full. Nothing was changed." in answer.content.decode()
+    assert not UploadLog.objects.exists()
+
+
+def test_a_kept_file_that_cannot_be_deleted_keeps_nobody_from_sending(
+    root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = sent(root, row(), row(status="?"))
+    monkeypatch.setattr(uploads, "KEPT_DAYS", 0)
+    with patch("os.remove", side_effect=PermissionError(errno.EACCES, "Permission denied")):
+        uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
+    old.refresh_from_db()
+    assert is_kept(old.refused_file), "the row does not say that it is gone"
+    uploads.sweep()
+    old.refresh_from_db()
+    assert old.refused_file == ""
