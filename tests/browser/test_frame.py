@@ -101,3 +101,16 @@ def test_frame_looks(world: World, open_as: OpenAs) -> None:
     opened.allowed.add(404)
     opened.go("/nowhere/")
     opened.look("404")
+
+
+def test_what_is_too_large_is_refused_on_a_page(world: World, open_as: OpenAs) -> None:
+    opened = open_as("root")
+    opened.allowed = {413}
+    page = opened.go("/attendance/add/")
+    page.evaluate(
+        "() => { const form = document.querySelector('main form'); form.noValidate = true;"
+        "const field = document.createElement('textarea'); field.name = 'more'; field.value = 'x'.repeat(300000);"
+        "form.append(field); form.submit(); }"
+    )
+    page.wait_for_selector("text=larger than this page takes (262,144 bytes)")
+    opened.look("not-taken")
