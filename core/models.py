@@ -24,7 +24,6 @@ from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from core import moments
 from recordsync.fields import MAX_MINUTES
 from recordsync.transactions import writing
 
@@ -372,7 +371,7 @@ class Backup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {moments.moment(self.taken_at)}"
+        return f"{self.get_kind_display()} {self.taken_at:%Y-%m-%d %H:%M}"
 
 
 class BackupLog(models.Model):
@@ -407,7 +406,7 @@ class BackupLog(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.operation} {moments.moment(self.created_at)}"
+        return f"{self.operation} {self.created_at:%Y-%m-%d %H:%M}"
 
     @property
     def left_out(self) -> int:
@@ -458,7 +457,7 @@ class Operation(models.Model):
         indexes: ClassVar = [models.Index(fields=["outcome", "started_at"], name="operation_outcome")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {moments.moment(self.started_at)}"
+        return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"
 
     @property
     def seconds(self) -> float:

@@ -19,8 +19,8 @@ KEPT: Final = 100
 _NAMED: Final = 10
 """Rows that a notice names."""
 _CELL: Final = 200
-_MAX_LINES: Final = 64 << 20
-"""Bytes of :attr:`Sheet.lines`."""
+_MAX_LINES: Final = 12 << 20
+"""Bytes of :attr:`Sheet.lines`: as many as the file of refused rows can take up."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class Sheet:
     def width(self) -> int:
         """How many columns have a heading or values."""
         return max(len(self.heading.cells), max(self.unread, default=-1) + 1)
+
+    def wants_reasons(self, row: int) -> bool:
+        """Whether it is kept why this row is refused. Beyond what anybody reads, refused rows are only counted."""
+        return self.lines.tell() < _MAX_LINES or len(self.problems) < KEPT or row < self.problems[-1].row
 
     def refuse(self, row: int, problems: Iterable[tuple[str, str, str]]) -> None:
         """A row is not imported, for these reasons: of each the column and its value, or blanks for the whole row."""

@@ -50,7 +50,7 @@ IMPORT: Final = "import"
 """The operation's kind."""
 
 _UNCHANGED: Final = gettext_lazy("Nothing was changed.")
-_CHARACTERS_AT_ONCE: Final = 1 << 22
+_CHARACTERS_AT_ONCE: Final = 1 << 20
 """Of the rows that are looked at together."""
 _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
 """Same key = update: where the sheet says something else than the register, the sheet is right."""
@@ -275,7 +275,7 @@ class ImportService:
                     sheet.below_totals += 1
                 values = reader.values(cells)
                 if values is None:
-                    sheet.refuse(number, _problems(number, cells, reader, sheet))
+                    sheet.refuse(number, _problems(number, cells, reader, sheet) if sheet.wants_reasons(number) else ())
                 else:
                     good.append((number, cells, values))
             sheet.rows += len(batch)

@@ -12,7 +12,6 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
-from core import moments
 from core.models import TIME_FIELDS, Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
@@ -102,6 +101,8 @@ different punches, so that only all of a sheet's together tell which it is."""
 
 _LONG: Final = 300
 """Characters of a cell: more than any value has."""
+_MOST: Final = 2_000
+"""Characters of a cell that is looked at, with blanks around it and in any form of Unicode."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,8 @@ class RowReader:
         bad: list[tuple[int, str]] = []
         for at, parse in self._plan:
             try:
+                if len(cells[at]) > _MOST:
+                    raise BadCell(_("has %(count)s characters") % {"count": f"{len(cells[at]):,}"})
                 values.append(parse(cells[at]))
             except BadCell as reason:
                 values.append(None)
@@ -383,7 +386,7 @@ def _date_parser(today: dt.date) -> Parse:
         except ValueError:
             raise BadCell(_("is not a day of the calendar (write year-month-day or day-month-year)")) from None
         if date > today:
-            raise BadCell(_("is in the future (today is %(today)s)") % {"today": moments.day(today)})
+            raise BadCell(_("is in the future (today is %(today)s)") % {"today": today.isoformat()})
         return date.isoformat()
 
     return parse

@@ -6,8 +6,9 @@ clear: a column that is taken for another is worse than a sheet that has to be s
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import BinaryIO, Final
@@ -23,7 +24,11 @@ from core.services.workbooks import Row
 
 ROWS_LOOKED_AT: Final = 30
 """Rows that are not blank, the heading among them."""
-_LONG: Final = 200
+LOOK: Final = 1 << 18
+"""Bytes of CSV that are looked at."""
+_ROWS: Final = 4
+"""Of a heading, at most."""
+_LONG: Final = 100
 """Characters of a heading: more than any has."""
 
 
@@ -43,9 +48,28 @@ def look(stream: BinaryIO) -> None:
     first rows, of a workbook what parts it has."""
     if is_workbook(stream):
         workbooks.look(stream)
-    else:
-        with closing(SheetFile(stream).rows()) as rows:
-            find_heading(rows)
+        return
+    with closing(SheetFile(_Head(stream)).rows()) as rows, suppress(_SeenEnough):
+        find_heading(rows)
+
+
+class _SeenEnough(Exception):
+    """There is more of a file than is looked at."""
+
+
+class _Head(io.BytesIO):
+    """The first bytes of a stream, behind which there is no end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        stream.seek(0)
+        super().__init__(stream.read(LOOK))
+        self._is_all = not stream.read(1)
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        data = super().read1(size)
+        if not data and not self._is_all:
+            raise _SeenEnough
+        return data
 
 
 def find_heading(rows: Iterator[Row]) -> Found:
@@ -75,8 +99,10 @@ def _whole(head: Sequence[Row], at: int) -> tuple[int, int, list[str]]:
     """A heading of which one row is known: the places of its first and last row, and its cells together."""
     number, cells = head[at]
     last = at
-    while last + 1 < len(head) and head[last + 1][0] == head[last][0] + 1 and _goes_on(cells, head[last + 1][1]):
-        last += 1
+    for below in range(at + 1, min(at + _ROWS, len(head))):
+        if head[below][0] != head[last][0] + 1 or not _goes_on(cells, head[below][1]):
+            break
+        last = below
         cells = _with_columns_below(cells, head[last][1])
     if last > at or not at or head[at - 1][0] != number - 1:
         return at, last, cells

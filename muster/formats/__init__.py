@@ -1,1 +1,0 @@
-"""How Django itself writes days and moments, by language (``FORMAT_MODULE_PATH``)."""
