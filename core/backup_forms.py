@@ -8,9 +8,10 @@ from typing import Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core import moments
 from core.forms import DateInput, Styled
 from core.models import Backup, Company
 from core.register import Selection
@@ -118,8 +119,7 @@ class RestoreForm(StyledForm):
 
 
 def _backup_name(backup: Backup) -> str:
-    taken_at = timezone.localtime(backup.taken_at)
-    when = f"{formats.date_format(taken_at, 'j M Y H:i')} {taken_at.tzname()}"
+    when = moments.moment(backup.taken_at)
     return f"{backup.get_kind_display()}, {when}, {backup.installation_name} ({backup.records_count:,}): {backup.file}"
 
 

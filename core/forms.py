@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from core import sign_in
+from core import moments, sign_in
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.register import ATTENDANCE_RECORDS, content_of
 from core.services.record_service import Beside, Changed
@@ -26,6 +27,8 @@ from core.templatetags.muster import shown
 from recordsync.fields import Minutes
 
 MINUTES = Minutes(nullable=True)
+_TIME = r"([01]?\d|2[0-3]):?([0-5]\d)(?::?([0-5]\d))?"
+"""Of a day; for Python and for browsers."""
 _TIME_LABELS = dict(
     zip(TIME_FIELDS, (_("In"), _("Out"), _("In (2)"), _("Out (2)"), _("In (3)"), _("Out (3)")), strict=True)
 )
@@ -99,6 +102,40 @@ class DurationField(forms.CharField):
             raise forms.ValidationError(_("Write hours and minutes, such as 01:30.")) from error
 
 
+class TimeOfDayField(forms.TimeField):
+    """A time as lists show it, ``18:00`` or ``18:00:30``, typed with colons or without.
+
+    Not the browser's own input for times, which in some languages shows 06:00 PM.
+    """
+
+    default_error_messages: ClassVar = {"invalid": _("Write a time of 24 hours, such as 18:00 or 18:00:30.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["widget"] = forms.TextInput(
+            attrs={
+                "placeholder": "HH:MM",
+                "autocomplete": "off",
+                "inputmode": "numeric",
+                "pattern": _TIME,
+                "title": _("24 hours: 18:00 or 18:00:30"),
+            }
+        )
+        super().__init__(**kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return moments.time_of_day(value) if isinstance(value, dt.time) else value
+
+    def to_python(self, value: Any) -> dt.time | None:
+        text = str(value or "").strip()
+        if not text:
+            return None
+        found = re.fullmatch(_TIME, text, re.ASCII)
+        if found is None:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        hours, minutes, seconds = found.groups(default="0")
+        return dt.time(int(hours), int(minutes), int(seconds))
+
+
 class SeenField(forms.DateTimeField):
     """Hidden: which state of a record a form was made from, by the time it was saved. What is no time says nothing."""
 
@@ -169,9 +206,7 @@ class RecordForm(Styled, forms.ModelForm):
     class Meta:
         model = AttendanceRecord
         fields: ClassVar[tuple[str, ...]] = ("ep_name", "shift", "status", *TIME_FIELDS, *MINUTE_FIELDS)
-        widgets: ClassVar[dict[str, forms.Widget]] = {
-            name: forms.TimeInput(attrs={"type": "time", "step": 1}) for name in TIME_FIELDS
-        }
+        field_classes: ClassVar[dict[str, type[forms.Field]]] = dict.fromkeys(TIME_FIELDS, TimeOfDayField)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -213,7 +248,7 @@ class NewRecordForm(RecordForm):
 
     class Meta(RecordForm.Meta):
         fields: ClassVar = ("company", "ep_no", "date", *RecordForm.Meta.fields)
-        widgets: ClassVar = {**RecordForm.Meta.widgets, "date": DateInput()}
+        widgets: ClassVar = {"date": DateInput()}
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

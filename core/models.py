@@ -24,6 +24,7 @@ from django.db.models.lookups import Exact, GreaterThanOrEqual, LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core import moments
 from recordsync.fields import MAX_MINUTES
 from recordsync.transactions import writing
 
@@ -371,7 +372,7 @@ class Backup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.taken_at:%Y-%m-%d %H:%M}"
+        return f"{self.get_kind_display()} {moments.moment(self.taken_at)}"
 
 
 class BackupLog(models.Model):
@@ -406,7 +407,7 @@ class BackupLog(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.operation} {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.operation} {moments.moment(self.created_at)}"
 
     @property
     def left_out(self) -> int:
@@ -457,7 +458,7 @@ class Operation(models.Model):
         indexes: ClassVar = [models.Index(fields=["outcome", "started_at"], name="operation_outcome")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.kind} {moments.moment(self.started_at)}"
 
     @property
     def seconds(self) -> float:

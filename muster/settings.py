@@ -185,6 +185,7 @@ LANGUAGE_CODE = "en"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = env.zone("TIME_ZONE", "UTC")
+FORMAT_MODULE_PATH = "muster.formats"
 
 # --- Files
 

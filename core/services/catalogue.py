@@ -277,7 +277,7 @@ def gap_before(metadata: Metadata, using: str) -> list[str]:
         "itself lacks what came before it. What changed before then may be missing here: restore the full backup "
         "first, and every incremental one after it in order."
     )
-    return [text % {"since": f"{timezone.localtime(since):%Y-%m-%d %H:%M %Z}", "parent": metadata.parent}]
+    return [text % {"since": moments.moment(since), "parent": metadata.parent}]
 
 
 def _merged_now(backups: QuerySet[Backup]) -> dt.datetime:

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
+from core import moments
 from core.models import BackupLog, Operation, User
 from core.register import SCHEMA
 from core.services import wording
@@ -482,7 +483,6 @@ def busy(holder: Operation | None, consequence: str) -> RegisterBusy:
 
 def who_runs(operation: Operation) -> str:
     """Who is running what, since when and how far, or waits to: a sentence."""
-    started = timezone.localtime(operation.started_at)
     if operation.outcome == Operation.Outcome.WAITING:
         if operation.filename:
             text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
@@ -494,7 +494,7 @@ def who_runs(operation: Operation) -> str:
         "who": operation.actor_name,
         "what": wording.IN_A_SENTENCE[operation.kind],
         "file": operation.filename,
-        "time": f"{started:%H:%M:%S}",
+        "time": moments.moment(operation.started_at),
         "phase": operation.phase,
         "done": f"{operation.done:,}",
     }

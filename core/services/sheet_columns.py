@@ -12,6 +12,7 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 
+from core import moments
 from core.models import TIME_FIELDS, Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
@@ -386,7 +387,7 @@ def _date_parser(today: dt.date) -> Parse:
         except ValueError:
             raise BadCell(_("is not a day of the calendar (write year-month-day or day-month-year)")) from None
         if date > today:
-            raise BadCell(_("is in the future (today is %(today)s)") % {"today": today.isoformat()})
+            raise BadCell(_("is in the future (today is %(today)s)") % {"today": moments.day(today)})
         return date.isoformat()
 
     return parse

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from django.utils import formats
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core import moments
 from core.models import Status
 from recordsync.errors import FileError
 from recordsync.merge import EXISTENCE
@@ -101,15 +101,15 @@ def value_name(field: str, text: str | None) -> str | None:
 
 
 def shown_day(text: str) -> str:
-    """A day of a file for people, ``20 Nov 2026``; what is none as it is."""
+    """A day of a file for people; what is none as it is."""
     try:
-        return formats.date_format(dt.date.fromisoformat(text), "j M Y")
+        return moments.day(dt.date.fromisoformat(text))
     except ValueError:
         return text
 
 
 def shown_key(key: Sequence[str]) -> str:
-    """What identifies a record, for people: ``ABC Corp · EMP001 · 20 Nov 2026``, or a company's name."""
+    """What identifies a record, for people: ``ABC Corp · EMP001 · 2026-11-20``, or a company's name."""
     parts = [*key[:2], *map(shown_day, key[2:])]
     return " · ".join(part or "—" for part in parts)
 

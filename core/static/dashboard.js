@@ -24,7 +24,7 @@ document.addEventListener("DOMContentLoaded", () => {
         animation: false,
         maintainAspectRatio: false,
         scales: {
-          x: { stacked: true, ...axis, grid: { display: false } },
+          x: { stacked: true, ...axis, grid: { display: false }, ticks: { ...axis.ticks, maxRotation: 0, autoSkipPadding: 12 } },
           y: { stacked: true, beginAtZero: true, ...axis, ticks: { ...axis.ticks, precision: 0 } },
         },
         plugins: { legend: { position: "bottom", labels: { color: colour("--bs-body-color"), boxWidth: 12 } } },

@@ -11,12 +11,13 @@ from django import forms, template
 from django.core.paginator import Page
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from core import moments
 from core.models import AttendanceRecord, Role
 from core.services import wording
 from core.services.identity import Identity, identity
@@ -98,13 +99,17 @@ def minutes(value: int | None) -> str:
 
 @register.simple_tag
 def moment(value: dt.datetime | str | None = None) -> SafeString:
-    """A moment (a text as a file's metadata have it, too; none: now) in the reader's time zone; without scripts in
-    TIME_ZONE."""
+    """A moment (a text as a file's metadata have it, too; none: now) in the project's zone."""
     value = value or timezone.now()
     when = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-    local = timezone.localtime(when)
-    shown = f"{formats.date_format(local, 'j M Y H:i')} {local.tzname()}"
-    return format_html('<time datetime="{}" data-local>{}</time>', when.astimezone(dt.UTC).isoformat(), shown)
+    utc = when.astimezone(dt.UTC).isoformat()
+    return format_html('<time class="text-nowrap" datetime="{}">{}</time>', utc, moments.moment(when))
+
+
+@register.filter
+def day(value: dt.date | None) -> str:
+    """A day as everywhere; nothing for none."""
+    return moments.day(value) if value else ""
 
 
 @register.filter
@@ -160,7 +165,10 @@ def punches(record: AttendanceRecord) -> list[str]:
         (record.in_time_2, record.out_time_2),
         (record.in_time_3, record.out_time_3),
     )
-    return [" – ".join("?" if at is None else f"{at:%H:%M}" for at in pair) for pair in pairs if pair != (None, None)]
+    written = [
+        ["?" if at is None else moments.time_of_day(at) for at in pair] for pair in pairs if pair != (None, None)
+    ]
+    return [" – ".join(pair) for pair in written]
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import cast
 
 from django.contrib.auth.decorators import login_required
@@ -10,10 +11,11 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from core import moments
 from core.models import User
 from core.services.dashboard import dashboard
 
-_STALE_AFTER_DAYS = 7
+_STALE_AFTER = dt.timedelta(days=7)
 
 
 @require_safe
@@ -21,16 +23,16 @@ _STALE_AFTER_DAYS = 7
 def dashboard_view(request: HttpRequest) -> HttpResponse:
     """Counts, the latest day, thirty days, by company; for root the last backup."""
     figures = dashboard(cast(User, request.user))
-    backup = figures.last_backup
+    age = timezone.now() - figures.last_backup.taken_at if figures.last_backup else None
     context = {
         "figures": figures,
         "chart": {
-            "days": [f"{day.date:%d %b}" for day in figures.trend],
+            "days": [moments.day(day.date) for day in figures.trend],
             "present": [day.present for day in figures.trend],
             "absent": [day.absent for day in figures.trend],
             "other": [day.other for day in figures.trend],
         },
-        # One from the future was taken while the clock was ahead: nobody knows how old it is.
-        "backup_is_old": backup is None or not 0 <= (timezone.now() - backup.taken_at).days < _STALE_AFTER_DAYS,
+        "backup_is_ahead": age is not None and age < dt.timedelta(),  # then nobody knows how old it is
+        "backup_is_old": age is None or not dt.timedelta() <= age < _STALE_AFTER,
     }
     return render(request, "dashboard.html", context)

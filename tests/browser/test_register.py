@@ -91,7 +91,7 @@ def test_the_figures_of_the_dashboard_add_up_at_every_width(world: World, open_a
     figures = {
         text.split("\n")[0]: int(text.split("\n")[1]) for text in page.locator(".muster-figure").all_inner_texts()
     }
-    expected = [figures["Present, 20 Nov"], figures["Absent"], figures["Off or on leave"]]
+    expected = [figures["Present, 2026-11-20"], figures["Absent"], figures["Off or on leave"]]
     assert sum(expected) == AttendanceRecord.objects.filter(date=DAY).count()
     table = page.locator("section:has(#companies-title) table")
     assert table.locator("thead th").all_inner_texts() == ["Company", "Present", "Absent", "Off or on leave"]

@@ -16,7 +16,7 @@ def test_preview_then_import(small: ScratchInstallation) -> None:
     assert preview.code == 0, preview.err
     assert "3 rows: 3 to add" in preview.out
     assert "Companies to create: Nova." in preview.out
-    assert "    ABC Corp · E2 · 20 Nov 2026: add\n" in preview.out
+    assert "    ABC Corp · E2 · 2026-11-20: add\n" in preview.out
     assert preview.out.count("  Attendance records:\n") == 1
     done = run(small, "import_attendance", sheet, "--json", "--quiet")
     said = json.loads(done.out)

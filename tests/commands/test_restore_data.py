@@ -75,7 +75,7 @@ def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
         told = run(small_sqlite, "restore_data", "--input", path, "--quiet", *more)
         assert told.code == 0
         (line,) = told.err.splitlines()
-        assert line.startswith("Warning: Attendance records, ABC Corp · EMP001 · 1 Mar 2026, records 1 and 101: ")
+        assert line.startswith("Warning: Attendance records, ABC Corp · EMP001 · 2026-03-01, records 1 and 101: ")
         done = run(small_sqlite, "restore_data", "--input", path, "--json", *more)
         assert done.err == ""
         assert [f"Warning: {warning}" for warning in summary(done)["warnings"]] == [line]
@@ -153,7 +153,7 @@ def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInst
     assert first.startswith("Error: 2 conflicts are left for somebody to decide. Nothing was changed.")
     assert rest[0] == "  Attendance records:"
     assert rest[1].startswith(
-        '    ABC Corp · EMP001 · 1 Mar 2026: conflict in shift, day: shift here "NIGHT", backup ""; '
+        '    ABC Corp · EMP001 · 2026-03-01: conflict in shift, day: shift here "NIGHT", backup ""; '
     )
     assert len(rest) == 3
     said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--json"))

@@ -380,7 +380,7 @@ def test_what_is_wrong_with_a_file_is_told_a_line_each_by_section(
     told = page.split("What is wrong with the file (4)")[1]
     assert re.findall("<h3[^>]*>(.*?)</h3>", told) == ["Companies", "Attendance records", "The file as a whole"]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr><td.*?</tr>", told)]
-    assert [row[1] for row in rows[1:3]] == ["ABC Corp · E1 · 20 Nov 2026", "ABC Corp · E2 · 20 Nov 2026"]
+    assert [row[1] for row in rows[1:3]] == ["ABC Corp · E1 · 2026-11-20", "ABC Corp · E2 · 2026-11-20"]
     assert rows[1][2].startswith("status is &quot;X&quot;, where one of P, ")
     assert "N\\u0000l" in rows[2][2]
     assert not re.search("[0-9a-f]{13}", re.sub("<[^>]*>", "", told)), "no digest in full"

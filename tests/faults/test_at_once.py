@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from django.db import connections, transaction
-from django.utils import timezone
 
+from core import moments
 from core.models import AttendanceRecord, Company, Operation
 from core.register import ATTENDANCE_RECORDS, SCHEMA
 from recordsync import locks
@@ -76,7 +76,7 @@ def test_the_second_restore_is_refused_with_the_name_of_the_first(
     with jobs_of(installation) as jobs:
         holder = Operation.objects.using(jobs).order_by("started_at")[0]
     assert sentence.startswith(f"Error: {holder.actor_name} has")
-    assert f"since {timezone.localtime(holder.started_at):%H:%M:%S} (commit, {RECORDS + 8:,} done)" in sentence
+    assert f"since {moments.moment(holder.started_at)} (commit, {RECORDS + 8:,} done)" in sentence
     assert end(first).code == 0
     assert support.content_of(installation) == files.content[files.a]
     assert run(installation, "backup_data").code == 0

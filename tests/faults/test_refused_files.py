@@ -236,7 +236,7 @@ def check_refused(answer: Answer, bad: Bad) -> None:
     if "key" in bad.where:
         heading, line = rest[:2]
         assert heading == "  Attendance records:"
-        assert "Company 0 · EMP00000 · 2 Jan 2026: " in line
+        assert "Company 0 · EMP00000 · 2026-01-02: " in line
         assert told.err.count("Attendance records") == 1
     if bad.where.get("line"):
         assert next(line for line in rest if not line.endswith(":")).lstrip().startswith("line ")

@@ -174,9 +174,9 @@ def test_a_server_starts_with_its_static_files_or_says_how_to_get_them(tmp_path:
     assert "no issues" in done.stdout
     assert start().stderr == ""
     manifest = json.loads((static / "staticfiles.json").read_text())
-    del manifest["paths"]["times.js"]  # as an upgrade brings a file that was not there before
+    del manifest["paths"]["theme.js"]  # as an upgrade brings a file that was not there before
     (static / "staticfiles.json").write_text(json.dumps(manifest))
-    assert "times.js is not among them" in start().stderr
+    assert "theme.js is not among them" in start().stderr
 
 
 @pytest.mark.parametrize("level", ["", "INFO"])

@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from pytest_django import Settings
 
+from core import moments
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.register import Selection
 from core.services import operations
@@ -229,10 +230,9 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
     with locks.held(f"operation-{running.pk}", JOBS), locks.held(operations.REGISTER_LOCK, register_db):
         with pytest.raises(RegisterBusy) as busy:
             restore(register_db, a_file(SMALL))
-        local = timezone.localtime(started)
         assert str(busy.value) == (
-            f"meena has been running a restore since {local:%H:%M:%S} (apply, 12,000 done). Nothing was changed. "
-            "Try again when it has finished."
+            f"meena has been running a restore since {moments.moment(started)} (apply, 12,000 done). "
+            "Nothing was changed. Try again when it has finished."
         )
         with pytest.raises(RegisterBusy, match=r"meena .* No backup was written\."):
             backup(register_db)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 from pytest_django import Settings
 
-from core import tasks
+from core import moments, tasks
 from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
 from core.services import backup_jobs, catalogue, jobs, operations, restore_jobs, stored_preview
 from core.services.backup_jobs import BackupRequest
@@ -326,8 +326,7 @@ def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings:
         assert preview.counts()["attendance_records"].added == 3
         version = preview.version
     shown = strip_tags(client.get(f"/restore/preview/{check.pk}/").content.decode())
-    taken_at = f"{timezone.localtime(first.taken_at):%-d %b %Y %H:%M %Z}"
-    assert f"Backup from {Installation.current().name}, {taken_at}" in shown
+    assert f"Backup from {Installation.current().name}, {moments.moment(first.taken_at)}" in shown
     client.post(f"/restore/apply/{check.pk}/", {"version": version})
     tasks.apply_restore.call(str(Operation.objects.using(JOBS).get(kind="restore").pk))
     assert AttendanceRecord.objects.count() == 3

@@ -148,7 +148,9 @@ def test_the_pages_say_that_the_clock_cannot_be_right(register_db: str, client: 
         )
         assert "Set the clock right and take a full backup." in page
         assert "An incremental one begins" not in page
-        assert client.get("/").context["backup_is_old"], "nobody knows how old it is"
+        dashboard = client.get("/")
+        assert dashboard.context["backup_is_old"], "nobody knows how old it is"
+        assert "That is still to come: the clock was wrong then, or is wrong now." in dashboard.content.decode()
         client.post("/backup/", {"backup_type": "incremental"})
         operation = Operation.objects.using(JOBS).latest("started_at")
         tasks.take_backup.call(str(operation.pk))

@@ -117,7 +117,7 @@ def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> 
     with service.preview_changes(stream) as preview:
         AttendanceRecord.objects.using(register_db).update(shift="E")
         before = everything(register_db)
-        with pytest.raises(DataMoved, match="preview: Attendance records ABC Corp · E1 · 20 Nov 2026"):
+        with pytest.raises(DataMoved, match="preview: Attendance records ABC Corp · E1 · 2026-11-20"):
             service.restore_backup(stream, preview=preview)
         assert everything(register_db) == before
     with service.preview_changes(stream) as preview:

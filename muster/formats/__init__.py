@@ -1,0 +1,1 @@
+"""How Django itself writes days and moments, by language (``FORMAT_MODULE_PATH``)."""
