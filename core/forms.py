@@ -6,12 +6,12 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib.auth import authenticate, password_validation
 from django.contrib.auth.forms import PasswordChangeForm
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -58,6 +58,13 @@ class Styled:
                 attrs = self.fields[name].widget.attrs
                 if "is-invalid" not in attrs.get("class", ""):
                     attrs["class"] = f"{attrs.get('class', '')} is-invalid".strip()
+
+
+def see_again(form: forms.BaseForm, name: str, now: Any) -> None:
+    """Have a form that is shown again say that the person has seen what is saved now."""
+    data = cast("QueryDict", form.data).copy()
+    data[form[name].html_initial_name] = "" if now is None else str(form.fields[name].prepare_value(now))
+    form.data = data
 
 
 class ChangePasswordForm(Styled, PasswordChangeForm):
@@ -309,7 +316,11 @@ class CompanyForm(Styled, forms.Form):
 
 
 class AccountForm(Styled, forms.ModelForm):
-    """An account as ``editor`` may see and set it: an administrator gives neither roles nor companies."""
+    """An account as ``editor`` may see and set it: an administrator gives neither roles nor companies.
+
+    The form carries what they saw (Django's hidden initial values): what they did not touch stays as somebody else may
+    have saved it meanwhile.
+    """
 
     class Meta:
         model = User
@@ -348,9 +359,14 @@ class AccountForm(Styled, forms.ModelForm):
         if self.instance.pk == editor.pk:  # nobody shuts themselves out, or gives themselves another role
             for name in ("role", "company", "is_active"):
                 self.fields.pop(name, None)
+        if self.instance.pk is not None:
+            for name in self.fields.keys() - {"password"}:
+                self.fields[name].show_hidden_initial = True
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in [name for name, field in self.fields.items() if field.show_hidden_initial and name in cleaned]:
+            self._meet(name, cleaned)
         first, last = cleaned.get("assigned_date_from"), cleaned.get("assigned_date_to")
         if first and last and first > last:
             self.add_error("assigned_date_to", _("The last day is before the first."))
@@ -358,6 +374,33 @@ class AccountForm(Styled, forms.ModelForm):
         if "company" in self.fields and role != Role.ROOT and not cleaned.get("company"):
             self.add_error("company", _("An administrator or supervisor needs a company."))
         return cleaned
+
+    def _meet(self, name: str, cleaned: dict[str, Any]) -> None:
+        """What becomes of a field that somebody else may have saved since the form was made."""
+        bound, field, now = self[name], self.fields[name], getattr(self.instance, name)
+        if bound.html_initial_name not in self.data:
+            return  # it does not say what they saw
+        if name not in self.changed_data:
+            cleaned[name] = now
+            return
+        try:
+            seen = field.to_python(self.data[bound.html_initial_name])
+        except forms.ValidationError:
+            seen = None
+        if now not in (seen, cleaned[name]):
+            value = getattr(self.instance, f"get_{name}_display", lambda: now)()
+            if isinstance(value, bool):
+                value = _("yes") if value else _("no")
+            text = _("Somebody changed this while you were editing. Saved now: %(value)s. Save again to replace that.")
+            self.add_error(name, text % {"value": "—" if value in (None, "") else value})
+            see_again(self, name, now)
+
+    @property
+    def columns(self) -> list[str] | None:
+        """What :meth:`account` changes of an account that there is; None: it is a new one."""
+        if self.instance.pk is None:
+            return None
+        return [*sorted(self.fields.keys() & set(self.changed_data)), "is_staff", "is_superuser"]
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -62,12 +62,12 @@ def _roots(using: str) -> QuerySet[User]:
     return roots.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 
 
-def save(account: User, *, by: User, using: str = "default") -> None:
-    """Save a new account or a changed one. Raises LastRoot, OperationFailed."""
+def save(account: User, *, by: User, columns: Sequence[str] | None = None, using: str = "default") -> None:
+    """Save a new account, or of a changed one these columns (None: all). Raises LastRoot, OperationFailed."""
     with changing_accounts(using):
         if account.pk is not None:
             _require_there(account, using)
-        account.save(using=using)
+        account.save(using=using, update_fields=columns)
     logger.info("%s saved account %s", by, account.pk)
 
 

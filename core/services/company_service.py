@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 RENAME: Final = "rename_company"
 _NOTHING: Final = gettext_lazy("Nothing was changed.")
+_GONE: Final = gettext_lazy("This company was deleted meanwhile. Nothing was changed.")
 _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
 
 
@@ -35,19 +36,29 @@ def add_company(name: str, *, user: User, using: str = "default") -> Company:
     return company
 
 
-def rename_company(pk: int, name: str, *, user: User, using: str = "default") -> int:
-    """Give a company another name; how many records moved with it.
+def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, using: str = "default") -> int:
+    """Give a company another name; how many records moved with it. ``seen``: the name that the person saw (None: any).
 
     To other installations this is the deletion of one company and its records and the addition of another, so every
     record is dated now and travels with the next incremental backup. Under the register's lock, in one transaction,
-    with a row in the audit trail. Raises OperationFailed; Company.DoesNotExist.
+    with a row in the audit trail. Raises OperationFailed.
     """
     with (
         operations.running(RENAME, Actor.of(user), using, consequence=str(_NOTHING)) as run,
         operations.holding_register(run, str(_NOTHING)),
     ):
         companies = Company.objects.using(using)
-        company = companies.get(pk=pk)
+        company = companies.filter(pk=pk).first()
+        if company is None:
+            raise OperationFailed(str(_GONE))
+        if seen is not None and seen.split() != company.name.split():  # a browser changes line breaks
+            raise OperationFailed(
+                _(
+                    "Somebody renamed this company to %(name)s meanwhile. Nothing was changed. Rename it again to give "
+                    "it your name."
+                )
+                % {"name": company.name}
+            )
         if companies.exclude(pk=pk).filter(name=name).exists():
             raise OperationFailed(_TAKEN % {"name": name})
         before, now = company.name, catalogue.stamp(using)
@@ -63,8 +74,10 @@ def rename_company(pk: int, name: str, *, user: User, using: str = "default") ->
 
 
 def delete_company(pk: int, *, user: User, using: str = "default") -> None:
-    """Delete a company that nothing refers to. Raises OperationFailed; Company.DoesNotExist."""
-    company = Company.objects.using(using).get(pk=pk)
+    """Delete a company that nothing refers to. Raises OperationFailed."""
+    company = Company.objects.using(using).filter(pk=pk).first()
+    if company is None:
+        raise OperationFailed(str(_GONE))
     try:
         with changing(using, [Company], str(_NOTHING)):
             company.delete(using=using)

@@ -95,7 +95,7 @@ def user_view(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         saved = form.account()
         try:
-            account_service.save(saved, by=editor)
+            account_service.save(saved, by=editor, columns=form.columns)
         except OperationFailed as error:
             failure = error
             form.add_error(None, str(error))

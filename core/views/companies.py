@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from typing import cast
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from core.decorators import role_required
-from core.forms import CompanyForm
+from core.forms import CompanyForm, see_again
 from core.models import AttendanceRecord, Company, Role, User
 from core.services import company_service
 from core.services.errors import OperationFailed
@@ -25,7 +27,7 @@ from core.views.failures import because_of
 @role_required([Role.ROOT])
 def companies_view(request: HttpRequest) -> HttpResponse:
     """All companies, and a form to add one."""
-    form = CompanyForm(request.POST or None)
+    form = CompanyForm(request.POST or None, initial={"name": request.GET.get("name", "")})
     failure = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -49,16 +51,26 @@ def companies_view(request: HttpRequest) -> HttpResponse:
 @role_required([Role.ROOT])
 def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Another name for a company, which every record of it then bears."""
-    company = get_object_or_404(Company, pk=pk)
+    company = Company.objects.filter(pk=pk).first()
+    if company is None:
+        if "name" not in request.POST:
+            raise Http404
+        messages.error(request, _("This company was deleted meanwhile. Nothing was changed."))
+        return redirect(f"{reverse('companies')}?{urlencode({'name': request.POST['name']})}")
     form = CompanyForm(request.POST or None, initial={"name": company.name})
+    form.fields["name"].show_hidden_initial = True
     failure = None
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["name"]
         try:
-            moved = company_service.rename_company(pk, name, user=cast(User, request.user))
+            moved = company_service.rename_company(
+                pk, name, user=cast(User, request.user), seen=request.POST.get("initial-name")
+            )
         except OperationFailed as error:
             failure = error
             form.add_error("name", str(error))
+            company = Company.objects.filter(pk=pk).first() or company
+            see_again(form, "name", company.name)
         else:
             messages.success(
                 request,

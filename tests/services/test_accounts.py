@@ -108,7 +108,7 @@ def test_a_failed_backup_is_accounted_for(register_db: str) -> None:
 def test_a_record_without_a_legal_form_fails_the_backup_and_is_named(register_db: str) -> None:
     put(register_db, register(day()))
     AttendanceRecord.objects.using(register_db).update(ep_name="Mee\0na")
-    with pytest.raises(OperationFailed, match=r"'E1', '2026-11-20'\] has 'Mee\\x00na' as ep_name") as failed:
+    with pytest.raises(OperationFailed, match=r"E1 · 2026-11-20 has 'Mee\\x00na' as ep_name") as failed:
         backup(register_db)
     assert str(failed.value).endswith("Correct this record first. No backup was written.")
 

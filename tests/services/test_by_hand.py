@@ -233,3 +233,77 @@ def test_keys_are_spelt_as_an_import_would_unless_they_are_there_as_typed() -> N
     too_long = "\u0958" * 200  # each becomes two characters
     assert "at most 255" in client.post(reverse("companies"), {"name": too_long}).content.decode()
     assert Company.objects.count() == 1
+
+
+@pytest.fixture
+def accounts() -> tuple[Client, User]:
+    """Root's browser, and an account of a supervisor."""
+    company = Company.objects.create(name="Own")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="a good one"))
+    return client, User.objects.create_user("meena", first_name="Meena", role=Role.USER1, company=company)
+
+
+def _as_it_is(client: Client, url: str) -> dict[str, str]:
+    """What the form at a page sends if nobody touches it: its fields and, hidden, what they were."""
+    form = client.get(url).context["form"]
+    inputs = {}
+    for bound in form:
+        value = bound.value()
+        if value is not False:
+            inputs[bound.html_name] = "" if value is None else str(value)
+        if bound.field.show_hidden_initial:
+            inputs[bound.html_initial_name] = "" if value is None else str(value)
+    return inputs
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+def test_two_who_edit_an_account_do_not_write_over_each_other(accounts: tuple[Client, User]) -> None:
+    client, account = accounts
+    url = reverse("edit_user", args=[account.pk])
+    form = _as_it_is(client, url)
+    User.objects.filter(pk=account.pk).update(is_active=False, last_name="Rao", assigned_date_from="2026-11-01")
+    changed = form | {"first_name": "Meena R.", "last_name": "Roy"}
+    page = client.post(url, changed)
+    assert page.status_code == 200
+    assert page.context["form"].errors == {
+        "last_name": ["Somebody changed this while you were editing. Saved now: Rao. Save again to replace that."]
+    }
+    assert 'name="last_name" value="Roy"' in page.content.decode()
+    account.refresh_from_db()
+    assert (account.first_name, account.last_name) == ("Meena", "Rao")
+    assert client.post(url, changed | {"initial-last_name": "Rao"}).status_code == 302
+    account.refresh_from_db()
+    assert (account.first_name, account.last_name) == ("Meena R.", "Roy")
+    assert not account.is_active, "who was shut out meanwhile stays so: nobody touched it here"
+    assert account.assigned_date_from == dt.date(2026, 11, 1)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+def test_a_company_renamed_or_deleted_meanwhile_keeps_the_name_that_was_typed(accounts: tuple[Client, User]) -> None:
+    client, account = accounts
+    company = account.company
+    assert company is not None
+    url = reverse("rename_company", args=[company.pk])
+    form = _as_it_is(client, url) | {"name": "Mine"}
+    assert form["initial-name"] == "Own"
+    Company.objects.update(name="Theirs")
+    page = client.post(url, form)
+    assert "Somebody renamed this company to Theirs meanwhile. Nothing was changed." in page.content.decode()
+    assert Company.objects.get().name == "Theirs"
+    again = {name: page.context["form"].data[name] for name in ("name", "initial-name")}
+    assert again == {"name": "Mine", "initial-name": "Theirs"}
+    account.delete()
+    company.delete()
+    page = client.post(url, form, follow=True)
+    assert "This company was deleted meanwhile." in page.content.decode()
+    assert page.context["form"]["name"].value() == "Mine"
+    company = Company.objects.create(name="Third")
+    assert (
+        client.post(reverse("rename_company", args=[company.pk]), again | {"initial-name": "Third"}).status_code == 302
+    )
+    assert Company.objects.get().name == "Mine"
+    with pytest.raises(OperationFailed, match="was deleted meanwhile"):
+        company_service.delete_company(12345, user=User.objects.get())
+    with pytest.raises(OperationFailed, match="was deleted meanwhile"):
+        company_service.rename_company(12345, "x", user=User.objects.get())
