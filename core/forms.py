@@ -20,7 +20,7 @@ from core import moments, sign_in
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.register import ATTENDANCE_RECORDS, content_of
 from core.services.record_service import Beside, Changed
-from core.services.sheet_columns import BadCell, duration
+from core.services.sheet_cells import BadCell, duration
 from core.services.spoilt_text import normalised
 from core.services.wording import value_name
 from core.templatetags.muster import shown

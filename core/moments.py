@@ -32,6 +32,11 @@ def day(value: dt.date) -> str:
     return dateformat.format(value, DAY)
 
 
+def day_in_words(value: dt.date) -> str:
+    """A day such as ``5 November 2026``, where it is the question which of its numbers is the month."""
+    return dateformat.format(value, "j F Y")
+
+
 def time_of_day(value: dt.time) -> str:
     """A time such as ``16:19``, and ``16:19:05`` where it has seconds."""
     return value.isoformat("seconds" if value.second else "minutes")

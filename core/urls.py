@@ -19,6 +19,7 @@ urlpatterns = [
     path("upload/<uuid:pk>/", views.upload_detail_view, name="upload_detail"),
     path("upload/<uuid:pk>/apply/", views.upload_apply_view, name="upload_apply"),
     path("upload/<uuid:pk>/again/", views.upload_again_view, name="upload_again"),
+    path("upload/<uuid:pk>/dates/", views.upload_dates_view, name="upload_dates"),
     path("upload/<uuid:pk>/cancel/", views.upload_cancel_view, name="upload_cancel"),
     path("upload/<uuid:pk>/refused/", views.upload_refused_view, name="upload_refused"),
     path("attendance/", views.attendance_list_view, name="attendance_list"),

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from openpyxl.utils.cell import get_column_letter
 
 from core.services.sheet_columns import Heading
+from core.services.sheet_dates import Dates
 
 KEPT: Final = 100
 """Of problems, repeats and new companies, how many are kept to be shown; all are counted."""
@@ -51,6 +52,7 @@ class Sheet:
     name: str
     lines: IO[bytes]
     heading: Heading
+    dates: Dates
     heading_rows: tuple[int, ...] = (1,)
     rows_above: tuple[int, ...] = ()
     """The rows before the heading, which are not read."""
@@ -102,8 +104,9 @@ class Sheet:
             self.first_short.append(row)
 
     def summary(self) -> dict[str, Any]:
-        """For JSON: what is not read, or not as it stands there."""
+        """For JSON: what is not read, or not as it stands there, and how dates are read."""
         return {
+            **self.dates.summary(),
             "heading_rows": list(self.heading_rows),
             "rows_above_heading": list(self.rows_above),
             "ignored_columns": list(self.heading.unknown),
@@ -118,6 +121,7 @@ class Sheet:
 
     def notices(self) -> Iterator[str]:
         """The same in sentences."""
+        yield from self.dates.notices()
         if self.rows_above:
             yield _("The heading is in row %(row)s. The rows above it are not read: %(rows)s.") % {
                 "row": self.heading_rows[0],

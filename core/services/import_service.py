@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from pathlib import Path
@@ -30,6 +30,7 @@ from core.services.checked_sheet import KEPT, Sheet
 from core.services.errors import DataMoved, OperationFailed, SheetRefused, as_failure
 from core.services.operations import Actor, Run
 from core.services.sheet_columns import Heading, RowReader
+from core.services.sheet_dates import DateOrder, Dates
 from core.services.sheet_heading import find_heading
 from core.services.spoilt_text import normalised
 from core.services.spreadsheets import SheetFile, unwrapped
@@ -168,16 +169,23 @@ class ImportService:
         self._user = user
         self._store = open_register(using)
 
-    def preview(self, source: Source, *, progress_callback: Progress | None = None) -> ImportPreview:
+    def preview(
+        self,
+        source: Source,
+        *,
+        date_order: DateOrder | None = None,
+        progress_callback: Progress | None = None,
+    ) -> ImportPreview:
         """What importing the sheet would do now. Writes nothing but temporary files, which the preview holds.
 
-        Raises :class:`core.services.errors.SheetRefused` for what is not a sheet, OperationFailed otherwise.
+        ``date_order``: in which its dates are to be read if they prove none; None: day first. Raises
+        :class:`core.services.errors.SheetRefused` for what is not a sheet, OperationFailed otherwise.
         """
         progress = progress_callback or no_progress
         with ExitStack() as stack:
             try:
                 stream = stack.enter_context(_opened(source, progress))
-                sheet, listing = self._checked(stream, _name_of(source), stack, progress)
+                sheet, listing = self._checked(stream, _name_of(source), date_order, stack, progress)
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with reading(self.using):
                     plan = make_plan(self._store, listing, items, progress=progress)
@@ -196,6 +204,7 @@ class ImportService:
         source: Source,
         *,
         plan_digest: str | None = None,
+        date_order: DateOrder | None = None,
         filename: str = "",
         progress_callback: Progress | None = None,
         on_start: Callable[[uuid.UUID], None] | None = None,
@@ -203,8 +212,8 @@ class ImportService:
         """Import the good rows, in one transaction, and account for it.
 
         ``plan_digest``: of a preview, to apply that and nothing else: if the register or the sheet is not as it was
-        then, :class:`DataMoved` says so. ``filename``: for people, if not the source's. ``on_start``: is told the
-        operation's id. Raises :class:`core.services.errors.SheetRefused`,
+        then, :class:`DataMoved` says so. ``date_order``: as the preview had it. ``filename``: for people, if not the
+        source's. ``on_start``: is told the operation's id. Raises :class:`core.services.errors.SheetRefused`,
         :class:`core.services.errors.RegisterBusy`, OperationFailed: in each case nothing was changed, except where
         the text says that it is not known.
         """
@@ -218,7 +227,7 @@ class ImportService:
             if on_start is not None:
                 on_start(run.operation.pk)
             stream = stack.enter_context(_opened(source, run))
-            sheet, listing = self._checked(stream, name, stack, run)
+            sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
             with operations.holding_register(run, str(_UNCHANGED)):
                 plan = make_plan(self._store, listing, items, progress=run)
@@ -238,8 +247,22 @@ class ImportService:
 
     # --- Checking
 
-    def _checked(self, stream: BinaryIO, name: str, stack: ExitStack, progress: Progress) -> tuple[Sheet, Listing]:
+    def _checked(
+        self, stream: BinaryIO, name: str, date_order: DateOrder | None, stack: ExitStack, progress: Progress
+    ) -> tuple[Sheet, Listing]:
         """The sheet, its good rows sorted on disk. Temporary files go to the stack. Raises SheetRefused."""
+        dates = Dates(timezone.localdate(), date_order)
+        while True:
+            with ExitStack() as files, suppress(_ReadAgain):
+                checked = self._checked_once(stream, name, dates, files, progress)
+                stack.push(files.pop_all())
+                return checked
+            dates.begin()
+
+    def _checked_once(
+        self, stream: BinaryIO, name: str, dates: Dates, stack: ExitStack, progress: Progress
+    ) -> tuple[Sheet, Listing]:
+        """The same, by what is known of its dates. Raises _ReadAgain where they turn out to be other ones."""
         file = SheetFile(stream)
         found = stack.enter_context(closing(file.rows()))
         start = find_heading(found)
@@ -249,12 +272,13 @@ class ImportService:
             name,
             refused,
             heading,
+            dates,
             heading_rows=start.rows,
             rows_above=tuple(number for number, _cells in start.above),
             other_sheets=file.other_sheets,
         )
-        reader = RowReader(heading, timezone.localdate())
-        _require_no_day_above(start.above, reader, sheet)
+        _require_no_day_above(start.above, sheet)
+        reader = RowReader(heading, dates)
         names = _Names(self, reader, heading)
         rows = _fitted(chain(start.below, found), sheet, file)
         read = self._read(rows, reader, names, sheet, progress)
@@ -267,7 +291,8 @@ class ImportService:
     def _read(
         self, found: Iterable[Row], reader: RowReader, names: _Names, sheet: Sheet, progress: Progress
     ) -> Iterator[tuple[str | int | None, ...]]:
-        """Of every good row the values and, last, the number."""
+        """Of every good row the values and, last, the number. Raises _ReadAgain."""
+        place_of_dates = sheet.heading.place("date")
         for batch in _batches(found):
             good: list[tuple[int, list[str], tuple[str | None, ...]]] = []
             for number, cells in batch:
@@ -279,6 +304,9 @@ class ImportService:
                 else:
                     good.append((number, cells, values))
             sheet.rows += len(batch)
+            sheet.dates.note_rows(batch, place_of_dates)
+            if sheet.dates.is_outdated:
+                raise _ReadAgain
             for number, values in names.known(good, sheet):
                 yield *values, number
             progress("check", sheet.rows, None)
@@ -328,10 +356,15 @@ def _fitted(rows: Iterable[Row], sheet: Sheet, file: SheetFile) -> Iterator[Row]
     file.require_end(width)
 
 
-def _require_no_day_above(above: Iterable[Row], reader: RowReader, sheet: Sheet) -> None:
+class _ReadAgain(Exception):
+    """A sheet has to be read again from its start, because its dates are not in the order that they were read in."""
+
+
+def _require_no_day_above(above: Iterable[Row], sheet: Sheet) -> None:
     """Raises SheetRefused where a row above the heading is one of attendance."""
+    readers = [RowReader(sheet.heading, Dates(timezone.localdate(), order)) for order in DateOrder]
     for number, cells in above:
-        if reader.values(cells) is not None:
+        if any(reader.values(cells) is not None for reader in readers):
             raise SheetRefused(
                 _("The heading is in row %(heading)s, below attendance (row %(row)s). Put it above all rows.")
                 % {"heading": sheet.heading_rows[0], "row": number}
@@ -345,7 +378,7 @@ _TOTALS: Final = re.compile(
 
 def _problems(number: int, cells: list[str], reader: RowReader, sheet: Sheet) -> list[tuple[str, str, str]]:
     """What is wrong with a row; the sheet is told of totals."""
-    ep_no = next(at for at, column in sheet.heading.columns if column.field == "ep_no")
+    ep_no = sheet.heading.place("ep_no")
     says_total = [cell for cell in cells if _TOTALS.match(cell[:50])]
     if says_total and (ep_no >= len(cells) or not cells[ep_no].strip() or cells[ep_no] in says_total):
         if sheet.totals_row is None:
@@ -363,8 +396,7 @@ class _Names:
         self._own = service.own_company()
         companies = Company.objects.using(service.using)
         self._companies = set(companies.values_list("name", flat=True))
-        places = {column.field: at for at, column in heading.columns}
-        self._company_at, self._ep_no_at = places["company_name"], places["ep_no"]
+        self._company_at, self._ep_no_at = heading.place("company_name"), heading.place("ep_no")
         names = reader.shape.names
         self._company, self._ep_no = names.index("company_name"), names.index("ep_no")
         self._record = reader.shape.record

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.services.checked_sheet import Sheet
-from core.services.sheet_columns import CODES, REASON
+from core.services.sheet_cells import CODES
+from core.services.sheet_columns import REASON
 from core.services.spreadsheets import SheetFile, guarded_cell, written_text
 from recordsync.sorting import sorted_on_disk, stored
 
@@ -36,13 +37,19 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
     writer = csv.writer(text)
     heading = [*sheet.heading.cells, *[""] * (sheet.width - len(sheet.heading.cells))]
     kept = [at for at, cell in enumerate(heading) if cell.strip().upper() != REASON]
-    codes = {at for at, column in sheet.heading.columns if column.field in CODES}
+    columns = {at: column.field for at, column in sheet.heading.columns}
+
+    def resent(at: int, cell: str) -> str:
+        """A cell of a row, in its column."""
+        field = columns.get(at)
+        return sheet.dates.resent(cell) if field == "date" else _resent(cell, is_code=field in CODES)
+
     writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
     written = 0
     for number, cells, reasons in _refused(source, sheet):
         if out.tell() >= MAX_BYTES:
             break
-        shown = [_resent(cells[at], is_code=at in codes) if at < len(cells) else "" for at in kept]
+        shown = [resent(at, cells[at]) if at < len(cells) else "" for at in kept]
         told = _("Row %(row)s: %(reason)s") % {"row": number, "reason": "; ".join(reasons)}
         # What a row has more than the heading stands behind it, where it is refused again until it is put right.
         writer.writerow([*shown, written_text(told), *map(_resent, cells[sheet.width :])])

@@ -1,35 +1,25 @@
-"""The columns of a sheet of attendance: their headings, the fields they hold, and what a cell may say."""
+"""The columns of a sheet of attendance: their headings, the fields they hold, and the rows under them."""
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from django.utils.translation import gettext as _
 
-from core import moments
 from core.models import TIME_FIELDS, Status
 from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
-from core.services.spoilt_text import has_lost_digits, spoilt
-from core.services.spreadsheets import plain_text, read_text
-from core.services.workbooks import Moment, Number, Truth, is_error
-from recordsync.fields import MAX_MINUTES
+from core.services.sheet_cells import CODES, BadCell, NextDay, Parse, duration, status, text_parser, time_of_day
+from core.services.sheet_dates import Dates
 from recordsync.schema import Shape
 
 REASON: Final = "REASON"
 """The last column of rejected rows: what was wrong. Not read."""
-
-Parse = Callable[[str], str | None]
-
-
-class BadCell(Exception):
-    """A cell that cannot be read. The text is the reason, for whoever filled it in."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +65,9 @@ COLUMNS: Final = (
     Column("OVERTIME TO MANDAYS", "overtime_to_mandays", "", "Hours and minutes; may be blank."),
 )
 
-CODES: Final = {"ep_no", "shift"}
-"""Fields of numbers and codes."""
 _TEXTS: Final = {*CODES, "ep_name", "company_name"}
 _TYPED: Final = {*_TEXTS, "date"}
 """Fields for which it matters what kind of cell a workbook has."""
-NEVER_BLANK: Final = {"ep_no", "ep_name", "company_name", "date", "status"}
-"""Fields without which a row is no employee's day."""
-
 _BETWEEN: Final = re.compile(r"[\s\-‐-―_.()]+|(?<!\d)0+(?=\d)")
 """What makes no difference in a heading."""
 _PUNCH: Final = re.compile(r"PUNCH(?:\d|IN|OUT|TIME)+|(?:IN|OUT)PUNCH\d*")
@@ -117,6 +102,10 @@ class Heading:
     @property
     def fields(self) -> list[str]:
         return [column.field for _at, column in self.columns]
+
+    def place(self, field: str) -> int:
+        """Of the column that holds a field, which has one. Raises KeyError."""
+        return {column.field: at for at, column in self.columns}[field]
 
     def is_repeated_by(self, cells: Sequence[str]) -> bool:
         return tuple(cells) == self.cells
@@ -200,26 +189,19 @@ def _not_clear(names: Sequence[str]) -> SheetRefused:
     )
 
 
-class NextDay(str):
-    """A time that is marked as one of the next day."""
-
-    __slots__ = ()
-
-
 class RowReader:
     """Reads rows of one sheet into the values of a record: trimmed, canonical, checked."""
 
-    def __init__(self, heading: Heading, today: dt.date) -> None:
-        """``today``: the last day that is not in the future."""
+    def __init__(self, heading: Heading, dates: Dates) -> None:
+        """``dates``: read those of the sheet, and learn from them how they have to be read."""
         self.shape: Shape = ATTENDANCE_RECORDS.shape(heading.fields)
         self._heading = heading
         self._width = len(heading.cells)
-        places = {column.field: at for at, column in heading.columns}
-        self._plan = [(places[name], _parser(name, today)) for name in self.shape.names]
+        self._plan = [(heading.place(name), _parser(name, dates)) for name in self.shape.names]
         # Values repeat, those of a person too: what was read once is remembered. A workbook's date is not its text's.
         self._quick = [
-            (places[name], lru_cache(20_000, typed=name in _TYPED)(_unmarked(parse)))
-            for name, (_at, parse) in zip(self.shape.names, self._plan, strict=True)
+            (at, lru_cache(20_000, typed=name in _TYPED)(_unmarked(parse)))
+            for name, (at, parse) in zip(self.shape.names, self._plan, strict=True)
         ]
         self._times = [(name, self.shape.names.index(name)) for name in TIME_FIELDS if name in self.shape.names]
 
@@ -313,126 +295,9 @@ def _unmarked(parse: Parse) -> Parse:
     return unmarked
 
 
-def _parser(field: str, today: dt.date) -> Parse:
+def _parser(field: str, dates: Dates) -> Parse:
     if field in _TEXTS:
-        return _text_parser(field)
-    if field == "date":
-        return _date_parser(today)
-    return _status if field == "status" else _PARSERS.get(field, _time)
-
-
-def _text_parser(field: str) -> Parse:
-    kind = ATTENDANCE_RECORDS.all_fields[field].type
-    most = kind.max_length  # type: ignore[attr-defined]
-    never_blank = field in NEVER_BLANK
-    is_code = field in CODES
-
-    def parse(cell: str) -> str:
-        if type(cell) in _NO_TEXT:
-            _require_text(cell)
-        text, verbatim = read_text(cell, is_code=is_code)
-        if not text and never_blank and not (verbatim and field == "ep_name"):
-            raise BadCell(_("is blank"))
-        if is_error(text) and not verbatim:
-            raise BadCell(_("is the error of a formula that failed"))
-        if not verbatim and (reason := spoilt(text, is_code=is_code)):
-            raise BadCell(reason)
-        if kind.error(text) is not None:
-            if len(text) > most:
-                raise BadCell(
-                    _("has %(count)s characters; %(most)s are allowed") % {"count": f"{len(text):,}", "most": most}
-                )
-            raise BadCell(_("has characters that cannot be stored (NUL, or half of a surrogate pair)"))
-        return text
-
-    return parse
-
-
-_NO_TEXT: Final = frozenset([Moment, Number, Truth])
-
-
-def _require_text(cell: str) -> None:
-    """Raises BadCell for a cell of a workbook that may have been another text before it became what it is."""
-    if isinstance(cell, Moment):
-        raise BadCell(
-            _(
-                "is a date or a time of the spreadsheet, which may have made it of something like 6-2. Write what was "
-                "meant, as text"
-            )
-        )
-    if isinstance(cell, Truth):
-        raise BadCell(
-            _("is a truth value of the spreadsheet, which may have made it of a word. Write the word, as text")
-        )
-    if has_lost_digits(cell):
-        raise BadCell(
-            _("is a number of more than 15 digits, of which a spreadsheet drops some. Write all of them, as text")
-        )
-
-
-_DATE: Final = re.compile(r"(?:(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6(\d{4}))", re.ASCII)
-
-
-def _date_parser(today: dt.date) -> Parse:
-    def parse(cell: str) -> str:
-        text = plain_text(cell)
-        if not text:
-            raise BadCell(_("is blank"))
-        found = _DATE.fullmatch(text)
-        if found is None:
-            raise BadCell(_("is not a date: write 2026-11-20 or 20-11-2026"))
-        parts = (found[1], found[3], found[4]) if found[1] else (found[8], found[7], found[5])
-        try:
-            date = dt.date(*map(int, parts))
-        except ValueError:
-            raise BadCell(_("is not a day of the calendar (write year-month-day or day-month-year)")) from None
-        if date > today:
-            raise BadCell(_("is in the future (today is %(today)s)") % {"today": moments.day(today)})
-        return date.isoformat()
-
-    return parse
-
-
-def _status(cell: str) -> str:
-    text = plain_text(cell).upper()
-    if text not in Status.values:
-        if not text:
-            raise BadCell(_("is blank"))
-        raise BadCell(_("is not a status: use one of %(codes)s") % {"codes": ", ".join(Status.values)})
-    return text
-
-
-_TIME: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(\s*\(N\))?", re.ASCII | re.IGNORECASE)
-_NO_PUNCH: Final = re.compile(r"|-|0(?:\.0+)?", re.ASCII)
-
-
-def _time(cell: str) -> str | None:
-    text = plain_text(cell)
-    if _NO_PUNCH.fullmatch(text):
-        return None
-    found = _TIME.fullmatch(text)
-    if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
-        raise BadCell(_("is not a time of day: write 09:00 or 09:00:30, or 06:10 (N) for the next day"))
-    time = f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
-    return NextDay(time) if found[4] else time
-
-
-_MINUTES: Final = re.compile(r"(\d{1,4}):([0-5]\d)(?::00)?", re.ASCII)
-
-
-def duration(cell: str) -> str | None:
-    text = plain_text(cell)
-    if text in ("", "-"):
-        return None
-    if text == "0":
-        return "00:00"
-    found = _MINUTES.fullmatch(text)
-    if found is None:
-        raise BadCell(
-            _("is not a duration: write hours and minutes such as 01:30, up to %(most)s")
-            % {"most": f"{MAX_MINUTES // 60}:59"}
-        )
-    return f"{int(found[1]):02}:{found[2]}"
-
-
-_PARSERS: Final[dict[str, Parse]] = dict.fromkeys(("overstay", "overtime", "overtime_to_mandays"), duration)
+        return text_parser(field)
+    if field in TIME_FIELDS:
+        return time_of_day
+    return {"date": dates.parse, "status": status}.get(field, duration)

@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 from core.models import TIME_FIELDS
 from core.services import workbooks
 from core.services.errors import SheetRefused
-from core.services.sheet_columns import NEVER_BLANK, Heading, column_named, read_heading
+from core.services.sheet_cells import NEVER_BLANK
+from core.services.sheet_columns import Heading, column_named, read_heading
 from core.services.spreadsheets import SheetFile, is_workbook
 from core.services.workbooks import Row
 

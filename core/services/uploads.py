@@ -40,6 +40,7 @@ from core.services.import_service import ImportPreview, ImportService, Outcome
 from core.services.operations import JOBS
 from core.services.refused_rows import write_refused
 from core.services.sheet_columns import COLUMNS
+from core.services.sheet_dates import DateOrder
 from core.services.sheet_heading import look
 from core.services.stored_preview import ABANDONED
 from recordsync import locks
@@ -107,9 +108,16 @@ def try_again(upload: UploadLog, user: User) -> None:
     _wait_again(upload, user, failed, State.WAITING, check_upload)
 
 
-def _wait_again(upload: UploadLog, user: User, rows: QuerySet[UploadLog], state: State, job: Job) -> None:
-    """Have a worker do something about a sheet, if it is still one of the rows."""
-    again = {"state": state, "message": "", "done": 0, "total": None, "finished_at": None, "operation_id": None}
+def read_dates(upload: UploadLog, user: User, order: DateOrder) -> None:
+    """Have a sheet that nobody has decided about checked once more, with its dates read in this order. Raises
+    OperationFailed as :func:`decide`."""
+    undecided = UploadLog.objects.filter(state=State.CHECKED)
+    _wait_again(upload, user, undecided, State.WAITING, check_upload, summary={"date_order": str(order)})
+
+
+def _wait_again(upload: UploadLog, user: User, rows: QuerySet[UploadLog], state: State, job: Job, **known: Any) -> None:
+    """Have a worker do something about a sheet, if it is still one of the rows. ``known``: other columns to set."""
+    again = known | {"state": state, "message": "", "done": 0, "total": None, "finished_at": None, "operation_id": None}
     with _queue():
         if rows.filter(pk=upload.pk).update(**again):
             UploadLog.objects.filter(pk=upload.pk).update(task_id=_enqueued(job, upload, user))
@@ -228,11 +236,19 @@ def _queue() -> Iterator[None]:
 def _check(upload: UploadLog, user: User) -> None:
     with _at_work(upload, State.CHECKING) as progress, storages["uploads"].open(upload.file) as sheet:
         named = File(sheet.file, upload.filename)  # as it was sent: its name says what it should be
-        with ImportService(user=user).preview(named, progress_callback=progress) as preview:
+        order = _date_order(upload)
+        with ImportService(user=user).preview(named, date_order=order, progress_callback=progress) as preview:
             upload.plan = preview.plan_digest
             upload.summary = {**counts(preview), **_details(preview), "changes": list(_changes(preview))}
+            upload.summary["date_order"] = order and str(order)
             _keep_refused(upload, cast(BinaryIO, sheet), preview)
         upload.state = State.CHECKED
+
+
+def _date_order(upload: UploadLog) -> DateOrder | None:
+    """The order of dates that was chosen for a sheet."""
+    chosen = upload.summary.get("date_order")
+    return DateOrder(chosen) if chosen else None
 
 
 def _apply(upload: UploadLog, user: User) -> None:
@@ -246,6 +262,7 @@ def _apply(upload: UploadLog, user: User) -> None:
             result = ImportService(user=user).apply(
                 sheet,
                 plan_digest=upload.plan,
+                date_order=_date_order(upload),
                 filename=upload.filename,
                 progress_callback=progress,
                 on_start=begun,
@@ -348,6 +365,7 @@ def _details(preview: ImportPreview) -> dict[str, Any]:
         "problems": [[p.row, _stored(p.column), _stored(p.value), p.reason] for p in sheet.problems],
         "repeats": sheet.repeats[:10],
         "notices": [_stored(notice) for notice in sheet.notices()],
+        "offered_order": sheet.dates.offered and str(sheet.dates.offered),
         "new_companies": sheet.new_companies,
     }
 

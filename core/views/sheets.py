@@ -23,6 +23,7 @@ from core.services import export, export_jobs, operations, uploads
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS
 from core.services.sheet_columns import COLUMNS
+from core.services.sheet_dates import DateOrder
 from core.services.spreadsheets import too_large
 from core.views.failures import because_of
 from core.views.request import signed_in
@@ -116,6 +117,20 @@ def upload_again_view(request: HttpRequest, pk: UUID) -> HttpResponse:
         uploads.try_again(_upload(request, pk), signed_in(request))
     except OperationFailed as error:
         messages.error(request, str(error))
+    return redirect("upload_detail", pk)
+
+
+@require_POST
+@editors_only
+def upload_dates_view(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Check the sheet once more, with its dates in the other order."""
+    upload = _upload(request, pk)
+    order = request.POST.get("order")
+    if order in [known.value for known in DateOrder]:
+        try:
+            uploads.read_dates(upload, signed_in(request), DateOrder(order))
+        except OperationFailed as error:
+            messages.error(request, str(error))
     return redirect("upload_detail", pk)
 
 

@@ -25,6 +25,21 @@ def test_preview_then_import(small: ScratchInstallation) -> None:
     assert "3 unchanged" in again.out
 
 
+def test_the_order_of_dates_is_told_and_chosen(small_sqlite: ScratchInstallation) -> None:
+    sheet = small_sqlite.folder / "november.csv"
+    sheet.write_bytes(as_csv(table(row(date="05/11/2025"))).getvalue())
+    preview = run(small_sqlite, "import_attendance", sheet, "--preview")
+    assert "“05/11/2025” (row 2) as 5 November 2025. Month first, it would be 11 May 2025." in preview.out
+    assert "--date-order month reads them month first." in preview.out
+    done = run(small_sqlite, "import_attendance", sheet, "--date-order", "month", "--json")
+    said = json.loads(done.out)
+    assert (said["date_order"], said["date_order_by"], said["added"]) == ("month", "choice", 1)
+    again = run(small_sqlite, "import_attendance", sheet, "--date-order", "month")
+    assert "1 unchanged" in again.out
+    assert "--date-order" not in again.out
+    assert run(small_sqlite, "import_attendance", sheet, "--date-order", "year").code == 2
+
+
 def test_refused_rows_are_told_and_fail_the_command(small_sqlite: ScratchInstallation) -> None:
     sheet = small_sqlite.folder / "november.csv"
     sheet.write_bytes(as_csv(table(row(), row(ep_no="E2", date="x"))).getvalue())

@@ -111,6 +111,7 @@ ROUTES: Final[dict[str, Access]] = {
     "upload_detail": Access(get=owners(200), post=(405, 405, 405, 405, 405), kwargs=_upload),
     "upload_apply": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
     "upload_again": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
+    "upload_dates": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
     "upload_cancel": Access(get=(405, 405, 405, 405, 405), post=owners(302), kwargs=_upload),
     "upload_refused": Access(get=owners(404), post=(405, 405, 405, 405, 405), kwargs=_upload),
     "attendance_list": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),

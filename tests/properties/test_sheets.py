@@ -41,7 +41,7 @@ def _exported(alias: str, form: str) -> io.BytesIO:
 @for_some(register=registers(), form=st.sampled_from(["csv", "xlsx"]))
 def test_an_export_imports_again_without_a_change(alias: str, register: Register, form: str) -> None:
     """For all registers, importing what was exported into the same register changes nothing, and into an empty one
-    gives the same records."""
+    gives the same records. Those of days before 1900, which no sheet may have, are refused by name."""
     put(alias, register)
     before = rows(alias)
     file = _exported(alias, form)
@@ -50,11 +50,13 @@ def test_an_export_imports_again_without_a_change(alias: str, register: Register
     assert rows(alias) == before
     if result is None:
         return
-    assert (result.records.skipped, result.sheet.rejected, result.new_companies) == (len(before.records), 0, 0)
+    good = {key: content for key, content in before.contents.items() if key[2] >= "1900"}
+    assert (result.records.skipped, result.new_companies) == (len(good), 0)
+    assert {problem.value for problem in result.sheet.problems} == {key[2] for key in before.records if key not in good}
     clear(alias)
     with any_day:
         ImportService(using=alias).apply(file)
-    assert rows(alias).contents == before.contents
+    assert rows(alias).contents == good
 
 
 SIGNS = tuple("=+-@＝＋－＠")
@@ -159,7 +161,7 @@ def test_an_administrator_changes_only_their_own_company(alias: str, sides: tupl
     with any_day:
         result = ImportService(user=admin, using=alias).apply(sheet)
     after = rows(alias)
-    own = {key: content for key, content in theirs.records.items() if key[0] == name}
+    own = {key: content for key, content in theirs.records.items() if key[0] == name and key[2] >= "1900"}
     assert after.companies == before.companies
     assert {k: v for k, v in after.records.items() if k[0] != name} == {
         k: v for k, v in before.records.items() if k[0] != name

@@ -14,6 +14,7 @@ from core.models import TIME_FIELDS, AttendanceRecord
 from core.services.errors import SheetRefused
 from core.services.import_service import ImportService
 from core.services.sheet_columns import RowReader, read_heading
+from core.services.sheet_dates import Dates
 from tests.services.sheets import REQUIRED, as_csv, as_xlsx, row, table
 
 PAIRS = ["PUNCH1 IN", "PUNCH1 OUT", "PUNCH2 IN", "PUNCH2 OUT", "PUNCH3 IN", "PUNCH3 OUT"]
@@ -114,7 +115,7 @@ def test_what_is_not_certain_is_refused_by_name(names: list[str], named: str) ->
 
 def values(names: list[str], cells: list[str]) -> list[str | None]:
     """The times of a day as they are read, in the order of the register's."""
-    reader = RowReader(read_heading([*REQUIRED, *names]), dt.date(2026, 12, 1))
+    reader = RowReader(read_heading([*REQUIRED, *names]), Dates(dt.date(2026, 12, 1)))
     read = reader.values([*DAY, *cells])
     assert (read is None) == bool(reader.problems([*DAY, *cells]))
     assert read is not None, reader.problems([*DAY, *cells])

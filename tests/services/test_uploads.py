@@ -23,6 +23,7 @@ from core.services import operations, uploads
 from core.services.errors import OperationFailed
 from core.services.import_service import ImportService
 from core.services.operations import JOBS
+from core.services.sheet_dates import DateOrder
 from recordsync import locks
 from tests import registers
 from tests.services.sheets import HEADINGS, as_csv, as_xlsx, row, table
@@ -103,6 +104,37 @@ def test_every_company_that_is_created_is_named_however_many_days_come_before_it
     assert "Records to add: 1,202; to change: 0." in page
     assert "Companies that are created: 2 (Abc Corp, Nova)." in page
     assert "Import 1,202 rows" in page
+
+
+def test_dates_are_read_the_other_way_and_imported_as_they_were_previewed(root: User) -> None:
+    upload = sent(root, row(date="05/11/2025"), row(ep_no="E2", date="2025-11-20"))
+    client = Client()
+    client.force_login(root)
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert "“05/11/2025” (row 2) as 5 November 2025. Month first, it would be 11 May 2025." in page
+    assert "Read the dates month first" in page
+    for order in ("", "year"):
+        client.post(f"/upload/{upload.pk}/dates/", {"order": order})
+        upload.refresh_from_db()
+        assert upload.state == State.CHECKED
+    client.post(f"/upload/{upload.pk}/dates/", {"order": "month"})
+    upload.refresh_from_db()
+    assert upload.state == State.WAITING
+    work()
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert "as you chose: “05/11/2025” (row 2) as 11 May 2025" in page
+    assert "Read the dates day first" in page
+    decided(sent(root, row(ep_no="E2", date="2025-11-20", shift="N")), root)
+    upload.refresh_from_db()
+    decided(upload, root)  # the register has moved: it is checked again, in the order that was chosen
+    assert (upload.state, upload.summary["updated"]) == (State.CHECKED, 1)
+    decided(upload, root)
+    assert sorted(f"{record.date}" for record in AttendanceRecord.objects.all()) == ["2025-05-11", "2025-11-20"]
+    uploads.read_dates(upload, root, DateOrder.DAY)  # a second click
+    assert upload.state == State.IMPORTED
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert "as you chose" in page
+    assert "Read the dates" not in page
 
 
 def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:

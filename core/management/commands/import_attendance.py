@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from core.management.console import Error, ReadingCommand, counted, file_name
 from core.services.import_service import ImportService, Outcome
+from core.services.sheet_dates import DateOrder
 from core.services.wording import describe_import
 from recordsync.errors import printable
 from recordsync.progress import Progress
@@ -20,6 +21,8 @@ examples:
       import the good rows in one transaction; the others are listed
   manage.py import_attendance november.csv --json
       the same; the summary as JSON
+  manage.py import_attendance november.csv --date-order month --preview
+      the same sheet with 05/11/2026 as 11 May, if no date of it proves the order
 
 Rows whose employee, company and date are in the register update it; columns that the sheet does not have stay
 as they are. docs/import-export.md says what a sheet looks like.
@@ -38,6 +41,11 @@ class Command(ReadingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
+            "--date-order",
+            choices=[order.value for order in DateOrder],
+            help="what comes first in dates such as 05/11/2026 when nothing in the sheet proves it (default: day)",
+        )
+        parser.add_argument(
             "input", type=file_name, metavar="FILE", help="the sheet (CSV or XLSX), or - for standard input"
         )
 
@@ -51,16 +59,17 @@ class Command(ReadingCommand):
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         source = self.source(options)
         service = ImportService()
+        date_order = DateOrder(options["date_order"]) if options["date_order"] else None
         tell = not options["json"]
         if options["preview"]:
-            with service.preview(source, progress_callback=progress) as preview:
+            with service.preview(source, date_order=date_order, progress_callback=progress) as preview:
                 if tell:
                     self._tell(preview, done=False)
                     self.list_steps(iter(preview), describe_import, _SHOWN)
                     self.stdout.write("This was a preview: nothing was changed.")
                 self._refused = preview.sheet.rejected
                 return preview.summary()
-        result = service.apply(source, progress_callback=progress)
+        result = service.apply(source, date_order=date_order, progress_callback=progress)
         self._refused = result.sheet.rejected
         if tell:
             self._tell(result, done=True)
@@ -83,6 +92,8 @@ class Command(ReadingCommand):
             self.stdout.write(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
         for notice in sheet.notices():
             self.stdout.write(printable(notice))
+        if sheet.dates.offered and not done:
+            self.stdout.write(f"--date-order {sheet.dates.offered} reads them {sheet.dates.offered} first.")
         for problem in sheet.problems[:_SHOWN]:
             self.stdout.write(f"  {printable(str(problem))}")
         if sheet.rejected > _SHOWN:
