@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from recordsync.errors import is_one_line
 from recordsync.files import leads_to_database
 
+_WAL_KEPT_BYTES = 16 * 1024**2
+
 SQLITE = "django.db.backends.sqlite3"
 POSTGRESQL = "django.db.backends.postgresql"
 
@@ -152,7 +154,7 @@ def sqlite_options(name: str, path: str) -> dict[str, Any]:
 
     WAL, so that readers go on while a restore writes. Transactions begin deferred (Django's way): begun
     IMMEDIATE everywhere, a backup would block every writer; who writes after reading takes the lock itself.
-    Every commit is synced to disk.
+    Every commit is synced to disk. What a restore wrote into the -wal file is given back to the disk afterwards.
     """
     if path == ":memory:":
         raise ImproperlyConfigured(f"{name} must name a file: several processes share the database.")
@@ -165,7 +167,9 @@ def sqlite_options(name: str, path: str) -> dict[str, Any]:
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "DEFERRED",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+            "init_command": (
+                f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit={_WAL_KEPT_BYTES}"
+            ),
         },
     }
 

@@ -40,7 +40,12 @@ class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
                 super().doRollover()
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing: a full disk or a folder without write permission must not hide what a command has to say."""
+        """Say nothing: a full disk or a folder without write permission must not hide what a command has to say.
+
+        A file that could not be closed in order is closed all the same; the next message opens it again.
+        """
+        if self.stream and self.stream.closed:
+            self.stream = None
 
     def _is_current(self, stream: IO[str]) -> bool:
         """Whether the open file still bears the log's name."""

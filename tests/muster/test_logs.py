@@ -38,3 +38,18 @@ def test_a_log_that_cannot_be_written_is_no_error(tmp_path: Path, capsys: pytest
     handler.handle(logging.LogRecord("core", logging.ERROR, "", 0, "it happened", None, None))
     handler.close()
     assert capsys.readouterr().err == ""
+
+
+def test_a_log_that_was_full_when_it_was_to_be_closed_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another process has rotated it meanwhile."""
+    path = tmp_path / "muster.log"
+    handler = SharedRotatingFileHandler(str(path), maxBytes=1000, backupCount=1)
+    handler.stream = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115 - the handler closes it
+    handler.stream.write("of which the disk had no room")
+    for text in ("while it is full", "afterwards"):
+        handler.handle(logging.LogRecord("core", logging.ERROR, "", 0, text, None, None))
+    handler.close()
+    assert path.read_text() == "afterwards\n"
+    assert capsys.readouterr().err == ""
