@@ -277,6 +277,8 @@ def test_two_who_edit_an_account_do_not_write_over_each_other(accounts: tuple[Cl
     assert (account.first_name, account.last_name) == ("Meena R.", "Roy")
     assert not account.is_active, "who was shut out meanwhile stays so: nobody touched it here"
     assert account.assigned_date_from == dt.date(2026, 11, 1)
+    page = client.post(url, form | {"assigned_date_to": "2026-10-01"})
+    assert "The last day is before the first." in page.content.decode(), "the first is what is saved now"
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
