@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, User
+from recordsync.transactions import COMMITS
 from tests import registers
 
 Key = tuple[str, str, str]
@@ -160,12 +161,13 @@ def texts(record: AttendanceRecord, company_name: str) -> Content:
 
 
 def everything(alias: str) -> dict[str, list[Any]]:
-    """Every row of every table of a database, ids and timestamps included; the audit trail left aside."""
+    """Every row of every table of a database, ids and timestamps included; the audit trail left aside, and which
+    transactions were committed."""
     connection = connections[alias]
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
         for table in registers.tables(alias):
-            if table != BackupLog._meta.db_table:
+            if table not in (BackupLog._meta.db_table, COMMITS):
                 cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY 1")
                 found[table] = cursor.fetchall()
     return found
