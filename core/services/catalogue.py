@@ -254,9 +254,11 @@ def continued_by(backup: Backup, using: str = "default") -> list[Backup]:
 
 
 def is_only_full(backup: Backup, using: str = "default") -> bool:
-    """Whether no other backup of everything is in the storage."""
-    whole = Backup.objects.using(using).filter(kind=Backup.Kind.FULL, selection__isnull=True).exclude(file="")
-    return [row.pk for row in whole[:2]] == [backup.pk]
+    """Whether its file, and no other in the storage, brings the whole register back. A 1.0 file does not: it has no
+    seconds."""
+    whole = Backup.objects.using(using).filter(kind=Backup.Kind.FULL, selection__isnull=True, file__in=_files())
+    others = whole.filter(version=VERSION).exclude(pk=backup.pk)
+    return whole.filter(pk=backup.pk).exists() and not others.exists()
 
 
 def _had_parent(metadata: Metadata, using: str) -> bool:

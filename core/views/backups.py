@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
 from pathlib import PurePath
@@ -88,9 +89,13 @@ def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         if action in ("protect", "unprotect"):
             backup_jobs.set_protected(backup, action == "protect")
         elif action == "delete":
-            if request.POST.get("confirmed") != "yes":
+            lost = _lost_with(backup)
+            confirmed = request.POST.get("confirmed")
+            if confirmed != lost["told"]:
                 backup_jobs.require_deletable(backup)
-                return render(request, "confirm_delete_backup.html", _lost_with(backup))
+                if confirmed:
+                    messages.warning(request, _("This has changed meanwhile. Nothing was deleted. Look again."))
+                return render(request, "confirm_delete_backup.html", lost)
             if backup_jobs.delete(backup, actor):
                 told = _("Deleted the file %(file)s.")
             else:
@@ -102,7 +107,7 @@ def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def _lost_with(backup: Backup) -> dict[str, Any]:
-    """What somebody should know before the file is deleted."""
+    """What somebody should know before the file is deleted; ``told`` stands for all of it in the form that confirms."""
     (entry,) = catalogue.entries([backup])
     losses = {
         "is_only_full": catalogue.is_only_full(backup),
@@ -111,4 +116,5 @@ def _lost_with(backup: Backup) -> dict[str, Any]:
         "continuing": catalogue.continued_by(backup),
     }
     warns = any(losses.values()) or backup.purpose == Backup.Purpose.SAFETY
-    return {"backup": backup, "entry": entry, "warns": warns, **losses}
+    told = hashlib.sha256(repr([entry.is_there, losses]).encode()).hexdigest()
+    return {"backup": backup, "entry": entry, "warns": warns, "told": told, **losses}

@@ -6,11 +6,13 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import cast
 from unittest.mock import patch
 
 import pytest
 from django.core.files.storage import storages
 from django.db import connections
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -129,7 +131,7 @@ def test_a_file_that_cannot_be_deleted_stays_in_the_catalogue(root: Client, numb
     verified(backup)
     path = storages["backups"].path(backup.file)
     with patch("os.remove", side_effect=OSError(number, os.strerror(number), path)):
-        answer = root.post(f"/backup/{backup.pk}/", {"action": "delete", "confirmed": "yes"}, follow=True)
+        answer = confirm(root, backup)
     page = strip_tags(answer.content.decode())
     assert f"{path}: {why} Nothing was deleted, and the catalogue has it as before." in page
     before = (backup.file, backup.verified_at)
@@ -141,7 +143,7 @@ def test_a_file_that_cannot_be_deleted_stays_in_the_catalogue(root: Client, numb
 def test_a_file_that_is_not_there_any_more_is_deleted_and_that_is_said(root: Client) -> None:
     backup = taken()
     Path(storages["backups"].path(backup.file)).unlink()
-    answer = root.post(f"/backup/{backup.pk}/", {"action": "delete", "confirmed": "yes"}, follow=True)
+    answer = confirm(root, backup)
     assert f"The file {backup.file} was not there any more." in strip_tags(answer.content.decode())
     backup.refresh_from_db()
     assert backup.file == ""
@@ -193,6 +195,16 @@ def page_of(client: Client, backup: Backup) -> str:
     return " ".join(strip_tags(client.post(f"/backup/{backup.pk}/", {"action": "delete"}).content.decode()).split())
 
 
+def confirm(client: Client, backup: Backup, told: str = "") -> HttpResponse:
+    """Delete the file, as somebody who has read what is lost with it."""
+    form = {"action": "delete", "confirmed": told or told_about(client, backup)}
+    return cast(HttpResponse, client.post(f"/backup/{backup.pk}/", form, follow=True))
+
+
+def told_about(client: Client, backup: Backup) -> str:
+    return str(client.post(f"/backup/{backup.pk}/", {"action": "delete"}).context["told"])
+
+
 @pytest.fixture
 def root(tmp_path: Path, settings: Settings) -> Client:
     settings.DATA_DIR = tmp_path
@@ -218,7 +230,7 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     assert "continue" not in harmless
     assert "Delete the file for good" in harmless
     assert "Delete the file all the same" in page_of(root, second)
-    answer = root.post(f"/backup/{first.pk}/", {"action": "delete", "confirmed": "yes"}, follow=True)
+    answer = confirm(root, first)
     page = strip_tags(answer.content.decode())
     assert f"Deleted the file {first.file}." in page
     assert page.count("A backup that it continues is not here any more.") == 12
@@ -226,6 +238,30 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     backup_jobs.delete(second, ACTOR)
     assert catalogue.newest_parent(Installation.current(), "default") is None
     assert "Begin with a full one" in root.get("/backup/").content.decode()
+
+
+def test_nothing_is_deleted_on_a_confirmation_of_something_else(root: Client) -> None:
+    """Another tab, or a backup every night, takes an incremental one while somebody reads what is lost."""
+    first, second = taken(), taken()
+    harmless = told_about(root, second)
+    taken(BackupRequest("incremental"))
+    page = strip_tags(confirm(root, second, harmless).content.decode())
+    assert "This has changed meanwhile. Nothing was deleted. Look again." in page
+    assert "One incremental backup continues it" in page
+    assert Backup.objects.get(pk=second.pk).file
+    assert "Deleted the file" in strip_tags(confirm(root, second).content.decode())
+    assert Backup.objects.get(pk=first.pk).file
+
+
+def test_a_full_backup_counts_as_kept_only_while_it_brings_all_back(root: Client) -> None:
+    first, second = taken(), taken()
+    assert "only full" not in page_of(root, first)
+    Backup.objects.filter(pk=second.pk).update(version="1.0")
+    assert "It is the only full backup that is kept here" in page_of(root, first), "1.0 has no seconds"
+    Backup.objects.filter(pk=second.pk).update(version="2.0")
+    Path(storages["backups"].path(second.file)).unlink()
+    assert "It is the only full backup that is kept here" in page_of(root, first), "the file of the other is gone"
+    assert "only full" not in page_of(root, second), "nothing is lost with it"
 
 
 def test_the_copy_from_before_everything_was_deleted_says_what_it_is(root: Client) -> None:
