@@ -24,7 +24,7 @@ from core.services.sheet_cells import BadCell, duration
 from core.services.spoilt_text import normalised
 from core.services.wording import value_name
 from core.templatetags.muster import shown
-from recordsync.fields import Minutes
+from recordsync.model.fields import Minutes
 
 MINUTES = Minutes(nullable=True)
 _TIME = r"([01]?\d|2[0-3]):?([0-5]\d)(?::?([0-5]\d))?"

@@ -25,8 +25,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from core import moments
-from recordsync.fields import MAX_MINUTES
-from recordsync.transactions import writing
+from recordsync.model.fields import MAX_MINUTES
+from recordsync.system.transactions import writing
 
 
 class AsWritten(models.Func):

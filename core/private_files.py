@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from django.conf import settings
 from django.db import connections
 
-from recordsync.files import files_of_database
+from recordsync.system.files import files_of_database
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _CLOSED_BY: Final = {

@@ -13,10 +13,9 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
-from recordsync.fields import Choice, Date, Minutes, Text, Time
-from recordsync.schema import Field, Model, Schema
-from recordsync.sql_store import open_store
-from recordsync.store import Filters, Store
+from recordsync.model.fields import Choice, Date, Minutes, Text, Time
+from recordsync.model.schema import Field, Model, Schema
+from recordsync.stores import Filters, Store, open_store
 
 Day = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"]))]
 

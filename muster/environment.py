@@ -13,7 +13,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from recordsync.errors import is_one_line
-from recordsync.files import leads_to_database
+from recordsync.system.files import leads_to_database
 
 _WAL_KEPT_BYTES = 16 * 1024**2
 

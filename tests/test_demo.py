@@ -25,8 +25,8 @@ from core.services import demo_service
 from core.services.demo_service import DEMO_PASSWORD, DemoService
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import COMMIT, REGISTER_LOCK
-from recordsync import locks
-from recordsync.store import OrmStore
+from recordsync.stores import OrmStore
+from recordsync.system import locks
 from tests import registers
 from tests.installation import PROJECT, ScratchInstallation
 

@@ -24,8 +24,7 @@ from core.register import ATTENDANCE_RECORDS
 from core.services.errors import ConflictsLeft
 from core.services.restore_service import RestoreService
 from core.services.sheet_columns import COLUMNS
-from recordsync.merge import Side, merge, resolve
-from recordsync.plan import Counts
+from recordsync.merge import Counts, Side, merge, resolve
 from tests.core.access import ROUTES
 from tests.faults import support
 from tests.installation import ScratchInstallation

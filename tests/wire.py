@@ -14,7 +14,7 @@ import psycopg
 from django.db import connections
 
 from muster import environment
-from recordsync.transactions import COMMITS
+from recordsync.system.transactions import COMMITS
 from tests.postgres_plugin import PG_URL
 
 _SOCKET = ".s.PGSQL.5432"
@@ -56,8 +56,8 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, act: Act, after: int = 0) -> None:
-        """At the next COMMIT of a transaction that can be asked about (:func:`recordsync.transactions.committed`), or
-        ``after`` so many of them, act and cut the line."""
+        """At the next COMMIT of a transaction that can be asked about
+        (:func:`recordsync.system.transactions.committed`), or ``after`` so many of them, act and cut the line."""
         self._armed, self._passing = act, after
 
     # --- What it can do

@@ -43,10 +43,10 @@ LOADED = (
     "django_tasks_db.utils",
     "ijson",
     "recordsync.backupfile",
-    "recordsync.locks",
+    "recordsync.system.locks",
     "recordsync.plan",
-    "recordsync.sql_store",
-    "recordsync.transactions",
+    "recordsync.stores",
+    "recordsync.system.transactions",
     "whitenoise.runserver_nostatic",
 )
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import InvalidOperation
 from operator import itemgetter
-from types import TracebackType
 from typing import IO, Any, BinaryIO, Final, cast
 
 import ijson  # type: ignore[import-untyped] # ships no types
@@ -27,16 +26,17 @@ import orjson
 from core.models import TIME_FIELDS
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from core.services.wording import SECTIONS, shown_key
-from recordsync.backupfile import InstallationName, Limits, Metadata, Report
+from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
 from recordsync.backupfile.metadata import Application
-from recordsync.changes import Deletion
-from recordsync.errors import FileError, SourceChanged, wrong_checksum
-from recordsync.fields import TIMESTAMP
-from recordsync.files import decompressed
-from recordsync.progress import EVERY, Progress, no_progress
-from recordsync.records import Record
-from recordsync.schema import Model, Shape
-from recordsync.sorting import sorted_on_disk, stored
+from recordsync.errors import FileError, InvalidFile, wrong_checksum
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Record
+from recordsync.model.schema import Model, Shape
+from recordsync.plan import Align
+from recordsync.streams import Deletion
+from recordsync.streams.sort import sorted_on_disk, stored
+from recordsync.system.files import decompressed
+from recordsync.system.progress import EVERY, Progress, no_progress
 
 VERSION: Final = "1.0"
 _HEAD: Final = 1 << 16
@@ -140,78 +140,103 @@ class _Bounded:
 
 
 class V1File:
-    """A 1.0 file opened for reading; a context manager, which holds the sorted copy.
+    """A 1.0 file that was found valid, made by :func:`check_v1_0`. Fits :class:`recordsync.plan.Snapshot`."""
 
-    ``repeats``: per model, the identical repeats that were left out; the report's ``warnings`` say so.
-    """
+    is_complete = False
+    """What a 1.0 file does not list is not known to be deleted."""
 
-    def __init__(self, source: BinaryIO, limits: Limits | None = None) -> None:
-        """``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's."""
-        self._source = source
-        self._limits = limits or Limits()
-        self._copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 # closed by __exit__
-        self._bounds: dict[str, tuple[int, int]] = {}
-        self._given: dict[str, int] = {}
-        self.report = Report()
-        self.repeats = {model.name: 0 for model in SCHEMA}
-
-    def __enter__(self) -> V1File:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._copy.close()
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the file says about itself, with the unknown left blank. Only of a file that was found valid."""
-        return self.report.valid_metadata
-
-    @property
-    def is_complete(self) -> bool:
-        """Never: what a 1.0 file does not list is not known to be deleted."""
-        return False
+    def __init__(
+        self,
+        metadata: Metadata,
+        digest: str,
+        copy: IO[bytes],
+        bounds: dict[str, tuple[int, int]],
+        counts: dict[str, int],
+        repeated: dict[str, int],
+        warnings: list[str],
+    ) -> None:
+        """``copy``: a file that holds each model's records in key order, between its ``bounds``."""
+        self.metadata = metadata
+        """What the file says about itself, with the unknown left blank."""
+        self.digest = digest
+        self.counts = counts
+        self.deleted = dict.fromkeys(counts, 0)
+        self.repeated = repeated
+        self.warnings = warnings
+        """What is odd about the file and does no harm."""
+        self._copy = copy
+        self._bounds = bounds
 
     def shape(self, model: Model) -> Shape:
         return model.shape()
 
+    def alignment(self, model: Model) -> Align:
+        """How a record is read beside ours: a time that is ours to the minute is ours to the second, and a field that
+        it does not have is ours, or blank."""
+        whole = model.shape()
+        blank = tuple(kind.blank for kind in whole.types)
+        times = _TIMES_AT if model is ATTENDANCE_RECORDS else ()
+
+        def align(theirs: Record, ours: Record | None) -> Record:
+            beside = blank if ours is None else ours.values
+            given: tuple[Any, ...] = theirs.values
+            values = [other if value == _MISSING else value for value, other in zip(given, beside, strict=True)]
+            for place in times:
+                value, other = values[place], beside[place]
+                if value and other and value[:5] == other[:5]:
+                    values[place] = other
+            return Record(theirs.key, tuple(values), theirs.created_at)
+
+        return align
+
     @contextmanager
     def open(self) -> Iterator[V1File]:
+        """Itself: nobody but us knows the copy."""
         yield self
 
     def finish(self) -> None:
-        """Nobody but us can have changed the copy."""
+        """See :meth:`open`."""
 
     def deletions(self, model: Model) -> tuple[Deletion, ...]:
+        """None: a 1.0 file does not say what was deleted."""
         return ()
 
     def records(self, model: Model) -> Iterator[Record]:
-        """The model's records in key order; give each to :meth:`aligned` before its values are used."""
-        if model.name not in self._bounds or not self.report.valid:
-            raise SourceChanged("The file has not been checked, or is not valid.")
+        """The model's records in key order, to be read through :meth:`alignment`."""
         for key, values, created_at, _position in stored(self._copy, *self._bounds[model.name]):
             yield Record(tuple(key), tuple(values), created_at)
 
-    def aligned(self, model: Model, theirs: Record, ours: Record | None) -> Record:
-        """The record as it means beside ours: a time that is ours to the minute is ours to the second, and a field
-        that it does not have is ours, or blank."""
-        values: list[Any] = list(theirs.values)
-        mine = ours.values if ours is not None else tuple(kind.blank for kind in model.shape().types)
-        if model is ATTENDANCE_RECORDS:
-            for at in _TIMES_AT:
-                value, other = values[at], mine[at]
-                if value and other and value[:5] == other[:5]:
-                    values[at] = other
-        if _MISSING in values:
-            values = [other if value == _MISSING else value for value, other in zip(values, mine, strict=True)]
-        return Record(theirs.key, tuple(values), theirs.created_at)
 
-    def check(self, progress: Progress = no_progress) -> Report:
-        """Read the whole file, check everything, make the sorted copy. Touches no database.
+@contextmanager
+def check_v1_0(source: BinaryIO, limits: Limits | None = None, progress: Progress = no_progress) -> Iterator[V1File]:
+    """A 1.0 file that was read whole and found valid, until the block ends.
 
-        Raises InvalidFile for damaged compression and too large content.
-        """
-        self._done = 0
+    ``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's. Its records are
+    sorted into a temporary file. Raises :class:`recordsync.errors.InvalidFile` with everything that is wrong. Touches
+    no database.
+    """
+    with tempfile.TemporaryFile() as copy:
+        yield _Checker(source, limits or Limits(), copy, progress).check()
+
+
+class _Checker:
+    """Reads the whole of one file, checks everything, makes the sorted copy."""
+
+    def __init__(self, source: BinaryIO, limits: Limits, copy: IO[bytes], progress: Progress) -> None:
+        self._source = source
+        self._limits = limits
+        self._copy = copy
         self._progress = progress
+        self._findings = Findings(limits)
+        self._warnings: list[str] = []
+        self._bounds: dict[str, tuple[int, int]] = {}
+        self._given: dict[str, int] = {}
+        self._counts = {model.name: 0 for model in SCHEMA}
+        self._repeated = {model.name: 0 for model in SCHEMA}
+        self._done = 0
+
+    def check(self) -> V1File:
+        """The file. Raises InvalidFile."""
         with ExitStack() as stack:
             files: dict[str, IO[bytes]] = {
                 model.name: stack.enter_context(tempfile.TemporaryFile()) for model in SCHEMA
@@ -224,20 +249,18 @@ class V1File:
                 what = str(error).partition("\n")[0][:_SHOWN]  # below it the parser draws where
                 if isinstance(error, InvalidOperation):
                     what = "a number has an exponent that is too large"
-                self._note(FileError(f"the file is no 1.0 backup, or not whole: {what}"))
-                return self.report
+                self._findings.note(FileError(f"the file is no 1.0 backup, or not whole: {what}"))
+                self._findings.require_none()
             except _OtherVersion as other:
-                self.report = Report()
                 text = f'this is a file of version {other}; this program reads version "{VERSION}" in this layout'
-                self._note(FileError(text, field="version", value=str(other)))
-                return self.report
-            self.report.digest = stream.hash.hexdigest()
+                raise InvalidFile([FileError(text, field="version", value=str(other))]) from None
             for model in SCHEMA:
                 self._sort(model, files[model.name])
-            if (more := sum(self.repeats.values()) - len(self.report.warnings)) > 0:
-                self.report.warnings.append(f"{more:,} more records stand twice; the second is skipped")
-            self._describe(found)
-        return self.report
+        if (more := sum(self._repeated.values()) - len(self._warnings)) > 0:
+            self._warnings.append(f"{more:,} more records stand twice; the second is skipped")
+        digest = stream.hash.hexdigest()
+        metadata = self._described(found, digest)
+        return V1File(metadata, digest, self._copy, self._bounds, self._counts, self._repeated, self._warnings)
 
     def _read(self, stream: _Bounded, files: dict[str, IO[bytes]]) -> dict[str, Any]:
         """Pass once through the file; gives the metadata object."""
@@ -274,7 +297,7 @@ class V1File:
         for _rest in events:
             raise _Broken("something follows the end")
         for missing in sorted({"metadata", *files} - seen):
-            self._note(FileError(f"the file has no {missing}", field=missing))
+            self._findings.note(FileError(f"the file has no {missing}", field=missing))
         return metadata or {}
 
     def _object(self, events: Iterator[tuple[str, Any]], place: str) -> dict[str, Any]:
@@ -321,11 +344,11 @@ class V1File:
     def _nothing_wrong(self, model: Model, record: dict[str, Any], position: int) -> bool:
         """Look at a record name by name, and say everything that is wrong with it."""
         key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
-        before = self.report.error_count
+        before = self._findings.count
 
         def wrong(field: str, what: str, value: Any = None, expected: Any = None) -> None:
             shown = None if value is None else str(value)[:_SHOWN]
-            self._note(FileError(what, None, key, field[:_SHOWN], shown, model.name, position, expected))
+            self._findings.note(FileError(what, None, key, field[:_SHOWN], shown, model.name, position, expected))
 
         for name in sorted(_REQUIRED[model.name] - record.keys()):
             wrong(name, f"the field {name} is missing")
@@ -338,9 +361,9 @@ class V1File:
         for name in ("created_at", "updated_at"):
             if record.get(name) is not None and _moment(record[name]) is None:
                 wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where a moment is expected", record[name])
-        if self.report.error_count == before and record["checksum"] != (right := checksum_v1_0(model, record)):
+        if self._findings.count == before and record["checksum"] != (right := checksum_v1_0(model, record)):
             wrong("checksum", wrong_checksum(record["checksum"], right), record["checksum"], right)
-        return self.report.error_count == before
+        return self._findings.count == before
 
     def _sort(self, model: Model, unsorted: IO[bytes]) -> None:
         """Copy a model's records in key order; every key once."""
@@ -352,32 +375,30 @@ class V1File:
                 if last is not None and item[0] == last[0]:
                     which = f"records {last[3]} and {item[3]}"
                     if item[1] == last[1]:
-                        self.repeats[model.name] += 1
-                        if len(self.report.warnings) < self._limits.errors:
+                        self._repeated[model.name] += 1
+                        if len(self._warnings) < self._limits.errors:
                             place = f"{SECTIONS[model.name]}, {shown_key(item[0])}, {which}"
-                            self.report.warnings.append(f"{place}: the same record twice; the second is skipped")
+                            self._warnings.append(f"{place}: the same record twice; the second is skipped")
                     else:
                         text = f"{which} are two different records with one key"
-                        self._note(FileError(text, key=tuple(item[0]), section=model.name))
+                        self._findings.note(FileError(text, key=tuple(item[0]), section=model.name))
                     continue
                 self._copy.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
-                self.report.counts[model.name] = self.report.counts.get(model.name, 0) + 1
+                self._counts[model.name] += 1
                 last = item
-        self.report.counts.setdefault(model.name, 0)
-        self.report.deleted_per_model[model.name] = 0
         self._copy.flush()
         self._bounds[model.name] = (start, self._copy.tell())
 
-    def _describe(self, found: dict[str, Any]) -> None:
-        """Check the metadata, and say it as the engine does."""
+    def _described(self, found: dict[str, Any], digest: str) -> Metadata:
+        """The metadata as the engine says them, which are checked. Raises InvalidFile for whatever was found wrong."""
         for name in sorted(_METADATA - found.keys()):
-            self._note(FileError(f"metadata: the field {name} is missing", field=name))
+            self._findings.note(FileError(f"metadata: the field {name} is missing", field=name))
         for model in SCHEMA:
             name = f"total_{model.name}"
             given = self._given.get(model.name, 0)
             if name in found and (type(found[name]) is not int or found[name] != given):
                 text = f"metadata: {name} is {str(found[name])[:_SHOWN]}, but there are {given}"
-                self._note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
+                self._findings.note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
         created, since = _moment(found.get("created_at")), _moment(found.get("since_date"))
         kind = found.get("backup_type")
         good = {
@@ -387,12 +408,11 @@ class V1File:
         }
         for name in (name for name, right in good.items() if not right and name in found):
             text = f"metadata: {name} is {str(found[name])[:_SHOWN]!r}, which a 1.0 file cannot say"
-            self._note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
-        if not self.report.valid:
-            return
-        self.report.metadata = Metadata(
+            self._findings.note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
+        self._findings.require_none()
+        return Metadata(
             version=cast(Any, VERSION),
-            id=id_v1_0(self.report.digest, cast(str, created)),
+            id=id_v1_0(digest, cast(str, created)),
             installation=InstallationName(id=str(uuid.UUID(int=0)), name=""),
             parent=None,
             merged={},
@@ -406,11 +426,6 @@ class V1File:
             application=Application("", ""),
             totals=dict(self._given),
         )
-
-    def _note(self, error: FileError) -> None:
-        self.report.error_count += 1
-        if len(self.report.errors) < self._limits.errors:
-            self.report.errors.append(error)
 
 
 def _canonical(name: str, value: Any) -> Any:

@@ -13,10 +13,10 @@ from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Metadata, Written
 from recordsync.backupfile.writer import batches, readable, require_counted
 from recordsync.errors import InvalidRecord
-from recordsync.fields import TIMESTAMP
-from recordsync.progress import Progress, no_progress
-from recordsync.records import Record
-from recordsync.schema import Model
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Record
+from recordsync.model.schema import Model
+from recordsync.system.progress import Progress, no_progress
 
 _MINUTE: Final = len("HH:MM")
 

@@ -28,7 +28,7 @@ from core.services.operations import COMMIT, WAIT
 from core.services.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
 from recordsync.plan import Step
-from recordsync.progress import Progress
+from recordsync.system.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 1.0
 

@@ -28,8 +28,8 @@ from core.services.restore_jobs import shown_error
 from core.services.restore_service import RestoreService
 from recordsync.backupfile import BackupType
 from recordsync.errors import CommitUnknown
-from recordsync.files import Compression
-from recordsync.transactions import committed
+from recordsync.system.files import Compression
+from recordsync.system.transactions import committed
 
 logger = logging.getLogger(__name__)
 

@@ -27,15 +27,15 @@ from core.services.operations import COMMIT, Actor, Run
 from core.services.results import BackupResult
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
-from recordsync.changes import Deletion
 from recordsync.errors import CommitUnknown, printable_path
-from recordsync.fields import TIMESTAMP
-from recordsync.files import Compression
-from recordsync.progress import Progress
-from recordsync.records import Record, checksum
-from recordsync.schema import Model
-from recordsync.store import Filters, Store
-from recordsync.transactions import committed, reading
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Record, checksum
+from recordsync.model.schema import Model
+from recordsync.stores import Filters, Store
+from recordsync.streams import Deletion
+from recordsync.system.files import Compression
+from recordsync.system.progress import Progress
+from recordsync.system.transactions import committed, reading
 
 OVERLAP = dt.timedelta(minutes=5)
 """How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
@@ -106,7 +106,7 @@ class BackupService:
         it; None: since the previous backup. ``output``: a path, a binary stream, or None for the backups
         storage. ``file_format``: ``1.0`` for installations that read no other; such a file holds times to the minute,
         is full or since a moment, and is in no ancestry. ``progress_callback``: see
-        :class:`recordsync.progress.Progress`.
+        :class:`recordsync.system.progress.Progress`.
 
         Raises :class:`OperationFailed`: then no file is there under its final name, unless the text says so; and
         ValueError for another ``backup_type`` or ``file_format``.

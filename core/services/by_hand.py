@@ -13,9 +13,9 @@ from core.models import Backup, Operation
 from core.services import operations
 from core.services.errors import OperationFailed, RegisterBusy, as_failure, is_locked
 from core.services.waiting import patience
-from recordsync import locks
 from recordsync.errors import CommitUnknown, LockTimeout
-from recordsync.transactions import writing
+from recordsync.system import locks
+from recordsync.system.transactions import writing
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from core.models import Backup, BackupLog, Installation, Operation
 from core.services.operations import JOBS, Run
 from recordsync.backupfile import Metadata
 from recordsync.backupfile.metadata import VERSION
-from recordsync.fields import TIMESTAMP
+from recordsync.model.fields import TIMESTAMP
 
 logger = logging.getLogger(__name__)
 

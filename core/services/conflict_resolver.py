@@ -10,8 +10,8 @@ from typing import Any
 
 from core.register import ATTENDANCE_RECORDS
 from recordsync.merge import Merged, Side, Strategy, merge, resolve
-from recordsync.records import Record, checksum
-from recordsync.schema import Model
+from recordsync.model.records import Record, checksum
+from recordsync.model.schema import Model
 
 
 class ConflictResolver:

@@ -29,7 +29,7 @@ from core.services import operations
 from core.services.catalogue import DEMO
 from core.services.errors import OperationFailed, as_failure
 from core.services.operations import Actor
-from recordsync.progress import EVERY, Progress, no_progress
+from recordsync.system.progress import EVERY, Progress, no_progress
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from core.services.errors import OperationFailed
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import written_text
 from core.services.workbooks import written_xlsx
-from recordsync.fields import Minutes
-from recordsync.progress import Progress
+from recordsync.model.fields import Minutes
+from recordsync.system.progress import Progress
 
 MAX_XLSX_ROWS: Final = 100_000
 """A workbook takes its time to write, and its reader to open; CSV has no limit."""

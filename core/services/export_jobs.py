@@ -17,7 +17,7 @@ from core.models import AttendanceQuerySet, Operation, User
 from core.services import export, jobs, operations
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
-from recordsync.transactions import reading
+from recordsync.system.transactions import reading
 
 logger = logging.getLogger(__name__)
 

@@ -36,14 +36,14 @@ from core.services.spoilt_text import normalised
 from core.services.spreadsheets import SheetFile, unwrapped
 from core.services.workbooks import Row
 from recordsync.errors import printable_path
-from recordsync.files import spooled
-from recordsync.listing import Listing
-from recordsync.merge import Strategy
-from recordsync.plan import Counts, Plan, Step, apply, decide_by, make_plan
-from recordsync.progress import EVERY, Progress, no_progress
-from recordsync.records import Record
-from recordsync.sorting import sorted_on_disk
-from recordsync.transactions import reading
+from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.model.records import Record
+from recordsync.plan import Plan, Step, apply_plan, make_plan
+from recordsync.plan.listing import Listing
+from recordsync.streams.sort import sorted_on_disk
+from recordsync.system.files import spooled
+from recordsync.system.progress import EVERY, Progress, no_progress
+from recordsync.system.transactions import reading
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class ImportService:
                 sheet, listing = self._checked(stream, _name_of(source), date_order, stack, progress)
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with reading(self.using):
-                    plan = make_plan(self._store, listing, items, progress=progress)
+                    plan = make_plan(self._store, listing, None, items, progress)
                 preview = ImportPreview(
                     sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack()
                 )
@@ -230,7 +230,7 @@ class ImportService:
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
             with operations.holding_register(run, str(_UNCHANGED)):
-                plan = make_plan(self._store, listing, items, progress=run)
+                plan = make_plan(self._store, listing, None, items, run)
                 if plan_digest is not None and plan.digest != plan_digest:
                     raise DataMoved(
                         _(
@@ -238,7 +238,7 @@ class ImportService:
                             "preview first."
                         )
                     )
-                counts = apply(plan, self._store, _DECIDE, catalogue.stamp(self.using), run)
+                counts = apply_plan(plan, self._store, _DECIDE, catalogue.stamp(self.using), run)
                 outcome = Outcome(name, sheet, counts, plan.digest)
                 outcome.verify()
                 _complete_log(run, outcome)

@@ -21,9 +21,9 @@ from core.models import Operation
 from core.services import operations
 from core.services.errors import Cancelled, NotKnown, OperationFailed, as_failure, not_known
 from core.services.operations import JOBS, Actor
-from recordsync import locks
 from recordsync.errors import CommitUnknown
-from recordsync.transactions import committed
+from recordsync.system import locks
+from recordsync.system.transactions import committed
 
 logger = logging.getLogger(__name__)
 

@@ -39,11 +39,11 @@ from core.services.errors import (
     not_known,
 )
 from core.services.waiting import patience
-from recordsync import locks
 from recordsync.errors import CommitUnknown, LockLost, LockTimeout
-from recordsync.progress import Progress, no_progress
-from recordsync.store import tables
-from recordsync.transactions import writing
+from recordsync.stores import tables
+from recordsync.system import locks
+from recordsync.system.progress import Progress, no_progress
+from recordsync.system.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ SAFETY = "safety"
 """The phase in which a backup is taken of what the operation is about to change."""
 
 COMMIT = "commit"
-"""The phase after which nothing is cancelled any more (see :class:`recordsync.progress.Progress`)."""
+"""The phase after which nothing is cancelled any more (see :class:`recordsync.system.progress.Progress`)."""
 
 
 @dataclass(frozen=True)

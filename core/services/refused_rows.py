@@ -18,7 +18,7 @@ from core.services.checked_sheet import Sheet
 from core.services.sheet_cells import CODES
 from core.services.sheet_columns import REASON
 from core.services.spreadsheets import SheetFile, guarded_cell, written_text
-from recordsync.sorting import sorted_on_disk, stored
+from recordsync.streams.sort import sorted_on_disk, stored
 
 MAX_BYTES: Final = 10 << 20
 """Of the file. Rows that do not fit are counted in its last row."""

@@ -24,9 +24,9 @@ from core.services.errors import DataMoved, NotKnown, OperationFailed, RegisterB
 from core.services.operations import JOBS, Actor, Run
 from core.services.restore_service import RestoreService
 from core.services.stored_preview import Line, StoredPreview
-from recordsync import locks
 from recordsync.errors import FileError, LockTimeout
 from recordsync.merge import Strategy
+from recordsync.system import locks
 
 _UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 _UPLOAD = "upload"

@@ -17,26 +17,26 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from core.formats.v1_0 import V1File, is_v1_0
+from core.formats.v1_0 import V1File, check_v1_0, is_v1_0
 from core.models import Operation, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
-from core.services.errors import ConflictsLeft, DataMoved, as_failure, file_refused
+from core.services.errors import ConflictsLeft, DataMoved, as_failure
 from core.services.operations import Actor, Run
 from core.services.results import Preview, RestoreResult, ValidationResult
 from core.services.wording import SECTIONS, conflict, shown_key
-from recordsync.backupfile import BackupFile, Limits
+from recordsync.backupfile import BackupFile, Limits, check_backup
 from recordsync.errors import FileError, InvalidFile, printable_path
-from recordsync.fields import TIMESTAMP
-from recordsync.files import spooled
-from recordsync.merge import Strategy
-from recordsync.plan import Counts, Decide, Plan, apply, decide_by, differences, make_plan
-from recordsync.progress import Progress, no_progress
-from recordsync.transactions import reading
+from recordsync.merge import Counts, Decide, Strategy, decide_by
+from recordsync.model.fields import TIMESTAMP
+from recordsync.plan import Plan, apply_plan, differences, make_plan
+from recordsync.system.files import spooled
+from recordsync.system.progress import Progress, no_progress
+from recordsync.system.transactions import reading
 
 logger = logging.getLogger(__name__)
 
-AnyFile = BackupFile | V1File
+CheckedFile = BackupFile | V1File
 
 Source = str | Path | IO[bytes]
 """A backup file: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
@@ -70,21 +70,12 @@ class RestoreService:
         """
         progress = progress_callback or no_progress
         try:
-            with self._opened(source, progress) as (stream, _name), self._file(stream) as file:
-                report = file.check(progress)
+            with self._opened(source, progress) as (stream, _name), self._checked(stream, progress) as file:
+                return ValidationResult(True, [], 0, file.warnings, file.metadata, file.counts, file.digest)
         except InvalidFile as invalid:
             return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
         except OSError as error:
             raise as_failure(error, str(_UNCHANGED)) from error
-        return ValidationResult(
-            report.valid,
-            report.errors,
-            report.error_count,
-            report.warnings,
-            report.metadata,
-            report.counts,
-            report.digest,
-        )
 
     def preview_changes(
         self,
@@ -104,12 +95,11 @@ class RestoreService:
         progress = progress_callback or no_progress
         try:
             with self._opened(source, progress) as (stream, name), ExitStack() as opened, ExitStack() as on_error:
-                file = opened.enter_context(self._file(stream))
-                self._check(file, progress)
+                file = opened.enter_context(self._checked(stream, progress))
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
                 with reading(self.using):
-                    plan = self._plan(file, items, progress)
+                    plan = make_plan(self._store, file, None, items, progress)
                 counts = plan.counts(decide_by(strategy))
                 warnings = self._warnings(file)
                 on_error.pop_all()  # the preview holds the plan from here on
@@ -132,8 +122,8 @@ class RestoreService:
 
         ``preview``: apply this and nothing else: if the register or the file is not as it was then,
         :class:`DataMoved` says what moved. ``decide``: what somebody decided about each conflict of that preview
-        (``manual``). ``progress_callback``: see :class:`recordsync.progress.Progress`. ``prepare``: what else is to be
-        done first, as a part of this operation, when the file has been checked and nobody is kept waiting yet.
+        (``manual``). ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: what else
+        is to be done first, as a part of this operation, when the file has been checked and nobody is kept waiting yet.
 
         Raises :class:`FileRefused`, :class:`core.services.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
@@ -154,8 +144,7 @@ class RestoreService:
             ExitStack() as stack,
         ):
             stream, shown = stack.enter_context(self._opened(source, run))
-            file = stack.enter_context(self._file(stream))
-            self._check(file, run)
+            file = stack.enter_context(self._checked(stream, run))
             warnings = self._warnings(file)
             if prepare is not None:
                 prepare(run)
@@ -165,7 +154,7 @@ class RestoreService:
     def _in_transaction(
         self,
         run: Run,
-        file: AnyFile,
+        file: CheckedFile,
         strategy: Strategy,
         preview: Previewed | None,
         decide: Decide | None,
@@ -173,15 +162,15 @@ class RestoreService:
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
         with tempfile.TemporaryFile() as items, operations.holding_register(run, str(_UNCHANGED)):
-            plan = self._plan(file, items, run)
+            plan = make_plan(self._store, file, None, items, run)
             if preview is not None and preview.plan.digest != plan.digest:
                 raise DataMoved(_moved(preview.plan, plan))
             if decide is None and strategy is Strategy.MANUAL:
                 self._require_decided(plan)
-            counts = apply(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
+            counts = apply_plan(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
             _complete_log(run, file, counts)
             catalogue.record_restored(
-                file.metadata, self.using, stream=stream, digest=file.report.digest, deleted=file.report.deleted
+                file.metadata, self.using, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())
             )
             run.complete(plan.size)
         return counts
@@ -210,32 +199,17 @@ class RestoreService:
             )
 
     @contextmanager
-    def _file(self, stream: BinaryIO) -> Iterator[AnyFile]:
-        """The file, by the version that its content says. Raises InvalidFile."""
+    def _checked(self, stream: BinaryIO, progress: Progress) -> Iterator[CheckedFile]:
+        """The file, read whole and found valid, by the version that its content says. Raises InvalidFile."""
         if is_v1_0(stream, self._limits):
-            with V1File(stream, self._limits) as old:
+            with check_v1_0(stream, self._limits, progress) as old:
                 yield old
         else:
-            yield BackupFile(stream, SCHEMA, self._limits)
+            yield check_backup(stream, SCHEMA, self._limits, progress)
 
-    def _check(self, file: AnyFile, progress: Progress) -> None:
-        """Raises FileRefused unless the file is valid."""
-        report = file.check(progress)
-        if not report.valid:
-            raise file_refused(report.errors, report.error_count, str(_UNCHANGED))
-
-    def _warnings(self, file: AnyFile) -> list[str]:
+    def _warnings(self, file: CheckedFile) -> list[str]:
         """What is odd about a valid file and does no harm."""
-        return [*catalogue.gap_before(file.metadata, self.using), *file.report.warnings]
-
-    def _plan(self, file: AnyFile, items: IO[bytes], progress: Progress) -> Plan:
-        """The plan; the repeats of a 1.0 file count as read and skipped."""
-        plan = make_plan(self._store, file, items, progress=progress)
-        if isinstance(file, V1File):
-            for name, repeats in file.repeats.items():
-                plan.settled[name].read += repeats
-                plan.settled[name].skipped += repeats
-        return plan
+        return [*catalogue.gap_before(file.metadata, self.using), *file.warnings]
 
     @contextmanager
     def _opened(self, source: Source, progress: Progress) -> Iterator[tuple[BinaryIO, str]]:
@@ -263,7 +237,7 @@ def _name_of(source: Source) -> str:
     return name if isinstance(name, str) and name != "<stdin>" else "-"
 
 
-def _complete_log(run: Run, file: AnyFile, counts: dict[str, Counts]) -> None:
+def _complete_log(run: Run, file: CheckedFile, counts: dict[str, Counts]) -> None:
     log, metadata, records = run.log, file.metadata, counts[ATTENDANCE_RECORDS.name]
     log.companies_count = counts[COMPANIES.name].read
     log.records_count = records.read
@@ -275,7 +249,7 @@ def _complete_log(run: Run, file: AnyFile, counts: dict[str, Counts]) -> None:
     log.backup_id = cast(Any, metadata.id)
     log.backup_type = metadata.backup_type
     log.since = TIMESTAMP.to_python(metadata.since_date)
-    log.digest = file.report.digest
+    log.digest = file.digest
 
 
 def _moved(before: Plan, now: Plan) -> str:

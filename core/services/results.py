@@ -11,8 +11,8 @@ from typing import Any
 from core.register import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
-from recordsync.merge import Strategy
-from recordsync.plan import Counts, Plan, Step, decide_by
+from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.plan import Plan, Step
 
 
 @dataclass(frozen=True)

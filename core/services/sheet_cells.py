@@ -13,7 +13,7 @@ from core.register import ATTENDANCE_RECORDS
 from core.services.spoilt_text import has_lost_digits, spoilt
 from core.services.spreadsheets import plain_text, read_text
 from core.services.workbooks import Moment, Number, Truth, is_error
-from recordsync.fields import MAX_MINUTES
+from recordsync.model.fields import MAX_MINUTES
 
 Parse = Callable[[str], str | None]
 """What reads a cell. Raises BadCell."""

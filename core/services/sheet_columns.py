@@ -16,7 +16,7 @@ from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
 from core.services.sheet_cells import CODES, BadCell, NextDay, Parse, duration, status, text_parser, time_of_day
 from core.services.sheet_dates import Dates
-from recordsync.schema import Shape
+from recordsync.model.schema import Shape
 
 REASON: Final = "REASON"
 """The last column of rejected rows: what was wrong. Not read."""

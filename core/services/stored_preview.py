@@ -30,10 +30,10 @@ from core.services.errors import OperationFailed
 from core.services.results import Preview
 from core.services.wording import shown_key
 from recordsync.backupfile import Metadata
-from recordsync.merge import EXISTENCE, Merged, Side, Strategy
-from recordsync.plan import Counts, Decide, Held, Plan, decide_by
-from recordsync.progress import EVERY, Progress
-from recordsync.schema import Model
+from recordsync.merge import EXISTENCE, Counts, Decide, Merged, Side, Strategy, decide_by
+from recordsync.model.schema import Model
+from recordsync.plan import Held, Plan
+from recordsync.system.progress import EVERY, Progress
 
 KINDS: Final = ("add", "update", "delete", "conflict")
 """What a line may be; a conflict is whatever somebody has to decide."""
@@ -357,7 +357,7 @@ def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:
     plan.items.seek(0)
     start = 0
     for line in plan.items:
-        model, merged = plan.load(line)
+        model, merged = plan.codec.read(line)
         yield start, model, merged
         start += len(line)
     for held in plan.held:
@@ -388,7 +388,7 @@ def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tupl
 
 
 def _dumped(plan: Plan, held: Held) -> str:
-    return plan.dump(held.model, held.merged).decode()
+    return plan.codec.line(held.model, held.merged).decode()
 
 
 def _put(db: sqlite3.Connection, **values: Any) -> None:
@@ -443,7 +443,8 @@ class StoredPreview:
         self.plan.settled = {name: Counts(**counts) for name, counts in meta["settled"].items()}
         self.plan.present = {name: set(names) for name, names in meta["present"].items()}
         self.plan.held = [
-            Held(SCHEMA[name], self.plan.load(line.encode())[1], references) for name, line, references in meta["held"]
+            Held(SCHEMA[name], self.plan.codec.read(line.encode())[1], references)
+            for name, line, references in meta["held"]
         ]
 
     # --- looking
@@ -507,7 +508,7 @@ class StoredPreview:
         """Everything that a line says."""
         if start < 0:
             held = self._held(pk)
-            return b"%d %b" % (held.references, self.plan.dump(held.model, held.merged))
+            return b"%d %b" % (held.references, self.plan.codec.line(held.model, held.merged))
         self.plan.items.seek(start)
         return self.plan.items.readline()
 
@@ -517,7 +518,7 @@ class StoredPreview:
             model, merged = held.model, held.merged
         else:
             self.plan.items.seek(start)
-            model, merged = self.plan.load(self.plan.items.readline())
+            model, merged = self.plan.codec.read(self.plan.items.readline())
         shape, whole = self.plan.shapes[model.name], model.shape()
         ours = whole.content(merged.ours) if merged.ours else {}
         theirs = shape.content(merged.theirs) if merged.theirs else {}

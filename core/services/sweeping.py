@@ -18,7 +18,7 @@ from django.utils import timezone
 from core import sign_in
 from core.services import restore_jobs, uploads
 from core.services.stored_preview import ABANDONED
-from recordsync.files import remove_abandoned
+from recordsync.system.files import remove_abandoned
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,17 @@ from django.utils.translation import gettext as _
 
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS
-from recordsync import locks
 from recordsync.errors import printable_path
-from recordsync.files import Compression, compressed, hidden_file, leads_to_database, settle, sync_folder, whole_file
+from recordsync.system import locks
+from recordsync.system.files import (
+    Compression,
+    compressed,
+    hidden_file,
+    leads_to_database,
+    settle,
+    sync_folder,
+    whole_file,
+)
 
 _SECONDS_TO_WAIT_FOR_A_NAME = 60
 

@@ -43,10 +43,10 @@ from core.services.sheet_columns import COLUMNS
 from core.services.sheet_dates import DateOrder
 from core.services.sheet_heading import look
 from core.services.stored_preview import ABANDONED
-from recordsync import locks
 from recordsync.errors import CommitUnknown, LockLost
-from recordsync.progress import Progress
-from recordsync.transactions import committed
+from recordsync.system import locks
+from recordsync.system.progress import Progress
+from recordsync.system.transactions import committed
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from core import moments
 from core.models import Status
 from recordsync.errors import FileError
 from recordsync.merge import EXISTENCE
+from recordsync.model.records import Record
+from recordsync.model.schema import Shape
 from recordsync.plan import Step
-from recordsync.records import Record
-from recordsync.schema import Shape
 
 OPERATIONS: Final[dict[str, Any]] = {
     "backup_full": _("Full backup"),

@@ -1,22 +1,26 @@
 """The backup file, version 2.0: one JSON document, one record a line (docs/file-format.md).
 
-:mod:`.metadata` says what a file tells about itself, :mod:`.layout` how its lines follow each other,
-:mod:`.writer` writes one and :mod:`.reader` checks and reads one.
+:mod:`.metadata` says what a file tells about itself, :mod:`.layout` how its lines follow each other. :mod:`.writer`
+writes one; :mod:`.scanner` takes one apart into lines, :mod:`.parsers` know what a line says, :mod:`.checker` finds
+everything that is wrong, and :mod:`.reader` reads what was checked.
 """
 
+from recordsync.backupfile.checker import Findings, check_backup
 from recordsync.backupfile.metadata import BackupType, Deletions, InstallationName, Metadata
-from recordsync.backupfile.reader import BackupFile, Limits, Report
-from recordsync.backupfile.writer import Content, Written, write_backup
+from recordsync.backupfile.reader import BackupFile
+from recordsync.backupfile.scanner import Limits
+from recordsync.backupfile.writer import Rows, Written, write_backup
 
 __all__ = [
     "BackupFile",
     "BackupType",
-    "Content",
     "Deletions",
+    "Findings",
     "InstallationName",
     "Limits",
     "Metadata",
-    "Report",
+    "Rows",
     "Written",
+    "check_backup",
     "write_backup",
 ]

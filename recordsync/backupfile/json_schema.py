@@ -13,8 +13,8 @@ import msgspec
 
 from recordsync.backupfile.layout import deletion_names
 from recordsync.backupfile.metadata import Metadata
-from recordsync.fields import TIMESTAMP, whole_pattern
-from recordsync.schema import Model, Schema
+from recordsync.model.fields import TIMESTAMP, whole_pattern
+from recordsync.model.schema import Model, Schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

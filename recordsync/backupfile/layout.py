@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from recordsync.schema import Model, Schema
+from recordsync.model.schema import Model, Schema
 
 METADATA_START = b'{"metadata":'
 END = b'},\n"trailer":'

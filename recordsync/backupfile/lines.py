@@ -1,8 +1,8 @@
 """The line of a record: its content, checksum and ``created_at``, in canonical JSON.
 
-The same bytes as :func:`recordsync.records.canonical_json` and :func:`recordsync.records.checksum` give (a property
-test holds them together), at a fraction of their cost: the names and their order are known beforehand, so that a
-record is a msgspec struct and not a dictionary to be sorted.
+The same bytes as :func:`recordsync.model.records.canonical_json` and :func:`recordsync.model.records.checksum` give
+(a property test holds them together), at a fraction of their cost: the names and their order are known beforehand, so
+that a record is a msgspec struct and not a dictionary to be sorted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from operator import itemgetter
 import msgspec
 
 from recordsync.backupfile.layout import row_names
-from recordsync.fields import TIMESTAMP
-from recordsync.records import Values
-from recordsync.schema import Shape
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Values
+from recordsync.model.schema import Shape
 
 
 class Lines:

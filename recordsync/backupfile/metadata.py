@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from recordsync.fields import TIMESTAMP, whole_pattern
-from recordsync.schema import Schema
+from recordsync.model.fields import TIMESTAMP, whole_pattern
+from recordsync.model.schema import Schema
 
 VERSION = "2.0"
 

@@ -14,14 +14,14 @@ import orjson
 from recordsync.backupfile.layout import END, METADATA_START, sections
 from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.metadata import Metadata, parse_metadata
-from recordsync.changes import Deletion, in_order
 from recordsync.errors import InvalidRecord, RecordSyncError
-from recordsync.progress import EVERY, Progress, no_progress
-from recordsync.records import Record, canonical_json
-from recordsync.schema import Model, Schema, Shape
+from recordsync.model.records import Record, canonical_json
+from recordsync.model.schema import Model, Schema, Shape
+from recordsync.streams import Deletion, in_order
+from recordsync.system.progress import EVERY, Progress, no_progress
 
 
-class Content(Protocol):
+class Rows(Protocol):
     """What goes into a file: each model's records and deletions, in key order."""
 
     def records(self, model: Model) -> Iterable[Record]: ...
@@ -39,7 +39,7 @@ class Written:
 
 
 def write_backup(
-    out: IO[bytes], schema: Schema, metadata: Metadata, content: Content, progress: Progress = no_progress
+    out: IO[bytes], schema: Schema, metadata: Metadata, rows: Rows, progress: Progress = no_progress
 ) -> Written:
     """Write one file to a binary stream.
 
@@ -69,9 +69,9 @@ def write_backup(
         model = section.model
         lines: Iterator[bytes]
         if section.deleted:
-            lines = (_deletion_line(model, item) for item in in_order(content.deletions(model)))
+            lines = (_deletion_line(model, item) for item in in_order(rows.deletions(model)))
         else:
-            lines = _record_lines(model.shape(metadata.fields[model.name]), content.records(model))
+            lines = _record_lines(model.shape(metadata.fields[model.name]), rows.records(model))
         count = 0
         emit(section.opening)
         for batch in batches(lines):

@@ -24,7 +24,7 @@ from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.services import stored_preview
 from core.services.backup_service import BackupService
 from core.services.operations import JOBS
-from recordsync import locks
+from recordsync.system import locks
 from tests.core.access import ROUTES
 from tests.formats.old_files import old_file, old_record
 from tests.properties.files import a_file

@@ -17,7 +17,7 @@ import zstandard
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import BackupLog
-from recordsync.records import checksum
+from recordsync.model.records import checksum
 from tests.faults import support
 from tests.faults.support import Ended, run
 from tests.installation import Installations, ScratchInstallation

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recordsync import sorting
+from recordsync.streams import sort
 from tests.properties.conftest import small_batches
 
 __all__ = ["small_batches"]
@@ -10,4 +10,4 @@ __all__ = ["small_batches"]
 
 @pytest.fixture(autouse=True)
 def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sorting, "RUN", 3)
+    monkeypatch.setattr(sort, "RUN", 3)

@@ -6,16 +6,19 @@ import gzip
 import io
 import json
 from codecs import BOM_UTF8
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
-from core.formats.v1_0 import V1File
+from core.formats.v1_0 import V1File, check_v1_0
 from core.models import Backup
 from core.register import ATTENDANCE_RECORDS
 from core.services.restore_service import RestoreService
-from recordsync import sorting
 from recordsync.backupfile import Limits
+from recordsync.errors import InvalidFile
+from recordsync.streams import sort
 from tests.formats.old_files import old_document, old_file, old_record, signed
 from tests.properties.registers_content import key_of, put, rows
 from tests.properties.support import restore
@@ -31,24 +34,30 @@ def test_an_equal_field_keeps_our_seconds_when_another_is_taken(register_db: str
     assert rows(register_db).contents == {key_of(mine): {**mine, "status": "L", "out_time": "17:59:00"}}
 
 
-def _check(document: Any) -> V1File:
+@contextmanager
+def _checked(document: Any) -> Iterator[V1File]:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    file = V1File(io.BytesIO(data), Limits(line=1 << 20))
-    file.check()
-    return file
+    with check_v1_0(io.BytesIO(data), Limits(line=1 << 20)) as file:
+        yield file
+
+
+def _refused(document: Any) -> InvalidFile:
+    """What is wrong with a file."""
+    with pytest.raises(InvalidFile) as refused, _checked(document):
+        pass
+    return refused.value
 
 
 def test_any_layout_and_order_and_compression(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sorting, "RUN", 3)
+    monkeypatch.setattr(sort, "RUN", 3)
     days = [old_record(day(ep_no=f"E{n}")) for n in (9, 3, 7, 1, 5, 8, 2)]
     document = dict(reversed(old_document(days, [XYZ, ABC]).items()))
     shuffled = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     for data in (shuffled, gzip.compress(shuffled)):
-        file = _check(data)
-        assert file.report.errors == []
-        assert [record.key[1] for record in file.records(ATTENDANCE_RECORDS)] == [
-            f"E{n}" for n in (1, 2, 3, 5, 7, 8, 9)
-        ]
+        with _checked(data) as file:
+            assert [record.key[1] for record in file.records(ATTENDANCE_RECORDS)] == [
+                f"E{n}" for n in (1, 2, 3, 5, 7, 8, 9)
+            ]
         result = RestoreService().validate_backup(io.BytesIO(data))
         assert result.valid
         assert result.metadata is not None
@@ -107,7 +116,7 @@ def test_a_file_of_another_version_is_told_so_whatever_follows(rest: bytes) -> N
 
 
 def test_two_different_records_with_one_key_are_refused_naming_both() -> None:
-    (error,) = _check(old_document([old_record(day()), old_record(day(status="A"))])).report.errors
+    (error,) = _refused(old_document([old_record(day()), old_record(day(status="A"))])).errors
     assert "records 1 and 2" in error.message
     assert error.key == key_of(day())
 
@@ -126,7 +135,7 @@ def test_a_missing_required_field_is_named(name: str) -> None:
     """Property 14, 19."""
     record = old_record(day())
     del record[name]
-    errors = _check(old_document([record])).report.errors
+    errors = _refused(old_document([record])).errors
     assert (errors[0].field, errors[0].section, errors[0].number) == (name, "attendance_records", 1)
 
 
@@ -140,9 +149,9 @@ def test_a_wrong_value_is_refused(name: str, value: Any) -> None:
     record = old_record(day())
     bare = {n: v for n, v in record.items() if n not in ("checksum", "created_at", "updated_at")}
     wrong = {**record, name: value} if name in ("created_at", "checksum") else signed({**bare, name: value})
-    report = _check(old_document([wrong])).report
-    assert report.error_count >= 1
-    assert name in report.errors[0].message or name == "shift"
+    refused = _refused(old_document([wrong]))
+    assert refused.count >= 1
+    assert name in refused.errors[0].message or name == "shift"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,7 @@ def test_a_wrong_value_is_refused(name: str, value: Any) -> None:
     ids=range(11),
 )  # fmt: skip
 def test_what_is_not_such_a_file_is_refused(data: bytes) -> None:
-    assert not _check(data).report.valid
+    assert _refused(data).count
 
 
 @pytest.mark.parametrize("border", [0, 1 << 16])
@@ -161,14 +170,14 @@ def test_a_number_that_nobody_means_is_refused_before_the_parser_meets_it(border
     """5,000 digits in its hands once ended in a fault of the processor: so often, in one process, that it would now."""
     start = b'{"metadata":{"version":'
     for _ in range(40):
-        (error,) = _check(start + b" " * max(0, border - 200 - len(start)) + b"9" * 5000 + b"},\n").report.errors
+        (error,) = _refused(start + b" " * max(0, border - 200 - len(start)) + b"9" * 5000 + b"},\n").errors
         assert error.message.endswith("a number or a text has more than 600 digits in a row")
 
 
 @pytest.mark.parametrize("number", [b"1e99999999999999999999", b"NaN"])
 def test_a_number_that_cannot_be_is_refused_in_one_line(number: bytes) -> None:
     for file in (b'{"metadata":{"version":' + number + b"}}", b'{"companies":[{"name":' + number + b"}]}"):
-        (error,) = _check(file).report.errors
+        (error,) = _refused(file).errors
         assert error.message.startswith("the file is no 1.0 backup, or not whole: ")
         assert "\n" not in error.message
 
@@ -177,22 +186,22 @@ def test_a_number_that_cannot_be_is_refused_in_one_line(number: bytes) -> None:
     "metadata", [{"total_companies": 5}, {"backup_type": "x"}, {"created_at": None}, {"since_date": "soon"}]
 )
 def test_wrong_metadata_is_refused(metadata: dict[str, Any]) -> None:
-    (error,) = _check(old_document([], **metadata)).report.errors
+    (error,) = _refused(old_document([], **metadata)).errors
     assert error.field == next(iter(metadata))
 
 
 def test_no_damaged_byte_gets_through() -> None:
     """A byte changed anywhere in a record is refused, or means the same."""
     whole = old_file([old_record(day())], [ABC])
-    (good,) = _check(whole).records(ATTENDANCE_RECORDS)
+    with _checked(whole) as file:
+        (good,) = file.records(ATTENDANCE_RECORDS)
     for at in range(whole.index(b'"attendance_records"'), len(whole), 3):
-        file = _check(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        if file.report.valid:
+        with suppress(InvalidFile), _checked(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]) as file:
             (record,) = file.records(ATTENDANCE_RECORDS)
             assert record.values == good.values
 
 
 def test_the_first_hundred_errors_are_kept() -> None:
     bad = [{**old_record(day(ep_no=f"E{n}")), "checksum": "0" * 64} for n in range(150)]
-    report = _check(old_document(bad)).report
-    assert (len(report.errors), report.error_count) == (100, 150)
+    refused = _refused(old_document(bad))
+    assert (len(refused.errors), refused.count) == (100, 150)

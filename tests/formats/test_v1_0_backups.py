@@ -22,7 +22,7 @@ from core.services import backup_jobs
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor
 from core.services.restore_service import RestoreService
-from recordsync.files import decompressed
+from recordsync.system.files import decompressed
 from tests.properties.registers_content import put
 from tests.services.support import ABC, SMALL, XYZ, backup, the_log
 

@@ -12,15 +12,15 @@ from typing import Final
 
 import pytest
 
-from core.formats.v1_0 import V1File, as_described
+from core.formats.v1_0 import as_described, check_v1_0
 from core.formats.v1_0_writer import write_v1_0
 from core.register import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile import Metadata
 from recordsync.errors import InvalidRecord, OutOfOrder, RecordSyncError
-from recordsync.records import Record
-from recordsync.schema import Model
+from recordsync.model.records import Record
+from recordsync.model.schema import Model
 from tests.recordsync import support
-from tests.recordsync.golden_content import FULL
+from tests.recordsync.backupfile.golden_content import FULL
 from tests.recordsync.support import MOMENT, day
 
 FOLDER: Final = Path(__file__).parent / "golden"
@@ -68,8 +68,7 @@ def test_the_writer_still_gives_the_golden_bytes(name: str) -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_golden_file_is_read_back_at_its_precision(name: str) -> None:
     data = (FOLDER / name).read_bytes()
-    with V1File(io.BytesIO(data)) as file:
-        assert file.check().errors == []
+    with check_v1_0(io.BytesIO(data)) as file:
         described = as_described(GOLDEN[name], hashlib.sha256(data).hexdigest())
         said = ("version", "id", "parent", "merged", "backup_type", "since_date", "created_at", "deletions", "totals")
         for member in said:
@@ -78,9 +77,9 @@ def test_the_golden_file_is_read_back_at_its_precision(name: str) -> None:
             records = list(file.records(model))
             assert [record.key for record in records] == [record.key for record in FULL.records(model)]
             for theirs, ours in zip(records, FULL.records(model), strict=True):
-                assert file.aligned(model, theirs, ours).values == ours.values
+                assert file.alignment(model)(theirs, ours).values == ours.values
                 assert theirs.created_at == ours.created_at
-    assert file.report.warnings == []
+        assert file.warnings == []
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -9,9 +9,11 @@ import pytest
 @pytest.fixture(autouse=True)
 def small_batches() -> Iterator[None]:
     with (
-        patch("recordsync.plan.EVERY", 3),
-        patch("recordsync.backupfile.reader.EVERY", 2),
+        patch("recordsync.plan.plan.EVERY", 3),
+        patch("recordsync.plan.make.EVERY", 3),
+        patch("recordsync.plan.apply.EVERY", 3),
+        patch("recordsync.backupfile.scanner.EVERY", 2),
         patch("recordsync.backupfile.writer.EVERY", 3),
-        patch("recordsync.store.LOOKUP", 2),
+        patch("recordsync.stores.orm.LOOKUP", 2),
     ):
         yield

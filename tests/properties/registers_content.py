@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, User
-from recordsync.transactions import COMMITS
+from recordsync.system.transactions import COMMITS
 from tests import registers
 
 Key = tuple[str, str, str]

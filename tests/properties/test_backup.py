@@ -19,7 +19,7 @@ from core.register import Selection
 from core.services.backup_service import BackupService
 from core.services.restore_service import RestoreService
 from core.services.results import BackupResult, RestoreResult
-from recordsync.files import Compression
+from recordsync.system.files import Compression
 from tests import registers
 from tests.properties import files
 from tests.properties.registers_content import Key, Register, Row, Stamps, everything, put, rows

@@ -66,7 +66,7 @@ def test_property_04_every_engine_gives_the_same_checksum(alias: str, register: 
 def test_property_04_every_process_gives_the_same_checksum() -> None:
     """A process whose dictionaries and sets are in another order gives the same checksums."""
     program = (
-        "import json, sys; from recordsync.records import checksum;"
+        "import json, sys; from recordsync.model.records import checksum;"
         "print(json.dumps([checksum(dict.fromkeys({'b', 'a', 'zz', 'ep_no'}, text)) for text in json.load(sys.stdin)]))"
     )
     given_out = set()

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from core.register import ATTENDANCE_RECORDS, SCHEMA
 from core.services.conflict_resolver import ConflictResolver
 from core.services.errors import ConflictsLeft
-from recordsync.backupfile import BackupFile
-from recordsync.changes import Deletion
-from recordsync.merge import EXISTENCE, Side, Strategy, merge, resolve
-from recordsync.plan import apply, decide_by, make_plan
-from recordsync.records import Record
-from recordsync.store import OrmStore, tables
-from recordsync.transactions import writing
+from recordsync.backupfile import check_backup
+from recordsync.merge import EXISTENCE, Side, Strategy, decide_by, merge, resolve
+from recordsync.model.records import Record
+from recordsync.plan import apply_plan, make_plan
+from recordsync.stores import OrmStore, tables
+from recordsync.streams import Deletion
+from recordsync.system.transactions import writing
 from tests.properties import files
 from tests.properties.merge_table import SIDES, UNKNOWN, merged
 from tests.properties.registers_content import (
@@ -257,14 +257,11 @@ def test_property_16_a_restore_with_a_known_base_merges_by_the_table(
 
 def _merged_with_base(alias: str, base: files.File, theirs: files.File, strategy: str) -> Any:
     """What the restore service does, with a base (that it does not look for yet)."""
-    checked = []
-    for file in (base, theirs):
-        checked.append(BackupFile(io.BytesIO(file.encode()), SCHEMA))
-        assert checked[-1].check().valid
+    checked = [check_backup(io.BytesIO(file.encode()), SCHEMA) for file in (base, theirs)]
     store = OrmStore(SCHEMA, alias)
     with tempfile.TemporaryFile() as items, writing(alias, tables(SCHEMA), wait=5):
-        plan = make_plan(store, checked[1], items, base=checked[0])
-        return apply(plan, store, decide_by(Strategy(strategy)), timezone.now())
+        plan = make_plan(store, checked[1], checked[0], items)
+        return apply_plan(plan, store, decide_by(Strategy(strategy)), timezone.now())
 
 
 def test_existence_is_no_field() -> None:

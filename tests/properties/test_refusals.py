@@ -14,7 +14,7 @@ from core.models import BackupLog
 from core.services.errors import FileRefused
 from core.services.restore_service import RestoreService
 from recordsync.errors import FileError
-from recordsync.files import decompressed
+from recordsync.system.files import decompressed
 from tests.properties.files import File, a_file
 from tests.properties.registers_content import Register, everything, put
 from tests.properties.strategies import (

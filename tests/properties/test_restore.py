@@ -29,7 +29,7 @@ from core.services.restore_service import RestoreService
 from core.services.results import Outcome, RestoreResult
 from core.services.stored_preview import Filter
 from recordsync.merge import Side, Strategy
-from recordsync.store import OrmStore
+from recordsync.stores import OrmStore
 from tests.properties import files
 from tests.properties.registers_content import Key, Register, Rows, an_account, everything, put, rows
 from tests.properties.strategies import STRATEGIES, Merge, contents, deciding, merges, pairs, texts

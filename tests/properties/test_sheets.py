@@ -19,7 +19,7 @@ from core.services.import_service import ImportService
 from core.services.spoilt_text import normalised, spoilt
 from core.services.spreadsheets import guarded_cell, read_text, written_text
 from core.services.workbooks import is_error
-from recordsync.progress import no_progress
+from recordsync.system.progress import no_progress
 from tests.properties.registers_content import Register, an_account, put, rows
 from tests.properties.strategies import pairs, registers, texts
 from tests.properties.support import clear, for_some

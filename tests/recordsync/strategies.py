@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 
 from core.register import ATTENDANCE_RECORDS
-from recordsync.records import Key, Record
-from recordsync.schema import Shape
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Shape
 from tests.recordsync.support import day
 
 KEYS = [

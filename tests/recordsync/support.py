@@ -5,21 +5,20 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import orjson
 from django.db.models import Q
 
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.backupfile import BackupFile, InstallationName, Limits, Metadata, Report, write_backup
+from recordsync.backupfile import BackupFile, InstallationName, Limits, Metadata, check_backup, write_backup
 from recordsync.backupfile.metadata import Application
-from recordsync.changes import Change, Deletion
-from recordsync.errors import FileError, RegisterMoved
-from recordsync.fields import TIMESTAMP
-from recordsync.merge import Merged, Side
-from recordsync.plan import Decide
-from recordsync.records import Key, Record, checksum
-from recordsync.schema import Model, Schema, Shape
+from recordsync.errors import FileError, InvalidFile, RegisterMoved
+from recordsync.merge import Decide, Merged, Side
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Key, Record, checksum
+from recordsync.model.schema import Model, Schema, Shape
+from recordsync.streams import Change, Deletion
 
 NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
 MOMENT = "2026-11-20T18:40:00.000000Z"
@@ -118,15 +117,34 @@ def written(of: Content, schema: Schema = SCHEMA, **changed: Any) -> bytes:
 
 
 def opened(file: bytes | IO[bytes], limits: Limits | None = None, schema: Schema = SCHEMA) -> BackupFile:
-    """The file, checked."""
+    """The file, which is valid."""
     stream = io.BytesIO(file) if isinstance(file, bytes) else file
-    backup = BackupFile(stream, schema, limits)  # type: ignore[arg-type]
-    backup.check()
-    return backup
+    return check_backup(cast(BinaryIO, stream), schema, limits)
 
 
-def checked(file: bytes, limits: Limits | None = None) -> Report:
-    return opened(file, limits).report
+@dataclass
+class Checked:
+    """What a check found: the file if it is valid, else what is wrong."""
+
+    file: BackupFile | None = None
+    errors: Sequence[FileError] = ()
+    error_count: int = 0
+
+    @property
+    def valid(self) -> bool:
+        return self.file is not None
+
+    @property
+    def digest(self) -> str:
+        return self.file.digest if self.file else ""
+
+
+def checked(file: bytes | IO[bytes], limits: Limits | None = None, schema: Schema = SCHEMA) -> Checked:
+    """What is found by whoever checks the file."""
+    try:
+        return Checked(opened(file, limits, schema))
+    except InvalidFile as invalid:
+        return Checked(None, invalid.errors, invalid.count)
 
 
 def the_error(file: bytes) -> FileError:

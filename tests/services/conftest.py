@@ -2,7 +2,7 @@
 
 import pytest
 
-from recordsync import locks
+from recordsync.system import locks
 
 
 @pytest.fixture(autouse=True)

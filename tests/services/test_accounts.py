@@ -22,7 +22,7 @@ from core.services.backup_service import BackupService
 from core.services.errors import Cancelled, FileRefused, OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
 from core.services.restore_service import RestoreService
-from recordsync import locks
+from recordsync.system import locks
 from tests.properties.files import a_file
 from tests.properties.registers_content import everything, put, rows
 from tests.services.support import (

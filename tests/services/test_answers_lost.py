@@ -23,7 +23,7 @@ from core.services.errors import NotKnown, OperationFailed
 from core.services.operations import JOBS, Actor
 from core.services.record_service import RecordService
 from core.services.restore_service import RestoreService
-from recordsync import transactions
+from recordsync.system import transactions
 from tests.properties.files import a_file
 from tests.properties.registers_content import put
 from tests.services.sheets import imported, row

@@ -25,8 +25,8 @@ from core.services.backup_jobs import BackupRequest
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
 from core.services.restore_service import RestoreService
-from recordsync import locks
 from recordsync.merge import Strategy
+from recordsync.system import locks
 from tests.properties.files import a_file
 from tests.properties.registers_content import put
 from tests.services.support import SMALL, database_error

@@ -19,7 +19,7 @@ from core.services.refused_rows import write_refused
 from core.services.sheet_columns import COLUMNS
 from core.services.spreadsheets import SheetFile
 from core.services.wording import describe_import
-from recordsync import sorting
+from recordsync.streams import sort
 from tests.properties.registers_content import an_account, everything, put, rows
 from tests.services.sheets import HEADINGS, REQUIRED, as_csv, as_xlsx, imported, row, table
 from tests.services.support import ABC, XYZ, day, register
@@ -244,7 +244,7 @@ def test_refused_rows_are_corrected_and_sent_again(register_db: str) -> None:
 
 
 def test_more_rows_than_are_sorted_at_once(register_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sorting, "RUN", 3)
+    monkeypatch.setattr(sort, "RUN", 3)
     numbers = ["7", "3", "9", "1", "5", "3", "8", "2"]
     result = imported(register_db, *(row(ep_no=number) for number in numbers))
     assert (result.records.added, result.sheet.repeated) == (7, 1)

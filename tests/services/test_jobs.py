@@ -14,7 +14,7 @@ from core.models import BackupLog, Operation
 from core.services import jobs, operations
 from core.services.errors import OperationFailed
 from core.services.operations import JOBS, Actor, worker_lock
-from recordsync import locks
+from recordsync.system import locks
 from tests.installation import ScratchInstallation
 from tests.properties.registers_content import put
 from tests.services.support import SMALL, the_log, the_operation

@@ -28,8 +28,8 @@ from core.services import jobs, restore_jobs, stored_preview
 from core.services.errors import OperationFailed, RegisterBusy
 from core.services.operations import JOBS, Actor
 from core.services.stored_preview import Carried, DecidedMeanwhile, Filter, Line, StoredPreview
-from recordsync import locks
 from recordsync.merge import Side, Strategy
+from recordsync.system import locks
 from tests.formats.old_files import old_file, old_record
 from tests.properties.files import a_file
 from tests.properties.registers_content import Content, Register, put, rows

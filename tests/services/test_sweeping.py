@@ -21,7 +21,7 @@ from pytest_django import Settings
 from core.models import Operation, UploadLog
 from core.services import restore_jobs, stored_preview, sweeping, uploads
 from core.services.operations import JOBS
-from recordsync.files import hidden_file
+from recordsync.system.files import hidden_file
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

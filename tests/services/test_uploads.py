@@ -24,7 +24,7 @@ from core.services.errors import OperationFailed
 from core.services.import_service import ImportService
 from core.services.operations import JOBS
 from core.services.sheet_dates import DateOrder
-from recordsync import locks
+from recordsync.system import locks
 from tests import registers
 from tests.services.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.services.test_imports import BAD

@@ -12,8 +12,8 @@ from core.management.console import ServiceCommand, StandardOutput, counted, day
 from core.register import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.errors import printable
-from recordsync.files import compression_of_name
-from recordsync.progress import Progress
+from recordsync.system.files import compression_of_name
+from recordsync.system.progress import Progress
 
 EXAMPLES = """\
 examples:

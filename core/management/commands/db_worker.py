@@ -14,7 +14,7 @@ from django_tasks_db.management.commands import db_worker
 
 from core.services import jobs, sweeping
 from core.services.operations import JOBS, worker_lock
-from recordsync import locks
+from recordsync.system import locks
 
 logger = logging.getLogger(__name__)
 

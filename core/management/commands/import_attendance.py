@@ -11,7 +11,7 @@ from core.services.import_service import ImportService, Outcome
 from core.services.sheet_dates import DateOrder
 from core.services.wording import describe_import
 from recordsync.errors import printable
-from recordsync.progress import Progress
+from recordsync.system.progress import Progress
 
 EXAMPLES = """\
 examples:

@@ -15,7 +15,7 @@ from core.management.console import OutputCommand
 from core.models import Installation
 from core.services.errors import as_failure
 from recordsync.errors import CommitUnknown, is_one_line
-from recordsync.transactions import committed
+from recordsync.system.transactions import committed
 
 
 def _name(text: str) -> str:

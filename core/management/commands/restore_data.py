@@ -12,7 +12,7 @@ from core.services.results import Outcome, Preview
 from core.services.wording import describe
 from recordsync.errors import printable
 from recordsync.merge import Strategy
-from recordsync.progress import Progress
+from recordsync.system.progress import Progress
 
 EXAMPLES = """\
 examples:

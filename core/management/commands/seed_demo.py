@@ -13,7 +13,7 @@ from core.demo.generator import DAYS, DemoPlan
 from core.management.console import ServiceCommand, day
 from core.models import Role
 from core.services.demo_service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
-from recordsync.progress import Progress
+from recordsync.system.progress import Progress
 
 EXAMPLES = f"""\
 examples:

@@ -1,0 +1,132 @@
+"""Checking a file: its whole content is read once, and everything that is wrong with it is said."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from recordsync.backupfile.layout import sections
+from recordsync.backupfile.messages import bounded
+from recordsync.backupfile.metadata import Metadata
+from recordsync.backupfile.parsers import DeletionParser, Note, RecordParser
+from recordsync.backupfile.reader import BackupFile, opened
+from recordsync.backupfile.scanner import Limits, Malformed, Run, Scanner
+from recordsync.errors import FileError, InvalidFile, SourceChanged
+from recordsync.model.records import Key
+from recordsync.model.schema import Schema
+from recordsync.streams import are_in_order, join
+from recordsync.system.progress import Progress, no_progress
+
+
+class Findings:
+    """What is wrong with a file: the first errors, and how many there are."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.errors
+        self.errors: list[FileError] = []
+        self.count = 0
+
+    def note(self, error: FileError) -> None:
+        """Keep an error, or count it where there are enough."""
+        self.count += 1
+        if len(self.errors) < self._most:
+            self.errors.append(bounded(error))
+
+    def require_none(self) -> None:
+        """Raises :class:`recordsync.errors.InvalidFile` where there are any."""
+        if self.count:
+            raise InvalidFile(self.errors, self.count)
+
+
+def check_backup(
+    source: BinaryIO, schema: Schema, limits: Limits | None = None, progress: Progress = no_progress
+) -> BackupFile:
+    """A 2.0 file that was read whole and found valid.
+
+    ``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's.
+    Raises :class:`recordsync.errors.InvalidFile` with everything that is wrong with the content, and OSError where the
+    file cannot be read at all. Touches no database.
+    """
+    limits = limits or Limits()
+    findings = Findings(limits)
+    file: BackupFile | None = None
+    try:
+        with opened(source, schema, limits) as scanner:
+            file = _checked(source, scanner, schema, limits, findings.note, progress)
+    except Malformed as malformed:
+        findings.note(malformed.error)
+    except InvalidFile as damaged:
+        for error in damaged.errors:
+            findings.note(error)
+    findings.require_none()
+    assert file is not None
+    try:
+        _check_deleted_apart(file, schema, findings.note)
+    except SourceChanged:
+        findings.note(FileError("the file changed while it was being checked"))
+    findings.require_none()
+    return file
+
+
+def _checked(
+    source: BinaryIO, scanner: Scanner, schema: Schema, limits: Limits, note: Note, progress: Progress
+) -> BackupFile:
+    """The file, which is valid unless something was noted. Raises Malformed where it cannot be read on."""
+    metadata = scanner.metadata()
+    counts = {model.name: 0 for model in schema}
+    deleted = dict(counts)
+    total = sum(metadata.totals.values())
+    parsers = {
+        section.place: DeletionParser(section)
+        if section.deleted
+        else RecordParser(section, section.model.shape(metadata.fields[section.model.name]))
+        for section in sections(schema)
+    }
+    last: dict[str, Key] = {}
+    done = 0
+    for run in scanner.runs():
+        place = run.section.place
+        (deleted if run.section.deleted else counts)[run.section.model.name] += len(run.rows)
+        parser, before = parsers[place], last.get(place)
+        keys = parser.keys(run.rows)
+        if keys is not None and are_in_order(keys if before is None else [before, *keys]):
+            last[place] = keys[-1]
+        elif (key := _check_each(run, parser, before, note)) is not None:
+            last[place] = key
+        done += len(run.rows)
+        progress("check", done, total)
+    progress("check", done, total)
+    _check_totals(metadata, counts, note)
+    digest = scanner.trailer({**counts, "deleted": sum(deleted.values())}, note)
+    return BackupFile(source, schema, limits, metadata=metadata, digest=digest, counts=counts, deleted=deleted)
+
+
+def _check_totals(metadata: Metadata, counts: dict[str, int], note: Note) -> None:
+    for name, count in counts.items():
+        if count != metadata.totals[name]:
+            text = f"the metadata say {metadata.totals[name]:,} {name}, and the file holds {count:,}"
+            note(FileError(text, 1, field=f"total_{name}", value=metadata.totals[name], expected=count))
+
+
+def _check_each(run: Run, parser: RecordParser | DeletionParser, before: Key | None, note: Note) -> Key | None:
+    """The last legal key of a run in which something is wrong, or may be, or ``before``; looks at each line."""
+    for line, row in run.numbered():
+        key = parser.check(row, line, note)
+        if key is not None:
+            if before is not None and key <= before:
+                twice = key == before
+                what = "it stands twice" if twice else "it is out of order: the record before it belongs after it"
+                value = None if twice else list(before)
+                note(FileError(what, line, key, value=value, section=run.section.place))
+            before = key
+    return before
+
+
+def _check_deleted_apart(file: BackupFile, schema: Schema, note: Note) -> None:
+    """No key stands both among the records and among the deletions. Raises SourceChanged."""
+    for model in schema:
+        if not file.deleted[model.name]:
+            continue
+        for record, deleted in join(file.records(model), file.numbered_deletions(model)):
+            if record is not None and deleted is not None:
+                message = "it stands among the records and among the deleted"
+                note(FileError(message, deleted[2], record.key, section=model.name))

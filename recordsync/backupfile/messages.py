@@ -1,0 +1,67 @@
+"""What an error says about a file's text: never more than a person reads, for a file may hold names of megabytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from recordsync.errors import FileError
+
+_SHOWN = 200
+"""Characters of a value that are shown."""
+_KEY = 300
+_MESSAGE = 2000
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: as JSON, or the start of a text; never more than a line."""
+    text = value.decode("utf-8", "backslashreplace").rstrip("\n") if isinstance(value, bytes) else as_json(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def kept(value: Any) -> Any:
+    """A value that an error carries: itself, unless it is long or deep."""
+    return value if value is None or isinstance(value, int | float) else cut(value)
+
+
+def cut(value: Any, length: int = _SHOWN) -> str:
+    text = value if isinstance(value, str) else as_json(value)
+    return text if len(text) <= length else text[:length] + "…"
+
+
+def as_json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(a value nested too deeply)"
+
+
+def bounded(error: FileError) -> FileError:
+    """The error with nothing in it that is longer than a person reads: a file may hold names of megabytes."""
+    return replace(
+        error,
+        message=cut(error.message, _MESSAGE),
+        key=error.key and tuple(cut(part, _KEY) for part in error.key),
+        field=error.field and cut(error.field),
+    )
+
+
+def text_key(key: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(cut(part, _KEY) if part is not None else "" for part in key)
+
+
+def quoted(message: str) -> str:
+    """The name that a validation message quotes last."""
+    parts = message.split("`")
+    return parts[-2] if len(parts) > 2 else ""
+
+
+def value_at(content: Any, path: str) -> Any:
+    """The value at a dotted path, or None."""
+    for name in path.split("."):
+        if not isinstance(content, dict) or name not in content:
+            return None
+        content = content[name]
+    return content

@@ -1,0 +1,164 @@
+"""What a line of a file says: a record, or what was deleted; and everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import eq
+from typing import Any
+
+import msgspec
+import orjson
+
+from recordsync.backupfile.layout import Section, deletion_names, row_names
+from recordsync.backupfile.lines import Lines, are_legal, illegal
+from recordsync.backupfile.messages import kept, shown, text_key
+from recordsync.backupfile.scanner import Malformed, is_canonical
+from recordsync.errors import FileError, wrong_checksum
+from recordsync.model.records import Key, Record, checksum
+from recordsync.model.schema import Shape
+from recordsync.streams import Deletion, are_in_order
+
+_SHA256_SHAPE = frozenset("0123456789abcdef")
+
+Note = Callable[[FileError], None]
+"""Takes what is wrong."""
+
+
+class RecordParser:
+    """Checks the lines of one model's records."""
+
+    def __init__(self, section: Section, shape: Shape) -> None:
+        self._section = section
+        self._shape = shape
+        self._names = row_names(shape.names)
+        self._lines = Lines(shape)
+
+    def keys(self, rows: Sequence[bytes]) -> list[Key] | None:
+        """The records' keys, if nothing is wrong with any of these lines.
+
+        A line that we would write for legal values is right in everything: layout, names, checksum.
+        """
+        try:
+            parts = list(map(self._lines.parts, rows))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        contents = [part[:-2] for part in parts]
+        moments = [part[-1] for part in parts]
+        if not are_legal(self._shape, contents, moments):
+            return None
+        written = map(self._lines.line, contents, moments)
+        return list(map(self._shape.key, contents)) if all(map(eq, written, rows)) else None
+
+    def records(self, rows: Sequence[bytes], after: Key | None) -> list[Record]:
+        """The records of lines that were right when they were checked, the first of them ``after`` a key.
+
+        Raises Malformed where they are not legal and in order any more. Checksums are not looked at again.
+        """
+        try:
+            parts = list(map(self._lines.parts, rows))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(FileError(f"{self._section.place}: {error}")) from error
+        contents = [part[:-2] for part in parts]
+        records = [self._shape.record(values, part[-1]) for values, part in zip(contents, parts, strict=True)]
+        keys = [record.key for record in records]
+        if not are_legal(self._shape, contents, [part[-1] for part in parts]) or not are_in_order(
+            keys if after is None else [after, *keys]
+        ):
+            raise Malformed(FileError(f"{self._section.place}: the records are not those that were checked"))
+        return records
+
+    def check(self, row: bytes, line: int, note: Note) -> Key | None:
+        """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
+        keys = self.keys([row])
+        return self._find_wrong(row, line, note) if keys is None else keys[0]
+
+    def _find_wrong(self, row: bytes, line: int, note: Note) -> Key | None:
+        """As :meth:`check`, for a line that is not right."""
+        content = _parsed(self._section, row, line, self._names, note)
+        if content is None:
+            return None
+        given = content.pop("checksum")
+        created_at = content.pop("created_at")
+        values = tuple(content.values())
+        key_names = self._shape.model.key_names
+        key = tuple(content[name] for name in key_names)
+        wrong: set[str] = set()
+        for name, value, expected in illegal(self._shape, values, created_at):
+            wrong.add(name)
+            note(_illegal(self._section, line, key, name, value, expected))
+        if not wrong and given != (right := checksum(content)):
+            message = wrong_checksum(given, right)
+            note(FileError(message, line, key, "checksum", kept(given), self._section.place, expected=right))
+        return None if wrong.intersection(key_names) else key
+
+
+class DeletionParser:
+    """Checks the lines of one model's deletions."""
+
+    def __init__(self, section: Section) -> None:
+        self._section = section
+        self._model = section.model
+        self._names = deletion_names(section.model)
+
+    def keys(self, rows: Sequence[bytes]) -> None:
+        """As :meth:`RecordParser.keys`. Deletions are few: each is looked at."""
+
+    def deletion(self, row: bytes) -> Deletion:
+        """The deletion of a line that was right when it was checked. Raises Malformed where it is not any more."""
+        wrong: list[FileError] = []
+        key = self.check(row, 0, wrong.append)
+        if key is None or wrong:
+            raise Malformed(wrong[0])
+        return Deletion(key, orjson.loads(row)["checksum"])
+
+    def check(self, row: bytes, line: int, note: Note) -> Key | None:
+        """As :meth:`RecordParser.check`."""
+        content = _parsed(self._section, row, line, self._names, note)
+        if content is None:
+            return None
+        key = tuple(content[name] for name in self._model.key_names)
+        problems = [
+            (f.name, content[f.name], expected)
+            for f in self._model.key
+            if (expected := f.type.error(content[f.name])) is not None
+        ]
+        digest = content["checksum"]
+        if type(digest) is not str or len(digest) != 64 or not _SHA256_SHAPE.issuperset(digest):
+            problems.append(("checksum", digest, "64 lower-case hex digits"))
+        wrong = {name for name, _value, _expected in problems}
+        for name, value, expected in problems:
+            note(_illegal(self._section, line, key, name, value, expected))
+        return None if wrong.intersection(self._model.key_names) else key
+
+
+def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note: Note) -> dict[str, Any] | None:
+    """The line's object if it has exactly these names, written as we write them."""
+    place = section.place
+    try:
+        content: dict[str, Any] = orjson.loads(row)  # the line starts with a brace
+    except orjson.JSONDecodeError as error:
+        note(FileError(f"the line is not JSON: {error}", line, value=shown(row), section=place))
+        return None
+    if set(content) != set(names):
+        key_names = section.model.key_names
+        key = tuple(content.get(name) for name in key_names)
+        for name in names:
+            if name not in content:
+                note(FileError(f"the field {name} is missing", line, text_key(key), name, section=place))
+        for name in content:
+            if name not in names:
+                message = f"the field {shown(name)} is not known"
+                note(FileError(message, line, text_key(key), kept(name), kept(content[name]), place))
+        return None
+    if not is_canonical(content, row):
+        key = tuple(content[name] for name in section.model.key_names)
+        message = "the line is not in canonical form (a name given twice, other order or spacing)"
+        note(FileError(message, line, text_key(key), section=place))
+        return None
+    return content
+
+
+def _illegal(section: Section, line: int, key: Sequence[Any], name: str, value: Any, expected: str) -> FileError:
+    """A value that cannot stand in a field."""
+    message = f"{name} is {shown(value)}, where {expected} is expected"
+    return FileError(message, line, text_key(key), name, kept(value), section.place)

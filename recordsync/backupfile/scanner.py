@@ -1,0 +1,241 @@
+"""The lines of a file, one after the other: knows the layout, not what a record is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+import msgspec
+import orjson
+
+from recordsync.backupfile.layout import END, METADATA_START, TRAILER_START, Section, sections
+from recordsync.backupfile.messages import kept, quoted, shown, value_at
+from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
+from recordsync.errors import FileError, digest_start
+from recordsync.model.records import canonical_json
+from recordsync.model.schema import Schema
+from recordsync.system.progress import EVERY
+
+_BLOCK = 1 << 18
+"""Bytes that are read at a time."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may cost us: uncompressed bytes, bytes of one line, and how many errors are kept."""
+
+    content: int = 8 << 30
+    line: int = 16 << 20
+    errors: int = 100
+
+
+class Malformed(Exception):
+    """The file cannot be read as a backup file from here on; ``error`` says why."""
+
+    def __init__(self, error: FileError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Run(NamedTuple):
+    """Lines of a section that follow each other: the number of the first, and each without comma and line's end."""
+
+    section: Section
+    first: int
+    rows: list[bytes]
+
+    def numbered(self) -> Iterator[tuple[int, bytes]]:
+        return enumerate(self.rows, self.first)
+
+
+class Scanner:
+    """One pass over the lines of a file. Knows the layout, not what a record is."""
+
+    def __init__(self, stream: BinaryIO, schema: Schema, limits: Limits) -> None:
+        self._stream = stream
+        self._schema = schema
+        self._limits = limits
+        self._hash = hashlib.sha256()
+        self._number = 0
+        self._line = b""
+        # Read by blocks: what of them is not used yet, and the start of a line whose end is not read yet.
+        self._ahead: list[bytes] = []
+        self._rest = b""
+
+    def _advance(self, place: str) -> None:
+        """Read the next line and add it to the digest."""
+        self._read_line(place)
+        self._hash.update(self._line)
+
+    def _read_line(self, place: str) -> None:
+        self._number += 1
+        if not self._look_ahead():
+            if self._number == 1:
+                self._refuse_foreign(self._rest)
+            why = "is cut short or was not written whole" if self._rest or self._number > 1 else "is empty or cut short"
+            self._break(f"the file ends in {place}: it {why}")
+        self._line = self._ahead.pop(0)
+        if len(self._line) > self._limits.line:
+            self._break_too_long()
+
+    def _look_ahead(self) -> bool:
+        """Have whole lines ahead; False at the end of the file (``_rest`` is then a line without an end)."""
+        while not self._ahead:
+            if len(self._rest) > self._limits.line:
+                self._break_too_long()
+            block = self._stream.read(_BLOCK)
+            if not block:
+                return False
+            self._ahead = BytesIO(self._rest + block).readlines()
+            self._rest = b"" if self._ahead[-1].endswith(b"\n") else self._ahead.pop()
+        return True
+
+    def _break_too_long(self) -> NoReturn:
+        if self._number == 1:
+            self._refuse_foreign(self._rest or self._line)
+        self._break(f"a line is longer than the limit of {self._limits.line:,} bytes")
+
+    def _break(self, message: str, **details: Any) -> NoReturn:
+        raise Malformed(FileError(message, self._number, **details))
+
+    def metadata(self) -> Metadata:
+        """The first line."""
+        self._advance("the metadata")
+        self._refuse_foreign(self._line)
+        content = self._object(self._line[len(METADATA_START) : -2], "metadata")
+        try:
+            return parse_metadata(content, self._schema)
+        except msgspec.ValidationError as error:
+            message, _, path = str(error).partition(" - at ")
+            where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or quoted(message)
+            self._break(f"metadata {where}: {message}", field=where, value=kept(value_at(content, where)))
+
+    def _refuse_foreign(self, line: bytes) -> None:
+        """Break at a first line that no file of ours has; one without an end may be the start of ours, cut short."""
+        if not line.startswith(METADATA_START) and not METADATA_START.startswith(line):
+            self._refuse_other_format(line)
+        try:
+            text = line.removeprefix(METADATA_START).decode(errors="replace").lstrip()  # it may be cut in a character
+            content, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):  # whoever reads on says what is wrong with it
+            return
+        version = content.get("version") if isinstance(content, dict) else VERSION
+        if version != VERSION:
+            self._break(
+                f"this is a file of version {shown(version)}; this program reads version {VERSION}",
+                field="version",
+                value=kept(version),
+            )
+        if not ",\n".startswith(text[end:]):
+            self._refuse_other_format(line)
+
+    def _refuse_other_format(self, line: bytes) -> NoReturn:
+        if line.removeprefix(BOM_UTF8).lstrip().startswith(b"{"):
+            self._break(
+                "this is not a backup file of version 2.0 as Muster writes it: its first line is not "
+                '{"metadata":{…}, alone. If it is one that another program has laid out anew, use the original'
+            )
+        self._break("this is not a backup file")
+
+    def runs(self) -> Iterator[Run]:
+        """Every line that holds a record or a deletion, in the file's order; then the trailer is next."""
+        line, position = self._line, len(self._line) - 2
+        for section in sections(self._schema):
+            line, position = self._expect(line, position, section.opening, section.place)
+            if line[position:] == b"\n":
+                more = True
+                while more:
+                    run = self._run(section.place)
+                    first = self._number + 1
+                    self._number += len(run)
+                    self._hash.update(b"".join(run))
+                    more = run[-1].endswith(b",\n")
+                    last = run[-1][: -2 if more else -1]
+                    yield Run(section, first, [line[:-2] for line in run[:-1]] + [last])
+                self._advance(section.place)
+                line, position = self._line, 0
+            line, position = self._expect(line, position, b"]", section.place)
+        self._expect(line, position, END, "the end of the records")
+
+    def _run(self, place: str) -> list[bytes]:
+        """The lines at hand that hold rows: at least one, and the section's last only at the end."""
+        longest = self._limits.line
+        if self._look_ahead():
+            lines = self._ahead
+            others = (n for n, line in enumerate(lines) if line[:1] != b"{" or len(line) > longest)
+            ends = (n + 1 for n, line in enumerate(lines) if line[-2:] != b",\n")
+            length = min(next(others, len(lines)), next(ends, len(lines)), EVERY)
+            if length:
+                run, self._ahead = lines[:length], lines[length:]
+                return run
+        self._advance(place)
+        return self._break(f"a record of {place} was expected, and there is {shown(self._line)}")
+
+    def _expect(self, line: bytes, position: int, text: bytes, place: str) -> tuple[bytes, int]:
+        """Read on over ``text``, which may go on in the next line; the trailer line is not hashed."""
+        for part in text.splitlines(keepends=True):
+            if not line.startswith(part, position):
+                self._break(f"in {place}, {part.decode()!r} was expected, and there is {shown(line[position:])}")
+            position += len(part)
+            if part.endswith(b"\n"):
+                if text is END:
+                    self._read_line("the trailer")
+                else:
+                    self._advance(place)
+                line, position = self._line, 0
+        return line, position
+
+    def digest(self) -> str:
+        """SHA-256 of everything before the trailer line. Once the rows have been read."""
+        return self._hash.hexdigest()
+
+    def trailer(self, counts: dict[str, int], note: Callable[[FileError], None]) -> str:
+        """Check the last line, and that nothing follows it; the digest."""
+        line = self._line
+        if not line.endswith(b"}\n"):
+            self._break("the trailer does not end with a brace and the line's end")
+        content = self._object(line[len(TRAILER_START) : -2], "trailer")
+        if self._ahead or self._rest or self._stream.read(1):
+            self._number += 1
+            self._break("something follows the trailer")
+        expected = {**counts, "sha256": self.digest()}
+        for name, value in expected.items():
+            if name not in content or type(content[name]) is not type(value):
+                self._break(f"the trailer has no {name}", field=name)
+            if content[name] != value:
+                message = f"the trailer says {name} {content[name]}, and the file holds {value}"
+                if name == "sha256":
+                    said, found = digest_start(content[name]), digest_start(value)
+                    message = (
+                        f"the trailer says sha256 {said}, and the content's is {found}: the file is damaged or was "
+                        "changed by hand"
+                    )
+                note(FileError(message, self._number, field=name, value=content[name], expected=value))
+        if len(content) != len(expected):
+            self._break("the trailer has fields that are not known")
+        return self.digest()
+
+    def _object(self, text: bytes, what: str) -> dict[str, Any]:
+        """A JSON object that is written as we write it. Anything else breaks the file."""
+        try:
+            content = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            self._break(f"the {what} are not JSON: {error}")
+        if not isinstance(content, dict):
+            self._break(f"the {what} are not an object")
+        if not is_canonical(content, text):
+            self._break(f"the {what} are not in canonical form (a name given twice, other order or spacing)")
+        return content
+
+
+def is_canonical(content: dict[str, Any], text: bytes) -> bool:
+    """Whether the text is how we would write the object. So no name is given twice, which parsers accept."""
+    try:
+        return canonical_json(content) == text
+    except TypeError:  # nested deeper than anything we write
+        return False

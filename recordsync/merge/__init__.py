@@ -1,0 +1,20 @@
+"""The merge: what three sides come to (:mod:`.three_way`), who decides conflicts (:mod:`.decide`), and how everything
+is accounted for (:mod:`.counts`)."""
+
+from recordsync.merge.counts import Counts
+from recordsync.merge.decide import Decide, Side, Strategy, decide_by, resolve
+from recordsync.merge.three_way import EXISTENCE, Merged, Outcome, addition, merge
+
+__all__ = [
+    "EXISTENCE",
+    "Counts",
+    "Decide",
+    "Merged",
+    "Outcome",
+    "Side",
+    "Strategy",
+    "addition",
+    "decide_by",
+    "merge",
+    "resolve",
+]

@@ -1,0 +1,1 @@
+"""What is backed up, declared: fields, records, models."""

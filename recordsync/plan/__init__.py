@@ -1,0 +1,25 @@
+"""A plan: what a snapshot means for a register, made (:mod:`.make`) before anything is written, decided (:mod:`.plan`)
+and applied (:mod:`.apply`)."""
+
+from recordsync.plan.apply import apply_changes, apply_plan
+from recordsync.plan.lines import Codec
+from recordsync.plan.make import make_plan
+from recordsync.plan.plan import Account, Held, Plan, differences
+from recordsync.plan.source import Align, Pass, Snapshot
+from recordsync.plan.steps import Additions, Step
+
+__all__ = [
+    "Account",
+    "Additions",
+    "Align",
+    "Codec",
+    "Held",
+    "Pass",
+    "Plan",
+    "Snapshot",
+    "Step",
+    "apply_changes",
+    "apply_plan",
+    "differences",
+    "make_plan",
+]

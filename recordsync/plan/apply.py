@@ -1,0 +1,88 @@
+"""Writing to a register: changes in batches, checked once more, and a decided plan with its account."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+
+from recordsync.errors import RecordSyncError, named
+from recordsync.merge import Counts, Decide
+from recordsync.model.schema import Model
+from recordsync.plan.plan import Account, Plan
+from recordsync.plan.steps import Step
+from recordsync.stores import Store
+from recordsync.streams import Change
+from recordsync.system.progress import EVERY, Progress, no_progress
+
+Batch = tuple[Model, list[Change]]
+"""Changes of one model that follow each other."""
+
+
+def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> Iterator[int]:
+    """How many changes are written so far, after each batch of :data:`EVERY`, in the current transaction.
+
+    ``batches``: in an order in which they can be written: what is referred to comes first and goes last. ``now``: what
+    written rows get as ``updated_at``. Nothing is written unless the result is consumed. Raises what the store raises,
+    and RecordSyncError for a record that no register holds: the caller rolls back.
+    """
+    schema = store.schema
+    referred = {f.references for model in schema for f in model.key if f.references}
+    waiting: dict[str, list[Change]] = {model.name: [] for model in schema}
+    done = 0
+
+    def flush() -> int:
+        nonlocal done
+        for model in schema:
+            if batch := waiting[model.name]:
+                _require_valid(model, batch)
+                store.write(model, batch, now)
+                done += len(batch)
+                batch.clear()
+        return done
+
+    for model, changes in batches:
+        if changes and changes[0].after is None and model.name in referred:
+            yield flush()  # first what refers to it
+        batch = waiting[model.name]
+        while changes:
+            room = EVERY - len(batch)
+            batch += changes[:room]
+            changes = changes[room:]
+            if len(batch) == EVERY:
+                yield flush()
+    yield flush()
+
+
+def apply_plan(
+    plan: Plan, store: Store, decide: Decide, now: dt.datetime, progress: Progress = no_progress
+) -> dict[str, Counts]:
+    """The account of a plan that is decided and written, in the current transaction.
+
+    Raises as :func:`apply_changes`, RecordSyncError where something is not accounted for or a conflict is not decided,
+    and what ``progress`` raises: the caller rolls back.
+    """
+    account = Account(plan)
+
+    def batches() -> Iterator[Batch]:
+        for step in plan.decided(decide):
+            if isinstance(step, Step) and step.undecided and step.merged is not None:
+                raise RecordSyncError(f"Nobody has decided about {named(step.model.name, step.merged.key)} yet.")
+            account.add(step)
+            yield step.model, step.changes()
+
+    for done in apply_changes(store, batches(), now):
+        progress("apply", min(done, plan.size), plan.size)
+    return account.verified()
+
+
+def _require_valid(model: Model, changes: Iterable[Change]) -> None:
+    """A merged record is checked again before it is written."""
+    shape = model.shape()
+    records = [change.after for change in changes if change.after is not None]
+    if shape.are_valid([record.values for record in records]):
+        return
+    for record in records:
+        for name, value, expected in shape.errors(record.values):
+            raise RecordSyncError(
+                f"Merging {named(model.name, record.key)} gives {value!r} as {name}, where {expected} is expected."
+            )

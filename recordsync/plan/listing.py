@@ -1,0 +1,67 @@
+"""Records of one model, listed on disk: a snapshot that speaks about these records and no others.
+
+It may have some of the model's fields only, and parts of units: what it does not have is left as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO
+
+import orjson
+
+from recordsync.model.records import Record
+from recordsync.model.schema import Model, Schema, Shape
+from recordsync.streams import Deletion
+from recordsync.streams.sort import stored
+
+
+class Listing:
+    """See the module. Fits :class:`recordsync.plan.Snapshot`."""
+
+    is_complete = False
+
+    def __init__(self, schema: Schema, shape: Shape, records: Iterable[Record], lines: IO[bytes]) -> None:
+        """``records``: checked, of this shape, in key order. They are written to ``lines``, an empty temporary file,
+        which stays the caller's."""
+        self._shape = shape
+        self._lines = lines
+        digest = hashlib.sha256(orjson.dumps([shape.model.name, *shape.names]))
+        count = 0
+        for record in records:
+            line = orjson.dumps(record.values, option=orjson.OPT_APPEND_NEWLINE)
+            digest.update(line)
+            lines.write(line)
+            count += 1
+        self._end = lines.tell()
+        self.digest = digest.hexdigest()
+        self.counts = {model.name: count if model is shape.model else 0 for model in schema}
+        self.deleted = dict.fromkeys(self.counts, 0)
+        self.repeated: Mapping[str, int] = {}
+
+    def shape(self, model: Model) -> Shape:
+        """The listed fields of the listed model; of others, all, and no records."""
+        return self._shape if model is self._shape.model else model.shape()
+
+    def alignment(self, model: Model) -> None:
+        """None: the records mean exactly what they say."""
+
+    @contextmanager
+    def open(self) -> Iterator[Listing]:
+        """Itself: nobody else knows the temporary file, so a pass needs no check of its own."""
+        yield self
+
+    def records(self, model: Model) -> Iterator[Record]:
+        """The model's records, in key order."""
+        if model is self._shape.model:
+            for values in stored(self._lines, 0, self._end):
+                yield self._shape.record(tuple(values))
+
+    def deletions(self, model: Model) -> Iterator[Deletion]:
+        """None: a list says what is, not what was deleted."""
+        return iter(())
+
+    def finish(self) -> None:
+        """See :meth:`open`."""

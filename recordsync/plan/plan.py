@@ -1,0 +1,181 @@
+"""A plan: what one snapshot means for one register, computed before anything is written.
+
+The merge of every model goes to a temporary file, so that a plan of a million changes needs no memory,
+and so that the tables are not written while they are being read. A plan does not depend on a strategy:
+it is decided (:meth:`Plan.steps`) when it is counted, shown or applied. Its digest says whether two plans
+are the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from heapq import merge as merge_sorted
+from itertools import islice
+from operator import itemgetter
+from typing import IO, Any, NamedTuple
+
+from recordsync.merge import Counts, Decide, Merged, Side, resolve
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Model, Schema, Shape
+from recordsync.plan.lines import Codec
+from recordsync.plan.steps import Additions, Step
+from recordsync.streams import Change, join
+from recordsync.system.progress import EVERY
+
+
+class Held(NamedTuple):
+    """The deletion of a record that others may refer to: decided last, when it is known what remains."""
+
+    model: Model
+    merged: Merged
+    references: int
+
+
+@dataclass
+class Plan:
+    """See the module. Made by :func:`make_plan`; ``items`` is its temporary file, which the maker closes."""
+
+    schema: Schema
+    shapes: dict[str, Shape]
+    items: IO[bytes]
+    digest: str = ""
+    size: int = 0
+    settled: dict[str, Counts] = field(default_factory=dict)
+    """Per model, what is settled without a decision: entries read, skipped, kept by absence."""
+    held: list[Held] = field(default_factory=list)
+    present: dict[str, set[str]] = field(default_factory=dict)
+    """Per model that others refer to, the names that the database has."""
+
+    def merged(self) -> Iterator[tuple[Model, Merged]]:
+        """Everything that is not settled: models in the schema's order, keys in theirs; then what is held."""
+        yield from self.items_merged()
+        for held in self.held:
+            yield held.model, held.merged
+
+    def items_merged(self) -> Iterator[tuple[Model, Merged]]:
+        """As :meth:`merged`, without what is held."""
+        self.items.seek(0)
+        for line in self.items:
+            yield self.codec.read(line)
+
+    @cached_property
+    def codec(self) -> Codec:
+        """What writes and reads the lines of ``items``."""
+        return Codec(self.schema, self.shapes)
+
+    def _runs(self) -> Iterator[tuple[Model, Merged] | Additions]:
+        """As :meth:`items_merged`, additions together as far as they are read together."""
+        self.items.seek(0)
+        while lines := list(islice(self.items, EVERY)):
+            yield from self.codec.read_runs(lines)
+
+    def decided(self, decide: Decide) -> Iterator[Step | Additions]:
+        """The plan, decided: in an order in which it can be written (what is referred to comes first and goes last)."""
+        present = {name: set(names) for name, names in self.present.items()}
+        waiting = {(held.model.name, held.merged.key[0]) for held in self.held}
+        net: dict[tuple[str, str], int] = defaultdict(int)
+
+        def account(model: Model, changes: Sequence[Change]) -> Iterator[Step]:
+            """See to what these changes of one kind refer to: what has to be created before them."""
+            kind = changes[0].kind
+            if model.name in present and kind == "add":
+                present[model.name].update(change.key[0] for change in changes)
+            reference = model.reference
+            if reference is None or reference.references is None:
+                return
+            parent, at = self.schema[reference.references], model.key.index(reference)
+            if kind == "add":
+                for name in dict.fromkeys(change.key[at] for change in changes):
+                    if name not in present[parent.name]:
+                        present[parent.name].add(name)
+                        created = parent.shape().from_mapping({parent.key_names[0]: name})
+                        yield Step(parent, None, Change((name,), None, created))
+            if waiting:
+                for change in changes:
+                    if (parent.name, change.key[at]) in waiting:
+                        net[parent.name, change.key[at]] += {"add": 1, "delete": -1}.get(kind, 0)
+
+        for found in self._runs():
+            item = found if isinstance(found, Additions) else self._step(*found, decide)
+            if changes := item.changes():
+                yield from account(item.model, changes)
+            yield item
+        for held in self.held:
+            step = self._step(held.model, held.merged, decide)
+            blocked = step.change is not None and held.references + net[held.model.name, held.merged.key[0]] > 0
+            yield step._replace(change=None, blocked=True) if blocked else step
+
+    def steps(self, decide: Decide) -> Iterator[Step]:
+        """As :meth:`decided`, one by one."""
+        for item in self.decided(decide):
+            if isinstance(item, Additions):
+                yield from item.steps()
+            else:
+                yield item
+
+    def counts(self, decide: Decide) -> dict[str, Counts]:
+        """What becomes of everything, per model, when the plan is decided so."""
+        account = Account(self)
+        for step in self.decided(decide):
+            account.add(step)
+        return account.verified()
+
+    def to_decide(self, decide: Decide) -> Iterator[Step]:
+        """The steps that a person has to decide before the plan is applied by hand."""
+        return (step for step in self.steps(decide) if step.to_decide)
+
+    def creates(self, model: Model, merged: Merged) -> bool:
+        """Whether the record, if it is added, names one that the database does not have."""
+        return merged.ours is None and self.missing(model, [merged])[0]
+
+    def missing(self, model: Model, keyed: Sequence[Merged | Record]) -> list[bool]:
+        """Whether each key names a record of another model that the database does not have."""
+        reference = model.reference
+        if reference is None or reference.references is None:
+            return [False] * len(keyed)
+        at, present = model.key.index(reference), self.present[reference.references]
+        return [one.key[at] not in present for one in keyed]
+
+    def _step(self, model: Model, merged: Merged, decide: Decide) -> Step:
+        sides: dict[str, Side] = {}
+        for unit in merged.conflicts:
+            side = decide(model, merged, unit)
+            if side is None:
+                return Step(model, merged, None, undecided=True)
+            sides[unit] = side
+        return Step(model, merged, resolve(model.shape(), self.shapes[model.name], merged, sides.__getitem__))
+
+
+class Account:
+    """What becomes of everything that a plan is about: what it had settled, and the steps that are added."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._counts = {model.name: Counts() + plan.settled[model.name] for model in plan.schema}
+
+    def add(self, step: Step | Additions) -> None:
+        """Account for a step."""
+        step.tally(self._counts[step.model.name])
+
+    def verified(self) -> dict[str, Counts]:
+        """The counts per model. Raises RecordSyncError unless everything that was read is accounted for."""
+        for counts in self._counts.values():
+            counts.verify()
+        return self._counts
+
+
+def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
+    """The keys for which two plans are not the same: what moved in between."""
+
+    def stream(plan: Plan) -> Iterable[tuple[Any, ...]]:
+        order = {model.name: at for at, model in enumerate(plan.schema)}
+        items = (((order[m.name], *merged.key), merged, plan.creates(m, merged)) for m, merged in plan.items_merged())
+        held = (((order[h.model.name], *h.merged.key), h.merged, h.references) for h in plan.held)
+        return merge_sorted(items, held, key=itemgetter(0))
+
+    for before, after in join(stream(one), stream(other)):
+        if before is None or after is None or before[1:] != after[1:]:
+            at, *key = (after if before is None else before)[0]
+            yield one.schema.models[at], tuple(key)

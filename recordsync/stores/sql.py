@@ -1,0 +1,214 @@
+"""Stores that let one database do what it does fastest. They leave exactly what :class:`OrmStore` leaves.
+
+Reading: the database itself gives every column in its canonical text, so that no Python object is made of a date or
+a time. Writing: ``executemany`` on SQLite; ``COPY``, and one ``UPDATE`` from arrays, on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.core.exceptions import EmptyResultSet
+from django.db import IntegrityError, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import F, Func, Q, TextField, Value
+
+from recordsync.errors import RecordSyncError, RegisterMoved
+from recordsync.model.fields import TIMESTAMP, FieldType, Minutes
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Model
+from recordsync.stores.orm import OrmStore, changed
+from recordsync.streams import Change
+
+_FETCH = 2000
+"""Rows that are asked of the database at a time."""
+
+
+class SqlStore(OrmStore):
+    """What the fast stores have in common: reading by text, and rows to write as the driver takes them."""
+
+    texts: ClassVar[Mapping[type[FieldType], str]]
+    """The SQL that gives the canonical text of a column. A value that is not legal gives a text that is refused."""
+
+    def _read_with_pk(
+        self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
+    ) -> Iterator[tuple[Any, Record]]:
+        return self._as_records(model, self._fetch(*self._compiled(self._texts(model, rows, constants))))
+
+    def _read_by_reference(self, model: Model, where: Q | None) -> Iterator[Record]:
+        # Compiled once and not for each parent. Its first parameter is the parent's name, which is selected, and its
+        # last the parent's primary key.
+        assert model.reference is not None
+        table, column = self._quoted(model, model.reference.source)
+        of_parent = self._in_key_order(model, where).extra(where=[f"{table}.{column} = %s"], params=[None])
+        sql, parameters = self._compiled(self._texts(model, of_parent, {model.reference.name: ""}))
+        between = parameters[1:-1]
+        for name, pk in sorted(self._parent_ids(model).items()) if sql else ():
+            for _pk, record in self._as_records(model, self._fetch(sql, (name, *between, pk))):
+                yield record
+
+    def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
+        if model.reference is None:
+            yield from super()._find(model, keys)
+            return
+        at, parents = model.key.index(model.reference), self._parent_ids(model)
+        known = [key for key in keys if key[at] in parents]
+        if not known:
+            return
+        table, pk, *columns = self._quoted(model, "pk", *(f.source for f in model.key))
+        types = [self._field(model, f.source).rel_db_type(self._connection) for f in model.key]
+        values = [[parents[value] if part == at else value for part, value in enumerate(key)] for key in known]
+        equal = " AND ".join(f"there.{column} = wanted.column{number}" for number, column in enumerate(columns, 1))
+        # Joined, and the keys first: SQLite goes through the whole table for (a, b, c) IN (VALUES ...).
+        wanted, parameters = self._wanted(types, values)
+        keyed = f"SELECT there.{pk} FROM {wanted} CROSS JOIN {table} AS there WHERE {equal}"
+        rows = self._rows(model).extra(where=[f"{table}.{pk} IN ({keyed})"], params=parameters)
+        with self._connection.cursor() as cursor:  # few rows: a cursor in the server takes three journeys
+            cursor.execute(*self._compiled(self._texts(model, rows, {})))
+            found = cursor.fetchall()
+        yield from sorted(self._as_records(model, found), key=lambda pair: pair[1].key)
+
+    def _texts(
+        self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
+    ) -> models.QuerySet[Any, tuple[Any, ...]]:
+        """The rows' primary key, ``created_at`` and content, in text."""
+        columns: list[Any] = [F("pk"), self._text("created_at", TIMESTAMP)]
+        for name, field in model.all_fields.items():
+            if name in constants:
+                columns.append(Value(constants[name], output_field=TextField()))
+            elif field.references:
+                (parent_key,) = self.schema[field.references].key
+                columns.append(self._text(f"{field.source}__{parent_key.source}", parent_key.type))
+            else:
+                columns.append(self._text(field.source, field.type))
+        return rows.values_list(*columns)
+
+    def _text(self, column: str, kind: FieldType) -> Func:
+        return Func(F(column), template=self.texts[type(kind)], output_field=TextField())
+
+    def _compiled(self, rows: models.QuerySet[Any, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+        """The SQL of a query and its parameters. No SQL where it is known to find nothing."""
+        try:
+            sql, parameters = rows.query.get_compiler(self.using).as_sql()
+        except EmptyResultSet:
+            return "", ()
+        return sql, tuple(parameters)
+
+    def _fetch(self, sql: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        """The rows as the driver gives them: Django's conversions would cost as much as everything else."""
+        if not sql:
+            return
+        with self._connection.chunked_cursor() as cursor:
+            cursor.execute(sql, parameters)
+            while batch := cursor.fetchmany(_FETCH):
+                yield from batch
+
+    @staticmethod
+    def _as_records(model: Model, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Record]]:
+        record = model.shape().record
+        for row in rows:
+            yield row[0], record(row[2:], row[1])
+
+    def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
+        # Whether an added record is there already, the unique constraint says.
+        return [change for change in changes if change.before is not None]
+
+    def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
+        if not records:
+            return
+        sources = [*(field.source for field in model.all_fields.values()), "created_at", "updated_at"]
+        natives = [(model.names.index(name), native) for name, native in self._natives(model).items()]
+        try:
+            self._insert(model, sources, self._rows_to_add(records, natives, now))
+        except IntegrityError as error:
+            if not self._is_duplicate(error):
+                raise
+            raise RegisterMoved(f"A record of {model.name} to be added is there already.") from error
+
+    def _rows_to_add(
+        self, records: Sequence[Record], natives: Sequence[tuple[int, Callable[[str], Any]]], now: dt.datetime
+    ) -> Iterator[list[Any]]:
+        """The values of each record in the order of its fields, then when it was created and updated.
+
+        Asks the database nothing: on PostgreSQL the connection is in the middle of a COPY.
+        """
+        written = self._moment(now)
+        for record in records:
+            row: list[Any] = list(record.values)
+            for at, native in natives:
+                if row[at] is not None:
+                    row[at] = native(row[at])
+            row += (written if record.created_at is None else self.moment(record.created_at), written)
+            yield row
+
+    def _natives(self, model: Model) -> dict[str, Callable[[str], Any]]:
+        """How to store a field's text where the driver does not take the text as it is."""
+        natives: dict[str, Callable[[str], Any]] = {}
+        for name, field in model.all_fields.items():
+            if field.references:
+                natives[name] = self._parent_ids(model).__getitem__
+            elif isinstance(field.type, Minutes):
+                natives[name] = field.type.to_python
+        return natives
+
+    def _update(
+        self, model: Model, changes: Sequence[Change], found: Mapping[Key, tuple[Any, Record]], now: dt.datetime
+    ) -> None:
+        groups: dict[tuple[str, ...], list[list[Any]]] = defaultdict(list)
+        natives = self._natives(model)
+        written = self._moment(now)
+        for change in changes:
+            assert change.before is not None and change.after is not None
+            names, values = changed(model, change.before.values, change.after.values)
+            row = [
+                natives[name](value) if value is not None and name in natives else value
+                for name, value in zip(names, values, strict=True)
+            ]
+            groups[names].append([*row, written, found[change.key][0]])
+        for names, rows in groups.items():
+            columns = [model.all_fields[name].source for name in names]
+            updated = self._set(model, [*columns, "updated_at"], rows)
+            if updated != len(rows):
+                raise RecordSyncError(f"The database updated {updated} rows of {model.name} instead of {len(rows)}.")
+
+    def _moment(self, moment: dt.datetime) -> str:
+        return self.moment(str(TIMESTAMP.to_text(moment)))
+
+    @staticmethod
+    @abstractmethod
+    def moment(text: str) -> str:
+        """A moment's canonical text as the driver takes it."""
+
+    @property
+    def _connection(self) -> BaseDatabaseWrapper:
+        return connections[self.using]
+
+    def _field(self, model: Model, source: str) -> models.Field[Any, Any]:
+        meta = self._django(model)._meta
+        return meta.pk if source == "pk" else meta.get_field(source)  # type: ignore[return-value]
+
+    def _quoted(self, model: Model, *sources: str) -> list[str]:
+        """The names of the table and of these fields' columns, in SQL."""
+        meta = self._django(model)._meta
+        names = [meta.db_table, *(str(self._field(model, source).column) for source in sources)]
+        return [self._connection.ops.quote_name(name) for name in names]
+
+    @abstractmethod
+    def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        """The SQL of a table ``wanted (column1, …)`` with a row for each key, and its parameters."""
+
+    @abstractmethod
+    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
+        """Add rows with these values."""
+
+    @abstractmethod
+    def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
+        """Give these fields the values of each row, whose last is the primary key; how many rows there were."""
+
+    @abstractmethod
+    def _is_duplicate(self, error: IntegrityError) -> bool:
+        """Whether a unique constraint was violated."""

@@ -1,0 +1,54 @@
+"""The store of SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from django.db import IntegrityError
+
+from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
+from recordsync.model.schema import Model
+from recordsync.stores.sql import SqlStore
+
+
+class SqliteStore(SqlStore):
+    """SQLite. Its dates and times are stored in their canonical text: the register's constraints hold that."""
+
+    texts: ClassVar = {
+        # The cast takes the column's declared type away, which Django's converters go by.
+        **dict.fromkeys((Text, Choice, Date, Time), "CAST(%(expressions)s AS TEXT)"),
+        Minutes: "CASE WHEN typeof(%(expressions)s) = 'integer' AND %(expressions)s >= 0 THEN "
+        "printf('%%%%02d:%%%%02d', %(expressions)s / 60, %(expressions)s %%%% 60) "
+        "ELSE CAST(%(expressions)s AS TEXT) END",
+        # Django writes `2026-11-20 18:40:00`, and a fraction of six digits where there is one.
+        Timestamp: "CASE length(%(expressions)s) "
+        "WHEN 19 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || '.000000Z' "
+        "WHEN 26 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || 'Z' "
+        "ELSE coalesce(strftime('%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%f000Z', %(expressions)s), %(expressions)s) END",
+    }
+
+    @staticmethod
+    def moment(text: str) -> str:
+        return f"{text[:10]} {text[11:-1].removesuffix('.000000')}"
+
+    def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+        row = f"({', '.join(['%s'] * len(types))})"
+        return f"(VALUES {', '.join([row] * len(keys))}) AS wanted", [value for key in keys for value in key]
+
+    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
+        table, *columns = self._quoted(model, *sources)
+        marks = ", ".join(["%s"] * len(columns))
+        with self._connection.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)  # type: ignore[arg-type] # any iterable will do
+
+    def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
+        table, key, *columns = self._quoted(model, "pk", *sources)
+        values = ", ".join(f"{column} = %s" for column in columns)
+        with self._connection.cursor() as cursor:
+            cursor.executemany(f"UPDATE {table} SET {values} WHERE {key} = %s", rows)
+            return int(cursor.rowcount)
+
+    def _is_duplicate(self, error: IntegrityError) -> bool:
+        return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_UNIQUE

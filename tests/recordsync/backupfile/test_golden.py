@@ -1,0 +1,57 @@
+"""The golden files: what the writer gives for known content is, byte for byte, what it gave when 2.0 was fixed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from core.register import SCHEMA
+from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
+from tests.recordsync.support import metadata, opened, written
+
+pytestmark = pytest.mark.parametrize("name", GOLDEN)
+
+
+def test_the_writer_still_gives_the_golden_bytes(name: str) -> None:
+    of, described = GOLDEN[name]
+    assert written(of, **described) == (FOLDER / name).read_bytes()
+
+
+def test_the_golden_file_is_read_back_whole(name: str) -> None:
+    of, described = GOLDEN[name]
+    file = opened((FOLDER / name).read_bytes())
+    assert file.metadata == metadata(of, **described)
+    for model in SCHEMA:
+        assert list(file.records(model)) == list(of.records(model))
+        assert list(file.deletions(model)) == list(of.deletions(model))
+
+
+def test_what_the_trailer_says_can_be_checked_without_our_code(name: str) -> None:
+    data = (FOLDER / name).read_bytes()
+    document = json.loads(data)
+    before = data[: data.rindex(b'"trailer":')]
+    assert document["trailer"] == {
+        "companies": len(document["companies"]),
+        "attendance_records": len(document["attendance_records"]),
+        "deleted": sum(len(rows) for rows in document["deleted"].values()),
+        "sha256": hashlib.sha256(before).hexdigest(),
+    }
+    for record in (*document["companies"], *document["attendance_records"]):
+        content = {name: value for name, value in record.items() if name not in ("checksum", "created_at")}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        # Of what json.dumps escapes as \u00hh, RFC 8785 wants the same; DEL and the rest stand as they are.
+        assert hashlib.sha256(canonical.encode()).hexdigest() == record["checksum"]
+
+
+def test_one_record_stands_on_one_line(name: str) -> None:
+    lines = (FOLDER / name).read_text("utf-8").split("\n")
+    document = json.loads((FOLDER / name).read_bytes())
+    for section in (document["companies"], document["attendance_records"], *document["deleted"].values()):
+        for record in section:
+            line = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            assert line in lines or f"{line}," in lines
+
+
+def test_there_is_no_golden_file_that_is_not_tested(name: str) -> None:
+    assert {path.name for path in Path(FOLDER).iterdir()} == set(GOLDEN)

@@ -1,0 +1,144 @@
+"""Declarations, and a model seen through some of its fields."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.model.fields import Choice, Date, Text, Time
+from recordsync.model.records import Record
+from recordsync.model.schema import Field, Model, Shape
+from tests.recordsync.support import MOMENT, company, day
+
+WHOLE = ATTENDANCE_RECORDS.shape()
+NARROW = ATTENDANCE_RECORDS.shape([*ATTENDANCE_RECORDS.key_names, *ATTENDANCE_RECORDS.units["day"]])
+FULL_DAY = day("ABC", "E1", ep_name="Anna", shift="N", in_time="22:00:00", out_time="06:00:00", overtime="01:30")
+
+
+def units_of(chosen: list[str]) -> list[str]:
+    """The names of the key and of these units."""
+    return [*ATTENDANCE_RECORDS.key_names, *(name for unit in chosen for name in ATTENDANCE_RECORDS.units[unit])]
+
+
+shapes = st.lists(st.sampled_from(list(ATTENDANCE_RECORDS.units)), unique=True).map(
+    lambda chosen: ATTENDANCE_RECORDS.shape(units_of(chosen))
+)
+
+
+def test_a_schema_gives_its_models_in_order_and_by_name() -> None:
+    assert list(SCHEMA) == [COMPANIES, ATTENDANCE_RECORDS]
+    assert SCHEMA["attendance_records"] is ATTENDANCE_RECORDS
+    with pytest.raises(KeyError):
+        SCHEMA["people"]
+
+
+def test_names_stand_in_the_order_of_a_line() -> None:
+    assert list(ATTENDANCE_RECORDS.names) == sorted(ATTENDANCE_RECORDS.names)
+    assert ATTENDANCE_RECORDS.key_names == ("company_name", "ep_no", "date")
+    assert WHOLE.is_whole
+    assert not NARROW.is_whole
+
+
+def test_what_a_file_cannot_leave_out() -> None:
+    assert ATTENDANCE_RECORDS.required == {"company_name", "ep_no", "date", "status"}
+    assert COMPANIES.required == {"name"}
+
+
+def test_the_key_field_that_refers_to_another_model() -> None:
+    assert ATTENDANCE_RECORDS.reference is ATTENDANCE_RECORDS.key[0]
+    assert ATTENDANCE_RECORDS.key[0].source == "company"
+    assert ATTENDANCE_RECORDS.key[1].source == "ep_no"
+    assert COMPANIES.reference is None
+
+
+@pytest.mark.parametrize(
+    "units",
+    [{}, {"one": ("a",)}, {"one": ("a", "b"), "two": ("b",)}, {"one": ("a", "b", "k")}],
+    ids=["none", "one left out", "one in two", "the key in one"],
+)
+def test_every_field_but_the_key_belongs_to_exactly_one_unit(units: dict[str, tuple[str, ...]]) -> None:
+    fields = (Field("a", Text(max_length=1)), Field("b", Text(max_length=1)))
+    with pytest.raises(ValueError, match="exactly one unit"):
+        Model("things", "app.Thing", (Field("k", Text(max_length=1)),), fields, units)
+
+
+def test_keys_are_in_sort_order_whatever_the_order_of_names() -> None:
+    assert FULL_DAY.key == ("ABC", "E1", "2026-11-20")
+    assert company("ABC").key == ("ABC",)
+
+
+def test_a_record_from_a_mapping_needs_every_field() -> None:
+    with pytest.raises(KeyError):
+        WHOLE.from_mapping({"company_name": "ABC"})
+
+
+@given(shapes)
+def test_projection_keeps_what_the_shape_has_and_nothing_else(shape: Shape) -> None:
+    cut = shape.project(FULL_DAY, WHOLE)
+    assert shape.content(cut) == {name: WHOLE.content(FULL_DAY)[name] for name in shape.names}
+    assert (cut.key, cut.created_at) == (FULL_DAY.key, MOMENT)
+
+
+@given(shapes, shapes)
+def test_what_a_record_lacks_is_blank_in_another_shape(shape: Shape, other: Shape) -> None:
+    cut = shape.project(FULL_DAY, WHOLE)
+    seen = other.project(cut, shape)
+    for name, kind, value in zip(other.names, other.types, seen.values, strict=True):
+        assert value == (shape.content(cut)[name] if name in shape.names else kind.blank)
+    assert (seen.key, seen.created_at) == (FULL_DAY.key, MOMENT)
+
+
+def test_a_record_that_lacks_fields_is_blank_in_the_whole_shape() -> None:
+    cut = NARROW.project(FULL_DAY, WHOLE)
+    whole = WHOLE.project(cut, NARROW)
+    assert whole == day("ABC", "E1", in_time="22:00:00", out_time="06:00:00")
+    content = WHOLE.content(whole)
+    assert (content["ep_name"], content["shift"], content["overtime"]) == ("", "", None)
+
+
+def test_a_whole_shape_changes_nothing() -> None:
+    assert WHOLE.project(FULL_DAY, WHOLE) is FULL_DAY
+
+
+def test_units_are_positions_in_the_shape_and_those_it_lacks_are_left_out() -> None:
+    assert list(NARROW.units) == ["day"]
+    for shape in (WHOLE, NARROW):
+        for unit, positions in shape.units.items():
+            assert tuple(shape.names[at] for at in positions) == ATTENDANCE_RECORDS.units[unit]
+
+
+def test_errors_name_every_illegal_value() -> None:
+    broken = day("", "E1", status="X", in_time="9:00", overtime=None)
+    assert [(name, value) for name, value, _expected in WHOLE.errors(broken.values)] == [
+        ("company_name", ""),
+        ("in_time", "9:00"),
+        ("status", "X"),
+    ]
+    assert not list(WHOLE.errors(FULL_DAY.values))
+
+
+_VALUES: st.SearchStrategy[object] = st.sampled_from(
+    ["", "P", "X", "A\0", "2026-11-20", "2026-02-30", "09:00:00", "9:00", "01:30", None, 7, []]
+)
+
+
+@given(st.lists(st.lists(_VALUES, min_size=len(WHOLE.names), max_size=len(WHOLE.names)), max_size=4), st.booleans())
+def test_many_are_valid_if_none_has_an_error(many: list[list[object]], legal: bool) -> None:
+    if legal:
+        many = [[None if WHOLE.types[at].error(value) else value for at, value in enumerate(one)] for one in many]
+        many = [[b if a is None else a for a, b in zip(one, FULL_DAY.values, strict=True)] for one in many]
+    assert WHOLE.are_valid(many) == (not any(error for one in many for error in WHOLE.errors(one)))
+    assert not legal or WHOLE.are_valid(many)
+
+
+def test_a_model_with_one_field_in_its_key_and_types_of_its_own() -> None:
+    model = Model(
+        "holidays",
+        "app.Holiday",
+        (Field("date", Date()),),
+        (Field("from_", Time(nullable=True), column="starts"), Field("kind", Choice(["a"]))),
+        {"all": ("from_", "kind")},
+    )
+    record = model.shape().from_mapping({"date": "2026-01-26", "from_": None, "kind": "a"})
+    assert record == Record(("2026-01-26",), ("2026-01-26", None, "a"))
+    assert model.all_fields["from_"].source == "starts"
