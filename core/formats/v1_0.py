@@ -194,9 +194,6 @@ class V1File:
         """Itself: nobody but us knows the copy."""
         yield self
 
-    def finish(self) -> None:
-        """See :meth:`open`."""
-
     def deletions(self, model: Model) -> tuple[Deletion, ...]:
         """None: a 1.0 file does not say what was deleted."""
         return ()

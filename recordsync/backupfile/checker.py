@@ -97,7 +97,16 @@ def _checked(
     progress("check", done, total)
     _check_totals(metadata, counts, note)
     digest = scanner.trailer({**counts, "deleted": sum(deleted.values())}, note)
-    return BackupFile(source, schema, limits, metadata=metadata, digest=digest, counts=counts, deleted=deleted)
+    return BackupFile(
+        source,
+        schema,
+        limits,
+        blocks=scanner.blocks,
+        metadata=metadata,
+        digest=digest,
+        counts=counts,
+        deleted=deleted,
+    )
 
 
 def _check_totals(metadata: Metadata, counts: dict[str, int], note: Note) -> None:

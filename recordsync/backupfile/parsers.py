@@ -12,11 +12,11 @@ import orjson
 from recordsync.backupfile.layout import Section, deletion_names, row_names
 from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.messages import kept, shown, text_key
-from recordsync.backupfile.scanner import Malformed, is_canonical
+from recordsync.backupfile.scanner import is_canonical
 from recordsync.errors import FileError, wrong_checksum
-from recordsync.model.records import Key, Record, checksum
-from recordsync.model.schema import Shape
-from recordsync.streams import Deletion, are_in_order
+from recordsync.model.records import Key, checksum
+from recordsync.model.schema import Model, Shape
+from recordsync.streams import Deletion
 
 _SHA256_SHAPE = frozenset("0123456789abcdef")
 
@@ -48,24 +48,6 @@ class RecordParser:
             return None
         written = map(self._lines.line, contents, moments)
         return list(map(self._shape.key, contents)) if all(map(eq, written, rows)) else None
-
-    def records(self, rows: Sequence[bytes], after: Key | None) -> list[Record]:
-        """The records of lines that were right when they were checked, the first of them ``after`` a key.
-
-        Raises Malformed where they are not legal and in order any more. Checksums are not looked at again.
-        """
-        try:
-            parts = list(map(self._lines.parts, rows))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Malformed(FileError(f"{self._section.place}: {error}")) from error
-        contents = [part[:-2] for part in parts]
-        records = [self._shape.record(values, part[-1]) for values, part in zip(contents, parts, strict=True)]
-        keys = [record.key for record in records]
-        if not are_legal(self._shape, contents, [part[-1] for part in parts]) or not are_in_order(
-            keys if after is None else [after, *keys]
-        ):
-            raise Malformed(FileError(f"{self._section.place}: the records are not those that were checked"))
-        return records
 
     def check(self, row: bytes, line: int, note: Note) -> Key | None:
         """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
@@ -103,14 +85,6 @@ class DeletionParser:
     def keys(self, rows: Sequence[bytes]) -> None:
         """As :meth:`RecordParser.keys`. Deletions are few: each is looked at."""
 
-    def deletion(self, row: bytes) -> Deletion:
-        """The deletion of a line that was right when it was checked. Raises Malformed where it is not any more."""
-        wrong: list[FileError] = []
-        key = self.check(row, 0, wrong.append)
-        if key is None or wrong:
-            raise Malformed(wrong[0])
-        return Deletion(key, orjson.loads(row)["checksum"])
-
     def check(self, row: bytes, line: int, note: Note) -> Key | None:
         """As :meth:`RecordParser.check`."""
         content = _parsed(self._section, row, line, self._names, note)
@@ -129,6 +103,12 @@ class DeletionParser:
         for name, value, expected in problems:
             note(_illegal(self._section, line, key, name, value, expected))
         return None if wrong.intersection(self._model.key_names) else key
+
+
+def read_deletion(model: Model, row: bytes) -> Deletion:
+    """The deletion that a line says which was found right."""
+    content = orjson.loads(row)
+    return Deletion(tuple(content[name] for name in model.key_names), content["checksum"])
 
 
 def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note: Note) -> dict[str, Any] | None:

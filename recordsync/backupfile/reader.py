@@ -1,16 +1,18 @@
 """Reading a 2.0 file that was checked.
 
-What is read for use is hashed again and must be what was checked: a file that somebody writes to meanwhile is noticed.
+What is read for use is compared, block by block, with what was checked: nothing is used of a file that somebody has
+written to meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from recordsync.backupfile.lines import Lines
 from recordsync.backupfile.metadata import Metadata
-from recordsync.backupfile.parsers import DeletionParser, RecordParser
+from recordsync.backupfile.parsers import read_deletion
 from recordsync.backupfile.scanner import Limits, Malformed, Run, Scanner
 from recordsync.errors import InvalidFile, SourceChanged
 from recordsync.model.records import Key, Record
@@ -33,6 +35,7 @@ class BackupFile:
         schema: Schema,
         limits: Limits,
         *,
+        blocks: Sequence[bytes],
         metadata: Metadata,
         digest: str,
         counts: dict[str, int],
@@ -41,6 +44,7 @@ class BackupFile:
         self._source = source
         self._schema = schema
         self._limits = limits
+        self._blocks = blocks
         self.metadata = metadata
         self.digest = digest
         self.counts = counts
@@ -64,14 +68,13 @@ class BackupFile:
     @contextmanager
     def open(self) -> Iterator[Reader]:
         """A :class:`Reader` of the whole file."""
-        with opened(self._source, self._schema, self._limits) as scanner:
+        with opened(self._source, self._schema, self._limits, self._blocks) as scanner:
             yield Reader(scanner, self)
 
     def records(self, model: Model) -> Iterator[Record]:
         """A model's records in key order, read by themselves. Raises :class:`recordsync.errors.SourceChanged`."""
         with self.open() as reader:
             yield from reader.records(model)
-            reader.finish()
 
     def deletions(self, model: Model) -> Iterator[Deletion]:
         """What the file lists as deleted of a model, in key order, read by itself. Raises
@@ -85,7 +88,6 @@ class BackupFile:
             return
         with self.open() as reader:
             yield from reader.deletions(model)
-            reader.finish()
 
     def precedes(self, one: Model, other: Model) -> bool:
         """Whether the records of ``one`` stand before those of ``other``."""
@@ -95,51 +97,33 @@ class BackupFile:
 class Reader:
     """One pass through a valid file: records, the models in the file's order, and then deletions, likewise.
 
-    What it gives is legal and in order even where the file was changed meanwhile: else it raises
-    :class:`recordsync.errors.SourceChanged`.
+    Raises :class:`recordsync.errors.SourceChanged` where the file is not what was checked.
     """
 
     def __init__(self, scanner: Scanner, file: BackupFile) -> None:
-        self._scanner = scanner
         self._file = file
         with _change_told():
-            if scanner.metadata() != file.metadata:
-                raise SourceChanged(_CHANGED)
+            scanner.metadata()
         self._runs = scanner.runs()
         self._pending: Run | None = None
 
     def records(self, model: Model) -> Iterator[Record]:
         """The next model's records, in key order. Those of models before it are passed over."""
         shape = self._file.shape(model)
-        parser: RecordParser | None = None
-        last: Key | None = None
+        record, parts = shape.record, Lines(shape).parts
         with _change_told():
             for run in self._runs_of(model, deleted=False):
-                parser = parser or RecordParser(run.section, shape)
-                records = parser.records(run.rows, last)
-                last = records[-1].key
-                yield from records
+                for row in run.rows:
+                    *values, _checksum, created_at = parts(row)
+                    yield record(tuple(values), created_at)
 
     def deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
         """The deletions of a model, each with its key and its line, in key order. All before them is passed over."""
-        last: Key | None = None
         with _change_told():
             for run in self._runs_of(model, deleted=True):
-                parser = DeletionParser(run.section)
                 for line, row in run.numbered():
-                    deletion = parser.deletion(row)
-                    if last is not None and deletion.key <= last:
-                        raise SourceChanged(_CHANGED)
-                    last = deletion.key
+                    deletion = read_deletion(model, row)
                     yield deletion.key, deletion, line
-
-    def finish(self) -> None:
-        """Read on to the end. Raises :class:`recordsync.errors.SourceChanged` unless all of it is what was checked."""
-        with _change_told():
-            for _run in self._next_runs():
-                pass
-            if self._scanner.digest() != self._file.digest:
-                raise SourceChanged(_CHANGED)
 
     def _runs_of(self, model: Model, *, deleted: bool) -> Iterator[Run]:
         """The runs of one section; what stands before it is passed over."""
@@ -165,13 +149,17 @@ class Reader:
 
 
 @contextmanager
-def opened(source: BinaryIO, schema: Schema, limits: Limits) -> Iterator[Scanner]:
+def opened(
+    source: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
+) -> Iterator[Scanner]:
     """A scanner at the start of a file, plain or compressed; ``source`` may be read by others in turns.
+
+    ``checked``: see :class:`Scanner`.
 
     Raises :class:`recordsync.errors.InvalidFile` for damaged compression, where it is met.
     """
     with decompressed(_Positioned(source), limits.content) as content:  # type: ignore[arg-type] # all it takes is read and seek
-        yield Scanner(content, schema, limits)
+        yield Scanner(content, schema, limits, checked)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -54,9 +54,18 @@ class Run(NamedTuple):
 
 
 class Scanner:
-    """One pass over the lines of a file. Knows the layout, not what a record is."""
+    """One pass over the lines of a file. Knows the layout, not what a record is.
 
-    def __init__(self, stream: BinaryIO, schema: Schema, limits: Limits) -> None:
+    The first pass checks, and notes what each block of the content is (``blocks``). Every later one is given the notes,
+    and raises Malformed at a block that is not what it was: nothing that was not checked is ever used.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
+    ) -> None:
+        """``checked``: the ``blocks`` of the pass that checked the file; None: this is it."""
+        self.blocks: list[bytes] = []
+        self._checked = checked
         self._stream = stream
         self._schema = schema
         self._limits = limits
@@ -70,7 +79,11 @@ class Scanner:
     def _advance(self, place: str) -> None:
         """Read the next line and add it to the digest."""
         self._read_line(place)
-        self._hash.update(self._line)
+        self._add_to_digest(self._line)
+
+    def _add_to_digest(self, data: bytes) -> None:
+        if self._checked is None:
+            self._hash.update(data)
 
     def _read_line(self, place: str) -> None:
         self._number += 1
@@ -91,9 +104,17 @@ class Scanner:
             block = self._stream.read(_BLOCK)
             if not block:
                 return False
+            self._compare(block)
             self._ahead = BytesIO(self._rest + block).readlines()
             self._rest = b"" if self._ahead[-1].endswith(b"\n") else self._ahead.pop()
         return True
+
+    def _compare(self, block: bytes) -> None:
+        """Note what the block is, or see that it is what was noted."""
+        digest = hashlib.sha256(block).digest()
+        if self._checked is not None and self._checked[len(self.blocks) : len(self.blocks) + 1] != [digest]:
+            self._break("this is not what was checked")
+        self.blocks.append(digest)
 
     def _break_too_long(self) -> NoReturn:
         if self._number == 1:
@@ -153,7 +174,7 @@ class Scanner:
                     run = self._run(section.place)
                     first = self._number + 1
                     self._number += len(run)
-                    self._hash.update(b"".join(run))
+                    self._add_to_digest(b"".join(run))
                     more = run[-1].endswith(b",\n")
                     last = run[-1][: -2 if more else -1]
                     yield Run(section, first, [line[:-2] for line in run[:-1]] + [last])
@@ -191,7 +212,7 @@ class Scanner:
         return line, position
 
     def digest(self) -> str:
-        """SHA-256 of everything before the trailer line. Once the rows have been read."""
+        """SHA-256 of everything before the trailer line. Once the rows have been read, in the pass that checks."""
         return self._hash.hexdigest()
 
     def trailer(self, counts: dict[str, int], note: Callable[[FileError], None]) -> str:

@@ -62,6 +62,3 @@ class Listing:
     def deletions(self, model: Model) -> Iterator[Deletion]:
         """None: a list says what is, not what was deleted."""
         return iter(())
-
-    def finish(self) -> None:
-        """See :meth:`open`."""

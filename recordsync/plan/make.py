@@ -68,7 +68,6 @@ def make_plan(
                         plan.held.append(Held(model, found, store.references(model, found.key)))
                     else:
                         items.write(line)
-        reader.finish()
     for held in plan.held:
         digest.update(b"%d\n" % held.references)
     progress("compare", total, total)

@@ -22,10 +22,8 @@ class Pass(Protocol):
     """One pass through a snapshot, the models in the schema's order."""
 
     def records(self, model: Model) -> Iterable[Record]:
-        """The model's records, in key order."""
-
-    def finish(self) -> None:
-        """Read on to the end. Raises :class:`recordsync.errors.SourceChanged` if this is not what was checked."""
+        """The model's records, in key order. Raises :class:`recordsync.errors.SourceChanged` where they are not those
+        that were checked."""
 
 
 class Snapshot(Protocol):

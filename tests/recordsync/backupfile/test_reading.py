@@ -71,7 +71,6 @@ def test_a_file_is_read_section_by_section() -> None:
     with file.open() as reader:
         assert list(reader.records(COMPANIES)) == list(SMALL.records(COMPANIES))
         assert list(reader.records(ATTENDANCE_RECORDS)) == list(SMALL.records(ATTENDANCE_RECORDS))
-        reader.finish()
     assert list(file.deletions(COMPANIES)) == list(SMALL.deletions(COMPANIES))
     assert list(file.deletions(ATTENDANCE_RECORDS)) == list(SMALL.deletions(ATTENDANCE_RECORDS))
 
@@ -79,16 +78,13 @@ def test_a_file_is_read_section_by_section() -> None:
 def test_sections_may_be_passed_over_and_read_in_part() -> None:
     with opened(FULL_FILE).open() as reader:
         assert [record.key for record in reader.records(ATTENDANCE_RECORDS)][-1] == ("B", "1", "2026-11-20")
-        reader.finish()
     with opened(FULL_FILE).open() as reader:
         first = reader.records(COMPANIES)
         next(first)
         assert len(list(reader.records(ATTENDANCE_RECORDS))) == 3
-        reader.finish()
     with opened(written(content([], []))).open() as reader:
         assert not list(reader.records(COMPANIES))
         assert not list(reader.records(ATTENDANCE_RECORDS))
-        reader.finish()
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "zstd"])
