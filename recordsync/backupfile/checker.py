@@ -1,4 +1,4 @@
-"""Checking a file: its whole content is read once, and everything that is wrong with it is said."""
+"""The check of a file: its whole content is read once, and everything that is wrong with it is reported."""
 
 from __future__ import annotations
 

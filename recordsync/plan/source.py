@@ -1,7 +1,7 @@
 """What can be merged: snapshots, whatever they come from.
 
 A checked backup file is one, the rows of a sheet are another, and so is the base of a merge. A plan asks all of them
-the same; what makes one kind special is said in the words of the protocol, and never found out by its type.
+the same; what makes one kind special is part of the protocol, and nobody looks at a snapshot's type.
 """
 
 from __future__ import annotations

@@ -88,13 +88,17 @@ class OrmStore:
             if (there[1].values if there else None) != before:
                 raise RegisterMoved(f"{named(model.name, change.key)} is not as it was when the change was planned.")
         added = [change.after for change in changes if change.before is None and change.after is not None]
-        gone = [found[change.key][0] for change in changes if change.after is None]
+        deleted_rows = [found[change.key][0] for change in changes if change.after is None]
         self._add(model, added, now)
         self._update(model, [c for c in changes if c.before is not None and c.after is not None], found, now)
-        if gone:
-            deleted, _per_model = self._django(model)._base_manager.using(self.using).filter(pk__in=gone).delete()
-            if deleted != len(gone):
-                raise RecordSyncError(f"The database deleted {deleted} rows of {model.name} instead of {len(gone)}.")
+        if deleted_rows:
+            deleted, _per_model = (
+                self._django(model)._base_manager.using(self.using).filter(pk__in=deleted_rows).delete()
+            )
+            if deleted != len(deleted_rows):
+                raise RecordSyncError(
+                    f"The database deleted {deleted} rows of {model.name} instead of {len(deleted_rows)}."
+                )
 
     def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
         """The changes of which only a look says whether what they replace is there."""

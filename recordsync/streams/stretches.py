@@ -26,23 +26,22 @@ class Stretch(NamedTuple):
 def stretches(ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[Stretch]:
     """Two sorted streams of one shape, cut at the same keys into stretches.
 
-    Whoever is only interested in what differs is spared the Python code per record for what does not.
+    Only what differs costs Python code per record; what is alike is passed over in one comparison.
     Raises :class:`OutOfOrder`.
     """
-    mine, other = _Ahead(ours), _Ahead(theirs)
+    one, other = _Ahead(ours), _Ahead(theirs)
     while True:
-        mine.fill()
+        one.fill()
         other.fill()
-        one, two = mine.records, other.records
-        if not one and not two:
+        if not one.records and not other.records:
             return
-        if [record.values for record in one] == [record.values for record in two]:
-            yield Stretch(len(one), [], [])
-            mine.records, other.records = [], []
+        if [record.values for record in one.records] == [record.values for record in other.records]:
+            yield Stretch(len(one.records), [], [])
+            one.records, other.records = [], []
             continue
         # What comes later is greater than the last of a stream that has more.
-        ends = [ahead.records[-1].key for ahead in (mine, other) if not ahead.ended]
-        yield Stretch(0, mine.up_to(min(ends, default=None)), other.up_to(min(ends, default=None)))
+        ends = [ahead.records[-1].key for ahead in (one, other) if not ahead.ended]
+        yield Stretch(0, one.up_to(min(ends, default=None)), other.up_to(min(ends, default=None)))
 
 
 class _Ahead:

@@ -1,4 +1,4 @@
-"""Progress, reported by whoever works to whoever asked."""
+"""Progress of a piece of work, as the worker reports it to its caller."""
 
 from __future__ import annotations
 
