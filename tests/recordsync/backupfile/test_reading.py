@@ -98,7 +98,7 @@ def test_two_readings_go_on_at_once(compression: Any) -> None:
 
 
 def test_a_file_that_is_not_valid_is_not_to_be_had() -> None:
-    with pytest.raises(InvalidFile, match="the checksum is not that of the record"):
+    with pytest.raises(InvalidFile, match="the record is damaged or was changed by hand"):
         opened(FULL_FILE.replace(b'"status":"P"', b'"status":"A"', 1))
 
 
