@@ -339,7 +339,7 @@ def settle_accounts() -> None:
                 _close_forgotten(operation)
             if operation.outcome in _ENDED and operation.log_id is None and operation.kind not in UNAUDITED:
                 _log_late(operation)
-        except Error:  # its register does not answer now; the others' may
+        except (Error, CommitUnknown):  # its register does not answer now; the others' may
             logger.warning("The account of %s could not be settled", operation, exc_info=True)
 
 
@@ -417,19 +417,20 @@ def _log_late(operation: Operation) -> None:
     """Write the audit row of a failure that could not be written when it failed; not while the register is held."""
     if not locks.is_free(REGISTER_LOCK, operation.database):
         return
-    log, _created = BackupLog.objects.using(operation.database).get_or_create(
-        operation_id=operation.pk,
-        defaults={
-            "user_id": _existing(operation.actor_id, operation.database),
-            "actor_name": operation.actor_name,
-            "operation": operation.kind,
-            "filename": operation.filename,
-            "created_at": operation.started_at,
-            "success": False,
-            "error_message": operation.message,
-            "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
-        },
-    )
+    with writing(operation.database, [BackupLog], 0, alone=False):  # whoever reads a page waits for nobody
+        log, _created = BackupLog.objects.using(operation.database).get_or_create(
+            operation_id=operation.pk,
+            defaults={
+                "user_id": _existing(operation.actor_id, operation.database),
+                "actor_name": operation.actor_name,
+                "operation": operation.kind,
+                "filename": operation.filename,
+                "created_at": operation.started_at,
+                "success": False,
+                "error_message": operation.message,
+                "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
+            },
+        )
     truth = {"outcome": Operation.Outcome.SUCCEEDED, "message": ""} if log.success else {}  # it went with the data
     Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk, **truth)
 

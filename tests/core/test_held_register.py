@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from core.models import AttendanceRecord, Company, User
+from core.models import AttendanceRecord, BackupLog, Company, Operation, User
 from tests import registers
 from tests.core.access import ROUTES
 from tests.services.support import database_error
@@ -90,6 +94,19 @@ def test_reading_goes_on_as_if_nothing_were(world: World, root: Client) -> None:
         anonymous = Client()
         assert anonymous.post(reverse("login"), {"username": "administrator", "password": PASSWORD}).status_code == 302
         assert anonymous.get("/").status_code == 200
+
+
+def test_a_page_that_would_note_how_something_ended_waits_for_nobody(world: World, root: Client) -> None:
+    """Another program writes to the register; the audit row of a failure is written when that has ended."""
+    failed = Operation.objects.create(kind="restore", outcome="failed", actor_name="meena", message="It failed.")
+    with closing(sqlite3.connect(connections["default"].settings_dict["NAME"])) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        assert root.get("/backup/log/").status_code == 200
+        assert time.monotonic() - started < 5
+    assert not BackupLog.objects.exists()
+    root.get("/backup/log/")
+    assert BackupLog.objects.get().operation_id == failed.pk
 
 
 @pytest.mark.parametrize(
