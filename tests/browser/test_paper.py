@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 
 from core.models import AttendanceRecord, Company, Role, User
-from tests.browser.conftest import OpenAs
+from tests.browser.conftest import A4, SCREENSHOTS, OpenAs
 from tests.world import DAY, World
 
 
@@ -73,3 +74,34 @@ def test_a_list_on_paper_says_what_it_leaves_out_and_all_that_it_shows(world: Wo
     page.goto(page.url.split("?")[0])
     assert "Page 1 of 2" in page.inner_text("main")
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "core/attendancerecord/",
+        "core/attendancerecord/add/",
+        "core/attendancerecord/RECORD/delete/",
+        "core/user/ROOT/change/",
+    ],
+)
+def test_the_administration_site_on_paper_has_nothing_to_press_and_is_light(
+    world: World, open_as: OpenAs, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "INSTALLATION_NAME", "Site A office PC")
+    path = path.replace("RECORD", str(world.record.pk)).replace("ROOT", str(world.people["root"].pk))
+    page = open_as("root").go(f"/admin/{path}")
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": A4, "height": 800})
+    if SCREENSHOTS:
+        page.pdf(path=Path(SCREENSHOTS) / f"admin-{path.replace('/', '-')}.pdf", prefer_css_page_size=True)
+        page.screenshot(path=Path(SCREENSHOTS) / f"admin-{path.replace('/', '-')}.png", full_page=True)
+    pressed = page.locator("button, [type=submit], [type=button], .object-tools a, #user-tools a, #content-related *")
+    assert not pressed.filter(visible=True).all_inner_texts()
+    assert page.locator("#site-name").is_visible()
+    assert "Site A office PC" in page.inner_text("#site-name")
+    assert page.evaluate("getComputedStyle(document.querySelector('#site-name a')).color") == "rgb(0, 0, 0)"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= A4, wide
