@@ -90,7 +90,8 @@ def status(cell: str) -> str:
     if text not in Status.values:
         if not text:
             raise BadCell(_("is blank"))
-        raise BadCell(_("is not a status: use one of %(codes)s") % {"codes": ", ".join(Status.values)})
+        # Not with commas: "-0.5" behind one would be guarded as a formula in the download of refused rows.
+        raise BadCell(_("is not a status: use one of %(codes)s") % {"codes": " / ".join(Status.values)})
     return text
 
 

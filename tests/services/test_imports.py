@@ -236,7 +236,7 @@ def test_refused_rows_are_corrected_and_sent_again(register_db: str) -> None:
         write_refused(file, preview.sheet, out)
     text = out.getvalue().decode("utf-8-sig")
     assert text.splitlines()[0].endswith(",REASON")
-    assert "Row 3: STATUS is not a status" in text
+    assert ",Row 3: STATUS is not a status: use one of P / A / PH / WO / PD / L / -0.5 / -1\r\n" in text
     corrected = io.BytesIO(text.replace(",X,", ",P,").replace(",x,", ",2026-11-19,").encode())
     result = service.apply(corrected)
     assert (result.sheet.rejected, result.records.added, result.sheet.heading.unknown) == (0, 2, ())
