@@ -42,7 +42,7 @@ class BackupForm(StyledForm):
         choices=[("full", _("Full: everything")), ("incremental", _("Incremental: what changed since"))],
         initial="full",
     )
-    since = _day(_("Changed since"), help_text=_("Incremental only. Blank: since the last backup."))
+    since = _day(_("Changed since"), help_text=_("Incremental only. Blank: since the backup that it continues."))
     companies = forms.ModelMultipleChoiceField(
         label=_("Only these companies"), queryset=Company.objects.order_by("name"), required=False,
         to_field_name="name",

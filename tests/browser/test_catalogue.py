@@ -29,6 +29,8 @@ def test_what_is_lost_with_a_backup_is_seen_before(
     opened = open_as("root", width=PHONE, javascript=javascript)
     page = opened.go("/backup/")
     shown = page.inner_text("main")
+    assert "by a person" not in shown, "a script takes one every night"
+    assert page.get_by_text(other.name, exact=True).and_(page.locator("p")).is_visible()
     assert f"Its file, {full.name}, is not in the folder of backups" in shown
     assert "Its file was written to a place of its own" in shown
     assert "Muster keeps no copy of a file that it receives" in shown

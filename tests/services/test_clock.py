@@ -139,7 +139,7 @@ def test_the_pages_say_that_the_clock_cannot_be_right(register_db: str, client: 
     with clock(NOON) as time:
         client.force_login(User.objects.create_superuser("root"))
         backup(register_db)
-        assert "An incremental one begins five minutes before that." in client.get("/backup/").content.decode()
+        assert "It begins five minutes before that." in client.get("/backup/").content.decode()
         assert not client.get("/").context["backup_is_old"]
         time.step(-HOUR)
         page = client.get("/backup/").content.decode()
