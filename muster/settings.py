@@ -130,6 +130,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
+CSRF_FAILURE_VIEW = "core.typed.csrf_failure"
 LOGOUT_REDIRECT_URL = "login"
 
 # Five wrong passwords for one name from one address: no more for a quarter of an hour (core.sign_in). Its counts are in

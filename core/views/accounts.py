@@ -17,7 +17,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core import sign_in
+from core import sign_in, typed
 from core.decorators import role_required
 from core.forms import AccountForm, ChangePasswordForm
 from core.models import Role, User
@@ -33,8 +33,14 @@ class SignInView(LoginView):
 
     redirect_authenticated_user = True
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | {typed.KEPT: self.request.POST.get(typed.KEPT, "")}
+
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
+        path, kept = self.get_redirect_url(), self.request.POST.get(typed.KEPT)
+        if kept and typed.keeps(path):
+            response = typed.back_to(self.request, path, kept)
         sign_in.remember_browser(response, form.get_user())
         return response
 
@@ -85,14 +91,14 @@ def users_view(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required([Role.ROOT, Role.ADMIN])
+@role_required([Role.ROOT, Role.ADMIN], keeps_typed=True)
 def user_view(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Add an account, or change one."""
     editor = cast(User, request.user)
     account = get_object_or_404(_accounts(editor), pk=pk) if pk is not None else User()
     form = AccountForm(request.POST or None, instance=account, editor=editor)
     failure = None
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         saved = form.account()
         try:
             account_service.save(saved, by=editor, columns=form.columns)

@@ -14,6 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core import typed
 from core.decorators import role_required
 from core.filters import AttendanceFilter
 from core.forms import AsSeen, ConfirmForm, ContentField, NewRecordForm, RecordForm
@@ -83,13 +84,13 @@ def _columns(sort: str) -> list[dict[str, Any]]:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required(EDITORS)
+@role_required(EDITORS, keeps_typed=True)
 def add_record_view(request: HttpRequest) -> HttpResponse:
     """A new record, key and content; one that is there already (409) is shown beside what was typed."""
     user = cast(User, request.user)
     form = NewRecordForm(request.POST or None, user=user)
     there, failure, status = None, None, 200
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         service = RecordService(user)
         try:
             service.add(form.instance)
@@ -109,7 +110,7 @@ def add_record_view(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required(EDITORS)
+@role_required(EDITORS, keeps_typed=True)
 def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Change a record's content; what somebody saved or deleted meanwhile (409) is shown beside what was typed."""
     user = cast(User, request.user)
@@ -120,7 +121,7 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     form = RecordForm(_with_saved(request.POST, record) or None, instance=record)
     failure = None
     if request.method == "POST" and form.is_valid():
-        if "take" in request.POST or "instead" in request.POST:
+        if "take" in request.POST or "instead" in request.POST or typed.is_only_shown(request):
             return _beside(request, service, pk, form)
         try:
             if not form.cleaned_data["seen"]:

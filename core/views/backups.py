@@ -16,6 +16,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core import typed
 from core.backup_forms import BackupForm
 from core.decorators import role_required
 from core.models import AttendanceRecord, Backup, Company, Installation
@@ -31,12 +32,12 @@ _BACKUPS_ON_A_PAGE = 25
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required(["root"])
+@role_required(["root"], keeps_typed=True)
 def backup_data_view(request: HttpRequest) -> HttpResponse:
     """What there is, what changed since, and the form for another one; a POST puts it into the queue."""
     operations.settle_accounts()
     form = BackupForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
         return redirect("operation", pk=operation.pk)
     last = catalogue.newest_parent(Installation.without_writing(), "default")

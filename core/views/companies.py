@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from core import typed
 from core.decorators import role_required
 from core.forms import CompanyForm, see_again
 from core.models import AttendanceRecord, Company, Role, User
@@ -24,12 +25,12 @@ from core.views.failures import because_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required([Role.ROOT])
+@role_required([Role.ROOT], keeps_typed=True)
 def companies_view(request: HttpRequest) -> HttpResponse:
     """All companies, and a form to add one."""
     form = CompanyForm(request.POST or None, initial={"name": request.GET.get("name", "")})
     failure = None
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         try:
             company = company_service.add_company(form.cleaned_data["name"], user=cast(User, request.user))
         except OperationFailed as error:
@@ -48,7 +49,7 @@ def companies_view(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required([Role.ROOT])
+@role_required([Role.ROOT], keeps_typed=True)
 def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
     """Another name for a company, which every record of it then bears."""
     company = Company.objects.filter(pk=pk).first()
@@ -60,7 +61,7 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
     form = CompanyForm(request.POST or None, initial={"name": company.name})
     form.fields["name"].show_hidden_initial = True
     failure = None
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         name = form.cleaned_data["name"]
         try:
             moved = company_service.rename_company(

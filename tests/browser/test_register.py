@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.models import AttendanceRecord, Company
 from core.services.backup_service import BackupService
 from tests.browser.conftest import PHONE, OpenAs
-from tests.world import DAY, World
+from tests.world import DAY, PASSWORD, World
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -128,6 +128,30 @@ def test_a_lost_update_keeps_what_was_typed(world: World, open_as: OpenAs, javas
     page.click("main form >> button:text-is('Save')")
     record.refresh_from_db()
     assert (record.ep_name, record.status) == ("Meena R. Rao", "A")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_what_was_typed_survives_the_end_of_a_session(world: World, open_as: OpenAs, javascript: bool) -> None:
+    opened = open_as("admin", javascript=javascript)
+    opened.allowed.add(403)
+    page = opened.go(f"/attendance/{world.record.pk}/edit/")
+    page.fill("#id_shift", "NIGHT")
+    page.context.clear_cookies(name="sessionid")
+    page.click("main form >> button:text-is('Save')")
+    assert "What you typed is kept" in page.inner_text("[role=status]")
+    if javascript:
+        opened.look("signed-out")
+    page.fill("#id_username", "administrator")
+    page.fill("#id_password", PASSWORD)
+    page.click("main form button")
+    if javascript:
+        opened.look("typed")
+    page.click("text=Back to the form")
+    assert page.input_value("#id_shift") == "NIGHT"
+    assert page.inner_text("#id_shift_helptext") == "Saved now: GEN"
+    page.click("main form >> button:text-is('Save')")
+    world.record.refresh_from_db()
+    assert world.record.shift == "NIGHT"
 
 
 def test_pages_look_right(world: World, open_as: OpenAs) -> None:
