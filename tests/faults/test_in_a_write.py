@@ -21,7 +21,7 @@ def in_a_write(action: str) -> str:
     return (
         "import signal\n"
         "from django.db import connections\n"
-        "from recordsync.stores import SqlStore\n"
+        "from recordsync.stores.sql import SqlStore\n"
         "_rows, _batches = SqlStore._rows_to_add, []\n"
         "def rows(self, records, natives, now):\n"
         "    _batches.append(len(records))\n"

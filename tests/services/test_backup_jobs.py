@@ -103,7 +103,8 @@ def test_verifying_reads_the_whole_file() -> None:
     assert not BackupLog.objects.filter(operation="verify").exists()
 
 
-def test_a_protected_backup_is_not_deleted() -> None:
+def test_a_protected_backup_is_not_deleted(settings: Settings) -> None:
+    settings.LOCK_WAIT_SECONDS = 0
     backup = taken()
     backup_jobs.set_protected(backup, True)
     with pytest.raises(OperationFailed, match="is protected"):
