@@ -4,7 +4,8 @@ Natural keys can be set when something is added, and never edited: to rename is 
 which a service does for every record concerned.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from django import forms
@@ -12,6 +13,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -20,6 +22,7 @@ from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation,
 from core.services import catalogue
 from core.services.account_service import changing_accounts, require_a_root
 from core.services.by_hand import changing
+from core.services.errors import OperationFailed
 
 
 class RootAdmin(admin.ModelAdmin[Any]):
@@ -38,9 +41,16 @@ class RegisterAdmin(RootAdmin):
     key_fields: tuple[str, ...]
     readonly_fields = ("created_at", "updated_at")
 
-    def saving(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def saving(self) -> Iterator[None]:
         """Around every form of these models (see :meth:`core.admin_site.RootAdminSite.admin_view`)."""
-        return changing("default", [Company, AttendanceRecord], _("Nothing was changed."))
+        try:
+            with changing("default", [Company, AttendanceRecord], _("Nothing was changed.")):
+                yield
+        except IntegrityError as error:  # the form was in order when it was looked at
+            raise OperationFailed(
+                _("The same company or record was saved or deleted at the same moment. Nothing was changed. Try again.")
+            ) from error
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return (*(self.key_fields if obj else ()), *self.readonly_fields)

@@ -124,11 +124,17 @@ def is_full(error: BaseException) -> bool:
     return code_of(error).startswith(_FULL)
 
 
+def is_taken(error: BaseException) -> bool:
+    """Whether what was to be saved has a key that another row has."""
+    return code_of(error) in _TAKEN
+
+
 def is_of_a_query(error: BaseException) -> bool:
     """Whether the database is well, and a query was not."""
     return code_of(error) == "SQLITE_ERROR"  # PostgreSQL's are no operational errors
 
 
+_TAKEN: Final = ("SQLITE_CONSTRAINT_UNIQUE", "23505")
 _LOCKED: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "40P01")
 # SQLite's readers share a small file beside the database, which the first of them makes.
 _FULL: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "53100")

@@ -21,7 +21,7 @@ from core.services import catalogue, jobs, operations
 from core.services.backup_service import BackupService
 from core.services.by_hand import changing
 from core.services.conflict_resolver import ConflictResolver
-from core.services.errors import DataMoved, OperationFailed
+from core.services.errors import DataMoved, OperationFailed, is_taken
 from core.services.operations import Actor
 from core.services.results import BackupResult
 from core.services.wording import shown_day
@@ -129,6 +129,9 @@ class RecordService:
                 record.created_at = record.updated_at = catalogue.stamp(self.using)
                 record.save(using=self.using, force_insert=True)
         except IntegrityError as error:
+            if not is_taken(error):  # what a record refers to is its company
+                gone = _("%(company)s was deleted meanwhile. Nothing was saved.")
+                raise OperationFailed(gone % {"company": record.company}) from error
             raise AlreadyThere(
                 _("%(company)s already has a record of %(number)s on %(day)s. Nothing was saved.")
                 % {"company": record.company, "number": record.ep_no, "day": shown_day(record.date.isoformat())}

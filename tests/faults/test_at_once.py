@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from recordsync.system import locks
 from tests.faults import support
 from tests.faults.conftest import RECORDS, Files
 from tests.faults.support import UNTIL_TOLD, at_phase, end, injected, jobs_of, run, start, tell_to_go_on, wait_for_phase
+from tests.faults.test_held_register import SIGNED_IN
 from tests.installation import ScratchInstallation
+from tests.server import serving
 
 
 @contextmanager
@@ -239,3 +242,26 @@ def test_a_process_that_is_alive_is_not_taken_for_dead(new_installation: support
     assert support.accounts(installation).outcomes.popitem()[1] == Operation.Outcome.RUNNING
     tell_to_go_on(installation)
     assert end(restore).code == 0
+
+
+def test_a_form_of_the_administration_that_is_sent_twice_saves_once(
+    installation: ScratchInstallation, static_files: Path
+) -> None:
+    """Somebody clicks twice: the forms are both in order, and the second one's row is there already."""
+    signed_in = installation.manage("shell", "--no-imports", "-c", SIGNED_IN, check=True)
+    root = f"sessionid={signed_in.stdout.strip()}"
+    day = {"ep_no": "E1", "date": "2026-11-20", "status": "P", "ep_name": "", "shift": "", "overtime": "0"}
+    with installation.opened() as alias:
+        company = str(Company.objects.using(alias).create(name="Northern Mill").pk)
+    statuses: list[int] = []
+    with serving(installation, static_files) as server, ThreadPoolExecutor(6) as people:
+        for n in range(5):
+            forms = [("company", {"name": f"Company {n}"})] * 3
+            forms += [("attendancerecord", day | {"company": company, "ep_no": f"E{n}"})] * 3
+            sent = [people.submit(server.form, f"/admin/core/{of}/add/", data, cookies=root) for of, data in forms]
+            statuses += [one.result(30).status for one in sent]
+    assert statuses.count(302) == 10, statuses
+    assert set(statuses) <= {302, 200, 409}, statuses  # the form once more, or a page, with why
+    with installation.opened() as alias:
+        assert AttendanceRecord.objects.using(alias).count() == 5
+        assert Company.objects.using(alias).count() == 6

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from core import tasks
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
-from core.services import company_service
+from core.services import catalogue, company_service
 from core.services.backup_service import BackupService
 from core.services.errors import DataMoved, OperationFailed
 from core.services.record_service import AlreadyThere, LostUpdate, RecordService, submit_delete_all
@@ -56,6 +56,24 @@ def test_a_key_is_there_once(register_db: str, root: User, record: AttendanceRec
     with pytest.raises(PermissionError):
         RecordService(supervisor, register_db).delete_all()
     assert AttendanceRecord.objects.using(register_db).count() == 2
+
+
+def test_a_company_that_is_deleted_meanwhile_is_not_called_a_record_that_is_there(
+    register_db: str, root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the restore that it waited for."""
+    company = Company.objects.using(register_db).create(name="Gone")
+    now = catalogue.stamp(register_db)
+
+    def delete(alias: str) -> dt.datetime:
+        Company.objects.using(alias).filter(pk=company.pk).delete()
+        return now
+
+    monkeypatch.setattr(catalogue, "stamp", delete)
+    with pytest.raises(OperationFailed, match=r"Gone was deleted meanwhile\. Nothing was saved\.") as failed:
+        RecordService(root, register_db).add(AttendanceRecord(company=company, ep_no="A1", date=now.date(), status="P"))
+    assert not isinstance(failed.value, AlreadyThere)
+    assert not AttendanceRecord.objects.using(register_db).exists()
 
 
 def test_delete_all_takes_a_backup_first(register_db: str, root: User, record: AttendanceRecord) -> None:
