@@ -17,6 +17,7 @@ _PICTURE: Final = gettext_lazy("This is a picture, not a spreadsheet: send CSV o
 _OLD_EXCEL: Final = gettext_lazy(
     "This is an old Excel file (.xls) or an encrypted one. Save it as .xlsx without a password, or as CSV UTF-8."
 )
+_SYLK: Final = gettext_lazy("This is an old sheet (SYLK). Save it as .xlsx or as CSV UTF-8.")
 _PACKED: Final = gettext_lazy("This is a compressed file, not a spreadsheet: unpack it, and send what is in it.")
 _WEB_PAGE: Final = gettext_lazy("This is a web page (HTML), whatever its name says.")
 
@@ -32,6 +33,7 @@ _BEGINNINGS: Final = (
     (b"\xff\xd8\xff", _PICTURE),
     (b"GIF87a", _PICTURE),
     (b"GIF89a", _PICTURE),
+    (b"ID;P", _SYLK),
     (b"II*\0", _PICTURE),
     (b"MM\0*", _PICTURE),
     (b"RIFF", _PICTURE),
@@ -49,9 +51,15 @@ _BEGINNINGS: Final = (
 )
 _DBASE: Final = (b"\x03", b"\x83", b"\x8b", b"\xf5")
 _XML_OF_EXCEL: Final = re.compile(rb"urn:schemas-microsoft-com:office:spreadsheet|progid=.Excel\.Sheet")
-_HTML: Final = re.compile(rb"<(?:!doctype\s+html|html|head|body|table|meta|style|title|div|tr)\b", re.IGNORECASE)
+_HTML: Final = re.compile(
+    rb"<(?:!doctype\s+html|html|head|body|table|meta|link|style|script|title|center|font|div|span|form|p|br?|h[1-6]|tr)\b",
+    re.IGNORECASE,
+)
 _MAIL: Final = re.compile(rb"(?:MIME-Version|Return-Path): ", re.IGNORECASE)
-_PUNCH: Final = re.compile(rb"\s*\d+[\t ,;]+\d{4}[-/]\d\d?[-/]\d\d?[\t ,;T]+\d\d?:\d\d(?::\d\d)?(?:[\t ,;]+\w*)*\s*")
+_PUNCH: Final = re.compile(
+    rb"\s*\"?[A-Za-z]{0,3}\d+\"?[\t ,;]+\"?(?:\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})[\t ,;T]+"
+    rb"\d\d?:\d\d(?::\d\d)?(?:[\t ,;\"]+\w+)*[\s,;\"]*"
+)
 """A line of a clock's own log (attlog.dat): a number, a moment, and codes."""
 _CLOCK: Final = re.compile(rb"\bEnNo\b.*\bDateTime\b", re.IGNORECASE | re.DOTALL)
 """The heading of another (glog.txt)."""

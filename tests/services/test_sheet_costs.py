@@ -74,6 +74,7 @@ LOOKED_AT = {
     "many rows": HEAD + b"1,a,b,2026-11-20,,,P\n" * 200_000,
     "rows of blanks": (b"," * 300 + b"\n") * 10_000,
     "one long line": b"a" * 4_000_000,
+    "what is almost a clock's log": HEAD.join([b"1 2026-11-20 09:00" + b" " * 2_000 + b"!\n", b""]),
 }
 
 
