@@ -36,6 +36,8 @@ class DateOrder(StrEnum):
 _OLDEST: Final = 1900
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE: Final = re.compile(r"(?:(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6(\d{4}))", re.ASCII)
+_LIKE_DATE: Final = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?:[T ,]+\d.*)?", re.ASCII | re.DOTALL)
+"""The same with the year last, or with a year of two digits or a time, which is no date here and proves an order."""
 
 
 @dataclass
@@ -118,6 +120,8 @@ class Dates:
             raise BadCell(_("is blank"))
         found = _DATE.fullmatch(text)
         if found is None:
+            if like := _LIKE_DATE.fullmatch(text):
+                self._learn(text, like[1], like[3], f"20{like[4][-2:]}")
             raise BadCell(_("is not a date: write 2026-11-20 or 20-11-2026"))
         if found[1]:
             day = _date(found[1], found[3], found[4])
@@ -136,20 +140,23 @@ class Dates:
 
     def _in_order(self, text: str, first: str, second: str, year: str) -> dt.date:
         """The day of a text that has the year last."""
-        one, two = int(first), int(second)
-        is_day_first, is_month_first = one <= 31 and two <= 12, one <= 12 and two <= 31
-        if 0 in (one, two, int(year)) or not (is_day_first or is_month_first) or one == two:
+        orders = _orders(first, second, year)
+        if not orders or int(first) == int(second):
             return _date(year, second, first)  # the same, or none, in either order
-        if is_day_first and is_month_first:
+        if len(orders) > 1:
             self._either = self._either or Example(text)
-        else:
-            only = DateOrder.DAY if is_day_first else DateOrder.MONTH
-            self._only.setdefault(only, Example(text))
-            if self._left is None and _is_day(only, first, second, year):
-                self._left = Example(text)
+        self._learn(text, first, second, year)
         if self._is_contradictory:
             raise BadCell(self._contradiction())
         return _date(year, *_month_and_day(self._order, first, second))
+
+    def _learn(self, text: str, first: str, second: str, year: str) -> None:
+        """Take note of a text that can be read in one order only."""
+        orders = _orders(first, second, year)
+        if len(orders) == 1:
+            self._only.setdefault(orders[0], Example(text))
+            if self._left is None and _is_day(orders[0], first, second, year):
+                self._left = Example(text)
 
     # --- The whole column
 
@@ -224,6 +231,15 @@ class Dates:
         else:
             text = _("stands in a column that is to be read month first, and is day first in %(day)s")
         return text % examples
+
+
+def _orders(first: str, second: str, year: str) -> list[DateOrder]:
+    """Those in which two numbers can be a day and a month."""
+    one, two = int(first), int(second)
+    if 0 in (one, two, int(year)):
+        return []
+    fitting = {DateOrder.DAY: one <= 31 and two <= 12, DateOrder.MONTH: one <= 12 and two <= 31}
+    return [order for order, is_fitting in fitting.items() if is_fitting]
 
 
 def _date(year: str, month: str, day: str) -> dt.date:

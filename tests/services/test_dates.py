@@ -75,6 +75,18 @@ COLUMNS: dict[str, tuple[Sequence[Any], list[dt.date | str], str]] = {
         "proof",
     ),
     "real dates beside a text that is no day anywhere": ([MAY_11, "31/11/2025"], [MAY_11, "is not a day"], "proof"),
+    "a date with a time proves it, too": (["05/11/2025", "11/20/2025 08:00"], [MAY_11, "is not a date"], "proof"),
+    "so does one with a short year": (["05/11/2025", "11-20-25"], [MAY_11, "is not a date"], "proof"),
+    "what looks a little like a date proves nothing": (
+        ["05/11/2025", "11/20/2025 ?", "11/20/205", "11/20/2025 x", "05/11/2025 08:00"],
+        [NOV_5, *["is not a date"] * 4],
+        "default",
+    ),
+    "real dates beside a text with a time that a month first program could not read": (
+        [MAY_11, "20/11/2025 00:00"],
+        ["is a real date beside the text “20/11/2025 00:00” (row 3)", "is not a date"],
+        "proof",
+    ),
     "real dates beside both": (
         [MAY_11, "20/11/2025", "11/20/2025"],
         ["is a real date beside the text “20/11/2025” (row 3)", BOTH.format(3, 4), BOTH.format(3, 4)],
