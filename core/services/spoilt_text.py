@@ -18,8 +18,10 @@ _VARIANTS = "\u180b-\u180f\ufe00-\ufe0f\U000e0001-\U000e01ef"
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 """At the end of a word, a joiner after one of them makes another letter of what is before it."""
 _UNSEEN: Final = re.compile(
-    # soft hyphen, marks of direction, spaces without width, byte order mark
-    "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+    # control characters that are no space, soft hyphen, marks of direction, spaces without width, byte order mark,
+    # and letters and notes that are blank
+    "[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u17b4\u17b5\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
     f"|(?<![{_SHAPED}{_VARIANTS}])[\u200c\u200d{_VARIANTS}]"
     f"|\u200c(?![{_SHAPED}])|(?<![{_VIRAMAS}])\u200d(?![{_SHAPED}])"
 )
@@ -31,7 +33,7 @@ def normalised(text: str) -> str:
     """Text as people mean it: trimmed, in NFC, with plain spaces and without characters that nobody sees. The joiners
     that some scripts write with stay."""
     text = text.strip()
-    if text.isascii():
+    if text.isascii() and text.isprintable():
         return text
     return unicodedata.normalize("NFC", _SPACES.sub(" ", _UNSEEN.sub("", text)).strip())
 
@@ -46,11 +48,12 @@ _SPOILT: Final = re.compile(
     rf"(?:[ T](?:{_CLOCK}|[0-9]{{1,2}}:[0-5][0-9]))?)"
     rf"|(?P<time>{_CLOCK})"
     r"|(?P<truth>TRUE|FALSE)"
-    r"|(?P<scientific>[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3})"
+    r"|(?P<scientific>[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}|[0-9]+[.,][0-9]+[eE][+-]?[0-9]{1,3})"
     r"|(?P<rounded>[1-9][0-9]{14}0+)"
-    r"|(?P<shown>[0-9]+\.0+|[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.0+)?)"
+    r"|(?P<missing>nan|NaN|NaT|<NA>|None)"
+    r"|(?P<shown>[0-9]+[.,]0+|[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.0+)?)"
 )
-"""What spreadsheet programs write, and people hardly."""
+"""What spreadsheet programs write, or programs that calculate with tables, and people hardly."""
 _REASONS: Final = {
     "date": gettext_lazy(
         "is a date, which a spreadsheet may have made of something like 6-2. Write what was meant; if this is right, "
@@ -72,6 +75,10 @@ _REASONS: Final = {
         "has zeros after its 15th digit, where a spreadsheet drops what was there. Write all digits; if these are "
         "right, with an apostrophe before them"
     ),
+    "missing": gettext_lazy(
+        "is what programs write where there is nothing. Write what was meant, or nothing; if this is right, with an "
+        "apostrophe before it"
+    ),
     "shown": gettext_lazy(
         "is a number with decimals or commas, as a spreadsheet shows it. Write what was meant; if this is right, with "
         "an apostrophe before it"
@@ -91,10 +98,10 @@ def without_decimals(text: str) -> str:
 def spoilt(text: str, *, is_code: bool = True) -> str:
     """Why it is not certain that a text is the one that was meant; blank: it is.
 
-    ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas.
+    ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas, or calls Nan.
     """
     found = _SPOILT.fullmatch(text)
-    if found is None or (found["shown"] and not is_code):
+    if found is None or ((found["shown"] or found["missing"]) and not is_code):
         return ""
     return str(_REASONS[next(kind for kind in _REASONS if found[kind])])
 

@@ -62,7 +62,7 @@ def test_what_is_certain_is_read_as_it_was_meant(register_db: str, fields: tuple
         "012345678901234500000", "True": "True", "32-Jun": "32-Jun", "02-Junction": "02-Junction", "12-MARS": "12-MARS",
         "99-99-9999": "99-99-9999", "E\u200b1": "E1", "\ufeff00\u00ad12\u2060": "0012", "\u200e12\u200f": "12",
         "1\u200d2\u200c3\ufe0f": "123", "A\u00a0B": "A B", "\u202f7\u2009": "7", "\u202aE1\u202c": "E1",
-        "1,5": "1,5", "1.234.567": "1.234.567",
+        "E\u034f1\u3164": "E1", "E\x7f1\x80": "E1", "Nan": "Nan", "1,5": "1,5", "1.234.567": "1.234.567",
     }  # fmt: skip
     expected = of_codes if fields == CODES else of_texts
     # In a workbook what begins like a formula would be one.
@@ -75,7 +75,7 @@ def test_what_is_certain_is_read_as_it_was_meant(register_db: str, fields: tuple
 
 
 def test_a_name_keeps_what_only_a_code_cannot_have(register_db: str) -> None:
-    cells = ["'t Hart", "'90s Club", "2.0", "1,234", "O'Neil"]
+    cells = ["'t Hart", "'90s Club", "2.0", "1,234", "O'Neil", "Nan", "nan", "None", "5,00"]
     assert outcomes(register_db, "ep_name", cells) == cells
 
 
@@ -103,14 +103,18 @@ SPOILT = [
     )),
     *(("time", cell) for cell in ("06:02:00", "6:02:00 AM", "30:05:00")),
     *(("truth value", cell) for cell in ("TRUE", "FALSE")),
-    *(("has dropped digits", cell) for cell in ("1.23457E+11", "1.23457e+11", "1,23457E+11", "1E+11", "5.00E-03")),
+    *(("has dropped digits", cell) for cell in ("1.23457E+11", "1.23457e+11", "1,23457E+11", "1E+11", "5.00E-03",
+                                             "12.34E+10", "1.23457e11", "1,5E3")),
     *(("its 15th digit", cell) for cell in ("1234567890123450", "123456789012345000000", "1\u200b000000000000000")),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("field", TEXTS)
 def test_what_is_not_certain_is_refused_by_cell(register_db: str, field: str) -> None:
-    of_codes = [("decimals or commas", cell) for cell in ("1.000", "000123.0", "1,234", "12,34,567", "1,234.00")]
+    of_codes = [
+        ("decimals or commas", cell) for cell in ("1.000", "000123.0", "1,234", "12,34,567", "1,234.00", "123,0")
+    ]
+    of_codes += [("where there is nothing", cell) for cell in ("nan", "NaN", "<NA>", "NaT", "None")]
     spoilt = SPOILT + (of_codes if field in CODES else [])
     problems = outcomes(register_db, field, [cell for _reason, cell in spoilt])
     for (reason, cell), problem in zip(spoilt, problems, strict=True):
