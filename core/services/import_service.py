@@ -339,7 +339,7 @@ def _fitted(rows: Iterable[Row], sheet: Sheet, file: SheetFile) -> Iterator[Row]
     """
     heading = sheet.heading.cells
     width = len(heading)
-    unnamed = [at for at, cell in enumerate(heading) if not cell.strip()]
+    unnamed = [at for at, cell in enumerate(heading) if not normalised(cell)]
     for number, cells in rows:
         if file.is_text and len(cells) < width:
             sheet.note_short(number)

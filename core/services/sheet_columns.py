@@ -16,6 +16,7 @@ from core.register import ATTENDANCE_RECORDS
 from core.services.errors import SheetRefused
 from core.services.sheet_cells import CODES, BadCell, NextDay, Parse, duration, status, text_parser, time_of_day
 from core.services.sheet_dates import Dates
+from core.services.spoilt_text import normalised
 from recordsync.model.schema import Shape
 
 REASON: Final = "REASON"
@@ -68,15 +69,15 @@ COLUMNS: Final = (
 _TEXTS: Final = {*CODES, "ep_name", "company_name"}
 _TYPED: Final = {*_TEXTS, "date"}
 """Fields for which it matters what kind of cell a workbook has."""
-_BETWEEN: Final = re.compile(r"[\s\-‐-―_.()]+|(?<!\d)0+(?=\d)")
+_BETWEEN: Final = re.compile(r"[\s\-‐-―_.,:;()\[\]#*/\\'’\"]+|(?<!\d)0+(?=\d)")
 """What makes no difference in a heading."""
-_PUNCH: Final = re.compile(r"PUNCH(?:\d|IN|OUT|TIME)+|(?:IN|OUT)PUNCH\d*")
+_PUNCH: Final = re.compile(r"PUNCH(?:ES)?(?:\d|IN|OUT|TIME|HH|MM|SS)+|(?:IN|OUT)PUNCH(?:\d|HH|MM|SS)*")
 _NUMBERED: Final = re.compile(r"\d*(?:IN|OUT)\d*")
 
 
 def _plain(heading: str) -> str:
     """A heading by which it is compared: in any case, with any spaces, hyphens and the like, or none."""
-    return _BETWEEN.sub("", unicodedata.normalize("NFKC", heading)).upper()
+    return _BETWEEN.sub("", unicodedata.normalize("NFKC", normalised(heading))).upper()
 
 
 _BY_HEADING: Final = {_plain(name): column for column in COLUMNS for name in (column.heading, *column.aliases)}
@@ -118,10 +119,18 @@ def column_named(cell: str) -> Column | None:
     return next((names[name] for names in (_BY_HEADING, *SCHEMES) if name in names), None)
 
 
+def is_time(cell: str) -> bool:
+    """Whether a heading names a time, or may do so."""
+    column, name = column_named(cell), _plain(cell)
+    if column is not None:
+        return column.field in TIME_FIELDS
+    return bool(_NUMBERED.fullmatch(name) or (_PUNCH.fullmatch(name) and ("IN" in name or "OUT" in name)))
+
+
 def read_heading(cells: Sequence[str]) -> Heading:
     """Find the columns: any order, any case. Raises SheetRefused where one is missing or stands twice, or it is not
     certain which punch one is."""
-    names = [" ".join(cell.split()) for cell in cells]
+    names = [" ".join(normalised(cell).split()) for cell in cells]
     columns = _BY_HEADING | _punches(names)
     found: dict[str, tuple[int, Column]] = {}
     unknown: list[str] = []

@@ -15,11 +15,10 @@ from typing import BinaryIO, Final
 
 from django.utils.translation import gettext as _
 
-from core.models import TIME_FIELDS
 from core.services import workbooks
 from core.services.errors import SheetRefused
 from core.services.sheet_cells import NEVER_BLANK
-from core.services.sheet_columns import Heading, column_named, read_heading
+from core.services.sheet_columns import Heading, column_named, is_time, read_heading
 from core.services.spreadsheets import SheetFile, is_workbook
 from core.services.workbooks import Row
 
@@ -143,7 +142,7 @@ def _with_groups_above(groups: Sequence[str], cells: Sequence[str]) -> list[str]
     together: list[str] = []
     group = ""
     for above, cell in zip_longest(groups[: len(cells)], cells, fillvalue=""):
-        if not _is_time(cell):
+        if not is_time(cell):
             group = ""
         elif above.strip():
             group = above
@@ -155,7 +154,7 @@ def _in_group(group: str, cell: str) -> str:
     """A heading in a group. Raises SheetRefused where it is a time, and the group does not say which."""
     together = f"{group} {cell}".strip()
     if column_named(together) is None:
-        if group.strip() and _is_time(cell):
+        if group.strip() and is_time(cell):
             raise SheetRefused(
                 _(
                     "The heading has two rows, and it is not clear what “%(column)s” below “%(group)s” is. Write the "
@@ -166,8 +165,3 @@ def _in_group(group: str, cell: str) -> str:
         if column_named(cell):
             return cell
     return together
-
-
-def _is_time(cell: str) -> bool:
-    column = column_named(cell)
-    return column is not None and column.field in TIME_FIELDS

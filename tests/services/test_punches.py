@@ -74,7 +74,9 @@ def test_no_punch_comes_into_another_pair(register_db: str, names: list[str], wr
 
 
 @pytest.mark.parametrize("between", ["", " ", "_", "-", "  ", "\u00a0", "\u2013", ". ", "\n"])
-@pytest.mark.parametrize("punch", ["PUNCH{}", "Punch {}", "punch_0{}"])
+@pytest.mark.parametrize(
+    "punch", ["PUNCH{}", "Punch {}", "punch_0{}", "PUNCH #{}:", "PUNCH/{}", "\u200bPun\u00adch{}*"]
+)
 def test_other_spellings(between: str, punch: str) -> None:
     for names in (PAIRS, THROUGH):
         parts = [name.removeprefix("PUNCH").split() for name in names]
@@ -98,6 +100,8 @@ def test_other_spellings_of_the_other_columns() -> None:
         (["PUNCH IN 1", "PUNCH OUT 2"], "PUNCH IN 1, PUNCH OUT 2 are"),
         (["PUNCH1 IN TIME", "PUNCH1 OUT TIME"], "PUNCH1 IN TIME, PUNCH1 OUT TIME are"),
         (["In Punch"], "In Punch are"),
+        (["PUNCH1 IN", "PUNCH1 OUT", "PUNCH2 IN (HH:MM)", "PUNCH2 OUT (HH:MM)"], r"PUNCH2 OUT \(HH:MM\) are"),
+        (["PUNCHES 1 IN", "PUNCHES 1 OUT"], "PUNCHES 1 IN, PUNCHES 1 OUT are"),
         (["PUNCH0 IN", "PUNCH0 OUT"], "PUNCH0 IN, PUNCH0 OUT are"),
         (["PUNCH11 IN", "PUNCH11 OUT"], "PUNCH11 IN, PUNCH11 OUT are"),
         (["IN 1", "OUT 2", "IN 3", "OUT 4"], "IN 1, OUT 4 are"),

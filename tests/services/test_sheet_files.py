@@ -163,7 +163,7 @@ def test_what_a_row_may_cost_is_bounded_while_it_is_read() -> None:
 @pytest.mark.parametrize("engine", ["sqlite"])
 def test_values_under_a_blank_heading_are_named(register_db: str, write: object) -> None:
     cells = [
-        [*REQUIRED[:3], "", *REQUIRED[3:], " ", ""],
+        [*REQUIRED[:3], "", *REQUIRED[3:], "\u200b", ""],
         ["E1", "Asha", "ABC", "", "2026-11-20", "GS", "", "P", "", ""],
         ["E2", "Asha", "ABC", "x", "2026-11-20", "GS", "", "P", "09:00", " "],
     ]
@@ -256,6 +256,10 @@ UNCLEAR = {
         [[*REQUIRED, "PUNCHES", ""], [*[""] * 7, "PUNCH 1", ""], [*[""] * 7, "IN", "OUT"]],
         "“IN” below “PUNCHES PUNCH 1”",
     ),
+    "numbers below a group that says nothing": (
+        [[*REQUIRED, "TIMES", ""], [*[""] * 7, "1 IN", "1 OUT"], TWO_ROWS[2][:9]],
+        "“1 IN” below “TIMES”",
+    ),
     "one column twice": (
         [[*REQUIRED, "PUNCH1", "", "PUNCH1"], [*[""] * 7, "IN", "OUT", "IN"]],
         "the column IN more than once",
@@ -310,6 +314,9 @@ FOREIGN = {
     "a.mht": (b"MIME-Version: 1.0\r\nContent-Type: multipart/related", "a mail or a web page"),
     "attlog.dat": (b"       1\t2026-11-20 09:01:02\t1\t0\t1\t0\r\n" * 2, "log of a clock"),
     "attlog.csv": (b"1,2026-11-20 09:01:02,1,0\r\n", "log of a clock"),
+    "attlog-dmy.csv": (b'"E001","20/11/2026 09:01:02",1,,"0",\r\n', "log of a clock"),
+    "fragment.xls": (b"<center><b>Attendance</b>", "a web page (HTML)"),
+    "a.slk": (b"ID;PWXL;N;E\r\nP;PGeneral\r\n", "an old sheet (SYLK)"),
     "glog.txt": (b"No\tTMNo\tEnNo\tName\tINOUT\tMode\tDateTime\r\n1\t1\t7\t\t0\t1\t", "log of a clock"),
     "a.ods": (in_zip("mimetype", b"application/vnd.oasis.opendocument.spreadsheet").getvalue(), "OpenDocument"),
     "a.numbers": (in_zip("Index/Document.iwa").getvalue(), "iWork"),
