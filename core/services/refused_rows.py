@@ -42,7 +42,9 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
     def resent(at: int, cell: str) -> str:
         """A cell of a row, in its column."""
         field = columns.get(at)
-        return sheet.dates.resent(cell) if field == "date" else _resent(cell, is_code=field in CODES)
+        if field == "date" and len(cell) <= _MAX_CELL:
+            return sheet.dates.resent(cell)
+        return _resent(cell, is_code=field in CODES)
 
     writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
     written = 0
