@@ -6,12 +6,13 @@ requests arrive at once, no more passwords are compared than the limit says.
 
 Whoever tries a name is counted twice, by name and address and by name alone, so that guesses from a thousand addresses
 have a limit, too. That limit would let strangers shut anybody out, so a browser in which the name signed in before is
-counted by itself, and by nothing else.
+counted by itself, and by nothing else. People who share a browser are known there each by a cookie of their own.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import logging
 import secrets
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -33,8 +34,15 @@ LIMIT_OF_A_NAME: Final = 50
 
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 # no server is bound to it: it is nobody's address
 _THIS_MACHINE: Final = "127.0.0.1"
-_COOKIE: Final = "muster_browser"
+_COOKIE: Final = "muster_browser_"
 _COOKIE_AGE: Final = dt.timedelta(days=90)
+_COOKIE_PATH: Final = "/accounts/"
+_PEOPLE_OF_A_BROWSER: Final = 20
+"""Who signed in last: servers refuse a request whose cookies are long."""
+
+_CLOCKS_DIFFER: Final = dt.timedelta(minutes=5)
+"""So far the clocks of machines that share a database may be apart. An attempt that is later than this was counted
+while a clock was ahead, and says nothing."""
 
 Address = IPv4Address | IPv6Address
 
@@ -94,7 +102,7 @@ class _Counter(NamedTuple):
     def take(self, now: dt.datetime) -> bool:
         """Count one attempt, unless that would be one too many; whether it was counted. Two statements, each of which
         is a transaction that begins by writing: none of them can fail because somebody else has written meanwhile."""
-        over = Q(attempt_time__lte=now - settings.AXES_COOLOFF_TIME)
+        over = ~_counts(now)
         AccessAttempt.objects.bulk_create(
             [
                 AccessAttempt(
@@ -108,14 +116,18 @@ class _Counter(NamedTuple):
         return bool(free.update(failures_since_start=counted, attempt_time=now))
 
     def is_used_up(self, now: dt.datetime) -> bool:
-        begun = now - settings.AXES_COOLOFF_TIME
-        return bool(self.rows.filter(attempt_time__gt=begun, failures_since_start__gte=self.limit).exists())
+        return bool(self.rows.filter(_counts(now), failures_since_start__gte=self.limit).exists())
+
+
+def _counts(now: dt.datetime) -> Q:
+    """The rows whose attempts are not over."""
+    return Q(attempt_time__gt=now - settings.AXES_COOLOFF_TIME, attempt_time__lte=now + _CLOCKS_DIFFER)
 
 
 def _counters(request: HttpRequest, username: str) -> list[_Counter]:
     """What an attempt is counted by; each has to have one left."""
     limit: int = settings.AXES_FAILURE_LIMIT
-    browser = request.get_signed_cookie(_COOKIE, default="", salt=username, max_age=_COOKIE_AGE)
+    browser = request.get_signed_cookie(cookie_of(username), default="", salt=username, max_age=_COOKIE_AGE)
     if browser:
         return [_Counter(username, _ANYWHERE, f"browser {browser}", limit)]
     address = client_address(request) or _ANYWHERE
@@ -161,14 +173,23 @@ def release(request: HttpRequest, user: AbstractBaseUser) -> None:
         counter.rows.filter(failures_since_start__gt=0).update(failures_since_start=F("failures_since_start") - 1)
 
 
-def remember_browser(response: HttpResponse, user: AbstractBaseUser) -> None:
+def cookie_of(username: str) -> str:
+    """The name of the cookie by which a browser is known to somebody."""
+    return _COOKIE + hashlib.sha256(username.encode()).hexdigest()[:16]
+
+
+def remember_browser(request: HttpRequest, response: HttpResponse, user: AbstractBaseUser) -> None:
     """From now on this browser's attempts at the name are counted by themselves. The cookie lets nobody in."""
+    own = cookie_of(user.get_username())
+    others = [name for name in request.COOKIES if name.startswith(_COOKIE) and name != own]
+    for oldest in others[: 1 - _PEOPLE_OF_A_BROWSER]:  # a browser sends the oldest first
+        response.delete_cookie(oldest, path=_COOKIE_PATH)
     response.set_signed_cookie(
-        _COOKIE,
+        own,
         secrets.token_urlsafe(16),
         salt=user.get_username(),
         max_age=_COOKIE_AGE,
-        path="/accounts/",
+        path=_COOKIE_PATH,
         secure=settings.HTTPS,
         httponly=True,
         samesite="Lax",

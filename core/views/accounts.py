@@ -41,7 +41,7 @@ class SignInView(LoginView):
         path, kept = self.get_redirect_url(), self.request.POST.get(typed.KEPT)
         if kept and typed.keeps(path):
             response = typed.back_to(self.request, path, kept)
-        sign_in.remember_browser(response, form.get_user())
+        sign_in.remember_browser(self.request, response, form.get_user())
         return response
 
 
