@@ -18,6 +18,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from django.core.exceptions import ImproperlyConfigured
+from gunicorn.errors import AppImportError
 from gunicorn.http import get_parser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
@@ -25,10 +27,11 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from muster import SMALL_BODY_BYTES
 
 ARRIVAL_SECONDS: Final = 10.0
-"""For the head of a request, and for its body where that is small."""
+"""For the head of a request, with its body where that is small; for the body as much longer as it takes at
+:data:`SLOWEST_BYTES`."""
 
 SLOWEST_BYTES: Final = 16 * 1024
-"""In a second, of a large body; :data:`PATIENCE_SECONDS` longer is allowed, once."""
+"""In a second, of a body; for a large one :data:`PATIENCE_SECONDS` longer is allowed, once."""
 PATIENCE_SECONDS: Final = 30.0
 
 SEND_SECONDS: Final = 30.0
@@ -112,7 +115,10 @@ class Arrival:
             head = bytes(self.received[: end + 2])
             length = _LENGTH.search(head)
             body = int(length[1]) if length else 0
-            self._wanted = end + 4 + (body if body <= SMALL_BODY_BYTES else 0)
+            if body > SMALL_BODY_BYTES:
+                body = 0
+            self._wanted = end + 4 + body
+            self.deadline += body / SLOWEST_BYTES
             if len(self.received) < self._wanted and _EXPECTS.search(head):
                 with suppress(OSError):
                     self.conn.sock.send(_CONTINUE)
@@ -130,7 +136,6 @@ class Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Each in the order of the deadlines, for all are given the same time.
         self._arrivals: dict[TConn, Arrival] = {}
         self._partings: dict[TConn, float] = {}
 
@@ -141,6 +146,13 @@ class Worker(ThreadWorker):
             raise RuntimeError(
                 "HTTPS is ended by a server in front (docs/operators.md): leave certfile and keyfile away"
             )
+
+    def load_wsgi(self) -> None:
+        """What the settings refuse is told in its sentence, as by the commands."""
+        try:
+            super().load_wsgi()
+        except ImproperlyConfigured as error:
+            raise AppImportError(f"Error: {error}") from error
 
     # --- From a connection to a thread
 
@@ -249,14 +261,11 @@ class Worker(ThreadWorker):
         """Those whose time is over; when the worker stops, also those that have not begun."""
         now = time.monotonic()
         for arrival in list(self._arrivals.values()):
-            if self.alive and arrival.deadline > now:
-                break
-            if not arrival.received:
+            if not arrival.received and (arrival.deadline <= now or not self.alive):
                 self._forget(arrival)
                 self._close(arrival.conn)
             elif arrival.deadline <= now:
                 self._refuse(arrival, "408 Request Timeout")
         for conn, deadline in list(self._partings.items()):
-            if self.alive and deadline > now:
-                break
-            self._end_parting(conn)
+            if deadline <= now or not self.alive:
+                self._end_parting(conn)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from gunicorn.workers.gthread import TConn
 
 from core import bodies
-from muster import server
+from muster import SMALL_BODY_BYTES, server
 from tests.installation import PROJECT
+from tests.server import free_port
 
 
 @pytest.fixture
@@ -114,10 +122,47 @@ def test_a_sender_that_waits_to_be_asked_is_asked_when_it_is_read(ends: Ends) ->
         theirs.recv(100)
 
 
+def test_a_small_body_may_come_as_slowly_as_a_large_one(ends: Ends) -> None:
+    """Ten seconds for all of them refused 250 KB at 20 KB/s, and took 300 KB."""
+    conn = SimpleNamespace(sock=ends[0].sock)
+    body = SMALL_BODY_BYTES
+    arrival = server.Arrival(cast(TConn, conn), b"POST /upload/ HTTP/1.1\r\nContent-Length: %d\r\n" % body)
+    began = arrival.deadline
+    arrival.received += b"\r\n"
+    for _ in range(3):
+        assert not arrival.is_whole()
+        assert arrival.deadline - began == body / server.SLOWEST_BYTES
+    arrival.received += b"x" * body
+    assert arrival.is_whole()
+
+
+def test_connections_leave_files_and_memory_for_the_rest() -> None:
+    """1,024 open files are what most systems give a process; a connection keeps a head and a small body."""
+    settings = runpy.run_path(str(PROJECT / "gunicorn.conf.py"))
+    assert settings["worker_connections"] < 1024 - 200
+    assert settings["worker_connections"] * (SMALL_BODY_BYTES + 128 * 1024) < 200 * 1024**2
+
+
 def test_half_of_the_threads_read_large_bodies_and_proxies_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRUSTED_PROXIES", raising=False)
     settings = runpy.run_path(str(PROJECT / "gunicorn.conf.py"))
     assert settings["threads"] == 2 * bodies.AT_ONCE
     assert "forwarded_allow_ips" not in settings
     monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.5, 10.1.0.0/24")
-    assert runpy.run_path(str(PROJECT / "gunicorn.conf.py"))["forwarded_allow_ips"] == "10.0.0.5, 10.1.0.0/24"
+    assert runpy.run_path(str(PROJECT / "gunicorn.conf.py"))["forwarded_allow_ips"] == "10.0.0.5/32,10.1.0.0/24"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"PORT": "abc"}, {"PORT": "65536"}, {"TRUSTED_PROXIES": "proxy.example"}, {"HTTPS": "maybe"}]
+)
+def test_a_setting_that_cannot_be_is_told_in_its_sentence(wrong: dict[str, str], tmp_path: Path) -> None:
+    """And nothing is started."""
+    (name,) = wrong
+    settings = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "PORT": str(free_port())} | wrong
+    command = [str(Path(sys.executable).with_name("gunicorn")), "--log-level", "critical", "muster.wsgi"]
+    done = subprocess.run(command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    # Each of the two workers may say it before the first has ended the server.
+    (told,) = set(done.stderr.splitlines())
+    assert told.startswith(f"Error: {name} ")
