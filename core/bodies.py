@@ -7,6 +7,7 @@ it; for all others the request is refused.
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import threading
@@ -71,6 +72,8 @@ class BodyLimitMiddleware:
     def process_view(self, request: HttpRequest, view: View, args: Any, kwargs: Any) -> HttpResponse | None:
         if request.headers.get("Transfer-Encoding"):  # nothing of it would be read, as if it were empty
             return _refused(request, HTTPStatus.LENGTH_REQUIRED, _("Its size was not given. Nothing was changed."))
+        if request.encoding and codecs.lookup(request.encoding).name != "utf-8":  # Django has looked that there is one
+            return _refused(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, _("It is not in UTF-8. Nothing was changed."))
         if _aside(request) is None or getattr(view, "takes_files", False):
             return None
         return _more_than(request, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
@@ -82,21 +85,29 @@ def takes_files(
     """A page that takes files from accounts with one of the roles, of as many bytes as the setting ``limit`` says.
 
     Anybody else is refused as by :func:`core.decorators.role_required`, larger ones with the page ``too_large``: of
-    either nothing is read. The form's token is looked for here, too, for it is in the body.
+    either nothing is read. Who is not signed in and sends a large one is not led to the sign-in page, but told so: a
+    browser whose sending breaks off shows an answer that says that it failed, and follows no other. The form's token
+    is looked for here, too, for it is in the body.
     """
 
     def decorate(view: View) -> View:
         with_token = csrf_protect(view)
 
-        @csrf_exempt
         @role_required(roles)
-        @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def permitted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             body = _aside(request)
             if (body.length if body else _length(request)) > getattr(settings, limit) + _FORM_OVERHEAD:
                 return too_large(request)
             refusal = _read(request, body) if body else None
             return refusal or with_token(request, *args, **kwargs)
+
+        @csrf_exempt
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if _aside(request) and not request.user.is_authenticated:
+                reason = _("You are not signed in any more. Nothing was changed. Sign in, then send the file again.")
+                return _refused(request, HTTPStatus.FORBIDDEN, reason)
+            return permitted(request, *args, **kwargs)
 
         guarded.takes_files = True  # type: ignore[attr-defined]
         return guarded
