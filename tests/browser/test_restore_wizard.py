@@ -186,11 +186,16 @@ def test_data_that_moved_and_a_cancelled_one(world: World, open_as: OpenAs, tmp_
     assert page.locator("text=The register changed after the preview").is_visible()
     assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "MOVED"
     assert page.locator("text=Try again").count() == 0  # it would be the same again
+    assert "2 differences were decided. A new preview carries the decisions over" in page.inner_text("main")
     page.click("text=Make a new preview of this file")
     work()
     page.goto(page.url)
     page.click("text=Look at what would change")
     assert "MOVED" in page.locator("article").first.inner_text()
+    told = page.inner_text("[role=note]")
+    assert "Decisions of the earlier preview: 0 of 2 are carried over." in told
+    assert "2 are not, because their records have changed since" in told
+    opened.look("not-carried")
 
 
 def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: Browser, tmp_path: Path) -> None:
