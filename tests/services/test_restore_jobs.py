@@ -174,7 +174,7 @@ def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
         operation = restore_jobs.submit_apply(ACTOR, preview, using=register_db)
         with pytest.raises(OperationFailed, match="being applied"):
             preview.decide_many(Side.OURS, Filter())
-    told = r"Meena asked for a restore at \d\d:\d\d:\d\d, which waits for the worker\. Nothing was changed\."
+    told = r"Meena asked for a restore at [\d-]{10} \d\d:\d\d UTC, which waits for the worker\. Nothing was changed\."
     with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match=told):
         restore_jobs.submit_apply(ACTOR, preview, using=register_db)
     with locks.held(f"operation-{operation.pk}", JOBS):
