@@ -11,13 +11,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import AdminPasswordChangeForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db import IntegrityError
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from core.forms import MeetsOthers, RecordAdminForm
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.services import catalogue
 from core.services.account_service import changing_accounts, require_a_root
@@ -70,6 +71,7 @@ class CompanyAdmin(RegisterAdmin):
 
 @admin.register(AttendanceRecord)
 class AttendanceRecordAdmin(RegisterAdmin):
+    form = RecordAdminForm
     key_fields = ("ep_no", "company", "date")
     list_display = ("date", "company", "ep_no", "ep_name", "shift", "status", "in_time", "out_time", "updated_at")
     list_display_links = ("date", "ep_no")
@@ -90,10 +92,15 @@ class PasswordForm(AdminPasswordChangeForm):
         return account
 
 
+class AccountAdminForm(MeetsOthers, UserChangeForm):
+    """An account of which somebody else may have saved something meanwhile."""
+
+
 @admin.register(User)
 class AccountAdmin(RootAdmin, UserAdmin[User]):
     """Accounts. Rights follow from the role alone, so Django's own flags are not on the form but set from it."""
 
+    form = AccountAdminForm
     change_password_form = PasswordForm
     list_display = ("username", "first_name", "last_name", "role", "company", "is_active")
     list_filter = ("role", "is_active", "company")

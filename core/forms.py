@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from core import moments, sign_in
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.register import ATTENDANCE_RECORDS, content_of
-from core.services.record_service import Beside, Changed
+from core.services.record_service import Beside, Changed, collide
 from core.services.sheet_cells import BadCell, duration
 from core.services.spoilt_text import normalised
 from core.services.wording import value_name
@@ -65,6 +65,48 @@ def see_again(form: forms.BaseForm, name: str, now: Any) -> None:
     data = cast("QueryDict", form.data).copy()
     data[form[name].html_initial_name] = "" if now is None else str(form.fields[name].prepare_value(now))
     form.data = data
+
+
+class MeetsOthers:
+    """Mixed into a model's form: what two people changed of one row, each in a form of their own.
+
+    The form carries what the person saw (Django's hidden initial values): what they did not touch stays as somebody
+    else may have saved it meanwhile, and what both changed is refused once, with what is saved now.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:  # type: ignore[attr-defined]
+            for name in self.fields.keys() - {"password"}:  # type: ignore[attr-defined]
+                self.fields[name].show_hidden_initial = True  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data  # type: ignore[misc]
+        fields = self.fields.items()  # type: ignore[attr-defined]
+        for name in [name for name, field in fields if field.show_hidden_initial and name in cleaned]:
+            self._meet(name, cleaned)
+        return cleaned
+
+    def _meet(self, name: str, cleaned: dict[str, Any]) -> None:
+        """What becomes of a field that somebody else may have saved since the form was made."""
+        form = cast("forms.ModelForm[Any]", self)
+        bound, field, now = form[name], form.fields[name], getattr(form.instance, name)
+        if bound.html_initial_name not in form.data:
+            return  # it does not say what they saw
+        if name not in form.changed_data:
+            cleaned[name] = now
+            return
+        try:
+            seen = field.to_python(form.data[bound.html_initial_name])
+        except forms.ValidationError:
+            seen = None
+        if now not in (seen, cleaned[name]):
+            value = getattr(form.instance, f"get_{name}_display", lambda: now)()
+            if isinstance(value, bool):
+                value = _("yes") if value else _("no")
+            text = _("Somebody changed this while you were editing. Saved now: %(value)s. Save again to replace that.")
+            form.add_error(name, text % {"value": "—" if value in (None, "") else value})
+            see_again(form, name, now)
 
 
 class ChangePasswordForm(Styled, PasswordChangeForm):
@@ -250,6 +292,37 @@ class RecordForm(Styled, forms.ModelForm):
         return {name: self.cleaned_data[name] for name in self._meta.fields or () if name in self.cleaned_data}
 
 
+class RecordAdminForm(RecordForm):
+    """A record as the administration site shows it, key included. What somebody else saved meanwhile stands beside what
+    was typed, and is replaced only by saving again."""
+
+    class Meta(RecordForm.Meta):
+        fields = "__all__"  # type: ignore[assignment]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        seen, record = cleaned.get("seen"), self.instance
+        if record.pk is None or self.errors or "seen" not in self.data or seen == record.updated_at:
+            return cleaned
+        collision = collide(record, cleaned, cleaned.get("base"))
+        if collision.is_settled:
+            return cleaned
+        data = cast("QueryDict", self.data).copy()
+        for name, one in collision.beside.items():
+            if one.by is Changed.THEIRS:  # what they did not touch stays as it is saved
+                data[name] = content_of(record)[name] or ""
+        for name, text in AsSeen.of(record).items():
+            data[name] = text
+        self.data = data
+        self.show_beside(collision.beside)
+        raise forms.ValidationError(
+            _(
+                "Somebody saved this record while you were editing it. Nothing of yours was saved. What you typed is "
+                "below, and beside it what is saved now. Save again to keep what the form shows."
+            )
+        )
+
+
 class NewRecordForm(RecordForm):
     """With the key; the companies are those in the person's scope."""
 
@@ -315,12 +388,8 @@ class CompanyForm(Styled, forms.Form):
         return name
 
 
-class AccountForm(Styled, forms.ModelForm):
-    """An account as ``editor`` may see and set it: an administrator gives neither roles nor companies.
-
-    The form carries what they saw (Django's hidden initial values): what they did not touch stays as somebody else may
-    have saved it meanwhile.
-    """
+class AccountForm(Styled, MeetsOthers, forms.ModelForm):
+    """An account as ``editor`` may see and set it: an administrator gives neither roles nor companies."""
 
     class Meta:
         model = User
@@ -359,14 +428,9 @@ class AccountForm(Styled, forms.ModelForm):
         if self.instance.pk == editor.pk:  # nobody shuts themselves out, or gives themselves another role
             for name in ("role", "company", "is_active"):
                 self.fields.pop(name, None)
-        if self.instance.pk is not None:
-            for name in self.fields.keys() - {"password"}:
-                self.fields[name].show_hidden_initial = True
 
     def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for name in [name for name, field in self.fields.items() if field.show_hidden_initial and name in cleaned]:
-            self._meet(name, cleaned)
+        cleaned = super().clean()
         first, last = cleaned.get("assigned_date_from"), cleaned.get("assigned_date_to")
         if first and last and first > last:
             self.add_error("assigned_date_to", _("The last day is before the first."))
@@ -374,26 +438,6 @@ class AccountForm(Styled, forms.ModelForm):
         if "company" in self.fields and role != Role.ROOT and not cleaned.get("company"):
             self.add_error("company", _("An administrator or supervisor needs a company."))
         return cleaned
-
-    def _meet(self, name: str, cleaned: dict[str, Any]) -> None:
-        """What becomes of a field that somebody else may have saved since the form was made."""
-        bound, field, now = self[name], self.fields[name], getattr(self.instance, name)
-        if bound.html_initial_name not in self.data:
-            return  # it does not say what they saw
-        if name not in self.changed_data:
-            cleaned[name] = now
-            return
-        try:
-            seen = field.to_python(self.data[bound.html_initial_name])
-        except forms.ValidationError:
-            seen = None
-        if now not in (seen, cleaned[name]):
-            value = getattr(self.instance, f"get_{name}_display", lambda: now)()
-            if isinstance(value, bool):
-                value = _("yes") if value else _("no")
-            text = _("Somebody changed this while you were editing. Saved now: %(value)s. Save again to replace that.")
-            self.add_error(name, text % {"value": "—" if value in (None, "") else value})
-            see_again(self, name, now)
 
     @property
     def columns(self) -> list[str] | None:

@@ -1,10 +1,14 @@
 """The administration site: keys stay, changes are dated, what services wrote is only looked at."""
 
 import datetime as dt
+import html
+import re
 import uuid
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import strip_tags
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 
@@ -167,3 +171,55 @@ def test_the_last_root_stays(root: Client, company: Company) -> None:
     User.objects.create_superuser("another", password="a good one")
     for url, data in forms[-1:]:
         assert root.post(url, data).status_code == 302
+
+
+def sent(page: Any) -> dict[str, str]:
+    """What a browser sends of a page's form if nobody touches it."""
+    names = {}
+    for tag in re.findall(r"<input\b[^>]*>|<select\b.*?</select>", page.content.decode(), re.DOTALL):
+        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
+        chosen = re.search(r'value="([^"]*)" selected', tag) if tag.startswith("<select") else value
+        if name and ('type="checkbox"' not in tag or " checked" in tag) and 'type="submit"' not in tag:
+            names[name[1]] = html.unescape(chosen[1]) if chosen else ""
+    return names
+
+
+def test_a_record_that_somebody_saved_meanwhile_is_not_written_over(root: Client, record: AttendanceRecord) -> None:
+    """What each changed is kept, and one unit is never half of one person's and half of another's."""
+    address = f"/admin/core/attendancerecord/{record.pk}/change/"
+    form = sent(root.get(address)) | {"shift": "NIGHT", "out_time": "18:00"}
+    AttendanceRecord.objects.filter(pk=record.pk).update(
+        status="A", ep_name="Meena Rao", overtime=90, updated_at=LONG_AGO + dt.timedelta(days=1)
+    )
+    page = root.post(address, form)
+    record.refresh_from_db()
+    assert (record.status, record.shift, record.ep_name, record.out_time) == ("A", "", "Meena Rao", None)
+    text = " ".join(strip_tags(page.content.decode()).split())
+    assert "Somebody saved this record while you were editing it. Nothing of yours was saved." in text
+    assert "Saved now: Absent" in text
+    again = sent(page)
+    assert (again["shift"], again["status"], again["out_time"]) == ("NIGHT", "P", "18:00")
+    assert (again["ep_name"], again["overtime"]) == ("Meena Rao", "01:30")
+    assert root.post(address, again | {"status": "A", "out_time": ""}).status_code == 302
+    record.refresh_from_db()
+    assert (record.status, record.shift, record.ep_name, record.overtime) == ("A", "NIGHT", "Meena Rao", 90)
+
+
+def test_an_account_that_somebody_saved_meanwhile_is_not_written_over(root: Client, company: Company) -> None:
+    person = User.objects.create_user("meena", company=company, role=Role.USER1)
+    address = f"/admin/core/user/{person.pk}/change/"
+    form = sent(root.get(address)) | {"first_name": "Meena"}
+    User.objects.filter(pk=person.pk).update(is_active=False, last_name="Rao")
+    assert root.post(address, form).status_code == 302
+    person.refresh_from_db()
+    assert (person.first_name, person.last_name, person.is_active) == ("Meena", "Rao", False)
+    form = sent(root.get(address)) | {"last_name": "Sen"}
+    User.objects.filter(pk=person.pk).update(last_name="Das")
+    page = root.post(address, form)
+    assert "Saved now: Das" in page.content.decode()
+    assert sent(page)["last_name"] == "Sen"
+    person.refresh_from_db()
+    assert person.last_name == "Das"
+    assert root.post(address, sent(page)).status_code == 302
+    person.refresh_from_db()
+    assert person.last_name == "Sen"
