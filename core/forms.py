@@ -22,7 +22,7 @@ from core.register import ATTENDANCE_RECORDS, content_of
 from core.services.record_service import Beside, Changed, collide
 from core.services.sheet_cells import BadCell, duration
 from core.services.spoilt_text import normalised
-from core.services.wording import value_name
+from core.services.wording import shown_value
 from core.templatetags.muster import shown
 from recordsync.model.fields import Minutes
 
@@ -81,7 +81,7 @@ class MeetsOthers:
                 self.fields[name].show_hidden_initial = True  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data  # type: ignore[misc]
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data  # type: ignore[misc,attr-defined]
         fields = self.fields.items()  # type: ignore[attr-defined]
         for name in [name for name, field in fields if field.show_hidden_initial and name in cleaned]:
             self._meet(name, cleaned)
@@ -280,7 +280,7 @@ class RecordForm(Styled, forms.ModelForm):
     def show_beside(self, beside: Mapping[str, Beside]) -> None:
         """Write below the fields what else is saved there."""
         for name, one in beside.items():
-            field, value = self.fields[name], shown(value_name(name, one.text))
+            field, value = self.fields[name], shown(shown_value(name, one.text))
             told = _("Somebody changed this. It was: {}") if one.by is Changed.THEIRS else _("Saved now: {}")
             text = format_html('<span class="muster-beside">{}</span>', format_html(str(told), value))
             field.help_text = self[name].help_text = text
@@ -290,37 +290,6 @@ class RecordForm(Styled, forms.ModelForm):
     def content(self) -> dict[str, Any]:
         """The fields to write."""
         return {name: self.cleaned_data[name] for name in self._meta.fields or () if name in self.cleaned_data}
-
-
-class RecordAdminForm(RecordForm):
-    """A record as the administration site shows it, key included. What somebody else saved meanwhile stands beside what
-    was typed, and is replaced only by saving again."""
-
-    class Meta(RecordForm.Meta):
-        fields = "__all__"  # type: ignore[assignment]
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        seen, record = cleaned.get("seen"), self.instance
-        if record.pk is None or self.errors or "seen" not in self.data or seen == record.updated_at:
-            return cleaned
-        collision = collide(record, cleaned, cleaned.get("base"))
-        if collision.is_settled:
-            return cleaned
-        data = cast("QueryDict", self.data).copy()
-        for name, one in collision.beside.items():
-            if one.by is Changed.THEIRS:  # what they did not touch stays as it is saved
-                data[name] = content_of(record)[name] or ""
-        for name, text in AsSeen.of(record).items():
-            data[name] = text
-        self.data = data
-        self.show_beside(collision.beside)
-        raise forms.ValidationError(
-            _(
-                "Somebody saved this record while you were editing it. Nothing of yours was saved. What you typed is "
-                "below, and beside it what is saved now. Save again to keep what the form shows."
-            )
-        )
 
 
 class NewRecordForm(RecordForm):
@@ -356,6 +325,37 @@ class NewRecordForm(RecordForm):
         # The service says that a record is there already, with what to do.
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded | {"company"}
+
+
+class RecordAdminForm(RecordForm):
+    """A record as the administration site shows it, key included. What somebody else saved meanwhile stands beside what
+    was typed, and is replaced only by saving again."""
+
+    class Meta(RecordForm.Meta):
+        fields = NewRecordForm.Meta.fields
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        seen, record = cleaned.get("seen"), self.instance
+        if record.pk is None or self.errors or "seen" not in self.data or seen == record.updated_at:
+            return cleaned
+        collision = collide(record, cleaned, cleaned.get("base"))
+        if collision.is_settled:
+            return cleaned
+        data = cast("QueryDict", self.data).copy()
+        for name, one in collision.beside.items():
+            if one.by is Changed.THEIRS:  # what they did not touch stays as it is saved
+                data[name] = content_of(record)[name] or ""
+        for name, text in AsSeen.of(record).items():
+            data[name] = text
+        self.data = data
+        self.show_beside(collision.beside)
+        raise forms.ValidationError(
+            _(
+                "Somebody saved this record while you were editing it. Nothing of yours was saved. What you typed is "
+                "below, and beside it what is saved now. Save again to keep what the form shows."
+            )
+        )
 
 
 class ConfirmForm(Styled, forms.Form):

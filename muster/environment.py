@@ -31,6 +31,8 @@ _NETWORK: Final = {
 }
 """How soon a PostgreSQL connection notices that the server, or the way to it, is gone: by default it may take hours."""
 _SYSTEM_ZONES: Final = Path("/usr/share/zoneinfo")
+_NO_ZONES: Final = ("right/", "posix/", "posixrules", "localtime", "Factory")
+"""What lies there beside the zones. ``right/`` counts leap seconds: every moment would be 27 seconds off."""
 
 
 def text(name: str, default: str = "") -> str:
@@ -109,6 +111,7 @@ def zone(name: str, default: str) -> str:
         zoneinfo.ZoneInfo(value)
         # Django and the C library look for it here.
         known = not _SYSTEM_ZONES.exists() or _SYSTEM_ZONES.joinpath(value).is_file()
+        known = known and not value.startswith(_NO_ZONES)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         known = False
     if not known:
@@ -119,7 +122,7 @@ def zone(name: str, default: str) -> str:
 
 def _like(value: str) -> list[str]:
     """Names of zones that somebody who wrote ``value`` may have meant."""
-    names = sorted(zoneinfo.available_timezones())
+    names = sorted(name for name in zoneinfo.available_timezones() if not name.startswith(_NO_ZONES))
     written = value.lower().replace(" ", "_")
     cities = [name for name in names if written in (name.lower(), name.rpartition("/")[2].lower())]
     return cities or difflib.get_close_matches(value, names, n=2, cutoff=0.8)

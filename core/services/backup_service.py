@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core import moments
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
 from core.models import Backup, Company, Installation, Operation, User
@@ -231,6 +232,10 @@ class BackupService:
                 raise OperationFailed(
                     _("A full backup holds everything: it has no starting date. No backup was written.")
                 )
+            if since > (now := timezone.now()):
+                shown = {"since": moments.moment(since, seconds=True), "now": moments.moment(now, seconds=True)}
+                text = _("%(since)s is still to come: it is %(now)s here now. No backup was written.")
+                raise OperationFailed(text % shown)
             return None, since
         parent = catalogue.newest_parent(installation, self.using)
         if backup_type == "full":

@@ -43,6 +43,7 @@ from core.services.sheet_columns import COLUMNS
 from core.services.sheet_dates import DateOrder
 from core.services.sheet_heading import look
 from core.services.stored_preview import ABANDONED
+from core.services.wording import shown_value
 from recordsync.errors import CommitUnknown, LockLost
 from recordsync.system import locks
 from recordsync.system.progress import Progress
@@ -383,7 +384,11 @@ def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
         if change.before is not None and change.after is not None:
             names = preview.plan.shapes["attendance_records"].model.names
             pairs = zip(names, change.before.values, change.after.values, strict=True)
-            cells = [[_HEADINGS[name], old, new] for name, old, new in pairs if old != new]
+            cells = [
+                [_HEADINGS[name], shown_value(name, old), shown_value(name, new)]
+                for name, old, new in pairs
+                if old != new
+            ]
         yield {"kind": change.kind, "key": list(change.key), "cells": cells}
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from core import moments
-from core.models import Status
+from core.models import TIME_FIELDS, Status
 from recordsync.errors import FileError
 from recordsync.merge import EXISTENCE
 from recordsync.model.records import Record
@@ -95,9 +95,16 @@ SECTIONS: Final = {
 """The parts of a file."""
 
 
-def value_name(field: str, text: str | None) -> str | None:
-    """What people call a field's value: a status by its name, anything else as it stands in a file."""
-    return str(dict(Status.choices).get(text, text)) if field == "status" and text else text
+def shown_value(field: str, text: str | None) -> str | None:
+    """A field's value for people, as lists show it, from its text in a file: a status by its name, a time without
+    seconds where it has none."""
+    if not text:
+        return text
+    if field == "status":
+        return str(dict(Status.choices).get(text, text))
+    if field in TIME_FIELDS:
+        return moments.time_of_day(dt.time.fromisoformat(text))
+    return shown_day(text) if field == "date" else text
 
 
 def shown_day(text: str) -> str:
@@ -169,7 +176,9 @@ def conflict(step: Step, shape: Shape) -> str:
     mine = step.model.shape().content(ours)
     other = shape.content(theirs)
     fields = [name for unit in step.merged.conflicts for name in step.model.units[unit] if mine[name] != other[name]]
-    differing = "; ".join(f"{name} here {_text(mine[name])}, backup {_text(other[name])}" for name in fields)
+    differing = "; ".join(
+        f"{name} here {_text(name, mine[name])}, backup {_text(name, other[name])}" for name in fields
+    )
     return f"conflict in {', '.join(step.merged.conflicts)}: {differing}"
 
 
@@ -192,8 +201,8 @@ def _change(step: Step) -> str:
 
 def _differences(shape: Shape, before: Record, after: Record) -> str:
     pairs = zip(shape.names, before.values, after.values, strict=True)
-    return "; ".join(f"{name} {_text(old)} → {_text(new)}" for name, old, new in pairs if old != new)
+    return "; ".join(f"{name} {_text(name, old)} → {_text(name, new)}" for name, old, new in pairs if old != new)
 
 
-def _text(value: str | None) -> str:
-    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+def _text(field: str, value: str | None) -> str:
+    return "nothing" if value is None else json.dumps(shown_value(field, value), ensure_ascii=False)

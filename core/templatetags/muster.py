@@ -128,6 +128,12 @@ def shown(value: str | None) -> str:
 
 
 @register.filter
+def value_of(value: str | None, field: str) -> str | None:
+    """A field's value in a file, for people."""
+    return wording.shown_value(field, value)
+
+
+@register.filter
 def field_name(name: str) -> str:
     """What people call a field of a record."""
     return str(wording.FIELD_NAMES.get(name, name))

@@ -22,7 +22,7 @@ from core.models import AttendanceRecord, Company, Installation, Role, User
 from core.register import ATTENDANCE_RECORDS, content_of
 from core.services.errors import OperationFailed
 from core.services.record_service import AlreadyThere, Content, LostUpdate, RecordService, collide, submit_delete_all
-from core.services.wording import shown_day, value_name
+from core.services.wording import shown_day, shown_value
 from core.views.failures import because_of
 
 PER_PAGE: Final = 50
@@ -245,7 +245,7 @@ def _changes(record: AttendanceRecord, base: Content | None) -> list[tuple[str, 
     """What somebody has changed since ``base``: the fields, each with what was there and what is now."""
     now = content_of(record)
     return [
-        (name, value_name(name, base[name]), value_name(name, now[name]))
+        (name, shown_value(name, base[name]), shown_value(name, now[name]))
         for name in (name for names in ATTENDANCE_RECORDS.units.values() for name in names)
         if base is not None and base[name] != now[name]
     ]

@@ -26,10 +26,11 @@ SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 """File name endings that ask for compression."""
 
 _NOT_WRITTEN = frozenset({
-    ".7z", ".br", ".bz", ".bz2", ".gzip", ".lz", ".lz4", ".lzma", ".lzo", ".rar", ".sz", ".tar", ".tbz", ".tbz2",
-    ".tgz", ".txz", ".tzst", ".xz", ".z", ".zip", ".zstd",
+    ".7z", ".age", ".asc", ".br", ".bz", ".bz2", ".cab", ".enc", ".gpg", ".gzip", ".lz", ".lz4", ".lzma", ".lzo",
+    ".pgp", ".rar", ".sz", ".tar", ".tbz", ".tbz2", ".tgz", ".txz", ".tzst", ".xz", ".z", ".zip", ".zipx", ".zstd",
 })  # fmt: skip
-"""Endings by which people and programs take a file for an archive, or for compressed in a way that is not written."""
+"""Endings by which people and programs take a file for an archive, for encrypted, or for compressed in a way that is
+not written."""
 
 _SQLITE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _CHUNK = 1 << 20

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from core import moments
 from core.forms import TimeOfDayField
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, UploadLog
+from core.services.wording import shown_value
 from tests.installation import PROJECT
 from tests.world import make_world
 
@@ -166,3 +167,23 @@ def test_a_record_that_is_saved_as_it_was_keeps_its_seconds(client: Client) -> N
     record = AttendanceRecord.objects.get(pk=world.record.pk)
     assert (record.in_time, record.out_time, record.in_time_2) == (dt.time(9, 2), dt.time(18, 31, 5), None)
     assert "09:02 – 18:31:05" in client.get("/attendance/").content.decode()
+    site = client.get("/admin/core/attendancerecord/").content.decode()
+    assert re.search(r">09:02<", site)
+    assert re.search(r">18:31:05<", site)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "shown"),
+    [
+        ("status", "A", "Absent"),
+        ("in_time", "09:00:00", "09:00"),
+        ("out_time_3", "18:31:05", "18:31:05"),
+        ("date", "2026-11-02", "2026-11-02"),
+        ("overtime", "123:45", "123:45"),
+        ("shift", "09:00:00", "09:00:00"),
+        ("in_time", None, None),
+        ("ep_name", "", ""),
+    ],
+)
+def test_a_value_of_a_file_reads_as_in_a_list(field: str, text: str | None, shown: str | None) -> None:
+    assert shown_value(field, text) == shown

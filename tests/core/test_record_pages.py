@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
@@ -64,7 +65,7 @@ def test_what_was_typed_stays_and_what_is_saved_stands_beside_it(world: World) -
     assert beside(page) == {
         "ep_name": "Somebody changed this. It was: Meena Rao",
         "shift": "Saved now: N",
-        "in_time": "Saved now: 22:00:00",
+        "in_time": "Saved now: 22:00",
         "out_time": "Saved now: 18:31:05",
         "overtime": "Saved now: —",
     }
@@ -128,7 +129,7 @@ def test_a_record_that_was_deleted_meanwhile_can_be_added_again(world: World) ->
     assert page.status_code == 409
     assert "was deleted and added again" in page.content.decode()
     assert f'action="{reverse("edit_record", args=[record.pk])}"' in page.content.decode()
-    assert beside(page) == {"in_time": "Saved now: 09:05:00"}
+    assert beside(page) == {"in_time": "Saved now: 09:05"}
     Company.objects.filter(pk=world.own.pk).update(name="Asha & Sons")
     record.delete()
     assert admin.post(url, form).status_code == 404, "of no company of theirs any more, as far as is known"
@@ -210,5 +211,8 @@ def test_a_time_with_a_fraction_is_refused_by_its_name(world: World, caplog: pyt
     root = signed_in(world.people["root"])
     form = {"status": "P", "in_time": "09:00:00.5"}
     page = root.post(f"/admin/core/attendancerecord/{world.record.pk}/change/", form)
-    assert "A time has whole seconds." in page.content.decode()
+    assert "Write a time of 24 hours" in page.content.decode()
+    world.record.in_time = dt.time(9, 0, 0, 500_000)
+    with pytest.raises(ValidationError, match=r"A time has whole seconds\."):
+        world.record.validate_constraints()
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING and one.name.startswith("django.db")]

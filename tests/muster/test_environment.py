@@ -101,6 +101,9 @@ def test_zone(monkeypatch: pytest.MonkeyPatch) -> None:
         ("../Asia/Kolkata", "Asia/Kolkata"),
         ("/etc/passwd", "Asia/Kolkata"),
         ("zone.tab", "Asia/Kolkata"),
+        ("right/Asia/Kolkata", "Asia/Kolkata"),  # 27 leap seconds off
+        ("localtime", "Asia/Kolkata"),
+        ("Factory", "Asia/Kolkata"),
     ],
 )
 def test_zone_refuses_and_suggests(monkeypatch: pytest.MonkeyPatch, value: str, meant: str) -> None:

@@ -72,6 +72,11 @@ moments = st.one_of(
     st.sampled_from(MOMENTS),
     st.datetimes(MOMENTS[0].replace(tzinfo=None), MOMENTS[-1].replace(tzinfo=None), timezones=st.just(dt.UTC)),
 )
+past_moments = st.one_of(
+    st.sampled_from(MOMENTS[:3]),
+    st.datetimes(MOMENTS[0].replace(tzinfo=None), MOMENTS[2].replace(tzinfo=None), timezones=st.just(dt.UTC)),
+)
+"""What a backup can begin from, at any time that these tests run."""
 
 
 def keys(companies: Sequence[str], numbers: Sequence[str], days: Sequence[str]) -> st.SearchStrategy[Key]:

@@ -78,6 +78,14 @@ def test_since_a_moment_has_no_parent(register_db: str) -> None:
     assert backup(register_db, "incremental", SINCE).metadata.parent is None
 
 
+def test_since_a_moment_that_is_still_to_come_is_refused(register_db: str) -> None:
+    """Whoever asks: it would be empty, and pass for "nothing changed"."""
+    put(register_db, SMALL)
+    with pytest.raises(OperationFailed, match=r"is still to come: it is .* here now\. No backup was written\."):
+        backup(register_db, "incremental", timezone.now() + dt.timedelta(seconds=60))
+    assert not _backups(register_db).exists()
+
+
 @pytest.mark.parametrize(("later", "records"), [(0, 3), (1, 0)])
 def test_what_changed_at_the_very_moment_is_in(register_db: str, later: int, records: int) -> None:
     put(register_db, SMALL)

@@ -100,7 +100,7 @@ def test_conflicts_left_are_told_one_by_one(register_db: str) -> None:
     assert left.value.error_count == 2
     first = left.value.errors[0]
     assert (first.section, first.key, first.field) == ("attendance_records", (ABC, "E1", "2026-11-20"), "shift, day")
-    assert 'in_time here "08:00:00", backup "09:00:00"' in first.message
+    assert 'in_time here "08:00", backup "09:00"' in first.message
     assert ABC not in first.message, "it is said where, once"
     assert everything(register_db) == before
 

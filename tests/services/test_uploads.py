@@ -144,7 +144,7 @@ def test_blank_text_is_seen_and_is_not_nothing(root: User) -> None:
     client.force_login(root)
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert 'SHIFT: <del class="muster-old">N</del> → <ins class="muster-new"><em>blank</em></ins>' in page
-    assert 'IN: <del class="muster-old">09:00:00</del> → <ins class="muster-new">—</ins>' in page
+    assert 'IN: <del class="muster-old">09:00</del> → <ins class="muster-new">—</ins>' in page
 
 
 def test_a_workbooks_other_sheets_are_named(root: User) -> None:

@@ -320,7 +320,8 @@ def test_a_name_asks_for_compression(name: str, compression: Compression | None)
 
 
 @pytest.mark.parametrize(
-    ("name", "ending"), [("full.json.xz", ".xz"), ("a.ZIP", ".ZIP"), ("a.tar.gz", ".tar.gz"), ("a.tzst", ".tzst")]
+    ("name", "ending"),
+    [("full.json.xz", ".xz"), ("a.ZIP", ".ZIP"), ("a.tar.gz", ".tar.gz"), ("a.tzst", ".tzst"), ("a.json.gpg", ".gpg")],
 )
 def test_a_name_asks_for_what_is_not_written(name: str, ending: str) -> None:
     with pytest.raises(ValueError, match=f"Files that end in {re.escape(ending)} are not written"):
