@@ -345,7 +345,8 @@ class RecordAdminForm(RecordForm):
         data = cast("QueryDict", self.data).copy()
         for name, one in collision.beside.items():
             if one.by is Changed.THEIRS:  # what they did not touch stays as it is saved
-                data[name] = content_of(record)[name] or ""
+                value = self.fields[name].prepare_value(getattr(record, name))
+                data[name] = "" if value is None else str(value)
         for name, text in AsSeen.of(record).items():
             data[name] = text
         self.data = data

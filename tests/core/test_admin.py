@@ -203,6 +203,10 @@ def test_a_record_that_somebody_saved_meanwhile_is_not_written_over(root: Client
     assert root.post(address, again | {"status": "A", "out_time": ""}).status_code == 302
     record.refresh_from_db()
     assert (record.status, record.shift, record.ep_name, record.overtime) == ("A", "NIGHT", "Meena Rao", 90)
+    form = sent(root.get(address)) | {"shift": "DAY"}
+    AttendanceRecord.objects.filter(pk=record.pk).update(status="P", in_time=dt.time(22), updated_at=LONG_AGO)
+    again = sent(root.post(address, form))
+    assert (again["shift"], again["status"], again["in_time"]) == ("DAY", "P", "22:00")
 
 
 def test_an_account_that_somebody_saved_meanwhile_is_not_written_over(root: Client, company: Company) -> None:
