@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3,$(shell command -v $(name))))
-export PORT ?= 8000
+override PORT := $(or $(strip $(PORT)),8000)
+export PORT
 
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
@@ -35,7 +36,7 @@ $(PINS): requirements-dev.txt
 	@touch $@
 
 run: setup
-	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2> /dev/null || { echo "Port $(PORT) is not free. Nothing was started. Choose another: make run PORT=8001"; exit 1; }
+	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2> /dev/null || { echo "Port $(PORT) is taken, or is no port. Nothing was started. Choose another: make run PORT=8001"; exit 1; }
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) collectstatic --noinput --verbosity 0
 	@$(MANAGE) seed_demo --companies 12 --records 5000 --if-empty
