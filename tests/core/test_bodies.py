@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from django.test import Client
 
 from core.models import User
+from muster import SMALL_BODY_BYTES
 
 
 @pytest.mark.django_db(databases=["default", "jobs"])
@@ -29,3 +32,12 @@ def test_utf_8_is_taken_by_any_of_its_names(charset: str) -> None:
     answer = Client().generic("POST", "/accounts/login/", form, kind)
     assert answer.status_code == 200
     assert 'value="É"' in answer.text
+
+
+@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.parametrize("path", ["/upload/", "/restore/"])
+def test_whoever_is_not_signed_in_any_more_is_told_so_and_led_on(path: str) -> None:
+    answer = Client().post(path, {"file": io.BytesIO(b"x" * SMALL_BODY_BYTES)})
+    assert answer.status_code == 403
+    assert "You are not signed in any more. Nothing was changed." in answer.text
+    assert 'href="/accounts/login/"' in answer.text
