@@ -17,11 +17,14 @@ _SHAPED = "\u0600-\u180a\u1810-\u1fff\u2190-\ufdff\ufe10-\ufefe\uff00-\U000dffff
 _VARIANTS = "\u180b-\u180f\ufe00-\ufe0f\U000e0001-\U000e01ef"
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
 """At the end of a word, a joiner after one of them makes another letter of what is before it."""
+UNSEEN: Final = (
+    "\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u17b4\u17b5\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb"
+)
+"""Control characters that are no space, the soft hyphen, marks of direction, spaces without width, the byte order mark,
+and letters and notes that are blank: a class of a regular expression."""
 _UNSEEN: Final = re.compile(
-    # control characters that are no space, soft hyphen, marks of direction, spaces without width, byte order mark,
-    # and letters and notes that are blank
-    "[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u17b4\u17b5\u200b\u200e\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
+    f"[{UNSEEN}]"
     f"|(?<![{_SHAPED}{_VARIANTS}])[\u200c\u200d{_VARIANTS}]"
     f"|\u200c(?![{_SHAPED}])|(?<![{_VIRAMAS}])\u200d(?![{_SHAPED}])"
 )

@@ -19,7 +19,7 @@ from core.services import workbooks
 from core.services.csv_files import DELIMITERS, CsvFile, may_be_rows
 from core.services.errors import SheetRefused
 from core.services.file_kinds import HEAD, foreign
-from core.services.spoilt_text import has_lost_digits, normalised, spoilt, without_decimals
+from core.services.spoilt_text import UNSEEN, has_lost_digits, normalised, spoilt, without_decimals
 from core.services.workbooks import MAX_COLUMNS, Number, Row, Workbook, is_error
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -102,7 +102,7 @@ _SIGNS: Final = "=+-@＝＋－＠"
 _FORMULA: Final = frozenset(f"{_SIGNS}\t\r\n")
 _ENDS: Final = f"{DELIMITERS}\r\n"
 """What ends a cell in some program: which delimiter CSV has is told by nobody, and guessed by the reader's settings."""
-_STARTS: Final = rf"(?=(?:[^\S\t\r\n]|['\"])*[{re.escape(_SIGNS)}])"
+_STARTS: Final = rf"(?=(?:[^\S\t\r\n]|['\"{UNSEEN}])*[{re.escape(_SIGNS)}])"
 _OPEN: Final = re.compile(f"([{_ENDS}]){_STARTS}")
 """A place where another delimiter would start a formula."""
 _CLOSED: Final = re.compile(f"([{_ENDS}])'{_STARTS}")
