@@ -24,6 +24,11 @@ _MAX_LINES: Final = 12 << 20
 """Bytes of :attr:`Sheet.lines`: as many as the file of refused rows can take up."""
 
 
+def not_read(sheets: Iterable[str]) -> str:
+    """A sentence that names the other sheets of a workbook."""
+    return _("Other sheets of the workbook, which are not read: %(names)s.") % {"names": ", ".join(sheets)}
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with one cell. ``column`` and ``value`` are blank where it is the whole row."""
@@ -132,9 +137,7 @@ class Sheet:
                 "rows": ", ".join(map(str, self.heading_rows))
             }
         if self.other_sheets:
-            yield _("Other sheets of the workbook, which are not read: %(names)s.") % {
-                "names": ", ".join(self.other_sheets)
-            }
+            yield not_read(self.other_sheets)
         if self.heading.unknown:
             yield _("Columns that are not read: %(names)s.") % {"names": ", ".join(self.heading.unknown)}
         if self.unread:

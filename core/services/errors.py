@@ -30,9 +30,10 @@ class FileRefused(OperationFailed):
 
 
 class SheetRefused(FileRefused):
-    """The file cannot be read as a sheet at all."""
+    """The file cannot be read as a sheet at all. ``reason``: why, in a sentence."""
 
     def __init__(self, message: str) -> None:
+        self.reason = message
         super().__init__(f"{message} {_('Nothing was changed.')}")
 
 

@@ -26,7 +26,7 @@ from django.utils.translation import gettext_lazy
 from core.models import Company, Role, User
 from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
 from core.services import catalogue, operations
-from core.services.checked_sheet import KEPT, Sheet
+from core.services.checked_sheet import KEPT, Sheet, not_read
 from core.services.errors import DataMoved, OperationFailed, SheetRefused, as_failure
 from core.services.operations import Actor, Run
 from core.services.sheet_columns import Heading, RowReader
@@ -265,7 +265,12 @@ class ImportService:
         """The same, by what is known of its dates. Raises _ReadAgain where they turn out to be other ones."""
         file = SheetFile(stream)
         found = stack.enter_context(closing(file.rows()))
-        start = find_heading(found)
+        try:
+            start = find_heading(found)
+        except SheetRefused as unclear:
+            if not file.other_sheets:
+                raise
+            raise SheetRefused(f"{unclear.reason} {not_read(file.other_sheets)}") from unclear
         heading = start.heading
         spill, lines, refused = (stack.enter_context(_temporary()) for _ in range(3))
         sheet = Sheet(

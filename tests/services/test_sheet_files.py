@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
+import openpyxl
 import pytest
 
 from core.models import AttendanceRecord
@@ -174,6 +175,21 @@ def test_values_under_a_blank_heading_are_named(register_db: str, write: object)
         ]
         assert preview.summary()["unread_columns"] == [{"column": "D", "first_row": 3}, {"column": "I", "first_row": 3}]
         assert preview.records.added == 2
+
+
+@pytest.mark.parametrize("cover", [[], [["Attendance of November"]], [REQUIRED[:3]]])
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_sheet_that_is_refused_names_those_behind_it(register_db: str, cover: list[list[str]]) -> None:
+    book = openpyxl.Workbook()
+    for cells in cover:
+        book.active.append(cells)
+    book.create_sheet("1-15")
+    book.create_sheet("16-30")
+    file = io.BytesIO()
+    book.save(file)
+    told = refusal(register_db, file)
+    assert told.endswith(" Other sheets of the workbook, which are not read: 1-15, 16-30. Nothing was changed.")
+    assert told.count("Nothing was changed.") == 1
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
