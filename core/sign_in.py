@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 LIMIT_OF_A_NAME: Final = 50
 """Wrong passwords for one name from all addresses together, where :data:`AXES_FAILURE_LIMIT` is for each of them."""
 
+_NAME_KEPT: Final = 255
+"""Characters of a name that the column of attempts holds."""
+
 _ANYWHERE: Final = "0.0.0.0"  # noqa: S104 # no server is bound to it: it is nobody's address
 _THIS_MACHINE: Final = "127.0.0.1"
 _COOKIE: Final = "muster_browser_"
@@ -162,7 +165,8 @@ class SignInHandler(AxesDatabaseHandler):
 
 
 def _name(credentials: dict[str, Any] | None) -> str:
-    return str((credentials or {}).get("username") or "")
+    """The name, as far as it is kept: what is longer than that is no account's."""
+    return str((credentials or {}).get("username") or "")[:_NAME_KEPT]
 
 
 def release(request: HttpRequest, user: AbstractBaseUser) -> None:

@@ -200,6 +200,17 @@ def test_behind_a_named_server_nobody_shuts_others_out(root: User, settings: Set
     assert tried("a good one", "198.51.100.7") == 302
 
 
+@pytest.mark.django_db(databases=["default", "jobs"])
+def test_a_name_of_any_length_is_counted_in_a_column_that_has_an_end() -> None:
+    """PostgreSQL refuses what is longer; SQLite would keep whatever strangers send."""
+    for length in (150, 256, 40_000):
+        AccessAttempt.objects.all().delete()
+        statuses = [_try("no", name="x" * length) for _ in range(6)]
+        assert statuses == [200] * 4 + [429] * 2, length
+        names = set(AccessAttempt.objects.values_list("username", flat=True))
+        assert names == {"x" * min(length, 255)}, length
+
+
 def test_a_server_with_https_asks_who_is_in_front(settings: Settings) -> None:
     settings.TRUSTED_PROXIES, settings.HTTPS = [], True
     assert [one.id for one in checks.servers_in_front_are_named()] == ["muster.W001"]
