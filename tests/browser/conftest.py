@@ -50,6 +50,13 @@ BROKEN_WORDS = r"""longest => {
 }"""
 """Words of at most so many letters, between blanks, that stand in more than one line."""
 
+ACROSS = """() => [...document.querySelectorAll('th, td')].filter(cell => {
+  const edge = cell.getBoundingClientRect().right + 1;
+  return cell.checkVisibility() &&
+    [...cell.querySelectorAll('time')].some(moment => moment.getBoundingClientRect().right > edge);
+}).map(cell => cell.innerText)"""
+"""Cells of a table whose moments run across the next one."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = os.environ.get("MUSTER_SCREENSHOTS")
 """A folder that :meth:`Opened.look` puts pictures in, for people to judge."""
@@ -159,6 +166,8 @@ class Opened:
             )
             broken = self.page.evaluate(BROKEN_NUMBERS)
             assert not broken, f"{self.page.url} at {width} px breaks numbers: {broken}"
+            across = self.page.evaluate(ACROSS)
+            assert not across, f"{self.page.url} at {width} px writes across the next cell: {across}"
             words = self.page.evaluate(BROKEN_WORDS, 12)
             assert not words, f"{self.page.url} at {width} px breaks words: {words}"
             assert not clipped, f"{self.page.url} at {width} px cuts off: {clipped}"

@@ -144,7 +144,7 @@ def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     uploaded(opened, path)
     opened.look("checked")
     opened.page.click("text=Look at what would change")
-    assert opened.page.locator(f"text={SCRIPT}").count() >= 1
+    opened.page.locator(f"text={SCRIPT}").first.wait_for()
     assert opened.page.evaluate("window.hacked") is None
     opened.look("preview")
     opened.page.click("button:text-is('Take the backup’s')")
