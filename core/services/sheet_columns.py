@@ -17,6 +17,7 @@ from core.services.errors import SheetRefused
 from core.services.sheet_cells import CODES, BadCell, NextDay, Parse, duration, status, text_parser, time_of_day
 from core.services.sheet_dates import Dates
 from core.services.spoilt_text import normalised
+from core.services.spreadsheets import plain_text
 from recordsync.model.schema import Shape
 
 REASON: Final = "REASON"
@@ -76,8 +77,9 @@ _NUMBERED: Final = re.compile(r"\d*(?:IN|OUT)\d*")
 
 
 def _plain(heading: str) -> str:
-    """A heading by which it is compared: in any case, with any spaces, hyphens and the like, or none."""
-    return _BETWEEN.sub("", unicodedata.normalize("NFKC", normalised(heading))).upper()
+    """A heading by which it is compared: in any case, with any spaces, hyphens and the like, or none, and however it
+    was kept from being changed."""
+    return _BETWEEN.sub("", unicodedata.normalize("NFKC", plain_text(heading))).upper()
 
 
 _BY_HEADING: Final = {_plain(name): column for column in COLUMNS for name in (column.heading, *column.aliases)}

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from core.models import AttendanceRecord
 from core.services import import_service
-from core.services.errors import DataMoved
+from core.services.errors import DataMoved, SheetRefused
 from core.services.import_service import ImportPreview, ImportResult, ImportService
 from core.services.refused_rows import write_refused
 from core.services.sheet_dates import DateOrder
@@ -116,6 +116,13 @@ def test_a_proof_counts_for_rows_long_before_it(register_db: str, monkeypatch: p
         "The dates are day first in “20/11/2025” (row 16) and month first in “11/20/2025” (row 12). Those that depend "
         "on the order are refused."
     ]
+
+
+@pytest.mark.parametrize("date", ["20/11/2025", "11/20/2025"])
+def test_attendance_above_the_heading_is_known_in_either_order(register_db: str, date: str) -> None:
+    heading, above, below = (line[:7] for line in sheet(date, "05/11/2025"))
+    with pytest.raises(SheetRefused, match="below attendance"):
+        ImportService(using=register_db).apply(as_csv([above, heading, below]))
 
 
 def test_rows_that_are_refused_for_another_reason_prove_it_as_well(register_db: str) -> None:

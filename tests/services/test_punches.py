@@ -86,7 +86,7 @@ def test_other_spellings(between: str, punch: str) -> None:
 
 def test_other_spellings_of_the_other_columns() -> None:
     assert list(fields(["In2", "out_(2)", "IN-3", "Out 03"]).values()) == list(TIME_FIELDS[2:])
-    spelt = ["EP_NO", "EP-NAME", "companyname", "Punch Date", "SHIFT ", "Over_Stay", "status"]
+    spelt = ["EP_NO", "EP-NAME", "companyname\u200b", "\ufeffPunch Date", "SHIFT ", '="Over_Stay"', "'status"]
     assert [column.heading for _at, column in read_heading(spelt).columns] == REQUIRED
 
 
