@@ -41,7 +41,7 @@ PARTING_SECONDS: Final = 2.0
 """For whoever was answered to close the connection; what they still send is thrown away."""
 
 _LARGEST_HEAD: Final = 64 * 1024
-_LARGEST_REST: Final = 1024 * 1024
+_LARGEST_REST: Final = 8 * 1024 * 1024
 """Of what is thrown away. To close while something comes in could take the answer from whoever sends it."""
 
 _PIECE: Final = 64 * 1024

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from core.models import Status
 from core.register import ATTENDANCE_RECORDS
-from core.services.spoilt_text import has_lost_digits, spoilt
-from core.services.spreadsheets import plain_text, read_text
+from core.services.spoilt_text import FORMULA, has_lost_digits, spoilt
+from core.services.spreadsheets import is_formula, plain_text, read_text
 from core.services.workbooks import Moment, Number, Truth, is_error
 from recordsync.model.fields import MAX_MINUTES
 
@@ -44,6 +44,8 @@ def text_parser(field: str) -> Parse:
     def parse(cell: str) -> str:
         if type(cell) in _NO_TEXT:
             _require_text(cell)
+        if is_code and is_formula(cell):
+            raise BadCell(spoilt(FORMULA))
         text, verbatim = read_text(cell, is_code=is_code)
         if not text and never_blank and not (verbatim and field == "ep_name"):
             raise BadCell(_("is blank"))

@@ -50,6 +50,7 @@ _SPOILT: Final = re.compile(
     rf"|{_PART}-{_MONTH}(?:-{_YEAR}|-[0-9]{{2}})?|{_MONTH}-(?:{_YEAR}|[0-9]{{2}}))"
     rf"(?:[ T](?:{_CLOCK}|[0-9]{{1,2}}:[0-5][0-9]))?)"
     rf"|(?P<time>{_CLOCK})"
+    r"|(?P<formula>\(formula\))"
     r"|(?P<truth>TRUE|FALSE)"
     r"|(?P<scientific>[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{2,3}|[0-9]+[.,][0-9]+[eE][+-]?[0-9]{1,3})"
     r"|(?P<rounded>[1-9][0-9]{14}0+)"
@@ -65,6 +66,10 @@ _REASONS: Final = {
     "time": gettext_lazy(
         "is a time, which a spreadsheet may have made of something like 6:2. Write what was meant; if this is right, "
         "with an apostrophe before it"
+    ),
+    "formula": gettext_lazy(
+        "is a formula, and what it gives is not in the sheet. Write what was meant; if this is right, with an "
+        "apostrophe before it"
     ),
     "truth": gettext_lazy(
         "is a truth value, which a spreadsheet may have made of a word. Write what was meant; if this is right, with "
@@ -87,6 +92,8 @@ _REASONS: Final = {
         "an apostrophe before it"
     ),
 }
+FORMULA: Final = "(formula)"
+"""What stands for a formula where it must not run: doubted as it is."""
 _DIGITS: Final = 15
 """What spreadsheets keep of a number."""
 _WHOLE: Final = re.compile(r"(0|[1-9][0-9]{0,14})\.00?")
@@ -104,7 +111,7 @@ def spoilt(text: str, *, is_code: bool = True) -> str:
     ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas, or calls Nan.
     """
     found = _SPOILT.fullmatch(text)
-    if found is None or ((found["shown"] or found["missing"]) and not is_code):
+    if found is None or ((found["shown"] or found["missing"] or found["formula"]) and not is_code):
         return ""
     return str(_REASONS[next(kind for kind in _REASONS if found[kind])])
 

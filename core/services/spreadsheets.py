@@ -19,7 +19,7 @@ from core.services import workbooks
 from core.services.csv_files import DELIMITERS, CsvFile, may_be_rows
 from core.services.errors import SheetRefused
 from core.services.file_kinds import HEAD, foreign
-from core.services.spoilt_text import UNSEEN, has_lost_digits, normalised, spoilt, without_decimals
+from core.services.spoilt_text import FORMULA, UNSEEN, has_lost_digits, normalised, spoilt, without_decimals
 from core.services.workbooks import MAX_COLUMNS, Number, Row, Workbook, is_error
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -158,6 +158,8 @@ def guarded_cell(cell: str, *, is_code: bool = False) -> str:
     """A cell of somebody's sheet, written so that it runs nothing, and reads as it did."""
     if isinstance(cell, Number) and has_lost_digits(cell):
         return f"{float(cell):.14E}"  # as a text it would be believed
+    if is_code and is_formula(cell):
+        return FORMULA
     bare = unwrapped(cell)
     text, verbatim = _read(bare, is_code)
     if not verbatim and spoilt(text, is_code=is_code):
@@ -167,6 +169,12 @@ def guarded_cell(cell: str, *, is_code: bool = False) -> str:
     if _HARMLESS.fullmatch(normalised(bare)) or not (_is_risky(bare) or (_is_risky(text) and not verbatim)):
         return bare
     return _quoted(text) if _ANY_NUMBER.fullmatch(text) else written_text(text)
+
+
+def is_formula(cell: str) -> bool:
+    """Whether a cell is the text of a formula, which CSV may have in place of what it gives; not one that only quotes a
+    text (:func:`unwrapped`)."""
+    return normalised(cell)[:1] in ("=", "＝") and unwrapped(cell) is cell
 
 
 def plain_text(cell: str) -> str:

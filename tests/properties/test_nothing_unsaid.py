@@ -99,6 +99,8 @@ def test_every_row_column_and_sheet_is_stored_or_named(alias: str, sheet: dict[s
         assert not AttendanceRecord.objects.using(alias).exists()
         return
     said = result.summary()
+    # A line with text in a column without a heading only may be taken for the heading's second row, which is said.
+    below = {number: line for number, line in below.items() if number not in said["heading_rows"]}
 
     stored = {str(record.ep_no) for record in AttendanceRecord.objects.using(alias)}
     names = list(result.sheet.heading.cells)
@@ -111,7 +113,7 @@ def test_every_row_column_and_sheet_is_stored_or_named(alias: str, sheet: dict[s
 
     letters = {column["column"] for column in said["unread_columns"]}
     read = {at for at, _column in result.sheet.heading.columns}
-    for at in range(max(map(len, below.values()))):
+    for at in range(max(map(len, below.values()), default=0)):
         if at not in read and any(at < len(line) and line[at].strip() for line in below.values()):
             name = names[at].strip() if at < len(names) else ""
             too_many = form == "csv" and at >= len(names)

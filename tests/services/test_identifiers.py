@@ -114,6 +114,9 @@ def test_what_is_not_certain_is_refused_by_cell(register_db: str, field: str) ->
     of_codes = [
         ("decimals or commas", cell) for cell in ("1.000", "000123.0", "1,234", "12,34,567", "1,234.00", "123,0")
     ]
+    of_codes += [
+        ("formula", cell) for cell in ("=000123", '="000123"&""', '="000123', "=A2", " = 6-2", "＝1", "(formula)")
+    ]
     of_codes += [("where there is nothing", cell) for cell in ("nan", "NaN", "<NA>", "NaT", "None")]
     spoilt = SPOILT + (of_codes if field in CODES else [])
     problems = outcomes(register_db, field, [cell for _reason, cell in spoilt])
@@ -213,6 +216,7 @@ def test_refused_rows_keep_their_identifiers_when_they_are_sent_again(register_d
     rows = [
         row(ep_no='="000123"', shift="'6-2", status="?"),
         row(ep_no="02-Jun", status="?"),
+        row(ep_no="=000123", status="?"),
         row(ep_no='="1.23457E+11"', status="?"),
         row(ep_no="'=1+1", shift='="=2"', status="-0.5", date="?"),
         row(ep_no='="\'E5"', shift=" 'a,=b", status="?"),
@@ -226,6 +230,6 @@ def test_refused_rows_keep_their_identifiers_when_they_are_sent_again(register_d
     assert "'000123,Meena" in text  # opened in a spreadsheet program, it stays what it is
     corrected = text.replace("?", "P").replace("ABC Corp,P,", "ABC Corp,2026-11-20,")
     result = service.apply(io.BytesIO(corrected.encode()))
-    assert [problem.value for problem in result.sheet.problems] == ["02-Jun", "1.23457E+11"]
+    assert [problem.value for problem in result.sheet.problems] == ["02-Jun", "(formula)", "1.23457E+11"]
     there = dict(AttendanceRecord.objects.using(register_db).values_list("ep_no", "shift"))
     assert there == {"000123": "6-2", "=1+1": "=2", "E5": "a,=b"}

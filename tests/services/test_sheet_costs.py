@@ -89,7 +89,7 @@ def test_of_csv_the_head_alone_is_read_in_a_request(name: str) -> None:
             return data
 
     stream = Counted(LOOKED_AT[name])
-    with within(3, 16):
+    with within(6, 16):
         try:
             sheet_heading.look(stream)
         except SheetRefused:
