@@ -47,7 +47,7 @@ run: setup
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=
 	@$(BIN)/coverage report --include='recordsync/*' --fail-under=95
-	@$(BIN)/coverage report --include='core/services/*' --fail-under=90
+	@$(BIN)/coverage report --include='core/*' --omit='core/management/*,core/demo/*,core/web/*' --fail-under=90
 
 test-deep: export MUSTER_TEST_DEEP = 1
 test-deep: test

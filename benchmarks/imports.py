@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 def cells(rows: int) -> Iterator[list[str]]:
     """Rows of a sheet, of twenty companies, not sorted by key."""
-    from core.services.sheet_columns import COLUMNS
+    from core.sheets.columns import COLUMNS
 
     yield [column.heading for column in COLUMNS]
     for number in range(rows):
@@ -68,7 +68,7 @@ def write_xlsx(path: Path, rows: int) -> None:
 
 def read(path: Path) -> float:
     """CPU seconds to read a sheet, nothing else."""
-    from core.services.spreadsheets import SheetFile
+    from core.sheets.spreadsheets import SheetFile
 
     started = time.process_time()
     with path.open("rb") as file:

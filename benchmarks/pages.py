@@ -67,8 +67,8 @@ class Timing(NamedTuple):
 
 def cases() -> Iterator[Case]:
     """What is measured, with values that are in the register that Django is set up for."""
-    from core.filters import OVERSTAY, SORTS
     from core.models import AttendanceRecord, Company, Status
+    from core.web.filters import OVERSTAY, SORTS
 
     records = AttendanceRecord.objects.order_by()
     newest = records.order_by("-date").values_list("date", flat=True)[0]

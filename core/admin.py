@@ -20,12 +20,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import moments
-from core.forms import MeetsOthers, RecordAdminForm
+from core.accounts.accounts import changing_accounts, require_a_root
+from core.backups import catalogue
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
-from core.services import catalogue
-from core.services.account_service import changing_accounts, require_a_root
-from core.services.by_hand import changing
-from core.services.errors import OperationFailed
+from core.operations.by_hand import changing
+from core.operations.errors import OperationFailed
+from core.web.forms import MeetsOthers, RecordAdminForm
 
 
 class RootAdmin(admin.ModelAdmin[Any]):
@@ -46,7 +46,7 @@ class RegisterAdmin(RootAdmin):
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Around every form of these models (see :meth:`core.admin_site.RootAdminSite.admin_view`)."""
+        """Around every form of these models (see :meth:`core.web.admin_site.RootAdminSite.admin_view`)."""
         try:
             with changing("default", [Company, AttendanceRecord], _("Nothing was changed.")):
                 yield

@@ -12,7 +12,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from core import checks, private_files
-        from core.services import waiting
+        from core.operations import waiting
 
         private_files.keep()
         register(checks.static_files_are_collected, Tags.staticfiles, deploy=True)
@@ -24,7 +24,7 @@ class CoreConfig(AppConfig):
 class RootAdminConfig(AdminConfig):
     """Django's administration site, for root users only."""
 
-    default_site = "core.admin_site.RootAdminSite"
+    default_site = "core.web.admin_site.RootAdminSite"
 
     def ready(self) -> None:
         """What other applications register is taken back: the queue is the worker's."""

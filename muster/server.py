@@ -4,7 +4,7 @@ gunicorn's own threaded worker gives a connection a thread before it has sent an
 time, and waits for it to close in the loop that accepts others: a few dozen connections that send a byte now and then
 keep everybody out. Here heads and small bodies are received by that loop, for many connections at once and for a
 limited time; connections are closed there as well, without waiting. A large body reaches a thread with its head
-alone: the application asks who sends it before it reads any of it (:mod:`core.bodies`), and it has to flow.
+alone: the application asks who sends it before it reads any of it (:mod:`core.web.bodies`), and it has to flow.
 """
 
 from __future__ import annotations

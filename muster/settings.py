@@ -83,11 +83,11 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "core.bodies.BodyLimitMiddleware",
+    "core.web.bodies.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "core.middleware.PageMiddleware",
+    "core.web.middleware.PageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -130,19 +130,19 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
-CSRF_FAILURE_VIEW = "core.typed.csrf_failure"
+CSRF_FAILURE_VIEW = "core.web.typed.csrf_failure"
 LOGOUT_REDIRECT_URL = "login"
 
-# Five wrong passwords for one name from one address: no more for a quarter of an hour (core.sign_in). Its counts are in
-# the jobs database, so that signing in works while a restore holds the register.
+# Five wrong passwords for one name from one address: no more for a quarter of an hour (core.accounts.sign_in). Its
+# counts are in the jobs database, so that signing in works while a restore holds the register.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_COOLOFF_TIME = dt.timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_HANDLER = "core.sign_in.SignInHandler"
-AXES_CLIENT_IP_CALLABLE = "core.sign_in.client_address"
-AXES_LOCKOUT_CALLABLE = "core.views.accounts.locked_out"
+AXES_HANDLER = "core.accounts.sign_in.SignInHandler"
+AXES_CLIENT_IP_CALLABLE = "core.accounts.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "core.web.views.accounts.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -153,7 +153,7 @@ _LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS") or _LOCAL_HOSTS
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 
-# The servers in front, whose X-Forwarded-For says who is asking (core.sign_in.client_address).
+# The servers in front, whose X-Forwarded-For says who is asking (core.accounts.sign_in.client_address).
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
 # A proxy in front that ends HTTPS says so in X-Forwarded-Proto, which gunicorn believes from this machine, or from

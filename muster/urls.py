@@ -8,4 +8,4 @@ urlpatterns = [
     path("", include("core.urls")),
 ]
 
-handler500 = "core.views.failures.server_error"
+handler500 = "core.web.views.failures.server_error"

@@ -20,21 +20,21 @@ from django.urls import resolve as route_of
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import TIME_FIELDS, AttendanceRecord
-from core.register import ATTENDANCE_RECORDS
-from core.services.errors import ConflictsLeft
-from core.services.restore_service import RestoreService
-from core.services.sheet_columns import COLUMNS
+from core.operations.errors import ConflictsLeft
+from core.register.declared import ATTENDANCE_RECORDS
+from core.restores.restore_service import RestoreService
+from core.sheets.columns import COLUMNS
 from recordsync.merge import Counts, Side, merge, resolve
-from tests.core.access import ROUTES
+from tests.core.backups.test_targets import storage
+from tests.core.sheets.sheets import as_csv, as_xlsx, row, table
+from tests.core.sheets.test_identifiers import outcomes
+from tests.core.support import SMALL, XYZ, day, register
+from tests.core.web.access import ROUTES
 from tests.faults import support
 from tests.installation import ScratchInstallation
 from tests.properties.files import a_file
 from tests.properties.registers_content import Content, put
 from tests.properties.support import clear
-from tests.services.sheets import as_csv, as_xlsx, row, table
-from tests.services.support import SMALL, XYZ, day, register
-from tests.services.test_identifiers import outcomes
-from tests.services.test_targets import storage
 from tests.world import WHO
 
 __all__ = ["storage"]
@@ -289,7 +289,7 @@ def test_the_units_of_the_page_are_the_declared_ones() -> None:
 
 
 def test_who_sees_what_is_what_the_pages_answer() -> None:
-    """By the table that tests/core/test_access.py holds the pages to."""
+    """By the table that tests/core/web/test_access.py holds the pages to."""
     heading, *table = _table("register.md", "roles")
     assert heading[2:] == ["root", "administrator", "supervisor"]
     answers = {who: at for at, who in enumerate(WHO)}

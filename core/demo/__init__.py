@@ -2,5 +2,5 @@
 
 Pure and deterministic: a :class:`~core.demo.generator.DemoPlan` says what is wanted, and the same plan gives the
 same register in every process. Nothing here touches a database, a clock or Django;
-:mod:`core.services.demo_service` stores it.
+:mod:`core.demo.service` stores it.
 """

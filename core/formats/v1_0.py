@@ -24,8 +24,8 @@ import msgspec
 import orjson
 
 from core.models import TIME_FIELDS
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from core.services.wording import SECTIONS, shown_key
+from core.operations.wording import SECTIONS, shown_key
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
 from recordsync.backupfile.metadata import Application
 from recordsync.errors import FileError, InvalidFile, wrong_checksum

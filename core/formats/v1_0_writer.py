@@ -9,7 +9,7 @@ from typing import IO, Any, Final, Protocol
 
 from core.formats.v1_0 import VERSION, content_v1_0, sha256
 from core.models import TIME_FIELDS
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Metadata, Written
 from recordsync.backupfile.writer import batches, readable, require_counted
 from recordsync.errors import InvalidRecord

@@ -23,9 +23,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from core.services.errors import ConflictsLeft, NotKnown, OperationFailed, explain
-from core.services.operations import COMMIT, WAIT
-from core.services.wording import SECTIONS, by_section, told
+from core.operations.errors import ConflictsLeft, NotKnown, OperationFailed, explain
+from core.operations.run import COMMIT, WAIT
+from core.operations.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
 from recordsync.plan import Step
 from recordsync.system.progress import Progress

@@ -1,1 +1,4 @@
-"""Use cases: one module for each thing that a person does with the register and its backups."""
+"""The three services by the names that scripts know them by; commands use them by these.
+
+They live where their subject does: :mod:`core.backups` and :mod:`core.restores`.
+"""

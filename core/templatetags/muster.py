@@ -19,8 +19,8 @@ from django.utils.translation import ngettext
 
 from core import moments
 from core.models import AttendanceRecord, Role
-from core.services import wording
-from core.services.identity import Identity, identity
+from core.operations import wording
+from core.register.identity import Identity, identity
 from recordsync.errors import FileError
 
 register = template.Library()

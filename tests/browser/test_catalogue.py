@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import storages
 
+from core.backups.backup_service import BackupService
 from core.models import Backup
-from core.services.backup_service import BackupService
-from core.services.restore_service import RestoreService
+from core.restores.restore_service import RestoreService
 from tests.browser.conftest import PHONE, OpenAs
+from tests.core.support import SMALL
 from tests.properties.files import a_file
-from tests.services.support import SMALL
 from tests.world import World
 
 

@@ -14,8 +14,8 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, Installation
-from core.services.backup_service import BackupService
 from tests.browser.conftest import SCREENSHOTS, OpenAs
 from tests.browser.test_restore_wizard import uploaded
 from tests.installation import PROJECT

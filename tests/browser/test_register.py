@@ -7,8 +7,8 @@ import datetime as dt
 import pytest
 from playwright.sync_api import expect
 
+from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
-from core.services.backup_service import BackupService
 from tests.browser.conftest import PHONE, OpenAs
 from tests.world import DAY, PASSWORD, World
 

@@ -13,9 +13,9 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser
 
+from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, BackupLog, Company, Operation
-from core.services import operations
-from core.services.backup_service import BackupService
+from core.operations import run as operations
 from tests.browser.conftest import PHONE, OpenAs, Opened
 from tests.work_queue import work
 from tests.world import DAY, PASSWORD, World

@@ -9,8 +9,8 @@ from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
 from tests.browser.conftest import OpenAs
-from tests.services.sheets import as_csv, row, table
-from tests.services.test_waiting import held
+from tests.core.operations.test_waiting import held
+from tests.core.sheets.sheets import as_csv, row, table
 from tests.work_queue import work
 from tests.world import World
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import moments
-from core.forms import TimeOfDayField
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, UploadLog
-from core.services.wording import shown_value
+from core.operations.wording import shown_value
+from core.web.forms import TimeOfDayField
 from tests.installation import PROJECT
 from tests.world import make_world
 
@@ -64,8 +64,8 @@ def test_nobody_else_formats_one() -> None:
     """Addresses and forms need days as a machine writes them; names of files have their own form."""
     allowed = {
         "core/moments.py",
-        "core/services/backup_service.py",
-        "core/views/sheets.py",
+        "core/backups/backup_service.py",
+        "core/web/views/sheets.py",
     }
     python = re.compile(r"strftime|formats\.date_format|localtime\(|\{[^{}\s]*:%[YHdb]")
     found = [

@@ -22,8 +22,10 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 
 from core.models import Operation, User
-from core.services import operations, restore_jobs, stored_preview
-from core.services.operations import JOBS, Actor
+from core.operations import run as operations
+from core.operations.run import JOBS, Actor
+from core.preview import stored as stored_preview
+from core.restores import jobs as restore_jobs
 from recordsync.merge import Strategy
 from tests.faults import support
 

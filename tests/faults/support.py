@@ -22,7 +22,7 @@ import psycopg
 from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation, User
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import check_backup
 from tests.installation import PROJECT, ScratchInstallation
 
@@ -283,7 +283,7 @@ def worker(installation: ScratchInstallation) -> Iterator[subprocess.Popen[bytes
 def take_backup(installation: ScratchInstallation) -> None:
     """Have a backup taken by the installation's worker, and see it done."""
     script = (
-        "from core.services import backup_jobs, operations;"
+        "from core.backups import jobs as backup_jobs;from core.operations import run as operations;"
         "backup_jobs.submit_backup(operations.Actor('Meena'), backup_jobs.BackupRequest())"
     )
     installation.manage("shell", "--no-imports", "-c", script, check=True)
@@ -317,7 +317,7 @@ def at_phase(phase: str, action: str) -> str:
     """Source for :func:`injected`: do ``action`` (one line) when the operation first reports the phase."""
     return (
         "import time, signal\n"
-        "from core.services import operations\n"
+        "from core.operations import run as operations\n"
         "_report, _seen = operations.Run.__call__, []\n"
         "def _call(self, phase, done, total, /):\n"
         "    _report(self, phase, done, total)\n"

@@ -15,7 +15,7 @@ from django.db import connections, transaction
 
 from core import moments
 from core.models import AttendanceRecord, Company, Operation
-from core.register import ATTENDANCE_RECORDS, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile import check_backup
 from recordsync.system import locks
 from tests.faults import support

@@ -194,9 +194,9 @@ def test_a_folder_that_may_not_be_written(new_installation: support.NewInstallat
 
 DELETE = """
 from core.models import Backup
-from core.services import backup_jobs
-from core.services.errors import OperationFailed
-from core.services.operations import Actor
+from core.backups import jobs as backup_jobs
+from core.operations.errors import OperationFailed
+from core.operations.run import Actor
 try:
     print(backup_jobs.delete(Backup.objects.get(), Actor("root")))
 except OperationFailed as failure:

@@ -131,7 +131,7 @@ def test_killed_in_each_phase_of_a_restore(
 def test_killed_between_commit_and_the_last_word(installation: ScratchInstallation, files: Files) -> None:
     """The restore is done, and a later command says so although the process did not."""
     fault = (
-        "import signal\nfrom core.services import operations\n"
+        "import signal\nfrom core.operations import run as operations\n"
         "operations.Run.finish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert support.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
@@ -146,7 +146,7 @@ def test_killed_between_the_file_and_the_catalogue(new_installation: support.New
     """The file is whole under its name; it is not in the catalogue, and the operation counts as failed."""
     installation = support.filled(new_installation("sqlite"), 100)
     fault = (
-        "import signal\nfrom core.services import catalogue\n"
+        "import signal\nfrom core.backups import catalogue\n"
         "catalogue.add = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert support.end(injected(installation, fault, "backup_data")).code == -signal.SIGKILL

@@ -18,7 +18,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import UploadLog
-from core.services.sheet_columns import COLUMNS
+from core.sheets.columns import COLUMNS
 from muster import SMALL_BODY_BYTES
 from tests.faults import support
 from tests.installation import Installations, ScratchInstallation

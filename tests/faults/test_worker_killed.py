@@ -16,8 +16,8 @@ from tests.faults.test_in_a_write import in_a_write
 from tests.installation import ScratchInstallation
 
 CHECK = """
-from core.services import restore_jobs
-from core.services.operations import Actor
+from core.restores import jobs as restore_jobs
+from core.operations.run import Actor
 from recordsync.merge import Strategy
 from django.core.management import call_command
 pk = restore_jobs.receive([open({path!r}, "rb").read()], 1 << 30)
@@ -26,15 +26,16 @@ call_command("db_worker", reload=False, batch=True, startup_delay=False, verbosi
 """
 APPLY = """
 from core.models import Operation
-from core.services import restore_jobs, stored_preview
-from core.services.operations import Actor
+from core.restores import jobs as restore_jobs
+from core.preview import stored as stored_preview
+from core.operations.run import Actor
 with stored_preview.opened(Operation.objects.get(kind="check").pk) as preview:
     restore_jobs.free_if_ended(preview)
     restore_jobs.submit_apply(Actor("Meena"), preview)
 """
 TRUTH = """
 from core.models import Operation
-from core.services import operations
+from core.operations import run as operations
 operations.settle_accounts()
 print([(one.outcome, one.message) for one in Operation.objects.filter(kind="restore").order_by("started_at")])
 """
@@ -92,7 +93,7 @@ def test_a_worker_killed_while_it_writes_and_after_the_commit(
     assert "failed" in told
     assert "Nothing was changed" in told
     at_the_end = (
-        "import signal\nfrom core.services import operations\n"
+        "import signal\nfrom core.operations import run as operations\n"
         "operations.Run.finish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert support.end(injected(installation, at_the_end, *WORK)).code == -signal.SIGKILL
@@ -104,7 +105,7 @@ SHEET = """
 import io
 from django.core.files.base import ContentFile
 from core.models import User
-from core.services import uploads
+from core.sheets import uploads
 user, _made = User.objects.get_or_create(username="meena", role="root")
 rows = ["EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS"]
 rows += [f"{number:06},Meena,Asha Builders,2026-11-{day:02},GS,,P" for number in range(200) for day in range(1, 12)]
@@ -112,12 +113,13 @@ upload = uploads.receive(user, ContentFile("\\n".join(rows).encode(), "november.
 """
 DECIDE = """
 from core.models import UploadLog, User
-from core.services import uploads
+from core.sheets import uploads
 uploads.decide(UploadLog.objects.get(), User.objects.get())
 """
 UPLOAD = """
 from core.models import Operation, UploadLog
-from core.services import operations, uploads
+from core.operations import run as operations
+from core.sheets import uploads
 operations.settle_accounts()
 upload = UploadLog.objects.get()
 uploads.settle([upload])

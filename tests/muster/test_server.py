@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 from gunicorn.workers.gthread import TConn
 
-from core import bodies
+from core.web import bodies
 from muster import SMALL_BODY_BYTES, server
 from tests.installation import PROJECT
 from tests.server import free_port

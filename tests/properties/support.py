@@ -11,9 +11,9 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
-from core.services.backup_service import BackupService
-from core.services.restore_service import RestoreService
-from core.services.results import BackupResult, RestoreResult
+from core.backups.backup_service import BackupService
+from core.operations.results import BackupResult, RestoreResult
+from core.restores.restore_service import RestoreService
 from tests import registers
 from tests.conftest import DEEP
 from tests.properties import registers_content

@@ -14,11 +14,11 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from pytest_django.plugin import DjangoDbBlocker
 
+from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
-from core.register import Selection
-from core.services.backup_service import BackupService
-from core.services.restore_service import RestoreService
-from core.services.results import BackupResult, RestoreResult
+from core.operations.results import BackupResult, RestoreResult
+from core.register.declared import Selection
+from core.restores.restore_service import RestoreService
 from recordsync.system.files import Compression
 from tests import registers
 from tests.properties import files

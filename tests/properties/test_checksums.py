@@ -13,11 +13,11 @@ from django.db import IntegrityError, transaction
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
+from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
-from core.services.backup_service import BackupService
-from core.services.conflict_resolver import ConflictResolver
-from core.services.errors import FileRefused
-from core.services.restore_service import RestoreService
+from core.operations.errors import FileRefused
+from core.restores.conflict_resolver import ConflictResolver
+from core.restores.restore_service import RestoreService
 from tests.installation import PROJECT
 from tests.properties import files
 from tests.properties.registers_content import FIELDS, Content, Key, Register, columns, key_of, put, rows

@@ -13,11 +13,11 @@ from django.db import connections
 from hypothesis import strategies as st
 
 from core.models import Backup
-from core.services.errors import OperationFailed
+from core.operations.errors import OperationFailed
+from tests.core.operations.writers import WRITERS, clock
+from tests.core.support import SMALL, backup
 from tests.properties.registers_content import put, rows
 from tests.properties.support import for_some
-from tests.services.support import SMALL, backup
-from tests.services.writers import WRITERS, clock
 
 NOON = dt.datetime(2027, 6, 1, 12, tzinfo=dt.UTC)
 

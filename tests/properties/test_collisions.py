@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from core.attendance.records import Changed, collide
 from core.models import AttendanceRecord, Company
-from core.register import ATTENDANCE_RECORDS, content_of
-from core.services.record_service import Changed, collide
+from core.register.declared import ATTENDANCE_RECORDS, content_of
 from tests.properties.registers_content import UNITS, Content
 from tests.properties.strategies import contents
 

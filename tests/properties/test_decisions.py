@@ -13,16 +13,18 @@ from django.conf import settings
 from hypothesis import event
 from hypothesis import strategies as st
 
-from core import tasks
-from core.services import jobs, restore_jobs, stored_preview
-from core.services.operations import Actor
-from core.services.stored_preview import DecidedMeanwhile, Filter, StoredPreview
+from core.operations import queue as jobs
+from core.operations.run import Actor
+from core.preview import stored as stored_preview
+from core.preview.stored import DecidedMeanwhile, Filter, StoredPreview
+from core.restores import jobs as restore_jobs
+from core.worker import tasks
 from recordsync.merge import EXISTENCE, Side
+from tests.core.support import ABC, XYZ, day, register
 from tests.properties.files import a_file
 from tests.properties.registers_content import put
 from tests.properties.support import for_some
 from tests.properties.test_restore import MEMORY
-from tests.services.support import ABC, XYZ, day, register
 
 OURS = register(*(day(company, f"E{n}") for company in (ABC, XYZ) for n in range(3)))
 THEIRS = register(

@@ -12,9 +12,9 @@ from django.utils import timezone
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS, SCHEMA
-from core.services.conflict_resolver import ConflictResolver
-from core.services.errors import ConflictsLeft
+from core.operations.errors import ConflictsLeft
+from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
+from core.restores.conflict_resolver import ConflictResolver
 from recordsync.backupfile import check_backup
 from recordsync.merge import EXISTENCE, Side, Strategy, decide_by, merge, resolve
 from recordsync.model.records import Record

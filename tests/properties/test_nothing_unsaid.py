@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from openpyxl.utils.cell import get_column_letter
 
 from core.models import AttendanceRecord
-from core.services.errors import SheetRefused
-from core.services.import_service import ImportService
+from core.operations.errors import SheetRefused
+from core.sheets.import_service import ImportService
+from tests.core.sheets.sheets import HEADINGS, REQUIRED, row, table
 from tests.properties.support import for_some
-from tests.services.sheets import HEADINGS, REQUIRED, row, table
 
 TITLES = st.lists(st.sampled_from([["Attendance"], ["", "November", "2026"], ["Company: ABC Corp"]]), max_size=2)
 EXTRA = st.lists(

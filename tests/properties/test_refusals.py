@@ -11,8 +11,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from core.models import BackupLog
-from core.services.errors import FileRefused
-from core.services.restore_service import RestoreService
+from core.operations.errors import FileRefused
+from core.restores.restore_service import RestoreService
 from recordsync.errors import FileError
 from recordsync.system.files import decompressed
 from tests.properties.files import File, a_file

@@ -20,14 +20,16 @@ from django.db import OperationalError
 from hypothesis import event
 from hypothesis import strategies as st
 
-from core import tasks
 from core.models import AttendanceRecord, BackupLog, Company, Operation
-from core.services import jobs, restore_jobs, stored_preview
-from core.services.errors import ConflictsLeft, DataMoved, OperationFailed
-from core.services.operations import JOBS, Actor, Run
-from core.services.restore_service import RestoreService
-from core.services.results import Outcome, RestoreResult
-from core.services.stored_preview import Filter
+from core.operations import queue as jobs
+from core.operations.errors import ConflictsLeft, DataMoved, OperationFailed
+from core.operations.results import Outcome, RestoreResult
+from core.operations.run import JOBS, Actor, Run
+from core.preview import stored as stored_preview
+from core.preview.stored import Filter
+from core.restores import jobs as restore_jobs
+from core.restores.restore_service import RestoreService
+from core.worker import tasks
 from recordsync.merge import Side, Strategy
 from recordsync.stores import OrmStore
 from tests.properties import files
@@ -162,7 +164,7 @@ def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
     failed = None
     try:
         if where == "catalogue":
-            with patch("core.services.catalogue.record_restored", side_effect=error("made to fail")):
+            with patch("core.backups.catalogue.record_restored", side_effect=error("made to fail")):
                 restore(alias, data, strategy, progress)
         elif where == "progress":
             restore(alias, data, strategy, progress)

@@ -13,10 +13,10 @@ from django.test import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.filters import SORTS, AttendanceFilter
+from core.attendance.dashboard import dashboard
+from core.attendance.records import LostUpdate, RecordService
 from core.models import AttendanceRecord, Company, Role, User
-from core.services.dashboard import dashboard
-from core.services.record_service import LostUpdate, RecordService
+from core.web.filters import SORTS, AttendanceFilter
 from tests import registers
 from tests.properties.support import for_all
 

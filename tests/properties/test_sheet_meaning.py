@@ -17,11 +17,11 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 from core.models import TIME_FIELDS, AttendanceRecord
-from core.services.import_service import ImportResult, ImportService
-from core.services.refused_rows import write_refused
-from core.services.sheet_dates import DateOrder
+from core.sheets.dates import DateOrder
+from core.sheets.import_service import ImportResult, ImportService
+from core.sheets.refused_rows import write_refused
+from tests.core.sheets.sheets import as_csv
 from tests.properties.support import clear, for_all
-from tests.services.sheets import as_csv
 
 NAMES = {
     "own": ("IN", "OUT", "IN (2)", "OUT (2)", "IN (3)", "OUT (3)"),

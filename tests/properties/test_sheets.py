@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.models import AttendanceRecord, Company, Role
-from core.services import export
-from core.services.import_service import ImportService
-from core.services.spoilt_text import normalised, spoilt
-from core.services.spreadsheets import guarded_cell, is_formula, read_text, written_text
-from core.services.workbooks import is_error
+from core.sheets import export
+from core.sheets.import_service import ImportService
+from core.sheets.spoilt_text import normalised, spoilt
+from core.sheets.spreadsheets import guarded_cell, is_formula, read_text, written_text
+from core.sheets.workbooks import is_error
 from recordsync.system.progress import no_progress
+from tests.core.sheets.sheets import as_csv, table
 from tests.properties.registers_content import Register, an_account, put, rows
 from tests.properties.strategies import pairs, registers, texts
 from tests.properties.support import clear, for_some
-from tests.services.sheets import as_csv, table
 
-any_day = patch("core.services.import_service.timezone.localdate", return_value=dt.date.max)
+any_day = patch("core.sheets.import_service.timezone.localdate", return_value=dt.date.max)
 """Registers may hold days that an import would refuse because they are in the future."""
 
 

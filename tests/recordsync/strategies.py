@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS
+from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Shape
 from tests.recordsync.support import day

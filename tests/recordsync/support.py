@@ -10,7 +10,7 @@ from typing import IO, Any, BinaryIO, cast
 import orjson
 from django.db.models import Q
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import BackupFile, InstallationName, Limits, Metadata, check_backup, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.errors import FileError, InvalidFile, RegisterMoved

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from core.formats.v1_0 import VERSION as OLD
 from core.management.console import ServiceCommand, StandardOutput, counted, day, file_name, moment
-from core.register import Selection
+from core.register.declared import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.errors import printable
 from recordsync.system.files import compression_of_name

@@ -12,8 +12,9 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connections
 from django_tasks_db.management.commands import db_worker
 
-from core.services import jobs, sweeping
-from core.services.operations import JOBS, worker_lock
+from core.operations import queue as jobs
+from core.operations.run import JOBS, worker_lock
+from core.worker import sweeping
 from recordsync.system import locks
 
 logger = logging.getLogger(__name__)

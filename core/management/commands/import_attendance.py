@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.management.console import Error, ReadingCommand, counted, file_name
-from core.services.import_service import ImportService, Outcome
-from core.services.sheet_dates import DateOrder
-from core.services.wording import describe_import
+from core.operations.wording import describe_import
+from core.sheets.dates import DateOrder
+from core.sheets.import_service import ImportService, Outcome
 from recordsync.errors import printable
 from recordsync.system.progress import Progress
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from core.management.console import OutputCommand
-from core.register import SCHEMA
+from core.register.declared import SCHEMA
 from recordsync.backupfile.json_schema import file_schema
 
 

@@ -13,7 +13,7 @@ from django.db import Error
 
 from core.management.console import OutputCommand
 from core.models import Installation
-from core.services.errors import as_failure
+from core.operations.errors import as_failure
 from recordsync.errors import CommitUnknown, is_one_line
 from recordsync.system.transactions import committed
 

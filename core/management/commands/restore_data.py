@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.management.console import ReadingCommand, file_name
+from core.operations.results import Outcome, Preview
+from core.operations.wording import describe
 from core.services.restore_service import RestoreService
-from core.services.results import Outcome, Preview
-from core.services.wording import describe
 from recordsync.errors import printable
 from recordsync.merge import Strategy
 from recordsync.system.progress import Progress

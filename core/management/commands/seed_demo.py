@@ -10,9 +10,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from core.demo.generator import DAYS, DemoPlan
+from core.demo.service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
 from core.management.console import ServiceCommand, day
 from core.models import Role
-from core.services.demo_service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
 from recordsync.system.progress import Progress
 
 EXAMPLES = f"""\

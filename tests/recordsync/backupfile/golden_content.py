@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from tests.recordsync.support import Content, company, content, day, deletion
 
 FOLDER: Final = Path(__file__).parent / "golden"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.system.files import Compression, compressed
 from tests.conftest import DEEP
 from tests.recordsync.support import checked, company, content, day, deletion, written

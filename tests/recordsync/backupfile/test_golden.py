@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.register import SCHEMA
+from core.register.declared import SCHEMA
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
 from tests.recordsync.support import metadata, opened, written
 

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from jsonschema import Draft202012Validator, FormatChecker
 
-from core.register import ATTENDANCE_RECORDS, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile.json_schema import file_schema
 from recordsync.model.schema import Schema
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.backupfile.lines import Lines
 from recordsync.model.records import canonical_json, checksum
 from recordsync.model.schema import Shape

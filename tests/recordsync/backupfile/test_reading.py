@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import check_backup
 from recordsync.errors import InvalidFile, SourceChanged
 from recordsync.merge import Side

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 import pytest
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Limits, scanner
 from recordsync.errors import FileError, RecordSyncError
 from recordsync.model.schema import Schema

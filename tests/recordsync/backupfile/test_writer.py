@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Rows, Written, write_backup
 from recordsync.errors import InvalidRecord, OutOfOrder, RecordSyncError
 from recordsync.model.records import Record

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS
+from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.errors import OutOfOrder
 from recordsync.merge import EXISTENCE, Merged, Outcome, Side, Strategy, merge, resolve
 from recordsync.model.records import Key, Record, checksum

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, Selection
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection
 from recordsync.merge import Side, merge, resolve
 from recordsync.model.fields import Text
 from recordsync.model.schema import Field, Model, Schema

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.model.fields import Choice, Date, Text, Time
 from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Shape

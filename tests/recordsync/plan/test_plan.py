@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import OutOfOrder, RecordSyncError, RegisterMoved
 from recordsync.merge import Counts, Outcome, Side, Strategy, decide_by, resolve
 from recordsync.model.records import Record

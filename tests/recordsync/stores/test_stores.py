@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.models import AttendanceRecord, Company, User
-from core.register import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import RecordSyncError, RegisterMoved
 from recordsync.merge import Side
 from recordsync.model.fields import TIMESTAMP

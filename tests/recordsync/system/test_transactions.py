@@ -14,7 +14,7 @@ from django.db.utils import InternalError
 from django.utils import timezone
 
 from core.models import AttendanceRecord, Company
-from core.register import SCHEMA
+from core.register.declared import SCHEMA
 from recordsync.errors import CommitUnknown
 from recordsync.models import Commit
 from recordsync.stores import tables
@@ -24,7 +24,7 @@ from tests.recordsync.processes import kill, other_process
 from tests.wire import Wire
 
 WRITING = """
-from core.register import SCHEMA
+from core.register.declared import SCHEMA
 from core.models import Company
 from recordsync.stores import tables
 from recordsync.system.transactions import writing

@@ -1,0 +1,1 @@
+"""Who signs in: accounts, and the attempts counted against guessing."""

@@ -1,0 +1,88 @@
+"""Accounts: saving them, one at a time, so that somebody is always left who can manage the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.models import Role, User
+from core.operations.by_hand import changing
+from core.operations.errors import OperationFailed
+
+logger = logging.getLogger(__name__)
+
+_UNSAVED: Final = gettext_lazy("Nothing was saved.")
+
+
+class LastRoot(OperationFailed):
+    """Nobody would be left who can manage accounts."""
+
+
+@contextmanager
+def changing_accounts(using: str = "default", consequence: str = "") -> Iterator[None]:
+    """A short transaction that adds, changes or deletes accounts; of two, one waits for the other.
+
+    Raises LastRoot where there was an active root account that one can sign in to and would be none any more; what
+    :func:`core.operations.by_hand.changing` raises. ``consequence``: as there; blank: that nothing was saved.
+    """
+    unsaved = consequence or str(_UNSAVED)
+    try:
+        with changing(using, [User], unsaved, alone=True):
+            had_one = _roots(using).exists()
+            yield
+            if had_one:
+                require_a_root(using, unsaved)
+    except IntegrityError as error:
+        text = _("Somebody else changed an account or a company at the same moment. %(unsaved)s Try again.")
+        raise OperationFailed(text % {"unsaved": unsaved}) from error
+
+
+def require_a_root(using: str, unsaved: str) -> None:
+    """Raises LastRoot where nobody is left, as things stand, who could sign in and manage accounts."""
+    if not _roots(using).exists():
+        raise LastRoot(
+            _(
+                "This is the last active root account with a password. Without one, nobody could manage accounts, "
+                "companies and backups. %(unsaved)s Make somebody else root first."
+            )
+            % {"unsaved": unsaved}
+        )
+
+
+def _roots(using: str) -> QuerySet[User]:
+    roots = User.objects.using(using).filter(role=Role.ROOT, is_active=True)
+    return roots.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+
+
+def save(account: User, *, by: User, columns: Sequence[str] | None = None, using: str = "default") -> None:
+    """Save a new account, or of a changed one these columns (None: all). Raises LastRoot, OperationFailed."""
+    with changing_accounts(using):
+        if account.pk is not None:
+            _require_there(account, using)
+        account.save(using=using, update_fields=columns)
+    logger.info("%s saved account %s", by, account.pk)
+
+
+def save_password(account: User, using: str = "default") -> None:
+    """Save an account's password, and nothing else of it: the rest may have changed since it was read.
+
+    Raises OperationFailed.
+    """
+    with changing_accounts(using):
+        _require_there(account, using)
+        account.save(using=using, update_fields=["password"])
+    logger.info("%s changed their password", account)
+
+
+def _require_there(account: User, using: str) -> None:
+    """Raises OperationFailed where somebody deleted the account: it is not to come back by being saved."""
+    if not User.objects.using(using).filter(pk=account.pk).exists():
+        raise OperationFailed(_("Somebody deleted this account meanwhile. Nothing was saved."))

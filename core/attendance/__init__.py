@@ -1,0 +1,1 @@
+"""What people do with the register: records, companies, search, dashboard."""

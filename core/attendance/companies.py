@@ -1,0 +1,89 @@
+"""Companies: adding, renaming, deleting. A name is a natural key, so a rename concerns every record."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.backups import catalogue
+from core.models import AttendanceRecord, Company, User
+from core.operations import run as operations
+from core.operations.by_hand import changing
+from core.operations.errors import OperationFailed
+from core.operations.run import Actor
+
+logger = logging.getLogger(__name__)
+
+RENAME: Final = "rename_company"
+_NOTHING: Final = gettext_lazy("Nothing was changed.")
+_GONE: Final = gettext_lazy("This company was deleted meanwhile. Nothing was changed.")
+_TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
+
+
+def add_company(name: str, *, user: User, using: str = "default") -> Company:
+    """A new company. Raises OperationFailed if the name is taken."""
+    try:
+        with changing(using, [Company], str(_NOTHING)):
+            now = catalogue.stamp(using)
+            company = Company.objects.using(using).create(name=name, created_at=now, updated_at=now)
+    except IntegrityError as error:
+        raise OperationFailed(_TAKEN % {"name": name}) from error
+    logger.info("%s added company %s", user, company.pk)
+    return company
+
+
+def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, using: str = "default") -> int:
+    """Give a company another name; how many records moved with it. ``seen``: the name that the person saw (None: any).
+
+    To other installations this is the deletion of one company and its records and the addition of another, so every
+    record is dated now and travels with the next incremental backup. Under the register's lock, in one transaction,
+    with a row in the audit trail. Raises OperationFailed.
+    """
+    with (
+        operations.running(RENAME, Actor.of(user), using, consequence=str(_NOTHING)) as run,
+        operations.holding_register(run, str(_NOTHING)),
+    ):
+        companies = Company.objects.using(using)
+        company = companies.filter(pk=pk).first()
+        if company is None:
+            raise OperationFailed(str(_GONE))
+        if seen is not None and seen.split() != company.name.split():  # a browser changes line breaks
+            raise OperationFailed(
+                _(
+                    "Somebody renamed this company to %(name)s meanwhile. Nothing was changed. Rename it again to give "
+                    "it your name."
+                )
+                % {"name": company.name}
+            )
+        if companies.exclude(pk=pk).filter(name=name).exists():
+            raise OperationFailed(_TAKEN % {"name": name})
+        before, now = company.name, catalogue.stamp(using)
+        if before == name:
+            raise OperationFailed(_("It is named %(name)s already. Nothing was changed.") % {"name": name})
+        company.name, company.updated_at = name, now
+        company.save(using=using, update_fields=["name", "updated_at"])
+        moved = AttendanceRecord.objects.using(using).filter(company_id=pk).update(updated_at=now)
+        run.log.companies_count, run.log.records_updated = 1, moved
+        run.log.filename = f"{before} → {name}"
+        run.complete(moved)
+    return moved
+
+
+def delete_company(pk: int, *, user: User, using: str = "default") -> None:
+    """Delete a company that nothing refers to. Raises OperationFailed."""
+    company = Company.objects.using(using).filter(pk=pk).first()
+    if company is None:
+        raise OperationFailed(str(_GONE))
+    try:
+        with changing(using, [Company], str(_NOTHING)):
+            company.delete(using=using)
+    except (ProtectedError, IntegrityError) as error:
+        raise OperationFailed(
+            _("%(name)s has attendance records or accounts. It was not deleted.") % {"name": company.name}
+        ) from error
+    logger.info("%s deleted company %s", user, pk)

@@ -1,0 +1,167 @@
+"""The figures of the dashboard, in a person's scope. Every one is counted from the records themselves."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from django.db import connections
+from django.db.models import Count, Q
+
+from core.backups import catalogue
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
+from core.sheets import uploads
+
+DAYS: Final = 30
+IMPORTS: Final = 5
+_PRESENT: Final = (Status.PRESENT, Status.PARTIAL_DAY, Status.HALF_DAY)
+_COUNTS: Final = {
+    "recorded": Count("*"),
+    "present": Count("status", filter=Q(status__in=_PRESENT)),
+    "absent": Count("status", filter=Q(status=Status.ABSENT)),
+}
+"""Of a :class:`Day`. Not grouped by status: the index has the rows in order without it."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """How many were there, were absent, and have a record that says neither (holidays, days off, leave)."""
+
+    date: dt.date
+    recorded: int = 0
+    present: int = 0
+    absent: int = 0
+
+    @property
+    def other(self) -> int:
+        return self.recorded - self.present - self.absent
+
+
+@dataclass(frozen=True)
+class CompanyDay:
+    """A company on the latest day."""
+
+    name: str
+    pk: int
+    day: Day
+
+
+class Totals(NamedTuple):
+    """``recent``: the employees with a record in the last 30 days."""
+
+    records: int
+    employees: int
+    recent: int
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    companies: int
+    employees: int
+    records: int
+    latest: Day | None
+    not_recorded: int
+    """Employees with a record in the last 30 days and none on the latest day."""
+    trend: list[Day]
+    by_company: list[CompanyDay]
+    last_backup: Backup | None
+    imports: list[UploadLog]
+    """The newest sheets, for who may open their pages."""
+
+
+def dashboard(user: User, using: str = "default") -> Dashboard:
+    """All figures, as ``user`` may see them. Reads the database."""
+    records = AttendanceRecord.objects.using(using).visible_to(user)
+    companies = Company.objects.using(using).visible_to(user)
+    newest = records.order_by("-date").values_list("date", flat=True).first()
+    is_root = user.role == Role.ROOT
+    last_backup = catalogue.last_taken(using) if is_root else None
+    imports = list(UploadLog.objects.visible_to(user)[:IMPORTS])
+    uploads.settle(imports)
+    names = dict(companies.order_by("name").values_list("pk", "name"))
+    if newest is None:
+        return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup, imports)
+    first = newest - dt.timedelta(DAYS - 1)
+    window = records.filter(date__range=(first, newest)).order_by()
+    days = {date: Day(date, *counts) for date, *counts in window.values_list("date").annotate(**_COUNTS)}
+    trend = [days.get(date, Day(date)) for date in (first + dt.timedelta(n) for n in range(DAYS))]
+    today = records.filter(date=newest).order_by()
+    per_company = {pk: Day(newest, *counts) for pk, *counts in today.values_list("company_id").annotate(**_COUNTS)}
+    if is_root:
+        totals = _whole_register(first, using)
+    else:
+        totals = Totals(records.order_by().count(), _employees(records.order_by()), _employees(window))
+    return Dashboard(
+        companies=len(names),
+        employees=totals.employees,
+        records=totals.records,
+        latest=trend[-1],
+        not_recorded=max(0, totals.recent - trend[-1].recorded),
+        trend=trend,
+        by_company=[CompanyDay(name, pk, per_company.get(pk, Day(newest))) for pk, name in names.items()],
+        last_backup=last_backup,
+        imports=imports,
+    )
+
+
+def _employees(records: AttendanceQuerySet) -> int:
+    """Numbers are given by a company: the same number at another company is somebody else."""
+    return records.values("company_id", "ep_no").distinct().count()
+
+
+def _whole_register(since: dt.date, using: str) -> Totals:
+    """As :func:`_counted` says. Where PostgreSQL proves that nothing was written since they were counted last, they
+    are not counted again."""
+    state = _state(using)
+    return _counted(since, using) if state is None else _remembered(since, using, state)
+
+
+def _state(using: str) -> tuple[str, ...] | None:
+    """What was committed in this PostgreSQL server: of two requests that are told the same, both see the same rows.
+
+    Every write begins a transaction, which changes the snapshot. None for another engine, and where the transaction
+    has written itself, which no snapshot tells.
+    """
+    if connections[using].vendor != "postgresql":
+        return None
+    sql = """
+        SELECT current_database(), pg_postmaster_start_time()::text, pg_current_snapshot()::text
+        WHERE pg_current_xact_id_if_assigned() IS NULL"""
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql)
+        state: tuple[str, ...] | None = cursor.fetchone()
+    return state
+
+
+@lru_cache(maxsize=1)
+def _remembered(since: dt.date, using: str, _state: tuple[str, ...]) -> Totals:
+    # Written meanwhile? Then these are newer than the state says, and nobody is told that state again.
+    return _counted(since, using)
+
+
+def _counted(since: dt.date, using: str) -> Totals:
+    """The records and employees of the whole register, and the employees with a record since a day.
+
+    Employees by two look-ups in the natural key's index for each, however many days each has.
+    """
+    table = connections[using].ops.quote_name(AttendanceRecord._meta.db_table)
+    companies = connections[using].ops.quote_name(Company._meta.db_table)
+    sql = f"""
+        WITH RECURSIVE each(company_id, ep_no) AS (
+            SELECT id, (SELECT min(ep_no) FROM {table} WHERE company_id = {companies}.id) FROM {companies}
+            UNION ALL
+            SELECT company_id,
+                (SELECT min(ep_no) FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no)
+            FROM each WHERE ep_no IS NOT NULL
+        )
+        SELECT count(*), count(CASE WHEN EXISTS (
+            SELECT 1 FROM {table} AS record
+            WHERE record.company_id = each.company_id AND record.ep_no = each.ep_no AND record.date >= %s
+        ) THEN 1 END)
+        FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - the tables' names are the models'
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql, [since])
+        employees, recent = cursor.fetchone()
+    return Totals(AttendanceRecord.objects.using(using).count(), employees, recent)

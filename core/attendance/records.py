@@ -1,0 +1,218 @@
+"""One attendance record at a time, by hand: adding, changing, deleting. And all at once: delete all."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from django.db import IntegrityError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.backups import catalogue
+from core.backups.backup_service import BackupService
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
+from core.operations import queue as jobs
+from core.operations import run as operations
+from core.operations.by_hand import changing
+from core.operations.errors import DataMoved, OperationFailed, is_taken
+from core.operations.results import BackupResult
+from core.operations.run import Actor
+from core.operations.wording import shown_day
+from core.register.declared import ATTENDANCE_RECORDS, content_of
+from core.services.conflict_resolver import ConflictResolver
+from core.worker import tasks
+
+logger = logging.getLogger(__name__)
+
+DELETE_ALL: Final = "delete_all"
+_NOTHING: Final = gettext_lazy("Nothing was changed.")
+_UNSAVED: Final = gettext_lazy("Nothing was saved.")
+
+
+class AlreadyThere(OperationFailed):
+    """A record with this key exists."""
+
+
+class LostUpdate(OperationFailed):
+    """Somebody saved or deleted the record in between, or it is not the person's to change."""
+
+
+Content = Mapping[str, str | None]
+"""A record's fields as texts, as they stand in a file."""
+
+
+class Changed(StrEnum):
+    """Who changed a field since somebody saw it."""
+
+    MINE = "mine"
+    THEIRS = "theirs"
+    BOTH = "both"
+
+
+class Beside(NamedTuple):
+    """What is to be seen beside a field of somebody's form."""
+
+    by: Changed
+    text: str | None
+    """What is saved; where only somebody else changed the field, so that the form has that, what they had seen."""
+
+
+@dataclass(frozen=True)
+class Collision:
+    """What somebody typed about a record, and what somebody else saved meanwhile, merged unit by unit."""
+
+    values: dict[str, Any]
+    """What the form is to show: theirs in the units that they changed, what is saved in the others."""
+    beside: dict[str, Beside]
+    """By field, where there is something to be seen."""
+    conflicts: tuple[str, ...]
+    """The units that both changed, differently; all that differ, where it is not known what they saw."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of what they typed is what is saved."""
+        return not self.beside
+
+
+def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: Content | None) -> Collision:
+    """What becomes of the values that somebody typed when the record is saved otherwise now.
+
+    ``typed``: by field, as Django has them; a key among them is left aside. ``seen``: the content that they saw (None:
+    not known). Writes nothing.
+    """
+    now = content_of(saved)
+    fields = ATTENDANCE_RECORDS.fields
+    mine = now | {field.name: field.type.to_text(typed[field.name]) for field in fields}
+    base = None if seen is None else now | {field.name: seen[field.name] for field in fields}
+    merged = ConflictResolver().merge(mine, now, base)
+    values: dict[str, Any] = {}
+    beside: dict[str, Beside] = {}
+    for unit, names in ATTENDANCE_RECORDS.units.items():
+        by = Changed.BOTH if unit in merged.conflicts else Changed.MINE if unit in merged.units else Changed.THEIRS
+        for name in names:
+            values[name] = getattr(saved, name) if by is Changed.THEIRS else typed[name]
+            if mine[name] != now[name]:
+                beside[name] = Beside(by, mine[name] if by is Changed.THEIRS else now[name])
+    return Collision(values, beside, merged.conflicts)
+
+
+class RecordService:
+    """Changes by ``user`` in their own scope (:meth:`AttendanceQuerySet.editable_by`)."""
+
+    def __init__(self, user: User, using: str = "default") -> None:
+        self.user, self.using = user, using
+
+    @property
+    def _editable(self) -> AttendanceQuerySet:
+        return AttendanceRecord.objects.using(self.using).editable_by(self.user)
+
+    def record(self, pk: int) -> AttendanceRecord | None:
+        """The record with this id; None where there is none in the person's scope."""
+        return self._editable.filter(pk=pk).select_related("company").first()
+
+    def record_of(self, key: Content) -> AttendanceRecord | None:
+        """The record of this company (by name), number and day; None where there is none in the person's scope."""
+        named = {"company__name": key["company_name"], "ep_no": key["ep_no"], "date": key["date"]}
+        return self._editable.filter(**named).select_related("company").first()
+
+    def add(self, record: AttendanceRecord) -> None:
+        """Save a new record. Raises AlreadyThere, OperationFailed, and PermissionError outside the person's scope."""
+        companies = Company.objects.using(self.using).visible_to(self.user)
+        if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
+            raise PermissionError("This company is not theirs to change.")
+        try:
+            with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
+                record.created_at = record.updated_at = catalogue.stamp(self.using)
+                record.save(using=self.using, force_insert=True)
+        except IntegrityError as error:
+            if not is_taken(error):  # what a record refers to is its company
+                gone = _("%(company)s was deleted meanwhile. Nothing was saved.")
+                raise OperationFailed(gone % {"company": record.company}) from error
+            raise AlreadyThere(
+                _("%(company)s already has a record of %(number)s on %(day)s. Nothing was saved.")
+                % {"company": record.company, "number": record.ep_no, "day": shown_day(record.date.isoformat())}
+            ) from error
+        logger.info("%s added %s", self.user, record.pk)
+
+    def change(self, pk: int, seen: dt.datetime, values: dict[str, Any]) -> None:
+        """Set these fields, none of the key, of the record as it was ``seen`` (its ``updated_at`` then).
+
+        Raises LostUpdate, OperationFailed.
+        """
+        assert not values.keys() & {"company", "company_id", "ep_no", "date"}
+        with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
+            # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
+            now = max(catalogue.stamp(self.using), seen + dt.timedelta(microseconds=1))
+            if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
+                raise LostUpdate(
+                    _(
+                        "This record was saved in another tab or by somebody else while you were editing it. Nothing "
+                        "of yours was saved."
+                    )
+                )
+        logger.info("%s changed record %s", self.user, pk)
+
+    def delete(self, pk: int, seen: dt.datetime) -> None:
+        """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
+        with changing(self.using, [AttendanceRecord], str(_NOTHING)):
+            rows = self._editable.filter(pk=pk, updated_at=seen)
+            if not rows._raw_delete(self.using):  # in one statement: nothing refers to a record
+                raise LostUpdate(
+                    _("This record was saved in another tab or by somebody else since you looked. It was not deleted.")
+                )
+        logger.info("%s deleted record %s", self.user, pk)
+
+    def delete_all(self, operation: Operation | None = None) -> BackupResult:
+        """Delete every attendance record, after a full backup of them that is kept; companies and accounts stay.
+
+        Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
+        raises DataMoved, OperationFailed; PermissionError for anybody but root. ``operation``: the waiting one that
+        asked for it.
+        """
+        if self.user.role != "root" or not self.user.is_active:
+            raise PermissionError("Only root may delete all records.")
+        with operations.running(
+            DELETE_ALL, Actor.of(self.user), self.using, consequence=str(_NOTHING), operation=operation
+        ) as run:
+            rows = AttendanceRecord.objects.using(self.using)
+            # Written while the clock was ahead; none, as a rule. Such a date says nothing about what was saved since.
+            ahead = set(rows.filter(updated_at__gt=timezone.now()).values_list("pk", "updated_at"))
+            backup = BackupService(user=self.user, using=self.using).create_backup(
+                purpose=Backup.Purpose.SAFETY,
+                # Its own phases, its commit above all, are none of this operation.
+                progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
+            )
+            with operations.holding_register(run, str(_NOTHING)):
+                taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
+                since = rows.filter(updated_at__gte=taken_at).values_list("pk", "updated_at")
+                if rows.count() != backup.records or any(row not in ahead for row in since.iterator()):
+                    raise DataMoved(_("Records were saved after the backup had begun. Nothing was changed. Try again."))
+                run("delete", 0, backup.records)
+                run.log.records_deleted = rows.all()._raw_delete(self.using)
+                run.log.backup_id, run.log.filename = backup.id, backup.name
+                run.complete(backup.records)
+            run.operation.result, run.operation.filename = {"id": str(backup.id)}, backup.name
+        return backup
+
+
+def submit_delete_all(user: User, using: str = "default") -> Operation:
+    """Have every attendance record deleted in the background, after a backup of them."""
+    return jobs.submit(tasks.delete_all, DELETE_ALL, Actor.of(user), using=using)
+
+
+def run_delete_all(operation: Operation) -> None:
+    """What the worker does about it. Raises OperationFailed."""
+    user = (
+        User.objects.using(operation.database).filter(pk__in=[operation.actor_id], is_active=True, role="root").first()
+    )
+    if user is None:
+        raise OperationFailed(
+            _("%(name)s may not delete all records any more. Nothing was changed.") % {"name": operation.actor_name}
+        )
+    RecordService(user, operation.database).delete_all(operation)

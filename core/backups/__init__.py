@@ -1,0 +1,1 @@
+"""Backups: taking one, the catalogue of them, where their files go."""

@@ -1,0 +1,335 @@
+"""The catalogue of backups, and the ancestry that it proves (DESIGN §4 and §6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from django.core.files.storage import storages
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from core import moments
+from core.models import Backup, BackupLog, Installation, Operation
+from core.operations.run import JOBS, Run
+from recordsync.backupfile import Metadata
+from recordsync.backupfile.metadata import VERSION
+from recordsync.model.fields import TIMESTAMP
+
+logger = logging.getLogger(__name__)
+
+DEMO = "seed_demo"
+"""The operation that fills a register with synthetic records."""
+
+
+TAKEN = ("backup_full", "backup_incremental")
+"""The operations that take backups."""
+
+_SNAPSHOT_AT = "snapshot_at"
+
+
+def newest_parent(installation: Installation, using: str) -> Backup | None:
+    """The backup that the next one of this installation continues: the last entered that leaves no gap behind it.
+
+    Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
+    the chain would take what they lack for unchanged. So has one from before a demo register, whose records bear old
+    timestamps, was put in; and one whose file, or that of a backup which it continues, was deleted here. A 1.0 file
+    has no seconds, and nothing can name it. One that says that it was taken after a backup that was entered later was
+    taken while the clock was ahead.
+    """
+    kept = _kept_chains(using)
+    rows = _beginnings([installation.id], using).annotate(taken_at=_taken_at(using))
+    earliest: dt.datetime | None = None
+    for pk, moment in rows.values_list("backup_id", "taken_at"):
+        if pk is None:  # a demo register
+            return None
+        if pk in kept and not _lacks(pk, kept) and (earliest is None or moment <= earliest):
+            return Backup.objects.using(using).get(pk=pk)
+        earliest = min(moment, earliest or moment)
+    return None
+
+
+def last_taken(using: str) -> Backup | None:
+    """The backup of any kind that was taken here last and is kept."""
+    rows = _rows(using).filter(operation__in=TAKEN, backup_id__in=_kept(using).values("pk"))
+    return Backup.objects.using(using).filter(pk__in=rows.order_by("-pk").values("backup_id")[:1]).first()
+
+
+def _rows(using: str) -> QuerySet[BackupLog]:
+    """The audit trail of what succeeded. Its rows are numbered as they are entered: no clock tells their order."""
+    return BackupLog.objects.using(using).filter(success=True)
+
+
+def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], using: str) -> QuerySet[BackupLog]:
+    """The audit rows of what a chain of incremental backups may begin with or has to end at, the last first.
+
+    ``here``: the id of this installation, or a query for it.
+    """
+    own = Backup.objects.using(using).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
+    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
+    taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
+    return _rows(using).filter(taken | Q(operation=DEMO)).order_by("-pk")
+
+
+def _taken_at(using: str) -> Subquery:
+    """Of an audit row, when its backup was taken."""
+    return Subquery(Backup.objects.using(using).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
+
+
+def doubt(parent: Backup) -> str | None:
+    """Why the clock cannot tell what changed since a backup, as a sentence; None where it can."""
+    now = timezone.now()
+    if now >= parent.taken_at:
+        return None
+    return _(
+        "The last backup says that it was taken on %(taken)s, and now it is %(now)s: the clock was set back, or was "
+        "ahead then. So it cannot tell what changed since that backup."
+    ) % {"taken": moments.moment(parent.taken_at, seconds=True), "now": moments.moment(now, seconds=True)}
+
+
+def announce(run: Run, taken_at: dt.datetime) -> None:
+    """Note that a backup is about to read the register, and when: it is in the catalogue only once it is whole, and
+    what is written until then is no less new to the next one."""
+    run.operation.result = {**run.operation.result, _SNAPSHOT_AT: taken_at.isoformat()}
+    run.operation.save(using=JOBS, update_fields=["result"])
+
+
+def stamp(using: str) -> dt.datetime:
+    """The moment that what is about to be written is dated with (``updated_at``): now, but later than any backup that
+    an incremental one may yet count from, whatever the clock says.
+
+    Two queries; to be asked under the register's lock where that is taken.
+    """
+    now = timezone.now()
+    beginnings = _beginnings(Installation.objects.using(using).values("id"), using)
+    since = Coalesce(Subquery(beginnings.values("pk")[:1]), Value(0))
+    rows = _rows(using).filter(operation__in=(*TAKEN, DEMO), pk__gte=since)
+    newest = rows.aggregate(newest=Max(Coalesce(_taken_at(using), "created_at")))["newest"]
+    running = Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING, kind__in=TAKEN, database=using)
+    announced = [result.get(_SNAPSHOT_AT) for result in running.values_list("result", flat=True)]
+    earlier = [newest, *(text and dt.datetime.fromisoformat(text) for text in announced)]
+    latest = max(filter(None, earlier), default=None)
+    if latest is None or now > latest:
+        return now
+    # Not always the same: by its date, whoever edits a record is told whether somebody else has written it meanwhile.
+    return latest + dt.timedelta(microseconds=1 + now.microsecond)
+
+
+def merged_backups(installation: Installation, using: str) -> dict[str, str]:
+    """Per other installation the last of its backups that became part of this register's ancestry."""
+    others = Backup.objects.using(using).exclude(installation_id=installation.id).filter(merged_at__isnull=False)
+    rows = others.order_by("merged_at").values_list("installation_id", "id")
+    return {str(other): str(backup) for other, backup in rows}
+
+
+def add(
+    metadata: Metadata,
+    using: str,
+    *,
+    taken_at: dt.datetime,
+    file: str = "",
+    location: str = "",
+    size: int,
+    digest: str,
+    deleted: int = 0,
+    purpose: Backup.Purpose = Backup.Purpose.USER,
+    merged_at: dt.datetime | None = None,
+) -> Backup:
+    """Enter a file into the catalogue."""
+    return Backup.objects.using(using).create(
+        id=uuid.UUID(metadata.id),
+        version=metadata.version,
+        installation_id=uuid.UUID(metadata.installation.id),
+        installation_name=metadata.installation.name[:100],
+        parent=uuid.UUID(metadata.parent) if metadata.parent else None,
+        merged=metadata.merged,
+        kind=metadata.backup_type,
+        selection=metadata.selection,
+        since=TIMESTAMP.to_python(metadata.since_date),
+        file=file,
+        location=location,
+        size=size,
+        digest=digest,
+        companies_count=metadata.totals["companies"],
+        records_count=metadata.totals["attendance_records"],
+        deleted_count=deleted,
+        taken_at=taken_at,
+        created_by=metadata.created_by[:150],
+        purpose=purpose,
+        merged_at=merged_at,
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a backup stands in the catalogue."""
+
+    backup: Backup
+    is_there: bool
+    """Whether its file is in the storage now. Only then can it be verified, downloaded or restored from."""
+    restored_at: dt.datetime | None
+    """When a file with this very content was last checked whole and restored here."""
+    lacks: bool
+    """An incremental one: whether a backup that it continues, at any remove, is not there any more."""
+
+
+def entries(backups: Sequence[Backup], using: str = "default") -> list[Entry]:
+    """The same backups, with what is true of their files. Reads the catalogue, the audit trail and the storage."""
+    logs = BackupLog.objects.using(using).filter(operation="restore", success=True)
+    logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
+    restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
+    files = _files()
+    kept = _kept_chains(using, files)
+    return [
+        Entry(
+            backup,
+            backup.file in files,
+            restored.get((backup.pk, backup.digest)),
+            _lacks(backup.pk, kept),
+        )
+        for backup in backups
+    ]
+
+
+def _kept(using: str) -> QuerySet[Backup]:
+    """Those whose file was written and not deleted; where it was written elsewhere, nobody here knows any better."""
+    return Backup.objects.using(using).exclude(file="", location="")
+
+
+def _files() -> frozenset[str]:
+    """The names of the files in the storage; none where it cannot be read."""
+    try:
+        return frozenset(storages["backups"].listdir("")[1])
+    except OSError:
+        logger.warning("The folder of backups cannot be read", exc_info=True)
+        return frozenset()
+
+
+def _kept_chains(using: str, files: frozenset[str] | None = None) -> dict[uuid.UUID, uuid.UUID | None]:
+    """Of each backup that is kept, which one it needs: an incremental one what it continues, another nothing.
+
+    ``files``: only those whose file is among these, or was written elsewhere.
+    """
+    rows = _kept(using).values_list("pk", "kind", "parent", "file")
+    return {
+        pk: parent if kind == Backup.Kind.INCREMENTAL else None
+        for pk, kind, parent, file in rows
+        if files is None or not file or file in files
+    }
+
+
+def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:
+    """Whether the chain from a backup that is kept leads to one that is not."""
+    passed: set[uuid.UUID] = set()
+    at: uuid.UUID | None = pk if pk in kept else None
+    while at is not None and at in kept and at not in passed:
+        passed.add(at)
+        at = kept[at]
+    return at is not None
+
+
+def continued_by(backup: Backup, using: str = "default") -> list[Backup]:
+    """The incremental backups that would lack what they continue, were this one's file deleted; oldest first.
+
+    They continue it at any remove. Not those that lack something already, because one between is not kept.
+    """
+    children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
+    for row in _kept(using).filter(kind=Backup.Kind.INCREMENTAL, parent__isnull=False):
+        children[row.parent].append(row)
+    found: list[Backup] = []
+    open_ends = [backup.pk]
+    while open_ends:
+        following = children.pop(open_ends.pop(), [])
+        found += following
+        open_ends += [row.pk for row in following]
+    return sorted(found, key=lambda row: row.taken_at)
+
+
+def is_only_full(backup: Backup, using: str = "default") -> bool:
+    """Whether its file, and no other in the storage, brings the whole register back. A 1.0 file does not: it has no
+    seconds."""
+    whole = Backup.objects.using(using).filter(kind=Backup.Kind.FULL, selection__isnull=True, file__in=_files())
+    others = whole.filter(version=VERSION).exclude(pk=backup.pk)
+    return whole.filter(pk=backup.pk).exists() and not others.exists()
+
+
+def _had_parent(metadata: Metadata, using: str) -> bool:
+    """Whether what the file continues was made by this installation, or is in our ancestry."""
+    parents = Backup.objects.using(using).filter(installation_id=metadata.installation.id)
+    if metadata.installation.id != str(Installation.current(using).id):
+        parents = parents.filter(merged_at__isnull=False)
+    return metadata.parent is not None and parents.filter(pk=metadata.parent).exists()
+
+
+def gap_before(metadata: Metadata, using: str) -> list[str]:
+    """A warning where an incremental file continues a backup that this register never had; else none."""
+    since = TIMESTAMP.to_python(metadata.since_date)
+    if metadata.parent is None or since is None or _had_parent(metadata, using):
+        return []
+    text = _(
+        "This is what changed since %(since)s, after backup %(parent)s, which was never made or restored here, or "
+        "itself lacks what came before it. What changed before then may be missing here: restore the full backup "
+        "first, and every incremental one after it in order."
+    )
+    return [text % {"since": moments.moment(since), "parent": metadata.parent}]
+
+
+def _merged_now(backups: QuerySet[Backup]) -> dt.datetime:
+    """Now, but later than any earlier one: the last that was merged is told by it."""
+    newest = backups.aggregate(newest=Max("merged_at"))["newest"]
+    now = timezone.now()
+    return now if newest is None else max(now, newest + dt.timedelta(microseconds=1))
+
+
+def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest: str, deleted: int) -> None:
+    """A file was checked whole and restored here: if it is another installation's, enter it as received, and into our
+    ancestry; if it is the very file of the storage, note that it was verified.
+
+    Only a full file, or one whose parent is in our ancestry already, enters the ancestry, and a selection never:
+    a gap must not look like something we had. A file of this installation changes nothing else in the catalogue, nor
+    does a 1.0 file, which does not say whose it is.
+    """
+    backups = Backup.objects.using(using)
+    earlier = backups.filter(pk=metadata.id).first()
+    if earlier is not None and earlier.digest == digest and _is_file_of(earlier, stream):
+        backups.filter(pk=earlier.pk).update(verified_at=timezone.now())
+    installation = Installation.current(using)
+    if metadata.version != VERSION or metadata.installation.id == str(installation.id):
+        return
+    enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, using))
+    merged_at = _merged_now(backups) if enters else None
+    if earlier is None:
+        add(
+            metadata,
+            using,
+            taken_at=dt.datetime.fromisoformat(metadata.created_at),
+            size=stream.seek(0, os.SEEK_END),
+            digest=digest,
+            deleted=deleted,
+            purpose=Backup.Purpose.RECEIVED,
+            merged_at=merged_at,
+        )
+    elif str(earlier.installation_id) != metadata.installation.id:
+        logger.warning("The file says it is backup %s, which is another installation's here", metadata.id)
+    elif enters:
+        earlier.merged_at = merged_at
+        earlier.save(using=using, update_fields=["merged_at"])
+
+
+def _is_file_of(backup: Backup, stream: IO[bytes]) -> bool:
+    """Whether an open file is the one in the storage, not a copy of it, however it was reached."""
+    if not backup.file:
+        return False
+    try:
+        stored = os.stat(storages["backups"].path(backup.file))
+        return os.path.samestat(os.fstat(stream.fileno()), stored)
+    except (OSError, NotImplementedError):  # no file at all, or a storage that is no folder
+        return False

@@ -1,0 +1,177 @@
+"""Backups in the background: taking one, and verifying one of the catalogue."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from contextlib import ExitStack, suppress
+from typing import Any, Final, cast
+
+import msgspec
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import Error
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.backups.backup_service import BackupService
+from core.models import Backup, Operation
+from core.operations import queue as jobs
+from core.operations import run as operations
+from core.operations.by_hand import changing_catalogue
+from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known
+from core.operations.run import JOBS, Actor
+from core.preview import stored as stored_preview
+from core.register.declared import Selection
+from core.restores.jobs import shown_error
+from core.restores.restore_service import RestoreService
+from core.worker import tasks
+from recordsync.backupfile import BackupType
+from recordsync.errors import CommitUnknown
+from recordsync.system.files import Compression
+from recordsync.system.transactions import committed
+
+logger = logging.getLogger(__name__)
+
+_NOT_VERIFIED: Final = gettext_lazy("It was not marked as verified.")
+_NOT_DELETED: Final = gettext_lazy("Nothing was deleted.")
+_SECONDS_TO_WAIT = 600
+
+
+class BackupRequest(msgspec.Struct, frozen=True):
+    """What was asked for: the parameters of an operation of kind ``backup_full`` or ``backup_incremental``."""
+
+    backup_type: BackupType = "full"
+    since: dt.datetime | None = None
+    selection: Selection | None = None
+    compression: Compression | None = None
+
+
+def take(operation: Operation) -> None:
+    """Take the backup that a waiting operation asks for. Raises :class:`core.operations.errors.OperationFailed`."""
+    asked = msgspec.convert(operation.parameters, BackupRequest)
+    result = BackupService(operation=operation, using=operation.database).create_backup(
+        asked.backup_type, asked.since, selection=asked.selection, compression=cast(Compression, asked.compression)
+    )
+    operation.result = result.summary()
+    operation.filename = result.name
+    operation.save(using="jobs", update_fields=["result", "filename"])
+
+
+def submit_backup(actor: Actor, asked: BackupRequest) -> Operation:
+    """Have a backup taken."""
+    parameters = cast("dict[str, Any]", msgspec.to_builtins(asked))
+    return jobs.submit(tasks.take_backup, f"backup_{asked.backup_type}", actor, parameters=parameters)
+
+
+def submit_verify(actor: Actor, backup: Backup) -> Operation:
+    """Have a file of the catalogue read whole and compared with its entry."""
+    return jobs.submit(
+        tasks.verify_backup, "verify", actor, filename=backup.file, parameters={"backup": str(backup.pk)}
+    )
+
+
+def verify(operation: Operation) -> None:
+    """Read the whole file, check it, and compare it with the catalogue; note there when that was."""
+    with operations.running(
+        "verify",
+        operations.actor_of(operation),
+        operation.database,
+        consequence=str(_NOT_VERIFIED),
+        operation=operation,
+    ) as run:
+        backups = Backup.objects.using(operation.database)
+        backup = backups.get(pk=operation.parameters["backup"])
+        with storages["backups"].open(backup.file, "rb") as file:
+            found = RestoreService(operation=operation, using=operation.database).validate_backup(file, run)
+        operation.result = {
+            "errors": [shown_error(error) for error in found.errors],
+            "error_count": found.error_count,
+            "records": backup.records_count,
+        }
+        whole = found.valid and found.digest == backup.digest
+        with ExitStack() as stack:
+            if not whole:  # what is wrong is told in any case
+                stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
+            stack.enter_context(operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT))
+            stack.enter_context(committed(operation.database, settings.LOCK_WAIT_SECONDS))
+            backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
+        if not found.valid:
+            raise file_refused(found.errors, found.error_count, str(_NOT_VERIFIED))
+        if not whole:
+            raise OperationFailed(
+                _(
+                    "%(file)s is a valid backup, but not the one that the catalogue describes: it was replaced. It was "
+                    "not marked as verified."
+                )
+                % {"file": backup.file}
+            )
+
+
+def set_protected(backup: Backup, protected: bool, using: str = "default") -> None:
+    """Say whether the file may be deleted. Raises :class:`OperationFailed` while the register is held."""
+    with changing_catalogue(using, _("The catalogue was not changed.")):
+        Backup.objects.using(using).filter(pk=backup.pk).update(protected=protected)
+
+
+def require_deletable(backup: Backup, using: str = "default") -> None:
+    """Raises :class:`OperationFailed` where the file is protected, or an operation that waits or runs is to read it."""
+    if backup.protected:
+        raise OperationFailed(
+            _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": backup.file}
+        )
+    operations.settle_accounts()
+    readers = Operation.objects.using(JOBS).filter(_reads(backup), outcome__in=jobs.OPEN, database=using)
+    reader = readers.order_by("started_at").first()
+    if reader is not None:
+        raise operations.busy(reader, str(_NOT_DELETED))
+
+
+def open_previews(backup: Backup, using: str = "default") -> int:
+    """How many previews of the file wait to be applied: without it, they cannot be."""
+    checks = Operation.objects.using(JOBS).filter(
+        _reads(backup), kind="check", outcome=Operation.Outcome.SUCCEEDED, database=using
+    )
+    return sum(stored_preview.folder_of(pk).is_dir() for pk in checks.values_list("pk", flat=True))
+
+
+def _reads(backup: Backup) -> Q:
+    """An operation that names the file, or, to verify it, the entry."""
+    return Q(parameters__backup=backup.file) | Q(parameters__backup=str(backup.pk))
+
+
+def delete(backup: Backup, actor: Actor, using: str = "default") -> bool:
+    """Delete the file; its entry stays, because later backups may name it as their ancestor.
+
+    Returns whether the file was still there. The file goes first: should this process end before the entry says so, the
+    catalogue says that the file is not where it was, which is true, and it can be deleted again.
+    Raises :class:`OperationFailed` where :func:`require_deletable` does, the register is held, or the file cannot be
+    deleted.
+    """
+    storage = storages["backups"]
+    was_there = is_gone = False
+    try:
+        with changing_catalogue(using, str(_NOT_DELETED)):
+            row = Backup.objects.using(using).get(pk=backup.pk)
+            if not row.file:
+                raise OperationFailed(_("Somebody else deleted this file just now."))
+            require_deletable(row, using)
+            Backup.objects.using(using).filter(pk=row.pk).update(file="", verified_at=None)
+            was_there = storage.exists(row.file)
+            storage.delete(row.file)
+            is_gone = True
+    except OSError as error:
+        raise as_failure(error, _("Nothing was deleted, and the catalogue has it as before.")) from error
+    except OperationFailed as failure:
+        if not is_gone:
+            raise
+        if isinstance(failure, NotKnown):
+            look = _("Delete it there once more, if it still has it when it does.")
+            why = not_known(_("the catalogue has been told"), look)
+            raise NotKnown(_("%(file)s is deleted. %(why)s") % {"file": row.file, "why": why}) from failure
+        text = _("%(file)s is deleted, but the catalogue could not be told. Delete it there once more. (%(why)s)")
+        raise OperationFailed(text % {"file": row.file, "why": failure}) from failure
+    logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
+    return was_there

@@ -1,0 +1,139 @@
+"""What runs, and what was sent to be imported. In the jobs database."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar, Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core import moments
+from core.models.accounts import Role, User
+
+
+class Operation(models.Model):
+    """A waiting, running or finished backup, check or restore, with its progress and outcome.
+
+    Lives in the jobs database (a restore holds the register's), so it names account, log and backup
+    by plain values. The process that runs it holds the operation's lock, which the system releases
+    when the process dies: "running" with a free lock means abandoned.
+    """
+
+    class Outcome(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    kind = models.CharField(max_length=30)
+    database = models.CharField(max_length=30, default="default", help_text="Alias of the register it works on.")
+    phase = models.CharField(max_length=30, blank=True)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True)
+    phase_started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    cancel_requested = models.BooleanField(default=False)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.RUNNING)
+    message = models.TextField(blank=True)
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.CharField(max_length=150)
+    filename = models.TextField(blank=True)
+    log_id = models.BigIntegerField(null=True, help_text="Its row in the audit trail, once that is written.")
+    task_id = models.UUIDField(null=True, help_text="Its row in the queue, if a worker runs it.")
+    parameters = models.JSONField(default=dict, help_text="What was asked for, for the worker that runs it.")
+    result = models.JSONField(default=dict, help_text="What came of it, for the page that shows it.")
+
+    class Meta:
+        ordering: ClassVar = ["-started_at"]
+        indexes: ClassVar = [models.Index(fields=["outcome", "started_at"], name="operation_outcome")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {moments.moment(self.started_at)}"
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end, the wait for others and the commit included; so far, of one without an end."""
+        return max(0.0, ((self.finished_at or timezone.now()) - self.started_at).total_seconds())
+
+
+class UploadQuerySet(models.QuerySet["UploadLog"]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """root: all. admin: those for its own company. Anybody else: none."""
+        if not user.is_authenticated or not user.is_active or user.role not in (Role.ROOT, Role.ADMIN):
+            return self.none()
+        return self if user.role == Role.ROOT else self.filter(company_id=user.company_id)
+
+
+class UploadLog(models.Model):
+    """A sheet that somebody sent to be imported: from its check to what became of it.
+
+    Lives in the jobs database, like :class:`Operation`, so it names account and company by plain values.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting to be checked")
+        CHECKING = "checking", _("Being checked")
+        CHECKED = "checked", _("Waiting for a decision")
+        QUEUED = "queued", _("Waiting to be imported")
+        APPLYING = "applying", _("Being imported")
+        IMPORTED = "imported", _("Imported")
+        FAILED = "failed", _("Not imported")
+        PUT_AWAY = "put_away", _("Put away")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    actor_id = models.BigIntegerField()
+    actor_name = models.CharField(max_length=150)
+    company_id = models.BigIntegerField(null=True, help_text="The only company it may concern; null: any.")
+    filename = models.CharField(max_length=255)
+    file = models.CharField(max_length=255, help_text="Name in the uploads storage; blank once it is not needed.")
+    refused_file = models.CharField(max_length=255, blank=True, help_text="The refused rows, in the same storage.")
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True)
+    message = models.TextField(blank=True, help_text="Why it was not imported, or has to be looked at again.")
+    plan = models.CharField(max_length=64, blank=True, help_text="Digest of what was previewed.")
+    summary = models.JSONField(default=dict, help_text="Counts, the first bad cells and the first changes.")
+    operation_id = models.UUIDField(null=True)
+    task_id = models.UUIDField(null=True, help_text="The row in the queue of what it waits for.")
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="uploadlog_created"),
+            models.Index(fields=["company_id", "-created_at"], name="uploadlog_company_created"),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its page should be looked at again soon."""
+        return self.state in (self.State.WAITING, self.State.CHECKING, self.State.QUEUED, self.State.APPLYING)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a worker has still to begin."""
+        return self.state in (self.State.WAITING, self.State.QUEUED)
+
+    @property
+    def may_be_tried_again(self) -> bool:
+        """Whether it failed for what is no fault of the sheet, which is kept."""
+        return self.state == self.State.FAILED and bool(self.file)
+
+    @property
+    def to_import(self) -> int:
+        """How many rows its check found new or changed."""
+        return int(self.summary.get("added", 0) + self.summary.get("updated", 0))

@@ -1,0 +1,73 @@
+"""What people change by hand: each in a short transaction, which does not wait long for restores and imports."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from django.db import Error, IntegrityError
+from django.db.models import Model
+
+from core.models import Backup, Operation
+from core.operations import run as operations
+from core.operations.errors import OperationFailed, RegisterBusy, as_failure, is_locked
+from core.operations.waiting import patience
+from recordsync.errors import CommitUnknown, LockTimeout
+from recordsync.system import locks
+from recordsync.system.transactions import writing
+
+logger = logging.getLogger(__name__)
+
+_MOMENT = 0.5
+
+
+@contextmanager
+def changing(using: str, models: Sequence[type[Model]], consequence: str, *, alone: bool = False) -> Iterator[None]:
+    """A short transaction that writes these models' tables; it waits for a restore or import as long as it may.
+
+    ``consequence``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
+    meanwhile. Raises :class:`RegisterBusy`, which says who holds the register where that is known, NotKnown and
+    OperationFailed; an IntegrityError passes.
+    """
+    try:
+        with ExitStack() as stack:
+            with patience(lambda: _holder(using) is not None) as seconds:
+                stack.enter_context(writing(using, models, seconds, alone=alone))
+            yield
+    except IntegrityError:
+        raise
+    except (Error, CommitUnknown) as error:
+        told = failure(error, using, consequence)
+        logger.warning("A change by hand failed: %s", told, exc_info=not isinstance(told, RegisterBusy))
+        raise told from error
+
+
+@contextmanager
+def changing_catalogue(using: str, consequence: str) -> Iterator[None]:
+    """As :func:`changing`, of the catalogue of backups, under the register's lock: no backup begins meanwhile, which
+    would continue another one as it was."""
+    try:
+        with ExitStack() as stack:
+            with patience(lambda: _holder(using) is not None) as seconds:
+                # Whoever looks whether the lock is free holds it for a moment.
+                stack.enter_context(locks.held(operations.REGISTER_LOCK, using, wait=max(seconds, _MOMENT)))
+            stack.enter_context(changing(using, [Backup], consequence))
+            yield
+    except LockTimeout as error:
+        raise operations.busy(_holder(using), consequence) from error
+
+
+def failure(error: Exception, using: str, consequence: str) -> OperationFailed:
+    """An error as a failure for people: where the register ``using`` is locked, with who holds it."""
+    holder = _holder(using) if is_locked(error) else None
+    return operations.busy(holder, consequence) if holder else as_failure(error, consequence)
+
+
+def _holder(using: str) -> Operation | None:
+    """The restore or import that holds the register, where that can be told."""
+    try:
+        return operations.current(using)
+    except Error:
+        logger.warning("Who holds the register cannot be told", exc_info=True)
+        return None

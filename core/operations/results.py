@@ -1,0 +1,178 @@
+"""What the services give back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from recordsync.backupfile import Metadata
+from recordsync.errors import FileError
+from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.plan import Plan, Step
+
+
+@dataclass(frozen=True)
+class BackupResult:
+    """A backup that was written. ``file``: where, in full; ``name``: in the backups storage, else blank."""
+
+    id: uuid.UUID
+    operation: str
+    file: str
+    name: str
+    backup_type: str
+    since: dt.datetime | None
+    companies: int
+    records: int
+    size: int
+    digest: str
+    seconds: float
+    metadata: Metadata
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the keys that every command's summary has."""
+        return {
+            "ok": True,
+            "operation": self.operation,
+            "file": self.file,
+            "id": str(self.id),
+            "type": self.backup_type,
+            "companies": self.companies,
+            "records": self.records,
+            **dict.fromkeys(("added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts"), 0),
+            "seconds": round(self.seconds, 3),
+            "errors": [],
+            "models": {name: {"read": count} for name, count in self.metadata.totals.items()},
+            "since": self.metadata.since_date,
+            "size": self.size,
+            "sha256": self.digest,
+        }
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """What checking a file found. ``errors``: the first hundred of ``error_count``."""
+
+    valid: bool
+    errors: list[FileError]
+    error_count: int
+    warnings: list[str]
+    metadata: Metadata | None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a restore does to the register, per model; counts of attendance records at the top.
+
+    ``warnings``: what is odd in the file and does no harm, as sentences; the first hundred.
+    """
+
+    metadata: Metadata
+    file: str
+    models: Mapping[str, Counts]
+    warnings: Sequence[str] = field(default=(), kw_only=True)
+
+    @property
+    def records(self) -> Counts:
+        return self.models[ATTENDANCE_RECORDS.name]
+
+    @property
+    def companies(self) -> Counts:
+        return self.models[COMPANIES.name]
+
+    @property
+    def conflicts(self) -> int:
+        """Records, companies included, that both sides changed, or that cannot be deleted as the file asks."""
+        return sum(counts.conflicts for counts in self.models.values())
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not any(
+            c.added + c.updated + c.deleted + c.created + c.absent_deleted + c.conflicts for c in self.models.values()
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the keys that every command's summary has."""
+        records = self.records
+        return {
+            "ok": True,
+            "operation": "restore",
+            "file": self.file,
+            "id": self.metadata.id,
+            "type": self.metadata.backup_type,
+            "companies": self.companies.read,
+            "records": records.read,
+            "added": records.added,
+            "updated": records.updated,
+            "deleted": records.deleted + records.absent_deleted,
+            "skipped": records.skipped,
+            "kept": records.kept,
+            "undecided": records.undecided,
+            "conflicts": records.conflicts,
+            "errors": [],
+            "warnings": list(self.warnings),
+            "models": {name: asdict(counts) for name, counts in self.models.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Preview(Outcome):
+    """What restoring a file would do; it iterates the steps. Nothing was written.
+
+    Holds a temporary file until it is closed (or collected). Give it to ``restore_backup`` to make sure
+    that exactly this is applied.
+    """
+
+    plan: Plan
+    strategy: Strategy
+
+    @property
+    def to_add(self) -> int:
+        return self.records.added
+
+    @property
+    def to_update(self) -> int:
+        return self.records.updated
+
+    @property
+    def to_delete(self) -> int:
+        return self.records.deleted + self.records.absent_deleted
+
+    @property
+    def to_skip(self) -> int:
+        return self.records.skipped
+
+    def __iter__(self) -> Iterator[Step]:
+        return self.plan.steps(decide_by(self.strategy))
+
+    def to_decide(self) -> Iterator[Step]:
+        """The steps that a person decides where the strategy is ``manual``."""
+        return self.plan.to_decide(decide_by(self.strategy))
+
+    def close(self) -> None:
+        self.plan.items.close()
+
+    def __enter__(self) -> Preview:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {"operation": "preview", "plan": self.plan.digest}
+
+
+@dataclass(frozen=True)
+class RestoreResult(Outcome):
+    """What a restore did."""
+
+    seconds: float
+    log_id: int
+
+    def summary(self) -> dict[str, Any]:
+        return super().summary() | {"seconds": round(self.seconds, 3)}

@@ -1,0 +1,1 @@
+"""What a backup holds, declared; and the register in one database."""

@@ -1,0 +1,1 @@
+"""Restores: check, plan, decide, apply."""

@@ -1,0 +1,327 @@
+"""Restores in the background: check and preview a file, then apply what was previewed and decided."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import reduce
+from operator import or_
+from typing import IO, Any, Final, cast
+
+from django.core.files.storage import storages
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.models import AttendanceRecord, Backup, Company, Operation
+from core.operations import queue as jobs
+from core.operations import run as operations
+from core.operations.errors import DataMoved, NotKnown, OperationFailed, RegisterBusy, as_failure
+from core.operations.run import JOBS, Actor, Run
+from core.preview import stored as stored_preview
+from core.preview.stored import Line, StoredPreview
+from core.register.declared import ATTENDANCE_RECORDS
+from core.restores.restore_service import RestoreService
+from core.worker import tasks
+from recordsync.errors import FileError, LockTimeout
+from recordsync.merge import Strategy
+from recordsync.system import locks
+
+_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
+_UPLOAD = "upload"
+_SUBMITTING = "submitting-a-restore"
+"""The lock between looking whether a restore is waiting or running, and being one."""
+_SECONDS_TO_SUBMIT = 10
+
+
+def sweep() -> None:
+    """Remove uploads and previews that were abandoned for a day."""
+    busy = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN).values_list("id", "parameters")
+    stored_preview.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
+
+
+def sweep_changes() -> None:
+    """Remove the lists of what restores changed that are older than :data:`stored_preview.CHANGES_KEPT`, and those of
+    restores that were killed while they wrote it."""
+    old = stored_preview.changes_before(timezone.now() - stored_preview.ABANDONED)
+    kept = timezone.now() - stored_preview.CHANGES_KEPT
+    wanted = Q(outcome=Operation.Outcome.SUCCEEDED, finished_at__gte=kept) | Q(outcome__in=jobs.OPEN)
+    for pk in old - set(Operation.objects.using(JOBS).filter(wanted, pk__in=old).values_list("pk", flat=True)):
+        stored_preview.changes_file(pk).unlink(missing_ok=True)
+
+
+def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
+    """Put an uploaded file into a folder of its own; returns the id that the check of it will have.
+
+    Raises :class:`OperationFailed` where it is empty or larger than ``limit`` bytes, or the disk is full.
+    """
+    pk = uuid.uuid4()
+    size = 0
+    try:
+        folder = stored_preview.new_folder(pk)
+        with (folder / _UPLOAD).open("xb") as out:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                out.write(chunk)
+        if not size:
+            raise OperationFailed(_("The file is empty. Nothing was changed. Choose another one."))
+    except Exception as error:
+        stored_preview.remove(pk)
+        raise as_failure(error, str(_UNCHANGED)) from error
+    return pk
+
+
+def too_large(limit: int) -> OperationFailed:
+    return OperationFailed(
+        _(
+            "The file is larger than this server takes (%(limit)s bytes). Nothing was changed. Whoever runs it can "
+            "raise MUSTER_MAX_UPLOAD_BYTES, or restore the file with the command restore_data."
+        )
+        % {"limit": f"{limit:,}"}
+    )
+
+
+def submit_check(
+    actor: Actor, strategy: Strategy, *, uploaded: uuid.UUID | None = None, name: str = "", backup: Backup | None = None
+) -> Operation:
+    """Have a file checked and previewed: one that was received, or one of the catalogue."""
+    if backup is not None:
+        uploaded, name = uuid.uuid4(), backup.file
+        stored_preview.new_folder(uploaded)
+    return jobs.submit(
+        tasks.check_backup,
+        "check",
+        actor,
+        pk=uploaded,
+        filename=name[:255],
+        parameters={"strategy": strategy.value, "backup": backup and backup.file},
+    )
+
+
+def check_again(actor: Actor, preview: StoredPreview) -> Operation:
+    """Have a preview's file checked and compared anew, as when the register has moved. What was decided about lines
+    that are the same then is carried over.
+
+    Raises :class:`OperationFailed` where the disk refuses.
+    """
+    earlier = Operation.objects.using(JOBS).get(pk=preview.pk)
+    pk = uuid.uuid4()
+    try:
+        folder = stored_preview.new_folder(pk)
+        if not earlier.parameters["backup"]:
+            (folder / _UPLOAD).hardlink_to(stored_preview.folder_of(preview.pk) / _UPLOAD)
+    except OSError as error:
+        stored_preview.remove(pk)
+        raise as_failure(error, str(_UNCHANGED)) from error
+    return jobs.submit(
+        tasks.check_backup,
+        "check",
+        actor,
+        using=earlier.database,
+        pk=pk,
+        filename=earlier.filename,
+        parameters=earlier.parameters | {"strategy": preview.strategy.value, "earlier": str(preview.pk)},
+    )
+
+
+def check(operation: Operation) -> None:
+    """Check the whole file and store the preview. What is wrong with the file goes into the result."""
+    pk = operation.pk
+    try:
+        with operations.running(
+            "check",
+            operations.actor_of(operation),
+            operation.database,
+            consequence=str(_UNCHANGED),
+            operation=operation,
+        ) as run:
+            folder = stored_preview.folder_of(pk)
+            service = RestoreService(operation=operation, using=operation.database)
+            with _source(operation.pk, operation) as stream, (folder / "items").open("w+b") as items:
+                try:
+                    preview = service.preview_changes(
+                        stream, operation.parameters["strategy"], progress_callback=run, items=items
+                    )
+                except OperationFailed as failure:
+                    errors = [shown_error(error) for error in failure.errors]
+                    operation.result = {"errors": errors, "error_count": failure.error_count}
+                    raise
+                operation.result = {"warnings": list(preview.warnings)}
+                stored_preview.write(pk, preview, run)
+            if earlier := operation.parameters.get("earlier"):
+                _carry_over(uuid.UUID(earlier), pk)
+    except BaseException:
+        stored_preview.remove(pk)
+        raise
+
+
+def decided(pk: uuid.UUID) -> int:
+    """How many differences are decided in a preview; none in one that is not there any more."""
+    try:
+        with stored_preview.opened(pk) as preview:
+            return preview.decided
+    except stored_preview.PreviewGone:
+        return 0
+
+
+def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
+    """Decide a new preview as an earlier one was, if that is still there."""
+    with (
+        suppress(stored_preview.PreviewGone),
+        stored_preview.opened(earlier) as before,
+        stored_preview.opened(pk) as now,
+    ):
+        now.carry_over(before)
+
+
+def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -> Operation:
+    """Apply a preview as it is decided now.
+
+    Raises :class:`OperationFailed` where conflicts are undecided or it is being applied,
+    :class:`stored_preview.DecidedMeanwhile` where it is not decided any more as it was when it was opened,
+    :class:`RegisterBusy` where another restore waits or runs: of two that ask at the same moment, one.
+    """
+    if preview.strategy is Strategy.MANUAL and preview.undecided:
+        raise OperationFailed(
+            _(
+                "%(count)s differences are not decided yet. Nothing was changed. Decide them, or choose who wins them "
+                "all."
+            )
+            % {"count": f"{preview.undecided:,}"}
+        )
+    operations.settle_accounts()
+    check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
+    try:
+        with locks.held(_SUBMITTING, JOBS, wait=_SECONDS_TO_SUBMIT):
+            _require_alone(using)
+            operation = uuid.uuid4()
+            preview.apply_by(operation)
+            return jobs.submit(
+                tasks.apply_restore,
+                "restore",
+                actor,
+                using=using,
+                pk=operation,
+                filename=check_of.filename,
+                parameters={
+                    "preview": str(preview.pk),
+                    "version": preview.version,
+                    "backup": check_of.parameters.get("backup"),
+                },
+            )
+    except LockTimeout as error:
+        raise RegisterBusy(_("Somebody else is asking for a restore. Nothing was changed. Try again.")) from error
+
+
+def _require_alone(using: str) -> None:
+    """Raises RegisterBusy, which says who runs what, where a restore or its like waits or runs already."""
+    others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=using)
+    other = others.order_by("started_at").first()
+    if other is not None:
+        raise operations.busy(other, str(_UNCHANGED))
+
+
+def apply(operation: Operation) -> None:
+    """Apply the preview, in one transaction; then what was stored of it is removed, but for the list of changes."""
+    pk = uuid.UUID(operation.parameters["preview"])
+    changes = stored_preview.changes_file(operation.pk)
+    try:
+        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream:
+            if preview.version != operation.parameters["version"]:
+                raise OperationFailed(
+                    _("Something was decided after this was asked for. Nothing was changed. Look at it again.")
+                )
+
+            def prepare(run: Run) -> None:
+                operation.result = _expected(preview)
+                operation.save(using=JOBS, update_fields=["result"])
+                stored_preview.write_changes(preview, changes, run)
+
+            RestoreService(operation=operation, using=operation.database).restore_backup(
+                stream, preview.strategy.value, preview=preview, decide=preview.decisions(), prepare=prepare
+            )
+    except NotKnown:  # if it was done, the list of changes is wanted
+        raise
+    except Exception as error:
+        changes.unlink(missing_ok=True)
+        with stored_preview.opened(pk) as preview:  # to be tried again
+            preview.apply_by(None)
+        if isinstance(error, DataMoved):
+            operation.result = {"moved": True}
+            operation.save(using=JOBS, update_fields=["result"])
+        raise
+    stored_preview.remove(pk)
+
+
+def look_up(lines: Sequence[Line], using: str = "default") -> None:
+    """Note with each line of records that are in the register when they last changed there."""
+    records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
+    names = {company for company, _ep_no, _day in records}
+    ids = dict(Company.objects.using(using).filter(name__in=names).values_list("name", "pk"))
+    by_key = {(ids[key[0]], *key[1:]): line for key, line in records.items() if key[0] in ids}
+    if by_key:
+        keys = [Q(company_id=company, ep_no=ep_no, date=day) for company, ep_no, day in by_key]
+        found = AttendanceRecord.objects.using(using).filter(reduce(or_, keys)).order_by()
+        for company, ep_no, day, at in found.values_list("company_id", "ep_no", "date", "updated_at"):
+            by_key[company, ep_no, day.isoformat()].changed_at = at
+
+
+def free_if_ended(preview: StoredPreview) -> None:
+    """A preview whose restore was cancelled or killed can be decided and applied again."""
+    if not preview.applying:
+        return
+    operations.settle_accounts()
+    if not Operation.objects.using(JOBS).filter(pk=preview.applying, outcome__in=jobs.OPEN).exists():
+        preview.apply_by(None)
+
+
+def _expected(preview: StoredPreview) -> dict[str, Any]:
+    """What the restore does if it succeeds: its plan is the one that was counted."""
+    counts = preview.counts()
+    return {
+        "models": {name: asdict(one) for name, one in counts.items()},
+        "companies": preview.results_by_company(),
+        "strategy": preview.strategy.value,
+        "origin": preview.origin.name,
+        "taken_at": preview.origin.taken_at,
+        "warnings": preview.warnings,
+    }
+
+
+@contextmanager
+def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
+    """The file that is to be restored: of the catalogue's storage, or what was uploaded under this id."""
+    stored = operation.parameters.get("backup")
+    if stored:
+        with storages["backups"].open(stored, "rb") as file:
+            yield cast("IO[bytes]", Named(file, operation.filename))
+    else:
+        with (stored_preview.folder_of(pk) / _UPLOAD).open("rb") as file:
+            yield cast("IO[bytes]", Named(file, operation.filename))
+
+
+def shown_error(error: FileError) -> dict[str, Any]:
+    """An error as a database keeps it: what none can store (NUL, half a surrogate pair) is written out."""
+    return {name: _storable(value) for name, value in error.as_dict().items()}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return [_storable(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+class Named:
+    """A file under the name that people know it by."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file = file
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._file, attribute)

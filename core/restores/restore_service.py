@@ -1,0 +1,270 @@
+"""Merging a backup file into the register: check, preview, restore.
+
+A restore is one transaction: it checks the whole file, takes the write lock, merges, writes in batches and
+commits, or changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Final, Protocol, cast
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from core.backups import catalogue
+from core.formats.v1_0 import V1File, check_v1_0, is_v1_0
+from core.models import Operation, User
+from core.operations import run as operations
+from core.operations.errors import ConflictsLeft, DataMoved, as_failure
+from core.operations.results import Preview, RestoreResult, ValidationResult
+from core.operations.run import Actor, Run
+from core.operations.wording import SECTIONS, conflict, shown_key
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
+from recordsync.backupfile import BackupFile, Limits, check_backup
+from recordsync.errors import FileError, InvalidFile, printable_path
+from recordsync.merge import Counts, Decide, Strategy, decide_by
+from recordsync.model.fields import TIMESTAMP
+from recordsync.plan import Plan, apply_plan, differences, make_plan
+from recordsync.system.files import spooled
+from recordsync.system.progress import Progress, no_progress
+from recordsync.system.transactions import reading
+
+logger = logging.getLogger(__name__)
+
+CheckedFile = BackupFile | V1File
+
+Source = str | Path | IO[bytes]
+"""A backup file: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
+
+_MOVED_SHOWN = 5
+_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
+
+
+class Previewed(Protocol):
+    """What a restore needs of a preview, held in memory or stored."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+
+class RestoreService:
+    """Merges backup files into the register in the database ``using``, in the name of ``user`` (None: of
+    the operating system's user), or as the waiting ``operation``, in the name of who asked for it."""
+
+    def __init__(self, *, user: User | None = None, using: str = "default", operation: Operation | None = None) -> None:
+        self.actor = operations.actor_of(operation) if operation else Actor.of(user)
+        self._operation = operation
+        self.using = using
+        self._store = open_register(using)
+        self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
+
+    def validate_backup(self, source: Source, progress_callback: Progress | None = None) -> ValidationResult:
+        """Check a whole file; never touches the database.
+
+        Raises :class:`OperationFailed` where the file cannot be read at all.
+        """
+        progress = progress_callback or no_progress
+        try:
+            with self._opened(source, progress) as (stream, _name), self._checked(stream, progress) as file:
+                return ValidationResult(True, [], 0, file.warnings, file.metadata, file.counts, file.digest)
+        except InvalidFile as invalid:
+            return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
+        except OSError as error:
+            raise as_failure(error, str(_UNCHANGED)) from error
+
+    def preview_changes(
+        self,
+        source: Source,
+        merge_strategy: str = "backup_wins",
+        *,
+        progress_callback: Progress | None = None,
+        items: IO[bytes] | None = None,
+    ) -> Preview:
+        """What restoring the file would do now. Writes nothing but a temporary file, which the preview holds.
+
+        ``items``: an empty file to write the plan to instead; it stays the caller's.
+
+        Raises :class:`FileRefused` for a file that is not a valid backup, :class:`OperationFailed` otherwise.
+        """
+        strategy = Strategy(merge_strategy)
+        progress = progress_callback or no_progress
+        try:
+            with self._opened(source, progress) as (stream, name), ExitStack() as opened, ExitStack() as on_error:
+                file = opened.enter_context(self._checked(stream, progress))
+                if items is None:
+                    items = on_error.enter_context(tempfile.TemporaryFile())
+                with reading(self.using):
+                    plan = make_plan(self._store, file, None, items, progress)
+                counts = plan.counts(decide_by(strategy))
+                warnings = self._warnings(file)
+                on_error.pop_all()  # the preview holds the plan from here on
+        except Exception as error:
+            logger.info("Preview of %s failed", _name_of(source), exc_info=True)
+            raise as_failure(error, str(_UNCHANGED)) from error
+        return Preview(file.metadata, name, counts, plan, strategy, warnings=warnings)
+
+    def restore_backup(
+        self,
+        source: Source,
+        merge_strategy: str = "backup_wins",
+        progress_callback: Progress | None = None,
+        *,
+        preview: Previewed | None = None,
+        decide: Decide | None = None,
+        prepare: Callable[[Run], None] | None = None,
+    ) -> RestoreResult:
+        """Merge the file into the register, in one transaction, and account for it.
+
+        ``preview``: apply this and nothing else: if the register or the file is not as it was then,
+        :class:`DataMoved` says what moved. ``decide``: what somebody decided about each conflict of that preview
+        (``manual``). ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: what else
+        is to be done first, as a part of this operation, when the file has been checked and nobody is kept waiting yet.
+
+        Raises :class:`FileRefused`, :class:`core.operations.errors.RegisterBusy`, :class:`ConflictsLeft`
+        (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
+        the text says that it is not known.
+        """
+        strategy = Strategy(merge_strategy)
+        shown = _name_of(source)
+        with (
+            operations.running(
+                "restore",
+                self.actor,
+                self.using,
+                consequence=str(_UNCHANGED),
+                filename=shown,
+                callback=progress_callback,
+                operation=self._operation,
+            ) as run,
+            ExitStack() as stack,
+        ):
+            stream, shown = stack.enter_context(self._opened(source, run))
+            file = stack.enter_context(self._checked(stream, run))
+            warnings = self._warnings(file)
+            if prepare is not None:
+                prepare(run)
+            counts = self._in_transaction(run, file, strategy, preview, decide, stream)
+        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
+
+    def _in_transaction(
+        self,
+        run: Run,
+        file: CheckedFile,
+        strategy: Strategy,
+        preview: Previewed | None,
+        decide: Decide | None,
+        stream: BinaryIO,
+    ) -> dict[str, Counts]:
+        """Merge and write, or raise with the database as it was."""
+        with tempfile.TemporaryFile() as items, operations.holding_register(run, str(_UNCHANGED)):
+            plan = make_plan(self._store, file, None, items, run)
+            if preview is not None and preview.plan.digest != plan.digest:
+                raise DataMoved(_moved(preview.plan, plan))
+            if decide is None and strategy is Strategy.MANUAL:
+                self._require_decided(plan)
+            counts = apply_plan(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
+            _complete_log(run, file, counts)
+            catalogue.record_restored(
+                file.metadata, self.using, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())
+            )
+            run.complete(plan.size)
+        return counts
+
+    def _require_decided(self, plan: Plan) -> None:
+        """Raises ConflictsLeft, with the first conflicts, where there are any."""
+        first: list[FileError] = []
+        count = 0
+        for step in plan.to_decide(decide_by(Strategy.MANUAL)):
+            count += 1
+            if step.merged is not None and count <= self._limits.errors:
+                text, fields = conflict(step, plan.shapes[step.model.name]), ", ".join(step.merged.conflicts)
+                first.append(FileError(text, key=step.merged.key, field=fields, section=step.model.name))
+        if count:
+            raise ConflictsLeft(
+                ngettext(
+                    "%(count)s conflict is left for somebody to decide. Nothing was changed. Choose who wins them all "
+                    "with --strategy backup_wins or database_wins.",
+                    "%(count)s conflicts are left for somebody to decide. Nothing was changed. Choose who wins them "
+                    "all with --strategy backup_wins or database_wins.",
+                    count,
+                )
+                % {"count": f"{count:,}"},
+                first,
+                count,
+            )
+
+    @contextmanager
+    def _checked(self, stream: BinaryIO, progress: Progress) -> Iterator[CheckedFile]:
+        """The file, read whole and found valid, by the version that its content says. Raises InvalidFile."""
+        if is_v1_0(stream, self._limits):
+            with check_v1_0(stream, self._limits, progress) as old:
+                yield old
+        else:
+            yield check_backup(stream, SCHEMA, self._limits, progress)
+
+    def _warnings(self, file: CheckedFile) -> list[str]:
+        """What is odd about a valid file and does no harm."""
+        return [*catalogue.gap_before(file.metadata, self.using), *file.warnings]
+
+    @contextmanager
+    def _opened(self, source: Source, progress: Progress) -> Iterator[tuple[BinaryIO, str]]:
+        """The source as a seekable stream, and its name for people. Raises OSError, InvalidFile."""
+        with ExitStack() as stack:
+            name = _name_of(source)
+            stream = stack.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
+            if not stream.seekable():
+                stream = stack.enter_context(
+                    spooled(stream, self._limits.content, lambda size: progress("receive", size, None))
+                )
+            yield cast(BinaryIO, stream), name
+
+    def _get_unique_key(self, record: Any) -> tuple[str, str, str]:
+        """The natural key (ep_no, company_name, date) of a record of a file (a mapping) or of a model instance."""
+        if isinstance(record, dict):
+            return record["ep_no"], record["company_name"], record["date"]
+        return record.ep_no, record.company.name, record.date.isoformat()
+
+
+def _name_of(source: Source) -> str:
+    if isinstance(source, str | Path):
+        return printable_path(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) and name != "<stdin>" else "-"
+
+
+def _complete_log(run: Run, file: CheckedFile, counts: dict[str, Counts]) -> None:
+    log, metadata, records = run.log, file.metadata, counts[ATTENDANCE_RECORDS.name]
+    log.companies_count = counts[COMPANIES.name].read
+    log.records_count = records.read
+    log.records_added = records.added
+    log.records_updated = records.updated
+    log.records_deleted = records.deleted + records.absent_deleted
+    log.records_skipped = records.skipped
+    log.records_kept = records.kept
+    log.backup_id = cast(Any, metadata.id)
+    log.backup_type = metadata.backup_type
+    log.since = TIMESTAMP.to_python(metadata.since_date)
+    log.digest = file.digest
+
+
+def _moved(before: Plan, now: Plan) -> str:
+    """What differs between two plans, as a sentence."""
+    moved: dict[str, list[str]] = {}
+    count = 0
+    for model, key in differences(before, now):
+        count += 1
+        if count <= _MOVED_SHOWN:
+            moved.setdefault(str(SECTIONS[model.name]), []).append(shown_key(key))
+    shown = "; ".join(f"{section} {', '.join(keys)}" for section, keys in moved.items())
+    more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
+    if not moved:
+        return _("The file is not the one that was previewed. Nothing was changed. Preview this one first.")
+    return _("The register changed after the preview: %(what)s. Nothing was changed. Look at a new preview first.") % {
+        "what": shown + more
+    }

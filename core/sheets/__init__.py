@@ -1,0 +1,1 @@
+"""Sheets of attendance: read, imported, exported."""

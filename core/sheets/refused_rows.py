@@ -1,0 +1,88 @@
+"""The refused rows of a sheet as a file, to be corrected and sent again."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from operator import itemgetter
+from typing import IO, Any, BinaryIO, Final, cast
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from core.sheets.cells import CODES
+from core.sheets.checked import Sheet
+from core.sheets.columns import REASON
+from core.sheets.spreadsheets import SheetFile, guarded_cell, written_text
+from recordsync.streams.sort import sorted_on_disk, stored
+
+MAX_BYTES: Final = 10 << 20
+"""Of the file. Rows that do not fit are counted in its last row."""
+_MAX_CELL: Final = 500
+"""Characters of a cell. No value that can be right is longer."""
+
+
+def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
+    """Write as CSV the refused rows of a sheet: their cells as they were, and why they were refused.
+
+    ``source``: the same file again, seekable. What a spreadsheet would run is written so that it does not, and reads
+    the same. Raises SheetRefused where the file is another one.
+    """
+    out.write(codecs.BOM_UTF8)
+    text = io.TextIOWrapper(cast(Any, out), "utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    heading = [*sheet.heading.cells, *[""] * (sheet.width - len(sheet.heading.cells))]
+    kept = [at for at, cell in enumerate(heading) if cell.strip().upper() != REASON]
+    columns = {at: column.field for at, column in sheet.heading.columns}
+
+    def resent(at: int, cell: str) -> str:
+        """A cell of a row, in its column."""
+        field = columns.get(at)
+        if field == "date" and len(cell) <= _MAX_CELL:
+            return sheet.dates.resent(cell)
+        return _resent(cell, is_code=field in CODES)
+
+    writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
+    written = 0
+    for number, cells, reasons in _refused(source, sheet):
+        if out.tell() >= MAX_BYTES:
+            break
+        shown = [resent(at, cells[at]) if at < len(cells) else "" for at in kept]
+        told = _("Row %(row)s: %(reason)s") % {"row": number, "reason": "; ".join(reasons)}
+        # What a row has more than the heading stands behind it, where it is refused again until it is put right.
+        writer.writerow([*shown, written_text(told), *map(_resent, cells[sheet.width :])])
+        written += 1
+    if left := sheet.rejected - written:
+        told = ngettext(
+            "%(count)s more row was refused and is not in this file",
+            "%(count)s more rows were refused and are not in this file",
+            left,
+        )
+        writer.writerow([*[""] * len(kept), told % {"count": f"{left:,}"}])
+    text.detach()
+
+
+def _refused(source: BinaryIO, sheet: Sheet) -> Iterator[tuple[int, list[str], list[str]]]:
+    """The number, the cells and the reasons of each refused row, in their order."""
+    with tempfile.TemporaryFile() as spill, closing(SheetFile(source).rows()) as rows:
+        lines = stored(sheet.lines, 0, sheet.lines.seek(0, io.SEEK_END))
+        pending = sorted_on_disk(lines, spill, itemgetter(0))
+        row, reasons = next(pending, (None, []))
+        for number, cells in rows:
+            if row is None:
+                return
+            if number == row:
+                yield number, cells, reasons
+                row, reasons = next(pending, (None, []))
+
+
+def _resent(cell: str, *, is_code: bool = False) -> str:
+    """A cell that reads as this one does, unless it is longer than anything that is right."""
+    if len(cell) > _MAX_CELL:
+        count = _("%(count)s characters") % {"count": f"{len(cell):,}"}
+        cell = f"{cell[:_MAX_CELL]}… [{count}]"
+    return guarded_cell(cell, is_code=is_code)

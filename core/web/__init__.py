@@ -1,0 +1,1 @@
+"""Pages: views, forms, and what all pages share."""

@@ -1,0 +1,184 @@
+"""The forms of backups and restores."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core import moments
+from core.backups.jobs import BackupRequest
+from core.models import Backup, Company
+from core.operations.run import UNAUDITED
+from core.operations.wording import FIELD_NAMES, OPERATIONS, UNIT_NAMES
+from core.preview.stored import FIELDS, UNITS
+from core.register.declared import Selection
+from core.web.forms import DateInput, Styled
+
+_CHOICES = 100
+"""How many of the newest backups are offered."""
+
+
+class StyledForm(Styled, forms.Form):
+    """A plain form that looks like the rest."""
+
+
+def _day(label: Any, **options: Any) -> forms.DateField:
+    """A day as a moment's bound: one whose midnight every time zone and every database has."""
+    bounds = [MinValueValidator(dt.date(1900, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]
+    return forms.DateField(label=label, required=False, widget=DateInput(), validators=bounds, **options)
+
+
+class BackupForm(StyledForm):
+    """Which backup to take."""
+
+    backup_type = forms.ChoiceField(
+        label=_("What"),
+        choices=[("full", _("Full: everything")), ("incremental", _("Incremental: what changed since"))],
+        initial="full",
+    )
+    since = _day(_("Changed since"), help_text=_("Incremental only. Blank: since the backup that it continues."))
+    companies = forms.ModelMultipleChoiceField(
+        label=_("Only these companies"), queryset=Company.objects.order_by("name"), required=False,
+        to_field_name="name",
+        help_text=_("None chosen: all of them."),
+    )  # fmt: skip
+    date_from = forms.DateField(label=_("First day"), required=False, widget=DateInput())
+    date_to = forms.DateField(label=_("Last day"), required=False, widget=DateInput())
+    compression = forms.ChoiceField(
+        label=_("File"), required=False, choices=[("", ".json"), ("gzip", ".json.gz"), ("zstd", ".json.zst")]
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("since") and data.get("backup_type") == "full":
+            self.add_error("since", _("A full backup holds everything: it has no starting date."))
+        if data.get("since") and data["since"] > timezone.localdate():
+            self.add_error("since", _("This day is in the future."))
+        if data.get("date_from") and data.get("date_to") and data["date_from"] > data["date_to"]:
+            self.add_error("date_to", _("The last day is before the first."))
+        return data
+
+    def request(self) -> BackupRequest:
+        """What was asked for; only of a valid form."""
+        data = self.cleaned_data
+        since = data["since"] and timezone.make_aware(dt.datetime.combine(data["since"], dt.time()))
+        names = [company.name for company in data["companies"]] or None
+        first, last = (data[name] and data[name].isoformat() for name in ("date_from", "date_to"))
+        selection = Selection(names, first, last) if names or first or last else None
+        return BackupRequest(data["backup_type"], since or None, selection, data["compression"] or None)
+
+
+STRATEGIES = (
+    ("manual", _("Decide each difference by hand")),
+    ("backup_wins", _("The backup wins every difference")),
+    ("database_wins", _("This server wins every difference")),
+)
+
+
+class RestoreForm(StyledForm):
+    """Which file to restore, and who wins where both sides differ."""
+
+    file = forms.FileField(
+        label=_("Backup file to upload"),
+        required=False,
+        allow_empty_file=True,
+        help_text=_("Keep your copy: this one is removed when it has been restored, or after a day."),
+    )
+    backup = forms.ChoiceField(label=_("or one of the catalogue"), required=False)
+    strategy = forms.ChoiceField(
+        label=_("Where both sides differ"),
+        choices=STRATEGIES,
+        initial="manual",
+        help_text=_("It can be changed in the preview. Nothing is written before you say so there."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        stored = Backup.objects.exclude(file="").order_by("-taken_at")
+        rows = list(stored[:_CHOICES])
+        chosen = self["backup"].value()
+        if chosen and chosen not in {str(row.pk) for row in rows} and _is_uuid(chosen):
+            rows += stored.filter(pk=chosen)  # an older one, from its entry in the catalogue
+        field = self.fields["backup"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", "—"), *((str(row.pk), _backup_name(row)) for row in rows)]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not data.get("file") and not data.get("backup"):
+            self.add_error("file", _("Choose a file to upload, or one of the catalogue."))
+        if data.get("file") and data.get("backup"):
+            self.add_error("file", _("Choose a file to upload or one of the catalogue, not both."))
+        return data
+
+
+def _backup_name(backup: Backup) -> str:
+    when = moments.moment(backup.taken_at)
+    return f"{backup.get_kind_display()}, {when}, {backup.installation_name} ({backup.records_count:,}): {backup.file}"
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+FILTER_FIELDS = ("kind", "company", "ep_no", "date_from", "date_to", "field", "unit")
+"""What a preview is filtered by."""
+
+
+class PreviewFilterForm(StyledForm):
+    """Which lines of a preview to show."""
+
+    kind = forms.ChoiceField(
+        label=_("What happens"),
+        required=False,
+        choices=[
+            ("", _("Everything")),
+            ("add", _("Added")),
+            ("update", _("Updated")),
+            ("delete", _("Deleted")),
+            ("conflict", _("Differs on both sides")),
+        ],
+    )
+    company = forms.CharField(label=_("Company"), required=False, max_length=255, strip=False)
+    ep_no = forms.CharField(label=_("Employee number"), required=False, max_length=50, strip=False)
+    date_from = forms.DateField(label=_("From"), required=False, widget=DateInput())
+    date_to = forms.DateField(label=_("To"), required=False, widget=DateInput())
+    field = forms.ChoiceField(
+        label=_("Field that changes"),
+        required=False,
+        choices=[("", _("Any")), *((name, FIELD_NAMES[name]) for name in FIELDS)],
+    )
+    unit = forms.ChoiceField(
+        label=_("Differs in"),
+        required=False,
+        choices=[("", _("Anything")), *((name, UNIT_NAMES[name]) for name in UNITS)],
+    )
+    undecided = forms.BooleanField(label=_("Only what is not decided"), required=False)
+
+
+class BackupLogFilterForm(StyledForm):
+    """Which rows of the audit trail to show."""
+
+    operation = forms.ChoiceField(
+        label=_("What"),
+        required=False,
+        choices=[("", _("Everything")), *((k, name) for k, name in OPERATIONS.items() if k not in UNAUDITED)],
+    )
+    actor = forms.CharField(label=_("Who"), required=False, max_length=150)
+    result = forms.ChoiceField(
+        label=_("Result"),
+        required=False,
+        choices=[("", _("Any")), ("success", _("Succeeded")), ("failure", _("Failed"))],
+    )
+    date_from = _day(_("From"))
+    date_to = _day(_("To"))

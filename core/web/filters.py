@@ -1,0 +1,171 @@
+"""What the attendance list shows: the filters of its form, on the records in the person's scope."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.db.models import Max, Min, OuterRef, Q, Subquery
+from django.http import QueryDict
+from django.utils.functional import cached_property
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from core.attendance.search import Found, find, in_every_company
+from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
+from core.operations.errors import OperationFailed
+from core.web.forms import DateInput, Styled
+
+OVERSTAY: dict[str, Q] = {
+    "has": Q(overstay__gt=0),
+    "none": Q(overstay__isnull=True) | Q(overstay=0),
+    "1-2": Q(overstay__gte=60, overstay__lt=120),
+    "2-3": Q(overstay__gte=120, overstay__lt=180),
+    "3-4": Q(overstay__gte=180, overstay__lte=240),
+    "4+": Q(overstay__gt=240),
+}
+
+SORTS: dict[str, tuple[str, ...]] = {
+    "-date": ("-date", "company_id", "ep_no"),
+    "date": ("date", "company_id", "ep_no"),
+    "ep_no": ("ep_no", "-date", "company_id"),
+    "-ep_no": ("-ep_no", "-date", "company_id"),
+    "ep_name": ("ep_name", "date", "company_id", "ep_no"),
+    "-ep_name": ("-ep_name", "-date", "company_id", "ep_no"),
+}
+
+
+class AttendanceFilter(Styled, forms.Form):
+    """The list's filters, from its query string.
+
+    ``AttendanceFilter(request.GET, user=request.user)``: then :meth:`rows` are the records that the list shows and
+    an export holds; none if the filters are not valid.
+    """
+
+    q = forms.CharField(
+        label=_("Search"),
+        required=False,
+        max_length=255,
+        strip=True,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Number, name or company")}),
+    )
+    date_from = forms.DateField(label=_("From"), required=False, widget=DateInput)
+    date_to = forms.DateField(label=_("To"), required=False, widget=DateInput)
+    company = forms.ModelChoiceField(Company.objects.none(), label=_("Company"), required=False, empty_label=_("All"))
+    status = forms.ChoiceField(label=_("Status"), required=False, choices=[("", _("All")), *Status.choices])
+    overstay = forms.ChoiceField(
+        label=_("Overstay"),
+        required=False,
+        choices=[
+            ("", _("Any")),
+            ("has", _("Has overstay")),
+            ("none", _("None")),
+            ("1-2", _("1–2 h")),
+            ("2-3", _("2–3 h")),
+            ("3-4", _("3–4 h")),
+            ("4+", _("Over 4 h")),
+        ],
+    )
+    missing = forms.BooleanField(label=_("Missing punch"), required=False)
+    sort = forms.ChoiceField(
+        label=_("Sort"),
+        required=False,
+        choices=[
+            ("", _("Newest first")),
+            ("date", _("Oldest first")),
+            ("ep_no", _("Number, ascending")),
+            ("-ep_no", _("Number, descending")),
+            ("ep_name", _("Name, ascending")),
+            ("-ep_name", _("Name, descending")),
+            ("-date", _("Newest first")),
+        ],
+        widget=forms.HiddenInput,
+    )
+
+    narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing")
+    """The fields that leave something out."""
+
+    def __init__(self, data: Any, *, user: User, using: str = "default") -> None:
+        super().__init__(data)
+        self.user, self.using = user, using
+        company = self.fields["company"]
+        assert isinstance(company, forms.ModelChoiceField)
+        company.queryset = Company.objects.using(using).visible_to(user)
+        if user.role != Role.ROOT:
+            del self.fields["company"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        first, last = cleaned.get("date_from"), cleaned.get("date_to")
+        if first and last and first > last:
+            self.add_error("date_to", _("The last day is before the first."))
+        return cleaned
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether any filter is set."""
+        return any(self.cleaned_data.get(name) for name in self.narrowing) if self.is_valid() else True
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a filter other than the search is set, or is not valid."""
+        return any(self.data.get(name) for name in self.narrowing if name != "q")
+
+    @cached_property
+    def _visible(self) -> AttendanceQuerySet:
+        return AttendanceRecord.objects.using(self.using).visible_to(self.user)
+
+    @cached_property
+    def _found(self) -> Found:
+        return find(self.cleaned_data["q"], self._visible)
+
+    def rows(self, *, first: int | None = None) -> AttendanceQuerySet:
+        """The records in the person's scope that pass the filters, in the order asked for.
+
+        ``first``: they are known to be many, and only so many from the start are wanted: the first are the same, met
+        in a way that pays off then. Others may be left out. Reads the database for a search, or for a sort by number.
+        """
+        if not self.is_valid():
+            return self._visible.none()
+        chosen = self.cleaned_data
+        rows = self._visible.select_related("company")
+        if chosen["date_from"]:
+            rows = rows.filter(date__gte=chosen["date_from"])
+        if chosen["date_to"]:
+            rows = rows.filter(date__lte=chosen["date_to"])
+        if chosen.get("company"):
+            rows = rows.filter(company_id=chosen["company"].pk)
+        if chosen["status"]:
+            rows = rows.filter(status=chosen["status"])
+        if chosen["overstay"]:
+            rows = rows.filter(OVERSTAY[chosen["overstay"]])
+        if chosen["missing"]:
+            rows = rows.filter(MISSING_PUNCH)
+        if chosen["q"]:
+            rows = rows.filter(self._found.rows(frequent=first is not None))
+        order = SORTS[chosen["sort"] or "-date"]
+        if first is not None and order[0] in ("ep_no", "-ep_no"):
+            rows = _first_by_number(rows, first, order[0])
+        return rows.order_by(*order)
+
+
+def rows_shown(query: str, user: User, using: str) -> AttendanceQuerySet:
+    """The records that the list with this query string shows to somebody. Raises OperationFailed where a filter is not
+    valid, as when its company is gone."""
+    filters = AttendanceFilter(QueryDict(query), user=user, using=using)
+    if not filters.is_valid():
+        raise OperationFailed(gettext("A filter of the list is not valid any more. No file was written."))
+    return filters.rows()
+
+
+def _first_by_number(rows: AttendanceQuerySet, count: int, order: str) -> AttendanceQuerySet:
+    """Those of the rows, of many companies, that are not behind the first ``count`` by employee number.
+
+    The index has numbers in order within each company only. Where one company has ``count`` rows up to some number,
+    nobody behind that number is among the first; the nearest such number leaves few rows to sort.
+    """
+    companies = Company.objects.using(rows.db).order_by()
+    ends = rows.filter(company=OuterRef("pk")).order_by(order).values("ep_no")[count - 1 : count]
+    nearest, side = (Min("end"), "lte") if order == "ep_no" else (Max("end"), "gte")
+    end = companies.annotate(end=Subquery(ends)).aggregate(nearest=nearest)["nearest"]
+    return rows if end is None else rows.filter(in_every_company(rows.db), **{f"ep_no__{side}": end})

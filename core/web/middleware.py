@@ -1,0 +1,25 @@
+"""What surrounds every page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from core.operations import waiting
+from core.web.views import failures
+
+
+class PageMiddleware:
+    """A person waits for every page: nothing it does waits long for the register; what it could not do is said."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with waiting.at_a_page():
+            return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        return failures.page(request, error)

@@ -1,0 +1,276 @@
+"""The attendance list, and changing one record."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.functional import cached_property
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.attendance.records import AlreadyThere, Content, LostUpdate, RecordService, collide, submit_delete_all
+from core.models import AttendanceRecord, Company, Installation, Role, User
+from core.operations.errors import OperationFailed
+from core.operations.wording import shown_day, shown_value
+from core.register.declared import ATTENDANCE_RECORDS, content_of
+from core.web import typed
+from core.web.decorators import role_required
+from core.web.filters import AttendanceFilter
+from core.web.forms import AsSeen, ConfirmForm, ContentField, NewRecordForm, RecordForm
+from core.web.views.failures import because_of
+
+PER_PAGE: Final = 50
+REACH: Final = 5_000
+"""Rows that can be paged through and are counted: nobody reads on, and a database would count a million each time."""
+
+EDITORS: Final = [Role.ROOT, Role.ADMIN]
+
+
+class CappedPaginator(Paginator[AttendanceRecord]):
+    """Counts, and pages through, the first :data:`REACH` rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast(Any, self.object_list)
+        return int(rows.order_by().values("pk")[: REACH + 1].count())
+
+    @property
+    def is_capped(self) -> bool:
+        return self.count > REACH
+
+    @cached_property
+    def num_pages(self) -> int:
+        return max(1, -(-min(self.count, REACH) // self.per_page))
+
+
+@require_safe
+@login_required
+def attendance_list_view(request: HttpRequest) -> HttpResponse:
+    """The records in the person's scope, as the query string filters and sorts them."""
+    user = cast(User, request.user)
+    filters = AttendanceFilter(request.GET, user=user)
+    paginator = CappedPaginator(filters.rows(), PER_PAGE)
+    page = paginator.get_page(request.GET.get("page"))
+    if paginator.is_capped:
+        paginator.object_list = filters.rows(first=page.end_index())
+        page = paginator.page(page.number)
+    context = {
+        "filters": filters,
+        "page": page,
+        "capped": paginator.is_capped,
+        "reach": REACH,
+        "may_edit": user.role in EDITORS,
+        "sort": filters.cleaned_data.get("sort") or "-date",
+        "columns": _columns(filters.cleaned_data.get("sort") or "-date"),
+    }
+    return render(request, "attendance_list.html", context, status=200)
+
+
+def _columns(sort: str) -> list[dict[str, Any]]:
+    """The headings: text, the sort that a click asks for, and how it is sorted now (for aria-sort)."""
+    sortable = {"date": _("Date"), "ep_no": _("Number"), "ep_name": _("Name")}
+    columns = []
+    for name, text in sortable.items():
+        now = "ascending" if sort == name else "descending" if sort == f"-{name}" else ""
+        following = f"-{name}" if now == "ascending" or (name == "date" and not now) else name
+        columns.append({"text": text, "sort": following, "now": now})
+    return columns
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(EDITORS, keeps_typed=True)
+def add_record_view(request: HttpRequest) -> HttpResponse:
+    """A new record, key and content; one that is there already (409) is shown beside what was typed."""
+    user = cast(User, request.user)
+    form = NewRecordForm(request.POST or None, user=user)
+    there, failure, status = None, None, 200
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
+        service = RecordService(user)
+        try:
+            service.add(form.instance)
+        except AlreadyThere as error:
+            status = 409
+            form.add_error("ep_no", str(error))
+            if there := service.record_of(content_of(form.instance)):
+                form.show_beside(collide(there, form.content(), None).beside)
+        except OperationFailed as error:
+            failure = error
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("Added the record of %(record)s.") % {"record": _named(form.instance)})
+            return redirect(_back(request))
+    context = {"form": form, "record": None, "there": there, "back": _back(request)}
+    return because_of(failure, render(request, "record_form.html", context, status=status))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(EDITORS, keeps_typed=True)
+def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Change a record's content; what somebody saved or deleted meanwhile (409) is shown beside what was typed."""
+    user = cast(User, request.user)
+    service = RecordService(user)
+    record = service.record(pk)
+    if record is None:
+        return _gone(request, user)
+    form = RecordForm(_with_saved(request.POST, record) or None, instance=record)
+    failure = None
+    if request.method == "POST" and form.is_valid():
+        if "take" in request.POST or "instead" in request.POST or typed.is_only_shown(request):
+            return _beside(request, service, pk, form)
+        try:
+            if not form.cleaned_data["seen"]:
+                raise LostUpdate(_unseen())
+            service.change(pk, form.cleaned_data["seen"], form.content())
+        except LostUpdate as error:
+            return _beside(request, service, pk, form, str(error))
+        except OperationFailed as error:
+            failure = error
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("Saved the record of %(record)s.") % {"record": _named(record)})
+            return redirect(_back(request))
+    context = {"form": form, "record": service.record(pk), "back": _back(request)}
+    return because_of(failure, render(request, "record_form.html", context))
+
+
+def _unseen() -> str:
+    return _("The form did not say which state of the record it was made from. Nothing was saved.")
+
+
+def _named(record: AttendanceRecord) -> str:
+    return _("%(number)s on %(day)s") % {"number": record.ep_no, "day": shown_day(record.date.isoformat())}
+
+
+def _with_saved(data: QueryDict, record: AttendanceRecord) -> QueryDict:
+    """What a form sends, with what is saved in the unit of which the person takes that."""
+    names = ATTENDANCE_RECORDS.units.get(data.get("take", ""), ())
+    if names:
+        data, saved = data.copy(), content_of(record)
+        for name in names:
+            data[name] = saved[name] or ""
+    return data
+
+
+def _beside(request: HttpRequest, service: RecordService, pk: int, form: RecordForm, lost: str = "") -> HttpResponse:
+    """The form with what the person typed, beside it what is saved. ``lost``: why it could not be saved (409)."""
+    record = service.record(pk)
+    if record is None:
+        return _gone(request, service.user)
+    collision = collide(record, form.content(), form.cleaned_data["base"])
+    if lost and form.cleaned_data["seen"] and collision.is_settled:
+        messages.success(request, _("The same was saved already: %(record)s.") % {"record": _named(record)})
+        return redirect(_back(request))
+    form = RecordForm(instance=record, initial=collision.values)
+    form.show_beside(collision.beside)
+    context = {"form": form, "record": record, "lost": lost, "collision": collision, "back": _back(request)}
+    return render(request, "record_form.html", context, status=409 if lost else 200)
+
+
+def _company_of(seen: Content, user: User) -> Company | None:
+    """The company of a record that somebody saw, if it is still there. Raises Http404 for who cannot have seen it."""
+    company = Company.objects.visible_to(user).filter(name=seen["company_name"]).first()
+    if company is None and user.role != Role.ROOT:
+        raise Http404
+    return company
+
+
+def _gone(request: HttpRequest, user: User) -> HttpResponse:
+    """What to do about a record that is not there: what was typed about it is shown, to be added again (409); if
+    somebody has added it again already, beside that. Raises Http404 for whoever had not seen it."""
+    seen = ContentField().clean(request.POST.get("base"))
+    if seen is None:
+        raise Http404
+    service = RecordService(user)
+    if record := service.record_of(seen):
+        form = RecordForm(request.POST, instance=record)
+        if form.is_valid():
+            again = _("This record was deleted and added again while you were editing it. Nothing of yours was saved.")
+            return _beside(request, service, record.pk, form, again)
+    company = _company_of(seen, user)
+    data = request.POST.copy()
+    data["company"] = str(company.pk) if company else ""
+    data["ep_no"], data["date"] = seen["ep_no"] or "", seen["date"] or ""
+    lost = _("This record was deleted while you were editing it. Nothing of yours was saved.")
+    context = {"form": NewRecordForm(data, user=user), "record": None, "lost": lost, "back": _back(request)}
+    return render(request, "record_form.html", context, status=409)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(EDITORS)
+def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then delete; if somebody saved it meanwhile (409), say what they changed, and ask again."""
+    user = cast(User, request.user)
+    service = RecordService(user)
+    asked = AsSeen(request.POST)
+    seen, base = (asked.cleaned_data["seen"], asked.cleaned_data["base"]) if asked.is_valid() else (None, None)
+    record = service.record(pk)
+    if record is None:
+        if base is None:
+            raise Http404
+        _company_of(base, user)
+        messages.info(request, _("This record was deleted already."))
+        return redirect(_back(request))
+    status, failure, changes = 200, None, []
+    if request.method == "POST":
+        try:
+            if seen is None:
+                raise LostUpdate(_unseen())
+            service.delete(pk, seen)
+        except LostUpdate as error:
+            messages.error(request, str(error))
+            record, status = _record(user, pk), 409
+            changes = _changes(record, base)
+        except OperationFailed as error:
+            failure = error
+            messages.error(request, str(error))
+        else:
+            messages.success(request, _("Deleted the record of %(record)s.") % {"record": _named(record)})
+            return redirect(_back(request))
+    context = {
+        "record": record,
+        "form": AsSeen(initial=AsSeen.of(record)),
+        "changes": changes,
+        "back": _back(request),
+    }
+    return because_of(failure, render(request, "record_delete.html", context, status=status))
+
+
+def _changes(record: AttendanceRecord, base: Content | None) -> list[tuple[str, str | None, str | None]]:
+    """What somebody has changed since ``base``: the fields, each with what was there and what is now."""
+    now = content_of(record)
+    return [
+        (name, shown_value(name, base[name]), shown_value(name, now[name]))
+        for name in (name for names in ATTENDANCE_RECORDS.units.values() for name in names)
+        if base is not None and base[name] != now[name]
+    ]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required([Role.ROOT])
+def delete_all_view(request: HttpRequest) -> HttpResponse:
+    """Every record: the installation's name is typed; then the worker takes a full backup first."""
+    expected = Installation.without_writing().name
+    form = ConfirmForm(request.POST or None, expected=expected)
+    if request.method == "POST" and form.is_valid():
+        return redirect("operation", pk=submit_delete_all(cast(User, request.user)).pk)
+    context = {"form": form, "expected": expected, "count": AttendanceRecord.objects.count()}
+    return render(request, "delete_all.html", context)
+
+
+def _record(user: User, pk: int) -> AttendanceRecord:
+    """A record that this person may change; to others it does not exist."""
+    return get_object_or_404(AttendanceRecord.objects.editable_by(user).select_related("company"), pk=pk)
+
+
+def _back(request: HttpRequest) -> str:
+    """The list as it was before, if the address says so and stays on this site."""
+    target = request.POST.get("back") or request.GET.get("back") or ""
+    if target.startswith("/attendance/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
+        return target
+    return "/attendance/"

@@ -1,0 +1,123 @@
+"""Taking backups, and the catalogue of those there are."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from pathlib import PurePath
+from typing import Any
+
+from django.contrib import messages
+from django.core.files.storage import storages
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from core.backups import catalogue
+from core.backups import jobs as backup_jobs
+from core.backups.backup_service import OVERLAP
+from core.models import AttendanceRecord, Backup, Company, Installation
+from core.operations import run as operations
+from core.operations.errors import OperationFailed, as_failure
+from core.operations.run import Actor
+from core.web import typed
+from core.web.backup_forms import BackupForm
+from core.web.decorators import role_required
+from core.web.views.operations import failed
+from core.web.views.request import signed_in
+
+logger = logging.getLogger(__name__)
+_BACKUPS_ON_A_PAGE = 25
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@role_required(["root"], keeps_typed=True)
+def backup_data_view(request: HttpRequest) -> HttpResponse:
+    """What there is, what changed since, and the form for another one; a POST puts it into the queue."""
+    operations.settle_accounts()
+    form = BackupForm(request.POST or None)
+    if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
+        operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
+        return redirect("operation", pk=operation.pk)
+    last = catalogue.newest_parent(Installation.without_writing(), "default")
+    doubt = catalogue.doubt(last) if last else None
+    changed = None
+    if last is not None and doubt is None:
+        changed = {
+            "records": AttendanceRecord.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
+            "companies": Company.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
+        }
+    page = Paginator(Backup.objects.order_by("-taken_at"), _BACKUPS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "last": last,
+        "doubt": doubt,
+        "changed": changed,
+        "page": page,
+        "entries": catalogue.entries(list(page)),
+    }
+    return render(request, "backup_data.html", context)
+
+
+@require_safe
+@role_required(["root"])
+def download_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+    """The file, streamed; its name is the catalogue's, never the request's."""
+    backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
+    try:
+        file = storages["backups"].open(backup.file, "rb")
+    except FileNotFoundError as error:
+        logger.warning("The file of backup %s (%s) is not there", backup.pk, backup.file)
+        raise Http404 from error
+    except OSError as error:
+        failed(request, as_failure(error, _("Nothing was downloaded.")))
+        return redirect("backup_data")
+    logger.info("%s downloads the backup %s", request.user.get_username(), backup.file)
+    return FileResponse(file, as_attachment=True, filename=PurePath(backup.file).name)
+
+
+@require_POST
+@role_required(["root"])
+def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Verify, protect, unprotect or delete a file of the catalogue."""
+    backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
+    actor = Actor.of(signed_in(request))
+    action = request.POST.get("action")
+    try:
+        if action == "verify":
+            return redirect("operation", pk=backup_jobs.submit_verify(actor, backup).pk)
+        if action in ("protect", "unprotect"):
+            backup_jobs.set_protected(backup, action == "protect")
+        elif action == "delete":
+            lost = _lost_with(backup)
+            confirmed = request.POST.get("confirmed")
+            if confirmed != lost["told"]:
+                backup_jobs.require_deletable(backup)
+                if confirmed:
+                    messages.warning(request, _("This has changed meanwhile. Nothing was deleted. Look again."))
+                return render(request, "confirm_delete_backup.html", lost)
+            if backup_jobs.delete(backup, actor):
+                told = _("Deleted the file %(file)s.")
+            else:
+                told = _("The file %(file)s was not there any more. The catalogue says now that it is deleted.")
+            messages.success(request, told % {"file": backup.file})
+    except OperationFailed as error:
+        failed(request, error)
+    return redirect("backup_data")
+
+
+def _lost_with(backup: Backup) -> dict[str, Any]:
+    """What somebody should know before the file is deleted; ``told`` stands for all of it in the form that confirms."""
+    (entry,) = catalogue.entries([backup])
+    losses = {
+        "is_only_full": catalogue.is_only_full(backup),
+        "is_next_parent": catalogue.newest_parent(Installation.current(), "default") == backup,
+        "previews": backup_jobs.open_previews(backup),
+        "continuing": catalogue.continued_by(backup),
+    }
+    warns = any(losses.values()) or backup.purpose == Backup.Purpose.SAFETY
+    told = hashlib.sha256(repr([entry.is_there, losses]).encode()).hexdigest()
+    return {"backup": backup, "entry": entry, "warns": warns, "told": told, **losses}

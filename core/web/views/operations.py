@@ -1,0 +1,217 @@
+"""The permanent page of an operation, and the audit trail."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from core.models import Backup, BackupLog, Operation, Role, User
+from core.operations import queue as jobs
+from core.operations import run as operations
+from core.operations.run import JOBS
+from core.operations.wording import OPERATIONS, by_section
+from core.preview import stored as stored_preview
+from core.restores import jobs as restore_jobs
+from core.sheets import export_jobs
+from core.sheets.export_jobs import EXPORT
+from core.web.backup_forms import BackupLogFilterForm
+from core.web.decorators import role_required
+from core.web.views.request import signed_in
+from recordsync.errors import FileError
+
+logger = logging.getLogger(__name__)
+
+_LOGS_ON_A_PAGE = 50
+_SECTIONS = {
+    "backup_full": "backup_data",
+    "backup_incremental": "backup_data",
+    "verify": "backup_data",
+    "check": "restore_data",
+    "restore": "restore_data",
+    EXPORT: "attendance_list",
+}
+"""Where in the navigation the page of an operation belongs."""
+
+
+@require_safe
+@role_required(Role.values)
+def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """How far it is, then what came of it. htmx asks for the inner part again; without scripts the page reloads."""
+    operations.settle_accounts()
+    operation = _own_operation(request, pk)
+    context = _account_of(operation)
+    if operation.kind == EXPORT:
+        context |= _account_of_export(operation, signed_in(request))
+    if request.headers.get("HX-Request"):
+        return render(request, "partials/operation.html", context)
+    return render(request, "operation.html", context)
+
+
+@require_POST
+@role_required(Role.values)
+def cancel_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    jobs.cancel(_own_operation(request, pk))
+    return redirect("operation", pk=pk)
+
+
+@require_safe
+@role_required(["root"])
+def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+    """The list of what a restore changed, as compressed JSON lines."""
+    operation = _operation(pk)
+    path = stored_preview.changes_file(operation.pk)
+    if operation.outcome != Operation.Outcome.SUCCEEDED or not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), as_attachment=True, filename=f"restore_changes_{operation.pk}.jsonl.gz")
+
+
+@require_safe
+@role_required(["root"])
+def operation_errors_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """What was wrong with a file, in full, as JSON: as the command's summary has it."""
+    operation = _operation(pk)
+    told = {name: operation.result.get(name) for name in ("errors", "error_count")}
+    headers = {"Content-Disposition": f'attachment; filename="errors_{operation.pk}.json"'}
+    return JsonResponse(told, headers=headers, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+@require_safe
+@role_required(["root"])
+def backup_log_view(request: HttpRequest) -> HttpResponse:
+    """The audit trail, filtered."""
+    operations.settle_accounts()
+    form = BackupLogFilterForm(request.GET)
+    rows = BackupLog.objects.all()
+    if form.is_valid():
+        chosen = form.cleaned_data
+        if chosen["operation"]:
+            rows = rows.filter(operation=chosen["operation"])
+        if chosen["actor"]:
+            rows = rows.filter(actor_name=chosen["actor"])
+        if chosen["result"]:
+            rows = rows.filter(success=chosen["result"] == "success")
+        if chosen["date_from"]:
+            rows = rows.filter(created_at__gte=_start_of(chosen["date_from"]))
+        if chosen["date_to"]:
+            rows = rows.filter(created_at__lt=_start_of(chosen["date_to"] + dt.timedelta(days=1)))
+    page = Paginator(rows, _LOGS_ON_A_PAGE).get_page(request.GET.get("page"))
+    ended = Operation.objects.using(JOBS).filter(
+        pk__in=[row.operation_id for row in page], outcome=Operation.Outcome.SUCCEEDED
+    )
+    seconds = {operation.pk: operation.seconds for operation in ended}
+    for row in page:  # as its own page has it: the row does not know how long its commit took
+        row.duration = seconds.get(row.operation_id, row.duration)
+    return render(request, "backup_logs.html", {"form": form, "page": page})
+
+
+def _start_of(day: dt.date) -> dt.datetime:
+    return timezone.make_aware(dt.datetime.combine(day, dt.time()))
+
+
+def _operation(pk: uuid.UUID) -> Operation:
+    operation = Operation.objects.using(JOBS).filter(pk=pk).first()
+    if operation is None:
+        raise Http404
+    return operation
+
+
+def _own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
+    """Root's are all; anybody else's are the exports that the account asked for."""
+    user = signed_in(request)
+    if user.role != Role.ROOT:
+        own = Operation.objects.using(JOBS).filter(pk=pk, kind=EXPORT, actor_id=user.pk)
+        if not own.exists():
+            logger.warning("%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path)
+            raise PermissionDenied
+    return _operation(pk)
+
+
+def _account_of_export(operation: Operation, user: User) -> dict[str, Any]:
+    """What the page of an export shows besides."""
+    file = export_jobs.file_of(operation, user)
+    if file is not None:
+        file.close()
+    return {
+        "has_file": file is not None,
+        "list_url": f"{reverse('attendance_list')}?{operation.parameters.get('filters', '')}",
+    }
+
+
+def _account_of(operation: Operation) -> dict[str, Any]:
+    """What the page of an operation shows."""
+    in_phase = (operation.heartbeat_at - operation.phase_started_at).total_seconds()  # until done was last told
+    rate = operation.done / in_phase if in_phase >= 1 else 0.0
+    left = (operation.total - operation.done) / rate if rate and operation.total else None
+    is_open = operation.outcome in jobs.OPEN
+    succeeded = operation.outcome == Operation.Outcome.SUCCEEDED
+    waiting = operation.outcome == Operation.Outcome.WAITING
+    again = operation.kind == "restore" and not is_open and not succeeded
+    try_again = operation.parameters.get("preview") if again else None
+    backup = None
+    if succeeded and operation.result.get("id"):
+        backup = Backup.objects.filter(pk=operation.result["id"]).first()
+    return {
+        "operation": operation,
+        "title": OPERATIONS.get(operation.kind, operation.kind),
+        "phase": {
+            "": _("waiting to begin"),
+            "wait": _("waiting for somebody else’s restore or import"),
+            "receive": _("receiving the file"),
+            "check": _("checking the file"),
+            "compare": _("comparing with the register"),
+            "prepare": _("preparing the preview"),
+            "list": _("listing what will change"),
+            "write": _("writing the file"),
+            "apply": _("writing to the register"),
+            operations.SAFETY: _("taking a backup first"),
+            "delete": _("deleting the records"),
+            "commit": _("finishing"),
+        }.get(operation.phase, operation.phase),
+        "is_open": is_open,
+        "section": _SECTIONS.get(operation.kind),
+        "wizard_step": _wizard_step(operation, is_open=is_open),
+        "succeeded": succeeded,
+        "waiting": waiting,
+        "no_worker": waiting and operations.is_overdue(operation.task_id),
+        "rate": rate,
+        "left": left,
+        "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
+        "log": BackupLog.objects.filter(operation_id=operation.pk).first(),
+        "has_changes": succeeded and stored_preview.changes_file(operation.pk).is_file(),
+        "preview_ready": operation.kind == "check" and succeeded and stored_preview.folder_of(operation.pk).is_dir(),
+        "try_again": try_again,
+        "decided": restore_jobs.decided(uuid.UUID(try_again)) if try_again else 0,
+        "problems": by_section(FileError(**error) for error in operation.result.get("errors", [])),
+        "backup": backup,
+        "models": [
+            (_("Attendance records") if name == "attendance_records" else _("Companies"), counts)
+            for name, counts in reversed(operation.result.get("models", {}).items())
+        ]
+        if operation.kind == "restore"
+        else [],
+    }
+
+
+def _wizard_step(operation: Operation, *, is_open: bool) -> int | None:
+    """Where in the restore wizard the page is; None: nowhere in it."""
+    if operation.kind == "check":
+        return 2
+    return (4 if is_open else 5) if operation.kind == "restore" and "preview" in operation.parameters else None
+
+
+def failed(request: HttpRequest, error: Exception) -> None:
+    """Tell the person in a sentence what did not happen, and the log who asked for what."""
+    logger.warning("%s %s by %s: %s", request.method, request.path, request.user.get_username(), error)
+    messages.error(request, str(error))

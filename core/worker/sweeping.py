@@ -1,0 +1,64 @@
+"""What killed processes and people who never came back leave behind, and who removes it: the worker, each hour.
+
+Nothing that a living process may still use is removed: it is a day old, or nobody holds its lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from core.accounts import sign_in
+from core.preview.stored import ABANDONED
+from core.restores import jobs as restore_jobs
+from core.sheets import uploads
+from recordsync.system.files import remove_abandoned
+
+logger = logging.getLogger(__name__)
+
+
+def sweep() -> None:
+    """Remove all of it. What fails is logged, and the rest goes on."""
+    for remove in (
+        restore_jobs.sweep,
+        restore_jobs.sweep_changes,
+        uploads.sweep,
+        _unfinished_files,
+        _attempts,
+        _sessions,
+    ):
+        try:
+            remove()
+        except Exception:  # a full disk, a database that restarts: in an hour again
+            logger.exception("What was abandoned could not all be removed (%s)", remove.__name__)
+
+
+def _unfinished_files() -> None:
+    """Files that a process was receiving or writing when it was killed."""
+    remove_abandoned(Path(settings.BACKUP_DIR))
+    before = time.time() - ABANDONED.total_seconds()
+    for path in _unfinished():
+        with suppress(FileNotFoundError):
+            if path.lstat().st_mtime < before:
+                path.unlink()
+                logger.info("Removed what a killed process left behind: %s", path)
+
+
+def _unfinished() -> Iterator[Path]:
+    yield from Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*")
+    yield from Path(settings.DATA_DIR).glob(".secret_key-*")
+
+
+def _attempts() -> None:
+    sign_in.forget_attempts(timezone.now() - ABANDONED)
+
+
+def _sessions() -> None:
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -1,1 +1,0 @@
-"""The commands as processes: what they print, write and exit with."""

@@ -1,0 +1,139 @@
+"""Background jobs: an operation exists from the click, and is never shown as running when nobody runs it."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import pytest
+from django.db import DatabaseError
+from django_tasks.base import TaskResultStatus
+from django_tasks_db.models import DBTaskResult
+
+from core.models import BackupLog, Operation
+from core.operations import queue as jobs
+from core.operations import run as operations
+from core.operations.errors import OperationFailed
+from core.operations.run import JOBS, Actor, worker_lock
+from core.worker import tasks
+from recordsync.system import locks
+from tests.core.support import SMALL, the_log, the_operation
+from tests.installation import ScratchInstallation
+from tests.properties.registers_content import put
+
+ACTOR = Actor("Meena")
+WAITING, RUNNING, FAILED = Operation.Outcome.WAITING, Operation.Outcome.RUNNING, Operation.Outcome.FAILED
+
+
+def submitted(alias: str, kind: str = "backup_full", **parameters: object) -> Operation:
+    return jobs.submit(tasks.take_backup, kind, ACTOR, using=alias, parameters=parameters)
+
+
+def the_task() -> DBTaskResult:
+    return DBTaskResult.objects.using(JOBS).get()
+
+
+def test_a_submitted_job_waits_until_a_worker_does_it(register_db: str) -> None:
+    put(register_db, SMALL)
+    operation = submitted(register_db)
+    operations.settle_accounts()
+    assert the_operation().outcome == WAITING
+    assert the_task().status == TaskResultStatus.READY
+    tasks.take_backup.call(str(operation.pk))
+    done = the_operation()
+    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert done.result["records"] == 3
+    log = the_log(register_db)
+    assert (log.success, log.actor_name, log.operation_id) == (True, "Meena", operation.pk)
+
+
+def test_submitting_is_all_or_nothing(register_db: str) -> None:
+    with (
+        patch.object(Operation, "save", side_effect=DatabaseError("gone")),
+        pytest.raises(OperationFailed, match=r"gone\. Nothing was changed\."),
+    ):
+        submitted(register_db)
+    assert not Operation.objects.using(JOBS).exists()
+    assert not DBTaskResult.objects.using(JOBS).exists()
+
+
+def test_a_failing_job_says_why(register_db: str) -> None:
+    operation = submitted(register_db, backup_type="incremental")
+    tasks.take_backup.call(str(operation.pk))
+    done = the_operation()
+    assert done.outcome == FAILED
+    assert "Take a full backup first" in done.message
+    assert the_log(register_db).success is False
+
+
+def test_what_cannot_even_begin_says_so(register_db: str) -> None:
+    operation = submitted(register_db, backup_type="sideways")
+    tasks.take_backup.call(str(operation.pk))
+    assert the_operation().outcome == FAILED
+    assert the_operation().message
+
+
+def test_cancelled_before_it_began(register_db: str) -> None:
+    operation = submitted(register_db)
+    jobs.cancel(operation)
+    tasks.take_backup.call(str(operation.pk))
+    assert the_operation().outcome == Operation.Outcome.CANCELLED
+    assert "before it began" in the_operation().message
+    operations.settle_accounts()
+    assert the_log(register_db).success is False
+
+
+def test_cancelling_a_running_one_asks_it_to_stop(register_db: str) -> None:
+    operation = submitted(register_db)
+    Operation.objects.using(JOBS).update(outcome=RUNNING)
+    jobs.cancel(operation)
+    assert the_operation().cancel_requested
+
+
+def test_each_phase_has_a_beginning_of_its_own(register_db: str) -> None:
+    with operations.running("check", ACTOR, register_db, consequence="") as run:
+        begun = []
+        for phase in ("check", "check", "apply"):
+            run(phase, 1, 2)
+            begun.append(the_operation().phase_started_at)
+    assert begun[0] == begun[1] < begun[2]
+
+
+def test_a_task_whose_worker_died_before_it_began(register_db: str) -> None:
+    submitted(register_db)
+    the_task().claim("dead")
+    operations.settle_accounts()
+    assert (the_operation().outcome, the_operation().message) == (
+        FAILED,
+        "The worker was killed before it began. Nothing was changed.",
+    )
+    assert jobs.close_tasks_of_dead_workers() == 1
+    assert the_task().status == TaskResultStatus.FAILED
+
+
+def test_a_task_whose_worker_lives_is_left_alone(register_db: str) -> None:
+    submitted(register_db)
+    the_task().claim("alive")
+    with locks.held(worker_lock("alive"), JOBS):
+        assert jobs.close_tasks_of_dead_workers() == 0
+        assert the_operation().outcome == WAITING
+
+
+def test_a_task_that_vanished_from_the_queue(register_db: str) -> None:
+    submitted(register_db)
+    DBTaskResult.objects.using(JOBS).all().delete()
+    operations.settle_accounts()
+    assert the_operation().outcome == FAILED
+
+
+def test_the_worker_of_an_installation(installation: ScratchInstallation) -> None:
+    """A real worker takes a real backup."""
+    script = (
+        "from core.worker import tasks;from core.operations import queue;from core.operations.run import Actor;"
+        "queue.submit(tasks.take_backup, 'backup_full', Actor('Meena'))"
+    )
+    installation.manage("shell", "--no-imports", "-c", script, check=True)
+    installation.manage("db_worker", "--no-reload", "--batch", "--no-startup-delay", check=True)
+    with installation.opened() as alias:
+        log = BackupLog.objects.using(alias).get()
+        assert (log.success, log.actor_name) == (True, "Meena")
+    assert list(installation.backups.glob("backup_full_*.json"))

@@ -1,0 +1,275 @@
+"""Who writes while a restore holds the register: it waits a little, then says who that is; readers wait for nobody."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import connections
+from pytest_django import Settings
+
+from core.accounts import accounts as account_service
+from core.attendance import companies as company_service
+from core.attendance.records import RecordService
+from core.models import AttendanceRecord, Company, Role, User
+from core.operations import run as operations
+from core.operations import waiting
+from core.operations.errors import OperationFailed, RegisterBusy
+from core.operations.run import Actor
+from tests.properties.registers_content import everything
+
+LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+DAY = dt.date(2026, 11, 20)
+
+
+@contextmanager
+def held(alias: str) -> Iterator[None]:
+    """In another thread, Meena restores: she has the register to herself until the block ends."""
+    holds, end = threading.Event(), threading.Event()
+
+    def restore() -> None:
+        try:
+            with (
+                operations.running("restore", Actor("meena"), alias, consequence="") as run,
+                operations.holding_register(run, ""),
+            ):
+                run("apply", 12, 100)
+                Company.objects.using(alias).update(updated_at=LONG_AGO)
+                holds.set()
+                end.wait(60)
+        finally:
+            holds.set()
+            connections.close_all()
+
+    thread = threading.Thread(target=restore)
+    thread.start()
+    assert holds.wait(30)
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _quick(settings: Settings) -> None:
+    settings.SAVE_WAIT_SECONDS = 0.3
+
+
+@pytest.fixture
+def root(register_db: str) -> User:
+    return User.objects.db_manager(register_db).create_superuser("root", password="a good one")
+
+
+@pytest.fixture
+def company(register_db: str, root: User) -> Company:
+    company: Company = Company.objects.using(register_db).create(name="Own", created_at=LONG_AGO, updated_at=LONG_AGO)
+    return company
+
+
+@pytest.fixture
+def record(register_db: str, company: Company) -> AttendanceRecord:
+    return AttendanceRecord.objects.using(register_db).create(
+        company=company, ep_no="A1", date=DAY, status="P", created_at=LONG_AGO, updated_at=LONG_AGO
+    )
+
+
+def test_whatever_is_changed_by_hand_waits_and_then_says_who_holds_the_register(
+    register_db: str, root: User, record: AttendanceRecord
+) -> None:
+    records = RecordService(root, register_db)
+    own = record.company
+    new = AttendanceRecord(company=own, ep_no="A2", date=DAY, status="P")
+    changes: list[Callable[[], object]] = [
+        lambda: records.add(new),
+        lambda: records.change(record.pk, LONG_AGO, {"status": "A"}),
+        lambda: records.delete(record.pk, LONG_AGO),
+        lambda: company_service.add_company("Other", user=root, using=register_db),
+        lambda: company_service.rename_company(own.pk, "Other", user=root, using=register_db),
+        lambda: company_service.delete_company(own.pk, user=root, using=register_db),
+    ]
+    accounts: list[Callable[[], object]] = [
+        lambda: account_service.save(User(username="new", company=own), by=root, using=register_db),
+        lambda: account_service.save(root, by=root, using=register_db),
+        lambda: account_service.save_password(root, register_db),
+    ]
+    if register_db == "default":  # PostgreSQL's restores leave accounts alone
+        changes += accounts
+    before = everything(register_db)
+    with held(register_db):
+        for change in changes:
+            started = time.monotonic()
+            with waiting.at_a_page(), pytest.raises(RegisterBusy) as busy:
+                change()
+            assert 0.25 < time.monotonic() - started < 2
+            told = str(busy.value)
+            assert told.startswith("meena has been running a restore since "), told
+            assert "Nothing was " in told
+        assert everything(register_db) == before
+        if register_db != "default":
+            for change in accounts:
+                change()
+    for change in changes[:2]:
+        change()
+
+
+def test_of_many_who_would_wait_most_are_told_at_once(register_db: str, root: User) -> None:
+    """Each who waits keeps a thread of the web server from somebody who only reads."""
+
+    def add(number: int) -> float:
+        started = time.monotonic()
+        try:
+            with waiting.at_a_page(), pytest.raises(RegisterBusy, match="meena has been running a restore since"):
+                company_service.add_company(f"Company {number}", user=root, using=register_db)
+        finally:
+            connections.close_all()
+        return time.monotonic() - started
+
+    with held(register_db), ThreadPoolExecutor(6) as people:
+        took = sorted(people.map(add, range(6)))
+    assert max(took[:4]) < 0.25 < took[4], took
+
+
+def test_people_who_save_at_the_same_time_do_not_hinder_each_other(
+    register_db: str, root: User, settings: Settings
+) -> None:
+    settings.SAVE_WAIT_SECONDS = 4
+
+    def add(number: int) -> None:
+        try:
+            with waiting.at_a_page():
+                company_service.add_company(f"Company {number}", user=root, using=register_db)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as people:
+        list(people.map(add, range(24)))
+    assert Company.objects.using(register_db).count() == 24
+
+
+def test_what_is_written_without_more_ado_waits_no_longer_in_a_page(register_db: str, root: User) -> None:
+    """By the database's own limit. Elsewhere nothing changes."""
+
+    def limits() -> tuple[str, ...]:
+        connections[register_db].close()
+        with connections[register_db].cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout" if register_db == "default" else "SHOW lock_timeout")
+            return tuple(map(str, cursor.fetchone()))
+
+    with waiting.at_a_page():
+        assert limits() == (("300",) if register_db == "default" else ("300ms",))
+    assert limits() == (("20000",) if register_db == "default" else ("0",))
+
+
+def test_the_holder_that_cannot_be_asked_for_is_not_named(register_db: str, root: User) -> None:
+    with held(register_db), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "current", lambda using: 1 / 0 if using == "" else None)
+        with waiting.at_a_page(), pytest.raises(RegisterBusy, match=r"another program is writing to it .* not"):
+            company_service.add_company("Own", user=root, using=register_db)
+
+
+def test_a_last_root_stays(register_db: str, root: User, company: Company) -> None:
+    users = User.objects.using(register_db)
+    without = User.objects.db_manager(register_db).create_superuser("without a password")
+
+    def refused(**fields: object) -> None:
+        account = users.get(pk=root.pk)
+        for name, value in fields.items():
+            setattr(account, name, value)
+        with pytest.raises(account_service.LastRoot, match=r"last active root account .* Nothing was saved\."):
+            account_service.save(account, by=root, using=register_db)
+        assert users.filter(pk=root.pk, role=Role.ROOT, is_active=True).exclude(password__startswith="!").exists()
+
+    refused(role=Role.ADMIN, company=company)
+    refused(is_active=False)
+    refused(password=make_password(None))
+    with pytest.raises(account_service.LastRoot), account_service.changing_accounts(register_db):
+        users.filter(pk=root.pk).delete()
+    without.set_password("a good one")
+    account_service.save(without, by=root, using=register_db)
+    root.role, root.company = Role.ADMIN, company
+    account_service.save(root, by=without, using=register_db)
+    assert not users.filter(pk=root.pk, role=Role.ROOT).exists()
+
+
+def test_two_roots_who_take_the_role_from_each_other_leave_one(register_db: str, root: User, company: Company) -> None:
+    other = User.objects.db_manager(register_db).create_superuser("other", password="a good one")
+    both_loaded = threading.Barrier(2)
+
+    def demote(pk: int) -> bool:
+        try:
+            account = User.objects.using(register_db).get(pk=pk)
+            account.role, account.company_id = Role.ADMIN, company.pk
+            both_loaded.wait(10)
+            account_service.save(account, by=account, using=register_db)
+        except account_service.LastRoot:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(demote, [root.pk, other.pk])) == [False, True]
+    assert User.objects.using(register_db).filter(role=Role.ROOT).count() == 1
+
+
+def test_a_deleted_account_does_not_come_back_by_being_saved(register_db: str, root: User) -> None:
+    gone = User.objects.db_manager(register_db).create_superuser("gone", password="a good one")
+    User.objects.using(register_db).filter(pk=gone.pk).delete()
+    with pytest.raises(OperationFailed, match="deleted this account meanwhile"):
+        account_service.save(gone, by=root, using=register_db)
+    with pytest.raises(OperationFailed, match="deleted this account meanwhile"):
+        account_service.save_password(gone, register_db)
+    assert not User.objects.using(register_db).filter(username="gone").exists()
+
+
+def test_a_password_is_saved_alone(register_db: str, root: User) -> None:
+    """What else was changed since the account was read stays."""
+    other = User.objects.db_manager(register_db).create_superuser("other", password="a good one")
+    User.objects.using(register_db).filter(pk=other.pk).update(role=Role.ROOT, is_active=False)
+    other.set_password("another")
+    account_service.save_password(other, register_db)
+    other.refresh_from_db(using=register_db)
+    assert not other.is_active
+    assert other.check_password("another")
+
+
+def test_two_accounts_of_one_name_at_the_same_moment(register_db: str, root: User) -> None:
+    with pytest.raises(OperationFailed, match=r"at the same moment\. Nothing was saved\. Try again\."):
+        account_service.save(User(username="root", role=Role.ROOT), by=root, using=register_db)
+
+
+def test_signing_in_waits_for_nobody_even_where_the_hash_is_old(register_db: str, root: User) -> None:
+    old = make_password("a good one", salt="short")
+    users = User.objects.using(register_db)
+    users.filter(pk=root.pk).update(password=old)
+    person = users.get(pk=root.pk)
+    with held(register_db):
+        started = time.monotonic()
+        if register_db != "default":  # where accounts can be written meanwhile: somebody writes them
+            with psycopg.connect(**connections[register_db].get_connection_params()) as blocker:
+                blocker.execute("LOCK TABLE core_user IN SHARE ROW EXCLUSIVE MODE")
+                assert person.check_password("a good one")
+        else:
+            assert person.check_password("a good one")
+        assert time.monotonic() - started < 0.5
+        assert person.password == old, "the session would not be that of the stored password"
+    assert person.check_password("a good one")
+    assert users.get(pk=root.pk).password == person.password != old
+
+
+def test_a_renewed_hash_does_not_bring_an_old_password_back(register_db: str, root: User) -> None:
+    root.password = make_password("a good one", salt="short")
+    root.save()
+    late = User.objects.using(register_db).get(pk=root.pk)
+    root.set_password("another")
+    root.save()
+    assert late.check_password("a good one")
+    assert User.objects.using(register_db).get(pk=root.pk).check_password("another")
