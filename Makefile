@@ -21,7 +21,7 @@ help:
 	@echo "make run        the register with a demo on http://127.0.0.1:$(PORT) (choose another port with PORT=)"
 	@echo "make test       all tests, with the coverage they must reach"
 	@echo "make test-deep  the same with many more examples and faults"
-	@echo "make lint       style, types, layers and missing migrations"
+	@echo "make lint       style, types, layers, code that only tests call, missing migrations"
 	@echo "make bench      measure beside Django's and the databases' own tools; writes benchmarks/RESULTS*.md (an hour;"
 	@echo "                SIZES=\"10000 100000\" for minutes)"
 	@echo "make lock       choose new versions of the pinned packages"
@@ -57,6 +57,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tests.unused_code
 	$(MANAGE) makemigrations --check
 
 # SIZES="10000 100000" measures these only; BENCH takes any other option (python -m benchmarks --help).

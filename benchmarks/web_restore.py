@@ -72,7 +72,6 @@ class Visitor:
     """Somebody who is signed in: a kept-alive connection with a session."""
 
     def __init__(self, port: int, session: str) -> None:
-        self._port = port
         self._cookies = f"sessionid={session}; csrftoken={'c' * 32}"
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
 

@@ -35,9 +35,6 @@ from recordsync.model.schema import Model
 from recordsync.plan import Held, Plan
 from recordsync.system.progress import EVERY, Progress
 
-KINDS: Final = ("add", "update", "delete", "conflict")
-"""What a line may be; a conflict is whatever somebody has to decide."""
-
 FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
 """The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
@@ -20,8 +19,6 @@ from core.operations.run import JOBS, Actor
 from core.sheets import export
 from core.worker import tasks
 from recordsync.system.transactions import reading
-
-logger = logging.getLogger(__name__)
 
 EXPORT: Final = "export_xlsx"
 """The operation's kind."""

@@ -417,7 +417,6 @@ class AccountForm(Styled, MeetsOthers, forms.ModelForm):
 
     def __init__(self, *args: Any, editor: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.editor = editor
         self.fields["is_active"].help_text = _("An inactive account is signed out at once and cannot sign in.")
         self.fields["assigned_date_from"].help_text = _("A supervisor sees no day before this one.")
         self.fields["assigned_date_to"].help_text = _("A supervisor sees no day after this one.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 
 from django.contrib import messages
@@ -25,8 +24,6 @@ from core.web import typed
 from core.web.decorators import role_required
 from core.web.forms import AccountForm, ChangePasswordForm
 from core.web.views.failures import because_of
-
-logger = logging.getLogger(__name__)
 
 
 class SignInView(LoginView):
