@@ -23,7 +23,7 @@ from core.operations import run as operations
 from core.operations.by_hand import changing_catalogue
 from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known
 from core.operations.run import JOBS, Actor
-from core.preview import stored as stored_preview
+from core.preview import folders as preview_folders
 from core.register.declared import Selection
 from core.restores.jobs import shown_error
 from core.restores.restore_service import RestoreService
@@ -134,7 +134,7 @@ def open_previews(backup: Backup, using: str = "default") -> int:
     checks = Operation.objects.using(JOBS).filter(
         _reads(backup), kind="check", outcome=Operation.Outcome.SUCCEEDED, database=using
     )
-    return sum(stored_preview.folder_of(pk).is_dir() for pk in checks.values_list("pk", flat=True))
+    return sum(preview_folders.folder_of(pk).is_dir() for pk in checks.values_list("pk", flat=True))
 
 
 def _reads(backup: Backup) -> Q:

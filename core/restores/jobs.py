@@ -21,8 +21,12 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import DataMoved, NotKnown, OperationFailed, RegisterBusy, as_failure
 from core.operations.run import JOBS, Actor, Run
+from core.preview import changes as preview_changes
+from core.preview import folders as preview_folders
 from core.preview import stored as stored_preview
-from core.preview.stored import Line, StoredPreview
+from core.preview import writing
+from core.preview.lines import Line
+from core.preview.stored import StoredPreview
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
@@ -40,17 +44,17 @@ _SECONDS_TO_SUBMIT = 10
 def sweep() -> None:
     """Remove uploads and previews that were abandoned for a day."""
     busy = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN).values_list("id", "parameters")
-    stored_preview.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
+    preview_folders.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
 
 
 def sweep_changes() -> None:
-    """Remove the lists of what restores changed that are older than :data:`stored_preview.CHANGES_KEPT`, and those of
+    """Remove the lists of what restores changed that are older than :data:`preview_changes.CHANGES_KEPT`, and those of
     restores that were killed while they wrote it."""
-    old = stored_preview.changes_before(timezone.now() - stored_preview.ABANDONED)
-    kept = timezone.now() - stored_preview.CHANGES_KEPT
+    old = preview_changes.changes_before(timezone.now() - preview_folders.ABANDONED)
+    kept = timezone.now() - preview_changes.CHANGES_KEPT
     wanted = Q(outcome=Operation.Outcome.SUCCEEDED, finished_at__gte=kept) | Q(outcome__in=jobs.OPEN)
     for pk in old - set(Operation.objects.using(JOBS).filter(wanted, pk__in=old).values_list("pk", flat=True)):
-        stored_preview.changes_file(pk).unlink(missing_ok=True)
+        preview_changes.changes_file(pk).unlink(missing_ok=True)
 
 
 def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
@@ -61,7 +65,7 @@ def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
     pk = uuid.uuid4()
     size = 0
     try:
-        folder = stored_preview.new_folder(pk)
+        folder = preview_folders.new_folder(pk)
         with (folder / _UPLOAD).open("xb") as out:
             for chunk in chunks:
                 size += len(chunk)
@@ -71,7 +75,7 @@ def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
         if not size:
             raise OperationFailed(_("The file is empty. Nothing was changed. Choose another one."))
     except Exception as error:
-        stored_preview.remove(pk)
+        preview_folders.remove(pk)
         raise as_failure(error, str(_UNCHANGED)) from error
     return pk
 
@@ -92,7 +96,7 @@ def submit_check(
     """Have a file checked and previewed: one that was received, or one of the catalogue."""
     if backup is not None:
         uploaded, name = uuid.uuid4(), backup.file
-        stored_preview.new_folder(uploaded)
+        preview_folders.new_folder(uploaded)
     return jobs.submit(
         tasks.check_backup,
         "check",
@@ -112,11 +116,11 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
     earlier = Operation.objects.using(JOBS).get(pk=preview.pk)
     pk = uuid.uuid4()
     try:
-        folder = stored_preview.new_folder(pk)
+        folder = preview_folders.new_folder(pk)
         if not earlier.parameters["backup"]:
-            (folder / _UPLOAD).hardlink_to(stored_preview.folder_of(preview.pk) / _UPLOAD)
+            (folder / _UPLOAD).hardlink_to(preview_folders.folder_of(preview.pk) / _UPLOAD)
     except OSError as error:
-        stored_preview.remove(pk)
+        preview_folders.remove(pk)
         raise as_failure(error, str(_UNCHANGED)) from error
     return jobs.submit(
         tasks.check_backup,
@@ -140,7 +144,7 @@ def check(operation: Operation) -> None:
             consequence=str(_UNCHANGED),
             operation=operation,
         ) as run:
-            folder = stored_preview.folder_of(pk)
+            folder = preview_folders.folder_of(pk)
             service = RestoreService(operation=operation, using=operation.database)
             with _source(operation.pk, operation) as stream, (folder / "items").open("w+b") as items:
                 try:
@@ -152,11 +156,11 @@ def check(operation: Operation) -> None:
                     operation.result = {"errors": errors, "error_count": failure.error_count}
                     raise
                 operation.result = {"warnings": list(preview.warnings)}
-                stored_preview.write(pk, preview, run)
+                writing.write(pk, preview, run)
             if earlier := operation.parameters.get("earlier"):
                 _carry_over(uuid.UUID(earlier), pk)
     except BaseException:
-        stored_preview.remove(pk)
+        preview_folders.remove(pk)
         raise
 
 
@@ -183,7 +187,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
     """Apply a preview as it is decided now.
 
     Raises :class:`OperationFailed` where conflicts are undecided or it is being applied,
-    :class:`stored_preview.DecidedMeanwhile` where it is not decided any more as it was when it was opened,
+    :class:`core.preview.decisions.DecidedMeanwhile` where it is not decided any more as it was when it was opened,
     :class:`RegisterBusy` where another restore waits or runs: of two that ask at the same moment, one.
     """
     if preview.strategy is Strategy.MANUAL and preview.undecided:
@@ -229,7 +233,7 @@ def _require_alone(using: str) -> None:
 def apply(operation: Operation) -> None:
     """Apply the preview, in one transaction; then what was stored of it is removed, but for the list of changes."""
     pk = uuid.UUID(operation.parameters["preview"])
-    changes = stored_preview.changes_file(operation.pk)
+    changes = preview_changes.changes_file(operation.pk)
     try:
         with stored_preview.opened(pk) as preview, _source(pk, operation) as stream:
             if preview.version != operation.parameters["version"]:
@@ -240,7 +244,7 @@ def apply(operation: Operation) -> None:
             def prepare(run: Run) -> None:
                 operation.result = _expected(preview)
                 operation.save(using=JOBS, update_fields=["result"])
-                stored_preview.write_changes(preview, changes, run)
+                preview_changes.write_changes(preview, changes, run)
 
             RestoreService(operation=operation, using=operation.database).restore_backup(
                 stream, preview.strategy.value, preview=preview, decide=preview.decisions(), prepare=prepare
@@ -255,7 +259,7 @@ def apply(operation: Operation) -> None:
             operation.result = {"moved": True}
             operation.save(using=JOBS, update_fields=["result"])
         raise
-    stored_preview.remove(pk)
+    preview_folders.remove(pk)
 
 
 def look_up(lines: Sequence[Line], using: str = "default") -> None:
@@ -301,7 +305,7 @@ def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
         with storages["backups"].open(stored, "rb") as file:
             yield cast("IO[bytes]", Named(file, operation.filename))
     else:
-        with (stored_preview.folder_of(pk) / _UPLOAD).open("rb") as file:
+        with (preview_folders.folder_of(pk) / _UPLOAD).open("rb") as file:
             yield cast("IO[bytes]", Named(file, operation.filename))
 
 

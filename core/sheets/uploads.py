@@ -37,7 +37,7 @@ from core.operations.errors import (
 )
 from core.operations.run import JOBS
 from core.operations.wording import shown_value
-from core.preview.stored import ABANDONED
+from core.preview.folders import ABANDONED
 from core.register.declared import ATTENDANCE_RECORDS
 from core.sheets.columns import COLUMNS
 from core.sheets.dates import DateOrder

@@ -16,7 +16,7 @@ from core.backups.jobs import BackupRequest
 from core.models import Backup, Company
 from core.operations.run import UNAUDITED
 from core.operations.wording import FIELD_NAMES, OPERATIONS, UNIT_NAMES
-from core.preview.stored import FIELDS, UNITS
+from core.preview.filters import FIELDS, UNITS
 from core.register.declared import Selection
 from core.web.forms import DateInput, Styled
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from core.accounts import sign_in
-from core.preview.stored import ABANDONED
+from core.preview.folders import ABANDONED
 from core.restores import jobs as restore_jobs
 from core.sheets import uploads
 from recordsync.system.files import remove_abandoned

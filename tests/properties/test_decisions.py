@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from core.operations import queue as jobs
 from core.operations.run import Actor
 from core.preview import stored as stored_preview
-from core.preview.stored import DecidedMeanwhile, Filter, StoredPreview
+from core.preview.decisions import DecidedMeanwhile
+from core.preview.filters import Filter
+from core.preview.stored import StoredPreview
 from core.restores import jobs as restore_jobs
 from core.worker import tasks
 from recordsync.merge import EXISTENCE, Side

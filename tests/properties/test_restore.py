@@ -26,7 +26,7 @@ from core.operations.errors import ConflictsLeft, DataMoved, OperationFailed
 from core.operations.results import Outcome, RestoreResult
 from core.operations.run import JOBS, Actor, Run
 from core.preview import stored as stored_preview
-from core.preview.stored import Filter
+from core.preview.filters import Filter
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
 from core.worker import tasks

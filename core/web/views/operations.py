@@ -22,7 +22,8 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.run import JOBS
 from core.operations.wording import OPERATIONS, by_section
-from core.preview import stored as stored_preview
+from core.preview import changes as preview_changes
+from core.preview import folders as preview_folders
 from core.restores import jobs as restore_jobs
 from core.sheets import export_jobs
 from core.sheets.export_jobs import EXPORT
@@ -71,7 +72,7 @@ def cancel_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     """The list of what a restore changed, as compressed JSON lines."""
     operation = _operation(pk)
-    path = stored_preview.changes_file(operation.pk)
+    path = preview_changes.changes_file(operation.pk)
     if operation.outcome != Operation.Outcome.SUCCEEDED or not path.is_file():
         raise Http404
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"restore_changes_{operation.pk}.jsonl.gz")
@@ -189,8 +190,8 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "left": left,
         "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
         "log": BackupLog.objects.filter(operation_id=operation.pk).first(),
-        "has_changes": succeeded and stored_preview.changes_file(operation.pk).is_file(),
-        "preview_ready": operation.kind == "check" and succeeded and stored_preview.folder_of(operation.pk).is_dir(),
+        "has_changes": succeeded and preview_changes.changes_file(operation.pk).is_file(),
+        "preview_ready": operation.kind == "check" and succeeded and preview_folders.folder_of(operation.pk).is_dir(),
         "try_again": try_again,
         "decided": restore_jobs.decided(uuid.UUID(try_again)) if try_again else 0,
         "problems": by_section(FileError(**error) for error in operation.result.get("errors", [])),

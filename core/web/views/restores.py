@@ -21,7 +21,9 @@ from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor
 from core.preview import stored as stored_preview
-from core.preview.stored import UNITS, DecidedMeanwhile, Filter, Many, StoredPreview
+from core.preview.decisions import DecidedMeanwhile, Many
+from core.preview.filters import UNITS, Filter
+from core.preview.stored import StoredPreview
 from core.restores import jobs as restore_jobs
 from core.web.backup_forms import FILTER_FIELDS, STRATEGIES, PreviewFilterForm, RestoreForm
 from core.web.bodies import takes_files

@@ -26,8 +26,13 @@ from core.models import AttendanceRecord, BackupLog, Operation
 from core.operations import queue as jobs
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import JOBS, Actor
+from core.preview import changes as preview_changes
+from core.preview import folders as preview_folders
 from core.preview import stored as stored_preview
-from core.preview.stored import Carried, DecidedMeanwhile, Filter, Line, StoredPreview
+from core.preview.decisions import Carried, DecidedMeanwhile
+from core.preview.filters import Filter
+from core.preview.lines import Line
+from core.preview.stored import StoredPreview
 from core.restores import jobs as restore_jobs
 from core.worker import tasks
 from recordsync.merge import Side, Strategy
@@ -87,8 +92,8 @@ def test_from_upload_to_summary(register_db: str) -> None:
     log = BackupLog.objects.using(register_db).get()
     assert (log.records_added, log.records_updated, log.records_skipped, log.records_deleted) == (1, 1, 1, 0)
     assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
-    assert not stored_preview.folder_of(check.pk).exists()
-    assert stored_preview.changes_file(done.pk).stat().st_size
+    assert not preview_folders.folder_of(check.pk).exists()
+    assert preview_changes.changes_file(done.pk).stat().st_size
     with pytest.raises(OperationFailed, match="not there any more"), stored_preview.opened(check.pk):
         pass
 
@@ -126,7 +131,7 @@ def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
         done = applied(register_db, preview)
     assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
     assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "Q"
-    assert stored_preview.folder_of(check.pk).exists()
+    assert preview_folders.folder_of(check.pk).exists()
 
 
 def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
@@ -134,7 +139,7 @@ def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
     check = checked(register_db, data)
     assert check.outcome == Operation.Outcome.FAILED
     assert any(error["field"] == "status" for error in check.result["errors"])
-    assert not stored_preview.folder_of(check.pk).exists()
+    assert not preview_folders.folder_of(check.pk).exists()
 
 
 def test_a_1_0_file_and_its_warnings(register_db: str) -> None:
@@ -300,7 +305,7 @@ def test_a_new_preview_of_one_that_is_not_there_any_more_begins_anew(register_db
     with stored_preview.opened(check.pk) as preview:
         preview.decide_many(Side.OURS, Filter())
         again = restore_jobs.check_again(ACTOR, preview)
-    stored_preview.remove(check.pk)
+    preview_folders.remove(check.pk)
     tasks.check_backup.call(str(again.pk))
     with stored_preview.opened(again.pk) as preview:
         assert (preview.undecided, preview.carried) == (1, None)
@@ -308,7 +313,7 @@ def test_a_new_preview_of_one_that_is_not_there_any_more_begins_anew(register_db
 
 def test_a_preview_of_another_version_of_the_program_is_not_read(register_db: str) -> None:
     check = checked(register_db, OTHER)
-    with closing(sqlite3.connect(stored_preview.folder_of(check.pk) / "preview.sqlite3")) as db:
+    with closing(sqlite3.connect(preview_folders.folder_of(check.pk) / "preview.sqlite3")) as db:
         db.execute("PRAGMA user_version=1")
     with pytest.raises(OperationFailed, match="another version of Muster"), stored_preview.opened(check.pk):
         pass
@@ -415,7 +420,7 @@ def test_every_filter_gives_its_lines_however_many_are_counted(
 def test_what_is_abandoned_for_a_day_goes(register_db: str) -> None:
     pk = restore_jobs.receive([b"something"], 100)
     restore_jobs.sweep()
-    folder = stored_preview.folder_of(pk)
+    folder = preview_folders.folder_of(pk)
     assert folder.exists()
     old = time.time() - 25 * 3600
     for path in (*folder.iterdir(), folder):

@@ -20,7 +20,8 @@ from pytest_django import Settings
 
 from core.models import Operation, UploadLog
 from core.operations.run import JOBS
-from core.preview import stored as stored_preview
+from core.preview import changes as preview_changes
+from core.preview import folders as preview_folders
 from core.restores import jobs as restore_jobs
 from core.sheets import uploads
 from core.worker import sweeping
@@ -100,7 +101,7 @@ def test_lists_of_changes_are_kept_for_ninety_days(outcome: str | None, days: fl
     if outcome:
         at = timezone.now() - dt.timedelta(days=days)
         Operation.objects.using(JOBS).create(pk=pk, kind="restore", outcome=outcome, finished_at=at)
-    path = aged(stored_preview.changes_file(pk), days=days)
+    path = aged(preview_changes.changes_file(pk), days=days)
     restore_jobs.sweep_changes()
     assert path.exists() == kept
 
@@ -123,7 +124,7 @@ def test_what_cannot_be_removed_keeps_nothing_else(
     AccessAttempt.objects.create(username="root", failures_since_start=1)
     AccessAttempt.objects.update(attempt_time=timezone.now() - dt.timedelta(days=2))
     old = aged(data / "incoming" / "a.upload.csv", days=2)
-    monkeypatch.setattr(stored_preview, "remove_abandoned", lambda busy: 1 / 0)
+    monkeypatch.setattr(preview_folders, "remove_abandoned", lambda busy: 1 / 0)
     sweeping.sweep()
     assert not old.exists()
     assert not AccessAttempt.objects.exists()

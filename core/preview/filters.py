@@ -1,0 +1,78 @@
+"""Which lines of a preview are meant: what people choose them by, as conditions in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from core.register.declared import ATTENDANCE_RECORDS
+from recordsync.merge import EXISTENCE
+
+FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
+"""The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
+UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which lines to show or decide. Blank: any. Texts are compared, never run."""
+
+    kind: str = ""
+    company: str = ""
+    ep_no: str = ""
+    date_from: str = ""
+    date_to: str = ""
+    field: str = ""
+    unit: str = ""
+    undecided: bool = False
+
+    def where(self, date: str = "date") -> tuple[str, list[Any]]:
+        """The condition on ``items`` and its parameters. ``date``: how the column is written, ``+date`` for one
+        whose index is not to be used."""
+        terms: list[tuple[str, Any]] = []
+        for column, value in (("kind", self.kind), ("company", self.company), ("ep_no", self.ep_no)):
+            if value:
+                terms.append((f"{column} = ?", value))
+        if self.date_from:
+            terms.append((f"{date} >= ?", self.date_from))
+        if self.date_to:
+            terms.append((f"{date} <= ? AND {date} != ''", self.date_to))
+        if self.field in FIELDS:
+            terms.append(("fields & ?", 1 << FIELDS.index(self.field)))
+        sql = [term for term, _value in terms]
+        values = [value for _term, value in terms]
+        if self.unit or self.undecided:
+            conflicting, more = self.conflicting()
+            sql.append(f"EXISTS ({conflicting} AND item = id)")
+            values += more
+        return " AND ".join(f"({term})" for term in sql) or "1", values
+
+    def conflicting(self) -> tuple[str, list[Any]]:
+        """The query for the lines of which ``unit`` is in conflict or ``undecided``, to be narrowed by further terms;
+        and its parameters."""
+        terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
+        query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"  # noqa: S608 # of constants
+        return query, [self.unit] if self.unit else []
+
+    def units(self) -> tuple[str, list[Any]]:
+        """The condition on ``conflicts`` for what is decided where all that the filter leaves is decided: the units of
+        its lines, and with ``unit`` or ``undecided`` these alone; and its parameters."""
+        where, values = replace(self, unit="", undecided=False).where()
+        terms = [f"item IN (SELECT id FROM items WHERE {where})"] if where != "1" else []  # noqa: S608 # of constants
+        if self.unit:
+            terms.append("unit = ?")
+            values.append(self.unit)
+        if self.undecided:
+            terms.append("side IS NULL")
+        return " AND ".join(terms) or "1", values
+
+    @property
+    def is_tallied(self) -> bool:
+        """Whether the tables of counts know how many lines it leaves."""
+        return not (self.ep_no or self.date_from or self.date_to or self.field or self.unit or self.undecided)
+
+    @property
+    def is_of_conflicts(self) -> bool:
+        """Whether it is about conflicts alone, whose own order and indexes then serve it."""
+        others = (self.company, self.ep_no, self.date_from, self.date_to, self.field)
+        return bool(self.unit or self.undecided) and self.kind in ("", "conflict") and not any(others)

@@ -1,0 +1,96 @@
+"""What a page of a preview shows: lines of the plan, for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.operations.wording import shown_key
+from recordsync.merge import EXISTENCE, Merged
+from recordsync.model.schema import Model
+from recordsync.plan import Plan
+
+
+@dataclass(frozen=True)
+class FieldLine:
+    """One field of one line, on both sides."""
+
+    name: str
+    ours: str | None
+    theirs: str | None
+    unit: str
+    base: str | None = None
+
+    @property
+    def differs(self) -> bool:
+        return self.ours != self.theirs
+
+
+@dataclass(frozen=True)
+class UnitLine:
+    """A unit that both sides changed: its fields, and whose side is taken as things stand (blank: not decided)."""
+
+    name: str
+    side: str
+    fields: list[FieldLine]
+
+
+@dataclass
+class Line:
+    """One line of the plan for people."""
+
+    id: int
+    kind: str
+    model: Model
+    key: tuple[str, ...]
+    fields: list[FieldLine]
+    units: list[UnitLine]
+    ours_is_there: bool
+    theirs_is_there: bool
+    base_is_known: bool
+    """Whether it is proven what both sides once had; it is shown beside them."""
+    stays: bool = False
+    """Whether it is a company that the file deletes and that something here still refers to."""
+    changed_at: dt.datetime | None = None
+    """When the register's record last changed, if that was looked up (:func:`core.restores.jobs.look_up`)."""
+
+    @classmethod
+    def of(cls, plan: Plan, pk: int, kind: str, model: Model, merged: Merged, sides: Mapping[str, str]) -> Line:
+        """The line of a merge of a plan. ``sides``: per unit in conflict whose side is taken; blank: not decided."""
+        shape, whole = plan.shapes[model.name], model.shape()
+        ours = whole.content(merged.ours) if merged.ours else {}
+        theirs = shape.content(merged.theirs) if merged.theirs else {}
+        base = shape.content(merged.base) if merged.base else {}
+        unit_of = {name: unit for unit, names in model.units.items() for name in names}
+        fields = [
+            FieldLine(name, ours.get(name), theirs.get(name), unit, base.get(name))
+            for name, unit in unit_of.items()
+            if name in shape.names and (ours.get(name) or theirs.get(name)) is not None
+        ]
+        if merged.ours and merged.theirs:
+            shown = {*merged.units, *merged.conflicts}
+            fields = [one for one in fields if one.unit in shown and (one.differs or one.unit in merged.conflicts)]
+        units = [
+            UnitLine(unit, sides[unit], [one for one in fields if unit in (EXISTENCE, one.unit)])
+            for unit in merged.conflicts
+        ]
+        settled = [one for one in fields if one.unit not in merged.conflicts and EXISTENCE not in merged.conflicts]
+        there = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
+        return cls(pk, kind, model, merged.key, settled, units, *there)
+
+    @property
+    def shown_key(self) -> str:
+        return shown_key(self.key)
+
+
+@dataclass
+class Page:
+    """A page of lines. ``total``: how many the filter leaves; ``more``: it is even more. ``before``/``after``: where
+    neighbours start."""
+
+    lines: list[Line]
+    total: int
+    more: bool
+    before: int | None
+    after: int | None

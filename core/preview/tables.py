@@ -1,0 +1,65 @@
+"""The tables of a preview: one SQLite file with a row for each line of the plan (what it does, company, employee, date,
+fields), so that a page of a million is found as quickly as one of ten; and the decisions, which wait for nobody's
+register."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from recordsync.backupfile import Metadata
+
+TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+  id INTEGER PRIMARY KEY, start INTEGER NOT NULL, model INTEGER NOT NULL, company TEXT NOT NULL, ep_no TEXT NOT NULL,
+  date TEXT NOT NULL, kind TEXT NOT NULL, theirs TEXT NOT NULL, ours TEXT NOT NULL, fields INTEGER NOT NULL,
+  listed INTEGER NOT NULL
+);
+CREATE TABLE conflicts (
+  item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, decided INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (item, unit)
+) WITHOUT ROWID;
+CREATE TABLE decided (
+  model INTEGER, company TEXT, theirs TEXT, ours TEXT, listed INTEGER, held INTEGER, taken INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY (model, company, theirs, ours, listed, held, taken)
+) WITHOUT ROWID;
+"""
+"""``conflicts.decided``: the version of the preview that the last decision about the unit made."""
+LAYOUT: Final = 2
+"""Of these tables: a preview that another version of the program made is not read."""
+INDEXES: Final = """
+CREATE INDEX items_key ON items (company, ep_no, date, model);
+CREATE INDEX items_kind ON items (kind);
+CREATE INDEX items_company ON items (company);
+CREATE INDEX items_kind_company ON items (kind, company);
+CREATE INDEX items_employee ON items (ep_no);
+CREATE INDEX items_date ON items (date);
+CREATE INDEX conflicts_unit ON conflicts (unit, item);
+CREATE INDEX conflicts_open ON conflicts (item) WHERE side IS NULL;
+CREATE INDEX conflicts_open_unit ON conflicts (unit, item) WHERE side IS NULL;
+CREATE TABLE tallies AS
+  SELECT model, company, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
+  GROUP BY 1, 2, 3, 4, 5, 6, 7;
+"""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where the previewed file comes from; a 1.0 file does not say whose it is (``name`` is blank)."""
+
+    installation: str
+    """The id of the installation that wrote it."""
+    name: str
+    taken_at: str
+
+    @classmethod
+    def of(cls, metadata: Metadata) -> Origin:
+        return cls(metadata.installation.id, metadata.installation.name, metadata.created_at)
+
+
+def put(db: sqlite3.Connection, **values: Any) -> None:
+    """Keep these values, by name."""
+    rows = [(name, orjson.dumps(value).decode()) for name, value in values.items()]
+    db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)

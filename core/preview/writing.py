@@ -1,0 +1,110 @@
+"""Writing a preview into its folder."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from core.operations.results import Preview
+from core.preview.filters import FIELDS
+from core.preview.folders import tables_of
+from core.preview.tables import INDEXES, LAYOUT, TABLES, Origin, put
+from core.register.declared import COMPANIES, SCHEMA
+from recordsync.merge import Merged
+from recordsync.model.schema import Model
+from recordsync.plan import Held, Plan
+from recordsync.system.progress import EVERY, Progress
+
+
+def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
+    """Put a preview into its folder, whose ``items`` its plan has written already."""
+    plan = preview.plan
+    path = tables_of(pk)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;" + TABLES)
+        db.execute(f"PRAGMA user_version={LAYOUT}")
+        db.execute("BEGIN")
+        items: list[tuple[Any, ...]] = []
+        conflicts: list[tuple[int, str]] = []
+
+        def flush() -> None:
+            db.executemany("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?)", items)
+            db.executemany("INSERT INTO conflicts (item, unit) VALUES (?,?)", conflicts)
+            items.clear()
+            conflicts.clear()
+
+        for pk_, (start, model, merged) in enumerate(_lines(plan)):
+            items.append(_item(plan, pk_, start, model, merged))
+            conflicts.extend((pk_, unit) for unit in merged.conflicts)
+            if len(items) >= EVERY:
+                flush()
+                progress("prepare", pk_ + 1, plan.size)
+        flush()
+        db.execute("COMMIT")
+        db.executescript(INDEXES)
+        db.execute("BEGIN")
+        put(
+            db,
+            digest=plan.digest,
+            origin=msgspec.to_builtins(Origin.of(preview.metadata)),
+            warnings=list(preview.warnings),
+            file=preview.file,
+            strategy=preview.strategy.value,
+            size=plan.size,
+            shapes={name: list(shape.names) for name, shape in plan.shapes.items()},
+            settled={name: asdict(counts) for name, counts in plan.settled.items()},
+            present={name: sorted(names) for name, names in plan.present.items()},
+            held=[[held.model.name, _dumped(plan, held), held.references] for held in plan.held],
+            version=0,
+            carried=None,
+            applying="",
+            conflicting=(found := db.execute("SELECT count(*) FROM conflicts").fetchone()[0]),
+            undecided=found,
+        )
+        db.execute("COMMIT")
+    progress("prepare", plan.size, plan.size)
+
+
+def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:
+    """The plan's lines in the order in which they are decided, each with where it starts; what is held has -1."""
+    plan.items.seek(0)
+    start = 0
+    for line in plan.items:
+        model, merged = plan.codec.read(line)
+        yield start, model, merged
+        start += len(line)
+    for held in plan.held:
+        yield -1, held.model, held.merged
+
+
+def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tuple[Any, ...]:
+    theirs = "delete" if merged.theirs is None else "add" if merged.ours is None else "update"
+    if not merged.conflicts:
+        kind, ours = theirs, theirs
+    else:
+        kind, ours = "conflict", "update" if merged.units and merged.ours and merged.theirs else "keep"
+    named = dict(zip(model.key_names, merged.key, strict=True))
+    company = named["name"] if model is COMPANIES else named["company_name"]
+    fields = 0
+    if merged.ours is not None and merged.theirs is not None:
+        shape = plan.shapes[model.name]
+        mine, other = shape.project(merged.ours, model.shape()).values, merged.theirs.values
+        for unit in (*merged.units, *merged.conflicts):
+            for at in shape.units[unit]:
+                if mine[at] != other[at]:
+                    fields |= 1 << FIELDS.index(shape.names[at])
+    at_model = SCHEMA.models.index(model)
+    return (
+        pk, start, at_model, company, named.get("ep_no", ""), named.get("date", ""), kind, theirs, ours, fields,
+        int(merged.listed),
+    )  # fmt: skip
+
+
+def _dumped(plan: Plan, held: Held) -> str:
+    return plan.codec.line(held.model, held.merged).decode()
