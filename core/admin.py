@@ -25,6 +25,7 @@ from core.backups import catalogue
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.operations.by_hand import changing
 from core.operations.errors import OperationFailed
+from core.register.database import DEFAULT
 from core.web.forms import MeetsOthers, RecordAdminForm
 
 
@@ -48,7 +49,7 @@ class RegisterAdmin(RootAdmin):
     def saving(self) -> Iterator[None]:
         """Around every form of these models (see :meth:`core.web.admin_site.RootAdminSite.admin_view`)."""
         try:
-            with changing("default", [Company, AttendanceRecord], _("Nothing was changed.")):
+            with changing(DEFAULT, [Company, AttendanceRecord], _("Nothing was changed.")):
                 yield
         except IntegrityError as error:  # the form was in order when it was looked at
             raise OperationFailed(
@@ -60,7 +61,7 @@ class RegisterAdmin(RootAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
         """Set the time that the next incremental backup asks for."""
-        obj.updated_at = catalogue.stamp("default")
+        obj.updated_at = catalogue.stamp(DEFAULT)
         super().save_model(request, obj, form, change)
 
 
@@ -99,7 +100,7 @@ class PasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         account: User = super().save(commit)
         if not account.has_usable_password():
-            require_a_root("default", _("Nothing was changed."))
+            require_a_root(DEFAULT, _("Nothing was changed."))
         return account
 
 
@@ -132,7 +133,7 @@ class AccountAdmin(RootAdmin, UserAdmin[User]):
 
     def saving(self) -> AbstractContextManager[None]:
         """Around every form of accounts."""
-        return changing_accounts("default", _("Nothing was changed."))
+        return changing_accounts(DEFAULT, _("Nothing was changed."))
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm[User], change: bool) -> None:
         obj.is_staff = obj.is_superuser = obj.role == Role.ROOT

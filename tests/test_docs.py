@@ -21,6 +21,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import TIME_FIELDS, AttendanceRecord
 from core.operations.errors import ConflictsLeft
+from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from core.sheets.columns import COLUMNS
@@ -246,7 +247,7 @@ def test_what_happens_to_which_record(register_db: str) -> None:
             rows = AttendanceRecord.objects.using(register_db).filter(company__name=OURS["company_name"])
             before = list(rows.values())
             try:
-                outcome = RestoreService(using=register_db).restore_backup(file.stream(), strategy)
+                outcome = RestoreService(register=Register(register_db)).restore_backup(file.stream(), strategy)
             except ConflictsLeft:
                 assert (told, list(rows.values())) == ("to decide", before), (here, there, strategy)
                 continue

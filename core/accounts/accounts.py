@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from core.models import Role, User
 from core.operations.by_hand import changing
 from core.operations.errors import OperationFailed
+from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class LastRoot(OperationFailed):
 
 
 @contextmanager
-def changing_accounts(using: str = "default", consequence: str = "") -> Iterator[None]:
+def changing_accounts(register: Register = DEFAULT, consequence: str = "") -> Iterator[None]:
     """A short transaction that adds, changes or deletes accounts; of two, one waits for the other.
 
     Raises LastRoot where there was an active root account that one can sign in to and would be none any more; what
@@ -35,19 +36,19 @@ def changing_accounts(using: str = "default", consequence: str = "") -> Iterator
     """
     unsaved = consequence or str(_UNSAVED)
     try:
-        with changing(using, [User], unsaved, alone=True):
-            had_one = _roots(using).exists()
+        with changing(register, [User], unsaved, alone=True):
+            had_one = _roots(register).exists()
             yield
             if had_one:
-                require_a_root(using, unsaved)
+                require_a_root(register, unsaved)
     except IntegrityError as error:
         text = _("Somebody else changed an account or a company at the same moment. %(unsaved)s Try again.")
         raise OperationFailed(text % {"unsaved": unsaved}) from error
 
 
-def require_a_root(using: str, unsaved: str) -> None:
+def require_a_root(register: Register, unsaved: str) -> None:
     """Raises LastRoot where nobody is left, as things stand, who could sign in and manage accounts."""
-    if not _roots(using).exists():
+    if not _roots(register).exists():
         raise LastRoot(
             _(
                 "This is the last active root account with a password. Without one, nobody could manage accounts, "
@@ -57,32 +58,32 @@ def require_a_root(using: str, unsaved: str) -> None:
         )
 
 
-def _roots(using: str) -> QuerySet[User]:
-    roots = User.objects.using(using).filter(role=Role.ROOT, is_active=True)
+def _roots(register: Register) -> QuerySet[User]:
+    roots = register.rows(User).filter(role=Role.ROOT, is_active=True)
     return roots.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 
 
-def save(account: User, *, by: User, columns: Sequence[str] | None = None, using: str = "default") -> None:
+def save(account: User, *, by: User, columns: Sequence[str] | None = None, register: Register = DEFAULT) -> None:
     """Save a new account, or of a changed one these columns (None: all). Raises LastRoot, OperationFailed."""
-    with changing_accounts(using):
+    with changing_accounts(register):
         if account.pk is not None:
-            _require_there(account, using)
-        account.save(using=using, update_fields=columns)
+            _require_there(account, register)
+        account.save(using=register.alias, update_fields=columns)
     logger.info("%s saved account %s", by, account.pk)
 
 
-def save_password(account: User, using: str = "default") -> None:
+def save_password(account: User, register: Register = DEFAULT) -> None:
     """Save an account's password, and nothing else of it: the rest may have changed since it was read.
 
     Raises OperationFailed.
     """
-    with changing_accounts(using):
-        _require_there(account, using)
-        account.save(using=using, update_fields=["password"])
+    with changing_accounts(register):
+        _require_there(account, register)
+        account.save(using=register.alias, update_fields=["password"])
     logger.info("%s changed their password", account)
 
 
-def _require_there(account: User, using: str) -> None:
+def _require_there(account: User, register: Register) -> None:
     """Raises OperationFailed where somebody deleted the account: it is not to come back by being saved."""
-    if not User.objects.using(using).filter(pk=account.pk).exists():
+    if not register.rows(User).filter(pk=account.pk).exists():
         raise OperationFailed(_("Somebody deleted this account meanwhile. Nothing was saved."))

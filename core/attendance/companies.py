@@ -16,6 +16,7 @@ from core.operations import run as operations
 from core.operations.by_hand import changing
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
+from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
 
@@ -25,19 +26,19 @@ _GONE: Final = gettext_lazy("This company was deleted meanwhile. Nothing was cha
 _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
 
 
-def add_company(name: str, *, user: User, using: str = "default") -> Company:
+def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Company:
     """A new company. Raises OperationFailed if the name is taken."""
     try:
-        with changing(using, [Company], str(_NOTHING)):
-            now = catalogue.stamp(using)
-            company = Company.objects.using(using).create(name=name, created_at=now, updated_at=now)
+        with changing(register, [Company], str(_NOTHING)):
+            now = catalogue.stamp(register)
+            company = register.rows(Company).create(name=name, created_at=now, updated_at=now)
     except IntegrityError as error:
         raise OperationFailed(_TAKEN % {"name": name}) from error
     logger.info("%s added company %s", user, company.pk)
     return company
 
 
-def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, using: str = "default") -> int:
+def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, register: Register = DEFAULT) -> int:
     """Give a company another name; how many records moved with it. ``seen``: the name that the person saw (None: any).
 
     To other installations this is the deletion of one company and its records and the addition of another, so every
@@ -45,10 +46,10 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, u
     with a row in the audit trail. Raises OperationFailed.
     """
     with (
-        operations.running(RENAME, Actor.of(user), using, consequence=str(_NOTHING)) as run,
+        operations.running(RENAME, Actor.of(user), register, consequence=str(_NOTHING)) as run,
         operations.holding_register(run, str(_NOTHING)),
     ):
-        companies = Company.objects.using(using)
+        companies = register.rows(Company)
         company = companies.filter(pk=pk).first()
         if company is None:
             raise OperationFailed(str(_GONE))
@@ -62,26 +63,26 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, u
             )
         if companies.exclude(pk=pk).filter(name=name).exists():
             raise OperationFailed(_TAKEN % {"name": name})
-        before, now = company.name, catalogue.stamp(using)
+        before, now = company.name, catalogue.stamp(register)
         if before == name:
             raise OperationFailed(_("It is named %(name)s already. Nothing was changed.") % {"name": name})
         company.name, company.updated_at = name, now
-        company.save(using=using, update_fields=["name", "updated_at"])
-        moved = AttendanceRecord.objects.using(using).filter(company_id=pk).update(updated_at=now)
+        company.save(using=register.alias, update_fields=["name", "updated_at"])
+        moved = register.rows(AttendanceRecord).filter(company_id=pk).update(updated_at=now)
         run.log.companies_count, run.log.records_updated = 1, moved
         run.log.filename = f"{before} → {name}"
         run.complete(moved)
     return moved
 
 
-def delete_company(pk: int, *, user: User, using: str = "default") -> None:
+def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None:
     """Delete a company that nothing refers to. Raises OperationFailed."""
-    company = Company.objects.using(using).filter(pk=pk).first()
+    company = register.rows(Company).filter(pk=pk).first()
     if company is None:
         raise OperationFailed(str(_GONE))
     try:
-        with changing(using, [Company], str(_NOTHING)):
-            company.delete(using=using)
+        with changing(register, [Company], str(_NOTHING)):
+            company.delete(using=register.alias)
     except (ProtectedError, IntegrityError) as error:
         raise OperationFailed(
             _("%(name)s has attendance records or accounts. It was not deleted.") % {"name": company.name}

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from django.db import connections
 from django.db.models import Count, Q
 
 from core.backups import catalogue
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
+from core.register.database import DEFAULT, Register
 from core.sheets import uploads
 
 DAYS: Final = 30
@@ -71,13 +71,13 @@ class Dashboard:
     """The newest sheets, for who may open their pages."""
 
 
-def dashboard(user: User, using: str = "default") -> Dashboard:
+def dashboard(user: User, register: Register = DEFAULT) -> Dashboard:
     """All figures, as ``user`` may see them. Reads the database."""
-    records = AttendanceRecord.objects.using(using).visible_to(user)
-    companies = Company.objects.using(using).visible_to(user)
+    records = register.rows(AttendanceRecord).visible_to(user)
+    companies = register.rows(Company).visible_to(user)
     newest = records.order_by("-date").values_list("date", flat=True).first()
     is_root = user.role == Role.ROOT
-    last_backup = catalogue.last_taken(using) if is_root else None
+    last_backup = catalogue.last_taken(register) if is_root else None
     imports = list(UploadLog.objects.visible_to(user)[:IMPORTS])
     uploads.settle(imports)
     names = dict(companies.order_by("name").values_list("pk", "name"))
@@ -90,7 +90,7 @@ def dashboard(user: User, using: str = "default") -> Dashboard:
     today = records.filter(date=newest).order_by()
     per_company = {pk: Day(newest, *counts) for pk, *counts in today.values_list("company_id").annotate(**_COUNTS)}
     if is_root:
-        totals = _whole_register(first, using)
+        totals = _whole_register(first, register)
     else:
         totals = Totals(records.order_by().count(), _employees(records.order_by()), _employees(window))
     return Dashboard(
@@ -111,43 +111,43 @@ def _employees(records: AttendanceQuerySet) -> int:
     return records.values("company_id", "ep_no").distinct().count()
 
 
-def _whole_register(since: dt.date, using: str) -> Totals:
+def _whole_register(since: dt.date, register: Register) -> Totals:
     """As :func:`_counted` says. Where PostgreSQL proves that nothing was written since they were counted last, they
     are not counted again."""
-    state = _state(using)
-    return _counted(since, using) if state is None else _remembered(since, using, state)
+    state = _state(register)
+    return _counted(since, register) if state is None else _remembered(since, register, state)
 
 
-def _state(using: str) -> tuple[str, ...] | None:
+def _state(register: Register) -> tuple[str, ...] | None:
     """What was committed in this PostgreSQL server: of two requests that are told the same, both see the same rows.
 
     Every write begins a transaction, which changes the snapshot. None for another engine, and where the transaction
     has written itself, which no snapshot tells.
     """
-    if connections[using].vendor != "postgresql":
+    if register.connection.vendor != "postgresql":
         return None
     sql = """
         SELECT current_database(), pg_postmaster_start_time()::text, pg_current_snapshot()::text
         WHERE pg_current_xact_id_if_assigned() IS NULL"""
-    with connections[using].cursor() as cursor:
+    with register.connection.cursor() as cursor:
         cursor.execute(sql)
         state: tuple[str, ...] | None = cursor.fetchone()
     return state
 
 
 @lru_cache(maxsize=1)
-def _remembered(since: dt.date, using: str, _state: tuple[str, ...]) -> Totals:
+def _remembered(since: dt.date, register: Register, _state: tuple[str, ...]) -> Totals:
     # Written meanwhile? Then these are newer than the state says, and nobody is told that state again.
-    return _counted(since, using)
+    return _counted(since, register)
 
 
-def _counted(since: dt.date, using: str) -> Totals:
+def _counted(since: dt.date, register: Register) -> Totals:
     """The records and employees of the whole register, and the employees with a record since a day.
 
     Employees by two look-ups in the natural key's index for each, however many days each has.
     """
-    table = connections[using].ops.quote_name(AttendanceRecord._meta.db_table)
-    companies = connections[using].ops.quote_name(Company._meta.db_table)
+    table = register.connection.ops.quote_name(AttendanceRecord._meta.db_table)
+    companies = register.connection.ops.quote_name(Company._meta.db_table)
     sql = f"""
         WITH RECURSIVE each(company_id, ep_no) AS (
             SELECT id, (SELECT min(ep_no) FROM {table} WHERE company_id = {companies}.id) FROM {companies}
@@ -161,7 +161,7 @@ def _counted(since: dt.date, using: str) -> Totals:
             WHERE record.company_id = each.company_id AND record.ep_no = each.ep_no AND record.date >= %s
         ) THEN 1 END)
         FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - the tables' names are the models'
-    with connections[using].cursor() as cursor:
+    with register.connection.cursor() as cursor:
         cursor.execute(sql, [since])
         employees, recent = cursor.fetchone()
-    return Totals(AttendanceRecord.objects.using(using).count(), employees, recent)
+    return Totals(register.rows(AttendanceRecord).count(), employees, recent)

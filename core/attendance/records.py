@@ -24,6 +24,7 @@ from core.operations.errors import DataMoved, OperationFailed, is_taken
 from core.operations.results import BackupResult
 from core.operations.run import Actor
 from core.operations.wording import shown_day
+from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, content_of
 from core.services.conflict_resolver import ConflictResolver
 from core.worker import tasks
@@ -105,12 +106,12 @@ def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: Content | N
 class RecordService:
     """Changes by ``user`` in their own scope (:meth:`AttendanceQuerySet.editable_by`)."""
 
-    def __init__(self, user: User, using: str = "default") -> None:
-        self.user, self.using = user, using
+    def __init__(self, user: User, register: Register = DEFAULT) -> None:
+        self.user, self.register = user, register
 
     @property
     def _editable(self) -> AttendanceQuerySet:
-        return AttendanceRecord.objects.using(self.using).editable_by(self.user)
+        return self.register.rows(AttendanceRecord).editable_by(self.user)
 
     def record(self, pk: int) -> AttendanceRecord | None:
         """The record with this id; None where there is none in the person's scope."""
@@ -123,13 +124,13 @@ class RecordService:
 
     def add(self, record: AttendanceRecord) -> None:
         """Save a new record. Raises AlreadyThere, OperationFailed, and PermissionError outside the person's scope."""
-        companies = Company.objects.using(self.using).visible_to(self.user)
+        companies = self.register.rows(Company).visible_to(self.user)
         if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
             raise PermissionError("This company is not theirs to change.")
         try:
-            with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
-                record.created_at = record.updated_at = catalogue.stamp(self.using)
-                record.save(using=self.using, force_insert=True)
+            with changing(self.register, [AttendanceRecord], str(_UNSAVED)):
+                record.created_at = record.updated_at = catalogue.stamp(self.register)
+                record.save(using=self.register.alias, force_insert=True)
         except IntegrityError as error:
             if not is_taken(error):  # what a record refers to is its company
                 gone = _("%(company)s was deleted meanwhile. Nothing was saved.")
@@ -146,9 +147,9 @@ class RecordService:
         Raises LostUpdate, OperationFailed.
         """
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
-        with changing(self.using, [AttendanceRecord], str(_UNSAVED)):
+        with changing(self.register, [AttendanceRecord], str(_UNSAVED)):
             # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
-            now = max(catalogue.stamp(self.using), seen + dt.timedelta(microseconds=1))
+            now = max(catalogue.stamp(self.register), seen + dt.timedelta(microseconds=1))
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
                 raise LostUpdate(
                     _(
@@ -160,9 +161,9 @@ class RecordService:
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
         """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
-        with changing(self.using, [AttendanceRecord], str(_NOTHING)):
+        with changing(self.register, [AttendanceRecord], str(_NOTHING)):
             rows = self._editable.filter(pk=pk, updated_at=seen)
-            if not rows._raw_delete(self.using):  # in one statement: nothing refers to a record
+            if not rows._raw_delete(self.register.alias):  # in one statement: nothing refers to a record
                 raise LostUpdate(
                     _("This record was saved in another tab or by somebody else since you looked. It was not deleted.")
                 )
@@ -178,41 +179,40 @@ class RecordService:
         if self.user.role != "root" or not self.user.is_active:
             raise PermissionError("Only root may delete all records.")
         with operations.running(
-            DELETE_ALL, Actor.of(self.user), self.using, consequence=str(_NOTHING), operation=operation
+            DELETE_ALL, Actor.of(self.user), self.register, consequence=str(_NOTHING), operation=operation
         ) as run:
-            rows = AttendanceRecord.objects.using(self.using)
+            rows = self.register.rows(AttendanceRecord)
             # Written while the clock was ahead; none, as a rule. Such a date says nothing about what was saved since.
             ahead = set(rows.filter(updated_at__gt=timezone.now()).values_list("pk", "updated_at"))
-            backup = BackupService(user=self.user, using=self.using).create_backup(
+            backup = BackupService(user=self.user, register=self.register).create_backup(
                 purpose=Backup.Purpose.SAFETY,
                 # Its own phases, its commit above all, are none of this operation.
                 progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
             )
             with operations.holding_register(run, str(_NOTHING)):
-                taken_at = Backup.objects.using(self.using).get(pk=backup.id).taken_at
+                taken_at = self.register.rows(Backup).get(pk=backup.id).taken_at
                 since = rows.filter(updated_at__gte=taken_at).values_list("pk", "updated_at")
                 if rows.count() != backup.records or any(row not in ahead for row in since.iterator()):
                     raise DataMoved(_("Records were saved after the backup had begun. Nothing was changed. Try again."))
                 run("delete", 0, backup.records)
-                run.log.records_deleted = rows.all()._raw_delete(self.using)
+                run.log.records_deleted = rows.all()._raw_delete(self.register.alias)
                 run.log.backup_id, run.log.filename = backup.id, backup.name
                 run.complete(backup.records)
             run.operation.result, run.operation.filename = {"id": str(backup.id)}, backup.name
         return backup
 
 
-def submit_delete_all(user: User, using: str = "default") -> Operation:
+def submit_delete_all(user: User, register: Register = DEFAULT) -> Operation:
     """Have every attendance record deleted in the background, after a backup of them."""
-    return jobs.submit(tasks.delete_all, DELETE_ALL, Actor.of(user), using=using)
+    return jobs.submit(tasks.delete_all, DELETE_ALL, Actor.of(user), register=register)
 
 
 def run_delete_all(operation: Operation) -> None:
     """What the worker does about it. Raises OperationFailed."""
-    user = (
-        User.objects.using(operation.database).filter(pk__in=[operation.actor_id], is_active=True, role="root").first()
-    )
+    register = Register(operation.database)
+    user = register.rows(User).filter(pk__in=[operation.actor_id], is_active=True, role="root").first()
     if user is None:
         raise OperationFailed(
             _("%(name)s may not delete all records any more. Nothing was changed.") % {"name": operation.actor_name}
         )
-    RecordService(user, operation.database).delete_all(operation)
+    RecordService(user, register).delete_all(operation)

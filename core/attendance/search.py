@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final
 
-from django.db import connections
 from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import In
 
 from core.models import AttendanceQuerySet, AttendanceRecord, Company
+from core.register.database import Register
 
 _LISTED: Final = 500
 """Up to so many names stand in the statement one by one, which lets the engine use the index for each."""
@@ -31,7 +31,7 @@ _LISTED: Final = 500
 class Found:
     """What a search box's text means in the register: beginnings of numbers, names, companies."""
 
-    using: str
+    register: Register
     numbers: Sequence[Q]
     names: Sequence[str]
     companies: Sequence[int]
@@ -43,14 +43,14 @@ class Found:
         their order than by fetching all of them. PostgreSQL's statistics tell it so; SQLite has to be kept from its
         indexes.
         """
-        walk = frequent and connections[self.using].vendor == "sqlite"
-        everywhere = in_every_company(self.using)
+        walk = frequent and self.register.connection.vendor == "sqlite"
+        everywhere = in_every_company(self.register)
         numbers = [number if walk else number & everywhere for number in self.numbers]
         if not (self.names or self.companies):
             return reduce(operator.or_, numbers) if numbers else Q(pk__in=[])
         places = self.companies
         place = Q(In(Coalesce(F("company_id"), 0), places)) if walk and places else Q(company_id__in=places)
-        return reduce(operator.or_, numbers, _one_of(self.names, self.using, walk) | place)
+        return reduce(operator.or_, numbers, _one_of(self.names, self.register, walk) | place)
 
 
 def find(text: str, records: AttendanceQuerySet) -> Found:
@@ -59,27 +59,27 @@ def find(text: str, records: AttendanceQuerySet) -> Found:
     With a digit in it: those whose employee number begins with it, if there are any. Otherwise those whose number
     begins with it, or whose name or company's name contains it, in upper or lower case.
     """
-    text, using = text.strip(), records.db
+    text, register = text.strip(), Register(records.db)
     wanted = _folded(text)
     # A spelling that no number has is left out, for every further alternative can cost the engine the use of an index.
     spelt = [_begins_with(spelling) for spelling in dict.fromkeys((text, text.upper(), text.lower()))]
-    numbers = [number for number in spelt if records.filter(number & in_every_company(using)).exists()]
+    numbers = [number for number in spelt if records.filter(number & in_every_company(register)).exists()]
     if numbers and any(letter.isdigit() for letter in text):
-        return Found(using, numbers, [], [])
-    names = [name for name in _names(using) if wanted in _folded(name)]
-    companies = Company.objects.using(using).values_list("pk", "name")
-    return Found(using, numbers, names, [pk for pk, name in companies if wanted in _folded(name)])
+        return Found(register, numbers, [], [])
+    names = [name for name in _names(register) if wanted in _folded(name)]
+    companies = register.rows(Company).values_list("pk", "name")
+    return Found(register, numbers, names, [pk for pk, name in companies if wanted in _folded(name)])
 
 
-def in_every_company(using: str) -> Q:
+def in_every_company(register: Register) -> Q:
     """True of every record; has the engine go company by company, as the natural key's index has them: it serves
     numbers, which have no index of their own."""
-    return Q(company_id__in=Company.objects.using(using).values("pk"))
+    return Q(company_id__in=register.rows(Company).values("pk"))
 
 
-def _names(using: str) -> list[str]:
+def _names(register: Register) -> list[str]:
     """Every employee's name, by a look-up in the index of names for each."""
-    connection = connections[using]
+    connection = register.connection
     table = connection.ops.quote_name(AttendanceRecord._meta.db_table)
     # The table's name is the model's; there is no value in the statement.
     sql = f"""
@@ -103,11 +103,11 @@ def _begins_with(text: str) -> Q:
     return Q(ep_no__gte=text, ep_no__lt=text[:-1] + chr(following))
 
 
-def _one_of(names: Sequence[str], using: str, walk: bool) -> Q:
+def _one_of(names: Sequence[str], register: Register, walk: bool) -> Q:
     if not names:
         return Q(pk__in=[])
     listed: Any = names
-    if len(names) > _LISTED and connections[using].vendor == "postgresql":
+    if len(names) > _LISTED and register.connection.vendor == "postgresql":
         listed = RawSQL("SELECT unnest(%s::text[])", [list(names)])
     elif len(names) > _LISTED:
         listed = RawSQL("SELECT value FROM json_each(%s)", [json.dumps(names)])

@@ -26,7 +26,8 @@ from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
 from core.operations.results import BackupResult
 from core.operations.run import COMMIT, Actor, Run
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, content_of, filters, open_register
+from core.register.database import DEFAULT, Register
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, content_of, filters
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.errors import CommitUnknown, printable_path
@@ -37,7 +38,6 @@ from recordsync.stores import Filters, Store
 from recordsync.streams import Deletion
 from recordsync.system.files import Compression
 from recordsync.system.progress import Progress
-from recordsync.system.transactions import committed, reading
 
 OVERLAP = dt.timedelta(minutes=5)
 """How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
@@ -81,14 +81,15 @@ def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) 
 
 
 class BackupService:
-    """Takes backups of the register in the database ``using``, in the name of ``user`` (None: of the
-    operating system's user), or as the waiting ``operation``, in the name of who asked for it."""
+    """Takes backups of the register, in the name of ``user`` (None: of the operating system's user), or as the waiting
+    ``operation``, in its register and in the name of who asked for it."""
 
-    def __init__(self, *, user: User | None = None, using: str = "default", operation: Operation | None = None) -> None:
+    def __init__(
+        self, *, user: User | None = None, register: Register = DEFAULT, operation: Operation | None = None
+    ) -> None:
         self.actor = operations.actor_of(operation) if operation else Actor.of(user)
         self._operation = operation
-        self.using = using
-        self._store = open_register(using)
+        self.register = Register(operation.database) if operation else register
 
     def create_backup(
         self,
@@ -127,7 +128,7 @@ class BackupService:
             operations.running(
                 kind,
                 self.actor,
-                self.using,
+                self.register,
                 consequence=str(_NOT_WRITTEN),
                 filename=shown,
                 callback=progress_callback,
@@ -139,11 +140,11 @@ class BackupService:
             if file_format == v1_0.VERSION and (unfit := unfit_for_1_0(backup_type, since_date, selection)):
                 raise OperationFailed(f"{unfit} {_NOT_WRITTEN}")
             with operations.register_lock(run, str(_NOT_WRITTEN)):  # so that no restore is halfway through
-                installation = Installation.current(self.using)
+                installation = Installation.current(self.register.alias)
                 parent, since = self._starting_point(installation, backup_type, since_date)
                 taken_at = timezone.now()
                 catalogue.announce(run, taken_at)
-                stack.enter_context(reading(self.using))
+                store = stack.enter_context(self.register.read())
             where = filters(selection, since)
             metadata = msgspec.convert(
                 self._create_metadata(
@@ -153,12 +154,12 @@ class BackupService:
                     parent=parent,
                     selection=selection,
                     created_at=taken_at,
-                    totals={model.name: self._store.count(model, where[model.name]) for model in SCHEMA},
+                    totals={model.name: store.count(model, where[model.name]) for model in SCHEMA},
                 ),
                 Metadata,
             )
             with targets.opened(output, name, compression) as target:
-                content = _Content(self._store, where)
+                content = _Content(store, where)
                 if file_format == v1_0.VERSION:
                     written = write_v1_0(target.stream, metadata, content, run)
                     metadata = v1_0.as_described(metadata, written.digest)
@@ -173,13 +174,13 @@ class BackupService:
                 # A restore may hold the register by now; a finished backup waits for it.
                 with (
                     operations.register_lock(run, "", wait=_SECONDS_TO_WAIT_FOR_CATALOGUE),
-                    committed(self.using, settings.LOCK_WAIT_SECONDS),
+                    self.register.commit(),
                 ):
                     run.begin()
                     run(COMMIT, entries, entries)  # from here on it is not interrupted either
                     catalogue.add(
                         metadata,
-                        self.using,
+                        self.register,
                         taken_at=taken_at,
                         file=target.name,
                         location="" if target.name else target.file,
@@ -238,7 +239,7 @@ class BackupService:
                 text = _("%(since)s is still to come: it is %(now)s here now. No backup was written.")
                 raise OperationFailed(text % shown)
             return None, since
-        parent = catalogue.newest_parent(installation, self.using)
+        parent = catalogue.newest_parent(installation, self.register)
         if backup_type == "full":
             return parent, None
         if parent is None:
@@ -258,7 +259,7 @@ class BackupService:
             return
         names = selection.companies or []
         storable = [name for name in names if printable_path(name) == name]  # an argument may not be UTF-8
-        known = set(Company.objects.using(self.using).filter(name__in=storable).values_list("name", flat=True))
+        known = set(self.register.rows(Company).filter(name__in=storable).values_list("name", flat=True))
         unknown = [name for name in names if name not in known]
         if unknown:
             name = repr(unknown[0]) if unknown[0] in storable else f"'{printable_path(unknown[0])}'"
@@ -287,7 +288,7 @@ class BackupService:
             id=str(uuid.uuid4()),
             installation=InstallationName(id=str(installation.id), name=installation.name),
             parent=str(parent.pk) if parent else None,
-            merged=catalogue.merged_backups(installation, self.using),
+            merged=catalogue.merged_backups(installation, self.register),
             backup_type=backup_type,
             since_date=TIMESTAMP.to_text(since),
             selection=msgspec.to_builtins(selection) if selection else None,

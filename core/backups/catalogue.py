@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from core import moments
 from core.models import Backup, BackupLog, Installation, Operation
 from core.operations.run import JOBS, Run
+from core.register.database import DEFAULT, Register
 from recordsync.backupfile import Metadata
 from recordsync.backupfile.metadata import VERSION
 from recordsync.model.fields import TIMESTAMP
@@ -36,7 +37,7 @@ TAKEN = ("backup_full", "backup_incremental")
 _SNAPSHOT_AT = "snapshot_at"
 
 
-def newest_parent(installation: Installation, using: str) -> Backup | None:
+def newest_parent(installation: Installation, register: Register) -> Backup | None:
     """The backup that the next one of this installation continues: the last entered that leaves no gap behind it.
 
     Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
@@ -45,43 +46,43 @@ def newest_parent(installation: Installation, using: str) -> Backup | None:
     has no seconds, and nothing can name it. One that says that it was taken after a backup that was entered later was
     taken while the clock was ahead.
     """
-    kept = _kept_chains(using)
-    rows = _beginnings([installation.id], using).annotate(taken_at=_taken_at(using))
+    kept = _kept_chains(register)
+    rows = _beginnings([installation.id], register).annotate(taken_at=_taken_at(register))
     earliest: dt.datetime | None = None
     for pk, moment in rows.values_list("backup_id", "taken_at"):
         if pk is None:  # a demo register
             return None
         if pk in kept and not _lacks(pk, kept) and (earliest is None or moment <= earliest):
-            return Backup.objects.using(using).get(pk=pk)
+            return register.rows(Backup).get(pk=pk)
         earliest = min(moment, earliest or moment)
     return None
 
 
-def last_taken(using: str) -> Backup | None:
+def last_taken(register: Register) -> Backup | None:
     """The backup of any kind that was taken here last and is kept."""
-    rows = _rows(using).filter(operation__in=TAKEN, backup_id__in=_kept(using).values("pk"))
-    return Backup.objects.using(using).filter(pk__in=rows.order_by("-pk").values("backup_id")[:1]).first()
+    rows = _rows(register).filter(operation__in=TAKEN, backup_id__in=_kept(register).values("pk"))
+    return register.rows(Backup).filter(pk__in=rows.order_by("-pk").values("backup_id")[:1]).first()
 
 
-def _rows(using: str) -> QuerySet[BackupLog]:
+def _rows(register: Register) -> QuerySet[BackupLog]:
     """The audit trail of what succeeded. Its rows are numbered as they are entered: no clock tells their order."""
-    return BackupLog.objects.using(using).filter(success=True)
+    return register.rows(BackupLog).filter(success=True)
 
 
-def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], using: str) -> QuerySet[BackupLog]:
+def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -> QuerySet[BackupLog]:
     """The audit rows of what a chain of incremental backups may begin with or has to end at, the last first.
 
     ``here``: the id of this installation, or a query for it.
     """
-    own = Backup.objects.using(using).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
+    own = register.rows(Backup).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
     whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
     taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
-    return _rows(using).filter(taken | Q(operation=DEMO)).order_by("-pk")
+    return _rows(register).filter(taken | Q(operation=DEMO)).order_by("-pk")
 
 
-def _taken_at(using: str) -> Subquery:
+def _taken_at(register: Register) -> Subquery:
     """Of an audit row, when its backup was taken."""
-    return Subquery(Backup.objects.using(using).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
+    return Subquery(register.rows(Backup).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
 
 
 def doubt(parent: Backup) -> str | None:
@@ -102,18 +103,20 @@ def announce(run: Run, taken_at: dt.datetime) -> None:
     run.operation.save(using=JOBS, update_fields=["result"])
 
 
-def stamp(using: str) -> dt.datetime:
+def stamp(register: Register) -> dt.datetime:
     """The moment that what is about to be written is dated with (``updated_at``): now, but later than any backup that
     an incremental one may yet count from, whatever the clock says.
 
     Two queries; to be asked under the register's lock where that is taken.
     """
     now = timezone.now()
-    beginnings = _beginnings(Installation.objects.using(using).values("id"), using)
+    beginnings = _beginnings(register.rows(Installation).values("id"), register)
     since = Coalesce(Subquery(beginnings.values("pk")[:1]), Value(0))
-    rows = _rows(using).filter(operation__in=(*TAKEN, DEMO), pk__gte=since)
-    newest = rows.aggregate(newest=Max(Coalesce(_taken_at(using), "created_at")))["newest"]
-    running = Operation.objects.using(JOBS).filter(outcome=Operation.Outcome.RUNNING, kind__in=TAKEN, database=using)
+    rows = _rows(register).filter(operation__in=(*TAKEN, DEMO), pk__gte=since)
+    newest = rows.aggregate(newest=Max(Coalesce(_taken_at(register), "created_at")))["newest"]
+    running = Operation.objects.using(JOBS).filter(
+        outcome=Operation.Outcome.RUNNING, kind__in=TAKEN, database=register.alias
+    )
     announced = [result.get(_SNAPSHOT_AT) for result in running.values_list("result", flat=True)]
     earlier = [newest, *(text and dt.datetime.fromisoformat(text) for text in announced)]
     latest = max(filter(None, earlier), default=None)
@@ -123,16 +126,16 @@ def stamp(using: str) -> dt.datetime:
     return latest + dt.timedelta(microseconds=1 + now.microsecond)
 
 
-def merged_backups(installation: Installation, using: str) -> dict[str, str]:
+def merged_backups(installation: Installation, register: Register) -> dict[str, str]:
     """Per other installation the last of its backups that became part of this register's ancestry."""
-    others = Backup.objects.using(using).exclude(installation_id=installation.id).filter(merged_at__isnull=False)
+    others = register.rows(Backup).exclude(installation_id=installation.id).filter(merged_at__isnull=False)
     rows = others.order_by("merged_at").values_list("installation_id", "id")
     return {str(other): str(backup) for other, backup in rows}
 
 
 def add(
     metadata: Metadata,
-    using: str,
+    register: Register,
     *,
     taken_at: dt.datetime,
     file: str = "",
@@ -144,7 +147,7 @@ def add(
     merged_at: dt.datetime | None = None,
 ) -> Backup:
     """Enter a file into the catalogue."""
-    return Backup.objects.using(using).create(
+    return register.rows(Backup).create(
         id=uuid.UUID(metadata.id),
         version=metadata.version,
         installation_id=uuid.UUID(metadata.installation.id),
@@ -181,13 +184,13 @@ class Entry:
     """An incremental one: whether a backup that it continues, at any remove, is not there any more."""
 
 
-def entries(backups: Sequence[Backup], using: str = "default") -> list[Entry]:
+def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Entry]:
     """The same backups, with what is true of their files. Reads the catalogue, the audit trail and the storage."""
-    logs = BackupLog.objects.using(using).filter(operation="restore", success=True)
+    logs = register.rows(BackupLog).filter(operation="restore", success=True)
     logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
     restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
     files = _files()
-    kept = _kept_chains(using, files)
+    kept = _kept_chains(register, files)
     return [
         Entry(
             backup,
@@ -199,9 +202,9 @@ def entries(backups: Sequence[Backup], using: str = "default") -> list[Entry]:
     ]
 
 
-def _kept(using: str) -> QuerySet[Backup]:
+def _kept(register: Register) -> QuerySet[Backup]:
     """Those whose file was written and not deleted; where it was written elsewhere, nobody here knows any better."""
-    return Backup.objects.using(using).exclude(file="", location="")
+    return register.rows(Backup).exclude(file="", location="")
 
 
 def _files() -> frozenset[str]:
@@ -213,12 +216,12 @@ def _files() -> frozenset[str]:
         return frozenset()
 
 
-def _kept_chains(using: str, files: frozenset[str] | None = None) -> dict[uuid.UUID, uuid.UUID | None]:
+def _kept_chains(register: Register, files: frozenset[str] | None = None) -> dict[uuid.UUID, uuid.UUID | None]:
     """Of each backup that is kept, which one it needs: an incremental one what it continues, another nothing.
 
     ``files``: only those whose file is among these, or was written elsewhere.
     """
-    rows = _kept(using).values_list("pk", "kind", "parent", "file")
+    rows = _kept(register).values_list("pk", "kind", "parent", "file")
     return {
         pk: parent if kind == Backup.Kind.INCREMENTAL else None
         for pk, kind, parent, file in rows
@@ -236,13 +239,13 @@ def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:
     return at is not None
 
 
-def continued_by(backup: Backup, using: str = "default") -> list[Backup]:
+def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
     """The incremental backups that would lack what they continue, were this one's file deleted; oldest first.
 
     They continue it at any remove. Not those that lack something already, because one between is not kept.
     """
     children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
-    for row in _kept(using).filter(kind=Backup.Kind.INCREMENTAL, parent__isnull=False):
+    for row in _kept(register).filter(kind=Backup.Kind.INCREMENTAL, parent__isnull=False):
         children[row.parent].append(row)
     found: list[Backup] = []
     open_ends = [backup.pk]
@@ -253,26 +256,26 @@ def continued_by(backup: Backup, using: str = "default") -> list[Backup]:
     return sorted(found, key=lambda row: row.taken_at)
 
 
-def is_only_full(backup: Backup, using: str = "default") -> bool:
+def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
     """Whether its file, and no other in the storage, brings the whole register back. A 1.0 file does not: it has no
     seconds."""
-    whole = Backup.objects.using(using).filter(kind=Backup.Kind.FULL, selection__isnull=True, file__in=_files())
+    whole = register.rows(Backup).filter(kind=Backup.Kind.FULL, selection__isnull=True, file__in=_files())
     others = whole.filter(version=VERSION).exclude(pk=backup.pk)
     return whole.filter(pk=backup.pk).exists() and not others.exists()
 
 
-def _had_parent(metadata: Metadata, using: str) -> bool:
+def _had_parent(metadata: Metadata, register: Register) -> bool:
     """Whether what the file continues was made by this installation, or is in our ancestry."""
-    parents = Backup.objects.using(using).filter(installation_id=metadata.installation.id)
-    if metadata.installation.id != str(Installation.current(using).id):
+    parents = register.rows(Backup).filter(installation_id=metadata.installation.id)
+    if metadata.installation.id != str(Installation.current(register.alias).id):
         parents = parents.filter(merged_at__isnull=False)
     return metadata.parent is not None and parents.filter(pk=metadata.parent).exists()
 
 
-def gap_before(metadata: Metadata, using: str) -> list[str]:
+def gap_before(metadata: Metadata, register: Register) -> list[str]:
     """A warning where an incremental file continues a backup that this register never had; else none."""
     since = TIMESTAMP.to_python(metadata.since_date)
-    if metadata.parent is None or since is None or _had_parent(metadata, using):
+    if metadata.parent is None or since is None or _had_parent(metadata, register):
         return []
     text = _(
         "This is what changed since %(since)s, after backup %(parent)s, which was never made or restored here, or "
@@ -289,7 +292,7 @@ def _merged_now(backups: QuerySet[Backup]) -> dt.datetime:
     return now if newest is None else max(now, newest + dt.timedelta(microseconds=1))
 
 
-def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest: str, deleted: int) -> None:
+def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes], digest: str, deleted: int) -> None:
     """A file was checked whole and restored here: if it is another installation's, enter it as received, and into our
     ancestry; if it is the very file of the storage, note that it was verified.
 
@@ -297,19 +300,19 @@ def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest
     a gap must not look like something we had. A file of this installation changes nothing else in the catalogue, nor
     does a 1.0 file, which does not say whose it is.
     """
-    backups = Backup.objects.using(using)
+    backups = register.rows(Backup)
     earlier = backups.filter(pk=metadata.id).first()
     if earlier is not None and earlier.digest == digest and _is_file_of(earlier, stream):
         backups.filter(pk=earlier.pk).update(verified_at=timezone.now())
-    installation = Installation.current(using)
+    installation = Installation.current(register.alias)
     if metadata.version != VERSION or metadata.installation.id == str(installation.id):
         return
-    enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, using))
+    enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, register))
     merged_at = _merged_now(backups) if enters else None
     if earlier is None:
         add(
             metadata,
-            using,
+            register,
             taken_at=dt.datetime.fromisoformat(metadata.created_at),
             size=stream.seek(0, os.SEEK_END),
             digest=digest,
@@ -321,7 +324,7 @@ def record_restored(metadata: Metadata, using: str, *, stream: IO[bytes], digest
         logger.warning("The file says it is backup %s, which is another installation's here", metadata.id)
     elif enters:
         earlier.merged_at = merged_at
-        earlier.save(using=using, update_fields=["merged_at"])
+        earlier.save(using=register.alias, update_fields=["merged_at"])
 
 
 def _is_file_of(backup: Backup, stream: IO[bytes]) -> bool:

@@ -8,7 +8,6 @@ from contextlib import ExitStack, suppress
 from typing import Any, Final, cast
 
 import msgspec
-from django.conf import settings
 from django.core.files.storage import storages
 from django.db import Error
 from django.db.models import Q
@@ -24,6 +23,7 @@ from core.operations.by_hand import changing_catalogue
 from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known
 from core.operations.run import JOBS, Actor
 from core.preview import folders as preview_folders
+from core.register.database import DEFAULT, Register
 from core.register.declared import Selection
 from core.restores.jobs import shown_error
 from core.restores.restore_service import RestoreService
@@ -31,7 +31,6 @@ from core.worker import tasks
 from recordsync.backupfile import BackupType
 from recordsync.errors import CommitUnknown
 from recordsync.system.files import Compression
-from recordsync.system.transactions import committed
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class BackupRequest(msgspec.Struct, frozen=True):
 def take(operation: Operation) -> None:
     """Take the backup that a waiting operation asks for. Raises :class:`core.operations.errors.OperationFailed`."""
     asked = msgspec.convert(operation.parameters, BackupRequest)
-    result = BackupService(operation=operation, using=operation.database).create_backup(
+    result = BackupService(operation=operation).create_backup(
         asked.backup_type, asked.since, selection=asked.selection, compression=cast(Compression, asked.compression)
     )
     operation.result = result.summary()
@@ -75,17 +74,18 @@ def submit_verify(actor: Actor, backup: Backup) -> Operation:
 
 def verify(operation: Operation) -> None:
     """Read the whole file, check it, and compare it with the catalogue; note there when that was."""
+    register = Register(operation.database)
     with operations.running(
         "verify",
         operations.actor_of(operation),
-        operation.database,
+        register,
         consequence=str(_NOT_VERIFIED),
         operation=operation,
     ) as run:
-        backups = Backup.objects.using(operation.database)
+        backups = register.rows(Backup)
         backup = backups.get(pk=operation.parameters["backup"])
         with storages["backups"].open(backup.file, "rb") as file:
-            found = RestoreService(operation=operation, using=operation.database).validate_backup(file, run)
+            found = RestoreService(operation=operation).validate_backup(file, run)
         operation.result = {
             "errors": [shown_error(error) for error in found.errors],
             "error_count": found.error_count,
@@ -96,7 +96,7 @@ def verify(operation: Operation) -> None:
             if not whole:  # what is wrong is told in any case
                 stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
             stack.enter_context(operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT))
-            stack.enter_context(committed(operation.database, settings.LOCK_WAIT_SECONDS))
+            stack.enter_context(register.commit())
             backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
         if not found.valid:
             raise file_refused(found.errors, found.error_count, str(_NOT_VERIFIED))
@@ -110,29 +110,29 @@ def verify(operation: Operation) -> None:
             )
 
 
-def set_protected(backup: Backup, protected: bool, using: str = "default") -> None:
+def set_protected(backup: Backup, protected: bool, register: Register = DEFAULT) -> None:
     """Say whether the file may be deleted. Raises :class:`OperationFailed` while the register is held."""
-    with changing_catalogue(using, _("The catalogue was not changed.")):
-        Backup.objects.using(using).filter(pk=backup.pk).update(protected=protected)
+    with changing_catalogue(register, _("The catalogue was not changed.")):
+        register.rows(Backup).filter(pk=backup.pk).update(protected=protected)
 
 
-def require_deletable(backup: Backup, using: str = "default") -> None:
+def require_deletable(backup: Backup, register: Register = DEFAULT) -> None:
     """Raises :class:`OperationFailed` where the file is protected, or an operation that waits or runs is to read it."""
     if backup.protected:
         raise OperationFailed(
             _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": backup.file}
         )
     operations.settle_accounts()
-    readers = Operation.objects.using(JOBS).filter(_reads(backup), outcome__in=jobs.OPEN, database=using)
+    readers = Operation.objects.using(JOBS).filter(_reads(backup), outcome__in=jobs.OPEN, database=register.alias)
     reader = readers.order_by("started_at").first()
     if reader is not None:
         raise operations.busy(reader, str(_NOT_DELETED))
 
 
-def open_previews(backup: Backup, using: str = "default") -> int:
+def open_previews(backup: Backup, register: Register = DEFAULT) -> int:
     """How many previews of the file wait to be applied: without it, they cannot be."""
     checks = Operation.objects.using(JOBS).filter(
-        _reads(backup), kind="check", outcome=Operation.Outcome.SUCCEEDED, database=using
+        _reads(backup), kind="check", outcome=Operation.Outcome.SUCCEEDED, database=register.alias
     )
     return sum(preview_folders.folder_of(pk).is_dir() for pk in checks.values_list("pk", flat=True))
 
@@ -142,7 +142,7 @@ def _reads(backup: Backup) -> Q:
     return Q(parameters__backup=backup.file) | Q(parameters__backup=str(backup.pk))
 
 
-def delete(backup: Backup, actor: Actor, using: str = "default") -> bool:
+def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
     """Delete the file; its entry stays, because later backups may name it as their ancestor.
 
     Returns whether the file was still there. The file goes first: should this process end before the entry says so, the
@@ -153,12 +153,12 @@ def delete(backup: Backup, actor: Actor, using: str = "default") -> bool:
     storage = storages["backups"]
     was_there = is_gone = False
     try:
-        with changing_catalogue(using, str(_NOT_DELETED)):
-            row = Backup.objects.using(using).get(pk=backup.pk)
+        with changing_catalogue(register, str(_NOT_DELETED)):
+            row = register.rows(Backup).get(pk=backup.pk)
             if not row.file:
                 raise OperationFailed(_("Somebody else deleted this file just now."))
-            require_deletable(row, using)
-            Backup.objects.using(using).filter(pk=row.pk).update(file="", verified_at=None)
+            require_deletable(row, register)
+            register.rows(Backup).filter(pk=row.pk).update(file="", verified_at=None)
             was_there = storage.exists(row.file)
             storage.delete(row.file)
             is_gone = True

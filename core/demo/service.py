@@ -18,7 +18,6 @@ from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, QuerySet
 from django.utils import timezone
@@ -29,6 +28,7 @@ from core.models import AttendanceRecord, BackupLog, Company, Role, User
 from core.operations import run as operations
 from core.operations.errors import OperationFailed, as_failure
 from core.operations.run import Actor
+from core.register.database import DEFAULT, Register
 from recordsync.system.progress import EVERY, Progress, no_progress
 
 logger = logging.getLogger(__name__)
@@ -85,10 +85,10 @@ class DemoResult:
 
 
 class DemoService:
-    """Makes the demo register in the database ``using``."""
+    """Makes the demo register."""
 
-    def __init__(self, using: str = "default") -> None:
-        self.using = using
+    def __init__(self, register: Register = DEFAULT) -> None:
+        self.register = register
 
     def seed(
         self,
@@ -131,7 +131,7 @@ class DemoService:
 
     def _may_seed(self, if_empty: bool) -> bool:
         """Whether the register is empty. Raises OperationFailed if it is not, and ``if_empty`` does not expect that."""
-        if not Company.objects.using(self.using).exists():
+        if not self.register.rows(Company).exists():
             return True
         if if_empty:
             return False
@@ -144,19 +144,19 @@ class DemoService:
 
     def _holds_untouched_demo(self) -> bool:
         """Whether the register is what a seeding left: as many rows, none written since, no account of others."""
-        log = BackupLog.objects.using(self.using).filter(operation=DEMO, success=True).order_by("-created_at").first()
+        log = self.register.rows(BackupLog).filter(operation=DEMO, success=True).order_by("-created_at").first()
         if log is None or self._stored() != (log.companies_count, log.records_count):
             return False
         written_since = any(
-            model._base_manager.using(self.using).filter(updated_at__gt=log.created_at).exists()
+            self.register.rows(model).filter(updated_at__gt=log.created_at).exists()
             for model in (Company, AttendanceRecord)
         )
-        others = User.objects.using(self.using).filter(company__isnull=False).exclude(username__in=_USERNAMES)
+        others = self.register.rows(User).filter(company__isnull=False).exclude(username__in=_USERNAMES)
         return not written_since and not others.exists()
 
     def _stored(self) -> tuple[int, int]:
         """How many companies and records there are."""
-        return Company.objects.using(self.using).count(), AttendanceRecord.objects.using(self.using).count()
+        return self.register.rows(Company).count(), self.register.rows(AttendanceRecord).count()
 
     def _missing_accounts(self, plan: DemoPlan, password: str) -> list[User]:
         """The demo accounts that are not there, unsaved and without their company, which is not there either."""
@@ -178,7 +178,7 @@ class DemoService:
     def _write(self, plan: DemoPlan, accounts: Sequence[User], if_empty: bool, progress: Progress) -> bool:
         """Everything, if the register is empty; whether it was."""
         with (
-            operations.running(DEMO, Actor.of(), self.using, consequence=_UNCHANGED, callback=progress) as run,
+            operations.running(DEMO, Actor.of(), self.register, consequence=_UNCHANGED, callback=progress) as run,
             operations.holding_register(run, _UNCHANGED),
         ):
             if not self._may_seed(if_empty):  # somebody else was quicker
@@ -192,19 +192,19 @@ class DemoService:
     def _fill(self, plan: DemoPlan, accounts: Sequence[User], progress: Progress) -> None:
         register = DemoRegister(plan, timezone.now())
         founded = dt.datetime.fromisoformat(register.founded)
-        AttendanceRecord.objects.using(self.using).all().delete()
+        self.register.rows(AttendanceRecord).delete()
         companies = self._companies(register.companies, founded)
         for account in accounts:
             account.company = None if account.role == Role.ROOT else companies[0]
-            account.save(using=self.using)
-        connection = connections[self.using]
+            account.save(using=self.register.alias)
+        connection = self.register.connection
         rows = ((companies[row.company].pk, *row[1:]) for row in _reported(register.rows(), plan.records, progress))
         _WRITERS.get(connection.vendor, write_by_orm)(connection, rows)
         self._require_all(plan)
 
     def _companies(self, names: Sequence[str], founded: dt.datetime) -> list[Company]:
         """Exactly these companies; those of an earlier demo register stay or go, and its accounts move to the first."""
-        rows = Company.objects.using(self.using)
+        rows = self.register.rows(Company)
         there = set(rows.values_list("name", flat=True))
         rows.bulk_create((Company(name=name) for name in names if name not in there), batch_size=EVERY)
         rows.update(created_at=founded, updated_at=founded)
@@ -212,7 +212,7 @@ class DemoService:
         companies = [by_name.pop(name) for name in names]
         gone = [company.pk for company in by_name.values()]
         if gone:
-            users = User.objects.using(self.using).filter(company__in=gone)
+            users = self.register.rows(User).filter(company__in=gone)
             users.update(company=companies[0]) if companies else users.delete()
             rows.filter(pk__in=gone).delete()
         return companies
@@ -227,7 +227,7 @@ class DemoService:
             )
 
     def _demo_users(self) -> QuerySet[User]:
-        return User.objects.using(self.using).filter(username__in=_USERNAMES).select_related("company")
+        return self.register.rows(User).filter(username__in=_USERNAMES).select_related("company")
 
     def _accounts(self, password: str, made: Sequence[User]) -> list[DemoAccount]:
         """The demo accounts that are there now."""

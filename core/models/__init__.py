@@ -15,6 +15,7 @@ from core.models.attendance import (
     AttendanceQuerySet,
     AttendanceRecord,
     Company,
+    CompanyQuerySet,
     Status,
 )
 from core.models.backups import Backup, BackupLog
@@ -32,6 +33,7 @@ __all__ = [
     "Backup",
     "BackupLog",
     "Company",
+    "CompanyQuerySet",
     "Installation",
     "MusterUserManager",
     "Operation",

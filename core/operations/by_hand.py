@@ -13,9 +13,8 @@ from core.models import Backup, Operation
 from core.operations import run as operations
 from core.operations.errors import OperationFailed, RegisterBusy, as_failure, is_locked
 from core.operations.waiting import patience
+from core.register.database import Register
 from recordsync.errors import CommitUnknown, LockTimeout
-from recordsync.system import locks
-from recordsync.system.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +22,9 @@ _MOMENT = 0.5
 
 
 @contextmanager
-def changing(using: str, models: Sequence[type[Model]], consequence: str, *, alone: bool = False) -> Iterator[None]:
+def changing(
+    register: Register, models: Sequence[type[Model]], consequence: str, *, alone: bool = False
+) -> Iterator[None]:
     """A short transaction that writes these models' tables; it waits for a restore or import as long as it may.
 
     ``consequence``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
@@ -32,42 +33,42 @@ def changing(using: str, models: Sequence[type[Model]], consequence: str, *, alo
     """
     try:
         with ExitStack() as stack:
-            with patience(lambda: _holder(using) is not None) as seconds:
-                stack.enter_context(writing(using, models, seconds, alone=alone))
+            with patience(lambda: _holder(register) is not None) as seconds:
+                stack.enter_context(register.change(models, seconds, alone=alone))
             yield
     except IntegrityError:
         raise
     except (Error, CommitUnknown) as error:
-        told = failure(error, using, consequence)
+        told = failure(error, register, consequence)
         logger.warning("A change by hand failed: %s", told, exc_info=not isinstance(told, RegisterBusy))
         raise told from error
 
 
 @contextmanager
-def changing_catalogue(using: str, consequence: str) -> Iterator[None]:
+def changing_catalogue(register: Register, consequence: str) -> Iterator[None]:
     """As :func:`changing`, of the catalogue of backups, under the register's lock: no backup begins meanwhile, which
     would continue another one as it was."""
     try:
         with ExitStack() as stack:
-            with patience(lambda: _holder(using) is not None) as seconds:
+            with patience(lambda: _holder(register) is not None) as seconds:
                 # Whoever looks whether the lock is free holds it for a moment.
-                stack.enter_context(locks.held(operations.REGISTER_LOCK, using, wait=max(seconds, _MOMENT)))
-            stack.enter_context(changing(using, [Backup], consequence))
+                stack.enter_context(register.lock(max(seconds, _MOMENT)))
+            stack.enter_context(changing(register, [Backup], consequence))
             yield
     except LockTimeout as error:
-        raise operations.busy(_holder(using), consequence) from error
+        raise operations.busy(_holder(register), consequence) from error
 
 
-def failure(error: Exception, using: str, consequence: str) -> OperationFailed:
-    """An error as a failure for people: where the register ``using`` is locked, with who holds it."""
-    holder = _holder(using) if is_locked(error) else None
+def failure(error: Exception, register: Register, consequence: str) -> OperationFailed:
+    """An error as a failure for people: where the register is locked, with who holds it."""
+    holder = _holder(register) if is_locked(error) else None
     return operations.busy(holder, consequence) if holder else as_failure(error, consequence)
 
 
-def _holder(using: str) -> Operation | None:
+def _holder(register: Register) -> Operation | None:
     """The restore or import that holds the register, where that can be told."""
     try:
-        return operations.current(using)
+        return operations.current(register)
     except Error:
         logger.warning("Who holds the register cannot be told", exc_info=True)
         return None

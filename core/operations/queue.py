@@ -21,6 +21,7 @@ from core.models import Operation
 from core.operations import run as operations
 from core.operations.errors import Cancelled, NotKnown, OperationFailed, as_failure, not_known
 from core.operations.run import JOBS, Actor
+from core.register.database import DEFAULT, Register
 from recordsync.errors import CommitUnknown
 from recordsync.system import locks
 from recordsync.system.transactions import committed
@@ -38,7 +39,7 @@ def submit(
     kind: str,
     actor: Actor,
     *,
-    using: str = "default",
+    register: Register = DEFAULT,
     filename: str = "",
     pk: uuid.UUID | None = None,
     parameters: dict[str, Any] | None = None,
@@ -51,7 +52,7 @@ def submit(
     operation = Operation(
         pk=pk or uuid.uuid4(),
         kind=kind,
-        database=using,
+        database=register.alias,
         filename=filename,
         outcome=Operation.Outcome.WAITING,
         actor_id=actor.user_id,

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from django.conf import settings
 from django.db import Error, IntegrityError, connections, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -38,12 +37,11 @@ from core.operations.errors import (
     not_known,
 )
 from core.operations.waiting import patience
-from core.register.declared import SCHEMA
+from core.register.database import Register
 from recordsync.errors import CommitUnknown, LockLost, LockTimeout
-from recordsync.stores import tables
+from recordsync.stores import Store
 from recordsync.system import locks
 from recordsync.system.progress import Progress, no_progress
-from recordsync.system.transactions import writing
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +49,6 @@ JOBS = "jobs"
 _SECONDS_BETWEEN_WRITES = 1.0
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _TRIES_TO_SAY_HOW_IT_ENDED = 3
-
-REGISTER_LOCK = "register"
-"""Held by restores and imports from their start to their commit, and by a backup while it opens its snapshot
-and while it enters itself into the catalogue."""
 
 _LEFT_UNDONE = {True: "No backup was entered in the catalogue.", False: "Nothing was changed."}
 
@@ -96,7 +90,7 @@ class Run:
 
     operation: Operation
     actor: Actor
-    using: str
+    register: Register
     callback: Progress
     log: BackupLog
     """The audit row, to be completed by whoever works."""
@@ -158,7 +152,7 @@ class Run:
         dead, or gets the locks that it ``held``. Raises LockLost where somebody has."""
         self._bound = (self.lock, *held)
         for lock in self._bound:
-            lock.bind(connections[self.using])
+            lock.bind(self.register.connection)
         self._save_progress()
 
     def complete(self, entries: int) -> None:
@@ -178,8 +172,8 @@ class Run:
         self.log.error_message = error_message
         self.log.duration = round(self.seconds, 3)
         try:
-            with transaction.atomic(using=self.using):
-                self.log.save(using=self.using)
+            with transaction.atomic(using=self.register.alias):
+                self.log.save(using=self.register.alias)
         except IntegrityError as error:
             raise LockLost(_("Somebody has written into the audit trail already how this ended.")) from error
         self.operation.log_id = self.log.pk
@@ -209,7 +203,7 @@ UNAUDITED = ("check", "verify", "export_xlsx")
 def running(
     kind: str,
     actor: Actor,
-    using: str,
+    register: Register,
     *,
     consequence: str,
     filename: str = "",
@@ -227,7 +221,7 @@ def running(
     with ExitStack() as stack:
         stack.callback(_settle_quietly)
         try:
-            run = _started(stack, kind, actor, using, filename, callback, operation)
+            run = _started(stack, kind, actor, register, filename, callback, operation)
         except Exception as error:
             logger.error("%s by %s could not start", kind, actor.name, exc_info=True)
             raise as_failure(error, consequence) from error
@@ -272,7 +266,7 @@ def _started(
     stack: ExitStack,
     kind: str,
     actor: Actor,
-    using: str,
+    register: Register,
     filename: str,
     callback: Progress | None,
     operation: Operation | None,
@@ -281,7 +275,7 @@ def _started(
     settle_accounts()
     if operation is None:
         operation = Operation(
-            kind=kind, database=using, actor_id=actor.user_id, actor_name=actor.name, filename=filename
+            kind=kind, database=register.alias, actor_id=actor.user_id, actor_name=actor.name, filename=filename
         )
         lock = stack.enter_context(locks.held(_lock_name(operation.pk), JOBS))  # before anyone can see the row
         operation.save(using=JOBS, force_insert=True)
@@ -293,7 +287,7 @@ def _started(
         user_id=actor.user_id, actor_name=actor.name, operation=kind, operation_id=operation.pk, filename=filename
     )
     logger.info("%s by %s started (%s)", kind, actor.name, operation.pk)
-    return Run(operation, actor, using, callback or no_progress, log, lock)
+    return Run(operation, actor, register, callback or no_progress, log, lock)
 
 
 def _begin(operation: Operation) -> None:
@@ -310,7 +304,7 @@ def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
     """Write the audit row of a failure, unless somebody holds the register: then it is written when they are done."""
     run.operation.log_id = None  # what a rolled-back transaction wrote is gone
     try:
-        if run.operation.kind not in UNAUDITED and locks.is_free(REGISTER_LOCK, run.using):
+        if run.operation.kind not in UNAUDITED and run.register.is_free():
             run.save_log(success=False, error_message=sentence)
     except (Error, LockLost):
         logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
@@ -376,7 +370,7 @@ def _close_abandoned(operation: Operation) -> None:
     """
     if not locks.is_free(_lock_name(operation.pk), operation.database):
         return
-    log = BackupLog.objects.using(operation.database).filter(operation_id=operation.pk, success=True).first()
+    log = Register(operation.database).rows(BackupLog).filter(operation_id=operation.pk, success=True).first()
     is_backup = operation.kind.startswith("backup")
     as_it_was = Operation.objects.using(JOBS).filter(
         pk=operation.pk, outcome=Operation.Outcome.RUNNING, heartbeat_at=operation.heartbeat_at
@@ -415,13 +409,14 @@ def worker_lock(worker_id: str) -> str:
 
 def _log_late(operation: Operation) -> None:
     """Write the audit row of a failure that could not be written when it failed; not while the register is held."""
-    if not locks.is_free(REGISTER_LOCK, operation.database):
+    register = Register(operation.database)
+    if not register.is_free():
         return
-    with writing(operation.database, [BackupLog], 0, alone=False):  # whoever reads a page waits for nobody
-        log, _created = BackupLog.objects.using(operation.database).get_or_create(
+    with register.change([BackupLog], 0):  # whoever reads a page waits for nobody
+        log, _created = register.rows(BackupLog).get_or_create(
             operation_id=operation.pk,
             defaults={
-                "user_id": _existing(operation.actor_id, operation.database),
+                "user_id": _existing(operation.actor_id, register),
                 "actor_name": operation.actor_name,
                 "operation": operation.kind,
                 "filename": operation.filename,
@@ -443,32 +438,25 @@ def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iter
     """
     with ExitStack() as stack:
         try:
-            lock = stack.enter_context(
-                locks.held(
-                    REGISTER_LOCK,
-                    run.using,
-                    wait=settings.LOCK_WAIT_SECONDS if wait is None else wait,
-                    while_waiting=lambda: run(WAIT, 0, None),
-                )
-            )
+            lock = stack.enter_context(run.register.lock(wait, lambda: run(WAIT, 0, None)))
         except LockTimeout as error:
-            raise busy(current(run.using), consequence) from error
+            raise busy(current(run.register), consequence) from error
         yield lock
 
 
 @contextmanager
-def holding_register(run: Run, consequence: str) -> Iterator[None]:
-    """Hold the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
+def holding_register(run: Run, consequence: str) -> Iterator[Store]:
+    """A store, under the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
 
     The block's last is :meth:`Run.complete`. ``consequence``: what is not done if it fails. Raises
     :class:`RegisterBusy`, OperationalError, CommitUnknown, LockLost.
     """
     with ExitStack() as stack:
-        with patience(lambda: current(run.using) is not None) as seconds:
+        with patience(lambda: current(run.register) is not None) as seconds:
             lock = stack.enter_context(register_lock(run, consequence, seconds))
-            stack.enter_context(writing(run.using, tables(SCHEMA), seconds))
+            store = stack.enter_context(run.register.write(seconds))
         run.begin(lock)
-        yield
+        yield store
     run.committed = run.past_return
 
 
@@ -505,14 +493,14 @@ _BEFORE_THE_LOCK = ["", "receive", "check", "list", "wait", SAFETY]
 """Phases in which a restore or import does not hold the register yet."""
 
 
-def current(using: str) -> Operation | None:
+def current(register: Register) -> Operation | None:
     """The restore or import that holds this register now, if it is known."""
     settle_accounts()
     return (
         Operation.objects.using(JOBS)
         .filter(
             outcome=Operation.Outcome.RUNNING,
-            database=using,
+            database=register.alias,
             kind__in=WRITERS,
         )
         .exclude(phase__in=_BEFORE_THE_LOCK)
@@ -520,14 +508,14 @@ def current(using: str) -> Operation | None:
     )
 
 
-def _existing(user_id: int | None, using: str) -> int | None:
+def _existing(user_id: int | None, register: Register) -> int | None:
     """The account's id, if there still is one."""
-    return user_id if user_id and User.objects.using(using).filter(pk=user_id).exists() else None
+    return user_id if user_id and register.rows(User).filter(pk=user_id).exists() else None
 
 
 def actor_of(operation: Operation) -> Actor:
     """Who asked for it; without the account's id where the account is gone."""
-    return Actor(operation.actor_name, _existing(operation.actor_id, operation.database))
+    return Actor(operation.actor_name, _existing(operation.actor_id, Register(operation.database)))
 
 
 def _lock_name(pk: uuid.UUID) -> str:

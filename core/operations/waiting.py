@@ -15,6 +15,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from core.register.database import usual_wait
+
 _PEOPLE: Final = 2
 """How many people may wait in one process: half of the threads that the Procfile gives it."""
 
@@ -42,7 +44,7 @@ def patience(is_held: Callable[[], bool]) -> Iterator[float]:
     ``is_held``: whether somebody holds the register who takes longer; asked where too many people wait already.
     """
     if not _at_a_page.get():
-        yield settings.LOCK_WAIT_SECONDS
+        yield usual_wait()
     elif _turns.acquire(blocking=False):
         try:
             yield settings.SAVE_WAIT_SECONDS

@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import msgspec
-from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time
 from recordsync.model.schema import Field, Model, Schema
-from recordsync.stores import Filters, Store, open_store
+from recordsync.stores import Filters
 
 Day = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"]))]
 
@@ -89,11 +88,6 @@ def content_of(row: models.Model) -> dict[str, str | None]:
     model = next(model for model in SCHEMA if model.label == row._meta.label)
     values = ((name, field, getattr(row, field.source)) for name, field in model.all_fields.items())
     return {name: value.name if field.references else field.type.to_text(value) for name, field, value in values}
-
-
-def open_register(using: str) -> Store:
-    """The register in a database, for the engine: by the database's own fast ways unless the settings say otherwise."""
-    return open_store(SCHEMA, using, reference=settings.MUSTER_REFERENCE_STORE)
 
 
 def filters(selection: Selection | None = None, changed_since: object = None) -> Filters:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import Error
 
 from core.models import Installation
+from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,14 @@ class Identity:
     colour: str
 
 
-def identity(using: str = "default") -> Identity:
+def identity(register: Register = DEFAULT) -> Identity:
     """The name and colour of this installation, so that nobody takes one for another.
 
     Reads one row each time, so that a name that another process changed is right at once. Writes nothing, raises
     nothing: where the database cannot be asked, it is what the environment says.
     """
     try:
-        installation = Installation.without_writing(using)
+        installation = Installation.without_writing(register.alias)
     except Error:
         logger.warning("The name of this installation could not be read", exc_info=True)
         return Identity(settings.INSTALLATION_NAME[:100], settings.INSTALLATION_COLOUR or UNKNOWN)

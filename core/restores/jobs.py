@@ -27,6 +27,7 @@ from core.preview import stored as stored_preview
 from core.preview import writing
 from core.preview.lines import Line
 from core.preview.stored import StoredPreview
+from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
@@ -126,7 +127,7 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
         tasks.check_backup,
         "check",
         actor,
-        using=earlier.database,
+        register=Register(earlier.database),
         pk=pk,
         filename=earlier.filename,
         parameters=earlier.parameters | {"strategy": preview.strategy.value, "earlier": str(preview.pk)},
@@ -140,12 +141,12 @@ def check(operation: Operation) -> None:
         with operations.running(
             "check",
             operations.actor_of(operation),
-            operation.database,
+            Register(operation.database),
             consequence=str(_UNCHANGED),
             operation=operation,
         ) as run:
             folder = preview_folders.folder_of(pk)
-            service = RestoreService(operation=operation, using=operation.database)
+            service = RestoreService(operation=operation)
             with _source(operation.pk, operation) as stream, (folder / "items").open("w+b") as items:
                 try:
                     preview = service.preview_changes(
@@ -183,7 +184,7 @@ def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
         now.carry_over(before)
 
 
-def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -> Operation:
+def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFAULT) -> Operation:
     """Apply a preview as it is decided now.
 
     Raises :class:`OperationFailed` where conflicts are undecided or it is being applied,
@@ -202,14 +203,14 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
     check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
     try:
         with locks.held(_SUBMITTING, JOBS, wait=_SECONDS_TO_SUBMIT):
-            _require_alone(using)
+            _require_alone(register)
             operation = uuid.uuid4()
             preview.apply_by(operation)
             return jobs.submit(
                 tasks.apply_restore,
                 "restore",
                 actor,
-                using=using,
+                register=register,
                 pk=operation,
                 filename=check_of.filename,
                 parameters={
@@ -222,9 +223,11 @@ def submit_apply(actor: Actor, preview: StoredPreview, using: str = "default") -
         raise RegisterBusy(_("Somebody else is asking for a restore. Nothing was changed. Try again.")) from error
 
 
-def _require_alone(using: str) -> None:
+def _require_alone(register: Register) -> None:
     """Raises RegisterBusy, which says who runs what, where a restore or its like waits or runs already."""
-    others = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=using)
+    others = Operation.objects.using(JOBS).filter(
+        outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=register.alias
+    )
     other = others.order_by("started_at").first()
     if other is not None:
         raise operations.busy(other, str(_UNCHANGED))
@@ -246,7 +249,7 @@ def apply(operation: Operation) -> None:
                 operation.save(using=JOBS, update_fields=["result"])
                 preview_changes.write_changes(preview, changes, run)
 
-            RestoreService(operation=operation, using=operation.database).restore_backup(
+            RestoreService(operation=operation).restore_backup(
                 stream, preview.strategy.value, preview=preview, decide=preview.decisions(), prepare=prepare
             )
     except NotKnown:  # if it was done, the list of changes is wanted
@@ -262,15 +265,15 @@ def apply(operation: Operation) -> None:
     preview_folders.remove(pk)
 
 
-def look_up(lines: Sequence[Line], using: str = "default") -> None:
+def look_up(lines: Sequence[Line], register: Register = DEFAULT) -> None:
     """Note with each line of records that are in the register when they last changed there."""
     records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
     names = {company for company, _ep_no, _day in records}
-    ids = dict(Company.objects.using(using).filter(name__in=names).values_list("name", "pk"))
+    ids = dict(register.rows(Company).filter(name__in=names).values_list("name", "pk"))
     by_key = {(ids[key[0]], *key[1:]): line for key, line in records.items() if key[0] in ids}
     if by_key:
         keys = [Q(company_id=company, ep_no=ep_no, date=day) for company, ep_no, day in by_key]
-        found = AttendanceRecord.objects.using(using).filter(reduce(or_, keys)).order_by()
+        found = register.rows(AttendanceRecord).filter(reduce(or_, keys)).order_by()
         for company, ep_no, day, at in found.values_list("company_id", "ep_no", "date", "updated_at"):
             by_key[company, ep_no, day.isoformat()].changed_at = at
 

@@ -25,7 +25,8 @@ from core.operations.errors import ConflictsLeft, DataMoved, as_failure
 from core.operations.results import Preview, RestoreResult, ValidationResult
 from core.operations.run import Actor, Run
 from core.operations.wording import SECTIONS, conflict, shown_key
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
+from core.register.database import DEFAULT, Register
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import BackupFile, Limits, check_backup
 from recordsync.errors import FileError, InvalidFile, printable_path
 from recordsync.merge import Counts, Decide, Strategy, decide_by
@@ -33,7 +34,6 @@ from recordsync.model.fields import TIMESTAMP
 from recordsync.plan import Plan, apply_plan, differences, make_plan
 from recordsync.system.files import spooled
 from recordsync.system.progress import Progress, no_progress
-from recordsync.system.transactions import reading
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +54,15 @@ class Previewed(Protocol):
 
 
 class RestoreService:
-    """Merges backup files into the register in the database ``using``, in the name of ``user`` (None: of
-    the operating system's user), or as the waiting ``operation``, in the name of who asked for it."""
+    """Merges backup files into the register, in the name of ``user`` (None: of the operating system's user), or as the
+    waiting ``operation``, in its register and in the name of who asked for it."""
 
-    def __init__(self, *, user: User | None = None, using: str = "default", operation: Operation | None = None) -> None:
+    def __init__(
+        self, *, user: User | None = None, register: Register = DEFAULT, operation: Operation | None = None
+    ) -> None:
         self.actor = operations.actor_of(operation) if operation else Actor.of(user)
         self._operation = operation
-        self.using = using
-        self._store = open_register(using)
+        self.register = Register(operation.database) if operation else register
         self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
 
     def validate_backup(self, source: Source, progress_callback: Progress | None = None) -> ValidationResult:
@@ -99,8 +100,8 @@ class RestoreService:
                 file = opened.enter_context(self._checked(stream, progress))
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
-                with reading(self.using):
-                    plan = make_plan(self._store, file, None, items, progress)
+                with self.register.read() as store:
+                    plan = make_plan(store, file, None, items, progress)
                 counts = plan.counts(decide_by(strategy))
                 warnings = self._warnings(file)
                 on_error.pop_all()  # the preview holds the plan from here on
@@ -136,7 +137,7 @@ class RestoreService:
             operations.running(
                 "restore",
                 self.actor,
-                self.using,
+                self.register,
                 consequence=str(_UNCHANGED),
                 filename=shown,
                 callback=progress_callback,
@@ -162,16 +163,16 @@ class RestoreService:
         stream: BinaryIO,
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
-        with tempfile.TemporaryFile() as items, operations.holding_register(run, str(_UNCHANGED)):
-            plan = make_plan(self._store, file, None, items, run)
+        with tempfile.TemporaryFile() as items, operations.holding_register(run, str(_UNCHANGED)) as store:
+            plan = make_plan(store, file, None, items, run)
             if preview is not None and preview.plan.digest != plan.digest:
                 raise DataMoved(_moved(preview.plan, plan))
             if decide is None and strategy is Strategy.MANUAL:
                 self._require_decided(plan)
-            counts = apply_plan(plan, self._store, decide or decide_by(strategy), catalogue.stamp(self.using), run)
+            counts = apply_plan(plan, store, decide or decide_by(strategy), catalogue.stamp(self.register), run)
             _complete_log(run, file, counts)
             catalogue.record_restored(
-                file.metadata, self.using, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())
+                file.metadata, self.register, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())
             )
             run.complete(plan.size)
         return counts
@@ -210,7 +211,7 @@ class RestoreService:
 
     def _warnings(self, file: CheckedFile) -> list[str]:
         """What is odd about a valid file and does no harm."""
-        return [*catalogue.gap_before(file.metadata, self.using), *file.warnings]
+        return [*catalogue.gap_before(file.metadata, self.register), *file.warnings]
 
     @contextmanager
     def _opened(self, source: Source, progress: Progress) -> Iterator[tuple[BinaryIO, str]]:

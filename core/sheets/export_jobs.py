@@ -16,16 +16,16 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor
+from core.register.database import Register
 from core.sheets import export
 from core.worker import tasks
-from recordsync.system.transactions import reading
 
 EXPORT: Final = "export_xlsx"
 """The operation's kind."""
 
 _NOT_WRITTEN: Final = gettext_lazy("No file was written.")
 
-Rows = Callable[[str, User, str], AttendanceQuerySet]
+Rows = Callable[[str, User, Register], AttendanceQuerySet]
 """What a list shows: by the query string of its filters, to this account, of this register. Raises OperationFailed."""
 
 
@@ -47,16 +47,15 @@ def submit(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
 def write(operation: Operation, rows: Rows) -> None:
     """Write the workbook of a waiting operation, of what the account may see by now."""
     actor = operations.actor_of(operation)
-    with operations.running(
-        EXPORT, actor, operation.database, consequence=str(_NOT_WRITTEN), operation=operation
-    ) as run:
-        user = User.objects.using(operation.database).filter(pk=actor.user_id or 0, is_active=True).first()
+    register = Register(operation.database)
+    with operations.running(EXPORT, actor, register, consequence=str(_NOT_WRITTEN), operation=operation) as run:
+        user = register.rows(User).filter(pk=actor.user_id or 0, is_active=True).first()
         if user is None:
             raise OperationFailed(_("The account that asked for it is gone, or not active. No file was written."))
         storage = storages["uploads"]
         with TemporaryFile() as out:
-            with reading(operation.database):
-                count = export.write_xlsx(rows(operation.parameters["filters"], user, operation.database), out, run)
+            with register.read():
+                count = export.write_xlsx(rows(operation.parameters["filters"], user, register), out, run)
             out.seek(0)
             name = storage.save(f"{operation.pk}.export", File(out))
         operation.result = {"file": name, "rows": count, "scope": _scope(user)}

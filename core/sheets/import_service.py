@@ -28,7 +28,8 @@ from core.models import Company, Role, User
 from core.operations import run as operations
 from core.operations.errors import DataMoved, OperationFailed, SheetRefused, as_failure
 from core.operations.run import Actor, Run
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, open_register
+from core.register.database import DEFAULT, Register
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from core.sheets.checked import KEPT, Sheet, not_read
 from core.sheets.columns import Heading, RowReader
 from core.sheets.dates import DateOrder, Dates
@@ -44,7 +45,6 @@ from recordsync.plan.listing import Listing
 from recordsync.streams.sort import sorted_on_disk
 from recordsync.system.files import spooled
 from recordsync.system.progress import EVERY, Progress, no_progress
-from recordsync.system.transactions import reading
 
 logger = logging.getLogger(__name__)
 
@@ -156,19 +156,18 @@ Source = str | Path | IO[bytes]
 
 
 class ImportService:
-    """Imports sheets into the register in the database ``using``, in the name of ``user``.
+    """Imports sheets into the register, in the name of ``user``.
 
     None is the operating system's user, who like root reaches every company and creates those that are not there; an
     administrator reaches their own. Anybody else is refused (OperationFailed).
     """
 
-    def __init__(self, *, user: User | None = None, using: str = "default") -> None:
+    def __init__(self, *, user: User | None = None, register: Register = DEFAULT) -> None:
         if user is not None and not (user.is_active and user.role in (Role.ROOT, Role.ADMIN)):
             raise OperationFailed(_("This account may not import. Nothing was changed."))
         self.actor = Actor.of(user)
-        self.using = using
+        self.register = register
         self._user = user
-        self._store = open_register(using)
 
     def preview(
         self,
@@ -188,8 +187,8 @@ class ImportService:
                 stream = stack.enter_context(_opened(source, progress))
                 sheet, listing = self._checked(stream, _name_of(source), date_order, stack, progress)
                 items = stack.enter_context(tempfile.TemporaryFile())
-                with reading(self.using):
-                    plan = make_plan(self._store, listing, None, items, progress)
+                with self.register.read() as store:
+                    plan = make_plan(store, listing, None, items, progress)
                 preview = ImportPreview(
                     sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack()
                 )
@@ -221,7 +220,12 @@ class ImportService:
         name = filename or _name_of(source)
         with (
             operations.running(
-                IMPORT, self.actor, self.using, consequence=str(_UNCHANGED), filename=name, callback=progress_callback
+                IMPORT,
+                self.actor,
+                self.register,
+                consequence=str(_UNCHANGED),
+                filename=name,
+                callback=progress_callback,
             ) as run,
             ExitStack() as stack,
         ):
@@ -230,8 +234,8 @@ class ImportService:
             stream = stack.enter_context(_opened(source, run))
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
-            with operations.holding_register(run, str(_UNCHANGED)):
-                plan = make_plan(self._store, listing, None, items, run)
+            with operations.holding_register(run, str(_UNCHANGED)) as store:
+                plan = make_plan(store, listing, None, items, run)
                 if plan_digest is not None and plan.digest != plan_digest:
                     raise DataMoved(
                         _(
@@ -239,7 +243,7 @@ class ImportService:
                             "preview first."
                         )
                     )
-                counts = apply_plan(plan, self._store, _DECIDE, catalogue.stamp(self.using), run)
+                counts = apply_plan(plan, store, _DECIDE, catalogue.stamp(self.register), run)
                 outcome = Outcome(name, sheet, counts, plan.digest)
                 outcome.verify()
                 _complete_log(run, outcome)
@@ -321,7 +325,7 @@ class ImportService:
         """The one company that the user may import into; None: all."""
         if self._user is None or self._user.role == Role.ROOT:
             return None
-        return Company.objects.using(self.using).get(users=self._user.pk).name
+        return self.register.rows(Company).get(users=self._user.pk).name
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -400,7 +404,7 @@ class _Names:
     def __init__(self, service: ImportService, reader: RowReader, heading: Heading) -> None:
         self._service = service
         self._own = service.own_company()
-        companies = Company.objects.using(service.using)
+        companies = service.register.rows(Company)
         self._companies = set(companies.values_list("name", flat=True))
         self._company_at, self._ep_no_at = heading.place("company_name"), heading.place("ep_no")
         names = reader.shape.names
@@ -428,8 +432,8 @@ class _Names:
             rows_.append((number, values))
         if as_written:
             keys = sorted({record.key for record in as_written.values()})
-            with reading(self._service.using):
-                there = {record.key for record in self._service._store.lookup(ATTENDANCE_RECORDS, keys)}
+            with self._service.register.read() as store:
+                there = {record.key for record in store.lookup(ATTENDANCE_RECORDS, keys)}
             for at, record in as_written.items():
                 if record.key in there:
                     rows_[at] = (rows_[at][0], record.values)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from core.attendance.search import Found, find, in_every_company
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
 from core.operations.errors import OperationFailed
+from core.register.database import DEFAULT, Register
 from core.web.forms import DateInput, Styled
 
 OVERSTAY: dict[str, Q] = {
@@ -85,12 +86,12 @@ class AttendanceFilter(Styled, forms.Form):
     narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing")
     """The fields that leave something out."""
 
-    def __init__(self, data: Any, *, user: User, using: str = "default") -> None:
+    def __init__(self, data: Any, *, user: User, register: Register = DEFAULT) -> None:
         super().__init__(data)
-        self.user, self.using = user, using
+        self.user, self.register = user, register
         company = self.fields["company"]
         assert isinstance(company, forms.ModelChoiceField)
-        company.queryset = Company.objects.using(using).visible_to(user)
+        company.queryset = register.rows(Company).visible_to(user)
         if user.role != Role.ROOT:
             del self.fields["company"]
 
@@ -113,7 +114,7 @@ class AttendanceFilter(Styled, forms.Form):
 
     @cached_property
     def _visible(self) -> AttendanceQuerySet:
-        return AttendanceRecord.objects.using(self.using).visible_to(self.user)
+        return self.register.rows(AttendanceRecord).visible_to(self.user)
 
     @cached_property
     def _found(self) -> Found:
@@ -149,10 +150,10 @@ class AttendanceFilter(Styled, forms.Form):
         return rows.order_by(*order)
 
 
-def rows_shown(query: str, user: User, using: str) -> AttendanceQuerySet:
+def rows_shown(query: str, user: User, register: Register) -> AttendanceQuerySet:
     """The records that the list with this query string shows to somebody. Raises OperationFailed where a filter is not
     valid, as when its company is gone."""
-    filters = AttendanceFilter(QueryDict(query), user=user, using=using)
+    filters = AttendanceFilter(QueryDict(query), user=user, register=register)
     if not filters.is_valid():
         raise OperationFailed(gettext("A filter of the list is not valid any more. No file was written."))
     return filters.rows()
@@ -164,8 +165,9 @@ def _first_by_number(rows: AttendanceQuerySet, count: int, order: str) -> Attend
     The index has numbers in order within each company only. Where one company has ``count`` rows up to some number,
     nobody behind that number is among the first; the nearest such number leaves few rows to sort.
     """
-    companies = Company.objects.using(rows.db).order_by()
+    register = Register(rows.db)
+    companies = register.rows(Company).order_by()
     ends = rows.filter(company=OuterRef("pk")).order_by(order).values("ep_no")[count - 1 : count]
     nearest, side = (Min("end"), "lte") if order == "ep_no" else (Max("end"), "gte")
     end = companies.annotate(end=Subquery(ends)).aggregate(nearest=nearest)["nearest"]
-    return rows if end is None else rows.filter(in_every_company(rows.db), **{f"ep_no__{side}": end})
+    return rows if end is None else rows.filter(in_every_company(register), **{f"ep_no__{side}": end})

@@ -38,7 +38,6 @@ class OrmStore:
         return self._rows(model, where).count()
 
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
-        self._parents.clear()
         if model.reference is None:
             rows = self._rows(model, where)
             # Sorted here and not by the database: few rows, and its collation does not matter.
@@ -47,7 +46,6 @@ class OrmStore:
         yield from self._read_by_reference(model, where)
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
-        self._parents.clear()
         for _name, rows in self._by_reference(model, where):
             for moment in rows.values_list("updated_at", flat=True).iterator(chunk_size=2000):
                 yield TIMESTAMP.to_text(moment)
@@ -63,14 +61,12 @@ class OrmStore:
         return self._rows(model, where).order_by(*(f.source for f in model.key if f is not model.reference))
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
-        self._parents.clear()
         stream = iter(keys)
         while batch := list(islice(stream, LOOKUP)):
             for _pk, record in self._find(model, batch):
                 yield record
 
     def references(self, model: Model, key: Key) -> int:
-        self._parents.clear()
         instance = self._django(model)._base_manager.using(self.using).get(**self._where_key(model, key))
         return sum(
             relation.related_model._base_manager.using(self.using).filter(**{relation.field.name: instance}).count()
@@ -79,7 +75,7 @@ class OrmStore:
         )
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
-        self._parents.clear()
+        self._parents.pop(model.name, None)
         replacing = self._to_look_up(changes)
         found = dict(self._find_by_key(model, [change.key for change in replacing]))
         for change in replacing:
@@ -216,8 +212,8 @@ class OrmStore:
         return self._columns(model, model.key_names, key)
 
     def _parent_ids(self, model: Model) -> dict[str, Any]:
-        """Primary keys of the records that this model's key refers to, by their name. Read once in
-        each use of the store: another transaction, or this one, may have written them since."""
+        """Primary keys of the records that this model's key refers to, by their name. Read once, until
+        :meth:`write` writes that model: the store is its transaction's, and only the store writes in it."""
         reference = model.reference
         assert reference is not None and reference.references is not None
         parent = self.schema[reference.references]

@@ -1,6 +1,7 @@
 """What the engine asks of a database.
 
-Transactions are the caller's (:mod:`recordsync.system.transactions`); everything that a store does happens inside one.
+Transactions are the caller's (:mod:`recordsync.system.transactions`). A store lives for one transaction: it is made
+inside it and not used after it. What it has read it may keep, for in its transaction nobody else writes what it holds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Filters = Mapping[str, Q]
 
 
 class Store(Protocol):
-    """A database as the engine sees it. Records have every field of their model; streams are in key order."""
+    """A database as the engine sees it, in one transaction. Records have every field of their model; streams are in
+    key order."""
 
     schema: Schema
 

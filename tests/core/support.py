@@ -14,6 +14,7 @@ from core.backups.backup_service import BackupService
 from core.models import BackupLog, Company, Installation, Operation
 from core.operations.results import BackupResult, RestoreResult
 from core.operations.run import JOBS
+from core.register import database
 from core.restores.restore_service import RestoreService
 from tests.properties.files import File, a_file
 from tests.properties.registers_content import Content, Register, key_of
@@ -41,11 +42,11 @@ SMALL = register(day(), day(date=SATURDAY), day(XYZ, shift="N", in_time="22:00:0
 
 def backup(alias: str, *args: Any, **options: Any) -> BackupResult:
     options.setdefault("output", io.BytesIO())
-    return BackupService(using=alias).create_backup(*args, **options)
+    return BackupService(register=database.Register(alias)).create_backup(*args, **options)
 
 
 def restore(alias: str, file: File, *args: Any, **options: Any) -> RestoreResult:
-    return RestoreService(using=alias).restore_backup(file.stream(), *args, **options)
+    return RestoreService(register=database.Register(alias)).restore_backup(file.stream(), *args, **options)
 
 
 def the_log(alias: str) -> BackupLog:

@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from core.backups.backup_service import BackupService
 from core.operations.results import BackupResult, RestoreResult
+from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from tests import registers
 from tests.conftest import DEEP
@@ -63,13 +64,13 @@ def clear(alias: str) -> None:
 def backup(alias: str, *args: Any, **options: Any) -> tuple[bytes, BackupResult]:
     """The bytes of a backup of this register, and what the service says about it."""
     out = io.BytesIO()
-    result = BackupService(using=alias).create_backup(*args, output=out, **options)
+    result = BackupService(register=Register(alias)).create_backup(*args, output=out, **options)
     return out.getvalue(), result
 
 
 def restore(alias: str, data: bytes, *args: Any, **options: Any) -> RestoreResult:
     """Merge a file into this register."""
-    return RestoreService(using=alias).restore_backup(io.BytesIO(data), *args, **options)
+    return RestoreService(register=Register(alias)).restore_backup(io.BytesIO(data), *args, **options)
 
 
 __all__ = ["backup", "clear", "examples", "for_all", "for_some", "restore"]

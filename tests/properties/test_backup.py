@@ -17,6 +17,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
 from core.operations.results import BackupResult, RestoreResult
+from core.register import database
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from recordsync.system.files import Compression
@@ -232,7 +233,10 @@ def test_property_15_across_engines_the_content_stays_the_same(
 
 def test_a_backup_reads_what_was_written_since_the_service_was_made(register_db: str) -> None:
     """One service may serve many backups and restores: it remembers nothing of the register between them."""
-    service, restorer = BackupService(using=register_db), RestoreService(using=register_db)
+    service, restorer = (
+        BackupService(register=database.Register(register_db)),
+        RestoreService(register=database.Register(register_db)),
+    )
     out = io.BytesIO()
     service.create_backup(output=out)
     company = Company.objects.using(register_db).create(name="ABC Corp")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
 from core.operations.errors import FileRefused
+from core.register import database
 from core.restores.conflict_resolver import ConflictResolver
 from core.restores.restore_service import RestoreService
 from tests.installation import PROJECT
@@ -48,7 +49,7 @@ def test_property_04_every_engine_gives_the_same_checksum(alias: str, register: 
     """For all records, what a database stored and gave back has the checksum of what was put in: in a file, and
     record by record; writing the same content again leaves it."""
     put(alias, register)
-    service = BackupService(using=alias)
+    service = BackupService(register=database.Register(alias))
     lines = {
         files.key_in("attendance_records", line): line for line in files.parsed(backup(alias)[0])["attendance_records"]
     }
@@ -104,7 +105,7 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(alias: str, one: K
     two otherwise; in one file a repeated key is refused; the database holds the rule itself."""
     other = one if same else other
     first, second = _blank(one), {**_blank(other), "shift": "N"}
-    unique = RestoreService(using=alias)._get_unique_key
+    unique = RestoreService(register=database.Register(alias))._get_unique_key
     assert (unique(first) == unique(second)) is (one == other)
     for content in (first, second):
         restore(alias, files.a_file(Register().having({key_of(content): content})).encode())
@@ -165,7 +166,7 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
     register = Register().having({key_of(content): content})
     put(alias, register)
     file = files.a_file(Register().having({key_of(other): other}))
-    with RestoreService(using=alias).preview_changes(file.stream()) as preview:
+    with RestoreService(register=database.Register(alias)).preview_changes(file.stream()) as preview:
         assert (preview.to_update, preview.to_skip) == ((1, 0) if other != content else (0, 1))
         assert preview.conflicts == preview.to_update
 

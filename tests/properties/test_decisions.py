@@ -19,6 +19,7 @@ from core.preview import stored as stored_preview
 from core.preview.decisions import DecidedMeanwhile
 from core.preview.filters import Filter
 from core.preview.stored import StoredPreview
+from core.register.database import Register
 from core.restores import jobs as restore_jobs
 from core.worker import tasks
 from recordsync.merge import EXISTENCE, Side
@@ -84,7 +85,7 @@ def previewed(alias: str) -> Iterator[uuid.UUID]:
         patch.setattr(settings, "DATA_DIR", folder)
         pk = restore_jobs.receive([file.encode()], 1 << 30)
         parameters = {"strategy": "manual", "backup": None}
-        jobs.submit(tasks.check_backup, "check", Actor("Meena"), using=alias, pk=pk, parameters=parameters)
+        jobs.submit(tasks.check_backup, "check", Actor("Meena"), register=Register(alias), pk=pk, parameters=parameters)
         tasks.check_backup.call(str(pk))
         yield pk
 

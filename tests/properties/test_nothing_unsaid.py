@@ -13,6 +13,7 @@ from openpyxl.utils.cell import get_column_letter
 
 from core.models import AttendanceRecord
 from core.operations.errors import SheetRefused
+from core.register.database import Register
 from core.sheets.import_service import ImportService
 from tests.core.sheets.sheets import HEADINGS, REQUIRED, row, table
 from tests.properties.support import for_some
@@ -94,7 +95,7 @@ def test_every_row_column_and_sheet_is_stored_or_named(alias: str, sheet: dict[s
     assume(below)
     file = as_text(cells) if form == "csv" else as_workbook(cells, sheet["sheets"])
     try:
-        result = ImportService(using=alias).apply(file)
+        result = ImportService(register=Register(alias)).apply(file)
     except SheetRefused:
         assert not AttendanceRecord.objects.using(alias).exists()
         return

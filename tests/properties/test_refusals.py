@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.models import BackupLog
 from core.operations.errors import FileRefused
+from core.register import database
 from core.restores.restore_service import RestoreService
 from recordsync.errors import FileError
 from recordsync.system.files import decompressed
@@ -103,7 +104,7 @@ def test_property_19_each_field_missing_or_wrong_is_refused_naming_it(data: st.D
 def _refused(alias: str, data: bytes) -> FileRefused:
     """Try to restore; the register must be exactly as it was."""
     before = everything(alias)
-    service = RestoreService(using=alias)
+    service = RestoreService(register=database.Register(alias))
     with pytest.raises(FileRefused) as refused:
         service.restore_backup(io.BytesIO(data))
     with pytest.raises(FileRefused):
@@ -157,7 +158,7 @@ def test_property_20_nothing_of_a_damaged_compressed_file_is_applied(
         damage = whole[:at]
     else:
         damage = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
-    result = RestoreService(using=alias).validate_backup(io.BytesIO(damage))
+    result = RestoreService(register=database.Register(alias)).validate_backup(io.BytesIO(damage))
     if result.valid:
         with decompressed(io.BytesIO(damage), 1 << 20) as stream:
             assert stream.read() == content

@@ -27,6 +27,7 @@ from core.operations.results import Outcome, RestoreResult
 from core.operations.run import JOBS, Actor, Run
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
+from core.register import database
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
@@ -207,7 +208,7 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
         pk = restore_jobs.receive([merge.file.encode()], 1 << 30)
         parameters = {"strategy": strategy.value, "backup": None}
         asker = Actor("Meena")
-        jobs.submit(tasks.check_backup, "check", asker, using=alias, pk=pk, parameters=parameters)
+        jobs.submit(tasks.check_backup, "check", asker, register=database.Register(alias), pk=pk, parameters=parameters)
         tasks.check_backup.call(str(pk))
         before = rows(alias)
         with stored_preview.opened(pk) as preview:
@@ -222,7 +223,7 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
             told = preview.counts()
             assert told == preview.plan.counts(preview.decisions())
             assert not any(one.undecided + one.absent_undecided for one in told.values())
-            operation = restore_jobs.submit_apply(asker, preview, using=alias)
+            operation = restore_jobs.submit_apply(asker, preview, register=database.Register(alias))
         tasks.apply_restore.call(str(operation.pk))
     done = Operation.objects.using("jobs").get(pk=operation.pk)
     assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
@@ -242,7 +243,7 @@ def test_properties_08_17_a_preview_counts_what_applying_then_does(alias: str, m
     put(alias, merge.ours)
     before, tables = rows(alias), everything(alias)
     data = merge.file.encode()
-    service = RestoreService(using=alias)
+    service = RestoreService(register=database.Register(alias))
     with service.preview_changes(io.BytesIO(data), strategy) as preview:
         assert everything(alias) == tables
         assert not BackupLog.objects.using(alias).exists()
@@ -341,7 +342,7 @@ def test_property_17_what_moved_since_the_preview_stops_the_restore(
     """For all files: if a record, company or account changes after the preview so that the outcome would be another
     one, the restore stops, says so and changes nothing; otherwise it does what the preview said."""
     put(alias, merge.ours)
-    service = RestoreService(using=alias)
+    service = RestoreService(register=database.Register(alias))
     stream = io.BytesIO(merge.file.encode())
     with service.preview_changes(stream, strategy) as preview:
         told = preview.models

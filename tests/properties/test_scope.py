@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from core.attendance.dashboard import dashboard
 from core.attendance.records import LostUpdate, RecordService
 from core.models import AttendanceRecord, Company, Role, User
+from core.register.database import Register
 from core.web.filters import SORTS, AttendanceFilter
 from tests import registers
 from tests.properties.support import for_all
@@ -82,14 +83,14 @@ def law(alias: str, case: Drawn) -> None:
         return name != "date_from" or row.date >= dt.date(2026, 11, 3)
 
     visible = {row.pk for row in rows if in_scope(row)}
-    everything = AttendanceFilter(QueryDict(""), user=user, using=alias).rows()
+    everything = AttendanceFilter(QueryDict(""), user=user, register=Register(alias)).rows()
     assert {row.pk for row in everything} == visible
-    filters = AttendanceFilter(QueryDict(case.query), user=user, using=alias)
+    filters = AttendanceFilter(QueryDict(case.query), user=user, register=Register(alias))
     filtered = [row.pk for row in filters.rows()]
     assert set(filtered) == {row.pk for row in rows if in_scope(row) and passes(row)}
     assert [row.pk for row in filters.rows(first=case.wanted)[: case.wanted]] == filtered[: case.wanted]
 
-    figures = dashboard(user, alias)
+    figures = dashboard(user, Register(alias))
     assert figures.records == len(visible)
     assert figures.employees == len({(row.company_id, row.ep_no) for row in rows if row.pk in visible})
     assert sum(day.recorded for day in figures.trend) == len(visible)
@@ -97,7 +98,7 @@ def law(alias: str, case: Drawn) -> None:
         figures.latest.recorded if figures.latest else 0
     )
 
-    service = RecordService(user, alias)
+    service = RecordService(user, Register(alias))
     for row in rows:
         may = row.pk in visible and case.role in (Role.ROOT, Role.ADMIN)
         stored = AttendanceRecord.objects.using(alias).get(pk=row.pk)

@@ -17,6 +17,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 from core.models import TIME_FIELDS, AttendanceRecord
+from core.register.database import Register
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportResult, ImportService
 from core.sheets.refused_rows import write_refused
@@ -202,7 +203,7 @@ def test_a_day_is_stored_as_it_was_meant_or_refused(alias: str, sheet: Sheet, sp
             day.meant["date"] = day.cells["DATE"].value
         event("exchanged, and nothing shows it")
     file = file_of(spelling, sheet)
-    service = ImportService(using=alias)
+    service = ImportService(register=Register(alias))
     result = service.apply(file)
     said = result.summary()
     if said["date_order_by"] == "default" and sheet.order is DateOrder.MONTH:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.models import AttendanceRecord, Company, Role
+from core.register import database
 from core.sheets import export
 from core.sheets.import_service import ImportService
 from core.sheets.spoilt_text import normalised, spoilt
@@ -46,7 +47,7 @@ def test_an_export_imports_again_without_a_change(alias: str, register: Register
     before = rows(alias)
     file = _exported(alias, form)
     with any_day:
-        result = ImportService(using=alias).apply(file) if register.records else None
+        result = ImportService(register=database.Register(alias)).apply(file) if register.records else None
     assert rows(alias) == before
     if result is None:
         return
@@ -55,7 +56,7 @@ def test_an_export_imports_again_without_a_change(alias: str, register: Register
     assert {problem.value for problem in result.sheet.problems} == {key[2] for key in before.records if key not in good}
     clear(alias)
     with any_day:
-        ImportService(using=alias).apply(file)
+        ImportService(register=database.Register(alias)).apply(file)
     assert rows(alias).contents == good
 
 
@@ -165,7 +166,7 @@ def test_an_administrator_changes_only_their_own_company(alias: str, sides: tupl
     before = rows(alias)
     sheet = as_csv(table(*({field: cell(field, text) for field, text in r.items()} for r in theirs.records.values())))
     with any_day:
-        result = ImportService(user=admin, using=alias).apply(sheet)
+        result = ImportService(user=admin, register=database.Register(alias)).apply(sheet)
     after = rows(alias)
     own = {key: content for key, content in theirs.records.items() if key[0] == name and key[2] >= "1900"}
     assert after.companies == before.companies

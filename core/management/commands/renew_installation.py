@@ -14,8 +14,8 @@ from django.db import Error
 from core.management.console import OutputCommand
 from core.models import Installation
 from core.operations.errors import as_failure
+from core.register.database import DEFAULT
 from recordsync.errors import CommitUnknown, is_one_line
-from recordsync.system.transactions import committed
 
 
 def _name(text: str) -> str:
@@ -52,7 +52,7 @@ class Command(OutputCommand):
             if options["name"] is not None:
                 installation.name = options["name"]
             installation.full_clean()
-            with committed("default", settings.LOCK_WAIT_SECONDS):
+            with DEFAULT.commit():
                 installation.save()
         except ValidationError as error:
             raise CommandError(f"--name: {' '.join(error.messages)} Nothing was changed.", returncode=2) from error

@@ -23,6 +23,7 @@ from core.models import AttendanceRecord, Backup, Company, Installation
 from core.operations import run as operations
 from core.operations.errors import OperationFailed, as_failure
 from core.operations.run import Actor
+from core.register.database import DEFAULT
 from core.web import typed
 from core.web.backup_forms import BackupForm
 from core.web.decorators import role_required
@@ -42,7 +43,7 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
         return redirect("operation", pk=operation.pk)
-    last = catalogue.newest_parent(Installation.without_writing(), "default")
+    last = catalogue.newest_parent(Installation.without_writing(), DEFAULT)
     doubt = catalogue.doubt(last) if last else None
     changed = None
     if last is not None and doubt is None:
@@ -114,7 +115,7 @@ def _lost_with(backup: Backup) -> dict[str, Any]:
     (entry,) = catalogue.entries([backup])
     losses = {
         "is_only_full": catalogue.is_only_full(backup),
-        "is_next_parent": catalogue.newest_parent(Installation.current(), "default") == backup,
+        "is_next_parent": catalogue.newest_parent(Installation.current(), DEFAULT) == backup,
         "previews": backup_jobs.open_previews(backup),
         "continuing": catalogue.continued_by(backup),
     }

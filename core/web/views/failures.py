@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from core.operations import by_hand
 from core.operations.errors import DiskFull, OperationFailed, RegisterBusy, explain, is_full, is_locked, is_of_a_query
+from core.register.database import DEFAULT
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def _failure(request: HttpRequest, error: BaseException | None) -> OperationFail
         return error
     then = _("Look whether what you asked for was done before you ask again.") if request.method == "POST" else ""
     if isinstance(error, Error | sqlite3.Error | OSError) and (is_full(error) or is_locked(error)):
-        return by_hand.failure(error, "default", then)
+        return by_hand.failure(error, DEFAULT, then)
     if isinstance(error, OSError) and error.errno in _OF_FILES:
         why = explain(OSError(error.errno, ""))
         return OperationFailed(

@@ -20,6 +20,7 @@ from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.operations import run as operations
 from core.operations.errors import Cancelled, FileRefused, OperationFailed, RegisterBusy
 from core.operations.run import JOBS, Actor
+from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from recordsync.system import locks
@@ -45,7 +46,7 @@ def _meena(alias: str) -> User:
 def test_a_backup_is_accounted_for(register_db: str) -> None:
     put(register_db, SMALL)
     user = User.objects.using(register_db).create(username="meena", role="root")
-    service = BackupService(user=user, using=register_db)
+    service = BackupService(user=user, register=Register(register_db))
     result = service.create_backup(output=Path(the_folder := "/dev/null"))
     log, operation = the_log(register_db), the_operation()
     assert (log.user_id, log.actor_name, log.operation, log.success) == (user.pk, "meena", "backup_full", True)
@@ -63,7 +64,7 @@ def test_a_backup_is_accounted_for(register_db: str) -> None:
 def test_an_incremental_backup_is_accounted_for(register_db: str) -> None:
     put(register_db, SMALL)
     since = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    result = BackupService(using=register_db).create_incremental_backup(since, output=Path("/dev/null"))
+    result = BackupService(register=Register(register_db)).create_incremental_backup(since, output=Path("/dev/null"))
     log = the_log(register_db)
     assert (log.operation, log.backup_type, log.since) == ("backup_incremental", "incremental", since)
     assert (log.records_count, log.actor_name) == (3, Actor.of().name)
@@ -114,7 +115,7 @@ def test_a_record_without_a_legal_form_fails_the_backup_and_is_named(register_db
 
 
 def test_a_preview_leaves_no_row(register_db: str) -> None:
-    with RestoreService(using=register_db).preview_changes(a_file(SMALL).stream()):
+    with RestoreService(register=Register(register_db)).preview_changes(a_file(SMALL).stream()):
         pass
     assert not BackupLog.objects.using(register_db).exists()
     assert not Operation.objects.using(JOBS).exists()
@@ -122,7 +123,7 @@ def test_a_preview_leaves_no_row(register_db: str) -> None:
 
 def test_the_log_keeps_the_name_of_a_deleted_account(register_db: str) -> None:
     user = User.objects.using(register_db).create(username="meena", role="root")
-    BackupService(user=user, using=register_db).create_backup(output=Path("/dev/null"))
+    BackupService(user=user, register=Register(register_db)).create_backup(output=Path("/dev/null"))
     user.delete()
     log = the_log(register_db)
     assert (log.user_id, log.actor_name) == (None, "meena")
@@ -213,8 +214,8 @@ def test_a_running_operation_is_left_alone(register_db: str) -> None:
     with locks.held(f"operation-{operation.pk}", JOBS):
         operations.settle_accounts()
         assert the_operation().outcome == "running"
-        assert operations.current(register_db) == operation
-    assert operations.current(register_db) is None
+        assert operations.current(Register(register_db)) == operation
+    assert operations.current(Register(register_db)) is None
 
 
 def test_every_operation_first_closes_the_abandoned(register_db: str) -> None:
@@ -227,7 +228,7 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0
     started = dt.datetime(2026, 11, 20, 18, 40, 5, tzinfo=dt.UTC)
     running = _dead(register_db, phase="apply", done=12_000, started_at=started)
-    with locks.held(f"operation-{running.pk}", JOBS), locks.held(operations.REGISTER_LOCK, register_db):
+    with locks.held(f"operation-{running.pk}", JOBS), Register(register_db).lock(0):
         with pytest.raises(RegisterBusy) as busy:
             restore(register_db, a_file(SMALL))
         assert str(busy.value) == (
@@ -258,7 +259,7 @@ def test_whatever_writes_the_register_has_a_name_in_a_sentence(kind: str) -> Non
 def test_a_busy_register_without_a_name(register_db: str, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0
     with (
-        locks.held(operations.REGISTER_LOCK, register_db),
+        Register(register_db).lock(0),
         pytest.raises(RegisterBusy, match="in use by another restore or import"),
     ):
         restore(register_db, a_file(SMALL))
@@ -279,14 +280,14 @@ def test_progress_that_cannot_be_saved_does_not_stop_the_work(register_db: str) 
         locks.held("operation", JOBS) as lock,
         patch("django.db.models.QuerySet.update", side_effect=DatabaseError("gone")),
     ):
-        run = operations.Run(Operation(), Actor("meena"), register_db, lambda *_: None, BackupLog(), lock)
+        run = operations.Run(Operation(), Actor("meena"), Register(register_db), lambda *_: None, BackupLog(), lock)
         run("check", 1, 2)
     assert run.phase == "check"
 
 
 def test_the_end_that_cannot_be_saved_does_not_hide_it(register_db: str) -> None:
     with locks.held("operation", JOBS) as lock, patch.object(Operation, "save", side_effect=DatabaseError("gone")):
-        run = operations.Run(Operation(), Actor("meena"), register_db, lambda *_: None, BackupLog(), lock)
+        run = operations.Run(Operation(), Actor("meena"), Register(register_db), lambda *_: None, BackupLog(), lock)
         run.finish(Operation.Outcome.SUCCEEDED)
     assert run.operation.outcome == "succeeded"
 
@@ -320,7 +321,7 @@ def test_a_backup_that_the_catalogue_refuses_is_said_to_be_whole(register_db: st
         pytest.raises(OperationFailed, match="it is not in the catalogue"),
     ):
         backup(register_db, output=path)
-    assert RestoreService(using=register_db).validate_backup(path).valid
+    assert RestoreService(register=Register(register_db)).validate_backup(path).valid
     assert not the_log(register_db).success
 
 

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from core.attendance.dashboard import dashboard
 from core.models import AttendanceRecord, Backup, Company, User
+from core.register.database import Register
 from tests.core.support import backup
 from tests.world import DAY
 
@@ -20,7 +21,7 @@ def test_no_total_is_older_than_what_was_written_last(register_db: str) -> None:
     records = AttendanceRecord.objects.using(register_db)
 
     def totals() -> tuple[int, int, int]:
-        figures = dashboard(root, register_db)
+        figures = dashboard(root, Register(register_db))
         return figures.records, figures.employees, figures.not_recorded
 
     def counted() -> bool:
@@ -52,6 +53,6 @@ def test_a_backup_that_was_deleted_is_not_the_last_one(register_db: str) -> None
     root = User.objects.db_manager(register_db).create_superuser("root")
     kept, deleted = backup(register_db), backup(register_db)
     Backup.objects.using(register_db).filter(pk=deleted.id).update(file="", location="")
-    last = dashboard(root, register_db).last_backup
+    last = dashboard(root, Register(register_db)).last_backup
     assert last is not None
     assert last.pk == kept.id

@@ -15,6 +15,7 @@ from core.demo.generator import DemoPlan
 from core.demo.service import DemoService
 from core.models import AttendanceRecord, Backup, Installation
 from core.operations.errors import OperationFailed
+from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from tests.core.support import ABC, SMALL, a_company, backup, day, own_file, register, restore, some_id
@@ -106,11 +107,11 @@ def test_what_was_deleted_is_never_continued(register_db: str) -> None:
         _backups(register_db).filter(pk=pk).update(file="", location="")
 
     def continuing(pk: uuid.UUID) -> list[uuid.UUID]:
-        return [row.pk for row in catalogue.continued_by(_backups(register_db).get(pk=pk), register_db)]
+        return [row.pk for row in catalogue.continued_by(_backups(register_db).get(pk=pk), Register(register_db))]
 
     def lacking() -> list[uuid.UUID]:
         rows = list(_backups(register_db).order_by("taken_at"))
-        return [entry.backup.pk for entry in catalogue.entries(rows, register_db) if entry.lacks]
+        return [entry.backup.pk for entry in catalogue.entries(rows, Register(register_db)) if entry.lacks]
 
     assert [continuing(pk) for pk in (old.id, *ids)] == [[], ids[1:], ids[2:], ids[3:], []]
     assert not lacking()
@@ -131,9 +132,9 @@ def test_a_file_that_names_itself_as_its_parent_is_no_endless_chain(register_db:
     two = backup(register_db, "incremental")
     for child, parent in ((one, two), (two, one)):
         _backups(register_db).filter(pk=child.id).update(kind="incremental", parent=parent.id)
-    entries = catalogue.entries(list(_backups(register_db)), register_db)
+    entries = catalogue.entries(list(_backups(register_db)), Register(register_db))
     assert [entry.lacks for entry in entries] == [True, True]
-    assert len(catalogue.continued_by(_backups(register_db).get(pk=one.id), register_db)) == 2
+    assert len(catalogue.continued_by(_backups(register_db).get(pk=one.id), Register(register_db))) == 2
 
 
 def test_a_failed_backup_is_never_a_parent(register_db: str) -> None:
@@ -200,19 +201,19 @@ def test_an_incremental_enters_the_ancestry_only_behind_its_parent(register_db: 
     full = a_file(SMALL)
     known = a_file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
     restore(register_db, known)
-    assert catalogue.merged_backups(Installation.current(register_db), register_db) == {}
+    assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == {}
     restore(register_db, full)
     restore(register_db, known)
     expected = {str(ELSEWHERE): known.metadata["id"]}
-    assert catalogue.merged_backups(Installation.current(register_db), register_db) == expected
+    assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == expected
     restore(register_db, a_file(register(day(ep_no="E2")), parent=some_id(), **INCREMENTAL))
     restore(register_db, a_file(register(day(ep_no="E3")), **INCREMENTAL))
-    assert catalogue.merged_backups(Installation.current(register_db), register_db) == expected
+    assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == expected
 
 
 def test_an_incremental_whose_parent_was_never_here_is_warned_about(register_db: str) -> None:
     """By a preview and by the restore itself; only those that continue something, and nothing is refused."""
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
 
     def warned(file: File) -> bool:
         with service.preview_changes(file.stream()) as preview:
@@ -239,7 +240,7 @@ def test_a_selection_never_enters_the_ancestry(register_db: str) -> None:
     selection = {"companies": [ABC], "date_from": None, "date_to": None}
     restore(register_db, a_file(register(day()), selection=selection))
     restore(register_db, a_file(register(day(ep_no="E4")), selection=selection, parent=full.metadata["id"]))
-    assert catalogue.merged_backups(Installation.current(register_db), register_db) == {
+    assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == {
         str(ELSEWHERE): full.metadata["id"]
     }
     assert _backups(register_db).filter(merged_at__isnull=True).count() == 2
@@ -251,7 +252,7 @@ def test_our_own_file_changes_nothing_in_the_catalogue(register_db: str) -> None
     before = list(_backups(register_db).values())
     restore(register_db, own_file(register_db, register(day(shift="N"))))
     assert list(_backups(register_db).values()) == before
-    assert catalogue.merged_backups(Installation.current(register_db), register_db) == {}
+    assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == {}
 
 
 def test_a_failed_restore_enters_nothing(register_db: str) -> None:
@@ -326,7 +327,7 @@ def test_a_backup_from_the_future_is_not_continued(register_db: str) -> None:
 
 def test_a_backup_from_before_a_demo_register_is_not_continued(register_db: str) -> None:
     """Its records bear old timestamps: an incremental would miss them all."""
-    demo = DemoService(register_db)
+    demo = DemoService(Register(register_db))
     demo.seed(DemoPlan(2, 30, 1, dt.date(2026, 10, 31)), password="only here")
     backup(register_db)
     demo.seed(DemoPlan(3, 40, 2, dt.date(2026, 10, 31)), password="only here")

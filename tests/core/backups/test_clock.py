@@ -16,6 +16,7 @@ from core.demo.service import DemoService
 from core.models import AttendanceRecord, Backup, Company, Operation, User
 from core.operations.errors import DataMoved, OperationFailed
 from core.operations.run import JOBS
+from core.register.database import Register
 from core.worker import tasks
 from tests.core.operations.writers import WRITERS, clock
 from tests.core.support import SMALL, backup, day, register, restore, some_id
@@ -56,7 +57,7 @@ def test_what_is_written_is_dated_after_the_last_backup(register_db: str, writer
                 backup(register_db, "incremental")
         backup(register_db)
         time.step(HOUR)
-        assert catalogue.stamp(register_db) == time.now, "a full backup taken since puts an end to it"
+        assert catalogue.stamp(Register(register_db)) == time.now, "a full backup taken since puts an end to it"
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
@@ -86,12 +87,12 @@ def test_what_is_written_while_a_backup_is_read_is_dated_after_it(register_db: s
             if phase == "write":
                 assert not Backup.objects.using(register_db).exists()
                 with clock(NOON - dt.timedelta(hours=1)):
-                    stamps.append(catalogue.stamp(register_db))
+                    stamps.append(catalogue.stamp(Register(register_db)))
 
         backup(register_db, progress_callback=progress)
         time.step(-HOUR)
         assert min(stamps) > NOON
-        assert catalogue.stamp(register_db) > NOON
+        assert catalogue.stamp(Register(register_db)) > NOON
 
 
 def test_two_states_of_a_record_never_bear_one_date(register_db: str) -> None:
@@ -167,7 +168,7 @@ def test_the_order_of_backups_is_not_told_by_the_clock(register_db: str) -> None
         time.step(-HOUR)
         full = backup(register_db)
         time.step(1)
-        assert catalogue.last_taken(register_db) == Backup.objects.using(register_db).get(pk=full.id)
+        assert catalogue.last_taken(Register(register_db)) == Backup.objects.using(register_db).get(pk=full.id)
         assert backup(register_db, "incremental").metadata.parent == str(full.id)
 
 
@@ -199,7 +200,7 @@ def test_the_last_one_merged_is_not_told_by_the_clock(register_db: str) -> None:
 
 def test_a_demo_register_that_somebody_changed_is_kept(register_db: str) -> None:
     """Even if the clock was set back between."""
-    demo = DemoService(register_db)
+    demo = DemoService(Register(register_db))
     with clock(NOON) as time:
         demo.seed(DemoPlan(2, 30, 1, dt.date(2026, 10, 31)), password="only here")
         time.step(-HOUR)
@@ -223,8 +224,8 @@ def test_delete_all_is_not_stopped_by_what_was_written_ahead(register_db: str) -
         WRITERS["change"](register_db, 1)
         time.step(-DAY)
         with patch.object(BackupService, "create_backup", and_then_somebody_saves), pytest.raises(DataMoved):
-            RecordService(root, register_db).delete_all()
-        assert RecordService(root, register_db).delete_all().records == 3
+            RecordService(root, Register(register_db)).delete_all()
+        assert RecordService(root, Register(register_db)).delete_all().records == 3
 
 
 def test_a_killed_backup_pins_no_date(register_db: str) -> None:
@@ -234,6 +235,6 @@ def test_a_killed_backup_pins_no_date(register_db: str) -> None:
         result={"snapshot_at": (NOON + dt.timedelta(days=400)).isoformat()},
     )  # fmt: skip
     with clock(NOON):
-        assert catalogue.stamp(register_db) > NOON + dt.timedelta(days=400)
+        assert catalogue.stamp(Register(register_db)) > NOON + dt.timedelta(days=400)
         backup(register_db)
-        assert catalogue.stamp(register_db) < NOON + dt.timedelta(seconds=2)
+        assert catalogue.stamp(Register(register_db)) < NOON + dt.timedelta(seconds=2)

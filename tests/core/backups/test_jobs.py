@@ -24,15 +24,14 @@ from core.backups import jobs as backup_jobs
 from core.backups.jobs import BackupRequest
 from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
 from core.operations import queue as jobs
-from core.operations import run as operations
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import JOBS, Actor
 from core.preview import stored as stored_preview
+from core.register.database import DEFAULT, Register
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
 from recordsync.merge import Strategy
-from recordsync.system import locks
 from tests.core.backups.test_targets import storage
 from tests.core.support import SMALL, database_error
 from tests.properties.files import a_file
@@ -117,7 +116,7 @@ def test_a_protected_backup_is_not_deleted(settings: Settings) -> None:
         backup_jobs.delete(backup, ACTOR)
     assert storages["backups"].exists(backup.file)
     backup_jobs.set_protected(backup, False)
-    with locks.held(operations.REGISTER_LOCK, "default"), pytest.raises(RegisterBusy, match="Nothing was deleted"):
+    with DEFAULT.lock(0), pytest.raises(RegisterBusy, match="Nothing was deleted"):
         backup_jobs.delete(backup, ACTOR)
     backup_jobs.delete(backup, ACTOR)
     assert not storages["backups"].exists(backup.file)
@@ -243,7 +242,7 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     assert page.count("A backup that it continues is not here any more.") == 12
     assert "It is the only full backup that is kept here" in page_of(root, second)
     backup_jobs.delete(second, ACTOR)
-    assert catalogue.newest_parent(Installation.current(), "default") is None
+    assert catalogue.newest_parent(Installation.current(), Register()) is None
     assert "Begin with a full one" in root.get("/backup/").content.decode()
 
 

@@ -22,6 +22,7 @@ from core.backups.backup_service import BackupService
 from core.models import Backup, Operation
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import COMMIT, JOBS
+from core.register.database import Register
 from tests.core.support import SMALL, backup
 from tests.properties.registers_content import put
 
@@ -83,7 +84,7 @@ def test_a_path(register_db: str, tmp_path: Path) -> None:
 def test_a_stream_stays_open(register_db: str) -> None:
     put(register_db, SMALL)
     out = io.BytesIO()
-    result = BackupService(using=register_db).create_backup(output=out, compression="zstd")
+    result = BackupService(register=Register(register_db)).create_backup(output=out, compression="zstd")
     data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(out.getvalue())).read()
     assert len(_content(data)) == 3
     assert (result.file, result.size) == ("-", len(out.getvalue()))
@@ -125,13 +126,13 @@ def test_a_backup_never_replaces_a_database(register_db: str, tmp_path: Path, en
     link.symlink_to(database)
     for path in (database, link):
         with pytest.raises(OperationFailed, match="is a database of this installation"):
-            BackupService(using=register_db).create_backup(output=path)
+            BackupService(register=Register(register_db)).create_backup(output=path)
     assert backup(register_db).records == 3
 
 
 def test_a_path_that_is_not_utf_8(register_db: str, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json"))
-    result = BackupService(using=register_db).create_backup(output=path)
+    result = BackupService(register=Register(register_db)).create_backup(output=path)
     assert result.file.endswith("caf\\xe9.json")
     assert path.exists()
 
@@ -143,7 +144,7 @@ def test_a_finished_file_that_cannot_be_entered_is_told(register_db: str, tmp_pa
         patch("core.backups.catalogue.add", side_effect=stop),
         pytest.raises(OperationFailed, match=r"written and whole \(.*full\.json\), but it is not in the catalogue"),
     ):
-        BackupService(using=register_db).create_backup(output=path)
+        BackupService(register=Register(register_db)).create_backup(output=path)
     assert path.exists()
     assert not Backup.objects.using(register_db).exists()
 
@@ -153,7 +154,7 @@ def test_a_cancel_that_comes_too_late_is_none(register_db: str, tmp_path: Path) 
         if phase == COMMIT:
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
-    result = BackupService(using=register_db).create_backup(
+    result = BackupService(register=Register(register_db)).create_backup(
         output=tmp_path / "full.json", progress_callback=cancel_at_the_end
     )
     assert Backup.objects.using(register_db).get().pk == result.id

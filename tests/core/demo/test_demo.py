@@ -23,10 +23,10 @@ from core.demo.generator import DAYS, DemoPlan, DemoRegister, Row, moment
 from core.demo.service import DEMO_PASSWORD, DemoService
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import COMMIT, REGISTER_LOCK
+from core.operations.run import COMMIT
+from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.stores import OrmStore
-from recordsync.system import locks
 from tests import registers
 from tests.installation import PROJECT, ScratchInstallation
 
@@ -288,7 +288,9 @@ def stored(alias: str) -> list[Any]:
 
 def test_the_register_is_stored_whole_and_legal(register_db: str) -> None:
     progress: list[tuple[str, int, int | None]] = []
-    result = DemoService(register_db).seed(plan(7, 2500), progress_callback=lambda *step: progress.append(step))
+    result = DemoService(Register(register_db)).seed(
+        plan(7, 2500), progress_callback=lambda *step: progress.append(step)
+    )
     assert result.seeded
     shapes = {len(model.names): model.shape() for model in SCHEMA}
     records = content(register_db)
@@ -301,11 +303,11 @@ def test_the_register_is_stored_whole_and_legal(register_db: str) -> None:
 
 
 def test_the_fast_writers_leave_what_the_orm_leaves(register_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    DemoService(register_db).seed(plan(5, 1500))
+    DemoService(Register(register_db)).seed(plan(5, 1500))
     fast = stored(register_db)
     registers.empty(register_db)
     monkeypatch.setattr(demo_service, "_WRITERS", {})
-    DemoService(register_db).seed(plan(5, 1500))
+    DemoService(Register(register_db)).seed(plan(5, 1500))
     assert stored(register_db) == fast
 
 
@@ -323,7 +325,7 @@ def test_both_engines_hold_the_same_register(
 
 
 def test_accounts_are_made(register_db: str) -> None:
-    result = DemoService(register_db).seed(plan())
+    result = DemoService(Register(register_db)).seed(plan())
     root, admin, user1 = User.objects.using(register_db).order_by("pk")
     first = Company.objects.using(register_db).first()
     assert [account.username for account in result.accounts] == ["root", "admin", "user1"]
@@ -339,7 +341,7 @@ def test_accounts_are_made(register_db: str) -> None:
 
 def test_accounts_that_are_there_stay_as_they_are(register_db: str) -> None:
     User.objects.db_manager(register_db).create_superuser("root", password="own")
-    result = DemoService(register_db).seed(plan(), password="chosen")
+    result = DemoService(Register(register_db)).seed(plan(), password="chosen")
     assert [(a.username, a.created, a.password) for a in result.accounts] == [
         ("root", False, None),
         ("admin", True, "chosen"),
@@ -349,20 +351,20 @@ def test_accounts_that_are_there_stay_as_they_are(register_db: str) -> None:
 
 
 def test_no_companies_no_accounts_in_one(register_db: str) -> None:
-    result = DemoService(register_db).seed(plan(0, 0))
+    result = DemoService(Register(register_db)).seed(plan(0, 0))
     assert [account.username for account in result.accounts] == ["root"]
 
 
 def test_well_known_passwords_are_for_this_machine_only(register_db: str, settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["muster.example"]
     with pytest.raises(OperationFailed, match="--password"):
-        DemoService(register_db).seed(plan())
+        DemoService(Register(register_db)).seed(plan())
     assert content(register_db) == []
     settings.DEBUG = True
-    DemoService(register_db).seed(plan())
+    DemoService(Register(register_db)).seed(plan())
     registers.empty(register_db)
     settings.DEBUG = False
-    result = DemoService(register_db).seed(plan(), password="another one")
+    result = DemoService(Register(register_db)).seed(plan(), password="another one")
     assert [account.password for account in result.accounts] == ["another one"] * 3
 
 
@@ -370,8 +372,8 @@ def test_a_register_that_is_not_empty_is_left_alone(register_db: str) -> None:
     Company.objects.using(register_db).create(name="ABC Corp")
     before = content(register_db)
     with pytest.raises(OperationFailed, match="not empty"):
-        DemoService(register_db).seed(plan())
-    result = DemoService(register_db).seed(plan(), if_empty=True)
+        DemoService(Register(register_db)).seed(plan())
+    result = DemoService(Register(register_db)).seed(plan(), if_empty=True)
     assert not result.seeded
     assert result.summary()["records"] == 0
     assert content(register_db) == before
@@ -380,7 +382,7 @@ def test_a_register_that_is_not_empty_is_left_alone(register_db: str) -> None:
 
 def test_an_untouched_demo_register_is_replaced(register_db: str) -> None:
     """So that a bigger one can follow the small one of ``make run``; its accounts move along."""
-    service = DemoService(register_db)
+    service = DemoService(Register(register_db))
     service.seed(plan(4, 300))
     User.objects.using(register_db).filter(username="admin").update(first_name="Kept")
     service.seed(plan(6, 500, seed=2))
@@ -396,7 +398,7 @@ def test_an_untouched_demo_register_is_replaced(register_db: str) -> None:
 
 @pytest.mark.parametrize("touch", ["edited", "added", "removed", "account"])
 def test_a_demo_register_that_somebody_touched_is_left_alone(register_db: str, touch: str) -> None:
-    service = DemoService(register_db)
+    service = DemoService(Register(register_db))
     service.seed(plan())
     records = AttendanceRecord.objects.using(register_db)
     if touch == "edited":
@@ -418,7 +420,7 @@ def test_somebody_else_may_fill_it_first(register_db: str, monkeypatch: pytest.M
     """Between the first look and the lock."""
     answers = iter([True, False])
     monkeypatch.setattr(DemoService, "_may_seed", lambda self, if_empty: next(answers))
-    result = DemoService(register_db).seed(plan(), if_empty=True)
+    result = DemoService(Register(register_db)).seed(plan(), if_empty=True)
     assert not result.seeded
     assert content(register_db) == []
 
@@ -430,7 +432,7 @@ def test_what_is_interrupted_leaves_nothing(register_db: str, stop: Any) -> None
             raise stop
 
     with pytest.raises((KeyboardInterrupt, OperationFailed)):
-        DemoService(register_db).seed(plan(3, 2500), progress_callback=progress)
+        DemoService(Register(register_db)).seed(plan(3, 2500), progress_callback=progress)
     assert content(register_db) == []
     assert not User.objects.using(register_db).exists()
 
@@ -442,7 +444,7 @@ def test_a_lost_record_is_noticed(register_db: str, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(demo_service, "_WRITERS", {connections[register_db].vendor: lose_one})
     with pytest.raises(OperationFailed, match="499 records instead of"):
-        DemoService(register_db).seed(plan())
+        DemoService(Register(register_db)).seed(plan())
     assert content(register_db) == []
 
 
@@ -450,14 +452,14 @@ def test_a_refused_row_is_a_sentence(register_db: str, monkeypatch: pytest.Monke
     twice = rows_of(3, 3)[:1] * 2
     monkeypatch.setattr(DemoRegister, "rows", lambda self: iter(twice))
     with pytest.raises(OperationFailed, match=r"The database refused: .* Nothing was changed\.$"):
-        DemoService(register_db).seed(plan(3, 2))
+        DemoService(Register(register_db)).seed(plan(3, 2))
     assert content(register_db) == []
 
 
 def test_it_waits_for_restores(register_db: str, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0
-    with locks.held(REGISTER_LOCK, register_db), pytest.raises(RegisterBusy, match="Try again later"):
-        DemoService(register_db).seed(plan())
+    with Register(register_db).lock(0), pytest.raises(RegisterBusy, match="Try again later"):
+        DemoService(Register(register_db)).seed(plan())
     assert content(register_db) == []
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from core.formats.v1_0 import V1File, check_v1_0
 from core.models import Backup
+from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from recordsync.backupfile import Limits
@@ -88,7 +89,7 @@ def test_a_field_that_a_record_lacks_is_left_alone(register_db: str) -> None:
 
 def test_an_identical_repeat_is_a_warning_and_skipped(register_db: str) -> None:
     data = old_file([old_record(day()), old_record(day())], [ABC])
-    assert len(RestoreService(using=register_db).validate_backup(io.BytesIO(data)).warnings) == 1
+    assert len(RestoreService(register=Register(register_db)).validate_backup(io.BytesIO(data)).warnings) == 1
     outcome = restore(register_db, data)
     assert (outcome.records.read, outcome.records.added, outcome.records.skipped) == (2, 1, 1)
 

@@ -19,6 +19,7 @@ from core.backups import jobs as backup_jobs
 from core.models import AttendanceRecord, Backup, Operation, User
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor
+from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
@@ -47,7 +48,7 @@ def test_a_file_and_its_entry_say_the_same(register_db: str, compression: Any) -
     assert document["metadata"]["version"] == "1.0"
     assert [r["ep_no"] for r in document["attendance_records"]] == ["E1"] * 3
     assert {r["updated_at"] for r in document["attendance_records"]} == {"2020-05-01T06:30:00.000000+00:00"}
-    found = RestoreService(using=register_db).validate_backup(out)
+    found = RestoreService(register=Register(register_db)).validate_backup(out)
     assert found.valid
     assert found.metadata is not None
     entry = Backup.objects.using(register_db).get()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from core.formats.v1_0 import checksum_v1_0
 from core.models import BackupLog
 from core.operations.errors import FileRefused
+from core.register import database
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.restore_service import RestoreService
 from recordsync.errors import FileError
@@ -185,7 +186,7 @@ def test_property_10_different_content_is_another_checksum_and_a_detected_change
     assert (checksum_v1_0(ATTENDANCE_RECORDS, old) != checksum_v1_0(ATTENDANCE_RECORDS, new)) is differs
     assert checksum_v1_0(ATTENDANCE_RECORDS, {**new, "id": 7, "updated_at": "x"}) == new["checksum"]
     put(alias, Register().having({key_of(content): content}))
-    with RestoreService(using=alias).preview_changes(io.BytesIO(old_file([new]))) as preview:
+    with RestoreService(register=database.Register(alias)).preview_changes(io.BytesIO(old_file([new]))) as preview:
         assert (preview.to_update, preview.to_skip) == ((1, 0) if differs else (0, 1))
     event("different" if differs else "equal")
 

@@ -24,6 +24,7 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed
 from core.operations.run import JOBS, Actor
+from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
 from recordsync.system import transactions
@@ -72,25 +73,27 @@ def company(alias: str, name: str) -> int:
 
 
 def restore(alias: str) -> None:
-    RestoreService(using=alias).restore_backup(a_file(SMALL).stream())
+    RestoreService(register=Register(alias)).restore_backup(a_file(SMALL).stream())
 
 
 def add(alias: str) -> None:
     day = AttendanceRecord(company_id=company(alias, ABC), ep_no="E9", date="2026-11-20", status="P")
-    RecordService(root(alias), alias).add(day)
+    RecordService(root(alias), Register(alias)).add(day)
 
 
 def change(alias: str) -> None:
-    RecordService(root(alias), alias).change(first(alias).pk, first(alias).updated_at, {"shift": "NIGHT"})
+    RecordService(root(alias), Register(alias)).change(first(alias).pk, first(alias).updated_at, {"shift": "NIGHT"})
 
 
 def delete(alias: str) -> None:
-    RecordService(root(alias), alias).delete(first(alias).pk, first(alias).updated_at)
+    RecordService(root(alias), Register(alias)).delete(first(alias).pk, first(alias).updated_at)
 
 
 def verify(alias: str) -> None:
     asked = {"backup": str(the_backup(alias).pk)}
-    backup_jobs.verify(jobs.submit(tasks.verify_backup, "verify", Actor(ROOT), using=alias, parameters=asked))
+    backup_jobs.verify(
+        jobs.submit(tasks.verify_backup, "verify", Actor(ROOT), register=Register(alias), parameters=asked)
+    )
 
 
 def seeded(alias: str) -> bool:
@@ -101,37 +104,46 @@ WRITERS = {
     "restore": Writer(restore, lambda alias: first(alias).ep_name == "Meena", is_operation=True),
     "import": Writer(lambda alias: imported(alias, row(ep_no="E9")), lambda alias: "E9" in numbers(alias), True),
     "rename": Writer(
-        lambda alias: company_service.rename_company(company(alias, XYZ), "New", user=root(alias), using=alias),
+        lambda alias: company_service.rename_company(
+            company(alias, XYZ), "New", user=root(alias), register=Register(alias)
+        ),
         lambda alias: "New" in names(alias),
         is_operation=True,
     ),
     "delete all": Writer(
-        lambda alias: RecordService(root(alias), alias).delete_all(), lambda alias: not numbers(alias), True, commits=1
+        lambda alias: RecordService(root(alias), Register(alias)).delete_all(),
+        lambda alias: not numbers(alias),
+        True,
+        commits=1,
     ),
-    "demo": Writer(lambda alias: DemoService(alias).seed(PLAIN, password="of the demo"), seeded, is_operation=True),
+    "demo": Writer(
+        lambda alias: DemoService(Register(alias)).seed(PLAIN, password="of the demo"), seeded, is_operation=True
+    ),
     "backup": Writer(
-        lambda alias: BackupService(using=alias).create_backup(output=io.BytesIO()),
+        lambda alias: BackupService(register=Register(alias)).create_backup(output=io.BytesIO()),
         lambda alias: Backup.objects.using(alias).count() == 2,
         is_operation=True,
     ),
     "verify": Writer(verify, lambda alias: the_backup(alias).verified_at is not None),
     "protect": Writer(
-        lambda alias: backup_jobs.set_protected(the_backup(alias), True, alias),
+        lambda alias: backup_jobs.set_protected(the_backup(alias), True, Register(alias)),
         lambda alias: the_backup(alias).protected,
     ),
     "delete a backup": Writer(
-        lambda alias: backup_jobs.delete(the_backup(alias), Actor(ROOT), alias),
+        lambda alias: backup_jobs.delete(the_backup(alias), Actor(ROOT), Register(alias)),
         lambda alias: not the_backup(alias).file,
     ),
     "add": Writer(add, lambda alias: "E9" in numbers(alias)),
     "change": Writer(change, lambda alias: first(alias).shift == "NIGHT"),
     "delete": Writer(delete, lambda alias: len(numbers(alias)) == 2),
     "add a company": Writer(
-        lambda alias: company_service.add_company("New", user=root(alias), using=alias),
+        lambda alias: company_service.add_company("New", user=root(alias), register=Register(alias)),
         lambda alias: "New" in names(alias),
     ),
     "delete a company": Writer(
-        lambda alias: company_service.delete_company(company(alias, "Empty"), user=root(alias), using=alias),
+        lambda alias: company_service.delete_company(
+            company(alias, "Empty"), user=root(alias), register=Register(alias)
+        ),
         lambda alias: "Empty" not in names(alias),
     ),
 }
@@ -158,7 +170,7 @@ def writer(
         Company.objects.using(alias).create(name="Empty")
         AttendanceRecord.objects.using(alias).update(ep_name="Somebody")
     if "backup" in request.param or request.param in ("verify", "protect"):
-        BackupService(using=alias).create_backup()
+        BackupService(register=Register(alias)).create_backup()
         Operation.objects.using(JOBS).all().delete()
         BackupLog.objects.using(alias).all().delete()
     chosen = WRITERS[request.param]
@@ -230,7 +242,7 @@ def test_a_worker_does_not_know_either(
     monkeypatch.setattr(transactions, "_SECONDS_TO_ASK", 0.3)
     wire, alias = wired_db
     put(alias, SMALL)
-    operation = jobs.submit(tasks.take_backup, "backup_full", Actor(ROOT), using=alias)
+    operation = jobs.submit(tasks.take_backup, "backup_full", Actor(ROOT), register=Register(alias))
     wire.arm(getattr(wire, way))
     tasks.take_backup.call(str(operation.pk))
     operation.refresh_from_db()

@@ -15,6 +15,7 @@ from core.backups import catalogue
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.operations.errors import DataMoved, OperationFailed
+from core.register.database import Register
 from core.worker import tasks
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -34,7 +35,7 @@ def record(register_db: str, root: User) -> AttendanceRecord:
 
 
 def test_a_lost_update_changes_nothing(register_db: str, root: User, record: AttendanceRecord) -> None:
-    service = RecordService(root, register_db)
+    service = RecordService(root, Register(register_db))
     service.change(record.pk, LONG_AGO, {"status": "A"})
     with pytest.raises(LostUpdate):
         service.change(record.pk, LONG_AGO, {"status": "L"})
@@ -48,14 +49,14 @@ def test_a_lost_update_changes_nothing(register_db: str, root: User, record: Att
 def test_a_key_is_there_once(register_db: str, root: User, record: AttendanceRecord) -> None:
     twin = AttendanceRecord(company=record.company, ep_no="A1", date=record.date, status="A")
     with pytest.raises(AlreadyThere, match="already has a record of A1"):
-        RecordService(root, register_db).add(twin)
+        RecordService(root, Register(register_db)).add(twin)
     other = AttendanceRecord(company=record.company, ep_no="A2", date=record.date, status="A")
-    RecordService(root, register_db).add(other)
+    RecordService(root, Register(register_db)).add(other)
     supervisor = User(username="reader", role=Role.USER1, company=record.company)
     with pytest.raises(PermissionError):
-        RecordService(supervisor, register_db).add(twin)
+        RecordService(supervisor, Register(register_db)).add(twin)
     with pytest.raises(PermissionError):
-        RecordService(supervisor, register_db).delete_all()
+        RecordService(supervisor, Register(register_db)).delete_all()
     assert AttendanceRecord.objects.using(register_db).count() == 2
 
 
@@ -64,21 +65,23 @@ def test_a_company_that_is_deleted_meanwhile_is_not_called_a_record_that_is_ther
 ) -> None:
     """As by the restore that it waited for."""
     company = Company.objects.using(register_db).create(name="Gone")
-    now = catalogue.stamp(register_db)
+    now = catalogue.stamp(Register(register_db))
 
-    def delete(alias: str) -> dt.datetime:
-        Company.objects.using(alias).filter(pk=company.pk).delete()
+    def delete(register: Register) -> dt.datetime:
+        register.rows(Company).filter(pk=company.pk).delete()
         return now
 
     monkeypatch.setattr(catalogue, "stamp", delete)
     with pytest.raises(OperationFailed, match=r"Gone was deleted meanwhile\. Nothing was saved\.") as failed:
-        RecordService(root, register_db).add(AttendanceRecord(company=company, ep_no="A1", date=now.date(), status="P"))
+        RecordService(root, Register(register_db)).add(
+            AttendanceRecord(company=company, ep_no="A1", date=now.date(), status="P")
+        )
     assert not isinstance(failed.value, AlreadyThere)
     assert not AttendanceRecord.objects.using(register_db).exists()
 
 
 def test_delete_all_takes_a_backup_first(register_db: str, root: User, record: AttendanceRecord) -> None:
-    backup = RecordService(root, register_db).delete_all()
+    backup = RecordService(root, Register(register_db)).delete_all()
     assert backup.records == 1
     assert Backup.objects.using(register_db).get(pk=backup.id).purpose == Backup.Purpose.SAFETY
     assert not AttendanceRecord.objects.using(register_db).exists()
@@ -88,7 +91,7 @@ def test_delete_all_takes_a_backup_first(register_db: str, root: User, record: A
 
 
 def test_delete_all_is_a_job_with_its_page(register_db: str, root: User, record: AttendanceRecord) -> None:
-    operation = submit_delete_all(root, register_db)
+    operation = submit_delete_all(root, Register(register_db))
     assert AttendanceRecord.objects.using(register_db).exists()
     tasks.delete_all.call(str(operation.pk))
     operation.refresh_from_db()
@@ -100,7 +103,7 @@ def test_delete_all_is_a_job_with_its_page(register_db: str, root: User, record:
 
 
 def test_who_is_not_root_any_more_deletes_nothing(register_db: str, root: User, record: AttendanceRecord) -> None:
-    operation = submit_delete_all(root, register_db)
+    operation = submit_delete_all(root, Register(register_db))
     User.objects.using(register_db).update(is_active=False)
     tasks.delete_all.call(str(operation.pk))
     operation.refresh_from_db()
@@ -116,11 +119,11 @@ def test_delete_all_stops_if_a_record_is_not_in_the_backup(
 
     def and_then_somebody_saves(service: BackupService, **options: object) -> object:
         result = taking(service, **options)  # type: ignore[arg-type]
-        RecordService(root, register_db).change(record.pk, LONG_AGO, {"status": "A"})
+        RecordService(root, Register(register_db)).change(record.pk, LONG_AGO, {"status": "A"})
         return result
 
     with patch.object(BackupService, "create_backup", and_then_somebody_saves), pytest.raises(DataMoved):
-        RecordService(root, register_db).delete_all()
+        RecordService(root, Register(register_db)).delete_all()
     assert AttendanceRecord.objects.using(register_db).get().status == "A"
 
 
@@ -128,24 +131,24 @@ def test_renaming_moves_and_dates_every_record(register_db: str, root: User, rec
     pk = record.company_id
     Company.objects.using(register_db).create(name="Borealis")
     with pytest.raises(OperationFailed, match="There is a company named Borealis"):
-        company_service.rename_company(pk, "Borealis", user=root, using=register_db)
-    assert company_service.rename_company(pk, "Asha & Sons", user=root, using=register_db) == 1
+        company_service.rename_company(pk, "Borealis", user=root, register=Register(register_db))
+    assert company_service.rename_company(pk, "Asha & Sons", user=root, register=Register(register_db)) == 1
     record = AttendanceRecord.objects.using(register_db).get()
     assert record.company.name == "Asha & Sons"
     assert record.updated_at > LONG_AGO
     assert record.created_at == LONG_AGO
     assert BackupLog.objects.using(register_db).get(operation="rename_company", success=True).records_updated == 1
     with pytest.raises(OperationFailed, match="named Asha & Sons already"):
-        company_service.rename_company(pk, "Asha & Sons", user=root, using=register_db)
+        company_service.rename_company(pk, "Asha & Sons", user=root, register=Register(register_db))
 
 
 def test_companies_come_and_go(register_db: str, root: User, record: AttendanceRecord) -> None:
-    empty = company_service.add_company("Empty", user=root, using=register_db)
+    empty = company_service.add_company("Empty", user=root, register=Register(register_db))
     with pytest.raises(OperationFailed, match="There is a company"):
-        company_service.add_company("Empty", user=root, using=register_db)
-    company_service.delete_company(empty.pk, user=root, using=register_db)
+        company_service.add_company("Empty", user=root, register=Register(register_db))
+    company_service.delete_company(empty.pk, user=root, register=Register(register_db))
     with pytest.raises(OperationFailed, match="has attendance records or accounts"):
-        company_service.delete_company(record.company_id, user=root, using=register_db)
+        company_service.delete_company(record.company_id, user=root, register=Register(register_db))
     assert [company.name for company in Company.objects.using(register_db)] == ["Asha Builders"]
 
 

@@ -14,6 +14,7 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor, worker_lock
+from core.register.database import Register
 from core.worker import tasks
 from recordsync.system import locks
 from tests.core.support import SMALL, the_log, the_operation
@@ -25,7 +26,7 @@ WAITING, RUNNING, FAILED = Operation.Outcome.WAITING, Operation.Outcome.RUNNING,
 
 
 def submitted(alias: str, kind: str = "backup_full", **parameters: object) -> Operation:
-    return jobs.submit(tasks.take_backup, kind, ACTOR, using=alias, parameters=parameters)
+    return jobs.submit(tasks.take_backup, kind, ACTOR, register=Register(alias), parameters=parameters)
 
 
 def the_task() -> DBTaskResult:
@@ -90,7 +91,7 @@ def test_cancelling_a_running_one_asks_it_to_stop(register_db: str) -> None:
 
 
 def test_each_phase_has_a_beginning_of_its_own(register_db: str) -> None:
-    with operations.running("check", ACTOR, register_db, consequence="") as run:
+    with operations.running("check", ACTOR, Register(register_db), consequence="") as run:
         begun = []
         for phase in ("check", "check", "apply"):
             run(phase, 1, 2)

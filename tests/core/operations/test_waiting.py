@@ -23,6 +23,7 @@ from core.operations import run as operations
 from core.operations import waiting
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import Actor
+from core.register.database import Register
 from tests.properties.registers_content import everything
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
@@ -37,7 +38,7 @@ def held(alias: str) -> Iterator[None]:
     def restore() -> None:
         try:
             with (
-                operations.running("restore", Actor("meena"), alias, consequence="") as run,
+                operations.running("restore", Actor("meena"), Register(alias), consequence="") as run,
                 operations.holding_register(run, ""),
             ):
                 run("apply", 12, 100)
@@ -84,21 +85,21 @@ def record(register_db: str, company: Company) -> AttendanceRecord:
 def test_whatever_is_changed_by_hand_waits_and_then_says_who_holds_the_register(
     register_db: str, root: User, record: AttendanceRecord
 ) -> None:
-    records = RecordService(root, register_db)
+    records = RecordService(root, Register(register_db))
     own = record.company
     new = AttendanceRecord(company=own, ep_no="A2", date=DAY, status="P")
     changes: list[Callable[[], object]] = [
         lambda: records.add(new),
         lambda: records.change(record.pk, LONG_AGO, {"status": "A"}),
         lambda: records.delete(record.pk, LONG_AGO),
-        lambda: company_service.add_company("Other", user=root, using=register_db),
-        lambda: company_service.rename_company(own.pk, "Other", user=root, using=register_db),
-        lambda: company_service.delete_company(own.pk, user=root, using=register_db),
+        lambda: company_service.add_company("Other", user=root, register=Register(register_db)),
+        lambda: company_service.rename_company(own.pk, "Other", user=root, register=Register(register_db)),
+        lambda: company_service.delete_company(own.pk, user=root, register=Register(register_db)),
     ]
     accounts: list[Callable[[], object]] = [
-        lambda: account_service.save(User(username="new", company=own), by=root, using=register_db),
-        lambda: account_service.save(root, by=root, using=register_db),
-        lambda: account_service.save_password(root, register_db),
+        lambda: account_service.save(User(username="new", company=own), by=root, register=Register(register_db)),
+        lambda: account_service.save(root, by=root, register=Register(register_db)),
+        lambda: account_service.save_password(root, Register(register_db)),
     ]
     if register_db == "default":  # PostgreSQL's restores leave accounts alone
         changes += accounts
@@ -127,7 +128,7 @@ def test_of_many_who_would_wait_most_are_told_at_once(register_db: str, root: Us
         started = time.monotonic()
         try:
             with waiting.at_a_page(), pytest.raises(RegisterBusy, match="meena has been running a restore since"):
-                company_service.add_company(f"Company {number}", user=root, using=register_db)
+                company_service.add_company(f"Company {number}", user=root, register=Register(register_db))
         finally:
             connections.close_all()
         return time.monotonic() - started
@@ -145,7 +146,7 @@ def test_people_who_save_at_the_same_time_do_not_hinder_each_other(
     def add(number: int) -> None:
         try:
             with waiting.at_a_page():
-                company_service.add_company(f"Company {number}", user=root, using=register_db)
+                company_service.add_company(f"Company {number}", user=root, register=Register(register_db))
         finally:
             connections.close_all()
 
@@ -170,9 +171,9 @@ def test_what_is_written_without_more_ado_waits_no_longer_in_a_page(register_db:
 
 def test_the_holder_that_cannot_be_asked_for_is_not_named(register_db: str, root: User) -> None:
     with held(register_db), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "current", lambda using: 1 / 0 if using == "" else None)
+        patch.setattr(operations, "current", lambda register: 1 / 0 if register.alias == "" else None)
         with waiting.at_a_page(), pytest.raises(RegisterBusy, match=r"another program is writing to it .* not"):
-            company_service.add_company("Own", user=root, using=register_db)
+            company_service.add_company("Own", user=root, register=Register(register_db))
 
 
 def test_a_last_root_stays(register_db: str, root: User, company: Company) -> None:
@@ -184,18 +185,18 @@ def test_a_last_root_stays(register_db: str, root: User, company: Company) -> No
         for name, value in fields.items():
             setattr(account, name, value)
         with pytest.raises(account_service.LastRoot, match=r"last active root account .* Nothing was saved\."):
-            account_service.save(account, by=root, using=register_db)
+            account_service.save(account, by=root, register=Register(register_db))
         assert users.filter(pk=root.pk, role=Role.ROOT, is_active=True).exclude(password__startswith="!").exists()
 
     refused(role=Role.ADMIN, company=company)
     refused(is_active=False)
     refused(password=make_password(None))
-    with pytest.raises(account_service.LastRoot), account_service.changing_accounts(register_db):
+    with pytest.raises(account_service.LastRoot), account_service.changing_accounts(Register(register_db)):
         users.filter(pk=root.pk).delete()
     without.set_password("a good one")
-    account_service.save(without, by=root, using=register_db)
+    account_service.save(without, by=root, register=Register(register_db))
     root.role, root.company = Role.ADMIN, company
-    account_service.save(root, by=without, using=register_db)
+    account_service.save(root, by=without, register=Register(register_db))
     assert not users.filter(pk=root.pk, role=Role.ROOT).exists()
 
 
@@ -208,7 +209,7 @@ def test_two_roots_who_take_the_role_from_each_other_leave_one(register_db: str,
             account = User.objects.using(register_db).get(pk=pk)
             account.role, account.company_id = Role.ADMIN, company.pk
             both_loaded.wait(10)
-            account_service.save(account, by=account, using=register_db)
+            account_service.save(account, by=account, register=Register(register_db))
         except account_service.LastRoot:
             return False
         finally:
@@ -224,9 +225,9 @@ def test_a_deleted_account_does_not_come_back_by_being_saved(register_db: str, r
     gone = User.objects.db_manager(register_db).create_superuser("gone", password="a good one")
     User.objects.using(register_db).filter(pk=gone.pk).delete()
     with pytest.raises(OperationFailed, match="deleted this account meanwhile"):
-        account_service.save(gone, by=root, using=register_db)
+        account_service.save(gone, by=root, register=Register(register_db))
     with pytest.raises(OperationFailed, match="deleted this account meanwhile"):
-        account_service.save_password(gone, register_db)
+        account_service.save_password(gone, Register(register_db))
     assert not User.objects.using(register_db).filter(username="gone").exists()
 
 
@@ -235,7 +236,7 @@ def test_a_password_is_saved_alone(register_db: str, root: User) -> None:
     other = User.objects.db_manager(register_db).create_superuser("other", password="a good one")
     User.objects.using(register_db).filter(pk=other.pk).update(role=Role.ROOT, is_active=False)
     other.set_password("another")
-    account_service.save_password(other, register_db)
+    account_service.save_password(other, Register(register_db))
     other.refresh_from_db(using=register_db)
     assert not other.is_active
     assert other.check_password("another")
@@ -243,7 +244,7 @@ def test_a_password_is_saved_alone(register_db: str, root: User) -> None:
 
 def test_two_accounts_of_one_name_at_the_same_moment(register_db: str, root: User) -> None:
     with pytest.raises(OperationFailed, match=r"at the same moment\. Nothing was saved\. Try again\."):
-        account_service.save(User(username="root", role=Role.ROOT), by=root, using=register_db)
+        account_service.save(User(username="root", role=Role.ROOT), by=root, register=Register(register_db))
 
 
 def test_signing_in_waits_for_nobody_even_where_the_hash_is_old(register_db: str, root: User) -> None:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from core.attendance import companies as company_service
 from core.attendance.records import RecordService
 from core.models import AttendanceRecord, Company, User
+from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from tests.core.formats.old_files import old_file, old_record
 from tests.core.sheets.sheets import imported, row
@@ -45,24 +46,24 @@ def _root(alias: str) -> User:
 
 def _change(alias: str, number: int) -> None:
     record = AttendanceRecord.objects.using(alias).order_by("pk")[0]
-    RecordService(_root(alias), alias).change(record.pk, record.updated_at, {"shift": f"changed {number}"})
+    RecordService(_root(alias), Register(alias)).change(record.pk, record.updated_at, {"shift": f"changed {number}"})
 
 
 def _add(alias: str, number: int) -> None:
     company = Company.objects.using(alias).order_by("pk")[0]
     day = dt.date.fromisoformat(FRIDAY)
-    RecordService(_root(alias), alias).add(
+    RecordService(_root(alias), Register(alias)).add(
         AttendanceRecord(company=company, ep_no=f"added {number}", date=day, status="P")
     )
 
 
 def _add_company(alias: str, number: int) -> None:
-    company_service.add_company(f"Company {number}", user=_root(alias), using=alias)
+    company_service.add_company(f"Company {number}", user=_root(alias), register=Register(alias))
 
 
 def _rename(alias: str, number: int) -> None:
     company = Company.objects.using(alias).order_by("pk")[0]
-    company_service.rename_company(company.pk, f"Renamed {number}", user=_root(alias), using=alias)
+    company_service.rename_company(company.pk, f"Renamed {number}", user=_root(alias), register=Register(alias))
 
 
 def _import(alias: str, number: int) -> None:
@@ -75,7 +76,7 @@ def _restore(alias: str, number: int) -> None:
 
 def _restore_1_0(alias: str, number: int) -> None:
     file = old_file([old_record(day(shift=f"old {number}"))], [ABC])
-    RestoreService(using=alias).restore_backup(io.BytesIO(file))
+    RestoreService(register=Register(alias)).restore_backup(io.BytesIO(file))
 
 
 WRITERS: Final[dict[str, Callable[[str, int], None]]] = {

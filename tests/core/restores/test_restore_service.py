@@ -13,6 +13,7 @@ from pytest_django import Settings
 from core.models import AttendanceRecord, Company
 from core.operations.errors import ConflictsLeft, DataMoved, FileRefused, OperationFailed
 from core.operations.wording import describe
+from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from tests.core.support import ABC, SATURDAY, SMALL, XYZ, a_company, day, register, restore
 from tests.properties.files import File, a_file
@@ -33,7 +34,7 @@ def _company_gone(name: str = XYZ, *records: Content) -> File:
 
 def _texts(alias: str, file: File, strategy: str = "backup_wins") -> list[str]:
     """What a preview says that it would do."""
-    with RestoreService(using=alias).preview_changes(file.stream(), strategy) as preview:
+    with RestoreService(register=Register(alias)).preview_changes(file.stream(), strategy) as preview:
         return [describe(step, preview.plan.shapes[step.model.name], decided=True) for step in preview]
 
 
@@ -112,7 +113,7 @@ def test_manual_goes_through_where_nothing_is_to_decide(register_db: str) -> Non
 
 def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     stream = a_file(SMALL).stream()
     with service.preview_changes(stream) as preview:
         AttendanceRecord.objects.using(register_db).update(shift="E")
@@ -126,7 +127,7 @@ def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> 
 
 def test_many_moved_records_are_counted(register_db: str) -> None:
     days = [day(ep_no=f"E{number}") for number in range(9)]
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     stream = a_file(register(*days)).stream()
     with service.preview_changes(stream) as preview:
         put(register_db, register(*days))
@@ -135,7 +136,7 @@ def test_many_moved_records_are_counted(register_db: str) -> None:
 
 
 def test_a_preview_of_another_file_is_not_applied(register_db: str) -> None:
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     with (
         service.preview_changes(a_file(SMALL).stream()) as preview,
         pytest.raises(DataMoved, match="not the one that was previewed"),
@@ -144,7 +145,7 @@ def test_a_preview_of_another_file_is_not_applied(register_db: str) -> None:
 
 
 def test_a_company_created_since_the_preview_is_told(register_db: str) -> None:
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     stream = a_file(register(day()), list_companies=False, **INCREMENTAL).stream()
     with service.preview_changes(stream) as preview:
         a_company(register_db)
@@ -154,7 +155,7 @@ def test_a_company_created_since_the_preview_is_told(register_db: str) -> None:
 
 def test_an_account_created_since_the_preview_is_told(register_db: str) -> None:
     a_company(register_db, XYZ)
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     stream = _company_gone().stream()
     with service.preview_changes(stream) as preview:
         an_account(register_db, XYZ)
@@ -163,7 +164,7 @@ def test_an_account_created_since_the_preview_is_told(register_db: str) -> None:
 
 
 def test_sources_are_paths_and_streams(register_db: str, tmp_path: Path) -> None:
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     path = tmp_path / "full.json"
     path.write_bytes(a_file(SMALL).encode())
     assert service.restore_backup(path).file == str(path)
@@ -182,7 +183,7 @@ def _pipe(data: bytes) -> IO[bytes]:
 
 def test_a_stream_that_can_be_read_only_once_is_copied(register_db: str) -> None:
     data = a_file(SMALL).encode()
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     phases: list[str] = []
     with _pipe(data) as stream:
         outcome = service.restore_backup(stream, "backup_wins", lambda phase, done, total: phases.append(phase))
@@ -197,7 +198,7 @@ def test_a_stream_that_can_be_read_only_once_is_copied(register_db: str) -> None
 
 def test_a_file_that_is_too_large_is_refused(register_db: str, settings: Settings) -> None:
     settings.MUSTER_MAX_FILE_BYTES = 500
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     data = a_file(SMALL).encode()
     with _pipe(data) as stream, pytest.raises(FileRefused) as refused:
         service.restore_backup(stream)
@@ -218,12 +219,12 @@ def test_the_file_that_was_checked_is_the_file_that_is_used(register_db: str, tm
             path.write_bytes(other)
 
     with pytest.raises(OperationFailed, match="The file has changed since it was checked"):
-        RestoreService(using=register_db).restore_backup(path, progress_callback=swap)
+        RestoreService(register=Register(register_db)).restore_backup(path, progress_callback=swap)
     assert rows(register_db).companies == {}
 
 
 def test_a_missing_file_is_one_sentence(register_db: str, tmp_path: Path) -> None:
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     path = tmp_path / "nowhere.json"
     expected = f"{path}: there is no such file or folder. Nothing was changed."
     for act in (service.validate_backup, service.preview_changes, service.restore_backup):
@@ -239,7 +240,7 @@ def test_an_unknown_strategy_is_a_mistake_of_the_caller(register_db: str) -> Non
 
 def test_a_summary_has_the_keys_of_every_command(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
-    service = RestoreService(using=register_db)
+    service = RestoreService(register=Register(register_db))
     with service.preview_changes(a_file(SMALL).stream()) as preview:
         told = preview.summary()
     done = restore(register_db, a_file(SMALL)).summary()

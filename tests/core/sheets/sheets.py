@@ -9,6 +9,7 @@ from typing import Any
 
 import openpyxl
 
+from core.register.database import Register
 from core.sheets.columns import COLUMNS
 from core.sheets.import_service import ImportResult, ImportService
 
@@ -48,4 +49,4 @@ def as_xlsx(cells: Sequence[Sequence[Any]]) -> io.BytesIO:
 
 
 def imported(alias: str, *rows: dict[str, str], **options: Any) -> ImportResult:
-    return ImportService(using=alias).apply(as_csv(table(*rows, **options)))
+    return ImportService(register=Register(alias)).apply(as_csv(table(*rows, **options)))

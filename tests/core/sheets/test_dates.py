@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from core.models import AttendanceRecord
 from core.operations.errors import DataMoved, SheetRefused
+from core.register.database import Register
 from core.sheets import import_service
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportPreview, ImportResult, ImportService
@@ -37,7 +38,7 @@ def read(
     """What each cell is read as, or why it is refused; and all that is said."""
     empty(alias)
     write = as_csv if all(isinstance(cell, str) for cell in cells) else as_xlsx
-    result = ImportService(using=alias).apply(write(sheet(*cells)), date_order=order)
+    result = ImportService(register=Register(alias)).apply(write(sheet(*cells)), date_order=order)
     stored = dict(AttendanceRecord.objects.using(alias).values_list("ep_no", "date"))
     refused = {problem.row - 2: problem.reason for problem in result.sheet.problems}
     assert all(problem.column == "DATE" for problem in result.sheet.problems)
@@ -122,20 +123,20 @@ def test_a_proof_counts_for_rows_long_before_it(register_db: str, monkeypatch: p
 def test_attendance_above_the_heading_is_known_in_either_order(register_db: str, date: str) -> None:
     heading, above, below = (line[:7] for line in sheet(date, "05/11/2025"))
     with pytest.raises(SheetRefused, match="below attendance"):
-        ImportService(using=register_db).apply(as_csv([above, heading, below]))
+        ImportService(register=Register(register_db)).apply(as_csv([above, heading, below]))
 
 
 def test_rows_that_are_refused_for_another_reason_prove_it_as_well(register_db: str) -> None:
     lines = sheet("05/11/2025", "11/20/2025")
     lines[2][0] = ""
-    result = ImportService(using=register_db).apply(as_csv(lines))
+    result = ImportService(register=Register(register_db)).apply(as_csv(lines))
     assert AttendanceRecord.objects.using(register_db).get().date == MAY_11
     assert result.sheet.rejected == 1
 
 
 def test_where_nothing_proves_it_the_preview_says_so_and_offers_the_other(register_db: str) -> None:
     file = as_csv(sheet("2025-11-20", "05/11/2025"))
-    service = ImportService(using=register_db)
+    service = ImportService(register=Register(register_db))
     with service.preview(file) as preview:
         assert list(preview.sheet.notices()) == [
             "Nothing in the sheet tells whether its dates are day first or month first. They are read day first: "
@@ -219,7 +220,7 @@ def test_refused_rows_are_read_as_they_were_when_they_are_sent_again(
     for line in lines[1:2] if alone else lines[1:]:
         line[6] = "?"
     file = (as_xlsx if isinstance(cells[0], dt.date) else as_csv)(lines)
-    service = ImportService(using=register_db)
+    service = ImportService(register=Register(register_db))
     out = io.BytesIO()
     with service.preview(file) as preview:
         write_refused(file, preview.sheet, out)

@@ -12,6 +12,7 @@ import pytest
 from openpyxl.cell import Cell
 
 from core.models import AttendanceRecord
+from core.register.database import Register
 from core.sheets.checked import Problem
 from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
@@ -34,7 +35,7 @@ def outcomes(alias: str, field: str, cells: Sequence[Any], write: Any = as_csv) 
     at = HEADINGS.index(HEADING[field])
     for line, cell in zip(sheet[1:], cells, strict=True):
         line[at] = cell
-    result = ImportService(using=alias).apply(write(sheet))
+    result = ImportService(register=Register(alias)).apply(write(sheet))
     name = "company__name" if field == "company_name" else field
     stored = dict(AttendanceRecord.objects.using(alias).values_list("date", name))
     found: dict[str, str | Problem] = {day.isoformat(): text for day, text in stored.items()}
@@ -151,10 +152,10 @@ def test_they_are_not_taken_for_texts_when_the_refused_rows_are_sent_again(regis
         line[0] = line[1] = line[2] = line[4] = value
     file = as_xlsx(cells)
     out = io.BytesIO()
-    with ImportService(using=register_db).preview(file) as preview:
+    with ImportService(register=Register(register_db)).preview(file) as preview:
         write_refused(file, preview.sheet, out)
     assert len(preview.sheet.problems) == 4 * len(NO_TEXTS)
-    again = ImportService(using=register_db).apply(out)
+    again = ImportService(register=Register(register_db)).apply(out)
     assert len(again.sheet.problems) == 4 * len(NO_TEXTS)
 
 
@@ -168,7 +169,7 @@ def test_a_workbooks_numbers_are_numbers(register_db: str) -> None:
 def test_a_number_that_was_calculated_is_no_number_of_anybody(register_db: str) -> None:
     heading, cells = ("".join(f'<c t="str"><v>{text}</v></c>' for text in line) for line in table(row()))
     cells = cells.replace('<c t="str"><v>E1</v></c>', "<c><v>0.30000000000000004</v></c>")
-    result = ImportService(using=register_db).apply(workbook(f"<row>{heading}</row><row>{cells}</row>"))
+    result = ImportService(register=Register(register_db)).apply(workbook(f"<row>{heading}</row><row>{cells}</row>"))
     assert "more than 15 digits" in str(result.sheet.problems[0])
 
 
@@ -183,7 +184,7 @@ def test_a_column_may_have_a_date_and_a_text_that_look_alike(register_db: str) -
     cell.value = dt.date(2026, 6, 2)
     stream = io.BytesIO()
     book.save(stream)
-    result = ImportService(using=register_db).apply(stream)
+    result = ImportService(register=Register(register_db)).apply(stream)
     assert (result.records.added, [problem.row for problem in result.sheet.problems]) == (2, [3])
 
 
@@ -222,7 +223,7 @@ def test_refused_rows_keep_their_identifiers_when_they_are_sent_again(register_d
         row(ep_no='="\'E5"', shift=" 'a,=b", status="?"),
     ]
     file = as_csv(table(*rows))
-    service = ImportService(using=register_db)
+    service = ImportService(register=Register(register_db))
     out = io.BytesIO()
     with service.preview(file) as preview:
         write_refused(file, preview.sheet, out)

@@ -15,6 +15,7 @@ from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, U
 from core.operations.errors import Cancelled, DataMoved, OperationFailed, SheetRefused
 from core.operations.run import JOBS
 from core.operations.wording import describe_import
+from core.register.database import Register
 from core.sheets.columns import COLUMNS
 from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
@@ -63,7 +64,7 @@ def test_headings_in_any_order_and_case_and_by_their_other_names(register_db: st
         ["status", "Punch1 In", " ep no ", "ep  name", "CONTRACTOR NAME", "PunchDate", "Shift", "overstay", "Colour"],
         ["P", "9:05", "000123", "Meena", "ABC Corp", "20.11.2026", "", "-", "blue"],
     ]
-    result = ImportService(using=register_db).apply(write(cells))  # type: ignore[operator]
+    result = ImportService(register=Register(register_db)).apply(write(cells))  # type: ignore[operator]
     there = stored(register_db)
     assert (there["ep_no"], there["in_time"], there["date"]) == ("000123", dt.time(9, 5), dt.date(2026, 11, 20))
     assert result.sheet.heading.unknown == ("Colour",)
@@ -74,12 +75,12 @@ def test_headings_in_any_order_and_case_and_by_their_other_names(register_db: st
 )
 def test_ways_to_write_csv(django_db_blocker: object, register_db: str, encoding: str, delimiter: str) -> None:
     file = as_csv(table(row(ep_name='Mé, "na"; x')), encoding, delimiter)
-    ImportService(using=register_db).apply(file)
+    ImportService(register=Register(register_db)).apply(file)
     assert stored(register_db)["ep_name"] == 'Mé, "na"; x'
 
 
 def test_text_that_no_database_holds(register_db: str) -> None:
-    result = ImportService(using=register_db).apply(as_xlsx(table(row(ep_name="a_x0000_"))))
+    result = ImportService(register=Register(register_db)).apply(as_xlsx(table(row(ep_name="a_x0000_"))))
     assert "cannot be stored" in reasons(result)[0]
 
 
@@ -89,7 +90,7 @@ def test_real_dates_times_and_numbers_of_a_workbook(register_db: str) -> None:
         [17, "Ravi", XYZ, dt.date(2026, 11, 19), "GS", dt.timedelta(hours=30, minutes=5), -0.5, dt.time(9, 0, 30),
          dt.time(18), None, None, None, None, dt.time(1, 30), 0]
     )  # fmt: skip
-    ImportService(using=register_db).apply(as_xlsx(cells))
+    ImportService(register=Register(register_db)).apply(as_xlsx(cells))
     there = AttendanceRecord.objects.using(register_db).get(ep_no="17")
     assert (there.date, there.status, there.overstay) == (dt.date(2026, 11, 19), "-0.5", 1805)
     assert (there.in_time, there.overtime, there.overtime_to_mandays) == (dt.time(9, 0, 30), 90, 0)
@@ -154,7 +155,7 @@ def test_a_row_with_more_cells_than_the_heading_and_a_heading_again(register_db:
     cells = table(row(), row(ep_no="E2"))
     cells[1].append("more")
     cells.append(cells[0])
-    result = ImportService(using=register_db).apply(as_csv(cells))
+    result = ImportService(register=Register(register_db)).apply(as_csv(cells))
     assert [text.partition(":")[0] for text in reasons(result)] == ["Row 2", "Row 4"]
     assert result.records.added == 1
 
@@ -181,7 +182,7 @@ def test_an_administrator_imports_for_their_own_company(register_db: str) -> Non
     Company.objects.using(register_db).create(name=ABC)
     admin = account(register_db, Role.ADMIN)
     file = as_csv(table(row(), row(company_name=XYZ), row(ep_no="E2", company_name="abc corp")))
-    result = ImportService(user=admin, using=register_db).apply(file)
+    result = ImportService(user=admin, register=Register(register_db)).apply(file)
     assert [text.partition(":")[2] for text in reasons(result)] == [" is not your company: you import for ABC Corp"] * 2
     assert set(rows(register_db).companies) == {ABC}
     assert result.records.added == 1
@@ -191,14 +192,14 @@ def test_others_may_not(register_db: str) -> None:
     Company.objects.using(register_db).create(name=ABC)
     user = account(register_db, Role.USER1)
     with pytest.raises(OperationFailed, match="may not import"):
-        ImportService(user=user, using=register_db)
+        ImportService(user=user, register=Register(register_db))
 
 
 def test_a_preview_says_what_applying_does_and_is_held_to_it(register_db: str) -> None:
     put(register_db, register(day(), day(ep_no="E2", ep_name="Ravi")))
     before = everything(register_db)
     file = as_csv(table(row(), row(ep_no="E2"), row(ep_no="E3", company_name=XYZ), row(date="x")))
-    service = ImportService(using=register_db)
+    service = ImportService(register=Register(register_db))
     with service.preview(file) as preview:
         assert [describe_import(step).partition(": ")[2] for step in preview] == [
             'update: ep_name "Ravi" → "Meena"',
@@ -221,7 +222,7 @@ def test_a_cancelled_import_changes_nothing(register_db: str) -> None:
             raise Cancelled("It was cancelled. Nothing was changed.")
 
     with pytest.raises(Cancelled):
-        ImportService(using=register_db).apply(as_csv(table(row())), progress_callback=cancel)
+        ImportService(register=Register(register_db)).apply(as_csv(table(row())), progress_callback=cancel)
     assert not AttendanceRecord.objects.using(register_db).exists()
     assert Operation.objects.using(JOBS).get().outcome == "cancelled"
 
@@ -230,7 +231,7 @@ def test_refused_rows_are_corrected_and_sent_again(register_db: str) -> None:
     file = as_csv(
         table(row(), row(ep_no="E2", status="X", ep_name=" =1+1"), row(ep_no="E3", date="x"), row(ep_no="E3"))
     )
-    service = ImportService(using=register_db)
+    service = ImportService(register=Register(register_db))
     out = io.BytesIO()
     with service.preview(file) as preview:
         write_refused(file, preview.sheet, out)
@@ -286,7 +287,7 @@ def test_what_is_named_as_a_workbook_and_is_none_is_told_so(content: bytes, regi
     path = tmp_path / "november.XLSX"
     path.write_bytes(content)
     with pytest.raises(SheetRefused, match="not a workbook"):
-        ImportService(using=register_db).preview(path)
+        ImportService(register=Register(register_db)).preview(path)
 
 
 def test_a_file_over_the_limit(settings: Settings) -> None:
@@ -297,4 +298,4 @@ def test_a_file_over_the_limit(settings: Settings) -> None:
 
 def test_a_file_that_is_not_there(register_db: str, tmp_path: Path) -> None:
     with pytest.raises(OperationFailed, match="no such file"):
-        ImportService(using=register_db).preview(tmp_path / "none.csv")
+        ImportService(register=Register(register_db)).preview(tmp_path / "none.csv")

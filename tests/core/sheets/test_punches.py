@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.models import TIME_FIELDS, AttendanceRecord
 from core.operations.errors import SheetRefused
+from core.register.database import Register
 from core.sheets.columns import RowReader, read_heading
 from core.sheets.dates import Dates
 from core.sheets.import_service import ImportService
@@ -68,7 +69,7 @@ def test_punches_are_known_by_all_headings_together_or_refused_by_name() -> None
 def test_no_punch_comes_into_another_pair(register_db: str, names: list[str], write: object) -> None:
     times = ["08:01", "09:02", "10:03", "11:04", "12:05", "13:06"]
     cells = [[*REQUIRED, *reversed(names)], [*DAY, *reversed(times)]]
-    ImportService(using=register_db).apply(write(cells))  # type: ignore[operator]
+    ImportService(register=Register(register_db)).apply(write(cells))  # type: ignore[operator]
     record = AttendanceRecord.objects.using(register_db).get()
     assert [f"{getattr(record, field):%H:%M}" for field in TIME_FIELDS] == times
 
@@ -162,7 +163,9 @@ def test_times_that_are_read(cells: list[str], read: list[str | None]) -> None:
 def test_times_that_contradict_each_other_are_refused_by_cell(
     register_db: str, cells: list[str], heading: str, reason: str
 ) -> None:
-    result = ImportService(using=register_db).apply(as_csv([[*REQUIRED, *THROUGH[: len(cells)]], [*DAY, *cells]]))
+    result = ImportService(register=Register(register_db)).apply(
+        as_csv([[*REQUIRED, *THROUGH[: len(cells)]], [*DAY, *cells]])
+    )
     (problem,) = result.sheet.problems
     assert (problem.row, problem.column, problem.value) == (2, heading, cells[THROUGH.index(heading)])
     assert reason in problem.reason

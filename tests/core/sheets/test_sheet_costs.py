@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from core.operations.errors import SheetRefused
+from core.register.database import Register
 from core.sheets import heading as sheet_heading
 from core.sheets import refused_rows
 from core.sheets.csv_files import CsvFile
@@ -105,7 +106,7 @@ def test_texts_that_cells_share_are_not_multiplied(register_db: str, monkeypatch
     rows = ("<row>" + '<c t="s"><v>0</v></c>' * 7 + "</row>") * 1_500
     stream = workbook(HEADING + rows, texts=f"<si><t>{'é' * 20_000}</t></si>")
     out = io.BytesIO()
-    with within(8, 24), ImportService(using=register_db).preview(stream) as preview:
+    with within(8, 24), ImportService(register=Register(register_db)).preview(stream) as preview:
         write_refused(stream, preview.sheet, out)
         assert preview.sheet.rejected == 1_500
     assert len(out.getvalue()) < (1 << 20) + 16_384
@@ -133,7 +134,7 @@ def test_refused_rows_are_counted_when_nobody_can_read_them_all(
     monkeypatch.setattr("core.sheets.checked._MAX_LINES", 20_000)
     stream = io.BytesIO(HEAD + b"a,,,,,,\n" * 3_000)
     out = io.BytesIO()
-    with ImportService(using=register_db).preview(stream) as preview:
+    with ImportService(register=Register(register_db)).preview(stream) as preview:
         write_refused(stream, preview.sheet, out)
         assert (preview.sheet.rejected, preview.rows) == (3_000, 3_000)
         assert preview.sheet.lines.tell() < 22_000
@@ -147,5 +148,5 @@ def test_long_rows_are_looked_at_a_few_at_a_time(register_db: str) -> None:
     note = "अ" * 120_000
     rows = "".join(f"{number},a,b,2026-11-20,,,P,{note}\n" for number in range(120))
     stream = io.BytesIO(HEAD[:-1] + b",NOTE\n" + rows.encode())
-    with within(8, 20), ImportService(using=register_db).preview(stream) as preview:
+    with within(8, 20), ImportService(register=Register(register_db)).preview(stream) as preview:
         assert preview.records.added == 120

@@ -10,6 +10,7 @@ import pytest
 
 from core.models import AttendanceRecord
 from core.operations.errors import SheetRefused
+from core.register.database import Register
 from core.sheets import csv_files
 from core.sheets.heading import look
 from core.sheets.import_service import ImportPreview, ImportResult, ImportService
@@ -31,7 +32,7 @@ def text(*lines: str, end: str = "\n") -> io.BytesIO:
 
 
 def previewed(alias: str, file: io.BytesIO) -> ImportPreview:
-    return ImportService(using=alias).preview(io.BytesIO(file.getvalue()))
+    return ImportService(register=Register(alias)).preview(io.BytesIO(file.getvalue()))
 
 
 def refusal(alias: str, file: io.BytesIO) -> str:
@@ -46,7 +47,7 @@ def notices(alias: str, file: io.BytesIO) -> list[str]:
 
 
 def imported(alias: str, file: io.BytesIO) -> ImportResult:
-    return ImportService(using=alias).apply(file)
+    return ImportService(register=Register(alias)).apply(file)
 
 
 # --- A file that ends early

@@ -22,6 +22,7 @@ from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, U
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS
+from core.register.database import DEFAULT
 from core.sheets import uploads
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportService
@@ -470,7 +471,7 @@ def test_a_sheet_that_no_worker_takes_says_so_until_one_does(root: User) -> None
 def test_a_register_that_was_held_for_too_long_costs_no_sheet(root: User, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0
     upload = sent(root, row())
-    with locks.held(operations.REGISTER_LOCK, "default"):
+    with DEFAULT.lock(0):
         decided(upload, root)
     assert (upload.state, upload.may_be_tried_again) == (State.FAILED, True)
     assert "in use by another restore or import" in upload.message

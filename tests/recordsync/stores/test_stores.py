@@ -199,39 +199,19 @@ def test_a_look_up_reads_no_whole_table(register_db: str) -> None:
         assert not [step for step in steps if step.startswith(("SCAN core_att", "SCAN there"))], steps
 
 
-def test_companies_that_another_store_wrote_since_are_seen(register_db: str) -> None:
-    """A store lives longer than a transaction: what it knew of companies must not outlive one."""
+def test_companies_that_the_store_itself_writes_are_known_to_it(register_db: str) -> None:
+    """What it knew of companies, from before in its transaction, must not outlive its own writing."""
     store = stored(register_db, register([day("A", "1")]))
-    assert len(list(store.records(ATTENDANCE_RECORDS))) == 1
-    other = opened_store(register_db)
     with transaction.atomic(using=register_db):
-        other.write(COMPANIES, adds([company("B")]), NOW)
-        other.write(ATTENDANCE_RECORDS, adds([day("B", "1")]), NOW)
-    assert [record.key[0] for record in store.records(ATTENDANCE_RECORDS)] == ["A", "B"]
-    with transaction.atomic(using=register_db):
-        other.write(COMPANIES, adds([company("C")]), NOW)
-        other.write(ATTENDANCE_RECORDS, adds([day("C", "1")]), NOW)
-    assert len(list(store.lookup(ATTENDANCE_RECORDS, [("C", "1", "2026-11-20")]))) == 1
-    with transaction.atomic(using=register_db):
-        other.write(COMPANIES, adds([company("D")]), NOW)
-    with transaction.atomic(using=register_db):
-        store.write(ATTENDANCE_RECORDS, adds([day("D", "1")]), NOW)
-    assert Company.objects.using(register_db).get(name="D").attendance_records.count() == 1
-
-
-def test_companies_of_a_transaction_that_was_rolled_back_are_forgotten(register_db: str) -> None:
-    """Their primary keys may be given to others."""
-    store = stored(register_db, content())
-    with transaction.atomic(using=register_db):
-        store.write(COMPANIES, adds([company("Ghost")]), NOW)
-        store.write(ATTENDANCE_RECORDS, adds([day("Ghost", "1")]), NOW)
-        transaction.set_rollback(True, using=register_db)
-    other = opened_store(register_db)
-    with transaction.atomic(using=register_db):
-        other.write(COMPANIES, adds([company("Real")]), NOW)
-        other.write(ATTENDANCE_RECORDS, adds([day("Real", "1")]), NOW)
-    assert [record.key[0] for record in store.records(ATTENDANCE_RECORDS)] == ["Real"]
-    assert not list(store.lookup(ATTENDANCE_RECORDS, [("Ghost", "1", "2026-11-20")]))
+        assert len(list(store.records(ATTENDANCE_RECORDS))) == 1
+        store.write(COMPANIES, adds([company("B")]), NOW)
+        store.write(ATTENDANCE_RECORDS, adds([day("B", "1")]), NOW)
+        assert len(list(store.lookup(ATTENDANCE_RECORDS, [("B", "1", "2026-11-20")]))) == 1
+        store.write(ATTENDANCE_RECORDS, [Change(("B", "1", "2026-11-20"), day("B", "1"), None)], NOW)
+        store.write(COMPANIES, [Change(("B",), company("B"), None)], NOW)
+        store.write(COMPANIES, adds([company("B")]), NOW)
+        store.write(ATTENDANCE_RECORDS, adds([day("B", "2")]), NOW)
+        assert [record.key[:2] for record in store.records(ATTENDANCE_RECORDS)] == [("A", "1"), ("B", "2")]
 
 
 # --- References
