@@ -48,6 +48,7 @@ from benchmarks.results import (
 from benchmarks.surroundings import origin, surroundings
 from tests.installation import Installations, ScratchInstallation
 from tests.postgres_server import PostgresServer
+from tests.zygote import Process
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 MISSES = Path(__file__).with_name("misses.md")
@@ -132,7 +133,7 @@ class Bench:
         self._finished(self._psql(full, out))
         self._timed(COPY, lambda: self._psql(empty, into))
 
-    def _psql(self, installation: ScratchInstallation, statements: Sequence[str]) -> "subprocess.Popen[bytes]":
+    def _psql(self, installation: ScratchInstallation, statements: Sequence[str]) -> Process:
         assert self._server
         commands = [part for statement in statements for part in ("-c", statement)]
         program = str(self._server.programs / "psql")
@@ -167,7 +168,7 @@ class Bench:
         with self._summary.open("wb") as output:
             self._timed(step, lambda: installation.popen(*command, stdout=output))
 
-    def _timed(self, step: str, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    def _timed(self, step: str, start: Callable[[], Process]) -> None:
         server_before = server_cpu(self._server)
         started = time.perf_counter()
         process = start()
@@ -182,7 +183,7 @@ class Bench:
         sys.stderr.write(f"{self._engine} {self._records:,}: {step}: {wall:.2f} s, CPU {cpu:.2f} + {server:.2f}\n")
 
     @staticmethod
-    def _finished(process: "subprocess.Popen[bytes]") -> None:
+    def _finished(process: Process) -> None:
         if process.wait():
             raise SystemExit(f"Failed with status {process.returncode}: {process.args!r}")
 

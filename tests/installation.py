@@ -16,7 +16,7 @@ from django.db import connections
 from psycopg import sql
 
 from muster import environment
-from tests.zygote import Zygote
+from tests.zygote import Process, Zygote
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECONDS = 120
@@ -67,11 +67,11 @@ class ScratchInstallation:
             done.check_returncode()
         return done
 
-    def popen(self, *args: Any, **options: Any) -> "subprocess.Popen[bytes]":
+    def popen(self, *args: Any, **options: Any) -> Process:
         """Start ``manage.py`` in a process group of its own, to be signalled or killed, or for binary output."""
         return self.python(PROJECT / "manage.py", *args, **options)
 
-    def python(self, *args: Any, forked: bool = True, **options: Any) -> "subprocess.Popen[bytes]":
+    def python(self, *args: Any, forked: bool = True, **options: Any) -> Process:
         """Start a Python script in this installation, in a process group of its own. ``forked``: quickly, where that
         can be (see :mod:`tests.zygote`). ``options``: as for ``subprocess.Popen``."""
         words = [str(arg) for arg in args]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from django.db import connections, transaction
@@ -13,6 +14,7 @@ from django.db import connections, transaction
 from core.models import Company, Operation, User
 from tests import registers
 from tests.installation import PROJECT, ScratchInstallation
+from tests.zygote import Process
 
 
 def test_the_register_is_empty_on_each_engine(register_db: str, engine: str) -> None:
@@ -59,13 +61,71 @@ def test_installations_share_nothing(
         assert not Company.objects.using(alias).exists()
 
 
-def test_a_started_command_can_be_killed(installation: ScratchInstallation) -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with installation.popen("shell", "--no-imports", "-c", "print('up', flush=True); input()", **pipes) as process:
+PIPES: Final = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+@pytest.fixture(params=[True, False], ids=["forked", "started"])
+def start(
+    request: pytest.FixtureRequest, new_installation: Callable[[str], ScratchInstallation]
+) -> Callable[..., Process]:
+    """Starts a program in Python, quickly and as a person does: both ways give what means the same."""
+    installation = new_installation("sqlite")
+
+    def started(program: str, **streams: Any) -> Process:
+        script = installation.folder / "program.py"
+        script.write_text(program)
+        return installation.python(script, forked=request.param, **streams)
+
+    return started
+
+
+def test_a_started_process_can_be_killed(start: Callable[..., Process]) -> None:
+    with start("print('up', flush=True); input()", **PIPES) as process:
         assert process.stdout
         assert process.stdout.readline() == b"up\n"
+        assert process.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.05)
         process.kill()
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == process.poll() == process.wait() == -signal.SIGKILL
+    process.send_signal(signal.SIGTERM)  # whoever has its id now is not hit
+
+
+def test_a_process_is_given_and_says_more_than_a_pipe_holds(start: Callable[..., Process]) -> None:
+    program = "import sys; given = sys.stdin.read(); sys.stderr.write(given[::-1]); print(given, end=''); sys.exit(3)"
+    said = b"".join(b"%d\n" % number for number in range(50_000))
+    process = start(program, **PIPES)
+    assert process.communicate(said, timeout=60) == (said, said[::-1])
+    assert process.returncode == 3
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream
+        assert stream.closed
+
+
+def test_a_process_writes_to_what_it_is_given(start: Callable[..., Process], tmp_path: Path) -> None:
+    path = tmp_path / "said"
+    with path.open("wb") as file:
+        process = start("print(repr(input())); import sys; sys.exit('lost')", stdin=-1, stdout=file, stderr=-3)
+        process.communicate(b"one line\n", timeout=60)
+    assert path.read_text() == "'one line'\n"
+    assert process.returncode == 1
+
+
+def test_a_process_that_does_not_read_is_no_error(start: Callable[..., Process]) -> None:
+    process = start("", stdin=subprocess.PIPE)
+    process.communicate(b"x" * 1_000_000, timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_process_is_asked_to_end(start: Callable[..., Process]) -> None:
+    program = "print('up', flush=True); import time; time.sleep(60)"
+    with start(program, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.read(1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=0.05)
+        process.terminate()
+    assert process.returncode == -signal.SIGTERM
 
 
 @pytest.mark.postgres

@@ -14,17 +14,20 @@ from __future__ import annotations
 import ast
 import ctypes
 import gc
-import inspect
 import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from importlib import import_module
+from multiprocessing import connection
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, Self, TextIO
 
 # What these load is nearly all that a command loads. One that is left out costs time and nothing else.
 LOADED = (
@@ -54,7 +57,6 @@ _MESSAGE = 1 << 17
 _SECONDS = 60
 """For an answer, loading included."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-_EXECUTE_CHILD = inspect.signature(vars(subprocess.Popen)["_execute_child"])
 
 
 class Zygote:
@@ -80,9 +82,9 @@ class Zygote:
 
     def popen(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, **streams: Any) -> Forked:
         """As ``subprocess.Popen`` of Python with these arguments (a script's path, and what it is given) in a session
-        of its own. ``streams``: stdin, stdout, stderr, as there. Raises RuntimeError or OSError where the zygote does
-        not answer."""
-        return Forked(self, args, env=env, cwd=cwd, **streams)
+        of its own. ``streams``: stdin, stdout and stderr, as there, but for ``STDOUT``. Raises RuntimeError or OSError
+        where the zygote does not answer."""
+        return Forked(self, args, env, cwd, **streams)
 
     def fork(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, streams: Sequence[int]) -> int:
         """As :meth:`popen`; the id of the new child of this process. ``streams``: the descriptors that it has as 0, 1
@@ -104,26 +106,113 @@ class Zygote:
             self._process.kill()
 
 
-class Forked(subprocess.Popen[bytes]):
-    """A process that a zygote forked.
+class Forked:
+    """A process that a zygote forked. ``subprocess`` has no public way to take one over that others forked, so this has
+    of ``subprocess.Popen`` what tests use, and all of it means what it means there."""
 
-    ``subprocess`` has no public way to take over a process that another one forked. What it does around its own fork
-    (pipes, time limits, signals, waiting) would be a hundred lines here, so the one method that forks is replaced.
-    """
+    def __init__(
+        self,
+        zygote: Zygote,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str | Path,
+        stdin: int | IO[bytes] | None = None,
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
+    ) -> None:
+        self.args = args
+        self.returncode: int | Any = None
+        with ExitStack() as theirs:
+            in_, self.stdin = _stream(0, stdin, theirs)
+            out, self.stdout = _stream(1, stdout, theirs)
+            err, self.stderr = _stream(2, stderr, theirs)
+            self.pid = zygote.fork(args, env, cwd, (in_, out, err))
 
-    def __init__(self, zygote: Zygote, args: Sequence[str], **options: Any) -> None:
-        self._zygote = zygote
-        super().__init__(args, **options)
+    def __enter__(self) -> Self:
+        return self
 
-    def _execute_child(self, *given: Any) -> None:
-        named = _EXECUTE_CHILD.bind(self, *given).arguments
-        ends = [named[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
-        childs = (named["p2cread"], named["c2pwrite"], named["errwrite"])  # -1: as in this process
-        streams = [number if end == -1 else end for number, end in enumerate(childs)]
-        self.pid = self._zygote.fork(named["args"], named["env"], named["cwd"], streams)
-        self._child_created = True
-        # Not public either, so typeshed does not have it; it also closes the /dev/null that only Popen knows.
-        self._close_pipe_fds(*ends)  # type: ignore[attr-defined] # see above
+    def __exit__(self, *_error: object) -> None:
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream:
+                stream.close()
+        self.wait()
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            its_end = os.pidfd_open(self.pid)
+            try:
+                if timeout is not None and not connection.wait([its_end], timeout):
+                    raise subprocess.TimeoutExpired(self.args, timeout)
+            finally:
+                os.close(its_end)
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return int(self.returncode)
+
+    def communicate(self, given: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """As Popen's, but nothing is kept for a second call after TimeoutExpired, and what is in no pipe is empty."""
+        until = None if timeout is None else time.monotonic() + timeout
+        read: dict[IO[bytes] | None, bytes] = {}
+
+        def write_all(stream: IO[bytes]) -> None:
+            with suppress(BrokenPipeError), stream:
+                stream.write(given or b"")
+
+        def read_all(stream: IO[bytes]) -> None:
+            with stream:
+                read[stream] = stream.read()
+
+        # One thread for each: a process that waits until one stream is read may not have closed another.
+        work = ((write_all, self.stdin), (read_all, self.stdout), (read_all, self.stderr))
+        threads = [threading.Thread(target=each, args=[stream], daemon=True) for each, stream in work if stream]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(_left(until))
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        self.wait(_left(until))
+        return read.get(self.stdout, b""), read.get(self.stderr, b"")
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:  # until it is waited for, its id is nobody else's
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+Process = subprocess.Popen[bytes] | Forked
+"""A command that was started, one way or the other."""
+
+
+def _stream(number: int, wanted: int | IO[bytes] | None, theirs: ExitStack) -> tuple[int, IO[bytes] | None]:
+    """The descriptor that a new process gets as its standard stream of this number, and the other end, if it is a pipe.
+    ``theirs`` closes what nobody needs here once the process has it."""
+    if wanted is None:
+        return number, None
+    if wanted == subprocess.PIPE:
+        reading, writing = os.pipe()
+        its, ours = (reading, writing) if number == 0 else (writing, reading)
+        theirs.callback(os.close, its)
+        return its, open(ours, "wb" if number == 0 else "rb")
+    if wanted == subprocess.DEVNULL:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        theirs.callback(os.close, nothing)
+        return nothing, None
+    return wanted if isinstance(wanted, int) else wanted.fileno(), None
+
+
+def _left(until: float | None) -> float | None:
+    """The seconds until that moment of the monotonic clock; None: no end."""
+    return None if until is None else max(0.0, until - time.monotonic())
 
 
 # --- In the zygote

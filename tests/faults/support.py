@@ -25,6 +25,7 @@ from core.models import AttendanceRecord, BackupLog, Company, Operation, User
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import check_backup
 from tests.installation import PROJECT, ScratchInstallation
+from tests.zygote import Process
 
 SEED = int(os.environ.get("MUSTER_TEST_SEED", "0")) or random.randrange(1, 1 << 32)
 """Where random moments start from: printed, and given back by MUSTER_TEST_SEED."""
@@ -235,16 +236,16 @@ def assert_clear(err: str) -> None:
         assert word not in err, err
 
 
-def start(installation: ScratchInstallation, *args: Any, **options: Any) -> subprocess.Popen[bytes]:
+def start(installation: ScratchInstallation, *args: Any, **options: Any) -> Process:
     """Start a command with its output in pipes."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return installation.popen(*args, **options)
 
 
-def end(process: subprocess.Popen[bytes], timeout: float = 60) -> Ended:
+def end(process: Process, timeout: float = 60) -> Ended:
     """Wait for a started command."""
     out, err = process.communicate(timeout=timeout)
-    return Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
+    return Ended(process.returncode, out.decode(), err.decode())
 
 
 def run(installation: ScratchInstallation, *args: Any, **options: Any) -> Ended:
@@ -269,7 +270,7 @@ def signalled(
 
 
 @contextmanager
-def worker(installation: ScratchInstallation) -> Iterator[subprocess.Popen[bytes]]:
+def worker(installation: ScratchInstallation) -> Iterator[Process]:
     """A worker that waits for something to do."""
     process = start(installation, "db_worker", "--no-reload", "--no-startup-delay", "--interval", "0.2")
     try:
@@ -295,7 +296,7 @@ def take_backup(installation: ScratchInstallation) -> None:
     assert operation.outcome == "succeeded", operation.message
 
 
-def injected(installation: ScratchInstallation, fault: str, *args: Any, **options: Any) -> subprocess.Popen[bytes]:
+def injected(installation: ScratchInstallation, fault: str, *args: Any, **options: Any) -> Process:
     """Start a command in whose process ``fault``, Python source, runs once Django is set up."""
     program = (
         "import os, sys\n"
