@@ -46,9 +46,9 @@ from benchmarks.results import (
     targets_table,
 )
 from benchmarks.surroundings import origin, surroundings
-from tests.installation import Installations, ScratchInstallation
-from tests.postgres_server import PostgresServer
-from tests.zygote import Process
+from tests.running.installation import Installations, ScratchInstallation
+from tests.running.postgres_server import PostgresServer
+from tests.running.zygote import Process
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 MISSES = Path(__file__).with_name("misses.md")

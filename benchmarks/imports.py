@@ -22,7 +22,7 @@ from typing import NamedTuple
 import openpyxl
 
 from benchmarks.surroundings import surroundings
-from tests.installation import Installations, ScratchInstallation
+from tests.running.installation import Installations, ScratchInstallation
 
 STEPS = {"into empty": "added", "again": "skipped"}
 """Each step, and what becomes of every row in it."""

@@ -24,7 +24,7 @@ import django
 import psycopg
 
 from benchmarks.surroundings import origin, surroundings
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 RESULTS: Final = Path(__file__).with_name("RESULTS-pages.md")
 LIST: Final = "/attendance/"

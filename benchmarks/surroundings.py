@@ -14,8 +14,8 @@ from pathlib import Path
 
 import django
 
-from tests.installation import PROJECT, Installations
-from tests.postgres_server import PostgresServer
+from tests.running.installation import PROJECT, Installations
+from tests.running.postgres_server import PostgresServer
 
 
 @contextmanager

@@ -28,8 +28,8 @@ from psycopg import sql
 from benchmarks.commands import server_cpu
 from benchmarks.imports import write_csv
 from benchmarks.surroundings import origin, surroundings
-from tests.installation import PROJECT, ScratchInstallation
-from tests.postgres_server import PostgresServer
+from tests.running.installation import PROJECT, ScratchInstallation
+from tests.running.postgres_server import PostgresServer
 
 RESULTS = Path(__file__).with_name("RESULTS-versions.md")
 CHANGE = "UPDATE core_attendancerecord SET shift = 'changed', updated_at = '2026-01-01T00:00:00Z' WHERE id % 100 = 0"

@@ -35,7 +35,7 @@ import psycopg
 from django.db.models import F
 
 from benchmarks.surroundings import origin, surroundings
-from tests.installation import PROJECT, ScratchInstallation
+from tests.running.installation import PROJECT, ScratchInstallation
 
 RESULTS = Path(__file__).with_name("RESULTS-web.md")
 MEMORY = 250

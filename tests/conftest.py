@@ -3,7 +3,7 @@
 Three ways to test against a database:
 
 - ``register_db``: once on SQLite and once on PostgreSQL, with real transactions; its value is the alias. For what
-  commits, locks or opens connections of its own, and for Hypothesis (call ``registers.empty`` in each example).
+  commits, locks or opens connections of its own, and for Hypothesis (call ``databases.empty`` in each example).
 - ``@pytest.mark.django_db(databases=["default", "jobs"])``: SQLite in a transaction rolled back at the end. For pages.
 - ``installation``: once on SQLite and once on PostgreSQL, a migrated installation of its own to run commands in.
 """
@@ -25,11 +25,11 @@ from django.db import connections
 from hypothesis import is_hypothesis_test
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests import registers
-from tests.installation import Installations, ScratchInstallation
 from tests.postgres_plugin import DIR, PG_URL
-from tests.wire import Wire, wired_register
-from tests.zygote import Zygote
+from tests.running import databases
+from tests.running.installation import Installations, ScratchInstallation
+from tests.running.wire import Wire, wired_register
+from tests.running.zygote import Zygote
 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -111,7 +111,7 @@ def django_db_setup(
     installations: Installations, django_test_environment: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[None]:
     """This process's databases, migrated: copies, where pytest-django's own fixture would migrate each of them."""
-    engines = [engine for engine, alias in registers.ALIASES.items() if alias in connections]
+    engines = [engine for engine, alias in databases.ALIASES.items() if alias in connections]
     installations.migrate(*engines)
     register, jobs = (Path(connections[alias].settings_dict["NAME"]) for alias in ("default", "jobs"))
     installations.new_files(register, jobs)
@@ -131,23 +131,23 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def register_db(engine: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """The alias of an empty register on each engine in turn, outside any transaction; ``jobs`` is empty too."""
-    alias = registers.ALIASES[engine]
+    alias = databases.ALIASES[engine]
     with django_db_blocker.unblock():
-        registers.empty(alias, "jobs")
+        databases.empty(alias, "jobs")
         yield alias
         for used in (alias, "jobs"):
             assert not connections[used].in_atomic_block, "the test left a transaction open"
-        registers.empty(alias, "jobs")
+        databases.empty(alias, "jobs")
 
 
 @pytest.fixture
 def wired_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[Wire, str]]:
     """A wire to an empty register on PostgreSQL, and the register's alias over it; ``jobs`` is empty too."""
     with django_db_blocker.unblock():
-        registers.empty("pg", "jobs")
+        databases.empty("pg", "jobs")
         with wired_register() as (wire, alias):
             yield wire, alias
-        registers.empty("pg", "jobs")
+        databases.empty("pg", "jobs")
 
 
 @pytest.fixture(scope="session")

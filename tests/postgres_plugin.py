@@ -12,7 +12,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.postgres_server import PostgresServer, ServerUnavailableError
+from tests.running.postgres_server import PostgresServer, ServerUnavailableError
 
 DIR = "MUSTER_TEST_DIR"
 PG_URL = "MUSTER_TEST_PG_URL"

@@ -32,10 +32,10 @@ from tests.core.sheets.test_identifiers import outcomes
 from tests.core.support import SMALL, XYZ, day, register
 from tests.core.web.access import ROUTES
 from tests.faults import support
-from tests.installation import ScratchInstallation
 from tests.properties.files import a_file
 from tests.properties.registers_content import Content, put
 from tests.properties.support import clear
+from tests.running.installation import ScratchInstallation
 from tests.world import WHO
 
 __all__ = ["storage"]

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 
 
 def test_the_layers_hold() -> None:

@@ -12,9 +12,9 @@ import pytest
 from django.db import connections, transaction
 
 from core.models import Company, Operation, User
-from tests import registers
-from tests.installation import PROJECT, ScratchInstallation
-from tests.zygote import Process
+from tests.running import databases
+from tests.running.installation import PROJECT, ScratchInstallation
+from tests.running.zygote import Process
 
 
 def test_the_register_is_empty_on_each_engine(register_db: str, engine: str) -> None:
@@ -23,7 +23,7 @@ def test_the_register_is_empty_on_each_engine(register_db: str, engine: str) -> 
     company = Company.objects.using(register_db).create(name="ABC Corp")
     User.objects.db_manager(register_db).create_user("meena", company=company)
     Operation.objects.create(kind="backup_full", actor_name="meena")
-    registers.empty(register_db, "jobs")
+    databases.empty(register_db, "jobs")
     assert not Company.objects.using(register_db).exists()
     assert not Operation.objects.exists()
 
@@ -131,7 +131,9 @@ def test_a_process_is_asked_to_end(start: Callable[..., Process]) -> None:
 @pytest.mark.postgres
 def test_the_server_goes_when_its_starter_is_killed() -> None:
     """However a test run ends, no server and no folder stay behind."""
-    program = "from tests.postgres_server import PostgresServer; print(PostgresServer().folder, flush=True); input()"
+    program = (
+        "from tests.running.postgres_server import PostgresServer; print(PostgresServer().folder, flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as starter:

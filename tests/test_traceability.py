@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 
 TEXT = (PROJECT / "docs" / "traceability.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 from tests.unused_code import read
 
 APP = """

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 
 VENDOR = PROJECT / "core/static/vendor"
 ROW = re.compile(r"^\| \S+ \| \S+ \| \S+ \| `(\S+)` \| `([0-9a-f]{64})` \|$", re.MULTILINE)

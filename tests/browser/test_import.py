@@ -12,7 +12,7 @@ import pytest
 from core.models import AttendanceRecord, UploadLog
 from tests.browser.conftest import PHONE, OpenAs, Opened
 from tests.core.sheets.sheets import as_csv, row, table
-from tests.work_queue import work
+from tests.running.work_queue import work
 from tests.world import World
 
 

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from tests.browser.conftest import OpenAs
 from tests.core.operations.test_waiting import held
 from tests.core.sheets.sheets import as_csv, row, table
-from tests.work_queue import work
+from tests.running.work_queue import work
 from tests.world import World
 
 

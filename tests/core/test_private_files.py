@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import support
-from tests.installation import PROJECT, ScratchInstallation
+from tests.running.installation import PROJECT, ScratchInstallation
 
 
 def mode(path: Path) -> int:

@@ -10,7 +10,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests.conftest import DEEP
 from tests.faults import support
-from tests.installation import Installations
+from tests.running.installation import Installations
 
 RECORDS = 6_000 if DEEP else 2_400
 ROUNDS = 50 if DEEP else 5

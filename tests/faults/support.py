@@ -24,8 +24,8 @@ from django.db import connections
 from core.models import AttendanceRecord, BackupLog, Company, Operation, User
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import check_backup
-from tests.installation import PROJECT, ScratchInstallation
-from tests.zygote import Process
+from tests.running.installation import PROJECT, ScratchInstallation
+from tests.running.zygote import Process
 
 SEED = int(os.environ.get("MUSTER_TEST_SEED", "0")) or random.randrange(1, 1 << 32)
 """Where random moments start from: printed, and given back by MUSTER_TEST_SEED."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.conftest import DEEP
 from tests.faults import support
 from tests.faults.support import SEED, injected
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 NUMBER = 0 if DEEP else 120
 

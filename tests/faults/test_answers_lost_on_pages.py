@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults import support
 from tests.faults.test_worker_killed import DECIDE, SHEET, UPLOAD, WORK, shell
-from tests.installation import ScratchInstallation
-from tests.wire import Wire, wired
+from tests.running.installation import ScratchInstallation
+from tests.running.wire import Wire, wired
 
 pytestmark = pytest.mark.postgres
 

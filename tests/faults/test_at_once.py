@@ -22,8 +22,8 @@ from tests.faults import support
 from tests.faults.conftest import RECORDS, Files
 from tests.faults.support import UNTIL_TOLD, at_phase, end, injected, jobs_of, run, start, tell_to_go_on, wait_for_phase
 from tests.faults.test_held_register import SIGNED_IN
-from tests.installation import ScratchInstallation
-from tests.server import serving
+from tests.running.installation import ScratchInstallation
+from tests.running.server import serving
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests.installation import PROJECT, Installations
-from tests.server import (
+from tests.running.installation import PROJECT, Installations
+from tests.running.server import (
     MEGABYTE,
     Server,
     Site,

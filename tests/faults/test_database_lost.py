@@ -20,9 +20,9 @@ from tests.conftest import DEEP
 from tests.faults import support
 from tests.faults.conftest import RECORDS, Files
 from tests.faults.support import Ended, Moments, at_phase, end, injected, run, start, wait_for_phase
-from tests.installation import Installations, ScratchInstallation
-from tests.postgres_server import PostgresServer, _site_packages
-from tests.wire import Wire, wired
+from tests.running.installation import Installations, ScratchInstallation
+from tests.running.postgres_server import PostgresServer, _site_packages
+from tests.running.wire import Wire, wired
 
 LOST = "The connection to the database was lost"
 TIMES = 20 if DEEP else 2

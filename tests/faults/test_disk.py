@@ -15,7 +15,7 @@ import pytest
 from tests.faults import support
 from tests.faults.conftest import Files
 from tests.faults.support import Ended, run
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 FULL = "disk is full"
 LIMITED = "larger than allowed"

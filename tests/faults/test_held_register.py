@@ -12,8 +12,8 @@ from core.models import AttendanceRecord
 from tests.faults import support
 from tests.faults.conftest import Files
 from tests.faults.support import UNTIL_TOLD, at_phase, end, injected, tell_to_go_on, wait_for_phase
-from tests.installation import ScratchInstallation
-from tests.server import Answer, serving
+from tests.running.installation import ScratchInstallation
+from tests.running.server import Answer, serving
 
 PEOPLE = 12
 WAIT = 3

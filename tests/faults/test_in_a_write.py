@@ -11,7 +11,7 @@ from tests.faults import support
 from tests.faults.conftest import Files
 from tests.faults.support import end, injected, run
 from tests.faults.test_database_lost import LOST
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 

@@ -11,7 +11,7 @@ from core.models import Operation
 from tests.faults import support
 from tests.faults.conftest import RECORDS, ROUNDS, Files
 from tests.faults.support import Moments, injected, run, signalled
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 
 def test_a_killed_restore_has_happened_or_not(installation: ScratchInstallation, files: Files) -> None:

@@ -23,7 +23,7 @@ from tests.faults.support import (
     worker,
 )
 from tests.faults.test_worker_killed import TRUTH, shell
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 
 def cut_locks(installation: ScratchInstallation) -> int:

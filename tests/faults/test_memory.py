@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import support
 from tests.faults.support import end, injected
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 TELL = "import atexit\natexit.register(lambda: open('status', 'w').write(open('/proc/self/status').read()))\n"
 SMALL, LARGE = 10_000, 100_000

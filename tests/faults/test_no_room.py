@@ -9,8 +9,8 @@ from core.models import AttendanceRecord
 from tests.faults import support
 from tests.faults.test_disk import SmallDisk, small_disk
 from tests.faults.test_held_register import SIGNED_IN
-from tests.installation import ScratchInstallation
-from tests.server import Answer, serving
+from tests.running.installation import ScratchInstallation
+from tests.running.server import Answer, serving
 
 __all__ = ["small_disk"]
 

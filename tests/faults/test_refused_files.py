@@ -20,7 +20,7 @@ from core.models import BackupLog
 from recordsync.model.records import checksum
 from tests.faults import support
 from tests.faults.support import Ended, run
-from tests.installation import Installations, ScratchInstallation
+from tests.running.installation import Installations, ScratchInstallation
 
 KEY = ["Company 0", "EMP00000", "2026-01-02"]
 

@@ -12,7 +12,7 @@ from tests.conftest import DEEP
 from tests.faults import support
 from tests.faults.conftest import RECORDS, Files
 from tests.faults.support import Ended, Moments, at_phase, end, injected, run, signalled, start
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 TIMES = 30 if DEEP else 3

@@ -21,8 +21,8 @@ from core.models import UploadLog
 from core.sheets.columns import COLUMNS
 from muster import SMALL_BODY_BYTES
 from tests.faults import support
-from tests.installation import Installations, ScratchInstallation
-from tests.server import (
+from tests.running.installation import Installations, ScratchInstallation
+from tests.running.server import (
     MEGABYTE,
     Site,
     answer_on,

@@ -13,7 +13,7 @@ from tests.faults import support
 from tests.faults.conftest import Files
 from tests.faults.support import injected
 from tests.faults.test_in_a_write import in_a_write
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 CHECK = """
 from core.restores import jobs as restore_jobs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from muster.logs import SharedRotatingFileHandler
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 
 WRITE = """
 import logging, sys

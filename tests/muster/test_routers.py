@@ -10,7 +10,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import Company, Operation
 from muster.routers import JobsRouter
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 JOBS_TABLES = {
     "axes_accessattempt",

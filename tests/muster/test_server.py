@@ -19,8 +19,8 @@ from gunicorn.workers.gthread import TConn
 
 from core.web import bodies
 from muster import SMALL_BODY_BYTES, server
-from tests.installation import PROJECT
-from tests.server import free_port
+from tests.running.installation import PROJECT
+from tests.running.server import free_port
 
 
 @pytest.fixture

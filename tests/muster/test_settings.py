@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.installation import PROJECT, ScratchInstallation
+from tests.running.installation import PROJECT, ScratchInstallation
 
 
 @pytest.fixture

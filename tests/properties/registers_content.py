@@ -14,7 +14,7 @@ from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, User
 from recordsync.system.transactions import COMMITS
-from tests import registers
+from tests.running import databases
 
 Key = tuple[str, str, str]
 """(company_name, ep_no, date), as a file sorts them."""
@@ -166,7 +166,7 @@ def everything(alias: str) -> dict[str, list[Any]]:
     connection = connections[alias]
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
-        for table in registers.tables(alias):
+        for table in databases.tables(alias):
             if table not in (BackupLog._meta.db_table, COMMITS):
                 cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY 1")
                 found[table] = cursor.fetchall()

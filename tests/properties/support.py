@@ -15,9 +15,9 @@ from core.backups.backup_service import BackupService
 from core.operations.results import BackupResult, RestoreResult
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
-from tests import registers
 from tests.conftest import DEEP
 from tests.properties import registers_content
+from tests.running import databases
 
 ON_POSTGRES = 200 if DEEP else 25
 """Examples on PostgreSQL; elsewhere the profile's number."""
@@ -58,7 +58,7 @@ def clear(alias: str) -> None:
     """Empty a register and the jobs database."""
     with transaction.atomic(using=alias):
         registers_content.empty(alias)
-    registers.empty("jobs")
+    databases.empty("jobs")
 
 
 def backup(alias: str, *args: Any, **options: Any) -> tuple[bytes, BackupResult]:

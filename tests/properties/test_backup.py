@@ -21,12 +21,12 @@ from core.register import database
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from recordsync.system.files import Compression
-from tests import registers
 from tests.properties import files
 from tests.properties.registers_content import Key, Register, Row, Stamps, everything, put, rows
 from tests.properties.strategies import MOMENTS, Parts, dates, parts, past_moments, strategies
 from tests.properties.strategies import registers as any_register
 from tests.properties.support import backup, clear, examples, for_all, restore
+from tests.running import databases
 
 
 @for_all(register=any_register(stamped=True), compression=st.sampled_from([None, "gzip", "zstd"]), strategy=strategies)
@@ -209,7 +209,7 @@ def test_property_15_across_engines_the_content_stays_the_same(
     django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> None:
     """For all registers: SQLite, file, PostgreSQL, file gives the same records line for line, checksums included."""
-    sqlite, postgres = registers.ALIASES["sqlite"], registers.ALIASES["postgres"]
+    sqlite, postgres = databases.ALIASES["sqlite"], databases.ALIASES["postgres"]
 
     @examples("postgres")
     @given(any_register(stamped=True))
@@ -228,7 +228,7 @@ def test_property_15_across_engines_the_content_stays_the_same(
 
     with django_db_blocker.unblock():
         law()
-        registers.empty(sqlite, postgres, "jobs")
+        databases.empty(sqlite, postgres, "jobs")
 
 
 def test_a_backup_reads_what_was_written_since_the_service_was_made(register_db: str) -> None:

@@ -19,12 +19,12 @@ from core.operations.errors import FileRefused
 from core.register import database
 from core.restores.conflict_resolver import ConflictResolver
 from core.restores.restore_service import RestoreService
-from tests.installation import PROJECT
 from tests.properties import files
 from tests.properties.registers_content import FIELDS, Content, Key, Register, columns, key_of, put, rows
 from tests.properties.strategies import NASTY, changed, contents, moments
 from tests.properties.strategies import registers as any_register
 from tests.properties.support import backup, for_all, restore
+from tests.running.installation import PROJECT
 
 
 @given(contents, st.randoms(use_true_random=False), moments, st.integers())

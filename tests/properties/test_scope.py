@@ -18,8 +18,8 @@ from core.attendance.records import LostUpdate, RecordService
 from core.models import AttendanceRecord, Company, Role, User
 from core.register.database import Register
 from core.web.filters import SORTS, AttendanceFilter
-from tests import registers
 from tests.properties.support import for_all
+from tests.running import databases
 
 START = dt.date(2026, 11, 1)
 days = st.integers(0, 6).map(lambda n: START + dt.timedelta(n))
@@ -137,7 +137,7 @@ def test_any_text_is_shown_verbatim(django_db_setup: None) -> None:
     @settings(max_examples=30)
     @given(number=TEXT, name=TEXT, company=TEXT, shift=TEXT)
     def example(number: str, name: str, company: str, shift: str) -> None:
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
         owner = Company.objects.create(name=company)
         record = AttendanceRecord.objects.create(
             company=owner, ep_no=number, ep_name=name, shift=shift, date=START, status="P"

@@ -27,8 +27,8 @@ from core.operations.run import COMMIT
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.stores import OrmStore
-from tests import registers
-from tests.installation import PROJECT, ScratchInstallation
+from tests.running import databases
+from tests.running.installation import PROJECT, ScratchInstallation
 
 UNTIL = dt.date(2026, 10, 31)
 NOW = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
@@ -305,7 +305,7 @@ def test_the_register_is_stored_whole_and_legal(register_db: str) -> None:
 def test_the_fast_writers_leave_what_the_orm_leaves(register_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     DemoService(Register(register_db)).seed(plan(5, 1500))
     fast = stored(register_db)
-    registers.empty(register_db)
+    databases.empty(register_db)
     monkeypatch.setattr(demo_service, "_WRITERS", {})
     DemoService(Register(register_db)).seed(plan(5, 1500))
     assert stored(register_db) == fast
@@ -362,7 +362,7 @@ def test_well_known_passwords_are_for_this_machine_only(register_db: str, settin
     assert content(register_db) == []
     settings.DEBUG = True
     DemoService(Register(register_db)).seed(plan())
-    registers.empty(register_db)
+    databases.empty(register_db)
     settings.DEBUG = False
     result = DemoService(Register(register_db)).seed(plan(), password="another one")
     assert [account.password for account in result.accounts] == ["another one"] * 3
@@ -391,7 +391,7 @@ def test_an_untouched_demo_register_is_replaced(register_db: str) -> None:
     admin = User.objects.using(register_db).get(username="admin")
     assert (admin.first_name, admin.company) == ("Kept", Company.objects.using(register_db).order_by("name").first())
     fresh = content(register_db)
-    registers.empty(register_db, "jobs")
+    databases.empty(register_db, "jobs")
     service.seed(plan(6, 500, seed=2))
     assert content(register_db) == fresh
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.models import AttendanceRecord, Company
 from tests.faults import support
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import zstandard
 from core.models import AttendanceRecord, Backup, BackupLog
 from tests.faults import support
 from tests.faults.support import Ended, run
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 KEYS = {
     "ok",

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.faults import support
 from tests.faults.support import at_phase, injected, run
-from tests.installation import PROJECT, ScratchInstallation
+from tests.running.installation import PROJECT, ScratchInstallation
 
 SLOW = (
     "import time\nfrom core.operations import run as operations\n_report = operations.Run.__call__\n"

@@ -9,7 +9,7 @@ import pytest
 from core.models import AttendanceRecord, Company
 from tests.faults import support
 from tests.faults.support import run
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 
 @pytest.mark.postgres

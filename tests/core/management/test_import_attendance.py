@@ -6,7 +6,7 @@ import json
 
 from tests.core.sheets.sheets import as_csv, row, table
 from tests.faults.support import run
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 
 def test_preview_then_import(small: ScratchInstallation) -> None:

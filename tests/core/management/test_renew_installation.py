@@ -5,7 +5,7 @@ from pathlib import Path
 from core.models import Installation
 from tests.faults import support
 from tests.faults.support import run
-from tests.installation import ScratchInstallation
+from tests.running.installation import ScratchInstallation
 
 
 def identity(installation: ScratchInstallation) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from core.models import AttendanceRecord, BackupLog, Company
 from tests.core.management.test_backup_data import KEYS, assert_wrong
 from tests.faults import support
 from tests.faults.support import Ended, run
-from tests.installation import PROJECT, ScratchInstallation
+from tests.running.installation import PROJECT, ScratchInstallation
 
 
 def change(installation: ScratchInstallation) -> None:

@@ -33,7 +33,7 @@ from tests.core.sheets.sheets import imported, row
 from tests.core.support import ABC, SMALL, XYZ
 from tests.properties.files import a_file
 from tests.properties.registers_content import put
-from tests.wire import Wire
+from tests.running.wire import Wire
 
 __all__ = ["storage"]
 

@@ -18,8 +18,8 @@ from core.register.database import Register
 from core.worker import tasks
 from recordsync.system import locks
 from tests.core.support import SMALL, the_log, the_operation
-from tests.installation import ScratchInstallation
 from tests.properties.registers_content import put
+from tests.running.installation import ScratchInstallation
 
 ACTOR = Actor("Meena")
 WAITING, RUNNING, FAILED = Operation.Outcome.WAITING, Operation.Outcome.RUNNING, Operation.Outcome.FAILED

@@ -19,17 +19,17 @@ from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, U
 from core.operations import queue as jobs
 from core.operations.run import JOBS
 from core.sheets import export, export_jobs, uploads
-from tests import registers
-from tests.work_queue import work
+from tests.running import databases
+from tests.running.work_queue import work
 from tests.world import DAY, World, make_world
 
 
 @pytest.fixture(autouse=True)
 def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
     with django_db_blocker.unblock():
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
         yield make_world()
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
 
 
 def signed_in(user: User) -> Client:

@@ -27,10 +27,10 @@ from core.sheets import uploads
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportService
 from recordsync.system import locks
-from tests import registers
 from tests.core.sheets.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.core.sheets.test_imports import BAD
-from tests.work_queue import work
+from tests.running import databases
+from tests.running.work_queue import work
 
 State = UploadLog.State
 
@@ -39,9 +39,9 @@ State = UploadLog.State
 def _real_transactions(django_db_setup: None, django_db_blocker: object) -> object:
     """The pages' own register, without a transaction around the test."""
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
         yield
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
 
 
 @pytest.fixture

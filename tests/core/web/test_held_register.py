@@ -17,10 +17,10 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation, User
-from tests import registers
 from tests.core.operations.test_waiting import held
 from tests.core.support import database_error
 from tests.core.web.access import ROUTES
+from tests.running import databases
 from tests.world import PASSWORD, World, make_world
 
 WHO = "meena has been running a restore since "
@@ -31,9 +31,9 @@ def world(django_db_setup: None, django_db_blocker: object, settings: Settings) 
     """Outside any transaction: the register is really held."""
     settings.SAVE_WAIT_SECONDS = 0.2
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
         yield make_world()
-        registers.empty("default", "jobs")
+        databases.empty("default", "jobs")
 
 
 @pytest.fixture

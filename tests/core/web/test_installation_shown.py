@@ -18,7 +18,7 @@ from core.models import Installation
 from core.register import identity
 from core.urls import urlpatterns
 from tests.core.web.access import ROUTES
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 from tests.world import World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])

@@ -26,7 +26,6 @@ from recordsync.model.schema import Model
 from recordsync.plan import apply_plan, make_plan
 from recordsync.stores import Store, open_store, tables
 from recordsync.streams import Change, in_order
-from tests import registers
 from tests.recordsync.plan.test_plan import SINCE, register
 from tests.recordsync.strategies import KEYS, shapes, snapshots
 from tests.recordsync.support import (
@@ -43,6 +42,7 @@ from tests.recordsync.support import (
     opened,
     written,
 )
+from tests.running import databases
 
 LATER: Final = NOW + dt.timedelta(days=1)
 few = settings(max_examples=25)
@@ -65,7 +65,7 @@ REFERENCE = True
 
 def stored(alias: str, of: Content, *, reference: bool | None = None) -> Store:
     """A store over a register that holds this."""
-    registers.empty(alias)
+    databases.empty(alias)
     store = opened_store(alias, reference)
     with transaction.atomic(using=alias):
         for model in SCHEMA:

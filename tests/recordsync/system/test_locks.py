@@ -13,7 +13,7 @@ from django.db import connections, transaction
 from recordsync.errors import LockLost, LockTimeout
 from recordsync.system import locks
 from recordsync.system.locks import abandoned, held, is_free
-from tests.recordsync.processes import kill, other_process
+from tests.running.processes import kill, other_process
 
 HOLDING = """
 from recordsync.system.locks import held

@@ -20,8 +20,8 @@ from recordsync.models import Commit
 from recordsync.stores import tables
 from recordsync.system import transactions
 from recordsync.system.transactions import committed, reading, writing
-from tests.recordsync.processes import kill, other_process
-from tests.wire import Wire
+from tests.running.processes import kill, other_process
+from tests.running.wire import Wire
 
 WRITING = """
 from core.register.declared import SCHEMA

@@ -16,9 +16,9 @@ from django.db import connections
 from psycopg import sql
 
 from muster import environment
-from tests.zygote import Process, Zygote
+from tests.running.zygote import Process, Zygote
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = 120
 TEMPLATE = "scratch_template"
 """The PostgreSQL database that others are copied from."""
@@ -73,7 +73,7 @@ class ScratchInstallation:
 
     def python(self, *args: Any, forked: bool = True, **options: Any) -> Process:
         """Start a Python script in this installation, in a process group of its own. ``forked``: quickly, where that
-        can be (see :mod:`tests.zygote`). ``options``: as for ``subprocess.Popen``."""
+        can be (see :mod:`tests.running.zygote`). ``options``: as for ``subprocess.Popen``."""
         words = [str(arg) for arg in args]
         is_plain = options.keys() <= {"stdin", "stdout", "stderr"}
         for_python = any(name.startswith(("PYTHON", "LC_")) for name in self.env)

@@ -267,7 +267,7 @@ def _standard(old: TextIO, buffering: int = -1) -> Any:
 
 def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
     gc.disable()
     for name in LOADED:
         import_module(name)

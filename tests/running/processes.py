@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from django.db import connections
 
-from tests.installation import PROJECT
+from tests.running.installation import PROJECT
 
 _START = """
 import sys

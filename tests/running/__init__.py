@@ -1,0 +1,1 @@
+"""What tests run things with: installations and their commands, servers, databases, other processes, lossy wires."""
