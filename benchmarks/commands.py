@@ -41,9 +41,9 @@ from benchmarks.results import (
     PREVIEW,
     Measure,
     Medians,
+    goals_table,
     medians,
     steps_table,
-    targets_table,
 )
 from benchmarks.surroundings import origin, surroundings
 from tests.running.installation import Installations, ScratchInstallation
@@ -275,7 +275,7 @@ def _document(measured: dict[tuple[str, int], Medians], notes: list[str], server
         *([" ".join(notes)] if notes else []),
         "## Targets",
         "By the seconds that passed; in brackets by CPU seconds, the server's included.",
-        targets_table(measured),
+        goals_table(measured),
     ]
     if MISSES.exists():
         parts.append(MISSES.read_text(encoding="utf-8").strip())

@@ -30,7 +30,7 @@ DAYS = 300
 FIRST = dt.date(2025, 1, 1)
 
 
-class Run(NamedTuple):
+class StepCost(NamedTuple):
     """Seconds that passed and of the processor, peak MB, and rows a CPU second once read."""
 
     wall: float
@@ -110,7 +110,7 @@ def floor_of(installation: ScratchInstallation) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measured(installations: Installations, engine: str, folder: Path, path: Path, rows: int) -> list[Run]:
+def measured(installations: Installations, engine: str, folder: Path, path: Path, rows: int) -> list[StepCost]:
     """A sheet imported into an empty register and once more, in an installation of its own."""
     installation = installations.new(engine, folder / "installation")
     runs = []
@@ -118,13 +118,13 @@ def measured(installations: Installations, engine: str, folder: Path, path: Path
         before = floor_of(installation) + read(path)
         wall, cpu, peak = imported(installation, path, **{becomes: rows})
         after = floor_of(installation) + read(path)  # the machine's speed changes
-        runs.append(Run(wall, cpu, peak, rows / max(cpu - (before + after) / 2, 0.001)))
+        runs.append(StepCost(wall, cpu, peak, rows / max(cpu - (before + after) / 2, 0.001)))
     installation.remove()
     return runs
 
 
 def main() -> None:
-    """Run, and print the results."""
+    """StepCost, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 100_000, 300_000])
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])

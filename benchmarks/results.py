@@ -43,7 +43,7 @@ def medians(runs: Mapping[str, Sequence[Measure]]) -> dict[str, Measure]:
     }
 
 
-class Target(NamedTuple):
+class Goal(NamedTuple):
     """A figure that was aimed for. ``figure`` computes it from the seconds of each step; KeyError: not measured."""
 
     text: str
@@ -57,16 +57,16 @@ class Target(NamedTuple):
         return figure >= self.limit if self.at_least else figure <= self.limit
 
 
-TARGETS = (
-    Target("full backup: 12 × `dumpdata` or more", 12, lambda s: s[DUMPDATA] / s[FULL], at_least=True),
-    Target("full backup: within 4 × of `sqlite3 .dump`", 4, lambda s: s[FULL] / s[DUMP["sqlite"]], engine="sqlite"),
-    Target("full backup: within 6 × of `pg_dump`", 6, lambda s: s[FULL] / s[DUMP["postgres"]], engine="postgres"),
-    Target("restore into empty: 20 × `loaddata` or more", 20, lambda s: s[LOADDATA] / s[EMPTY], at_least=True),
-    Target("restore into empty: within 1.5 × of `\\copy`", 1.5, lambda s: s[EMPTY] / s[COPY], engine="postgres"),
-    Target("restore of identical: 40 × `loaddata` or more", 40, lambda s: s[LOADDATA] / s[IDENTICAL], at_least=True),
-    Target("preview of identical: 40 × `loaddata` or more", 40, lambda s: s[LOADDATA] / s[PREVIEW], at_least=True),
-    Target("restore with 1% changed: within 1.3 × of identical", 1.3, lambda s: s[CHANGED] / s[IDENTICAL]),
-    Target("incremental of 1,000: under 1 s more than process start", 1, lambda s: s[INCREMENTAL] - s[FLOOR], " s"),
+GOALS = (
+    Goal("full backup: 12 × `dumpdata` or more", 12, lambda s: s[DUMPDATA] / s[FULL], at_least=True),
+    Goal("full backup: within 4 × of `sqlite3 .dump`", 4, lambda s: s[FULL] / s[DUMP["sqlite"]], engine="sqlite"),
+    Goal("full backup: within 6 × of `pg_dump`", 6, lambda s: s[FULL] / s[DUMP["postgres"]], engine="postgres"),
+    Goal("restore into empty: 20 × `loaddata` or more", 20, lambda s: s[LOADDATA] / s[EMPTY], at_least=True),
+    Goal("restore into empty: within 1.5 × of `\\copy`", 1.5, lambda s: s[EMPTY] / s[COPY], engine="postgres"),
+    Goal("restore of identical: 40 × `loaddata` or more", 40, lambda s: s[LOADDATA] / s[IDENTICAL], at_least=True),
+    Goal("preview of identical: 40 × `loaddata` or more", 40, lambda s: s[LOADDATA] / s[PREVIEW], at_least=True),
+    Goal("restore with 1% changed: within 1.3 × of identical", 1.3, lambda s: s[CHANGED] / s[IDENTICAL]),
+    Goal("incremental of 1,000: under 1 s more than process start", 1, lambda s: s[INCREMENTAL] - s[FLOOR], " s"),
 )
 MEMORY = 150
 """Megabytes of any process of Muster's own."""
@@ -90,7 +90,7 @@ def steps_table(records: int, measured: Medians) -> str:
     return "\n".join(lines)
 
 
-def targets_table(measured: Mapping[tuple[str, int], Medians]) -> str:
+def goals_table(measured: Mapping[tuple[str, int], Medians]) -> str:
     """Every target on every engine, at every size that was measured.
 
     Judged by the seconds that passed; in brackets the same by CPU seconds, the server's included, which what else
@@ -99,7 +99,7 @@ def targets_table(measured: Mapping[tuple[str, int], Medians]) -> str:
     sizes = sorted({size for _engine, size in measured})
     engines = list(dict.fromkeys(engine for engine, _size in measured))
     lines = [_row(["target", "engine", *(f"{size:,}" for size in sizes)]), _row(["---"] * (2 + len(sizes)))]
-    for target in TARGETS:
+    for target in GOALS:
         for engine in engines:
             if target.engine in (None, engine):
                 cells = [_judged(target, measured.get((engine, size), {})) for size in sizes]
@@ -117,7 +117,7 @@ def targets_table(measured: Mapping[tuple[str, int], Medians]) -> str:
     return "\n".join(lines)
 
 
-def _judged(target: Target, measured: Medians) -> str:
+def _judged(target: Goal, measured: Medians) -> str:
     try:
         wall = target.figure({step: one.wall for step, one in measured.items()})
     except KeyError:

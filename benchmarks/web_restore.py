@@ -224,7 +224,7 @@ def p95(values: list[float]) -> float:
 
 
 @dataclass
-class Found:
+class Measurements:
     """What one engine at one size came to."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -236,9 +236,9 @@ class Found:
     peaks: tuple[float, float] = (0.0, 0.0)
 
 
-def measure(installation: ScratchInstallation, records: int, folder: Path, postgres: bool) -> Found:
+def measure(installation: ScratchInstallation, records: int, folder: Path, postgres: bool) -> Measurements:
     """One engine at one size."""
-    found = Found()
+    found = Measurements()
     file = folder / "backup.json"
     _done(installation, "seed_demo", "--records", records, "--quiet")
     _done(installation, "backup_data", "--output", file, "--quiet")
@@ -283,7 +283,7 @@ def _change(installation: ScratchInstallation, every: int, shift: str) -> None:
         AttendanceRecord.objects.using(alias).annotate(part=F("pk") % every).filter(part=0).update(shift=shift)
 
 
-def _checked(site: Site, visitor: Visitor, file: Path, found: Found | None) -> str:
+def _checked(site: Site, visitor: Visitor, file: Path, found: Measurements | None) -> str:
     """Upload the file and have it checked; the id of its preview."""
     answer = visitor.upload("/restore/", file, {"strategy": "backup_wins"})
     seconds = _until_done(visitor, answer.location)
@@ -351,7 +351,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    measured: dict[str, Found] = {}
+    measured: dict[str, Measurements] = {}
     with surroundings(options.engines) as (folder, installations, _server):
         for engine in options.engines:
             installation = installations.new(engine, folder / f"{engine}-register")
@@ -362,7 +362,7 @@ def main() -> None:
     sys.stdout.write(options.output.read_text(encoding="utf-8"))
 
 
-def _document(measured: Mapping[str, Found], records: int) -> str:
+def _document(measured: Mapping[str, Measurements], records: int) -> str:
     engines = list(measured)
     lines = [
         "# A restore in the browser",

@@ -44,7 +44,7 @@ class LostUpdate(OperationFailed):
     """Somebody saved or deleted the record in between, or it is not the person's to change."""
 
 
-Content = Mapping[str, str | None]
+RecordContent = Mapping[str, str | None]
 """A record's fields as texts, as they stand in a file."""
 
 
@@ -81,7 +81,7 @@ class Collision:
         return not self.beside
 
 
-def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: Content | None) -> Collision:
+def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: RecordContent | None) -> Collision:
     """What becomes of the values that somebody typed when the record is saved otherwise now.
 
     ``typed``: by field, as Django has them; a key among them is left aside. ``seen``: the content that they saw (None:
@@ -117,7 +117,7 @@ class RecordService:
         """The record with this id; None where there is none in the person's scope."""
         return self._editable.filter(pk=pk).select_related("company").first()
 
-    def record_of(self, key: Content) -> AttendanceRecord | None:
+    def record_of(self, key: RecordContent) -> AttendanceRecord | None:
         """The record of this company (by name), number and day; None where there is none in the person's scope."""
         named = {"company__name": key["company_name"], "ep_no": key["ep_no"], "date": key["date"]}
         return self._editable.filter(**named).select_related("company").first()

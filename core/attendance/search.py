@@ -28,7 +28,7 @@ _LISTED: Final = 500
 
 
 @dataclass(frozen=True)
-class Found:
+class Matches:
     """What a search box's text means in the register: beginnings of numbers, names, companies."""
 
     register: Register
@@ -53,7 +53,7 @@ class Found:
         return reduce(operator.or_, numbers, _one_of(self.names, self.register, walk) | place)
 
 
-def find(text: str, records: AttendanceQuerySet) -> Found:
+def find(text: str, records: AttendanceQuerySet) -> Matches:
     """What a text, which is not blank, means in ``records``, those that a person may see. Reads the database.
 
     With a digit in it: those whose employee number begins with it, if there are any. Otherwise those whose number
@@ -65,10 +65,10 @@ def find(text: str, records: AttendanceQuerySet) -> Found:
     spelt = [_begins_with(spelling) for spelling in dict.fromkeys((text, text.upper(), text.lower()))]
     numbers = [number for number in spelt if records.filter(number & in_every_company(register)).exists()]
     if numbers and any(letter.isdigit() for letter in text):
-        return Found(register, numbers, [], [])
+        return Matches(register, numbers, [], [])
     names = [name for name in _names(register) if wanted in _folded(name)]
     companies = register.rows(Company).values_list("pk", "name")
-    return Found(register, numbers, names, [pk for pk, name in companies if wanted in _folded(name)])
+    return Matches(register, numbers, names, [pk for pk, name in companies if wanted in _folded(name)])
 
 
 def in_every_company(register: Register) -> Q:

@@ -22,9 +22,9 @@ from recordsync.system import locks
 from recordsync.system.files import (
     Compression,
     compressed,
+    flush_to_disk,
     hidden_file,
     leads_to_database,
-    settle,
     sync_folder,
     whole_file,
 )
@@ -123,7 +123,7 @@ def _in_storage(storage: Storage, name: str, compression: Compression | None) ->
     with hidden_file(folder) as (hidden, out):
         with _compressed(out, "", compression) as target:
             yield target
-        settle(out)
+        flush_to_disk(out)
         with hidden.open("rb") as content:
             file: File[bytes] = _Movable(hidden, content) if local else File(content, name=name)
             # Choosing a free name and taking it are two steps.

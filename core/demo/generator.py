@@ -88,7 +88,7 @@ class DemoRegister:
 
     def __init__(self, plan: DemoPlan, now: dt.datetime) -> None:
         self.plan = plan
-        self._latest = moment(now)
+        self._latest = row_moment(now)
         self._calendar = Calendar.until(plan.until, DAYS)
 
     @cached_property
@@ -149,7 +149,7 @@ class DemoRegister:
             )
 
 
-def moment(when: dt.datetime) -> str:
+def row_moment(when: dt.datetime) -> str:
     """A moment as a row has it."""
     return when.astimezone(dt.UTC).isoformat(" ", timespec="seconds")
 

@@ -21,7 +21,7 @@ from recordsync.system.progress import Progress, no_progress
 _MINUTE: Final = len("HH:MM")
 
 
-class Content(Protocol):
+class DatedRecords(Protocol):
     """What goes into the file: each model's records in key order, and when each attendance record was last changed."""
 
     def records(self, model: Model) -> Iterable[Record]: ...
@@ -29,7 +29,7 @@ class Content(Protocol):
     def updated(self, model: Model) -> Iterable[str | None]: ...
 
 
-def write_v1_0(out: IO[bytes], metadata: Metadata, content: Content, progress: Progress = no_progress) -> Written:
+def write_v1_0(out: IO[bytes], metadata: Metadata, dated: DatedRecords, progress: Progress = no_progress) -> Written:
     """Write one file to a binary stream, a record a line, in ASCII. Its digest is that of all its bytes.
 
     Of ``metadata`` only type, moments and totals have a place in the file. Raises
@@ -46,7 +46,7 @@ def write_v1_0(out: IO[bytes], metadata: Metadata, content: Content, progress: P
     total = sum(metadata.totals.values())
     counts: dict[str, int] = {}
     emit(b'{"metadata": ' + json.dumps(_description(metadata)).encode("ascii"))
-    for model, lines in ((COMPANIES, _companies(content)), (ATTENDANCE_RECORDS, _records(content))):
+    for model, lines in ((COMPANIES, _companies(dated)), (ATTENDANCE_RECORDS, _records(dated))):
         emit(b',\n"%s": [' % model.name.encode("ascii"))
         count = 0
         for batch in batches(lines):
@@ -67,20 +67,20 @@ def _description(metadata: Metadata) -> dict[str, Any]:
     return {**said, **since, **totals}
 
 
-def _companies(content: Content) -> Iterator[bytes]:
+def _companies(dated: DatedRecords) -> Iterator[bytes]:
     """A line for each company. ``id`` is its place in the file: ours mean nothing elsewhere."""
-    for number, record in enumerate(readable(COMPANIES.shape(), content.records(COMPANIES)), 1):
+    for number, record in enumerate(readable(COMPANIES.shape(), dated.records(COMPANIES)), 1):
         (name,) = record.values
         yield _line({"name": name}, f'"id": {number}', _stamp("created_at", record.created_at))
 
 
-def _records(content: Content) -> Iterator[bytes]:
+def _records(dated: DatedRecords) -> Iterator[bytes]:
     model = ATTENDANCE_RECORDS
     names = model.names
     times = [names.index(name) for name in TIME_FIELDS]
     overstay = names.index("overstay")
-    records = readable(model.shape(), content.records(model))
-    for record, updated_at in zip(records, content.updated(model), strict=True):
+    records = readable(model.shape(), dated.records(model))
+    for record, updated_at in zip(records, dated.updated(model), strict=True):
         if TIMESTAMP.error(updated_at):
             raise InvalidRecord(model.name, record.key, "updated_at", updated_at, TIMESTAMP.expected)
         values = list(record.values)

@@ -356,7 +356,7 @@ def counted(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
 
 
-def moment(text: str) -> dt.datetime:
+def moment_argument(text: str) -> dt.datetime:
     """A past moment given on the command line: a date or a date and time, in the project's TIME_ZONE unless it says."""
     try:
         value = parse_datetime(text)
@@ -377,7 +377,7 @@ def moment(text: str) -> dt.datetime:
     return value
 
 
-def day(text: str) -> str:
+def day_argument(text: str) -> str:
     """A day given on the command line, YYYY-MM-DD."""
     try:
         return dt.date.fromisoformat(text).isoformat()

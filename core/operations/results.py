@@ -66,8 +66,8 @@ class ValidationResult:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a restore does to the register, per model; counts of attendance records at the top.
+class RestoreEffect:
+    """The effect of a restore on the register, per model; counts of attendance records at the top.
 
     ``warnings``: what is odd in the file and does no harm, as sentences; the first hundred.
     """
@@ -121,7 +121,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Preview(Outcome):
+class Preview(RestoreEffect):
     """What restoring a file would do; it iterates the steps. Nothing was written.
 
     Holds a temporary file until it is closed (or collected). Give it to ``restore_backup`` to make sure
@@ -168,7 +168,7 @@ class Preview(Outcome):
 
 
 @dataclass(frozen=True)
-class RestoreResult(Outcome):
+class RestoreResult(RestoreEffect):
     """What a restore did."""
 
     seconds: float

@@ -10,7 +10,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
@@ -28,19 +27,16 @@ from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import BackupFile, Limits, check_backup
-from recordsync.errors import FileError, InvalidFile, printable_path
+from recordsync.errors import FileError, InvalidFile
 from recordsync.merge import Counts, Decide, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
 from recordsync.plan import Plan, apply_plan, differences, make_plan
-from recordsync.system.files import spooled
+from recordsync.system.inputs import Input, input_name, opened_input
 from recordsync.system.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
 CheckedFile = BackupFile | V1File
-
-Source = str | Path | IO[bytes]
-"""A backup file: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
 
 _MOVED_SHOWN = 5
 _UNCHANGED: Final = gettext_lazy("Nothing was changed.")
@@ -65,14 +61,17 @@ class RestoreService:
         self.register = Register(operation.database) if operation else register
         self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
 
-    def validate_backup(self, source: Source, progress_callback: Progress | None = None) -> ValidationResult:
+    def validate_backup(self, source: Input, progress_callback: Progress | None = None) -> ValidationResult:
         """Check a whole file; never touches the database.
 
         Raises :class:`OperationFailed` where the file cannot be read at all.
         """
         progress = progress_callback or no_progress
         try:
-            with self._opened(source, progress) as (stream, _name), self._checked(stream, progress) as file:
+            with (
+                opened_input(source, self._limits.content, progress) as stream,
+                self._checked(stream, progress) as file,
+            ):
                 return ValidationResult(True, [], 0, file.warnings, file.metadata, file.counts, file.digest)
         except InvalidFile as invalid:
             return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
@@ -81,7 +80,7 @@ class RestoreService:
 
     def preview_changes(
         self,
-        source: Source,
+        source: Input,
         merge_strategy: str = "backup_wins",
         *,
         progress_callback: Progress | None = None,
@@ -96,7 +95,11 @@ class RestoreService:
         strategy = Strategy(merge_strategy)
         progress = progress_callback or no_progress
         try:
-            with self._opened(source, progress) as (stream, name), ExitStack() as opened, ExitStack() as on_error:
+            with (
+                opened_input(source, self._limits.content, progress) as stream,
+                ExitStack() as opened,
+                ExitStack() as on_error,
+            ):
                 file = opened.enter_context(self._checked(stream, progress))
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
@@ -106,13 +109,13 @@ class RestoreService:
                 warnings = self._warnings(file)
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
-            logger.info("Preview of %s failed", _name_of(source), exc_info=True)
+            logger.info("Preview of %s failed", input_name(source), exc_info=True)
             raise as_failure(error, str(_UNCHANGED)) from error
-        return Preview(file.metadata, name, counts, plan, strategy, warnings=warnings)
+        return Preview(file.metadata, input_name(source), counts, plan, strategy, warnings=warnings)
 
     def restore_backup(
         self,
-        source: Source,
+        source: Input,
         merge_strategy: str = "backup_wins",
         progress_callback: Progress | None = None,
         *,
@@ -132,7 +135,7 @@ class RestoreService:
         the text says that it is not known.
         """
         strategy = Strategy(merge_strategy)
-        shown = _name_of(source)
+        shown = input_name(source)
         with (
             operations.running(
                 "restore",
@@ -145,7 +148,7 @@ class RestoreService:
             ) as run,
             ExitStack() as stack,
         ):
-            stream, shown = stack.enter_context(self._opened(source, run))
+            stream = stack.enter_context(opened_input(source, self._limits.content, run))
             file = stack.enter_context(self._checked(stream, run))
             warnings = self._warnings(file)
             if prepare is not None:
@@ -213,30 +216,11 @@ class RestoreService:
         """What is odd about a valid file and does no harm."""
         return [*catalogue.gap_before(file.metadata, self.register), *file.warnings]
 
-    @contextmanager
-    def _opened(self, source: Source, progress: Progress) -> Iterator[tuple[BinaryIO, str]]:
-        """The source as a seekable stream, and its name for people. Raises OSError, InvalidFile."""
-        with ExitStack() as stack:
-            name = _name_of(source)
-            stream = stack.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
-            if not stream.seekable():
-                stream = stack.enter_context(
-                    spooled(stream, self._limits.content, lambda size: progress("receive", size, None))
-                )
-            yield cast(BinaryIO, stream), name
-
     def _get_unique_key(self, record: Any) -> tuple[str, str, str]:
         """The natural key (ep_no, company_name, date) of a record of a file (a mapping) or of a model instance."""
         if isinstance(record, dict):
             return record["ep_no"], record["company_name"], record["date"]
         return record.ep_no, record.company.name, record.date.isoformat()
-
-
-def _name_of(source: Source) -> str:
-    if isinstance(source, str | Path):
-        return printable_path(source)
-    name = getattr(source, "name", None)
-    return name if isinstance(name, str) and name != "<stdin>" else "-"
 
 
 def _complete_log(run: Run, file: CheckedFile, counts: dict[str, Counts]) -> None:

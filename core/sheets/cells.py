@@ -101,7 +101,7 @@ _TIME: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(\s*\(N\))?", re.ASCII
 _NO_PUNCH: Final = re.compile(r"|-|0(?:\.0+)?", re.ASCII)
 
 
-def time_of_day(cell: str) -> str | None:
+def punch_time(cell: str) -> str | None:
     """A time in ISO 8601, a :class:`NextDay` where it is marked so; None: no punch. Raises BadCell."""
     text = plain_text(cell)
     if _NO_PUNCH.fullmatch(text):

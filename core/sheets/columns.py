@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from core.models import TIME_FIELDS, Status
 from core.operations.errors import SheetRefused
 from core.register.declared import ATTENDANCE_RECORDS
-from core.sheets.cells import CODES, BadCell, NextDay, Parse, duration, status, text_parser, time_of_day
+from core.sheets.cells import CODES, BadCell, NextDay, Parse, duration, punch_time, status, text_parser
 from core.sheets.dates import Dates
 from core.sheets.spoilt_text import normalised
 from core.sheets.spreadsheets import plain_text
@@ -310,5 +310,5 @@ def _parser(field: str, dates: Dates) -> Parse:
     if field in _TEXTS:
         return text_parser(field)
     if field in TIME_FIELDS:
-        return time_of_day
+        return punch_time
     return {"date": dates.parse, "status": status}.get(field, duration)

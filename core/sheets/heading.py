@@ -33,7 +33,7 @@ _LONG: Final = 100
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundHeading:
     """A heading and the rows that were looked at. ``rows``: the numbers of its own, more than one if it has groups;
     ``above``: those before it, which are not read; ``below``: those after it."""
 
@@ -72,7 +72,7 @@ class _Head(io.BytesIO):
         return data
 
 
-def find_heading(rows: Iterator[Row]) -> Found:
+def find_heading(rows: Iterator[Row]) -> FoundHeading:
     """Where the heading is. Takes from ``rows``, those of a sheet that are not blank, as many as are looked at.
 
     Raises SheetRefused where there is none, or it is not clear.
@@ -91,7 +91,7 @@ def find_heading(rows: Iterator[Row]) -> Found:
             most, reason = known, refused
             continue
         numbers = tuple(number for number, _cells in head[first : last + 1])
-        return Found(heading, numbers, tuple(head[:first]), tuple(head[last + 1 :]))
+        return FoundHeading(heading, numbers, tuple(head[:first]), tuple(head[last + 1 :]))
     raise reason
 
 

@@ -12,11 +12,10 @@ import tempfile
 import uuid
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
-from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final
 
 from django.conf import settings
 from django.utils import timezone
@@ -37,13 +36,12 @@ from core.sheets.heading import find_heading
 from core.sheets.spoilt_text import normalised
 from core.sheets.spreadsheets import SheetFile, unwrapped
 from core.sheets.workbooks import Row
-from recordsync.errors import printable_path
 from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.model.records import Record
 from recordsync.plan import Plan, Step, apply_plan, make_plan
 from recordsync.plan.listing import Listing
 from recordsync.streams.sort import sorted_on_disk
-from recordsync.system.files import spooled
+from recordsync.system.inputs import Input, input_name, opened_input
 from recordsync.system.progress import EVERY, Progress, no_progress
 
 logger = logging.getLogger(__name__)
@@ -151,7 +149,6 @@ class ImportResult(Outcome):
         return super().summary() | {"seconds": round(self.seconds, 3)}
 
 
-Source = str | Path | IO[bytes]
 """A sheet: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
 
 
@@ -171,7 +168,7 @@ class ImportService:
 
     def preview(
         self,
-        source: Source,
+        source: Input,
         *,
         date_order: DateOrder | None = None,
         progress_callback: Progress | None = None,
@@ -184,8 +181,8 @@ class ImportService:
         progress = progress_callback or no_progress
         with ExitStack() as stack:
             try:
-                stream = stack.enter_context(_opened(source, progress))
-                sheet, listing = self._checked(stream, _name_of(source), date_order, stack, progress)
+                stream = stack.enter_context(opened_input(source, settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, progress))
+                sheet, listing = self._checked(stream, input_name(source), date_order, stack, progress)
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with self.register.read() as store:
                     plan = make_plan(store, listing, None, items, progress)
@@ -194,14 +191,14 @@ class ImportService:
                 )
                 preview.verify()
             except Exception as error:
-                logger.info("Preview of %s failed", _name_of(source), exc_info=True)
+                logger.info("Preview of %s failed", input_name(source), exc_info=True)
                 raise as_failure(error, str(_UNCHANGED)) from error
             files.push(stack.pop_all())
         return preview
 
     def apply(
         self,
-        source: Source,
+        source: Input,
         *,
         plan_digest: str | None = None,
         date_order: DateOrder | None = None,
@@ -217,7 +214,7 @@ class ImportService:
         :class:`core.operations.errors.RegisterBusy`, OperationFailed: in each case nothing was changed, except where
         the text says that it is not known.
         """
-        name = filename or _name_of(source)
+        name = filename or input_name(source)
         with (
             operations.running(
                 IMPORT,
@@ -231,7 +228,7 @@ class ImportService:
         ):
             if on_start is not None:
                 on_start(run.operation.pk)
-            stream = stack.enter_context(_opened(source, run))
+            stream = stack.enter_context(opened_input(source, settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, run))
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
             with operations.holding_register(run, str(_UNCHANGED)) as store:
@@ -497,23 +494,6 @@ def _compared(same_key: Iterator[Any]) -> tuple[list[str | None], int, array[int
 def _temporary() -> IO[bytes]:
     """A file that is gone when it is closed."""
     return tempfile.TemporaryFile()
-
-
-@contextmanager
-def _opened(source: Source, progress: Progress) -> Iterator[BinaryIO]:
-    with ExitStack() as stack:
-        stream = stack.enter_context(open(source, "rb")) if isinstance(source, str | Path) else source
-        if not stream.seekable():
-            limit = settings.MUSTER_MAX_SHEET_UPLOAD_BYTES
-            stream = stack.enter_context(spooled(stream, limit, lambda size: progress("receive", size, None)))
-        yield cast(BinaryIO, stream)
-
-
-def _name_of(source: Source) -> str:
-    if isinstance(source, str | Path):
-        return printable_path(source)
-    name = getattr(source, "name", None)
-    return name if isinstance(name, str) and name != "<stdin>" else "-"
 
 
 def _complete_log(run: Run, outcome: Outcome) -> None:

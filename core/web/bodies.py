@@ -24,7 +24,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from core.web.decorators import role_required
+from core.web.decorators import View, role_required
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,6 @@ AT_ONCE: Final = 2
 
 _FORM_OVERHEAD: Final = 64 * 1024
 _reading = threading.BoundedSemaphore(AT_ONCE)
-
-View = Callable[..., HttpResponseBase]
 
 
 class PutAside:
@@ -69,7 +67,7 @@ class BodyLimitMiddleware:
             request.put_aside = PutAside(request, length)  # type: ignore[attr-defined]
         return self._get_response(request)
 
-    def process_view(self, request: HttpRequest, view: View, args: Any, kwargs: Any) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, view: View[...], args: Any, kwargs: Any) -> HttpResponse | None:
         if request.headers.get("Transfer-Encoding"):  # nothing of it would be read, as if it were empty
             return _refused(request, HTTPStatus.LENGTH_REQUIRED, _("Its size was not given. Nothing was changed."))
         if request.encoding and codecs.lookup(request.encoding).name != "utf-8":  # Django has looked that there is one
@@ -81,7 +79,7 @@ class BodyLimitMiddleware:
 
 def takes_files(
     roles: Iterable[str], limit: str, too_large: Callable[[HttpRequest], HttpResponse]
-) -> Callable[[View], View]:
+) -> Callable[[View[...]], View[...]]:
     """A page that takes files from accounts with one of the roles, of as many bytes as the setting ``limit`` says.
 
     Anybody else is refused as by :func:`core.web.decorators.role_required`, larger ones with the page ``too_large``: of
@@ -90,7 +88,7 @@ def takes_files(
     is looked for here, too, for it is in the body.
     """
 
-    def decorate(view: View) -> View:
+    def decorate(view: View[...]) -> View[...]:
         with_token = csrf_protect(view)
 
         @role_required(roles)

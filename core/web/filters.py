@@ -11,7 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.attendance.search import Found, find, in_every_company
+from core.attendance.search import Matches, find, in_every_company
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
 from core.operations.errors import OperationFailed
 from core.register.database import DEFAULT, Register
@@ -117,7 +117,7 @@ class AttendanceFilter(Styled, forms.Form):
         return self.register.rows(AttendanceRecord).visible_to(self.user)
 
     @cached_property
-    def _found(self) -> Found:
+    def _found(self) -> Matches:
         return find(self.cleaned_data["q"], self._visible)
 
     def rows(self, *, first: int | None = None) -> AttendanceQuerySet:

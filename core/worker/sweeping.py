@@ -19,7 +19,7 @@ from core.accounts import sign_in
 from core.preview.folders import ABANDONED
 from core.restores import jobs as restore_jobs
 from core.sheets import uploads
-from recordsync.system.files import remove_abandoned
+from recordsync.system.files import remove_abandoned_files
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def sweep() -> None:
 
 def _unfinished_files() -> None:
     """Files that a process was receiving or writing when it was killed."""
-    remove_abandoned(Path(settings.BACKUP_DIR))
+    remove_abandoned_files(Path(settings.BACKUP_DIR))
     before = time.time() - ABANDONED.total_seconds()
     for path in _unfinished():
         with suppress(FileNotFoundError):

@@ -9,7 +9,7 @@ from recordsync.backupfile.messages import bounded
 from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.parsers import DeletionParser, Note, RecordParser
 from recordsync.backupfile.reader import BackupFile, opened
-from recordsync.backupfile.scanner import Limits, Malformed, Run, Scanner
+from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
 from recordsync.errors import FileError, InvalidFile, SourceChanged
 from recordsync.model.records import Key
 from recordsync.model.schema import Schema
@@ -83,16 +83,16 @@ def _checked(
     }
     last: dict[str, Key] = {}
     done = 0
-    for run in scanner.runs():
-        place = run.section.place
-        (deleted if run.section.deleted else counts)[run.section.model.name] += len(run.rows)
+    for part in scanner.parts():
+        place = part.section.place
+        (deleted if part.section.deleted else counts)[part.section.model.name] += len(part.rows)
         parser, before = parsers[place], last.get(place)
-        keys = parser.keys(run.rows)
+        keys = parser.keys(part.rows)
         if keys is not None and are_in_order(keys if before is None else [before, *keys]):
             last[place] = keys[-1]
-        elif (key := _check_each(run, parser, before, note)) is not None:
+        elif (key := _check_each(part, parser, before, note)) is not None:
             last[place] = key
-        done += len(run.rows)
+        done += len(part.rows)
         progress("check", done, total)
     progress("check", done, total)
     _check_totals(metadata, counts, note)
@@ -116,16 +116,16 @@ def _check_totals(metadata: Metadata, counts: dict[str, int], note: Note) -> Non
             note(FileError(text, 1, field=f"total_{name}", value=metadata.totals[name], expected=count))
 
 
-def _check_each(run: Run, parser: RecordParser | DeletionParser, before: Key | None, note: Note) -> Key | None:
-    """The last legal key of a run in which something is wrong, or may be, or ``before``; looks at each line."""
-    for line, row in run.numbered():
+def _check_each(part: SectionPart, parser: RecordParser | DeletionParser, before: Key | None, note: Note) -> Key | None:
+    """The last legal key of a part in which something is wrong, or may be, or ``before``; looks at each line."""
+    for line, row in part.numbered():
         key = parser.check(row, line, note)
         if key is not None:
             if before is not None and key <= before:
                 twice = key == before
                 what = "it stands twice" if twice else "it is out of order: the record before it belongs after it"
                 value = None if twice else list(before)
-                note(FileError(what, line, key, value=value, section=run.section.place))
+                note(FileError(what, line, key, value=value, section=part.section.place))
             before = key
     return before
 

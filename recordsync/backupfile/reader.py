@@ -13,7 +13,7 @@ from typing import BinaryIO
 from recordsync.backupfile.lines import Lines
 from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.parsers import read_deletion
-from recordsync.backupfile.scanner import Limits, Malformed, Run, Scanner
+from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
 from recordsync.errors import InvalidFile, SourceChanged
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
@@ -104,48 +104,48 @@ class Reader:
         self._file = file
         with _change_told():
             scanner.metadata()
-        self._runs = scanner.runs()
-        self._pending: Run | None = None
+        self._parts = scanner.parts()
+        self._pending: SectionPart | None = None
 
     def records(self, model: Model) -> Iterator[Record]:
         """The next model's records, in key order. Those of models before it are passed over."""
         shape = self._file.shape(model)
-        record, parts = shape.record, Lines(shape).parts
+        record, read_line = shape.record, Lines(shape).parts
         with _change_told():
-            for run in self._runs_of(model, deleted=False):
-                for row in run.rows:
-                    *values, _checksum, created_at = parts(row)
+            for part in self._parts_of(model, deleted=False):
+                for row in part.rows:
+                    *values, _checksum, created_at = read_line(row)
                     yield record(tuple(values), created_at)
 
     def deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
         """The deletions of a model, each with its key and its line, in key order. All before them is passed over."""
         with _change_told():
-            for run in self._runs_of(model, deleted=True):
-                for line, row in run.numbered():
+            for part in self._parts_of(model, deleted=True):
+                for line, row in part.numbered():
                     deletion = read_deletion(model, row)
                     yield deletion.key, deletion, line
 
-    def _runs_of(self, model: Model, *, deleted: bool) -> Iterator[Run]:
-        """The runs of one section; what stands before it is passed over."""
-        for run in self._next_runs():
-            if run.section.model is model and run.section.deleted is deleted:
-                yield run
-            elif not self._is_before(run, model, deleted=deleted):
-                self._pending = run
+    def _parts_of(self, model: Model, *, deleted: bool) -> Iterator[SectionPart]:
+        """The parts of one section; what stands before it is passed over."""
+        for part in self._next_parts():
+            if part.section.model is model and part.section.deleted is deleted:
+                yield part
+            elif not self._is_before(part, model, deleted=deleted):
+                self._pending = part
                 return
 
-    def _is_before(self, run: Run, model: Model, *, deleted: bool) -> bool:
-        if run.section.deleted is not deleted:
+    def _is_before(self, part: SectionPart, model: Model, *, deleted: bool) -> bool:
+        if part.section.deleted is not deleted:
             return deleted
-        return self._file.precedes(run.section.model, model)
+        return self._file.precedes(part.section.model, model)
 
-    def _next_runs(self) -> Iterator[Run]:
-        """The runs from here on. Not ``yield from``: closing this iterator must not close the scanner."""
+    def _next_parts(self) -> Iterator[SectionPart]:
+        """The parts from here on. Not ``yield from``: closing this iterator must not close the scanner."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             yield pending
-        while (run := next(self._runs, None)) is not None:
-            yield run
+        while (part := next(self._parts, None)) is not None:
+            yield part
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Malformed(Exception):
         self.error = error
 
 
-class Run(NamedTuple):
+class SectionPart(NamedTuple):
     """Lines of a section that follow each other: the number of the first, and each without comma and line's end."""
 
     section: Section
@@ -163,7 +163,7 @@ class Scanner:
             )
         self._break("this is not a backup file")
 
-    def runs(self) -> Iterator[Run]:
+    def parts(self) -> Iterator[SectionPart]:
         """Every line that holds a record or a deletion, in the file's order; then the trailer is next."""
         line, position = self._line, len(self._line) - 2
         for section in sections(self._schema):
@@ -171,19 +171,19 @@ class Scanner:
             if line[position:] == b"\n":
                 more = True
                 while more:
-                    run = self._run(section.place)
+                    rows = self._next_rows(section.place)
                     first = self._number + 1
-                    self._number += len(run)
-                    self._add_to_digest(b"".join(run))
-                    more = run[-1].endswith(b",\n")
-                    last = run[-1][: -2 if more else -1]
-                    yield Run(section, first, [line[:-2] for line in run[:-1]] + [last])
+                    self._number += len(rows)
+                    self._add_to_digest(b"".join(rows))
+                    more = rows[-1].endswith(b",\n")
+                    last = rows[-1][: -2 if more else -1]
+                    yield SectionPart(section, first, [line[:-2] for line in rows[:-1]] + [last])
                 self._advance(section.place)
                 line, position = self._line, 0
             line, position = self._expect(line, position, b"]", section.place)
         self._expect(line, position, END, "the end of the records")
 
-    def _run(self, place: str) -> list[bytes]:
+    def _next_rows(self, place: str) -> list[bytes]:
         """The lines at hand that hold rows: at least one, and the section's last only at the end."""
         longest = self._limits.line
         if self._look_ahead():
@@ -192,8 +192,8 @@ class Scanner:
             ends = (n + 1 for n, line in enumerate(lines) if line[-2:] != b",\n")
             length = min(next(others, len(lines)), next(ends, len(lines)), EVERY)
             if length:
-                run, self._ahead = lines[:length], lines[length:]
-                return run
+                rows, self._ahead = lines[:length], lines[length:]
+                return rows
         self._advance(place)
         return self._break(f"a record of {place} was expected, and there is {shown(self._line)}")
 

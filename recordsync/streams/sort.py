@@ -9,24 +9,24 @@ from typing import IO, Any, Final
 
 import orjson
 
-RUN = 20_000
+RUN_LENGTH = 20_000
 """Items in one run, held in memory while it is sorted."""
 _BLOCK: Final = 1 << 16
 """Bytes read ahead of each run."""
 
 
 def sorted_on_disk(
-    items: Iterable[Any], spill: IO[bytes], key: Callable[[Any], Any], run: int | None = None
+    items: Iterable[Any], spill: IO[bytes], key: Callable[[Any], Any], run_length: int | None = None
 ) -> Iterator[Any]:
     """The items in order of ``key``; equal ones in the order they came.
 
     Consumes ``items`` (what JSON can hold; tuples come back as lists) before the first is given back. ``spill``: an
-    empty temporary file, written only if there is more than one run, of ``run`` items (:data:`RUN`).
+    empty temporary file, written only if there is more than one run, of ``run_length`` items (:data:`RUN_LENGTH`).
     """
-    run = run or RUN
+    run_length = run_length or RUN_LENGTH
     stream = iter(items)
-    batch = sorted(islice(stream, run), key=key)
-    if len(batch) < run:
+    batch = sorted(islice(stream, run_length), key=key)
+    if len(batch) < run_length:
         yield from batch
         return
     bounds: list[tuple[int, int]] = []
@@ -35,7 +35,7 @@ def sorted_on_disk(
         spill.writelines(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in batch)
         bounds.append((start, spill.tell()))
         batch.clear()  # before the next one is made: never two in memory
-        batch = sorted(islice(stream, run), key=key)
+        batch = sorted(islice(stream, run_length), key=key)
     yield from merge(*(stored(spill, start, end) for start, end in bounds), key=key)
 
 

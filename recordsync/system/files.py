@@ -132,7 +132,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     path = Path(os.path.realpath(path))
     with hidden_file(path.parent) as (hidden, stream):
         yield stream
-        settle(stream)
+        flush_to_disk(stream)
         with _named(path):
             os.replace(hidden, path)
     sync_folder(path.parent)
@@ -145,7 +145,7 @@ def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
     The name is locked for as long as this process has it open; hidden files in the folder that no
     process holds any more are removed first.
     """
-    remove_abandoned(folder)
+    remove_abandoned_files(folder)
     hidden = folder / f"{_HIDDEN}{secrets.token_hex(8)}.part"
     with _named(folder):
         descriptor = _created_and_locked(hidden)
@@ -177,7 +177,7 @@ def _created_and_locked(path: Path) -> int:
         os.close(descriptor)
 
 
-def remove_abandoned(folder: Path) -> None:
+def remove_abandoned_files(folder: Path) -> None:
     """Remove the hidden files in a folder that no process holds any more."""
     for hidden in folder.glob(f"{_HIDDEN}*.part"):
         with suppress(OSError):
@@ -219,7 +219,7 @@ def files_of_database(database: Path) -> list[Path]:
     return [Path(f"{real}{ending}") for ending in _SQLITE_ENDINGS]
 
 
-def settle(stream: IO[bytes]) -> None:
+def flush_to_disk(stream: IO[bytes]) -> None:
     """Make what was written to a file durable."""
     stream.flush()
     os.fsync(stream.fileno())

@@ -8,7 +8,7 @@ from typing import IO, Any, cast, get_args
 from django.core.management.base import CommandError, CommandParser
 
 from core.formats.v1_0 import VERSION as OLD
-from core.management.console import ServiceCommand, StandardOutput, counted, day, file_name, moment
+from core.management.console import ServiceCommand, StandardOutput, counted, day_argument, file_name, moment_argument
 from core.register.declared import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.errors import printable
@@ -58,15 +58,17 @@ class Command(ServiceCommand):
         )
         parser.add_argument(
             "--since",
-            type=moment,
+            type=moment_argument,
             metavar="WHEN",
             help="with --type incremental: records changed at or after this date or date and time",
         )
         parser.add_argument(
             "--company", action="append", metavar="NAME", help="only this company; may be given several times"
         )
-        parser.add_argument("--date-from", type=day, metavar="DATE", help="only records from this day on")
-        parser.add_argument("--date-to", type=day, metavar="DATE", help="only records up to this day, included")
+        parser.add_argument("--date-from", type=day_argument, metavar="DATE", help="only records from this day on")
+        parser.add_argument(
+            "--date-to", type=day_argument, metavar="DATE", help="only records up to this day, included"
+        )
         parser.add_argument(
             "--format",
             choices=get_args(FileFormat),

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.management.console import ReadingCommand, file_name
-from core.operations.results import Outcome, Preview
+from core.operations.results import Preview, RestoreEffect
 from core.operations.wording import describe
 from core.services.restore_service import RestoreService
 from recordsync.errors import printable
@@ -87,7 +87,7 @@ class Command(ReadingCommand):
         )
         self.stdout.write("This was a preview: nothing was changed.")
 
-    def _tell(self, outcome: Outcome, *, done: bool) -> None:
+    def _tell(self, outcome: RestoreEffect, *, done: bool) -> None:
         """The counts, a line for each model; before them, on standard error, what is odd in the file."""
         for warning in outcome.warnings:
             self.stderr.write(f"Warning: {printable(warning)}", style_func=self.style.WARNING)

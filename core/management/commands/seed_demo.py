@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from core.demo.generator import DAYS, DemoPlan
 from core.demo.service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
-from core.management.console import ServiceCommand, day
+from core.management.console import ServiceCommand, day_argument
 from core.models import Role
 from recordsync.system.progress import Progress
 
@@ -56,7 +56,7 @@ class Command(ServiceCommand):
         )
         parser.add_argument(
             "--until",
-            type=day,
+            type=day_argument,
             metavar="DATE",
             help="the last day (default: yesterday in UTC, the last day that is over)",
         )

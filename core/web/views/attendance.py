@@ -14,7 +14,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core.attendance.records import AlreadyThere, Content, LostUpdate, RecordService, collide, submit_delete_all
+from core.attendance.records import AlreadyThere, LostUpdate, RecordContent, RecordService, collide, submit_delete_all
 from core.models import AttendanceRecord, Company, Installation, Role, User
 from core.operations.errors import OperationFailed
 from core.operations.wording import shown_day, shown_value
@@ -172,7 +172,7 @@ def _beside(request: HttpRequest, service: RecordService, pk: int, form: RecordF
     return render(request, "record_form.html", context, status=409 if lost else 200)
 
 
-def _company_of(seen: Content, user: User) -> Company | None:
+def _company_of(seen: RecordContent, user: User) -> Company | None:
     """The company of a record that somebody saw, if it is still there. Raises Http404 for who cannot have seen it."""
     company = Company.objects.visible_to(user).filter(name=seen["company_name"]).first()
     if company is None and user.role != Role.ROOT:
@@ -241,7 +241,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     return because_of(failure, render(request, "record_delete.html", context, status=status))
 
 
-def _changes(record: AttendanceRecord, base: Content | None) -> list[tuple[str, str | None, str | None]]:
+def _changes(record: AttendanceRecord, base: RecordContent | None) -> list[tuple[str, str | None, str | None]]:
     """What somebody has changed since ``base``: the fields, each with what was there and what is now."""
     now = content_of(record)
     return [

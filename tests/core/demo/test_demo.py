@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.demo import service as demo_service
-from core.demo.generator import DAYS, DemoPlan, DemoRegister, Row, moment
+from core.demo.generator import DAYS, DemoPlan, DemoRegister, Row, row_moment
 from core.demo.service import DEMO_PASSWORD, DemoService
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.operations.errors import OperationFailed, RegisterBusy
@@ -255,16 +255,16 @@ def test_days_are_entered_in_their_own_evening(rows: list[Row]) -> None:
     assert all(row.created_at.startswith(f"{row.date} 23:") for row in rows)
     corrected = [row for row in rows if row.updated_at != row.created_at]
     assert 0.01 < len(corrected) / len(rows) < 0.03
-    assert all(row.created_at < row.updated_at <= moment(NOW) for row in corrected)
+    assert all(row.created_at < row.updated_at <= row_moment(NOW) for row in corrected)
 
 
 def test_nothing_is_entered_in_the_future() -> None:
     noon = dt.datetime.combine(UNTIL, dt.time(12), dt.UTC)
     early, late = rows_of(3, 2000, now=noon), rows_of(3, 2000)
-    assert all(row.created_at <= row.updated_at <= moment(noon) for row in early)
+    assert all(row.created_at <= row.updated_at <= row_moment(noon) for row in early)
     assert [row[:-2] for row in early] == [row[:-2] for row in late]
     before_all = noon - dt.timedelta(days=3 * DAYS)
-    assert DemoRegister(plan(), before_all).founded == moment(before_all)
+    assert DemoRegister(plan(), before_all).founded == row_moment(before_all)
 
 
 # --- The service, on both engines

@@ -10,4 +10,4 @@ __all__ = ["small_batches"]
 
 @pytest.fixture(autouse=True)
 def small_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sort, "RUN", 3)
+    monkeypatch.setattr(sort, "RUN_LENGTH", 3)

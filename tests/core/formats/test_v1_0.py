@@ -50,7 +50,7 @@ def _refused(document: Any) -> InvalidFile:
 
 
 def test_any_layout_and_order_and_compression(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sort, "RUN", 3)
+    monkeypatch.setattr(sort, "RUN_LENGTH", 3)
     days = [old_record(day(ep_no=f"E{n}")) for n in (9, 3, 7, 1, 5, 8, 2)]
     document = dict(reversed(old_document(days, [XYZ, ABC]).items()))
     shuffled = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

@@ -245,7 +245,7 @@ def test_refused_rows_are_corrected_and_sent_again(register_db: str) -> None:
 
 
 def test_more_rows_than_are_sorted_at_once(register_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sort, "RUN", 3)
+    monkeypatch.setattr(sort, "RUN_LENGTH", 3)
     numbers = ["7", "3", "9", "1", "5", "3", "8", "2"]
     result = imported(register_db, *(row(ep_no=number) for number in numbers))
     assert (result.records.added, result.sheet.repeated) == (7, 1)
