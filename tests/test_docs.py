@@ -42,7 +42,8 @@ __all__ = ["storage"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
-PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
+DECISIONS = DOCS / "decisions"
+PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 def _example(name: str) -> str:
@@ -76,6 +77,16 @@ def test_every_command_and_option_that_is_named_exists(page: Path) -> None:
         parser = load_command_class(app if isinstance(app, str) else app.label, name).create_parser("manage.py", name)
         for option in re.findall(r"(?<!\S)\[?(--[a-z-]+)", arguments):
             assert option in parser.format_help(), f"{name} {option}"
+
+
+def test_the_index_of_decisions_has_each_with_its_title_and_date() -> None:
+    index = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| \[(.+)\]\((.+)\) \| (\S+) \|$", index, re.MULTILINE)
+    pages = sorted(path for path in DECISIONS.glob("*.md") if path.name != "README.md")
+    assert [page for _number, _title, page, _date in rows] == [path.name for path in pages]
+    for (number, title, _page, date), path in zip(rows, pages, strict=True):
+        assert path.name.startswith(f"{int(number):04d}-")
+        assert path.read_text(encoding="utf-8").startswith(f"# {title}\n\n{date}\n\n"), path.name
 
 
 SETTINGS = [PROJECT / "muster" / name for name in ("settings.py", "environment.py")]

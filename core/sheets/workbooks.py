@@ -1,7 +1,7 @@
 """Reading workbooks (XLSX) a row at a time, and the text that XLSX can hold, in both directions.
 
 The format is ECMA-376: Part 1, 18 (SpreadsheetML) and Part 2 (packages). ``zipfile`` and ``expat`` take it apart, and
-openpyxl knows what a number's format means. Why no library reads it whole: docs/decisions/0041.
+openpyxl knows what a number's format means. Why no library reads it whole: docs/decisions/0044.
 """
 
 from __future__ import annotations
