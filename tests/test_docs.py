@@ -26,17 +26,17 @@ from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from core.sheets.columns import COLUMNS
 from recordsync.merge import Counts, Side, merge, resolve
+from tests.builders.days import XYZ, Content, day
+from tests.builders.files import a_file
+from tests.builders.people import WHO
+from tests.builders.registers import SMALL, put, register
+from tests.builders.sheets import as_csv, as_xlsx, row, table
 from tests.core.backups.test_targets import storage
-from tests.core.sheets.sheets import as_csv, as_xlsx, row, table
 from tests.core.sheets.test_identifiers import outcomes
-from tests.core.support import SMALL, XYZ, day, register
 from tests.core.web.access import ROUTES
 from tests.faults import support
-from tests.properties.files import a_file
-from tests.properties.registers_content import Content, put
 from tests.properties.support import clear
 from tests.running.installation import ScratchInstallation
-from tests.world import WHO
 
 __all__ = ["storage"]
 

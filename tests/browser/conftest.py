@@ -23,8 +23,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from pytest_django.live_server_helper import LiveServer
 
 from core.models import Role, User
+from tests.builders.people import World, make_world
 from tests.conftest import DEEP
-from tests.world import World, make_world
 
 BROKEN_NUMBERS = r"""() => [...document.querySelectorAll('td')].filter(cell => {
   const text = document.createRange();

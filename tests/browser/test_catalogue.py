@@ -11,9 +11,9 @@ from core.backups.backup_service import BackupService
 from core.models import Backup
 from core.restores.restore_service import RestoreService
 from tests.browser.conftest import PHONE, OpenAs
-from tests.core.support import SMALL
-from tests.properties.files import a_file
-from tests.world import World
+from tests.builders.files import a_file
+from tests.builders.people import World
+from tests.builders.registers import SMALL
 
 
 @pytest.mark.parametrize("javascript", [True, False])

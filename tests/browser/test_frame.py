@@ -7,7 +7,7 @@ from django.conf import settings
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, OpenAs
-from tests.world import PASSWORD, World
+from tests.builders.people import PASSWORD, World
 
 
 @pytest.mark.parametrize("javascript", [True, False])

@@ -18,9 +18,9 @@ from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, Installation
 from tests.browser.conftest import SCREENSHOTS, OpenAs
 from tests.browser.test_restore_wizard import uploaded
+from tests.builders.people import DAY, World
 from tests.running.installation import PROJECT
 from tests.running.work_queue import work
-from tests.world import DAY, World
 
 PICTURES = ("guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused")
 

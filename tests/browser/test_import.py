@@ -11,9 +11,9 @@ import pytest
 
 from core.models import AttendanceRecord, UploadLog
 from tests.browser.conftest import PHONE, OpenAs, Opened
-from tests.core.sheets.sheets import as_csv, row, table
+from tests.builders.people import World
+from tests.builders.sheets import as_csv, row, table
 from tests.running.work_queue import work
-from tests.world import World
 
 
 def sheet(folder: Path, *rows: dict[str, str]) -> Path:

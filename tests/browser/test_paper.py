@@ -10,7 +10,7 @@ from django.conf import settings
 
 from core.models import AttendanceRecord, Company, Role, User
 from tests.browser.conftest import A4, SCREENSHOTS, OpenAs
-from tests.world import DAY, World
+from tests.builders.people import DAY, World
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
 from tests.browser.conftest import PHONE, OpenAs
-from tests.world import DAY, PASSWORD, World
+from tests.builders.people import DAY, PASSWORD, World
 
 
 @pytest.mark.parametrize("javascript", [True, False])

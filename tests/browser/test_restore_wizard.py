@@ -17,8 +17,8 @@ from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, BackupLog, Company, Operation
 from core.operations import run as operations
 from tests.browser.conftest import PHONE, OpenAs, Opened
+from tests.builders.people import DAY, PASSWORD, World
 from tests.running.work_queue import work
-from tests.world import DAY, PASSWORD, World
 
 SCRIPT = "<script>window.hacked = 1</script>"
 

@@ -9,10 +9,10 @@ from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
 from tests.browser.conftest import OpenAs
+from tests.builders.people import World
+from tests.builders.sheets import as_csv, row, table
 from tests.core.operations.test_waiting import held
-from tests.core.sheets.sheets import as_csv, row, table
 from tests.running.work_queue import work
-from tests.world import World
 
 
 def test_while_somebody_holds_the_register(world: World, open_as: OpenAs, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""A small register to take backups of, and the services on it."""
+"""The services on streams in memory, and what they leave in the database."""
 
 from __future__ import annotations
 
@@ -14,39 +14,26 @@ from core.backups.backup_service import BackupService
 from core.models import BackupLog, Company, Installation, Operation
 from core.operations.results import BackupResult, RestoreResult
 from core.operations.run import JOBS
-from core.register import database
+from core.register.database import Register
 from core.restores.restore_service import RestoreService
-from tests.properties.files import File, a_file
-from tests.properties.registers_content import Content, Register, key_of
-
-FRIDAY, SATURDAY = "2026-11-20", "2026-11-21"
-ABC, XYZ = "ABC Corp", "XYZ Ltd"
-
-
-def day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str | None) -> Content:
-    """A record's content: a day's work, or as ``fields`` say."""
-    worked: dict[str, str | None] = {
-        "company_name": company, "ep_no": ep_no, "date": date, "ep_name": "Meena", "shift": "GS", "status": "P",
-        "in_time": "09:00:00", "out_time": "18:00:00", "in_time_2": None, "out_time_2": None, "in_time_3": None,
-        "out_time_3": None, "overstay": None, "overtime": "01:30", "overtime_to_mandays": None,
-    }  # fmt: skip
-    return {**worked, **fields}
-
-
-def register(*days: Content, companies: tuple[str, ...] = ()) -> Register:
-    return Register(companies).having({key_of(content): content for content in days})
-
-
-SMALL = register(day(), day(date=SATURDAY), day(XYZ, shift="N", in_time="22:00:00", out_time="06:00:00"))
+from core.sheets.import_service import ImportResult, ImportService
+from tests.builders.days import ABC
+from tests.builders.files import File, a_file
+from tests.builders.registers import RegisterData
+from tests.builders.sheets import as_csv, table
 
 
 def backup(alias: str, *args: Any, **options: Any) -> BackupResult:
     options.setdefault("output", io.BytesIO())
-    return BackupService(register=database.Register(alias)).create_backup(*args, **options)
+    return BackupService(register=Register(alias)).create_backup(*args, **options)
 
 
 def restore(alias: str, file: File, *args: Any, **options: Any) -> RestoreResult:
-    return RestoreService(register=database.Register(alias)).restore_backup(file.stream(), *args, **options)
+    return RestoreService(register=Register(alias)).restore_backup(file.stream(), *args, **options)
+
+
+def imported(alias: str, *rows: dict[str, str], **options: Any) -> ImportResult:
+    return ImportService(register=Register(alias)).apply(as_csv(table(*rows, **options)))
 
 
 def the_log(alias: str) -> BackupLog:
@@ -57,7 +44,7 @@ def the_operation() -> Operation:
     return Operation.objects.using(JOBS).get()
 
 
-def own_file(alias: str, content: Register, **metadata: Any) -> File:
+def own_file(alias: str, content: RegisterData, **metadata: Any) -> File:
     """A file that says that this installation wrote it."""
     return a_file(content, installation={"id": str(Installation.current(alias).id), "name": "Here"}, **metadata)
 

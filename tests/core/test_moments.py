@@ -18,8 +18,8 @@ from core import moments
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, UploadLog
 from core.operations.wording import shown_value
 from core.web.forms import TimeOfDayField
+from tests.builders.people import make_world
 from tests.running.installation import PROJECT
-from tests.world import make_world
 
 EVENING = dt.datetime(2026, 11, 20, 16, 19, 5, tzinfo=dt.UTC)
 

@@ -21,7 +21,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from core.models import Backup, BackupLog, Operation, User
-from tests.world import World, make_world
+from tests.builders.people import World, make_world
 
 Asked = tuple[str, str, dict[str, Any]]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.properties.files import checksum
-from tests.properties.registers_content import UNITS, Content
+from tests.builders.days import UNITS, Content
+from tests.builders.files import checksum
 
 Side = Literal["ours", "theirs"]
 SIDES: Mapping[str, Side] = {"backup_wins": "theirs", "database_wins": "ours"}

@@ -15,8 +15,8 @@ from core.backups.backup_service import BackupService
 from core.operations.results import BackupResult, RestoreResult
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
+from tests.builders import registers
 from tests.conftest import DEEP
-from tests.properties import registers_content
 from tests.running import databases
 
 ON_POSTGRES = 200 if DEEP else 25
@@ -57,7 +57,7 @@ def for_all(*, few: bool = False, **values: SearchStrategy[Any]) -> Decorator:
 def clear(alias: str) -> None:
     """Empty a register and the jobs database."""
     with transaction.atomic(using=alias):
-        registers_content.empty(alias)
+        registers.empty(alias)
     databases.empty("jobs")
 
 

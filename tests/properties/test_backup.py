@@ -17,21 +17,22 @@ from pytest_django.plugin import DjangoDbBlocker
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
 from core.operations.results import BackupResult, RestoreResult
-from core.register import database
+from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from recordsync.system.files import Compression
-from tests.properties import files
-from tests.properties.registers_content import Key, Register, Row, Stamps, everything, put, rows
-from tests.properties.strategies import MOMENTS, Parts, dates, parts, past_moments, strategies
-from tests.properties.strategies import registers as any_register
+from tests.builders import files
+from tests.builders.days import Key
+from tests.builders.registers import RegisterData, Row, Stamps, everything, put, rows
 from tests.properties.support import backup, clear, examples, for_all, restore
 from tests.running import databases
+from tests.strategies.registers import MOMENTS, Parts, dates, parts, past_moments, strategies
+from tests.strategies.registers import registers as any_register
 
 
 @for_all(register=any_register(stamped=True), compression=st.sampled_from([None, "gzip", "zstd"]), strategy=strategies)
 def test_properties_02_05_15_a_full_backup_holds_the_register_and_brings_it_back(
-    alias: str, register: Register, compression: Compression | None, strategy: str
+    alias: str, register: RegisterData, compression: Compression | None, strategy: str
 ) -> None:
     """For all databases and strategies, one full backup is held to three laws."""
     put(alias, register)
@@ -49,7 +50,7 @@ def test_properties_02_05_15_a_full_backup_holds_the_register_and_brings_it_back
     assert (outcome.companies.read, outcome.records.read) == (len(before.companies), len(before.records))
 
 
-def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, register: Register) -> None:
+def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, register: RegisterData) -> None:
     """Property 2: exactly its companies and records, in key order; and it is, byte for byte, the file that the
     format's description gives for them."""
     document = files.parsed(data)
@@ -63,7 +64,7 @@ def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, reg
     assert result.digest == document["trailer"]["sha256"]
 
 
-def _assert_all_was_skipped(outcome: RestoreResult, register: Register) -> None:
+def _assert_all_was_skipped(outcome: RestoreResult, register: RegisterData) -> None:
     """Property 5: restoring onto the data that a backup was taken of skips every entry. (It writes nothing either,
     not a row, not a timestamp.)"""
     for counts, expected in (
@@ -83,7 +84,7 @@ def _assert_same(before: Mapping[Any, Row], after: Mapping[Any, Row], start: dt.
 
 
 @st.composite
-def _selections(draw: st.DrawFn, register: Register) -> Selection:
+def _selections(draw: st.DrawFn, register: RegisterData) -> Selection:
     names = draw(st.one_of(st.none(), st.lists(st.sampled_from(register.companies), unique=True)))
     days = sorted(draw(st.lists(dates, min_size=2, max_size=2)))
     return Selection(
@@ -94,7 +95,7 @@ def _selections(draw: st.DrawFn, register: Register) -> Selection:
 
 
 @st.composite
-def _orders(draw: st.DrawFn) -> tuple[Register, dict[str, Any]]:
+def _orders(draw: st.DrawFn) -> tuple[RegisterData, dict[str, Any]]:
     """A register, and a backup of some kind to take of it."""
     register = draw(any_register(min_records=1, stamped=True))
     options: dict[str, Any] = {"backup_type": "full"}
@@ -115,7 +116,7 @@ def _belongs(key: Key, selection: Selection | None) -> bool:
 
 @for_all(order=_orders())
 def test_property_03_metadata_counts_equal_what_the_file_holds(
-    alias: str, order: tuple[Register, dict[str, Any]]
+    alias: str, order: tuple[RegisterData, dict[str, Any]]
 ) -> None:
     """For all backups of any kind, metadata, trailer and result count what the file holds, and it is what was
     asked for."""
@@ -143,7 +144,7 @@ def test_property_03_metadata_counts_equal_what_the_file_holds(
 
 
 @st.composite
-def _around(draw: st.DrawFn) -> tuple[Register, dt.datetime]:
+def _around(draw: st.DrawFn) -> tuple[RegisterData, dt.datetime]:
     """A moment, and a register with rows written just before, at, and just after it."""
     since = draw(past_moments.filter(lambda moment: dt.timedelta(1) < moment - MOMENTS[0]))
     register = draw(any_register(min_records=1))
@@ -159,7 +160,7 @@ def _around(draw: st.DrawFn) -> tuple[Register, dt.datetime]:
 
 @for_all(case=_around(), offset=st.sampled_from([0, 330, -480]))
 def test_property_12_an_incremental_holds_exactly_what_changed_since(
-    alias: str, case: tuple[Register, dt.datetime], offset: int
+    alias: str, case: tuple[RegisterData, dt.datetime], offset: int
 ) -> None:
     """For all moments, in any time zone, an incremental since then holds every record that changed at or after it
     and no other, the companies that these name, and those that changed themselves."""
@@ -213,7 +214,7 @@ def test_property_15_across_engines_the_content_stays_the_same(
 
     @examples("postgres")
     @given(any_register(stamped=True))
-    def law(register: Register) -> None:
+    def law(register: RegisterData) -> None:
         for alias in (sqlite, postgres):
             clear(alias)
         put(sqlite, register)
@@ -234,8 +235,8 @@ def test_property_15_across_engines_the_content_stays_the_same(
 def test_a_backup_reads_what_was_written_since_the_service_was_made(register_db: str) -> None:
     """One service may serve many backups and restores: it remembers nothing of the register between them."""
     service, restorer = (
-        BackupService(register=database.Register(register_db)),
-        RestoreService(register=database.Register(register_db)),
+        BackupService(register=Register(register_db)),
+        RestoreService(register=Register(register_db)),
     )
     out = io.BytesIO()
     service.create_backup(output=out)

@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
 from core.operations.errors import FileRefused
-from core.register import database
+from core.register.database import Register
 from core.restores.conflict_resolver import ConflictResolver
 from core.restores.restore_service import RestoreService
-from tests.properties import files
-from tests.properties.registers_content import FIELDS, Content, Key, Register, columns, key_of, put, rows
-from tests.properties.strategies import NASTY, changed, contents, moments
-from tests.properties.strategies import registers as any_register
+from tests.builders import files
+from tests.builders.days import FIELDS, Content, Key, key_of
+from tests.builders.registers import RegisterData, columns, put, rows
 from tests.properties.support import backup, for_all, restore
 from tests.running.installation import PROJECT
+from tests.strategies.registers import NASTY, changed, contents, moments
+from tests.strategies.registers import registers as any_register
 
 
 @given(contents, st.randoms(use_true_random=False), moments, st.integers())
@@ -45,11 +46,11 @@ def test_property_04_the_checksum_is_of_the_content_alone(
 
 
 @for_all(register=any_register(min_records=1, stamped=True))
-def test_property_04_every_engine_gives_the_same_checksum(alias: str, register: Register) -> None:
+def test_property_04_every_engine_gives_the_same_checksum(alias: str, register: RegisterData) -> None:
     """For all records, what a database stored and gave back has the checksum of what was put in: in a file, and
     record by record; writing the same content again leaves it."""
     put(alias, register)
-    service = BackupService(register=database.Register(alias))
+    service = BackupService(register=Register(alias))
     lines = {
         files.key_in("attendance_records", line): line for line in files.parsed(backup(alias)[0])["attendance_records"]
     }
@@ -105,10 +106,10 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(alias: str, one: K
     two otherwise; in one file a repeated key is refused; the database holds the rule itself."""
     other = one if same else other
     first, second = _blank(one), {**_blank(other), "shift": "N"}
-    unique = RestoreService(register=database.Register(alias))._get_unique_key
+    unique = RestoreService(register=Register(alias))._get_unique_key
     assert (unique(first) == unique(second)) is (one == other)
     for content in (first, second):
-        restore(alias, files.a_file(Register().having({key_of(content): content})).encode())
+        restore(alias, files.a_file(RegisterData().having({key_of(content): content})).encode())
     found = rows(alias)
     assert set(found.records) == {one, other}
     assert found.records[other].content == second
@@ -126,7 +127,7 @@ def test_property_09_a_file_with_a_key_twice_is_refused_naming_it(content: Conte
     """For all records, a file that has two of one key, alike or not, is refused, and the key is named."""
     again = data.draw(st.one_of(st.just(content), changed(content)))
     key = key_of(content)
-    file = files.a_file(Register().having({key: content}))
+    file = files.a_file(RegisterData().having({key: content}))
     file.records["attendance_records"].append(files.line_of(again))
     file.metadata["total_attendance_records"] = 2
     result = RestoreService().validate_backup(file.stream())
@@ -163,10 +164,10 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
     """For all pairs of records with one key, a preview says that there is something to update if and only if their
     content differs."""
     other = data.draw(st.one_of(st.just(dict(content)), changed(content)))
-    register = Register().having({key_of(content): content})
+    register = RegisterData().having({key_of(content): content})
     put(alias, register)
-    file = files.a_file(Register().having({key_of(other): other}))
-    with RestoreService(register=database.Register(alias)).preview_changes(file.stream()) as preview:
+    file = files.a_file(RegisterData().having({key_of(other): other}))
+    with RestoreService(register=Register(alias)).preview_changes(file.stream()) as preview:
         assert (preview.to_update, preview.to_skip) == ((1, 0) if other != content else (0, 1))
         assert preview.conflicts == preview.to_update
 
@@ -174,7 +175,7 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
 @for_all(content=contents)
 def test_property_09_one_company_of_a_name(alias: str, content: Content) -> None:
     """For all companies, a file that lists one twice is refused, and the database holds the rule itself."""
-    register = Register().having({key_of(content): content})
+    register = RegisterData().having({key_of(content): content})
     file = files.a_file(register)
     file.records["companies"] *= 2
     file.metadata["total_companies"] = 2

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from core.attendance.records import Changed, collide
 from core.models import AttendanceRecord, Company
 from core.register.declared import ATTENDANCE_RECORDS, content_of
-from tests.properties.registers_content import UNITS, Content
-from tests.properties.strategies import contents
+from tests.builders.days import UNITS, Content
+from tests.strategies.registers import contents
 
 FIELDS = ATTENDANCE_RECORDS.fields
 

@@ -23,9 +23,9 @@ from core.register.database import Register
 from core.restores import jobs as restore_jobs
 from core.worker import tasks
 from recordsync.merge import EXISTENCE, Side
-from tests.core.support import ABC, XYZ, day, register
-from tests.properties.files import a_file
-from tests.properties.registers_content import put
+from tests.builders.days import ABC, XYZ, day
+from tests.builders.files import a_file
+from tests.builders.registers import put, register
 from tests.properties.support import for_some
 from tests.properties.test_restore import MEMORY
 

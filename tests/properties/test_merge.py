@@ -22,21 +22,12 @@ from recordsync.plan import apply_plan, make_plan
 from recordsync.stores import OrmStore, tables
 from recordsync.streams import Deletion
 from recordsync.system.transactions import writing
-from tests.properties import files
+from tests.builders import files
+from tests.builders.days import FIELDS, UNITS, Content, Key, key_of
+from tests.builders.registers import RegisterData, an_account, everything, put, rows  # fmt: skip
 from tests.properties.merge_table import SIDES, UNKNOWN, merged
-from tests.properties.registers_content import (
-    FIELDS,
-    UNITS,
-    Content,
-    Key,
-    Register,
-    an_account,
-    everything,
-    key_of,
-    put,
-    rows,
-)  # fmt: skip
-from tests.properties.strategies import (
+from tests.properties.support import for_all, restore
+from tests.strategies.registers import (
     STRATEGIES,
     Merge,
     Parts,
@@ -49,8 +40,7 @@ from tests.properties.strategies import (
     merges,
     parts,
 )  # fmt: skip
-from tests.properties.strategies import registers as any_register
-from tests.properties.support import for_all, restore
+from tests.strategies.registers import registers as any_register
 
 _WHOLE = ATTENDANCE_RECORDS.shape()
 
@@ -212,7 +202,7 @@ def test_property_16_a_restore_with_unknown_base_merges_by_the_table(
 
 
 @st.composite
-def _histories(draw: st.DrawFn) -> tuple[Register, Register, Register]:
+def _histories(draw: st.DrawFn) -> tuple[RegisterData, RegisterData, RegisterData]:
     """A register, and what two places made of it."""
     of: Parts = draw(parts())
     base = draw(any_register(of, min_records=2))
@@ -221,7 +211,7 @@ def _histories(draw: st.DrawFn) -> tuple[Register, Register, Register]:
 
 @for_all(history=_histories(), strategy=deciding, fields=lacking())
 def test_property_16_a_restore_with_a_known_base_merges_by_the_table(
-    alias: str, history: tuple[Register, Register, Register], strategy: str, fields: tuple[str, ...]
+    alias: str, history: tuple[RegisterData, RegisterData, RegisterData], strategy: str, fields: tuple[str, ...]
 ) -> None:
     """For all histories of two places from one base: merging the full backup of one into the other gives the
     table's outcome for each record, deletions included, and every entry and every change is accounted for."""

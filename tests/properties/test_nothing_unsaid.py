@@ -15,7 +15,7 @@ from core.models import AttendanceRecord
 from core.operations.errors import SheetRefused
 from core.register.database import Register
 from core.sheets.import_service import ImportService
-from tests.core.sheets.sheets import HEADINGS, REQUIRED, row, table
+from tests.builders.sheets import HEADINGS, REQUIRED, row, table
 from tests.properties.support import for_some
 
 TITLES = st.lists(st.sampled_from([["Attendance"], ["", "November", "2026"], ["Company: ABC Corp"]]), max_size=2)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from core.models import BackupLog
 from core.operations.errors import FileRefused
-from core.register import database
+from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from recordsync.errors import FileError
 from recordsync.system.files import decompressed
-from tests.properties.files import File, a_file
-from tests.properties.registers_content import Register, everything, put
-from tests.properties.strategies import (
+from tests.builders.files import File, a_file
+from tests.builders.registers import RegisterData, everything, put
+from tests.properties.support import for_all
+from tests.strategies.registers import (
     Damaged,
     Merge,
     damaged,
@@ -27,8 +28,7 @@ from tests.properties.strategies import (
     with_one_wrong_field,
     with_wrong_metadata,
 )  # fmt: skip
-from tests.properties.strategies import registers as any_register
-from tests.properties.support import for_all
+from tests.strategies.registers import registers as any_register
 
 _files = any_register(min_records=1, stamped=True).map(a_file)
 
@@ -104,7 +104,7 @@ def test_property_19_each_field_missing_or_wrong_is_refused_naming_it(data: st.D
 def _refused(alias: str, data: bytes) -> FileRefused:
     """Try to restore; the register must be exactly as it was."""
     before = everything(alias)
-    service = RestoreService(register=database.Register(alias))
+    service = RestoreService(register=Register(alias))
     with pytest.raises(FileRefused) as refused:
         service.restore_backup(io.BytesIO(data))
     with pytest.raises(FileRefused):
@@ -146,7 +146,7 @@ def test_property_20_nothing_of_a_damaged_file_is_applied(
 
 @for_all(register=any_register(min_records=1), packed=st.sampled_from(["gzip", "zstd"]), data=st.data())
 def test_property_20_nothing_of_a_damaged_compressed_file_is_applied(
-    alias: str, register: Register, packed: str, data: st.DataObject
+    alias: str, register: RegisterData, packed: str, data: st.DataObject
 ) -> None:
     """For all compressed files that are cut off or have a byte changed: refused and the register as it was, unless
     the damage is to something that says nothing of the content (a name in a gzip header, zstd's own checksum behind
@@ -158,7 +158,7 @@ def test_property_20_nothing_of_a_damaged_compressed_file_is_applied(
         damage = whole[:at]
     else:
         damage = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
-    result = RestoreService(register=database.Register(alias)).validate_backup(io.BytesIO(damage))
+    result = RestoreService(register=Register(alias)).validate_backup(io.BytesIO(damage))
     if result.valid:
         with decompressed(io.BytesIO(damage), 1 << 20) as stream:
             assert stream.read() == content

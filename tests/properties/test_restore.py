@@ -27,18 +27,19 @@ from core.operations.results import RestoreEffect, RestoreResult
 from core.operations.run import JOBS, Actor, Run
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
-from core.register import database
+from core.register.database import Register
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
 from recordsync.merge import Side, Strategy
 from recordsync.stores import OrmStore
-from tests.properties import files
-from tests.properties.registers_content import Key, Register, Rows, an_account, everything, put, rows
-from tests.properties.strategies import STRATEGIES, Merge, contents, deciding, merges, pairs, texts
+from tests.builders import files
+from tests.builders.days import Key
+from tests.builders.registers import RegisterData, Rows, an_account, everything, put, rows
 from tests.properties.support import backup, clear, for_all, for_some, restore
+from tests.strategies.registers import STRATEGIES, Merge, contents, deciding, merges, pairs, texts
 
-Sides = tuple[Register, Register]
+Sides = tuple[RegisterData, RegisterData]
 
 
 @for_all(sides=pairs(min_records=2), strategy=deciding, listed=st.booleans(), full=st.booleans())
@@ -208,7 +209,7 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
         pk = restore_jobs.receive([merge.file.encode()], 1 << 30)
         parameters = {"strategy": strategy.value, "backup": None}
         asker = Actor("Meena")
-        jobs.submit(tasks.check_backup, "check", asker, register=database.Register(alias), pk=pk, parameters=parameters)
+        jobs.submit(tasks.check_backup, "check", asker, register=Register(alias), pk=pk, parameters=parameters)
         tasks.check_backup.call(str(pk))
         before = rows(alias)
         with stored_preview.opened(pk) as preview:
@@ -223,7 +224,7 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
             told = preview.counts()
             assert told == preview.plan.counts(preview.decisions())
             assert not any(one.undecided + one.absent_undecided for one in told.values())
-            operation = restore_jobs.submit_apply(asker, preview, register=database.Register(alias))
+            operation = restore_jobs.submit_apply(asker, preview, register=Register(alias))
         tasks.apply_restore.call(str(operation.pk))
     done = Operation.objects.using("jobs").get(pk=operation.pk)
     assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
@@ -243,7 +244,7 @@ def test_properties_08_17_a_preview_counts_what_applying_then_does(alias: str, m
     put(alias, merge.ours)
     before, tables = rows(alias), everything(alias)
     data = merge.file.encode()
-    service = RestoreService(register=database.Register(alias))
+    service = RestoreService(register=Register(alias))
     with service.preview_changes(io.BytesIO(data), strategy) as preview:
         assert everything(alias) == tables
         assert not BackupLog.objects.using(alias).exists()
@@ -342,7 +343,7 @@ def test_property_17_what_moved_since_the_preview_stops_the_restore(
     """For all files: if a record, company or account changes after the preview so that the outcome would be another
     one, the restore stops, says so and changes nothing; otherwise it does what the preview said."""
     put(alias, merge.ours)
-    service = RestoreService(register=database.Register(alias))
+    service = RestoreService(register=Register(alias))
     stream = io.BytesIO(merge.file.encode())
     with service.preview_changes(stream, strategy) as preview:
         told = preview.models
@@ -371,7 +372,7 @@ def test_property_18_any_text_is_stored_verbatim(
     writes them so; nothing is executed, escaped, trimmed, folded or normalised."""
     content = {**content, "ep_name": name, "shift": shift, "ep_no": number, "company_name": company}
     key: Key = (company, number, content["date"])
-    register = Register().having({key: content})
+    register = RegisterData().having({key: content})
     data = files.a_file(register).encode()
     restore(alias, data)
     found = rows(alias)

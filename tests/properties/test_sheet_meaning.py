@@ -21,7 +21,7 @@ from core.register.database import Register
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportResult, ImportService
 from core.sheets.refused_rows import write_refused
-from tests.core.sheets.sheets import as_csv
+from tests.builders.sheets import as_csv
 from tests.properties.support import clear, for_all
 
 NAMES = {

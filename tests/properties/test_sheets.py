@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.models import AttendanceRecord, Company, Role
-from core.register import database
+from core.register.database import Register
 from core.sheets import export
 from core.sheets.import_service import ImportService
 from core.sheets.spoilt_text import normalised, spoilt
 from core.sheets.spreadsheets import guarded_cell, is_formula, read_text, written_text
 from core.sheets.workbooks import is_error
 from recordsync.system.progress import no_progress
-from tests.core.sheets.sheets import as_csv, table
-from tests.properties.registers_content import Register, an_account, put, rows
-from tests.properties.strategies import pairs, registers, texts
+from tests.builders.registers import RegisterData, an_account, put, rows
+from tests.builders.sheets import as_csv, table
 from tests.properties.support import clear, for_some
+from tests.strategies.registers import pairs, registers, texts
 
 any_day = patch("core.sheets.import_service.timezone.localdate", return_value=dt.date.max)
 """Registers may hold days that an import would refuse because they are in the future."""
@@ -40,14 +40,14 @@ def _exported(alias: str, form: str) -> io.BytesIO:
 
 
 @for_some(register=registers(), form=st.sampled_from(["csv", "xlsx"]))
-def test_an_export_imports_again_without_a_change(alias: str, register: Register, form: str) -> None:
+def test_an_export_imports_again_without_a_change(alias: str, register: RegisterData, form: str) -> None:
     """For all registers, importing what was exported into the same register changes nothing, and into an empty one
     gives the same records. Those of days before 1900, which no sheet may have, are refused by name."""
     put(alias, register)
     before = rows(alias)
     file = _exported(alias, form)
     with any_day:
-        result = ImportService(register=database.Register(alias)).apply(file) if register.records else None
+        result = ImportService(register=Register(alias)).apply(file) if register.records else None
     assert rows(alias) == before
     if result is None:
         return
@@ -56,7 +56,7 @@ def test_an_export_imports_again_without_a_change(alias: str, register: Register
     assert {problem.value for problem in result.sheet.problems} == {key[2] for key in before.records if key not in good}
     clear(alias)
     with any_day:
-        ImportService(register=database.Register(alias)).apply(file)
+        ImportService(register=Register(alias)).apply(file)
     assert rows(alias).contents == good
 
 
@@ -78,7 +78,7 @@ def runs(cell: str) -> bool:
 
 
 @for_some(register=registers(min_records=1), text=TEXTS)
-def test_property_18_in_exports(alias: str, register: Register, text: str) -> None:
+def test_property_18_in_exports(alias: str, register: RegisterData, text: str) -> None:
     """For all text in any field, no cell of an export starts what a spreadsheet would run, whatever delimiter it takes
     CSV to have, and none is a formula."""
     put(alias, register)
@@ -153,7 +153,7 @@ def test_a_cell_of_somebodys_sheet_runs_nothing_and_reads_the_same(cell: str, is
 
 
 @for_some(sides=pairs(min_records=1))
-def test_an_administrator_changes_only_their_own_company(alias: str, sides: tuple[Register, Register]) -> None:
+def test_an_administrator_changes_only_their_own_company(alias: str, sides: tuple[RegisterData, RegisterData]) -> None:
     """For all registers and sheets, what an administrator imports changes, adds and creates nothing outside the own
     company, and what they export holds nothing of others; of the own company everything good goes in."""
     ours, theirs = sides
@@ -166,7 +166,7 @@ def test_an_administrator_changes_only_their_own_company(alias: str, sides: tupl
     before = rows(alias)
     sheet = as_csv(table(*({field: cell(field, text) for field, text in r.items()} for r in theirs.records.values())))
     with any_day:
-        result = ImportService(user=admin, register=database.Register(alias)).apply(sheet)
+        result = ImportService(user=admin, register=Register(alias)).apply(sheet)
     after = rows(alias)
     own = {key: content for key, content in theirs.records.items() if key[0] == name and key[2] >= "1900"}
     assert after.companies == before.companies

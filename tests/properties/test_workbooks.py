@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from core.operations.errors import SheetRefused
 from core.sheets import workbooks
 from core.sheets.workbooks import Row, Workbook
-from tests.core.sheets.workbook import parts, workbook, zipped
+from tests.builders.workbooks import parts, workbook, zipped
 
 ANY_TEXT = st.text(max_size=20) | st.text("_x0415FfeE\r\n\t \ufffe<&]>", max_size=20)
 STORED = ANY_TEXT.map(lambda text: text.encode("utf-8", "ignore").decode())

@@ -24,19 +24,10 @@ from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from recordsync.system import locks
-from tests.core.support import (
-    SMALL,
-    a_company,
-    backup,
-    database_error,
-    day,
-    register,
-    restore,
-    the_log,
-    the_operation,
-)
-from tests.properties.files import a_file
-from tests.properties.registers_content import everything, put, rows
+from tests.builders.days import day
+from tests.builders.files import a_file
+from tests.builders.registers import SMALL, everything, put, register, rows
+from tests.core.support import a_company, backup, database_error, restore, the_log, the_operation
 
 
 def _meena(alias: str) -> User:

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from core.attendance.dashboard import dashboard
 from core.models import AttendanceRecord, Backup, Company, User
 from core.register.database import Register
+from tests.builders.people import DAY
 from tests.core.support import backup
-from tests.world import DAY
 
 
 def test_no_total_is_older_than_what_was_written_last(register_db: str) -> None:

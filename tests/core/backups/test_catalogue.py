@@ -18,9 +18,10 @@ from core.operations.errors import OperationFailed
 from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
-from tests.core.support import ABC, SMALL, a_company, backup, day, own_file, register, restore, some_id
-from tests.properties.files import ELSEWHERE, File, a_file
-from tests.properties.registers_content import put, rows
+from tests.builders.days import ABC, day
+from tests.builders.files import ELSEWHERE, File, a_file
+from tests.builders.registers import SMALL, put, register, rows
+from tests.core.support import a_company, backup, own_file, restore, some_id
 
 SINCE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 

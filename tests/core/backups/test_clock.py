@@ -18,10 +18,11 @@ from core.operations.errors import DataMoved, OperationFailed
 from core.operations.run import JOBS
 from core.register.database import Register
 from core.worker import tasks
+from tests.builders.days import day
+from tests.builders.files import a_file
+from tests.builders.registers import LONG_AGO, SMALL, put, register, rows
 from tests.core.operations.writers import WRITERS, clock
-from tests.core.support import SMALL, backup, day, register, restore, some_id
-from tests.properties.files import a_file
-from tests.properties.registers_content import LONG_AGO, put, rows
+from tests.core.support import backup, restore, some_id
 
 NOON = dt.datetime(2027, 6, 1, 12, tzinfo=dt.UTC)
 HOUR = 3600

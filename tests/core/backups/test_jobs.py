@@ -32,10 +32,10 @@ from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
 from recordsync.merge import Strategy
+from tests.builders.files import a_file
+from tests.builders.registers import SMALL, put
 from tests.core.backups.test_targets import storage
-from tests.core.support import SMALL, database_error
-from tests.properties.files import a_file
-from tests.properties.registers_content import put
+from tests.core.support import database_error
 
 __all__ = ["storage"]
 

@@ -23,8 +23,8 @@ from core.models import Backup, Operation
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import COMMIT, JOBS
 from core.register.database import Register
-from tests.core.support import SMALL, backup
-from tests.properties.registers_content import put
+from tests.builders.registers import SMALL, put
+from tests.core.support import backup
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from core.restores.restore_service import RestoreService
 from recordsync.backupfile import Limits
 from recordsync.errors import InvalidFile
 from recordsync.streams import sort
-from tests.core.formats.old_files import old_document, old_file, old_record, signed
-from tests.core.support import ABC, SATURDAY, XYZ, backup, day, register
-from tests.properties.registers_content import key_of, put, rows
+from tests.builders.days import ABC, SATURDAY, XYZ, day, key_of
+from tests.builders.old_files import old_document, old_file, old_record, signed
+from tests.builders.registers import put, register, rows
+from tests.core.support import backup
 from tests.properties.support import restore
 
 

@@ -24,8 +24,9 @@ from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
 from recordsync.system.files import decompressed
-from tests.core.support import ABC, SMALL, XYZ, backup, the_log
-from tests.properties.registers_content import put
+from tests.builders.days import ABC, XYZ
+from tests.builders.registers import SMALL, put
+from tests.core.support import backup, the_log
 
 SINCE = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 

@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 from core.formats.v1_0 import checksum_v1_0
 from core.models import BackupLog
 from core.operations.errors import FileRefused
-from core.register import database
+from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.restore_service import RestoreService
 from recordsync.errors import FileError
-from tests.core.formats.old_files import SPELLINGS, STAMPS, old_document, old_file, old_record, parsed_moment, signed
-from tests.properties.registers_content import TIMES, Content, Key, Register, Row, everything, key_of, put, rows
-from tests.properties.strategies import changed, contents, deciding, pairs, registers
+from tests.builders.days import TIMES, Content, Key, key_of
+from tests.builders.old_files import SPELLINGS, STAMPS, old_document, old_file, old_record, parsed_moment, signed
+from tests.builders.registers import RegisterData, Row, everything, put, rows
 from tests.properties.support import backup, for_some, restore
 from tests.properties.test_checksums import _blank, _keys
+from tests.strategies.registers import changed, contents, deciding, pairs, registers
 
 Old = dict[str, Any]
 _NOT_CONTENT = ("checksum", "created_at", "updated_at", "id")
@@ -56,7 +57,7 @@ def spelled(draw: st.DrawFn, content: Content) -> Old:
 
 
 @st.composite
-def old_records(draw: st.DrawFn, register: Register) -> list[Old]:
+def old_records(draw: st.DrawFn, register: RegisterData) -> list[Old]:
     """A register's records in any order."""
     found = [draw(spelled(content)) for content in register.records.values()]
     return draw(st.permutations(found))
@@ -64,7 +65,7 @@ def old_records(draw: st.DrawFn, register: Register) -> list[Old]:
 
 @for_some(register=registers(stamped=True), strategy=deciding)
 def test_property_02_03_05_what_is_written_is_the_register_and_restoring_it_skips_everything(
-    alias: str, register: Register, strategy: str
+    alias: str, register: RegisterData, strategy: str
 ) -> None:
     """For all databases, a backup as 1.0 is what the format's description gives for them, and counts it; restored
     onto the data that it was taken of it skips every entry and writes nothing: not a second, not a timestamp."""
@@ -95,7 +96,7 @@ def without_moments(records: list[Old]) -> list[Old]:
 
 @for_some(sides=pairs(min_records=1), strategy=deciding, data=st.data())
 def test_property_06_07_08_what_is_new_is_inserted_what_differs_updated_and_everything_counted(
-    alias: str, sides: tuple[Register, Register], strategy: str, data: st.DataObject
+    alias: str, sides: tuple[RegisterData, RegisterData], strategy: str, data: st.DataObject
 ) -> None:
     """For all files, in any order and with repeats: a record whose key is absent is inserted to the minute; one whose
     content differs to the minute is updated (backup_wins) or kept, and what is equal in it keeps its seconds; the
@@ -185,15 +186,15 @@ def test_property_10_different_content_is_another_checksum_and_a_detected_change
     old, new = old_record(content), old_record(other)
     assert (checksum_v1_0(ATTENDANCE_RECORDS, old) != checksum_v1_0(ATTENDANCE_RECORDS, new)) is differs
     assert checksum_v1_0(ATTENDANCE_RECORDS, {**new, "id": 7, "updated_at": "x"}) == new["checksum"]
-    put(alias, Register().having({key_of(content): content}))
-    with RestoreService(register=database.Register(alias)).preview_changes(io.BytesIO(old_file([new]))) as preview:
+    put(alias, RegisterData().having({key_of(content): content}))
+    with RestoreService(register=Register(alias)).preview_changes(io.BytesIO(old_file([new]))) as preview:
         assert (preview.to_update, preview.to_skip) == ((1, 0) if differs else (0, 1))
     event("different" if differs else "equal")
 
 
 @for_some(register=registers(), data=st.data(), listed=st.booleans())
 def test_property_15_a_register_restored_and_written_again_is_the_same_record_for_record(
-    alias: str, register: Register, data: st.DataObject, listed: bool
+    alias: str, register: RegisterData, data: st.DataObject, listed: bool
 ) -> None:
     """For all 1.0 files: restored into an empty database they give their content (11: with the companies, listed or
     not); written as 1.0 again, the same records with the same checksums, blank spellings of overstay aside."""

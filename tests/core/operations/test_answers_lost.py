@@ -28,11 +28,12 @@ from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from core.worker import tasks
 from recordsync.system import transactions
+from tests.builders.days import ABC, XYZ
+from tests.builders.files import a_file
+from tests.builders.registers import SMALL, put
+from tests.builders.sheets import row
 from tests.core.backups.test_targets import storage
-from tests.core.sheets.sheets import imported, row
-from tests.core.support import ABC, SMALL, XYZ
-from tests.properties.files import a_file
-from tests.properties.registers_content import put
+from tests.core.support import imported
 from tests.running.wire import Wire
 
 __all__ = ["storage"]

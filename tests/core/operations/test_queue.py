@@ -17,8 +17,8 @@ from core.operations.run import JOBS, Actor, worker_lock
 from core.register.database import Register
 from core.worker import tasks
 from recordsync.system import locks
-from tests.core.support import SMALL, the_log, the_operation
-from tests.properties.registers_content import put
+from tests.builders.registers import SMALL, put
+from tests.core.support import the_log, the_operation
 from tests.running.installation import ScratchInstallation
 
 ACTOR = Actor("Meena")

@@ -24,7 +24,7 @@ from core.operations import waiting
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import Actor
 from core.register.database import Register
-from tests.properties.registers_content import everything
+from tests.builders.registers import everything
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 DAY = dt.date(2026, 11, 20)

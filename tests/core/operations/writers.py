@@ -15,10 +15,12 @@ from core.attendance.records import RecordService
 from core.models import AttendanceRecord, Company, User
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
-from tests.core.formats.old_files import old_file, old_record
-from tests.core.sheets.sheets import imported, row
-from tests.core.support import ABC, FRIDAY, day, register, restore
-from tests.properties.files import a_file
+from tests.builders.days import ABC, FRIDAY, day
+from tests.builders.files import a_file
+from tests.builders.old_files import old_file, old_record
+from tests.builders.registers import register
+from tests.builders.sheets import row
+from tests.core.support import imported, restore
 
 
 @dataclass

@@ -33,15 +33,15 @@ from core.preview.decisions import Carried, DecidedMeanwhile
 from core.preview.filters import Filter
 from core.preview.lines import Line
 from core.preview.stored import StoredPreview
-from core.register import database
+from core.register.database import Register
 from core.restores import jobs as restore_jobs
 from core.worker import tasks
 from recordsync.merge import Side, Strategy
 from recordsync.system import locks
-from tests.core.formats.old_files import old_file, old_record
-from tests.core.support import ABC, SATURDAY, SMALL, XYZ, day, register
-from tests.properties.files import a_file
-from tests.properties.registers_content import Content, Register, put, rows
+from tests.builders.days import ABC, SATURDAY, XYZ, Content, day
+from tests.builders.files import a_file
+from tests.builders.old_files import old_file, old_record
+from tests.builders.registers import SMALL, RegisterData, put, register, rows
 
 ACTOR = Actor("Meena")
 OTHER = register(day(shift="N"), day(ep_no="E9"), day(XYZ, shift="N", in_time="22:00:00", out_time="06:00:00"))
@@ -53,14 +53,14 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
 
 
-def checked(alias: str, content: Register | bytes, strategy: Strategy = Strategy.MANUAL) -> Operation:
+def checked(alias: str, content: RegisterData | bytes, strategy: Strategy = Strategy.MANUAL) -> Operation:
     data = content if isinstance(content, bytes) else a_file(content).encode()
     pk = restore_jobs.receive([data], 1 << 30)
     operation = jobs.submit(
         tasks.check_backup,
         "check",
         ACTOR,
-        register=database.Register(alias),
+        register=Register(alias),
         pk=pk,
         parameters={"strategy": strategy.value, "backup": None},
     )
@@ -69,7 +69,7 @@ def checked(alias: str, content: Register | bytes, strategy: Strategy = Strategy
 
 
 def applied(alias: str, preview: StoredPreview) -> Operation:
-    operation = restore_jobs.submit_apply(ACTOR, preview, register=database.Register(alias))
+    operation = restore_jobs.submit_apply(ACTOR, preview, register=Register(alias))
     tasks.apply_restore.call(str(operation.pk))
     return Operation.objects.using(JOBS).get(pk=operation.pk)
 
@@ -184,19 +184,19 @@ def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
     put(register_db, SMALL)
     first, second = (checked(register_db, OTHER, Strategy.BACKUP_WINS) for _ in range(2))
     with stored_preview.opened(first.pk) as preview:
-        operation = restore_jobs.submit_apply(ACTOR, preview, register=database.Register(register_db))
+        operation = restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db))
         with pytest.raises(OperationFailed, match="being applied"):
             preview.decide_many(Side.OURS, Filter())
     told = r"Meena asked for a restore at [\d-]{10} \d\d:\d\d UTC, which waits for the worker\. Nothing was changed\."
     with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match=told):
-        restore_jobs.submit_apply(ACTOR, preview, register=database.Register(register_db))
+        restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db))
     with locks.held(f"operation-{operation.pk}", JOBS):
         Operation.objects.using(JOBS).filter(pk=operation.pk).update(outcome="running", phase="apply", done=7)
         with (
             stored_preview.opened(second.pk) as preview,
             pytest.raises(RegisterBusy, match=r"Meena has been running a restore since .* \(apply, 7 done\)"),
         ):
-            restore_jobs.submit_apply(ACTOR, preview, register=database.Register(register_db))
+            restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db))
 
 
 def test_of_two_that_ask_at_the_same_moment_one_is_told_about_the_other(register_db: str) -> None:
@@ -208,7 +208,7 @@ def test_of_two_that_ask_at_the_same_moment_one_is_told_about_the_other(register
         try:
             with stored_preview.opened(pk) as preview:
                 together.wait(20)
-                return str(restore_jobs.submit_apply(Actor(who), preview, register=database.Register(register_db)).pk)
+                return str(restore_jobs.submit_apply(Actor(who), preview, register=Register(register_db)).pk)
         except RegisterBusy as busy:
             return str(busy)
         finally:
@@ -233,7 +233,7 @@ def test_two_workers_and_two_applies(register_db: str) -> None:
     for pk in previews:
         with stored_preview.opened(pk) as preview, pytest.MonkeyPatch.context() as patch:
             patch.setattr(restore_jobs, "_require_alone", lambda register: None)
-            waiting.append(str(restore_jobs.submit_apply(ACTOR, preview, register=database.Register(register_db)).pk))
+            waiting.append(str(restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db)).pk))
 
     def work(pk: str) -> None:
         try:
@@ -333,7 +333,7 @@ def test_what_is_decided_between_looking_and_applying_stops_it(register_db: str)
         with stored_preview.opened(check.pk) as other:
             other.decide(Side.THEIRS, 0, seen=other.version)
         with pytest.raises(DecidedMeanwhile):
-            restore_jobs.submit_apply(ACTOR, preview, register=database.Register(register_db))
+            restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db))
         assert not Operation.objects.using(JOBS).filter(kind="restore").exists()
     with stored_preview.opened(check.pk) as preview:
         assert applied(register_db, preview).outcome == Operation.Outcome.SUCCEEDED

@@ -15,9 +15,10 @@ from core.operations.errors import ConflictsLeft, DataMoved, FileRefused, Operat
 from core.operations.wording import describe
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
-from tests.core.support import ABC, SATURDAY, SMALL, XYZ, a_company, day, register, restore
-from tests.properties.files import File, a_file
-from tests.properties.registers_content import Content, an_account, everything, put, rows
+from tests.builders.days import ABC, SATURDAY, XYZ, Content, day
+from tests.builders.files import File, a_file
+from tests.builders.registers import SMALL, an_account, everything, put, register, rows
+from tests.core.support import a_company, restore
 
 INCREMENTAL: dict[str, Any] = {
     "backup_type": "incremental",

@@ -17,8 +17,8 @@ from core.sheets import import_service
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportPreview, ImportResult, ImportService
 from core.sheets.refused_rows import write_refused
-from tests.core.sheets.sheets import as_csv, as_xlsx, row, table
-from tests.properties.registers_content import empty
+from tests.builders.registers import empty
+from tests.builders.sheets import as_csv, as_xlsx, row, table
 
 NOV_5, MAY_11, NOV_20 = dt.date(2025, 11, 5), dt.date(2025, 5, 11), dt.date(2025, 11, 20)
 DAY, MONTH = DateOrder

@@ -19,9 +19,9 @@ from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, U
 from core.operations import queue as jobs
 from core.operations.run import JOBS
 from core.sheets import export, export_jobs, uploads
+from tests.builders.people import DAY, World, make_world
 from tests.running import databases
 from tests.running.work_queue import work
-from tests.world import DAY, World, make_world
 
 
 @pytest.fixture(autouse=True)

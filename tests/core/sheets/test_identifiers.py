@@ -17,11 +17,12 @@ from core.sheets.checked import Problem
 from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
 from core.sheets.spreadsheets import read_text
-from tests.core.sheets.sheets import HEADINGS, as_csv, as_xlsx, imported, row, table
-from tests.core.sheets.workbook import workbook
-from tests.core.support import day, register
-from tests.properties import registers_content
-from tests.properties.registers_content import put
+from tests.builders import registers
+from tests.builders.days import day
+from tests.builders.registers import put, register
+from tests.builders.sheets import HEADINGS, as_csv, as_xlsx, row, table
+from tests.builders.workbooks import workbook
+from tests.core.support import imported
 
 TEXTS = ("ep_no", "shift", "ep_name", "company_name")
 CODES = TEXTS[:2]
@@ -69,7 +70,7 @@ def test_what_is_certain_is_read_as_it_was_meant(register_db: str, fields: tuple
     # In a workbook what begins like a formula would be one.
     cells = [cell for cell in expected if write is as_csv or cell.lstrip()[0] != "="]
     for field in fields:
-        registers_content.empty(register_db)
+        registers.empty(register_db)
         assert dict(zip(cells, outcomes(register_db, field, cells, write), strict=True)) == {
             cell: expected[cell] for cell in cells
         }
@@ -162,7 +163,7 @@ def test_they_are_not_taken_for_texts_when_the_refused_rows_are_sent_again(regis
 def test_a_workbooks_numbers_are_numbers(register_db: str) -> None:
     numbers = {123: "123", 123456789012345: "123456789012345", -7: "-7", 6.2: "6.2", 123456789012.0: "123456789012"}
     for field in TEXTS:
-        registers_content.empty(register_db)
+        registers.empty(register_db)
         assert outcomes(register_db, field, list(numbers), as_xlsx) == list(numbers.values())
 
 

@@ -21,9 +21,10 @@ from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
 from core.sheets.spreadsheets import SheetFile
 from recordsync.streams import sort
-from tests.core.sheets.sheets import HEADINGS, REQUIRED, as_csv, as_xlsx, imported, row, table
-from tests.core.support import ABC, XYZ, day, register
-from tests.properties.registers_content import an_account, everything, put, rows
+from tests.builders.days import ABC, XYZ, day
+from tests.builders.registers import an_account, everything, put, register, rows
+from tests.builders.sheets import HEADINGS, REQUIRED, as_csv, as_xlsx, row, table
+from tests.core.support import imported
 
 
 def stored(alias: str) -> dict[str, object]:

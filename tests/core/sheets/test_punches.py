@@ -16,7 +16,7 @@ from core.register.database import Register
 from core.sheets.columns import RowReader, read_heading
 from core.sheets.dates import Dates
 from core.sheets.import_service import ImportService
-from tests.core.sheets.sheets import REQUIRED, as_csv, as_xlsx, row, table
+from tests.builders.sheets import REQUIRED, as_csv, as_xlsx, row, table
 
 PAIRS = ["PUNCH1 IN", "PUNCH1 OUT", "PUNCH2 IN", "PUNCH2 OUT", "PUNCH3 IN", "PUNCH3 OUT"]
 THROUGH = ["PUNCH1 IN", "PUNCH2 OUT", "PUNCH3 IN", "PUNCH4 OUT", "PUNCH5 IN", "PUNCH6 OUT"]

@@ -20,8 +20,8 @@ from core.sheets.csv_files import CsvFile
 from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
 from core.sheets.spreadsheets import SheetFile
-from tests.core.sheets.sheets import REQUIRED
-from tests.core.sheets.workbook import parts, workbook, zipped
+from tests.builders.sheets import REQUIRED
+from tests.builders.workbooks import parts, workbook, zipped
 
 HEAD = ",".join(REQUIRED).encode() + b"\n"
 HEADING = '<row r="1">' + "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in REQUIRED) + "</row>"

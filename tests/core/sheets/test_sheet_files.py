@@ -16,8 +16,8 @@ from core.sheets.heading import look
 from core.sheets.import_service import ImportPreview, ImportResult, ImportService
 from core.sheets.refused_rows import write_refused
 from core.sheets.spreadsheets import SheetFile
-from tests.core.sheets.sheets import HEADINGS, REQUIRED, as_csv, as_xlsx, row, table
-from tests.core.sheets.workbook import zipped
+from tests.builders.sheets import HEADINGS, REQUIRED, as_csv, as_xlsx, row, table
+from tests.builders.workbooks import zipped
 
 HEAD = ",".join(REQUIRED)
 """EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS"""

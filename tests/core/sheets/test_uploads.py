@@ -27,7 +27,7 @@ from core.sheets import uploads
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportService
 from recordsync.system import locks
-from tests.core.sheets.sheets import HEADINGS, as_csv, as_xlsx, row, table
+from tests.builders.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.core.sheets.test_imports import BAD
 from tests.running import databases
 from tests.running.work_queue import work

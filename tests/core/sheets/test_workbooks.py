@@ -14,7 +14,7 @@ from pytest_django import Settings
 from core.operations.errors import SheetRefused
 from core.sheets import workbooks
 from core.sheets.spreadsheets import SheetFile
-from tests.core.sheets.workbook import MAIN, XMLNS, parts, relationships, workbook, zipped
+from tests.builders.workbooks import MAIN, XMLNS, parts, relationships, workbook, zipped
 
 
 def read(stream: io.BytesIO) -> list[tuple[int, list[str]]]:

@@ -1,7 +1,7 @@
 """What everybody gets at every URL: the table that :mod:`tests.core.web.test_access` holds the project to.
 
-A new URL needs an entry here under its name. Answers are given in the order of :data:`tests.world.WHO`: nobody,
-user1, admin, the admin of another company, root. ``LOGIN`` is a redirect to the sign-in page. A POST carries
+A new URL needs an entry here under its name. Answers are given in the order of :data:`tests.builders.people.WHO`:
+nobody, user1, admin, the admin of another company, root. ``LOGIN`` is a redirect to the sign-in page. A POST carries
 ``data`` (nothing unless given); a form that comes back with errors answers 200.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from core.models import Operation, UploadLog
-from tests.world import World
+from tests.builders.people import World
 
 LOGIN: Final = "login"
 Answer = int | str

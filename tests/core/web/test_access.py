@@ -9,8 +9,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from tests.builders.people import NOBODY, WHO, World, make_world
 from tests.core.web.access import LOGIN, ROUTES, Access, Answer
-from tests.world import NOBODY, WHO, World, make_world
 
 pytestmark = [pytest.mark.django_db(databases=["default", "jobs"]), pytest.mark.untraced]
 

@@ -25,11 +25,12 @@ from core.operations.run import JOBS
 from core.preview import stored as stored_preview
 from core.worker import tasks
 from recordsync.system import locks
-from tests.core.formats.old_files import old_file, old_record
-from tests.core.support import day, register
+from tests.builders.days import day
+from tests.builders.files import a_file
+from tests.builders.old_files import old_file, old_record
+from tests.builders.people import World, make_world
+from tests.builders.registers import register
 from tests.core.web.access import ROUTES
-from tests.properties.files import a_file
-from tests.world import World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

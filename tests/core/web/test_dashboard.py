@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from core.models import AttendanceRecord, Installation, Operation, UploadLog, User
-from tests.world import DAY, World, make_world
+from tests.builders.people import DAY, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

@@ -17,9 +17,9 @@ from django.urls import reverse
 from core.models import Installation
 from core.register import identity
 from core.urls import urlpatterns
+from tests.builders.people import World, make_world
 from tests.core.web.access import ROUTES
 from tests.running.installation import PROJECT
-from tests.world import World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

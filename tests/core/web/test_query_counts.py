@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, UploadLog, User
+from tests.builders.people import DAY, World, make_world
 from tests.core.web.access import ROUTES
-from tests.world import DAY, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

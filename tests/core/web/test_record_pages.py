@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from core.attendance.records import RecordService
 from core.models import AttendanceRecord, Company, User
-from tests.world import DAY, World, make_world
+from tests.builders.people import DAY, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from core.models import AttendanceRecord, Company, Operation, User
-from tests.world import PASSWORD, World, make_world
+from tests.builders.people import PASSWORD, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

@@ -14,7 +14,7 @@ from core.attendance.search import find
 from core.models import AttendanceRecord, Company
 from core.web.filters import AttendanceFilter
 from core.web.views import attendance
-from tests.world import NOBODY, WHO, World, make_world
+from tests.builders.people import NOBODY, WHO, World, make_world
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 

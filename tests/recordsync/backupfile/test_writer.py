@@ -14,8 +14,8 @@ from recordsync.backupfile import Rows, Written, write_backup
 from recordsync.errors import InvalidRecord, OutOfOrder, RecordSyncError
 from recordsync.model.records import Record
 from recordsync.model.schema import Shape
-from tests.recordsync.strategies import shapes, snapshots
 from tests.recordsync.support import Content, company, content, cut, day, deletion, metadata, opened, written
+from tests.strategies.records import shapes, snapshots
 
 
 def test_an_empty_register_is_a_file() -> None:

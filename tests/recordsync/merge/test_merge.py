@@ -14,8 +14,8 @@ from recordsync.merge import EXISTENCE, Merged, Outcome, Side, Strategy, merge, 
 from recordsync.model.records import Key, Record, checksum
 from recordsync.model.schema import Shape
 from recordsync.streams import Change, Deletion
-from tests.recordsync.strategies import shapes, snapshots
 from tests.recordsync.support import cut, day, deletion
+from tests.strategies.records import shapes, snapshots
 
 WHOLE = ATTENDANCE_RECORDS.shape()
 SAME, KEEP, TAKE, CONFLICT = Outcome.SAME, Outcome.KEEP, Outcome.TAKE, Outcome.CONFLICT

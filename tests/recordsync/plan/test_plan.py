@@ -17,7 +17,6 @@ from recordsync.plan import Account, Additions, Plan, Step, apply_plan, differen
 from recordsync.plan.listing import Listing
 from recordsync.stores import Store
 from recordsync.stores.orm import LOOKUP
-from tests.recordsync.strategies import shapes, snapshots
 from tests.recordsync.support import (
     MOMENT,
     NOW,
@@ -32,6 +31,7 @@ from tests.recordsync.support import (
     opened,
     written,
 )
+from tests.strategies.records import shapes, snapshots
 
 SINCE: Final[dict[str, Any]] = {"backup_type": "incremental", "since_date": MOMENT}
 BACKUP_WINS: Final = decide_by(Strategy.BACKUP_WINS)

@@ -27,7 +27,6 @@ from recordsync.plan import apply_plan, make_plan
 from recordsync.stores import Store, open_store, tables
 from recordsync.streams import Change, in_order
 from tests.recordsync.plan.test_plan import SINCE, register
-from tests.recordsync.strategies import KEYS, shapes, snapshots
 from tests.recordsync.support import (
     MOMENT,
     NOW,
@@ -43,6 +42,7 @@ from tests.recordsync.support import (
     written,
 )
 from tests.running import databases
+from tests.strategies.records import KEYS, shapes, snapshots
 
 LATER: Final = NOW + dt.timedelta(days=1)
 few = settings(max_examples=25)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from recordsync.errors import OutOfOrder
 from recordsync.model.records import Key, Record
 from recordsync.streams import in_order, join, stretches
-from tests.recordsync.strategies import snapshots
 from tests.recordsync.support import day
+from tests.strategies.records import snapshots
 
 keyed = st.lists(st.integers(0, 9).map(str), unique=True).map(lambda keys: [((key,), key) for key in sorted(keys)])
 

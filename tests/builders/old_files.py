@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tests.properties.registers_content import TIMES, Content
+from tests.builders.days import TIMES, Content
 
 STAMPS = (
     "2026-01-15T08:00:00", "2026-01-15T08:00:00.250000", "2026-01-15T08:00:00Z", "2026-01-15T13:30:00+05:30",

@@ -14,7 +14,8 @@ from typing import Any
 
 import zstandard
 
-from tests.properties.registers_content import FIELDS, LONG_AGO, Content, Key, Register
+from tests.builders.days import FIELDS, Content, Key
+from tests.builders.registers import LONG_AGO, RegisterData
 
 Line = dict[str, Any]
 
@@ -109,7 +110,7 @@ def _rows(lines: list[str]) -> str:
 
 
 def a_file(
-    register: Register,
+    register: RegisterData,
     *,
     deleted: Iterable[tuple[str, Content]] = (),
     list_companies: bool = True,

@@ -1,7 +1,4 @@
-"""Registers as plain data: put into a database, and read back, by Django's ORM alone.
-
-Nothing here uses the engine, so that what the engine does wrong cannot hide itself.
-"""
+"""Registers as plain data: put into a database, and read back, by Django's ORM alone."""
 
 from __future__ import annotations
 
@@ -14,24 +11,8 @@ from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, User
 from recordsync.system.transactions import COMMITS
+from tests.builders.days import MINUTES, SATURDAY, TIMES, XYZ, Content, Key, day, key_of
 from tests.running import databases
-
-Key = tuple[str, str, str]
-"""(company_name, ep_no, date), as a file sorts them."""
-
-Content = Mapping[str, str | None]
-"""A record's fields as texts, as they stand in a file."""
-
-TIMES = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
-MINUTES = ("overstay", "overtime", "overtime_to_mandays")
-FIELDS = ("ep_no", "ep_name", "company_name", "date", "shift", "status", *TIMES, *MINUTES)
-UNITS = {
-    "name": ("ep_name",),
-    "shift": ("shift",),
-    "day": ("status", "overstay", *TIMES),
-    "overtime": ("overtime", "overtime_to_mandays"),
-}
-"""The fields that merge whole (DESIGN §6)."""
 
 LONG_AGO = dt.datetime(2020, 5, 1, 6, 30, tzinfo=dt.UTC)
 
@@ -45,7 +26,7 @@ class Stamps:
 
 
 @dataclass(frozen=True)
-class Register:
+class RegisterData:
     """Companies by name and records by key, and each row's timestamps where they are not ``LONG_AGO``."""
 
     companies: tuple[str, ...] = ()
@@ -59,17 +40,21 @@ class Register:
     def record_stamp(self, key: Key) -> Stamps:
         return self.record_stamps.get(key, Stamps())
 
-    def having(self, records: Mapping[Key, Content]) -> Register:
+    def having(self, records: Mapping[Key, Content]) -> RegisterData:
         """These records instead, and every company that they need."""
         names = {*self.companies, *(key[0] for key in records)}
         return replace(self, companies=tuple(sorted(names)), records=records)
 
 
-def key_of(content: Content) -> Key:
-    return str(content["company_name"]), str(content["ep_no"]), str(content["date"])
+def register(*days: Content, companies: tuple[str, ...] = ()) -> RegisterData:
+    """The register of these days: their companies, and these ``companies``, which may have no days."""
+    return RegisterData(companies).having({key_of(content): content for content in days})
 
 
-def put(alias: str, register: Register) -> None:
+SMALL = register(day(), day(date=SATURDAY), day(XYZ, shift="N", in_time="22:00:00", out_time="06:00:00"))
+
+
+def put(alias: str, register: RegisterData) -> None:
     """Add a register's rows to a database."""
     companies = [Company(name=name, **_stamps(register.company_stamp(name))) for name in sorted(register.companies)]
     Company.objects.using(alias).bulk_create(companies)

@@ -9,9 +9,7 @@ from typing import Any
 
 import openpyxl
 
-from core.register.database import Register
 from core.sheets.columns import COLUMNS
-from core.sheets.import_service import ImportResult, ImportService
 
 HEADINGS = [column.heading for column in COLUMNS]
 REQUIRED = [column.heading for column in COLUMNS if column.required]
@@ -46,7 +44,3 @@ def as_xlsx(cells: Sequence[Sequence[Any]]) -> io.BytesIO:
     stream = io.BytesIO()
     book.save(stream)
     return stream
-
-
-def imported(alias: str, *rows: dict[str, str], **options: Any) -> ImportResult:
-    return ImportService(register=Register(alias)).apply(as_csv(table(*rows, **options)))

@@ -10,8 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.properties.files import File, a_file, canonical, checksum, sealed
-from tests.properties.registers_content import FIELDS, MINUTES, TIMES, UNITS, Content, Key, Register, Stamps
+from tests.builders.days import FIELDS, MINUTES, TIMES, UNITS, Content, Key
+from tests.builders.files import File, a_file, canonical, checksum, sealed
+from tests.builders.registers import RegisterData, Stamps
 
 NASTY = (
     "a", "A", "B", "b", "ä", "Ä", "z", "Z", "é", "e\u0301", "ß", "SS", "ı", "İ",
@@ -143,7 +144,7 @@ def records(draw: st.DrawFn, of: Parts, *, min_size: int = 0, max_size: int = 6)
 
 
 @st.composite
-def registers(draw: st.DrawFn, of: Parts | None = None, *, min_records: int = 0, stamped: bool = False) -> Register:
+def registers(draw: st.DrawFn, of: Parts | None = None, *, min_records: int = 0, stamped: bool = False) -> RegisterData:
     """A register: the companies that its records need, and perhaps one or two without records.
 
     ``stamped``: with timestamps of any time.
@@ -151,7 +152,7 @@ def registers(draw: st.DrawFn, of: Parts | None = None, *, min_records: int = 0,
     some = of or draw(parts())
     chosen = draw(records(some, min_size=min_records))
     idle = draw(st.lists(st.sampled_from(some.companies), max_size=2))
-    register = Register(tuple(sorted(set(idle)))).having(chosen)
+    register = RegisterData(tuple(sorted(set(idle)))).having(chosen)
     if not stamped:
         return register
     pairs = st.builds(Stamps, moments, moments)
@@ -163,7 +164,7 @@ def registers(draw: st.DrawFn, of: Parts | None = None, *, min_records: int = 0,
 
 
 @st.composite
-def edited(draw: st.DrawFn, register: Register, of: Parts) -> Register:
+def edited(draw: st.DrawFn, register: RegisterData, of: Parts) -> RegisterData:
     """The register after some days of work: each record kept, changed or deleted, and some added; companies that
     have no records any more may be gone."""
     result: dict[Key, Content] = {}
@@ -178,15 +179,15 @@ def edited(draw: st.DrawFn, register: Register, of: Parts) -> Register:
         result.setdefault(key, content)
     needed = {key[0] for key in result}
     names = [name for name in register.companies if name in needed or draw(st.booleans())]
-    return Register(tuple(names)).having(dict(sorted(result.items())))
+    return RegisterData(tuple(names)).having(dict(sorted(result.items())))
 
 
 @st.composite
-def pairs(draw: st.DrawFn, *, min_records: int = 0) -> tuple[Register, Register]:
+def pairs(draw: st.DrawFn, *, min_records: int = 0) -> tuple[RegisterData, RegisterData]:
     """Two registers that have much in common: this one, and the one that a file comes from. Or this one is empty."""
     some = draw(parts())
     common = draw(registers(some, min_records=min_records))
-    ours = Register() if draw(st.sampled_from([False] * 9 + [True])) else draw(edited(common, some))
+    ours = RegisterData() if draw(st.sampled_from([False] * 9 + [True])) else draw(edited(common, some))
     return ours, draw(edited(common, some))
 
 
@@ -206,8 +207,8 @@ def lacking(draw: st.DrawFn) -> tuple[str, ...]:
 class Merge:
     """A register, and a file to merge into it."""
 
-    ours: Register
-    theirs: Register
+    ours: RegisterData
+    theirs: RegisterData
     file: File
     deleted: Mapping[Key, Content]
     deleted_companies: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""What tests are made of: days, registers, files, sheets, people. Plain data, which shares no code with the engine."""

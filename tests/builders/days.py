@@ -1,0 +1,42 @@
+"""One person's one day, as plain data: what a record says, in the texts that a file has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Key = tuple[str, str, str]
+"""(company_name, ep_no, date), as a file sorts them."""
+
+Content = Mapping[str, str | None]
+"""A record's fields as texts, as they stand in a file."""
+
+TIMES = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
+MINUTES = ("overstay", "overtime", "overtime_to_mandays")
+FIELDS = ("ep_no", "ep_name", "company_name", "date", "shift", "status", *TIMES, *MINUTES)
+UNITS = {
+    "name": ("ep_name",),
+    "shift": ("shift",),
+    "day": ("status", "overstay", *TIMES),
+    "overtime": ("overtime", "overtime_to_mandays"),
+}
+"""The fields that merge whole (DESIGN §6)."""
+
+ABC, XYZ = "ABC Corp", "XYZ Ltd"
+FRIDAY, SATURDAY = "2026-11-20", "2026-11-21"
+
+BLANK: Content = {"ep_name": "", "shift": "", "status": "P", **dict.fromkeys((*TIMES, *MINUTES))}
+"""The fields of a day of which nothing but the status is known."""
+
+
+def day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str | None) -> Content:
+    """A day's work, but for what ``fields`` say otherwise."""
+    worked: dict[str, str | None] = {
+        "company_name": company, "ep_no": ep_no, "date": date, "ep_name": "Meena", "shift": "GS", "status": "P",
+        "in_time": "09:00:00", "out_time": "18:00:00", "in_time_2": None, "out_time_2": None, "in_time_3": None,
+        "out_time_3": None, "overstay": None, "overtime": "01:30", "overtime_to_mandays": None,
+    }  # fmt: skip
+    return {**worked, **fields}
+
+
+def key_of(content: Content) -> Key:
+    return str(content["company_name"]), str(content["ep_no"]), str(content["date"])
