@@ -57,7 +57,6 @@ ALLOWED: Mapping[str, str] = {
     "muster.settings.TASKS": "django-tasks reads it",
     "muster.urls.handler*": "Django calls it for this status",
     "*.urls.urlpatterns": "Django finds the pages by it",
-    "recordsync.merge.counts.Counts.*": "summaries have every field of it",
     "recordsync.models.Commit": "a table, which SQL of recordsync.system.transactions writes and reads",
 }
 """Patterns of what nothing in the program names, each with who uses it."""

@@ -19,9 +19,9 @@ from core.preview.filters import Filter
 from core.preview.folders import folder_of, tables_of
 from core.preview.lines import Line, Page
 from core.preview.tables import LAYOUT, Origin, put
-from core.register.declared import COMPANIES, SCHEMA
-from recordsync.merge import Counts, Side, Strategy
-from recordsync.plan import Held, Plan
+from core.register.declared import SCHEMA
+from recordsync.merge import Counts, Effect
+from recordsync.plan import Held, Plan, References
 
 PAGE: Final = 25
 COUNTED: Final = 10_000
@@ -94,11 +94,8 @@ class StoredPreview(Decisions):
         more, rows = len(rows) > PAGE, rows[:PAGE]
         if backwards:
             rows.reverse()
-        lines = [self._line(*row) for row in rows]
-        deleted = [line for line in lines if line.model is COMPANIES and not line.theirs_is_there]
-        referred = self._tallies.referred_to(self.strategy) if deleted else set()
-        for line in deleted:
-            line.stays = line.key[0] in referred
+        references = self._tallies.references(self.strategy) if any(start < 0 for _pk, start, _kind in rows) else None
+        lines = [self._line(*row, references=references) for row in rows]
         first = rows[0][0] if rows and (more if backwards else after is not None) else None
         last = rows[-1][0] if rows and (backwards or more) else None
         return Page(lines, total, many, first, last)
@@ -161,12 +158,11 @@ class StoredPreview(Decisions):
     def _sides(self, item: int) -> dict[str, str]:
         """Per conflicting unit of a line whose side is taken, by the strategy or as decided (blank: not yet)."""
         rows = self._db.execute("SELECT unit, coalesce(side, '') FROM conflicts WHERE item = ?", [item])
-        winner = {Strategy.BACKUP_WINS: Side.THEIRS.value, Strategy.DATABASE_WINS: Side.OURS.value}.get(self.strategy)
-        return {unit: winner or side for unit, side in rows}
+        return {unit: self.strategy.side or side for unit, side in rows}
 
     def _held(self, pk: int) -> Held:
         """The deletion that stands at a line's place."""
-        return self.plan.held[pk - (self.plan.size - len(self.plan.held))]
+        return self.plan.held[pk - self.plan.size]
 
     def _said(self, pk: int, start: int) -> bytes:
         """Everything that a line says."""
@@ -176,11 +172,12 @@ class StoredPreview(Decisions):
         self.plan.items.seek(start)
         return self.plan.items.readline()
 
-    def _line(self, pk: int, start: int, kind: str) -> Line:
+    def _line(self, pk: int, start: int, kind: str, *, references: References | None) -> Line:
+        """``references``: what is referred to when all else is done, for lines that are held."""
         if start < 0:
             held = self._held(pk)
-            model, merged = held.model, held.merged
-        else:
-            self.plan.items.seek(start)
-            model, merged = self.plan.codec.read(self.plan.items.readline())
-        return Line.of(self.plan, pk, kind, model, merged, self._sides(pk))
+            line = Line.of(self.plan, pk, kind, held.model, held.merged, self._sides(pk))
+            line.stays = references is not None and references.settled(held, Effect.DELETE) is Effect.BLOCKED
+            return line
+        self.plan.items.seek(start)
+        return Line.of(self.plan, pk, kind, *self.plan.codec.read(self.plan.items.readline()), self._sides(pk))

@@ -23,12 +23,13 @@ CREATE TABLE conflicts (
   item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, decided INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (item, unit)
 ) WITHOUT ROWID;
 CREATE TABLE decided (
-  model INTEGER, company TEXT, theirs TEXT, ours TEXT, listed INTEGER, held INTEGER, taken INTEGER, n INTEGER NOT NULL,
-  PRIMARY KEY (model, company, theirs, ours, listed, held, taken)
+  model INTEGER, company TEXT, effect TEXT, listed INTEGER, held INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY (model, company, effect, listed, held)
 ) WITHOUT ROWID;
 """
-"""``conflicts.decided``: the version of the preview that the last decision about the unit made."""
-LAYOUT: Final = 2
+"""``items.theirs`` and ``items.ours``: what becomes of the line when its conflicts are decided for that side.
+``conflicts.decided``: the version of the preview that the last decision about the unit made."""
+LAYOUT: Final = 3
 """Of these tables: a preview that another version of the program made is not read."""
 INDEXES: Final = """
 CREATE INDEX items_key ON items (company, ep_no, date, model);

@@ -16,7 +16,7 @@ from core.preview.filters import FIELDS
 from core.preview.folders import tables_of
 from core.preview.tables import INDEXES, LAYOUT, TABLES, Origin, put
 from core.register.declared import COMPANIES, SCHEMA
-from recordsync.merge import Merged
+from recordsync.merge import Merged, effect_of
 from recordsync.model.schema import Model
 from recordsync.plan import Held, Plan
 from recordsync.system.progress import EVERY, Progress
@@ -84,11 +84,9 @@ def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:
 
 
 def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tuple[Any, ...]:
-    theirs = "delete" if merged.theirs is None else "add" if merged.ours is None else "update"
-    if not merged.conflicts:
-        kind, ours = theirs, theirs
-    else:
-        kind, ours = "conflict", "update" if merged.units and merged.ours and merged.theirs else "keep"
+    theirs = effect_of(merged, takes_theirs=True)
+    ours = effect_of(merged, takes_theirs=False) if merged.conflicts else theirs
+    kind = "conflict" if merged.conflicts else theirs
     named = dict(zip(model.key_names, merged.key, strict=True))
     company = named["name"] if model is COMPANIES else named["company_name"]
     fields = 0

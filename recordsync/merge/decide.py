@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
-from recordsync.merge.three_way import Merged, Outcome
+from recordsync.merge.effects import Effect, effect_of
+from recordsync.merge.three_way import Merged
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Change
 
@@ -46,20 +47,15 @@ def resolve(whole: Shape, shape: Shape, merged: Merged, decide: Callable[[str], 
 
     Its records have every field of the model: what theirs does not have stays ours, or is blank in an added record.
     """
-    if merged.outcome in (Outcome.SAME, Outcome.KEEP):
-        return None
     ours, theirs = merged.ours, merged.theirs
     decided = [unit for unit in merged.conflicts if decide(unit) is Side.THEIRS]
-    if ours is None or theirs is None:
-        if merged.conflicts and not decided:
-            return None
-        return Change(merged.key, ours, None if theirs is None else whole.project(theirs, shape))
-    units = [*merged.units, *decided]
-    if not units:
+    if effect_of(merged, takes_theirs=bool(decided)) is Effect.KEEP:
         return None
+    if ours is None or theirs is None:
+        return Change(merged.key, ours, None if theirs is None else whole.project(theirs, shape))
     content = whole.content(ours)
     incoming = shape.content(theirs)
-    for unit in units:
+    for unit in (*merged.units, *decided):
         for at in shape.units[unit]:
             content[shape.names[at]] = incoming[shape.names[at]]
     return Change(merged.key, ours, whole.from_mapping(content, ours.created_at))

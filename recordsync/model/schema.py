@@ -74,6 +74,12 @@ class Model:
         return next((f for f in self.key if f.references), None)
 
     @cached_property
+    def name_place(self) -> int:
+        """Where in the key the name is by which records of this model and of others are referred: that of the record
+        that it refers to, else its own."""
+        return 0 if self.reference is None else self.key.index(self.reference)
+
+    @cached_property
     def required(self) -> frozenset[str]:
         """Fields that a file cannot leave out: the key, and what has no blank value."""
         return frozenset(

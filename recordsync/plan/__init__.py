@@ -4,7 +4,8 @@ and applied (:mod:`.apply`)."""
 from recordsync.plan.apply import apply_changes, apply_plan
 from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
-from recordsync.plan.plan import Account, Held, Plan, differences
+from recordsync.plan.plan import Account, Plan, differences
+from recordsync.plan.references import Held, References
 from recordsync.plan.source import Align, Pass, Snapshot
 from recordsync.plan.steps import Additions, Step
 
@@ -16,6 +17,7 @@ __all__ = [
     "Held",
     "Pass",
     "Plan",
+    "References",
     "Snapshot",
     "Step",
     "apply_changes",

@@ -13,7 +13,8 @@ from recordsync.merge import Counts, Merged, Outcome, merge
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.lines import Identical
-from recordsync.plan.plan import Held, Plan
+from recordsync.plan.plan import Plan
+from recordsync.plan.references import Held
 from recordsync.plan.source import Align, Snapshot
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store

@@ -8,30 +8,22 @@ are the same.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge as merge_sorted
 from itertools import islice
 from operator import itemgetter
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
-from recordsync.merge import Counts, Decide, Merged, Side, resolve
+from recordsync.merge import Counts, Decide, Effect, Merged, Side, effect_of, resolve
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.plan.lines import Codec
+from recordsync.plan.references import Held, References
 from recordsync.plan.steps import Additions, Step
-from recordsync.streams import Change, join
+from recordsync.streams import join
 from recordsync.system.progress import EVERY
-
-
-class Held(NamedTuple):
-    """The deletion of a record that others may refer to: decided last, when it is known what remains."""
-
-    model: Model
-    merged: Merged
-    references: int
 
 
 @dataclass
@@ -74,39 +66,19 @@ class Plan:
 
     def decided(self, decide: Decide) -> Iterator[Step | Additions]:
         """The plan, decided: in an order in which it can be written (what is referred to comes first and goes last)."""
-        present = {name: set(names) for name, names in self.present.items()}
-        waiting = {(held.model.name, held.merged.key[0]) for held in self.held}
-        net: dict[tuple[str, str], int] = defaultdict(int)
-
-        def account(model: Model, changes: Sequence[Change]) -> Iterator[Step]:
-            """See to what these changes of one kind refer to: what has to be created before them."""
-            kind = changes[0].kind
-            if model.name in present and kind == "add":
-                present[model.name].update(change.key[0] for change in changes)
-            reference = model.reference
-            if reference is None or reference.references is None:
-                return
-            parent, at = self.schema[reference.references], model.key.index(reference)
-            if kind == "add":
-                for name in dict.fromkeys(change.key[at] for change in changes):
-                    if name not in present[parent.name]:
-                        present[parent.name].add(name)
-                        created = parent.shape().from_mapping({parent.key_names[0]: name})
-                        yield Step(parent, None, Change((name,), None, created))
-            if waiting:
-                for change in changes:
-                    if (parent.name, change.key[at]) in waiting:
-                        net[parent.name, change.key[at]] += {"add": 1, "delete": -1}.get(kind, 0)
-
+        references = self.references()
         for found in self._runs():
             item = found if isinstance(found, Additions) else self._step(*found, decide)
-            if changes := item.changes():
-                yield from account(item.model, changes)
+            yield from references.follow(item.model, item.effect, item.names())
             yield item
         for held in self.held:
             step = self._step(held.model, held.merged, decide)
-            blocked = step.change is not None and held.references + net[held.model.name, held.merged.key[0]] > 0
-            yield step._replace(change=None, blocked=True) if blocked else step
+            effect = references.settled(held, step.effect)
+            yield step._replace(change=None, effect=effect) if effect is Effect.BLOCKED else step
+
+    def references(self) -> References:
+        """What the records refer to, before anything of the plan is done."""
+        return References(self.schema, self.present, self.held)
 
     def steps(self, decide: Decide) -> Iterator[Step]:
         """As :meth:`decided`, one by one."""
@@ -144,9 +116,10 @@ class Plan:
         for unit in merged.conflicts:
             side = decide(model, merged, unit)
             if side is None:
-                return Step(model, merged, None, undecided=True)
+                return Step(model, merged, None, Effect.UNDECIDED)
             sides[unit] = side
-        return Step(model, merged, resolve(model.shape(), self.shapes[model.name], merged, sides.__getitem__))
+        change = resolve(model.shape(), self.shapes[model.name], merged, sides.__getitem__)
+        return Step(model, merged, change, effect_of(merged, takes_theirs=Side.THEIRS in sides.values()))
 
 
 class Account:
@@ -157,7 +130,11 @@ class Account:
 
     def add(self, step: Step | Additions) -> None:
         """Account for a step."""
-        step.tally(self._counts[step.model.name])
+        step.tally(self.of(step.model))
+
+    def of(self, model: Model) -> Counts:
+        """The counts of a model so far, to account for more."""
+        return self._counts[model.name]
 
     def verified(self) -> dict[str, Counts]:
         """The counts per model. Raises RecordSyncError unless everything that was read is accounted for."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from recordsync.merge import Counts, Merged, addition
+from recordsync.merge import Counts, Effect, Merged, addition
 from recordsync.model.records import Record
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Change
@@ -14,16 +15,24 @@ from recordsync.streams import Change
 class Step(NamedTuple):
     """One item of a decided plan: ``change`` is what is to be written (None: nothing).
 
-    ``merged`` is None for a record that is created because others refer to it. ``blocked``: a deletion that
-    cannot be, because something still refers to the record: a conflict, but one that nobody can decide.
-    ``undecided``: a conflict of which nobody has decided some unit; it has no change, and cannot be applied.
+    ``merged`` is None for a record that is created because others refer to it. What is not decided has no change, and
+    cannot be applied.
     """
 
     model: Model
     merged: Merged | None
     change: Change | None
-    blocked: bool = False
-    undecided: bool = False
+    effect: Effect
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something still refers to the record that was to be deleted."""
+        return self.effect is Effect.BLOCKED
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nobody has decided about some unit that is in conflict."""
+        return self.effect is Effect.UNDECIDED
 
     @property
     def to_decide(self) -> bool:
@@ -38,27 +47,13 @@ class Step(NamedTuple):
         """What is to be written."""
         return [] if self.change is None else [self.change]
 
+    def names(self) -> Mapping[str, int]:
+        """How many records it writes of each name (:attr:`Model.name_place`)."""
+        return {} if self.change is None else {self.change.key[self.model.name_place]: 1}
+
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
-        counts.conflicts += self.is_conflict
-        if self.merged is None:
-            counts.created += 1
-        elif self.undecided:
-            counts.undecided += self.merged.listed
-            counts.absent_undecided += not self.merged.listed
-        elif not self.merged.listed:
-            if self.change is None:
-                counts.absent_kept += 1
-            else:
-                counts.absent_deleted += 1
-        elif self.change is None:
-            counts.kept += 1
-        elif self.change.kind == "add":
-            counts.added += 1
-        elif self.change.kind == "update":
-            counts.updated += 1
-        else:
-            counts.deleted += 1
+        counts.tally(self.effect, listed=self.merged is None or self.merged.listed, to_decide=self.to_decide)
 
 
 class Additions(NamedTuple):
@@ -69,6 +64,16 @@ class Additions(NamedTuple):
     shape: Shape
     theirs: list[Record]
     """Of ``shape``: as theirs has them."""
+
+    @property
+    def effect(self) -> Effect:
+        """What becomes of each."""
+        return Effect.ADD
+
+    def names(self) -> Mapping[str, int]:
+        """As :meth:`Step.names`."""
+        place = self.model.name_place
+        return Counter([record.key[place] for record in self.theirs])
 
     def changes(self) -> list[Change]:
         """What is to be written. As :func:`recordsync.merge.resolve` says it of each."""
@@ -81,8 +86,8 @@ class Additions(NamedTuple):
         """One by one."""
         units = tuple(self.shape.units)
         for record, change in zip(self.theirs, self.changes(), strict=True):
-            yield Step(self.model, addition(record, units), change)
+            yield Step(self.model, addition(record, units), change, Effect.ADD)
 
     def tally(self, counts: Counts) -> None:
         """Account for these steps."""
-        counts.added += len(self.theirs)
+        counts.tally(Effect.ADD, len(self.theirs))
