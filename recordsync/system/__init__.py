@@ -1,1 +1,1 @@
-"""What the engine asks of the machine and of the database's server: files, locks, transactions; and progress."""
+"""What the engine needs of the machine and the database server: files, inputs, locks, transactions, progress."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and streams that know their compression."""
+"""Files that appear whole or not at all, and streams that compress and decompress."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ from recordsync.errors import FileError, InvalidFile
 Compression = Literal["gzip", "zstd"]
 
 SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
-"""File name endings that ask for compression."""
+"""File name endings that ask for a compression."""
 
 _NOT_WRITTEN = frozenset({
     ".7z", ".age", ".asc", ".br", ".bz", ".bz2", ".cab", ".enc", ".gpg", ".gzip", ".lz", ".lz4", ".lzma", ".lzo",
     ".pgp", ".rar", ".sz", ".tar", ".tbz", ".tbz2", ".tgz", ".txz", ".tzst", ".xz", ".z", ".zip", ".zipx", ".zstd",
 })  # fmt: skip
-"""Endings by which people and programs take a file for an archive, for encrypted, or for compressed in a way that is
-not written."""
+"""File name endings of archives, of encryption, and of compressions that Muster does not write."""
 
 _SQLITE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _CHUNK = 1 << 20
@@ -39,7 +38,10 @@ _ZSTD_MAX_WINDOW = 1 << 27  # what `zstd -22` uses; a frame that asks for more m
 
 
 def compression_of_name(name: str) -> Compression | None:
-    """The compression that a file name asks for. Raises ValueError, a sentence, for one that is not written."""
+    """The compression that a file name asks for; None: plain.
+
+    Raises ValueError, whose text is a sentence for people, for an ending that promises something that is not written.
+    """
     path = Path(name)
     compression = SUFFIXES.get(path.suffix.lower())
     inner = Path(path.stem).suffix if compression else path.suffix  # x.tar.gz is an archive, too
@@ -54,7 +56,7 @@ def compression_of_name(name: str) -> Compression | None:
 
 @contextmanager
 def compressed(out: IO[bytes], compression: Compression | None) -> Iterator[IO[bytes]]:
-    """A stream whose writes reach ``out`` compressed. The same input gives the same bytes. ``out`` stays open."""
+    """A stream that writes compressed to ``out``. The same input gives the same bytes. ``out`` stays open."""
     if compression == "gzip":
         with gzip.GzipFile(filename="", mode="wb", fileobj=out, compresslevel=6, mtime=0) as stream:
             yield cast(IO[bytes], stream)
@@ -68,10 +70,11 @@ def compressed(out: IO[bytes], compression: Compression | None) -> Iterator[IO[b
 
 @contextmanager
 def decompressed(source: BinaryIO, limit: int) -> Iterator[BinaryIO]:
-    """A buffered stream of the content, whatever it is compressed with (recognised by its first bytes).
+    """A buffered stream of the content, decompressed.
 
-    ``source`` is read from its start and stays open. Damage in the compression, and content of more
-    than ``limit`` bytes, raise :class:`InvalidFile`.
+    The first bytes tell gzip (RFC 1952) and zstd (RFC 8878) from plain content. ``source`` is read from its
+    start and stays open. Reading raises :class:`InvalidFile` where the compression is damaged, and past ``limit`` bytes
+    of content.
     """
     source.seek(0)
     magic = source.read(4)
@@ -89,12 +92,12 @@ def decompressed(source: BinaryIO, limit: int) -> Iterator[BinaryIO]:
 
 
 def _begins_skippable_frame(magic: bytes) -> bool:
-    """Whether zstd passes over what begins so (RFC 8878, 3.1.2): ``pzstd`` writes one before the content."""
+    """Whether a zstd file begins with a skippable frame (RFC 8878, 3.1.2). ``pzstd`` writes one before the content."""
     return magic[:1] in b"PQRSTUVWXYZ[\\]^_" and magic[1:] == b"\x2a\x4d\x18"
 
 
 class _Bounded(io.RawIOBase):
-    """Reads on, up to a limit, and turns a decompressor's complaints into ours."""
+    """A stream that ends with InvalidFile at a limit, and where the decompressor finds damage."""
 
     def __init__(self, raw: IO[bytes], limit: int) -> None:
         self._raw = raw
@@ -118,12 +121,11 @@ class _Bounded(io.RawIOBase):
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content appears at ``path`` (mode 0600) when the block ends well, and not at all otherwise.
+    """A stream whose content appears at ``path`` (mode 0600) if the block ends without an error, and otherwise not.
 
-    Written under a hidden name in the same folder, flushed to disk, renamed over what was there. The
-    hidden file is removed on any error; one that a killed process left behind is removed by the next
-    write to the same folder. A path that is a pipe or a device is written to directly.
-    Raises OSError.
+    The content is written under a hidden name in the same folder, flushed to the disk, and renamed to ``path``, where
+    it replaces what was there. An error removes the hidden file. If the process is killed, the next write to the
+    folder removes it. A pipe or a device is written to directly. Raises OSError.
     """
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         with path.open("wb") as device:
@@ -140,10 +142,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A new file (mode 0600) under a hidden name, and its stream. It is removed at the end, unless it was renamed.
+    """A new file (mode 0600) under a hidden name, and its stream. The block's end removes it unless it was renamed.
 
-    The name is locked for as long as this process has it open; hidden files in the folder that no
-    process holds any more are removed first.
+    This process holds a lock on it while it is open. Hidden files of the folder that no process holds any more are
+    removed first. Raises OSError.
     """
     remove_abandoned_files(folder)
     hidden = folder / f"{_HIDDEN}{secrets.token_hex(8)}.part"
@@ -159,7 +161,7 @@ def hidden_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """An OSError in the block is about ``path``: nobody has heard of the hidden name."""
+    """An OSError of the block names ``path``: nobody knows the hidden name."""
     try:
         yield
     except OSError as error:
@@ -171,7 +173,7 @@ def _created_and_locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Before it was locked, another process may have taken it for abandoned.
+        # Between the two calls another process may have removed the file as abandoned.
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
@@ -181,7 +183,7 @@ def remove_abandoned_files(folder: Path) -> None:
     """Remove the hidden files in a folder that no process holds any more."""
     for hidden in folder.glob(f"{_HIDDEN}*.part"):
         with suppress(OSError):
-            # Anyone may put anything there under such a name: a pipe must not be waited for, a link not followed.
+            # Anybody can put anything there under such a name: do not wait for a pipe, do not follow a link.
             descriptor = os.open(hidden, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -189,14 +191,14 @@ def remove_abandoned_files(folder: Path) -> None:
 
 
 def leads_to(path: Path, file: Path) -> bool:
-    """Whether ``path`` is ``file`` by whatever name: a link, a hard link, another spelling.
+    """Whether ``path`` and ``file`` are one file under two names: a link, a hard link, another spelling.
 
-    Of files that are not there yet, names that differ in case or normalization alone count as one: some file systems
-    take them for one.
+    Names of files that do not exist yet are compared without case and in one Unicode normalization, because some file
+    systems do so.
     """
     if os.path.exists(path) and os.path.exists(file):
         return os.path.samefile(path, file)
-    path, file = (Path(os.path.realpath(one)) for one in (path, file))
+    path, file = (Path(os.path.realpath(name)) for name in (path, file))
     if _folded(path.name) != _folded(file.name):
         return False
     if os.path.exists(path.parent) and os.path.exists(file.parent):
@@ -214,19 +216,19 @@ def leads_to_database(path: Path, database: Path) -> bool:
 
 
 def files_of_database(database: Path) -> list[Path]:
-    """The SQLite file, and those that SQLite keeps beside it at times."""
+    """The paths of a SQLite database: its file, and those that SQLite creates beside it."""
     real = os.path.realpath(database)
     return [Path(f"{real}{ending}") for ending in _SQLITE_ENDINGS]
 
 
 def flush_to_disk(stream: IO[bytes]) -> None:
-    """Make what was written to a file durable."""
+    """Have the system write to the disk what was written to the file."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable, where the file system can: the file is whole there in any case."""
+    """Have the system write the names in a folder to the disk, where it can. A file is whole in either case."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -237,9 +239,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def spooled(stream: IO[bytes], limit: int, progress: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
-    """A seekable copy on disk of a stream that can be read only once; it has no name and goes with the block.
+    """A seekable copy on disk of a stream that can be read only once. It has no name, and the block's end removes it.
 
-    Raises :class:`InvalidFile` past ``limit`` bytes.
+    ``progress`` is called with the number of bytes read so far. Raises :class:`InvalidFile` past ``limit`` bytes.
     """
     with tempfile.TemporaryFile() as copy:
         size = 0

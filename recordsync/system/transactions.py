@@ -1,4 +1,4 @@
-"""The two kinds of transaction that this package works in: a consistent look, and a change."""
+"""The two kinds of transaction that the engine works in: one that reads at one moment, and one that writes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Protocol, cast
 
 from django.db import Error, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,20 +18,20 @@ from recordsync.errors import CommitUnknown
 logger = logging.getLogger(__name__)
 
 _SECONDS_TO_ASK = 3
-"""For so long at least the database is asked whether a transaction was committed."""
+"""The database is asked at least for this time whether a transaction was committed."""
 _SECONDS_BETWEEN_QUESTIONS = 0.2
 COMMITS = "recordsync_commit"
 """The table of :class:`recordsync.models.Commit`."""
 _COMMITS_KEPT = "1 hour"
-"""Far longer than anybody asks."""
+"""Far longer than anybody asks about a transaction."""
 
 
 @contextmanager
 def reading(using: str) -> Iterator[None]:
-    """A transaction in which everything is read as it was at one moment. Opens none inside another.
+    """A transaction of the database ``using`` that reads everything as it was when the block began.
 
-    SQLite: a deferred transaction in WAL mode, whose first read fixes the moment. PostgreSQL: REPEATABLE READ.
-    The moment is fixed when the block starts.
+    SQLite: a deferred transaction in WAL mode, which begins to read here. PostgreSQL: REPEATABLE READ, READ ONLY.
+    Raises RuntimeError inside another transaction.
     """
     connection = connections[using]
     with transaction.atomic(using=using, durable=True):
@@ -45,12 +46,12 @@ def reading(using: str) -> Iterator[None]:
 
 @contextmanager
 def writing(using: str, models: Sequence[type[DjangoModel]], wait: float, *, alone: bool = True) -> Iterator[None]:
-    """A transaction in which nobody else writes these models' tables; readers go on.
+    """A transaction of the database ``using`` in which nobody else writes these models' tables. Readers go on.
 
-    ``alone`` false: others may write beside it, each other rows, but nobody who wants to be alone.
-    SQLite: BEGIN IMMEDIATE (the whole file, always alone). PostgreSQL: LOCK TABLE … IN SHARE ROW EXCLUSIVE MODE, or
-    IN ROW EXCLUSIVE MODE. Waits up to ``wait`` seconds for those who write now. Raises OperationalError; and what
-    :func:`committed` raises.
+    With ``alone`` false others may write other rows meanwhile, but nobody who wants to be alone.
+    SQLite: BEGIN IMMEDIATE, which locks the whole file for writers in either case. PostgreSQL: LOCK TABLE … IN SHARE
+    ROW EXCLUSIVE MODE, or IN ROW EXCLUSIVE MODE. Waits up to ``wait`` seconds for others who write. Raises
+    OperationalError after that, and what :func:`committed` raises.
     """
     connection = connections[using]
     with _immediate(connection, wait), committed(using, wait):
@@ -65,11 +66,11 @@ def writing(using: str, models: Sequence[type[DjangoModel]], wait: float, *, alo
 
 @contextmanager
 def committed(using: str, wait: float) -> Iterator[None]:
-    """A transaction of its own that was committed when the block ends without an error, and was not when it raises.
+    """A transaction that is committed if the block ends without an error, and is not if it raises.
 
-    PostgreSQL: the answer to COMMIT may be lost, with the connection or the whole server. The database is then asked,
-    for ``wait`` seconds and no less than a few: a failover takes its time. Raises :class:`CommitUnknown`, and nothing
-    else, where that cannot be known. SQLite: a COMMIT that fails did not take place.
+    PostgreSQL: the answer to COMMIT can be lost with the connection or the server. The database is then asked whether
+    the transaction was committed, for ``wait`` seconds and at least for a few, because a failover takes time. Raises
+    :class:`CommitUnknown`, and nothing else, if it does not answer. SQLite: a COMMIT that fails did not take place.
     """
     connection = connections[using]
     mark = uuid.uuid4()
@@ -90,9 +91,11 @@ def committed(using: str, wait: float) -> Iterator[None]:
         logger.warning("It was committed: %s", error)
 
 
-# A row, and not pg_xact_status(): a transaction that was lost in a crash, or on the way to the standby that took over,
-# leaves its number to another one, whose end would be taken for its own.
 def _mark(connection: BaseDatabaseWrapper, mark: uuid.UUID) -> None:
+    """Write a row by which the commit is recognised.
+
+    pg_xact_status() cannot say it: if a crash or a failover loses a transaction, another one gets its number.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH old AS (DELETE FROM {COMMITS} WHERE id IN (SELECT id FROM {COMMITS} "  # noqa: S608 - a name of ours
@@ -105,7 +108,7 @@ def _mark(connection: BaseDatabaseWrapper, mark: uuid.UUID) -> None:
 def _was_committed(connection: BaseDatabaseWrapper, mark: uuid.UUID, seconds: float) -> bool:
     """Whether the transaction that wrote the mark was committed. Raises CommitUnknown.
 
-    The same row is written and taken back. As long as the server is still at the first one, the second waits for it.
+    Writes the same row and rolls it back. If the first transaction has not ended yet, this waits for it.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -131,21 +134,27 @@ def _was_committed(connection: BaseDatabaseWrapper, mark: uuid.UUID, seconds: fl
         time.sleep(_SECONDS_BETWEEN_QUESTIONS)
 
 
+class _SqliteConnection(Protocol):
+    """Django's connection to SQLite, whose types lack this attribute."""
+
+    transaction_mode: str | None
+
+
 @contextmanager
 def _immediate(connection: BaseDatabaseWrapper, wait: float) -> Iterator[None]:
-    """On SQLite, let the next transaction take the write lock when it begins, and wait that long for it."""
+    """On SQLite the transaction in the block takes the write lock when it begins, and waits ``wait`` seconds for it."""
     if connection.vendor != "sqlite":
         yield
         return
     with connection.cursor() as cursor:
         usual = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
         cursor.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
-    mode = connection.transaction_mode  # type: ignore[attr-defined]
-    connection.transaction_mode = "IMMEDIATE"  # type: ignore[attr-defined]
+    sqlite = cast(_SqliteConnection, connection)
+    mode, sqlite.transaction_mode = sqlite.transaction_mode, "IMMEDIATE"
     try:
         yield
     finally:
-        connection.transaction_mode = mode  # type: ignore[attr-defined]
+        sqlite.transaction_mode = mode
         if connection.connection is not None:
             with connection.cursor() as cursor:
                 cursor.execute(f"PRAGMA busy_timeout = {usual}")
