@@ -33,7 +33,7 @@ from recordsync.backupfile.metadata import Application
 from recordsync.errors import CommitUnknown, printable_path
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record, checksum
-from recordsync.model.schema import Model
+from recordsync.model.schema import Model, Shape
 from recordsync.stores import Filters, Store
 from recordsync.streams import Deletion
 from recordsync.system.files import Compression
@@ -60,6 +60,9 @@ class _Content:
 
     def records(self, model: Model) -> Iterator[Record]:
         return self.store.records(model, self.where[model.name])
+
+    def lines(self, shape: Shape) -> Iterator[bytes]:
+        return self.store.lines(shape.model, self.where[shape.model.name])
 
     def updated(self, model: Model) -> Iterator[str | None]:
         return self.store.updated(model, self.where[model.name])

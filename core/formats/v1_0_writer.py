@@ -11,11 +11,12 @@ from core.formats.v1_0 import VERSION, content_v1_0, sha256
 from core.models import TIME_FIELDS
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Metadata, Written
-from recordsync.backupfile.writer import batches, readable, require_counted
+from recordsync.backupfile.writer import batches, require_counted
 from recordsync.errors import InvalidRecord
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
 from recordsync.model.schema import Model
+from recordsync.streams.lines import legal
 from recordsync.system.progress import Progress, no_progress
 
 _MINUTE: Final = len("HH:MM")
@@ -69,7 +70,7 @@ def _description(metadata: Metadata) -> dict[str, Any]:
 
 def _companies(dated: DatedRecords) -> Iterator[bytes]:
     """A line for each company. ``id`` is its place in the file: ours mean nothing elsewhere."""
-    for number, record in enumerate(readable(COMPANIES.shape(), dated.records(COMPANIES)), 1):
+    for number, record in enumerate(legal(COMPANIES.shape(), dated.records(COMPANIES)), 1):
         (name,) = record.values
         yield _line({"name": name}, f'"id": {number}', _stamp("created_at", record.created_at))
 
@@ -79,7 +80,7 @@ def _records(dated: DatedRecords) -> Iterator[bytes]:
     names = model.names
     times = [names.index(name) for name in TIME_FIELDS]
     overstay = names.index("overstay")
-    records = readable(model.shape(), dated.records(model))
+    records = legal(model.shape(), dated.records(model))
     for record, updated_at in zip(records, dated.updated(model), strict=True):
         if TIMESTAMP.error(updated_at):
             raise InvalidRecord(model.name, record.key, "updated_at", updated_at, TIMESTAMP.expected)

@@ -42,11 +42,6 @@ def sections(schema: Schema) -> Sequence[Section]:
     return found
 
 
-def row_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in a record's line, for a record with these content fields."""
-    return tuple(sorted((*names, "checksum", "created_at")))
-
-
 def deletion_names(model: Model) -> tuple[str, ...]:
     """The names in a deletion's line."""
     return tuple(sorted((*model.key_names, "checksum")))

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 import orjson
 
-from recordsync.backupfile.layout import Section, deletion_names, row_names
-from recordsync.backupfile.lines import Lines, are_legal, illegal
+from recordsync.backupfile.layout import Section, deletion_names
 from recordsync.backupfile.messages import kept, shown, text_key
 from recordsync.backupfile.scanner import is_canonical
 from recordsync.errors import FileError, wrong_checksum
 from recordsync.model.records import Key, checksum
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Deletion
+from recordsync.streams.lines import Lines, are_legal, illegal, row_names
 
 _SHA256_SHAPE = frozenset("0123456789abcdef")
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from recordsync.backupfile.lines import Lines
 from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.parsers import read_deletion
 from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
@@ -18,6 +17,7 @@ from recordsync.errors import InvalidFile, SourceChanged
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion
+from recordsync.streams.lines import Lines
 from recordsync.system.files import decompressed
 
 _CHANGED = "The file has changed since it was checked: check it again."

@@ -5,28 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO, Protocol
 
 import msgspec
 import orjson
 
 from recordsync.backupfile.layout import END, METADATA_START, sections
-from recordsync.backupfile.lines import Lines, are_legal, illegal
 from recordsync.backupfile.metadata import Metadata, parse_metadata
-from recordsync.errors import InvalidRecord, RecordSyncError
-from recordsync.model.records import Record, canonical_json
+from recordsync.errors import RecordSyncError
+from recordsync.model.records import canonical_json
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion, in_order
 from recordsync.system.progress import EVERY, Progress, no_progress
 
 
 class Rows(Protocol):
-    """What goes into a file: each model's records and deletions, in key order."""
+    """What goes into a file, in key order."""
 
-    def records(self, model: Model) -> Iterable[Record]: ...
+    def lines(self, shape: Shape) -> Iterable[bytes]:
+        """The line of each record of the shape's model, with its fields (:mod:`recordsync.streams.lines`). Raises
+        :class:`recordsync.errors.InvalidRecord` for one that could not be read back."""
 
-    def deletions(self, model: Model) -> Iterable[Deletion]: ...
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        """What was deleted of the model."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def write_backup(
 ) -> Written:
     """Write one file to a binary stream.
 
-    The records have the fields that ``metadata.fields`` says. Raises :class:`InvalidRecord` for a
+    The records have the fields that ``metadata.fields`` says. Raises :class:`recordsync.errors.InvalidRecord` for a
     record that could not be read back, :class:`recordsync.errors.OutOfOrder`, and
     :class:`RecordSyncError` where no reader would accept ``metadata``, or its counts are not those of the records.
     """
@@ -71,7 +72,7 @@ def write_backup(
         if section.deleted:
             lines = (_deletion_line(model, item) for item in in_order(rows.deletions(model)))
         else:
-            lines = _record_lines(model.shape(metadata.fields[model.name]), rows.records(model))
+            lines = iter(rows.lines(model.shape(metadata.fields[model.name])))
         count = 0
         emit(section.opening)
         for batch in batches(lines):
@@ -89,26 +90,6 @@ def write_backup(
     trailer = {**counts, "deleted": deleted, "sha256": digest.hexdigest()}
     out.write(END[END.index(b"\n") + 1 :] + canonical_json(trailer) + b"}\n")
     return Written(digest.hexdigest(), counts, deleted)
-
-
-def _record_lines(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
-    line = Lines(shape).line
-    for record in readable(shape, records):
-        yield line(record.values, record.created_at)
-
-
-def readable(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
-    """The records, as long as they can be read back from a file.
-
-    Raises :class:`InvalidRecord` for one that cannot, and :class:`recordsync.errors.OutOfOrder`.
-    """
-    stream = in_order(records)
-    while batch := list(islice(stream, EVERY)):
-        if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
-            for record in batch:
-                for field, value, expected in illegal(shape, record.values, record.created_at):
-                    raise InvalidRecord(shape.model.name, record.key, field, value, expected)
-        yield from batch
 
 
 def _deletion_line(model: Model, deletion: Deletion) -> bytes:

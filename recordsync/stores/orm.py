@@ -21,6 +21,7 @@ from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Record, Values
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Change
+from recordsync.streams.lines import lines_of
 
 LOOKUP = 300
 """Keys in one look-up, each of up to three values: SQLite's oldest limit of parameters is 999."""
@@ -44,6 +45,9 @@ class OrmStore:
             yield from sorted(self._read(model, rows, {}), key=lambda record: record.key)
             return
         yield from self._read_by_reference(model, where)
+
+    def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
+        return lines_of(model.shape(), self.records(model, where))
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         for _name, rows in self._by_reference(model, where):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError
 
@@ -11,16 +11,35 @@ from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
 
+_LEGAL_DAY: Final = "%(expressions)s BETWEEN '0001-01-01' AND '9999-12-31'"
+_LEGAL_MOMENT: Final = "%(expressions)s >= '0001-01-02 00:00:00+00' AND %(expressions)s < '9999-12-31 00:00:00+00'"
+
 
 class PostgresStore(SqlStore):
     """PostgreSQL 14 or newer, through psycopg 3."""
 
     texts: ClassVar = {
         **dict.fromkeys((Text, Choice, Time), "%(expressions)s::text"),
-        Date: "to_char(%(expressions)s, 'YYYY-MM-DD')",
+        # to_char gives null for infinity, and leaves out that a year is before Christ.
+        Date: f"CASE WHEN {_LEGAL_DAY} THEN to_char(%(expressions)s, 'YYYY-MM-DD') ELSE %(expressions)s::text END",
         Minutes: "to_char(%(expressions)s / 60, 'FM9900') || ':' || to_char(%(expressions)s %%%% 60, 'FM00')",
-        Timestamp: "to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+        Timestamp: f"CASE WHEN {_LEGAL_MOMENT} "
+        "THEN to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+        "ELSE %(expressions)s::text END",
     }
+    json_texts: ClassVar = dict.fromkeys((Text, Choice, Date, Time), "%(expressions)s")
+    legal: ClassVar = {
+        Text: "char_length(%(expressions)s) BETWEEN <min> AND <max>",
+        Choice: "<any>",
+        Date: _LEGAL_DAY,
+        Time: "%(expressions)s < '24:00' AND %(expressions)s = %(expressions)s::time(0)",
+        Minutes: "%(expressions)s BETWEEN 0 AND <max>",
+        Timestamp: _LEGAL_MOMENT,
+    }
+    # The only constructor of JSON that puts no blanks between its parts.
+    json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"
+    json_member: ClassVar = '<value> AS "<name>"'
+    collation: ClassVar = "C"
 
     @staticmethod
     def moment(text: str) -> str:

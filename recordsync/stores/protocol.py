@@ -32,6 +32,10 @@ class Store(Protocol):
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         """All records. Nothing may be written to the model's table while the stream is read."""
 
+    def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
+        """The line of each of :meth:`records`, as a file has it (:mod:`recordsync.streams.lines`). Raises
+        :class:`recordsync.errors.InvalidRecord` for one that could not be read back."""
+
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         """When each record of :meth:`records` was last changed, in the same order. For a model that refers to one."""
 

@@ -10,19 +10,22 @@ import datetime as dt
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Func, Q, TextField, Value
+from django.db.models import BooleanField, F, Func, Q, TextField, Value
+from django.db.models.functions import Collate
 
 from recordsync.errors import RecordSyncError, RegisterMoved
-from recordsync.model.fields import TIMESTAMP, FieldType, Minutes
+from recordsync.model.fields import MAX_MINUTES, TIMESTAMP, Choice, FieldType, Minutes, Text
 from recordsync.model.records import Key, Record
-from recordsync.model.schema import Model
+from recordsync.model.schema import Field, Model
 from recordsync.stores.orm import OrmStore, changed
 from recordsync.streams import Change
+from recordsync.streams.lines import SplicedLines
 
 _FETCH = 2000
 """Rows that are asked of the database at a time."""
@@ -33,6 +36,16 @@ class SqlStore(OrmStore):
 
     texts: ClassVar[Mapping[type[FieldType], str]]
     """The SQL that gives the canonical text of a column. A value that is not legal gives a text that is refused."""
+    json_texts: ClassVar[Mapping[type[FieldType], str]]
+    """The same inside a JSON object, where a legal value may need less."""
+    legal: ClassVar[Mapping[type[FieldType], str]]
+    """The SQL that says whether a column's value, which is not null, is legal."""
+    json: ClassVar[str]
+    """The SQL of a JSON object of members."""
+    json_member: ClassVar[str]
+    """The SQL of a member: its name, and its value."""
+    collation: ClassVar[str]
+    """The collation that compares texts by code point."""
 
     def _read_with_pk(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
@@ -50,6 +63,78 @@ class SqlStore(OrmStore):
         for name, pk in sorted(self._parent_ids(model).items()) if sql else ():
             for _pk, record in self._as_records(model, self._fetch(sql, (name, *between, pk))):
                 yield record
+
+    def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
+        if model.reference is None:  # few, and sorted here
+            yield from super().lines(model, where)
+            return
+        for written, line in enumerate(self._lines_in_sql(model, model.reference, where)):
+            if line is None:
+                # The reference says what is wrong with the record, or writes on where it finds nothing wrong.
+                yield from islice(super().lines(model, where), written, None)
+                return
+            yield line
+
+    def _lines_in_sql(self, model: Model, reference: Field, where: Q | None) -> Iterator[bytes | None]:
+        """The line of each record, whose JSON the database makes; None for one that may not be legal.
+
+        The order is the database's by its own comparison of bytes, which is that of code points.
+        """
+        spliced = SplicedLines(model.names, reference.name)
+        table, column = self._quoted(model, reference.source)
+        of_parent = self._in_code_point_order(model, where).extra(where=[f"{table}.{column} = %s"], params=[None])
+        created_at = self._text("created_at", TIMESTAMP)
+        texts = [self._json_if_legal(model, names) for names in spliced.groups]
+        sql, parameters = self._compiled(of_parent.values_list(created_at, *texts))
+        for name, pk in sorted(self._parent_ids(model).items()) if sql else ():
+            line = None if reference.type.error(name) else spliced.of(name)
+            for parts in self._fetch(sql, (*parameters[:-1], pk)):
+                yield None if line is None or None in parts else line(*parts)
+
+    def _in_code_point_order(self, model: Model, where: Q | None) -> models.QuerySet[Any]:
+        others = [field for field in model.key if field is not model.reference]
+        texts = [isinstance(field.type, Text) for field in others]
+        return self._rows(model, where).order_by(
+            *(Collate(f.source, self.collation) if text else f.source for f, text in zip(others, texts, strict=True))
+        )
+
+    def _json_if_legal(self, model: Model, names: Sequence[str]) -> Func:
+        """A JSON object with these fields, in this order and without white space; null where the row is not legal."""
+        members = [self._member(name, model.all_fields[name]) for name in names]
+        json = Func(*members, template=self.json, output_field=TextField())
+        template = "CASE WHEN %(expressions)s END"
+        return Func(self._is_legal(model), json, template=template, arg_joiner=" THEN ", output_field=TextField())
+
+    def _member(self, name: str, field: Field) -> Func:
+        text = self.json_texts.get(type(field.type), self.texts[type(field.type)])
+        template = self.json_member.replace("<name>", name).replace("<value>", text)
+        return Func(F(field.source), template=template, output_field=TextField())
+
+    def _is_legal(self, model: Model) -> Func:
+        """Whether what is stored has a legal text in every field, and a legal ``created_at``."""
+        own = [(field.source, field.type) for field in model.all_fields.values() if not field.references]
+        tests = [
+            Func(F(source), template=self._legality(kind), output_field=BooleanField())
+            for source, kind in (*own, ("created_at", TIMESTAMP))
+        ]
+        return Func(*tests, template="(%(expressions)s)", arg_joiner=" AND ", output_field=BooleanField())
+
+    def _legality(self, kind: FieldType) -> str:
+        match kind:
+            case Text():
+                bounds = {"<min>": str(kind.min_length), "<max>": str(kind.max_length)}
+            case Minutes():
+                bounds = {"<max>": str(MAX_MINUTES)}
+            case Choice():
+                # Not IN, of which SQLite builds a table for each row.
+                values = [value.replace("'", "''").replace("%", "%%%%") for value in kind.values]
+                bounds = {"<any>": " OR ".join(f"%(expressions)s = '{value}'" for value in values)}
+            case _:
+                bounds = {}
+        test = self.legal[type(kind)]
+        for name, bound in bounds.items():
+            test = test.replace(name, bound)
+        return f"(%(expressions)s IS NULL OR ({test}))" if kind.nullable else f"({test})"
 
     def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
         if model.reference is None:

@@ -26,8 +26,33 @@ class SqliteStore(SqlStore):
         Timestamp: "CASE length(%(expressions)s) "
         "WHEN 19 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || '.000000Z' "
         "WHEN 26 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || 'Z' "
-        "ELSE coalesce(strftime('%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%f000Z', %(expressions)s), %(expressions)s) END",
+        # 'now' is no moment, though SQLite makes one of it.
+        "ELSE CASE WHEN %(expressions)s GLOB '[0-9][0-9][0-9][0-9]-*' "
+        "THEN strftime('%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%f000Z', %(expressions)s) ELSE %(expressions)s END END",
     }
+
+    json_texts: ClassVar = {
+        **dict.fromkeys((Text, Choice, Date, Time), "%(expressions)s"),
+        Minutes: "CASE WHEN %(expressions)s IS NOT NULL THEN "
+        "printf('%%%%02d:%%%%02d', %(expressions)s / 60, %(expressions)s %%%% 60) END",
+    }
+    legal: ClassVar = {
+        Text: "typeof(%(expressions)s) = 'text' AND length(%(expressions)s) BETWEEN <min> AND <max> "
+        "AND instr(%(expressions)s, char(0)) = 0",
+        Choice: "<any>",
+        Date: "date(%(expressions)s, '+0 days') = %(expressions)s AND %(expressions)s >= '0001-01-01'",
+        # SQLite takes 24:00:00 for a time.
+        Time: "time(%(expressions)s) = %(expressions)s AND %(expressions)s < '24:00:00'",
+        Minutes: "typeof(%(expressions)s) = 'integer' AND %(expressions)s BETWEEN 0 AND <max>",
+        Timestamp: "length(%(expressions)s) IN (19, 26) "
+        "AND substr(%(expressions)s, 1, 19) = datetime(substr(%(expressions)s, 1, 19), '+0 days') "
+        "AND substr(%(expressions)s, 12, 8) < '24:00:00' "
+        "AND (length(%(expressions)s) = 19 OR substr(%(expressions)s, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]') "
+        "AND %(expressions)s BETWEEN '0001-01-02' AND '9999-12-31'",
+    }
+    json: ClassVar = "json_object(%(expressions)s)"
+    json_member: ClassVar = "'<name>', <value>"
+    collation: ClassVar = "BINARY"
 
     @staticmethod
     def moment(text: str) -> str:

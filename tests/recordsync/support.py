@@ -19,6 +19,7 @@ from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Record, checksum
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Change, Deletion
+from recordsync.streams import lines as record_lines
 
 NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
 MOMENT = "2026-11-20T18:40:00.000000Z"
@@ -71,6 +72,9 @@ class Content:
 
     def records(self, model: Model) -> Iterable[Record]:
         return self.by_model.get(model.name, ())
+
+    def lines(self, shape: Shape) -> Iterable[bytes]:
+        return record_lines.lines_of(shape, self.records(shape.model))
 
     def deletions(self, model: Model) -> Iterable[Deletion]:
         return self.gone.get(model.name, ())
@@ -222,6 +226,9 @@ class MemoryStore:
 
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         yield from (self.rows[model.name][key] for key in sorted(self.rows[model.name]))
+
+    def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
+        return record_lines.lines_of(model.shape(), self.records(model, where))
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         yield from (record.created_at for record in self.records(model, where))

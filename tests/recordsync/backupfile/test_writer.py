@@ -122,4 +122,4 @@ def test_a_full_disk_is_an_error() -> None:
 
 def test_the_tests_content_is_what_the_writer_asks_for() -> None:
     of: Rows = Content()
-    assert not list(of.records(COMPANIES))
+    assert not list(of.lines(COMPANIES.shape()))

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
-from recordsync.backupfile.lines import Lines
 from recordsync.model.records import canonical_json, checksum
 from recordsync.model.schema import Shape
+from recordsync.streams.lines import Lines
 
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
 SOME = ATTENDANCE_RECORDS.shape(["company_name", "ep_no", "date", *ATTENDANCE_RECORDS.units["day"]])

@@ -1,0 +1,136 @@
+"""The line of a record: its content, checksum and ``created_at``, in canonical JSON.
+
+The same bytes as :func:`recordsync.model.records.canonical_json` and :func:`recordsync.model.records.checksum` give
+(a property test holds them together), at a fraction of their cost: the names and their order are known beforehand, so
+that a record is a msgspec struct and not a dictionary to be sorted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
+
+import msgspec
+import orjson
+
+from recordsync.errors import InvalidRecord
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Record, Values
+from recordsync.model.schema import Shape
+from recordsync.streams.join import in_order
+from recordsync.system.progress import EVERY
+
+
+class Lines:
+    """Writes and reads the lines of one model's records that have the fields of one shape."""
+
+    def __init__(self, shape: Shape) -> None:
+        names = row_names(shape.names)
+        self._content = _struct(shape.names)
+        self._row = _struct(names)
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(self._row).decode
+        # The row is ``(*content, checksum, created_at)`` put into the order of its names.
+        together = (*shape.names, "checksum", "created_at")
+        self._arranged = itemgetter(*(together.index(name) for name in names))
+        self._taken_apart = itemgetter(*(names.index(name) for name in together))
+
+    def line(self, values: Values, created_at: str | None) -> bytes:
+        """The line of a record. Every value is a text without unpaired surrogates, or null."""
+        digest = hashlib.sha256(self._encode(self._content(*values))).hexdigest()
+        return self._encode(self._row(*self._arranged((*values, digest, created_at))))
+
+    def parts(self, line: bytes) -> tuple[str | None, ...]:
+        """The values, the checksum and ``created_at`` that a line says, in this order. Raises
+        :class:`msgspec.MsgspecError` or UnicodeDecodeError unless it is an object that has them all as texts or nulls;
+        whether it is :meth:`line` of them is the caller's to compare."""
+        return self._taken_apart(msgspec.structs.astuple(self._decode(line)))  # type: ignore[no-any-return]
+
+
+class SplicedLines:
+    """Makes the lines of records of which a database gives the JSON.
+
+    ``names``: of their content. One field, ``constant``, is the same in many of them. ``groups``: those of the other
+    fields that stand side by side in a line, each of which is to be a JSON object of its own.
+    """
+
+    def __init__(self, names: Sequence[str], constant: str) -> None:
+        self._constant = constant
+        self._parts: list[str | list[str]] = []
+        for name in row_names(names):
+            if name in ("checksum", "created_at", constant):
+                self._parts.append(name)
+            elif self._parts and isinstance(self._parts[-1], list):
+                self._parts[-1].append(name)
+            else:
+                self._parts.append([name])
+        self.groups = [part for part in self._parts if isinstance(part, list)]
+
+    def of(self, value: str) -> Callable[..., bytes]:
+        """What makes the line of a record in which the constant field has this value, from its ``created_at`` and the
+        JSON object of each group."""
+        member = orjson.dumps({self._constant: value})[1:-1].replace(b"%", b"%%")
+        content = b"{%b}" % b",".join(
+            b"%b" if isinstance(part, list) else member
+            for part in self._parts
+            if isinstance(part, list) or part == self._constant
+        )
+        stamps = {"checksum": b'"checksum":"%b"', "created_at": b'"created_at":"%b"', self._constant: member}
+        line = b"{%b}" % b",".join(b"%b" if isinstance(part, list) else stamps[part] for part in self._parts)
+        # ``(checksum, created_at, *groups)`` is put into the order of the line.
+        together = ["checksum", "created_at", *self.groups]
+        arranged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = itemgetter(
+            *(together.index(part) for part in self._parts if part != self._constant)
+        )
+
+        def spliced(created_at: str, *objects: str) -> bytes:
+            members = [text[1:-1].encode() for text in objects]
+            checksum = hashlib.sha256(content % (*members,)).hexdigest()
+            return line % arranged((checksum.encode(), created_at.encode(), *members))
+
+        return spliced
+
+
+def lines_of(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
+    """The lines of records of this shape.
+
+    Raises :class:`recordsync.errors.InvalidRecord` for a record whose line could not be read back, and
+    :class:`recordsync.errors.OutOfOrder`.
+    """
+    line = Lines(shape).line
+    for record in legal(shape, records):
+        yield line(record.values, record.created_at)
+
+
+def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
+    """The records, as long as they can be read back from a file. Raises as :func:`lines_of`."""
+    stream = in_order(records)
+    while batch := list(islice(stream, EVERY)):
+        if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
+            for record in batch:
+                for field, value, expected in illegal(shape, record.values, record.created_at):
+                    raise InvalidRecord(shape.model.name, record.key, field, value, expected)
+        yield from batch
+
+
+def row_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names in a record's line, for a record with these content fields."""
+    return tuple(sorted((*names, "checksum", "created_at")))
+
+
+def are_legal(shape: Shape, contents: Sequence[Sequence[object]], moments: Collection[object]) -> bool:
+    """Whether :func:`illegal` finds nothing in any of many records: their values, and when they were created."""
+    return shape.are_valid(contents) and not any(map(TIMESTAMP.error, set(moments)))
+
+
+def illegal(shape: Shape, values: Sequence[object], created_at: object) -> Iterator[tuple[str, object, str]]:
+    """Of every value that a record's line cannot have the field, itself, and what was expected."""
+    yield from shape.errors(values)
+    if (expected := TIMESTAMP.error(created_at)) is not None:
+        yield "created_at", created_at, expected
+
+
+def _struct(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Line", [(name, str | None) for name in names], gc=False)
