@@ -24,7 +24,7 @@ from core.accounts.accounts import changing_accounts, require_a_root
 from core.backups import catalogue
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.operations.by_hand import changing
-from core.operations.errors import OperationFailed
+from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.register.database import DEFAULT
 from core.web.forms import MeetsOthers, RecordAdminForm
 
@@ -49,7 +49,7 @@ class RegisterAdmin(RootAdmin):
     def saving(self) -> Iterator[None]:
         """Around every form of these models (see :meth:`core.web.admin_site.RootAdminSite.admin_view`)."""
         try:
-            with changing(DEFAULT, [Company, AttendanceRecord], _("Nothing was changed.")):
+            with changing(DEFAULT, [Company, AttendanceRecord], NOTHING_CHANGED):
                 yield
         except IntegrityError as error:  # the form was in order when it was looked at
             raise OperationFailed(
@@ -100,7 +100,7 @@ class PasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         account: User = super().save(commit)
         if not account.has_usable_password():
-            require_a_root(DEFAULT, _("Nothing was changed."))
+            require_a_root(DEFAULT, NOTHING_CHANGED)
         return account
 
 
@@ -133,7 +133,7 @@ class AccountAdmin(RootAdmin, UserAdmin[User]):
 
     def saving(self) -> AbstractContextManager[None]:
         """Around every form of accounts."""
-        return changing_accounts(DEFAULT, _("Nothing was changed."))
+        return changing_accounts(DEFAULT, NOTHING_CHANGED)
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm[User], change: bool) -> None:
         obj.is_staff = obj.is_superuser = obj.role == Role.ROOT
@@ -191,8 +191,8 @@ class BackupLogAdmin(ReadOnlyAdmin):
 
 @admin.register(Operation)
 class OperationAdmin(ReadOnlyAdmin):
-    list_display = ("started_at", "kind", "outcome", "phase", "done", "total", "actor_name", "filename", "message")
-    list_filter = ("outcome", "kind", "started_at")
+    list_display = ("started_at", "kind", "state", "phase", "done", "total", "actor_name", "filename", "message")
+    list_filter = ("state", "kind", "started_at")
     search_fields = ("actor_name", "filename", "message")
 
 

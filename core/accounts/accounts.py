@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from core.models import Role, User
 from core.operations.by_hand import changing
-from core.operations.errors import OperationFailed
+from core.operations.errors import NOTHING_SAVED, OperationFailed, Text
 from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
-
-_UNSAVED: Final = gettext_lazy("Nothing was saved.")
 
 
 class LastRoot(OperationFailed):
@@ -28,33 +24,33 @@ class LastRoot(OperationFailed):
 
 
 @contextmanager
-def changing_accounts(register: Register = DEFAULT, consequence: str = "") -> Iterator[None]:
+def changing_accounts(register: Register = DEFAULT, undone: Text = NOTHING_SAVED) -> Iterator[None]:
     """A short transaction that adds, changes or deletes accounts; of two, one waits for the other.
 
     Raises LastRoot where there was an active root account that one can sign in to and would be none any more; what
-    :func:`core.operations.by_hand.changing` raises. ``consequence``: as there; blank: that nothing was saved.
+    :func:`core.operations.by_hand.changing` raises. ``undone``: as there.
     """
-    unsaved = consequence or str(_UNSAVED)
     try:
-        with changing(register, [User], unsaved, alone=True):
+        with changing(register, [User], undone, alone=True):
             had_one = _roots(register).exists()
             yield
             if had_one:
-                require_a_root(register, unsaved)
+                require_a_root(register, undone)
     except IntegrityError as error:
-        text = _("Somebody else changed an account or a company at the same moment. %(unsaved)s Try again.")
-        raise OperationFailed(text % {"unsaved": unsaved}) from error
+        what = _("Somebody else changed an account or a company at the same moment.")
+        raise OperationFailed(what, undone=undone, then=_("Try again.")) from error
 
 
-def require_a_root(register: Register, unsaved: str) -> None:
+def require_a_root(register: Register, undone: Text) -> None:
     """Raises LastRoot where nobody is left, as things stand, who could sign in and manage accounts."""
     if not _roots(register).exists():
         raise LastRoot(
             _(
                 "This is the last active root account with a password. Without one, nobody could manage accounts, "
-                "companies and backups. %(unsaved)s Make somebody else root first."
-            )
-            % {"unsaved": unsaved}
+                "companies and backups."
+            ),
+            undone=undone,
+            then=_("Make somebody else root first."),
         )
 
 

@@ -11,17 +11,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.backups import catalogue
-from core.models import AttendanceRecord, Company, User
+from core.models import AttendanceRecord, Company, Kind, User
 from core.operations import run as operations
 from core.operations.by_hand import changing
-from core.operations.errors import OperationFailed
+from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.run import Actor
 from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
 
-RENAME: Final = "rename_company"
-_NOTHING: Final = gettext_lazy("Nothing was changed.")
 _GONE: Final = gettext_lazy("This company was deleted meanwhile. Nothing was changed.")
 _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
 
@@ -29,7 +27,7 @@ _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing
 def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Company:
     """A new company. Raises OperationFailed if the name is taken."""
     try:
-        with changing(register, [Company], str(_NOTHING)):
+        with changing(register, [Company], NOTHING_CHANGED):
             now = catalogue.stamp(register)
             company = register.rows(Company).create(name=name, created_at=now, updated_at=now)
     except IntegrityError as error:
@@ -46,8 +44,8 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
     with a row in the audit trail. Raises OperationFailed.
     """
     with (
-        operations.running(RENAME, Actor.of(user), register, consequence=str(_NOTHING)) as run,
-        operations.holding_register(run, str(_NOTHING)),
+        operations.running(Kind.RENAME_COMPANY, Actor.of(user), register) as run,
+        operations.holding_register(run),
     ):
         companies = register.rows(Company)
         company = companies.filter(pk=pk).first()
@@ -81,7 +79,7 @@ def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None
     if company is None:
         raise OperationFailed(str(_GONE))
     try:
-        with changing(register, [Company], str(_NOTHING)):
+        with changing(register, [Company], NOTHING_CHANGED):
             company.delete(using=register.alias)
     except (ProtectedError, IntegrityError) as error:
         raise OperationFailed(

@@ -7,33 +7,27 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from core.backups import catalogue
 from core.backups.backup_service import BackupService
-from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Operation, User
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Kind, Operation, Phase, User
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing
-from core.operations.errors import DataMoved, OperationFailed, is_taken
+from core.operations.errors import NOTHING_CHANGED, NOTHING_SAVED, DataMoved, OperationFailed, is_taken
 from core.operations.results import BackupResult
 from core.operations.run import Actor
 from core.operations.wording import shown_day
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, content_of
 from core.services.conflict_resolver import ConflictResolver
-from core.worker import tasks
 
 logger = logging.getLogger(__name__)
-
-DELETE_ALL: Final = "delete_all"
-_NOTHING: Final = gettext_lazy("Nothing was changed.")
-_UNSAVED: Final = gettext_lazy("Nothing was saved.")
 
 
 class AlreadyThere(OperationFailed):
@@ -128,7 +122,7 @@ class RecordService:
         if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
             raise PermissionError("This company is not theirs to change.")
         try:
-            with changing(self.register, [AttendanceRecord], str(_UNSAVED)):
+            with changing(self.register, [AttendanceRecord], NOTHING_SAVED):
                 record.created_at = record.updated_at = catalogue.stamp(self.register)
                 record.save(using=self.register.alias, force_insert=True)
         except IntegrityError as error:
@@ -147,7 +141,7 @@ class RecordService:
         Raises LostUpdate, OperationFailed.
         """
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
-        with changing(self.register, [AttendanceRecord], str(_UNSAVED)):
+        with changing(self.register, [AttendanceRecord], NOTHING_SAVED):
             # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
             now = max(catalogue.stamp(self.register), seen + dt.timedelta(microseconds=1))
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
@@ -161,7 +155,7 @@ class RecordService:
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
         """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
-        with changing(self.register, [AttendanceRecord], str(_NOTHING)):
+        with changing(self.register, [AttendanceRecord], NOTHING_CHANGED):
             rows = self._editable.filter(pk=pk, updated_at=seen)
             if not rows._raw_delete(self.register.alias):  # in one statement: nothing refers to a record
                 raise LostUpdate(
@@ -178,23 +172,21 @@ class RecordService:
         """
         if self.user.role != "root" or not self.user.is_active:
             raise PermissionError("Only root may delete all records.")
-        with operations.running(
-            DELETE_ALL, Actor.of(self.user), self.register, consequence=str(_NOTHING), operation=operation
-        ) as run:
+        with operations.running(Kind.DELETE_ALL, Actor.of(self.user), self.register, operation=operation) as run:
             rows = self.register.rows(AttendanceRecord)
             # Written while the clock was ahead; none, as a rule. Such a date says nothing about what was saved since.
             ahead = set(rows.filter(updated_at__gt=timezone.now()).values_list("pk", "updated_at"))
             backup = BackupService(user=self.user, register=self.register).create_backup(
                 purpose=Backup.Purpose.SAFETY,
                 # Its own phases, its commit above all, are none of this operation.
-                progress_callback=lambda _phase, done, total: run(operations.SAFETY, done, total),
+                progress_callback=lambda _phase, done, total: run(Phase.SAFETY, done, total),
             )
-            with operations.holding_register(run, str(_NOTHING)):
+            with operations.holding_register(run):
                 taken_at = self.register.rows(Backup).get(pk=backup.id).taken_at
                 since = rows.filter(updated_at__gte=taken_at).values_list("pk", "updated_at")
                 if rows.count() != backup.records or any(row not in ahead for row in since.iterator()):
                     raise DataMoved(_("Records were saved after the backup had begun. Nothing was changed. Try again."))
-                run("delete", 0, backup.records)
+                run(Phase.DELETE, 0, backup.records)
                 run.log.records_deleted = rows.all()._raw_delete(self.register.alias)
                 run.log.backup_id, run.log.filename = backup.id, backup.name
                 run.complete(backup.records)
@@ -204,7 +196,7 @@ class RecordService:
 
 def submit_delete_all(user: User, register: Register = DEFAULT) -> Operation:
     """Have every attendance record deleted in the background, after a backup of them."""
-    return jobs.submit(tasks.delete_all, DELETE_ALL, Actor.of(user), register=register)
+    return jobs.submit(Kind.DELETE_ALL, Actor.of(user), register=register)
 
 
 def run_delete_all(operation: Operation) -> None:

@@ -8,24 +8,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Literal, cast, get_args
+from typing import IO, Any, Literal, cast, get_args
 
 import msgspec
 from django.conf import settings
 from django.db import Error, models
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from core import moments
 from core.backups import catalogue, targets
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
-from core.models import Backup, Company, Installation, Operation, User
+from core.models import Backup, Company, Installation, Operation, Phase, User
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
+from core.operations.kinds import BACKUPS, TRAITS
 from core.operations.results import BackupResult
-from core.operations.run import COMMIT, Actor, Run
+from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, content_of, filters
 from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
@@ -47,7 +47,6 @@ FileFormat = Literal["2.0", "1.0"]
 """The versions of the backup file that are written."""
 
 _SECONDS_TO_WAIT_FOR_CATALOGUE = 600
-_NOT_WRITTEN: Final = gettext_lazy("No backup was written.")
 _NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
 
 
@@ -126,13 +125,12 @@ class BackupService:
         compression_suffix = {"gzip": ".gz", "zstd": ".zst", None: ""}[compression]
         name = f"backup_{backup_type}_{timezone.localtime():%Y%m%d_%H%M%S}.json{compression_suffix}"
         shown = name if output is None else printable_path(output) if isinstance(output, Path) else "-"
-        kind = f"backup_{backup_type}"
+        kind = BACKUPS[backup_type]
         with (
             operations.running(
                 kind,
                 self.actor,
                 self.register,
-                consequence=str(_NOT_WRITTEN),
                 filename=shown,
                 callback=progress_callback,
                 operation=self._operation,
@@ -141,8 +139,8 @@ class BackupService:
         ):
             self._check_selection(selection)
             if file_format == v1_0.VERSION and (unfit := unfit_for_1_0(backup_type, since_date, selection)):
-                raise OperationFailed(f"{unfit} {_NOT_WRITTEN}")
-            with operations.register_lock(run, str(_NOT_WRITTEN)):  # so that no restore is halfway through
+                raise OperationFailed(unfit, undone=TRAITS[kind].undone)
+            with operations.register_lock(run):  # so that no restore is halfway through
                 installation = Installation.current(self.register.alias)
                 parent, since = self._starting_point(installation, backup_type, since_date)
                 taken_at = timezone.now()
@@ -169,18 +167,18 @@ class BackupService:
                 else:
                     written = write_backup(target.stream, SCHEMA, metadata, content, run)
                 entries = sum(written.counts.values())
-                run(COMMIT, entries, entries)
+                run(Phase.COMMIT, entries, entries)
             with suppress(Error):  # everything is read: a connection that is lost now is no loss
                 stack.close()  # the snapshot: what follows writes
             self._complete_log(run, metadata, target.name or target.file, since, written.digest)
             try:
                 # A restore may hold the register by now; a finished backup waits for it.
                 with (
-                    operations.register_lock(run, "", wait=_SECONDS_TO_WAIT_FOR_CATALOGUE),
+                    operations.register_lock(run, _SECONDS_TO_WAIT_FOR_CATALOGUE, undone=""),
                     self.register.commit(),
                 ):
                     run.begin()
-                    run(COMMIT, entries, entries)  # from here on it is not interrupted either
+                    run(Phase.COMMIT, entries, entries)  # from here on it is not interrupted either
                     catalogue.add(
                         metadata,
                         self.register,

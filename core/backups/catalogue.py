@@ -18,7 +18,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core import moments
-from core.models import Backup, BackupLog, Installation, Operation
+from core.models import Backup, BackupLog, Installation, Kind, Operation
+from core.operations.kinds import BACKUPS
 from core.operations.run import JOBS, Run
 from core.register.database import DEFAULT, Register
 from recordsync.backupfile import Metadata
@@ -27,11 +28,7 @@ from recordsync.model.fields import TIMESTAMP
 
 logger = logging.getLogger(__name__)
 
-DEMO = "seed_demo"
-"""The operation that fills a register with synthetic records."""
-
-
-TAKEN = ("backup_full", "backup_incremental")
+TAKEN = tuple(BACKUPS.values())
 """The operations that take backups."""
 
 _SNAPSHOT_AT = "snapshot_at"
@@ -77,7 +74,7 @@ def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -
     own = register.rows(Backup).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
     whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
     taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
-    return _rows(register).filter(taken | Q(operation=DEMO)).order_by("-pk")
+    return _rows(register).filter(taken | Q(operation=Kind.SEED_DEMO)).order_by("-pk")
 
 
 def _taken_at(register: Register) -> Subquery:
@@ -112,10 +109,10 @@ def stamp(register: Register) -> dt.datetime:
     now = timezone.now()
     beginnings = _beginnings(register.rows(Installation).values("id"), register)
     since = Coalesce(Subquery(beginnings.values("pk")[:1]), Value(0))
-    rows = _rows(register).filter(operation__in=(*TAKEN, DEMO), pk__gte=since)
+    rows = _rows(register).filter(operation__in=(*TAKEN, Kind.SEED_DEMO), pk__gte=since)
     newest = rows.aggregate(newest=Max(Coalesce(_taken_at(register), "created_at")))["newest"]
     running = Operation.objects.using(JOBS).filter(
-        outcome=Operation.Outcome.RUNNING, kind__in=TAKEN, database=register.alias
+        state=Operation.State.RUNNING, kind__in=TAKEN, database=register.alias
     )
     announced = [result.get(_SNAPSHOT_AT) for result in running.values_list("result", flat=True)]
     earlier = [newest, *(text and dt.datetime.fromisoformat(text) for text in announced)]
@@ -186,7 +183,7 @@ class Entry:
 
 def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Entry]:
     """The same backups, with what is true of their files. Reads the catalogue, the audit trail and the storage."""
-    logs = register.rows(BackupLog).filter(operation="restore", success=True)
+    logs = register.rows(BackupLog).filter(operation=Kind.RESTORE, success=True)
     logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
     restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
     files = _files()

@@ -16,25 +16,24 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.backups.backup_service import BackupService
-from core.models import Backup, Operation
+from core.models import Backup, Kind, Operation
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing_catalogue
 from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known
+from core.operations.kinds import BACKUPS, TRAITS
 from core.operations.run import JOBS, Actor
 from core.preview import folders as preview_folders
 from core.register.database import DEFAULT, Register
 from core.register.declared import Selection
 from core.restores.jobs import shown_error
 from core.restores.restore_service import RestoreService
-from core.worker import tasks
 from recordsync.backupfile import BackupType
 from recordsync.errors import CommitUnknown
 from recordsync.system.files import Compression
 
 logger = logging.getLogger(__name__)
 
-_NOT_VERIFIED: Final = gettext_lazy("It was not marked as verified.")
 _NOT_DELETED: Final = gettext_lazy("Nothing was deleted.")
 _SECONDS_TO_WAIT = 600
 
@@ -62,24 +61,21 @@ def take(operation: Operation) -> None:
 def submit_backup(actor: Actor, asked: BackupRequest) -> Operation:
     """Have a backup taken."""
     parameters = cast("dict[str, Any]", msgspec.to_builtins(asked))
-    return jobs.submit(tasks.take_backup, f"backup_{asked.backup_type}", actor, parameters=parameters)
+    return jobs.submit(BACKUPS[asked.backup_type], actor, parameters=parameters)
 
 
 def submit_verify(actor: Actor, backup: Backup) -> Operation:
     """Have a file of the catalogue read whole and compared with its entry."""
-    return jobs.submit(
-        tasks.verify_backup, "verify", actor, filename=backup.file, parameters={"backup": str(backup.pk)}
-    )
+    return jobs.submit(Kind.VERIFY, actor, filename=backup.file, parameters={"backup": str(backup.pk)})
 
 
 def verify(operation: Operation) -> None:
     """Read the whole file, check it, and compare it with the catalogue; note there when that was."""
     register = Register(operation.database)
     with operations.running(
-        "verify",
+        Kind.VERIFY,
         operations.actor_of(operation),
         register,
-        consequence=str(_NOT_VERIFIED),
         operation=operation,
     ) as run:
         backups = register.rows(Backup)
@@ -95,11 +91,11 @@ def verify(operation: Operation) -> None:
         with ExitStack() as stack:
             if not whole:  # what is wrong is told in any case
                 stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
-            stack.enter_context(operations.register_lock(run, str(_NOT_VERIFIED), wait=_SECONDS_TO_WAIT))
+            stack.enter_context(operations.register_lock(run, _SECONDS_TO_WAIT))
             stack.enter_context(register.commit())
             backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
         if not found.valid:
-            raise file_refused(found.errors, found.error_count, str(_NOT_VERIFIED))
+            raise file_refused(found.errors, found.error_count, TRAITS[Kind.VERIFY].undone)
         if not whole:
             raise OperationFailed(
                 _(
@@ -123,16 +119,16 @@ def require_deletable(backup: Backup, register: Register = DEFAULT) -> None:
             _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": backup.file}
         )
     operations.settle_accounts()
-    readers = Operation.objects.using(JOBS).filter(_reads(backup), outcome__in=jobs.OPEN, database=register.alias)
+    readers = Operation.objects.using(JOBS).filter(_reads(backup), state__in=jobs.OPEN, database=register.alias)
     reader = readers.order_by("started_at").first()
     if reader is not None:
-        raise operations.busy(reader, str(_NOT_DELETED))
+        raise operations.busy(reader, _NOT_DELETED)
 
 
 def open_previews(backup: Backup, register: Register = DEFAULT) -> int:
     """How many previews of the file wait to be applied: without it, they cannot be."""
     checks = Operation.objects.using(JOBS).filter(
-        _reads(backup), kind="check", outcome=Operation.Outcome.SUCCEEDED, database=register.alias
+        _reads(backup), kind=Kind.CHECK, state=Operation.State.SUCCEEDED, database=register.alias
     )
     return sum(preview_folders.folder_of(pk).is_dir() for pk in checks.values_list("pk", flat=True))
 
@@ -153,7 +149,7 @@ def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
     storage = storages["backups"]
     was_there = is_gone = False
     try:
-        with changing_catalogue(register, str(_NOT_DELETED)):
+        with changing_catalogue(register, _NOT_DELETED):
             row = register.rows(Backup).get(pk=backup.pk)
             if not row.file:
                 raise OperationFailed(_("Somebody else deleted this file just now."))

@@ -22,11 +22,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, QuerySet
 from django.utils import timezone
 
-from core.backups.catalogue import DEMO
 from core.demo.generator import DemoPlan, DemoRegister, Row
-from core.models import AttendanceRecord, BackupLog, Company, Role, User
+from core.models import AttendanceRecord, BackupLog, Company, Kind, Phase, Role, User
 from core.operations import run as operations
-from core.operations.errors import OperationFailed, as_failure
+from core.operations.errors import NOTHING_CHANGED, OperationFailed, as_failure
 from core.operations.run import Actor
 from core.register.database import DEFAULT, Register
 from recordsync.system.progress import EVERY, Progress, no_progress
@@ -37,7 +36,6 @@ DEMO_PASSWORD: Final = "muster-demo"  # noqa: S105 - everybody may know it; only
 _LOCAL_HOSTS: Final = frozenset({"localhost", ".localhost", "127.0.0.1", "[::1]"})
 _USERNAMES: Final = ("root", "admin", "user1")
 _USER1_DAYS: Final = 90
-_UNCHANGED: Final = "Nothing was changed."
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class DemoResult:
         """For JSON. No passwords."""
         return {
             "ok": True,
-            "operation": "seed_demo",
+            "operation": Kind.SEED_DEMO.value,
             "seeded": self.seeded,
             "companies": self.plan.companies if self.seeded else 0,
             "records": self.plan.records if self.seeded else 0,
@@ -112,7 +110,7 @@ class DemoService:
             raise
         except Exception as error:
             logger.exception("The demo register could not be made")
-            raise as_failure(error, _UNCHANGED) from error
+            raise as_failure(error, NOTHING_CHANGED) from error
 
     def _seed(self, plan: DemoPlan, if_empty: bool, password: str | None, progress: Progress) -> DemoResult:
         started = time.monotonic()
@@ -139,12 +137,15 @@ class DemoService:
             return True
         raise OperationFailed(
             "The register is not empty, and a demo register takes the place of nothing but a demo register that "
-            f"nobody has changed. {_UNCHANGED}"
+            "nobody has changed.",
+            undone=NOTHING_CHANGED,
         )
 
     def _holds_untouched_demo(self) -> bool:
         """Whether the register is what a seeding left: as many rows, none written since, no account of others."""
-        log = self.register.rows(BackupLog).filter(operation=DEMO, success=True).order_by("-created_at").first()
+        log = (
+            self.register.rows(BackupLog).filter(operation=Kind.SEED_DEMO, success=True).order_by("-created_at").first()
+        )
         if log is None or self._stored() != (log.companies_count, log.records_count):
             return False
         written_since = any(
@@ -178,8 +179,8 @@ class DemoService:
     def _write(self, plan: DemoPlan, accounts: Sequence[User], if_empty: bool, progress: Progress) -> bool:
         """Everything, if the register is empty; whether it was."""
         with (
-            operations.running(DEMO, Actor.of(), self.register, consequence=_UNCHANGED, callback=progress) as run,
-            operations.holding_register(run, _UNCHANGED),
+            operations.running(Kind.SEED_DEMO, Actor.of(), self.register, callback=progress) as run,
+            operations.holding_register(run),
         ):
             if not self._may_seed(if_empty):  # somebody else was quicker
                 return False
@@ -223,7 +224,8 @@ class DemoService:
         if stored != (plan.companies, plan.records):
             raise OperationFailed(
                 f"The database holds {stored[0]:,} companies and {stored[1]:,} records instead of {plan.companies:,} "
-                f"and {plan.records:,}. {_UNCHANGED}"
+                f"and {plan.records:,}.",
+                undone=NOTHING_CHANGED,
             )
 
     def _demo_users(self) -> QuerySet[User]:
@@ -250,7 +252,8 @@ def _refuse_exposed() -> None:
     if not settings.DEBUG and not set(settings.ALLOWED_HOSTS) <= _LOCAL_HOSTS:
         raise OperationFailed(
             "The demo accounts would have a well-known password while ALLOWED_HOSTS lets other machines in: choose "
-            f"another with --password. {_UNCHANGED}"
+            "another with --password.",
+            undone=NOTHING_CHANGED,
         )
 
 
@@ -258,7 +261,7 @@ def _reported(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[R
     """The rows, with progress on the way."""
     for done, row in enumerate(rows):
         if done % EVERY == 0:
-            progress("apply", done, total)
+            progress(Phase.APPLY, done, total)
         yield row
 
 

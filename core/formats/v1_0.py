@@ -23,7 +23,7 @@ import ijson  # type: ignore[import-untyped] # ships no types
 import msgspec
 import orjson
 
-from core.models import TIME_FIELDS
+from core.models import TIME_FIELDS, Phase
 from core.operations.wording import SECTIONS, shown_key
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
@@ -336,7 +336,7 @@ class _Checker:
             out.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
         self._done += 1
         if self._done % EVERY == 0:
-            self._progress("check", self._done, None)
+            self._progress(Phase.CHECK, self._done, None)
 
     def _nothing_wrong(self, model: Model, record: dict[str, Any], position: int) -> bool:
         """Look at a record name by name, and say everything that is wrong with it."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any, Final, Protocol
 
 from core.formats.v1_0 import VERSION, content_v1_0, sha256
-from core.models import TIME_FIELDS
+from core.models import TIME_FIELDS, Phase
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Metadata, Written
 from recordsync.backupfile.writer import batches, require_counted
@@ -53,7 +53,7 @@ def write_v1_0(out: IO[bytes], metadata: Metadata, dated: DatedRecords, progress
         for batch in batches(lines):
             emit((b",\n" if count else b"\n") + b",\n".join(batch))
             count += len(batch)
-            progress("write", sum(counts.values()) + count, total)
+            progress(Phase.WRITE, sum(counts.values()) + count, total)
         emit(b"\n]" if count else b"]")
         counts[model.name] = count
     require_counted(counts, metadata)

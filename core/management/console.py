@@ -13,18 +13,18 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from types import FrameType
-from typing import IO, Any, TextIO
+from typing import IO, Any, Final, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from core.models import Phase
 from core.operations.errors import ConflictsLeft, NotKnown, OperationFailed, explain
-from core.operations.run import COMMIT, WAIT
 from core.operations.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
 from recordsync.plan import Step
@@ -32,15 +32,16 @@ from recordsync.system.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 1.0
 
-_PHASES = {
-    "receive": "Receiving",
-    WAIT: "Waiting for another operation",
-    "check": "Checking the file",
-    "compare": "Comparing",
-    "apply": "Writing to the database",
-    "write": "Writing the file",
-    COMMIT: "Finishing",
+_PHASES: Final[Mapping[str, str]] = {
+    Phase.RECEIVE: "Receiving",
+    Phase.WAIT: "Waiting for another operation",
+    Phase.CHECK: "Checking the file",
+    Phase.COMPARE: "Comparing",
+    Phase.APPLY: "Writing to the database",
+    Phase.WRITE: "Writing the file",
+    Phase.COMMIT: "Finishing",
 }
+"""At a terminal, where they begin a line."""
 
 
 class Error(CommandError):
@@ -298,9 +299,9 @@ def _progress(quiet: bool, interrupts: _Interrupts) -> Iterator[Progress]:
 
         def progress(phase: str, done: int, total: int | None, /) -> None:
             interrupts.check()
-            if phase == COMMIT:
+            if phase == Phase.COMMIT:
                 interrupts.ignored = True  # the point of no return
-            elif phase == WAIT:
+            elif phase == Phase.WAIT:
                 interrupts.ignored = False  # a finished backup may be left waiting for the catalogue
             display(phase, done, total)
 

@@ -21,6 +21,7 @@ from core.models.attendance import (
 from core.models.backups import Backup, BackupLog
 from core.models.constraints import AsWritten, length_between, one_of
 from core.models.installation import Installation
+from core.models.kinds import Kind, Phase
 from core.models.operations import Operation, UploadLog
 
 __all__ = [
@@ -35,8 +36,10 @@ __all__ = [
     "Company",
     "CompanyQuerySet",
     "Installation",
+    "Kind",
     "MusterUserManager",
     "Operation",
+    "Phase",
     "Role",
     "Status",
     "UploadLog",

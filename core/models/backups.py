@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from core import moments
+from core.models.kinds import Kind
 
 
 class Backup(models.Model):
@@ -107,6 +108,6 @@ class BackupLog(models.Model):
     @property
     def left_out(self) -> int:
         """Of a sheet that was imported, the rows that were refused or repeat another: the counts do not have them."""
-        if self.operation != "import":
+        if self.operation != Kind.IMPORT:
             return 0
         return self.records_count - self.records_added - self.records_updated - self.records_skipped

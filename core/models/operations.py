@@ -22,7 +22,7 @@ class Operation(models.Model):
     when the process dies: "running" with a free lock means abandoned.
     """
 
-    class Outcome(models.TextChoices):
+    class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")
         RUNNING = "running", _("Running")
         SUCCEEDED = "succeeded", _("Succeeded")
@@ -40,7 +40,7 @@ class Operation(models.Model):
     heartbeat_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
     cancel_requested = models.BooleanField(default=False)
-    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.RUNNING)
+    state = models.CharField(_("outcome"), max_length=10, choices=State, default=State.RUNNING)
     message = models.TextField(blank=True)
     actor_id = models.BigIntegerField(null=True)
     actor_name = models.CharField(max_length=150)
@@ -52,7 +52,7 @@ class Operation(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-started_at"]
-        indexes: ClassVar = [models.Index(fields=["outcome", "started_at"], name="operation_outcome")]
+        indexes: ClassVar = [models.Index(fields=["state", "started_at"], name="operation_state")]
 
     def __str__(self) -> str:
         return f"{self.kind} {moments.moment(self.started_at)}"

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from core.models import Backup, Operation
 from core.operations import run as operations
-from core.operations.errors import OperationFailed, RegisterBusy, as_failure, is_locked
+from core.operations.errors import OperationFailed, RegisterBusy, Text, as_failure, is_locked
 from core.operations.waiting import patience
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, LockTimeout
@@ -22,12 +22,10 @@ _MOMENT = 0.5
 
 
 @contextmanager
-def changing(
-    register: Register, models: Sequence[type[Model]], consequence: str, *, alone: bool = False
-) -> Iterator[None]:
+def changing(register: Register, models: Sequence[type[Model]], undone: Text, *, alone: bool = False) -> Iterator[None]:
     """A short transaction that writes these models' tables; it waits for a restore or import as long as it may.
 
-    ``consequence``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
+    ``undone``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
     meanwhile. Raises :class:`RegisterBusy`, which says who holds the register where that is known, NotKnown and
     OperationFailed; an IntegrityError passes.
     """
@@ -39,13 +37,13 @@ def changing(
     except IntegrityError:
         raise
     except (Error, CommitUnknown) as error:
-        told = failure(error, register, consequence)
+        told = failure(error, register, undone)
         logger.warning("A change by hand failed: %s", told, exc_info=not isinstance(told, RegisterBusy))
         raise told from error
 
 
 @contextmanager
-def changing_catalogue(register: Register, consequence: str) -> Iterator[None]:
+def changing_catalogue(register: Register, undone: Text) -> Iterator[None]:
     """As :func:`changing`, of the catalogue of backups, under the register's lock: no backup begins meanwhile, which
     would continue another one as it was."""
     try:
@@ -53,16 +51,16 @@ def changing_catalogue(register: Register, consequence: str) -> Iterator[None]:
             with patience(lambda: _holder(register) is not None) as seconds:
                 # Whoever looks whether the lock is free holds it for a moment.
                 stack.enter_context(register.lock(max(seconds, _MOMENT)))
-            stack.enter_context(changing(register, [Backup], consequence))
+            stack.enter_context(changing(register, [Backup], undone))
             yield
     except LockTimeout as error:
-        raise operations.busy(_holder(register), consequence) from error
+        raise operations.busy(_holder(register), undone) from error
 
 
-def failure(error: Exception, register: Register, consequence: str) -> OperationFailed:
+def failure(error: Exception, register: Register, undone: Text) -> OperationFailed:
     """An error as a failure for people: where the register is locked, with who holds it."""
     holder = _holder(register) if is_locked(error) else None
-    return operations.busy(holder, consequence) if holder else as_failure(error, consequence)
+    return operations.busy(holder, undone) if holder else as_failure(error, undone)
 
 
 def _holder(register: Register) -> Operation | None:

@@ -9,16 +9,41 @@ from collections.abc import Sequence
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from recordsync.errors import CommitUnknown, FileError, InvalidFile, RecordSyncError, printable_path
 
+Text = str | Promise
+"""Words for people, perhaps translated only when they are shown."""
+
+NOTHING_CHANGED: Final = gettext_lazy("Nothing was changed.")
+NOTHING_SAVED: Final = gettext_lazy("Nothing was saved.")
+
+
+def sentences(*parts: Text) -> str:
+    """The sentences after each other, without those that are blank."""
+    return " ".join(filter(None, map(str, parts)))
+
 
 class OperationFailed(Exception):
-    """A backup or restore that did not happen. The text is for the person who asked for it."""
+    """What somebody asked for and did not happen. Its text is for that person.
 
-    def __init__(self, message: str, errors: Sequence[FileError] = (), error_count: int | None = None) -> None:
+    ``what`` happened, what is ``undone`` (what was not changed), and what to do ``then``: sentences, the last two of
+    which ``what`` may say itself.
+    """
+
+    def __init__(
+        self,
+        what: Text,
+        errors: Sequence[FileError] = (),
+        error_count: int | None = None,
+        *,
+        undone: Text = "",
+        then: Text = "",
+    ) -> None:
+        message = sentences(what, undone, then)
         message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database, too
         super().__init__(message)
         self.errors = tuple(errors) or (FileError(message),)
@@ -34,7 +59,7 @@ class SheetRefused(FileRefused):
 
     def __init__(self, message: str) -> None:
         self.reason = message
-        super().__init__(f"{message} {_('Nothing was changed.')}")
+        super().__init__(message, undone=NOTHING_CHANGED)
 
 
 class ConflictsLeft(OperationFailed):
@@ -173,32 +198,32 @@ def _first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def as_failure(error: Exception, consequence: str) -> OperationFailed:
-    """Any error as a failure for people. ``consequence`` says what it means: what was not done."""
+def as_failure(error: Exception, undone: Text = "") -> OperationFailed:
+    """Any error as a failure for people. ``undone``: what it leaves undone, a sentence."""
     if isinstance(error, OperationFailed):
         return error
     if isinstance(error, InvalidFile):
-        return file_refused(error.errors, error.count, consequence)
+        return file_refused(error.errors, error.count, undone)
     if isinstance(error, CommitUnknown):
         return not_known(_("this was saved"), _("Look at it when it does, before you try again."))
     kind = RegisterBusy if is_locked(error) else DiskFull if is_full(error) else OperationFailed
-    return kind(f"{explain(error)} {consequence}".rstrip())
+    return kind(explain(error), undone=undone)
 
 
-def not_known(what: str, look: str) -> NotKnown:
-    """A failure of which it is not known whether it is one. ``what`` may have happened; ``look``: where it is seen."""
+def not_known(perhaps: Text, look: Text) -> NotKnown:
+    """A failure of which it is not known whether it is one: ``perhaps`` it happened; ``look``: where it is seen."""
     text = _(
         "It is not known whether %(what)s: the connection to the database was lost during the commit, and the database "
-        "does not answer now. %(look)s"
+        "does not answer now."
     )
-    return NotKnown(text % {"what": what, "look": look})
+    return NotKnown(text % {"what": perhaps}, then=look)
 
 
-def file_refused(errors: Sequence[FileError], count: int, consequence: str) -> FileRefused:
+def file_refused(errors: Sequence[FileError], count: int, undone: Text) -> FileRefused:
     """A refusal for what is wrong with a file."""
     text = ngettext(
         "The file is not a valid backup (%(count)s problem).",
         "The file is not a valid backup (%(count)s problems).",
         count,
     )
-    return FileRefused(f"{text % {'count': f'{count:,}'}} {consequence}", errors, count)
+    return FileRefused(text % {"count": f"{count:,}"}, errors, count, undone=undone)

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django_tasks.base import Task, TaskResultStatus
+from django_tasks import task
+from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from core.models import Operation
+from core.models import Kind, Operation
 from core.operations import run as operations
-from core.operations.errors import Cancelled, NotKnown, OperationFailed, as_failure, not_known
-from core.operations.run import JOBS, Actor
+from core.operations.errors import (
+    NOTHING_CHANGED,
+    Cancelled,
+    NotKnown,
+    OperationFailed,
+    as_failure,
+    not_known,
+    sentences,
+)
+from core.operations.run import CANCELLED_BEFORE, JOBS, Actor
 from core.register.database import DEFAULT, Register
 from recordsync.errors import CommitUnknown
 from recordsync.system import locks
@@ -30,13 +39,56 @@ logger = logging.getLogger(__name__)
 
 _SECONDS_TO_WAIT = 5
 
-OPEN = (Operation.Outcome.WAITING, Operation.Outcome.RUNNING)
-"""Outcomes that are none yet."""
+OPEN = (Operation.State.WAITING, Operation.State.RUNNING)
+"""States of what has not ended yet."""
+
+Handler = Callable[[Operation], None]
+"""Does the work of a waiting operation, through :func:`operations.running`."""
+
+_handlers: dict[str, Handler] = {}
+
+
+def use_handlers(handlers: Mapping[str, Handler]) -> None:
+    """Do each of these kinds of operations by its handler, when a worker takes it."""
+    _handlers.update(handlers)
+
+
+@task()
+def run_operation(operation_id: str) -> None:
+    """In the worker: do the work of a waiting operation, by the handler of its kind.
+
+    What that raises is accounted for in it; what happens before is accounted for here. What is not known is left as it
+    is, until :func:`operations.settle_accounts` finds it out.
+    """
+    operation = Operation.objects.using(JOBS).get(pk=operation_id)
+    try:
+        _handler_of(operation)(operation)
+    except NotKnown as error:
+        logger.warning("%s (%s): %s", operation.kind, operation_id, error)
+    except Exception as error:
+        failure = as_failure(error, NOTHING_CHANGED)
+        if failure is error:
+            logger.info("%s (%s) ended: %s", operation.kind, operation_id, failure)
+        else:
+            logger.exception("%s (%s) failed", operation.kind, operation_id)
+        state = Operation.State.CANCELLED if isinstance(failure, Cancelled) else Operation.State.FAILED
+        open_row = Operation.objects.using(JOBS).filter(pk=operation_id, state__in=OPEN)
+        open_row.update(state=state, message=str(failure), finished_at=timezone.now())
+
+
+def _handler_of(operation: Operation) -> Handler:
+    """Raises OperationFailed where there is none."""
+    handler = _handlers.get(operation.kind)
+    if handler is None:
+        raise OperationFailed(
+            _("This version of Muster does not do this in the background (%(kind)s).") % {"kind": operation.kind},
+            undone=NOTHING_CHANGED,
+        )
+    return handler
 
 
 def submit(
-    task: Task[[str], None],
-    kind: str,
+    kind: Kind,
     actor: Actor,
     *,
     register: Register = DEFAULT,
@@ -44,7 +96,7 @@ def submit(
     pk: uuid.UUID | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> Operation:
-    """Put an operation into the queue. ``task`` gets its id as text and calls :func:`run`.
+    """Put an operation into the queue, for the handler of its kind (:func:`use_handlers`).
 
     ``parameters``: whatever JSON holds, for the worker. ``pk``: the operation's id, if something bears it already.
     Writes to the jobs database only: a restore that holds the register does not delay it. Raises OperationFailed.
@@ -54,66 +106,45 @@ def submit(
         kind=kind,
         database=register.alias,
         filename=filename,
-        outcome=Operation.Outcome.WAITING,
+        state=Operation.State.WAITING,
         actor_id=actor.user_id,
         actor_name=actor.name,
         parameters=parameters or {},
     )
     try:
         with committed(JOBS, _SECONDS_TO_WAIT):  # the queue is in this database: no worker sees one without the other
-            operation.task_id = uuid.UUID(str(task.enqueue(str(operation.pk)).id))
+            operation.task_id = uuid.UUID(str(run_operation.enqueue(str(operation.pk)).id))
             operation.save(using=JOBS, force_insert=True)
     except CommitUnknown as error:
         raise not_known(_("this was asked for"), _("Look at it when it does, before you ask again.")) from error
     except Error as error:
-        raise as_failure(error, _("Nothing was changed.")) from error
+        raise as_failure(error, NOTHING_CHANGED) from error
     logger.info("%s by %s is waiting (%s)", kind, actor.name, operation.pk)
     return operation
-
-
-def run(operation_id: str, work: Callable[[Operation], None]) -> None:
-    """In the worker: do the work of a waiting operation. ``work`` runs it through :func:`operations.running`.
-
-    What it raises is accounted for there; what happens before is accounted for here. What is not known is left as it
-    is, until :func:`operations.settle_accounts` finds it out.
-    """
-    operation = Operation.objects.using(JOBS).get(pk=operation_id)
-    try:
-        work(operation)
-    except NotKnown as error:
-        logger.warning("%s (%s): %s", operation.kind, operation_id, error)
-    except Exception as error:
-        failure = as_failure(error, "Nothing was changed.")
-        if failure is error:
-            logger.info("%s (%s) ended: %s", operation.kind, operation_id, failure)
-        else:
-            logger.exception("%s (%s) failed", operation.kind, operation_id)
-        open_row = Operation.objects.using(JOBS).filter(pk=operation_id, outcome__in=OPEN)
-        open_row.update(outcome=_outcome(failure), message=str(failure), finished_at=timezone.now())
-
-
-def _outcome(failure: OperationFailed) -> Operation.Outcome:
-    return Operation.Outcome.CANCELLED if isinstance(failure, Cancelled) else Operation.Outcome.FAILED
 
 
 def cancel(operation: Operation) -> None:
     """Ask an operation to stop. One that waits never begins; one that runs stops before its commit, or not at all."""
     rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
-    never_begun = rows.filter(outcome=Operation.Outcome.WAITING).update(
-        outcome=Operation.Outcome.CANCELLED,
-        message="It was cancelled before it began. Nothing was changed.",
+    never_begun = rows.filter(state=Operation.State.WAITING).update(
+        state=Operation.State.CANCELLED,
+        message=sentences(CANCELLED_BEFORE, NOTHING_CHANGED),
         finished_at=timezone.now(),
     )
     if not never_begun:
-        rows.filter(outcome=Operation.Outcome.RUNNING).update(cancel_requested=True)
+        rows.filter(state=Operation.State.RUNNING).update(cancel_requested=True)
 
 
-def close_tasks_of_dead_workers() -> int:
-    """Mark as failed what the queue believes to be running and is not; returns how many. The operations follow."""
-    running = DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.RUNNING)
+def close_lost_tasks() -> int:
+    """Mark as failed what the queue believes to be running and is not, and what it holds for an older program, whose
+    tasks had other names; returns how many. The operations follow."""
+    tasks = DBTaskResult.objects.using(JOBS)
+    running = tasks.filter(status=TaskResultStatus.RUNNING)
     workers_of = {task.pk: {operations.worker_lock(worker) for worker in task.worker_ids} for task in running}
     dead = locks.abandoned({name for names in workers_of.values() for name in names}, JOBS)
     left_behind = running.filter(pk__in=[pk for pk, names in workers_of.items() if names <= dead])
-    closed = left_behind.update(status=TaskResultStatus.FAILED, finished_at=timezone.now())
+    outdated = tasks.filter(status=TaskResultStatus.READY, task_path__startswith=operations.OLD_TASKS)
+    ended = {"status": TaskResultStatus.FAILED, "finished_at": timezone.now()}
+    closed = left_behind.update(**ended) + outdated.update(**ended)
     operations.settle_accounts()
     return closed

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from core.models import Kind
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
@@ -101,7 +102,7 @@ class RestoreEffect:
         records = self.records
         return {
             "ok": True,
-            "operation": "restore",
+            "operation": Kind.RESTORE.value,
             "file": self.file,
             "id": self.metadata.id,
             "type": self.metadata.backup_type,

@@ -25,17 +25,20 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core import moments
-from core.models import BackupLog, Operation, User
-from core.operations import wording
+from core.models import BackupLog, Kind, Operation, Phase, User
 from core.operations.errors import (
+    NOTHING_CHANGED,
     Cancelled,
     FileRefused,
     NotKnown,
     OperationFailed,
     RegisterBusy,
+    Text,
     as_failure,
     not_known,
+    sentences,
 )
+from core.operations.kinds import BACKUPS, BEFORE_THE_LOCK, UNAUDITED, WRITERS, traits_of
 from core.operations.waiting import patience
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, LockLost, LockTimeout
@@ -50,21 +53,12 @@ _SECONDS_BETWEEN_WRITES = 1.0
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _TRIES_TO_SAY_HOW_IT_ENDED = 3
 
-_LEFT_UNDONE = {True: "No backup was entered in the catalogue.", False: "Nothing was changed."}
+OLD_TASKS = "core.worker.tasks."
+"""What the queue's names of tasks began with, when each kind of operation had one of its own."""
 
-NEVER_BEGUN = gettext_lazy("The worker was killed before it began. Nothing was changed.")
-
-WAIT = "wait"
-"""The phase in which somebody else holds the register."""
-
-WRITERS = ("restore", "import", "seed_demo", "rename_company", "delete_all")
-"""Kinds of operations that hold the register's lock while they write."""
-
-SAFETY = "safety"
-"""The phase in which a backup is taken of what the operation is about to change."""
-
-COMMIT = "commit"
-"""The phase after which nothing is cancelled any more (see :class:`recordsync.system.progress.Progress`)."""
+NEVER_BEGUN = gettext_lazy("The worker was killed before it began.")
+_UPDATED = gettext_lazy("The program was updated before it began.")
+CANCELLED_BEFORE = gettext_lazy("It was cancelled before it began.")
 
 
 @dataclass(frozen=True)
@@ -123,8 +117,8 @@ class Run:
             self._save_progress()
         self.callback(phase, done, total)
         if operation.cancel_requested and not self.past_return:
-            raise Cancelled(_("It was cancelled. Nothing was changed."))
-        self.past_return = self.past_return or phase == COMMIT
+            raise Cancelled(_("It was cancelled."), undone=NOTHING_CHANGED)
+        self.past_return = self.past_return or phase == Phase.COMMIT
 
     def _save_progress(self) -> None:
         """Raises LockLost where somebody has taken this process for dead, and told people so."""
@@ -132,7 +126,7 @@ class Run:
         operation.heartbeat_at = timezone.now()
         rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
         try:
-            is_running = rows.filter(outcome=Operation.Outcome.RUNNING).update(
+            is_running = rows.filter(state=Operation.State.RUNNING).update(
                 phase=operation.phase,
                 done=operation.done,
                 total=operation.total,
@@ -160,7 +154,7 @@ class Run:
         for lock in self._bound:
             lock.confirm()
         self.save_log(success=True)
-        self(COMMIT, entries, entries)
+        self(Phase.COMMIT, entries, entries)
 
     def save_log(self, *, success: bool, error_message: str = "") -> None:
         """Write the audit row, in the current transaction if there is one. There is one for each operation, ever.
@@ -178,10 +172,10 @@ class Run:
             raise LockLost(_("Somebody has written into the audit trail already how this ended.")) from error
         self.operation.log_id = self.log.pk
 
-    def finish(self, outcome: Operation.Outcome, message: str = "") -> None:
+    def finish(self, state: Operation.State, message: str = "") -> None:
         """Say how it ended, where people look for it."""
         operation = self.operation
-        operation.outcome, operation.message, operation.finished_at = outcome, message, timezone.now()
+        operation.state, operation.message, operation.finished_at = state, message, timezone.now()
         for left in reversed(range(_TRIES_TO_SAY_HOW_IT_ENDED)):
             connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost while this one worked
             try:
@@ -195,17 +189,12 @@ class Run:
                 time.sleep(_SECONDS_BETWEEN_WRITES)
 
 
-UNAUDITED = ("check", "verify", "export_xlsx")
-"""Operations that only look: they leave no row in the audit trail."""
-
-
 @contextmanager
 def running(
-    kind: str,
+    kind: Kind,
     actor: Actor,
     register: Register,
     *,
-    consequence: str,
     filename: str = "",
     callback: Progress | None = None,
     operation: Operation | None = None,
@@ -213,22 +202,23 @@ def running(
     """Account for an operation: its row while it runs, its outcome, its audit row.
 
     Whatever the block raises is logged, written to the audit trail, and raised again as an
-    :class:`OperationFailed` with a sentence for people that ends with ``consequence``, what was not done
-    (KeyboardInterrupt as it is). ``operation``: the waiting one that this is the run of. The block itself
-    calls :meth:`Run.complete` in its own transaction. Of what raises :class:`NotKnown` nothing is written: its audit
-    row, if it is there when the database answers, says how it ended (:func:`settle_accounts`).
+    :class:`OperationFailed`, which also says what such an operation leaves undone (KeyboardInterrupt as it is).
+    ``operation``: the waiting one that this is the run of. The block itself calls :meth:`Run.complete` in its own
+    transaction. Of what raises :class:`NotKnown` nothing is written: its audit row, if it is there when the database
+    answers, says how it ended (:func:`settle_accounts`).
     """
+    undone = traits_of(kind).undone
     with ExitStack() as stack:
         stack.callback(_settle_quietly)
         try:
             run = _started(stack, kind, actor, register, filename, callback, operation)
         except Exception as error:
             logger.error("%s by %s could not start", kind, actor.name, exc_info=True)
-            raise as_failure(error, consequence) from error
+            raise as_failure(error, undone) from error
         try:
             yield run
         except Exception as error:
-            failure = _failure(run, error, consequence)
+            failure = _failure(run, error)
             unforeseen = failure is not error and not isinstance(failure, FileRefused)
             logger.log(
                 logging.ERROR if unforeseen else logging.WARNING,
@@ -239,32 +229,35 @@ def running(
                 exc_info=unforeseen,
             )
             if run.committed:
-                run.finish(Operation.Outcome.SUCCEEDED)
-            elif not isinstance(failure, NotKnown) or run.operation.kind in UNAUDITED:
+                run.finish(Operation.State.SUCCEEDED)
+            elif not isinstance(failure, NotKnown) or kind in UNAUDITED:
                 _account_for_failure(run, str(failure), cancelled=isinstance(failure, Cancelled))
+            if failure is error:
+                raise
             raise failure from error
         except BaseException:  # KeyboardInterrupt and its like
             logger.warning("%s by %s was interrupted", kind, actor.name)
             if not run.past_return:  # else only the database knows, and is asked when the lock is free
-                _account_for_failure(run, f"It was interrupted. {consequence}", cancelled=True)
+                _account_for_failure(run, sentences(_("It was interrupted."), undone), cancelled=True)
             raise
-        run.finish(Operation.Outcome.SUCCEEDED)
+        run.finish(Operation.State.SUCCEEDED)
         logger.info("%s by %s finished in %.1f s", kind, actor.name, run.seconds)
 
 
-def _failure(run: Run, error: Exception, consequence: str) -> OperationFailed:
+def _failure(run: Run, error: Exception) -> OperationFailed:
     """What to tell people."""
+    traits = traits_of(run.operation.kind)
     if run.committed:
-        why = as_failure(error, "").args[0].strip()
+        why = as_failure(error).args[0].strip()
         return OperationFailed(_("It is done, but something failed afterwards: %(why)s") % {"why": why})
-    if isinstance(error, CommitUnknown) and run.operation.kind in wording.NOT_KNOWN:
-        return not_known(*map(str, wording.NOT_KNOWN[run.operation.kind]))
-    return as_failure(error, consequence)
+    if isinstance(error, CommitUnknown) and traits.perhaps:
+        return not_known(traits.perhaps, traits.look)
+    return as_failure(error, traits.undone)
 
 
 def _started(
     stack: ExitStack,
-    kind: str,
+    kind: Kind,
     actor: Actor,
     register: Register,
     filename: str,
@@ -293,27 +286,27 @@ def _started(
 def _begin(operation: Operation) -> None:
     """From waiting to running. Raises Cancelled where somebody was quicker."""
     now = timezone.now()
-    begun = {"outcome": Operation.Outcome.RUNNING, "heartbeat_at": now, "started_at": now}
-    waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING)
+    begun = {"state": Operation.State.RUNNING, "heartbeat_at": now, "started_at": now}
+    waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, state=Operation.State.WAITING)
     if not waiting.update(**begun):
-        raise Cancelled(_("It was cancelled before it began. Nothing was changed."))
-    operation.outcome, operation.heartbeat_at, operation.started_at = Operation.Outcome.RUNNING, now, now
+        raise Cancelled(CANCELLED_BEFORE, undone=NOTHING_CHANGED)
+    operation.state, operation.heartbeat_at, operation.started_at = Operation.State.RUNNING, now, now
 
 
 def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
     """Write the audit row of a failure, unless somebody holds the register: then it is written when they are done."""
     run.operation.log_id = None  # what a rolled-back transaction wrote is gone
     try:
-        if run.operation.kind not in UNAUDITED and run.register.is_free():
+        if traits_of(run.operation.kind).is_audited and run.register.is_free():
             run.save_log(success=False, error_message=sentence)
     except (Error, LockLost):
         logger.error("The failure of %s could not be written to the audit trail", run.operation, exc_info=True)
-    run.finish(Operation.Outcome.CANCELLED if cancelled else Operation.Outcome.FAILED, sentence)
+    run.finish(Operation.State.CANCELLED if cancelled else Operation.State.FAILED, sentence)
 
 
-_UNFINISHED = Q(outcome__in=[Operation.Outcome.RUNNING, Operation.Outcome.WAITING])
-_ENDED = (Operation.Outcome.FAILED, Operation.Outcome.CANCELLED)
-_UNLOGGED = Q(outcome__in=_ENDED, log_id=None) & ~Q(kind__in=UNAUDITED)
+_UNFINISHED = Q(state__in=[Operation.State.RUNNING, Operation.State.WAITING])
+_ENDED = (Operation.State.FAILED, Operation.State.CANCELLED)
+_UNLOGGED = Q(state__in=_ENDED, log_id=None) & ~Q(kind__in=UNAUDITED)
 
 
 def settle_accounts() -> None:
@@ -322,25 +315,27 @@ def settle_accounts() -> None:
     Called when operations start and end, and by whoever shows them.
     """
     open_ = list(Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED))
-    running = {_lock_name(one.pk) for one in open_ if one.outcome == Operation.Outcome.RUNNING}
+    running = {_lock_name(one.pk) for one in open_ if one.state == Operation.State.RUNNING}
     abandoned = locks.abandoned(running, JOBS)
-    lost = lost_tasks(one.task_id for one in open_ if one.outcome == Operation.Outcome.WAITING)
+    lost = lost_tasks(one.task_id for one in open_ if one.state == Operation.State.WAITING)
     for operation in open_:
         try:
-            if operation.outcome == Operation.Outcome.RUNNING and _lock_name(operation.pk) in abandoned:
+            if operation.state == Operation.State.RUNNING and _lock_name(operation.pk) in abandoned:
                 _close_abandoned(operation)
-            elif operation.outcome == Operation.Outcome.WAITING and operation.task_id in lost:
+            elif operation.state == Operation.State.WAITING and operation.task_id in lost:
                 _close_forgotten(operation)
-            if operation.outcome in _ENDED and operation.log_id is None and operation.kind not in UNAUDITED:
+            if operation.state in _ENDED and operation.log_id is None and traits_of(operation.kind).is_audited:
                 _log_late(operation)
         except (Error, CommitUnknown):  # its register does not answer now; the others' may
             logger.warning("The account of %s could not be settled", operation, exc_info=True)
 
 
 def lost_tasks(waited_for: Iterable[uuid.UUID | None]) -> set[uuid.UUID | None]:
-    """Those of these tasks that no worker will take any more, or whose worker died. None is no task."""
+    """Those of these tasks that no worker will begin any more: gone, an older program's, or of a worker that died. None
+    is no task."""
     asked = set(waited_for)
-    tasks = DBTaskResult.objects.using(JOBS).in_bulk([pk for pk in asked if pk is not None])
+    known = DBTaskResult.objects.using(JOBS).exclude(task_path__startswith=OLD_TASKS)
+    tasks = known.in_bulk([pk for pk in asked if pk is not None])
     taken = {pk: task for pk, task in tasks.items() if task.status == TaskResultStatus.RUNNING}
     workers_of = {pk: {worker_lock(worker) for worker in task.worker_ids} for pk, task in taken.items()}
     dead = locks.abandoned({name for names in workers_of.values() for name in names}, JOBS)
@@ -371,13 +366,13 @@ def _close_abandoned(operation: Operation) -> None:
     if not locks.is_free(_lock_name(operation.pk), operation.database):
         return
     log = Register(operation.database).rows(BackupLog).filter(operation_id=operation.pk, success=True).first()
-    is_backup = operation.kind.startswith("backup")
+    is_backup = operation.kind in BACKUPS.values()
     as_it_was = Operation.objects.using(JOBS).filter(
-        pk=operation.pk, outcome=Operation.Outcome.RUNNING, heartbeat_at=operation.heartbeat_at
+        pk=operation.pk, state=Operation.State.RUNNING, heartbeat_at=operation.heartbeat_at
     )
     closed = as_it_was.update(
-        outcome=Operation.Outcome.SUCCEEDED if log else Operation.Outcome.FAILED,
-        message="" if log else f"{_why_it_stopped(operation)} {_LEFT_UNDONE[is_backup]}",
+        state=Operation.State.SUCCEEDED if log else Operation.State.FAILED,
+        message="" if log else sentences(_why_it_stopped(operation), traits_of(operation.kind).undone_if_killed),
         log_id=log and log.pk,
         result=operation.result | ({"id": str(log.backup_id)} if log and is_backup else {}),
         finished_at=operation.heartbeat_at,
@@ -387,17 +382,20 @@ def _close_abandoned(operation: Operation) -> None:
         logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
 
 
-def _why_it_stopped(operation: Operation) -> str:
-    if operation.phase == COMMIT:
-        return "The process was killed before it finished, or it lost the database."
-    return "The process was killed before it finished."
+def _why_it_stopped(operation: Operation) -> Text:
+    if operation.phase == Phase.COMMIT:
+        return _("The process was killed before it finished, or it lost the database.")
+    return _("The process was killed before it finished.")
 
 
 def _close_forgotten(operation: Operation) -> None:
     """A waiting one that no worker will take any more, or whose worker died before it began, has failed."""
-    Operation.objects.using(JOBS).filter(pk=operation.pk, outcome=Operation.Outcome.WAITING).update(
-        outcome=Operation.Outcome.FAILED,
-        message=str(NEVER_BEGUN),
+    is_old = (
+        DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id], task_path__startswith=OLD_TASKS).exists()
+    )
+    Operation.objects.using(JOBS).filter(pk=operation.pk, state=Operation.State.WAITING).update(
+        state=Operation.State.FAILED,
+        message=sentences(_UPDATED if is_old else NEVER_BEGUN, NOTHING_CHANGED),
         finished_at=timezone.now(),
     )
     operation.refresh_from_db(using=JOBS)
@@ -426,53 +424,53 @@ def _log_late(operation: Operation) -> None:
                 "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
             },
         )
-    truth = {"outcome": Operation.Outcome.SUCCEEDED, "message": ""} if log.success else {}  # it went with the data
+    truth = {"state": Operation.State.SUCCEEDED, "message": ""} if log.success else {}  # it went with the data
     Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk, **truth)
 
 
 @contextmanager
-def register_lock(run: Run, consequence: str, wait: float | None = None) -> Iterator[locks.Lock]:
+def register_lock(run: Run, wait: float | None = None, undone: Text | None = None) -> Iterator[locks.Lock]:
     """Hold the one lock of the register; wait for it for ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
 
-    Raises :class:`RegisterBusy`, which says who holds it; ``consequence``: what was not done.
+    Raises :class:`RegisterBusy`, which says who holds it, and what is ``undone`` (None: what its kind says).
     """
     with ExitStack() as stack:
         try:
-            lock = stack.enter_context(run.register.lock(wait, lambda: run(WAIT, 0, None)))
+            lock = stack.enter_context(run.register.lock(wait, lambda: run(Phase.WAIT, 0, None)))
         except LockTimeout as error:
-            raise busy(current(run.register), consequence) from error
+            left = traits_of(run.operation.kind).undone if undone is None else undone
+            raise busy(current(run.register), left) from error
         yield lock
 
 
 @contextmanager
-def holding_register(run: Run, consequence: str) -> Iterator[Store]:
+def holding_register(run: Run) -> Iterator[Store]:
     """A store, under the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
 
-    The block's last is :meth:`Run.complete`. ``consequence``: what is not done if it fails. Raises
-    :class:`RegisterBusy`, OperationalError, CommitUnknown, LockLost.
+    The block's last is :meth:`Run.complete`. Raises :class:`RegisterBusy`, OperationalError, CommitUnknown, LockLost.
     """
     with ExitStack() as stack:
         with patience(lambda: current(run.register) is not None) as seconds:
-            lock = stack.enter_context(register_lock(run, consequence, seconds))
+            lock = stack.enter_context(register_lock(run, seconds))
             store = stack.enter_context(run.register.write(seconds))
         run.begin(lock)
         yield store
     run.committed = run.past_return
 
 
-def busy(holder: Operation | None, consequence: str) -> RegisterBusy:
+def busy(holder: Operation | None, undone: Text) -> RegisterBusy:
     """What to tell somebody whom ``holder``, a restore or its like, keeps waiting (None: it is not known which), with
-    what did not happen, a sentence."""
+    what is ``undone``, a sentence."""
     if holder is None:
         who, then = _("The register is in use by another restore or import."), _("Try again later.")
     else:
         who, then = who_runs(holder), _("Try again when it has finished.")
-    return RegisterBusy(f"{who} {consequence} {then}")
+    return RegisterBusy(who, undone=undone, then=then)
 
 
 def who_runs(operation: Operation) -> str:
     """Who is running what, since when and how far, or waits to: a sentence."""
-    if operation.outcome == Operation.Outcome.WAITING:
+    if operation.state == Operation.State.WAITING:
         if operation.filename:
             text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
         else:
@@ -481,16 +479,12 @@ def who_runs(operation: Operation) -> str:
         text = _("%(who)s has been running %(what)s since %(time)s (%(phase)s, %(done)s done).")
     return text % {
         "who": operation.actor_name,
-        "what": wording.IN_A_SENTENCE[operation.kind],
+        "what": traits_of(operation.kind).in_a_sentence,
         "file": operation.filename,
         "time": moments.moment(operation.started_at),
         "phase": operation.phase,
         "done": f"{operation.done:,}",
     }
-
-
-_BEFORE_THE_LOCK = ["", "receive", "check", "list", "wait", SAFETY]
-"""Phases in which a restore or import does not hold the register yet."""
 
 
 def current(register: Register) -> Operation | None:
@@ -499,11 +493,11 @@ def current(register: Register) -> Operation | None:
     return (
         Operation.objects.using(JOBS)
         .filter(
-            outcome=Operation.Outcome.RUNNING,
+            state=Operation.State.RUNNING,
             database=register.alias,
             kind__in=WRITERS,
         )
-        .exclude(phase__in=_BEFORE_THE_LOCK)
+        .exclude(phase__in=BEFORE_THE_LOCK)
         .first()
     )
 

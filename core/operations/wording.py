@@ -1,11 +1,11 @@
-"""A step of a plan as a line of text; and the names that people have for operations, fields and units."""
+"""A step of a plan as a line of text; and the names that people have for fields, units and the parts of a file."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -17,47 +17,6 @@ from recordsync.merge import EXISTENCE
 from recordsync.model.records import Record
 from recordsync.model.schema import Shape
 from recordsync.plan import Step
-
-OPERATIONS: Final[dict[str, Any]] = {
-    "backup_full": _("Full backup"),
-    "backup_incremental": _("Incremental backup"),
-    "verify": _("Verifying a backup"),
-    "check": _("Checking a backup file"),
-    "restore": _("Restore"),
-    "import": _("Import"),
-    "export_xlsx": _("Export to a workbook"),
-    "delete_all": _("Delete all records"),
-    "rename_company": _("Rename a company"),
-    "seed_demo": _("Demo register"),
-}
-"""What people call each kind of operation."""
-
-IN_A_SENTENCE: Final[dict[str, Any]] = {
-    "check": _("a check"),
-    "verify": _("a verification"),
-    "restore": _("a restore"),
-    "import": _("an import"),
-    "delete_all": _("the deletion of all records"),
-    "rename_company": _("the renaming of a company"),
-    "seed_demo": _("the making of a demo register"),
-}
-"""What somebody is running that others have to wait for: "Meena has been running a restore"."""
-
-NOT_KNOWN: Final[dict[str, tuple[Any, Any]]] = {
-    "restore": (
-        _("the file was restored"),
-        _("Preview the same file when it does: if nothing differs, it was restored."),
-    ),
-    "import": (
-        _("the sheet was imported"),
-        _("Preview the same sheet when it does: if nothing in it is new or changed, it was imported."),
-    ),
-    "delete_all": (_("the records were deleted"), _("Look at the list of attendance when it does.")),
-    "rename_company": (_("the company was renamed"), _("Look at the companies when it does.")),
-    "seed_demo": (_("the demo register was made"), _("Look whether the register is still empty when it does.")),
-    "verify": (_("the backup was marked as verified"), _("Look at the list of backups when it does.")),
-}
-"""Of an operation whose commit nobody knows about: what may have happened, and where it is seen."""
 
 FIELD_NAMES: Final = {
     "name": _("Name"),

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 from django.conf import settings
 
+from core.models import Phase
 from core.preview.stored import StoredPreview
 from recordsync.system.progress import EVERY, Progress
 
@@ -37,7 +38,7 @@ def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> Non
     with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3, mtime=0) as out:
         for number, step in enumerate(preview.plan.steps(decide)):
             if number % EVERY == 0:
-                progress("list", min(number, preview.plan.size), preview.plan.size)
+                progress(Phase.LIST, min(number, preview.plan.size), preview.plan.size)
             change = step.change
             if change is None:
                 continue

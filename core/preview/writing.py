@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from core.models import Phase
 from core.operations.results import Preview
 from core.preview.filters import FIELDS
 from core.preview.folders import tables_of
@@ -44,7 +45,7 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             conflicts.extend((pk_, unit) for unit in merged.conflicts)
             if len(items) >= EVERY:
                 flush()
-                progress("prepare", pk_ + 1, plan.size)
+                progress(Phase.PREPARE, pk_ + 1, plan.size)
         flush()
         db.execute("COMMIT")
         db.executescript(INDEXES)
@@ -68,7 +69,7 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             undecided=found,
         )
         db.execute("COMMIT")
-    progress("prepare", plan.size, plan.size)
+    progress(Phase.PREPARE, plan.size, plan.size)
 
 
 def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:

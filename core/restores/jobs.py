@@ -8,18 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import reduce
 from operator import or_
-from typing import IO, Any, Final, cast
+from typing import IO, Any, cast
 
 from django.core.files.storage import storages
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from core.models import AttendanceRecord, Backup, Company, Operation
+from core.models import AttendanceRecord, Backup, Company, Kind, Operation
 from core.operations import queue as jobs
 from core.operations import run as operations
-from core.operations.errors import DataMoved, NotKnown, OperationFailed, RegisterBusy, as_failure
+from core.operations.errors import NOTHING_CHANGED, DataMoved, NotKnown, OperationFailed, RegisterBusy, as_failure
+from core.operations.kinds import WRITERS
 from core.operations.run import JOBS, Actor, Run
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
@@ -30,12 +30,10 @@ from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
-from core.worker import tasks
 from recordsync.errors import FileError, LockTimeout
 from recordsync.merge import Strategy
 from recordsync.system import locks
 
-_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 _UPLOAD = "upload"
 _SUBMITTING = "submitting-a-restore"
 """The lock between looking whether a restore is waiting or running, and being one."""
@@ -44,7 +42,7 @@ _SECONDS_TO_SUBMIT = 10
 
 def sweep() -> None:
     """Remove uploads and previews that were abandoned for a day."""
-    busy = Operation.objects.using(JOBS).filter(outcome__in=jobs.OPEN).values_list("id", "parameters")
+    busy = Operation.objects.using(JOBS).filter(state__in=jobs.OPEN).values_list("id", "parameters")
     preview_folders.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
 
 
@@ -53,7 +51,7 @@ def sweep_changes() -> None:
     restores that were killed while they wrote it."""
     old = preview_changes.changes_before(timezone.now() - preview_folders.ABANDONED)
     kept = timezone.now() - preview_changes.CHANGES_KEPT
-    wanted = Q(outcome=Operation.Outcome.SUCCEEDED, finished_at__gte=kept) | Q(outcome__in=jobs.OPEN)
+    wanted = Q(state=Operation.State.SUCCEEDED, finished_at__gte=kept) | Q(state__in=jobs.OPEN)
     for pk in old - set(Operation.objects.using(JOBS).filter(wanted, pk__in=old).values_list("pk", flat=True)):
         preview_changes.changes_file(pk).unlink(missing_ok=True)
 
@@ -77,7 +75,7 @@ def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
             raise OperationFailed(_("The file is empty. Nothing was changed. Choose another one."))
     except Exception as error:
         preview_folders.remove(pk)
-        raise as_failure(error, str(_UNCHANGED)) from error
+        raise as_failure(error, NOTHING_CHANGED) from error
     return pk
 
 
@@ -99,8 +97,7 @@ def submit_check(
         uploaded, name = uuid.uuid4(), backup.file
         preview_folders.new_folder(uploaded)
     return jobs.submit(
-        tasks.check_backup,
-        "check",
+        Kind.CHECK,
         actor,
         pk=uploaded,
         filename=name[:255],
@@ -122,10 +119,9 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
             (folder / _UPLOAD).hardlink_to(preview_folders.folder_of(preview.pk) / _UPLOAD)
     except OSError as error:
         preview_folders.remove(pk)
-        raise as_failure(error, str(_UNCHANGED)) from error
+        raise as_failure(error, NOTHING_CHANGED) from error
     return jobs.submit(
-        tasks.check_backup,
-        "check",
+        Kind.CHECK,
         actor,
         register=Register(earlier.database),
         pk=pk,
@@ -139,10 +135,9 @@ def check(operation: Operation) -> None:
     pk = operation.pk
     try:
         with operations.running(
-            "check",
+            Kind.CHECK,
             operations.actor_of(operation),
             Register(operation.database),
-            consequence=str(_UNCHANGED),
             operation=operation,
         ) as run:
             folder = preview_folders.folder_of(pk)
@@ -207,8 +202,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
             operation = uuid.uuid4()
             preview.apply_by(operation)
             return jobs.submit(
-                tasks.apply_restore,
-                "restore",
+                Kind.RESTORE,
                 actor,
                 register=register,
                 pk=operation,
@@ -225,12 +219,10 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
 
 def _require_alone(register: Register) -> None:
     """Raises RegisterBusy, which says who runs what, where a restore or its like waits or runs already."""
-    others = Operation.objects.using(JOBS).filter(
-        outcome__in=jobs.OPEN, kind__in=operations.WRITERS, database=register.alias
-    )
+    others = Operation.objects.using(JOBS).filter(state__in=jobs.OPEN, kind__in=WRITERS, database=register.alias)
     other = others.order_by("started_at").first()
     if other is not None:
-        raise operations.busy(other, str(_UNCHANGED))
+        raise operations.busy(other, NOTHING_CHANGED)
 
 
 def apply(operation: Operation) -> None:
@@ -283,7 +275,7 @@ def free_if_ended(preview: StoredPreview) -> None:
     if not preview.applying:
         return
     operations.settle_accounts()
-    if not Operation.objects.using(JOBS).filter(pk=preview.applying, outcome__in=jobs.OPEN).exists():
+    if not Operation.objects.using(JOBS).filter(pk=preview.applying, state__in=jobs.OPEN).exists():
         preview.apply_by(None)
 
 

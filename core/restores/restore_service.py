@@ -10,17 +10,17 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO, Any, BinaryIO, Final, Protocol, cast
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from core.backups import catalogue
 from core.formats.v1_0 import V1File, check_v1_0, is_v1_0
-from core.models import Operation, User
+from core.models import Kind, Operation, User
 from core.operations import run as operations
-from core.operations.errors import ConflictsLeft, DataMoved, as_failure
+from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, as_failure
 from core.operations.results import Preview, RestoreResult, ValidationResult
 from core.operations.run import Actor, Run
 from core.operations.wording import SECTIONS, conflict, shown_key
@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 CheckedFile = BackupFile | V1File
 
 _MOVED_SHOWN = 5
-_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 
 
 class Previewed(Protocol):
@@ -76,7 +75,7 @@ class RestoreService:
         except InvalidFile as invalid:
             return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
         except OSError as error:
-            raise as_failure(error, str(_UNCHANGED)) from error
+            raise as_failure(error, NOTHING_CHANGED) from error
 
     def preview_changes(
         self,
@@ -110,7 +109,7 @@ class RestoreService:
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
             logger.info("Preview of %s failed", input_name(source), exc_info=True)
-            raise as_failure(error, str(_UNCHANGED)) from error
+            raise as_failure(error, NOTHING_CHANGED) from error
         return Preview(file.metadata, input_name(source), counts, plan, strategy, warnings=warnings)
 
     def restore_backup(
@@ -138,10 +137,9 @@ class RestoreService:
         shown = input_name(source)
         with (
             operations.running(
-                "restore",
+                Kind.RESTORE,
                 self.actor,
                 self.register,
-                consequence=str(_UNCHANGED),
                 filename=shown,
                 callback=progress_callback,
                 operation=self._operation,
@@ -166,7 +164,7 @@ class RestoreService:
         stream: BinaryIO,
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
-        with tempfile.TemporaryFile() as items, operations.holding_register(run, str(_UNCHANGED)) as store:
+        with tempfile.TemporaryFile() as items, operations.holding_register(run) as store:
             plan = make_plan(store, file, None, items, run)
             if preview is not None and preview.plan.digest != plan.digest:
                 raise DataMoved(_moved(preview.plan, plan))

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 import openpyxl
 from django.utils.translation import gettext as _
 
-from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet
+from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet, Phase
 from core.operations.errors import OperationFailed
 from core.sheets.columns import COLUMNS
 from core.sheets.spreadsheets import written_text
@@ -78,7 +78,7 @@ def write_xlsx(records: AttendanceQuerySet, out: IO[bytes], progress: Progress) 
     try:
         for row in _rows(records):
             if not written % _CHUNK:
-                progress("write", written, count)
+                progress(Phase.WRITE, written, count)
             sheet.append([_value(name, value) for name, value in zip(_FIELDS, row, strict=True)])
             written += 1
     except BaseException:

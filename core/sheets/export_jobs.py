@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from tempfile import TemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from django.core.files import File
 from django.core.files.storage import storages
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from core.models import AttendanceQuerySet, Operation, User
+from core.models import AttendanceQuerySet, Kind, Operation, User
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor
 from core.register.database import Register
 from core.sheets import export
-from core.worker import tasks
-
-EXPORT: Final = "export_xlsx"
-"""The operation's kind."""
-
-_NOT_WRITTEN: Final = gettext_lazy("No file was written.")
 
 Rows = Callable[[str, User, Register], AttendanceQuerySet]
 """What a list shows: by the query string of its filters, to this account, of this register. Raises OperationFailed."""
@@ -32,7 +25,7 @@ Rows = Callable[[str, User, Register], AttendanceQuerySet]
 def open_export(user: User) -> Operation | None:
     """The account's export that waits or is being written, of which it has one at a time."""
     operations.settle_accounts()
-    return _of(user).filter(outcome__in=jobs.OPEN).first()
+    return _of(user).filter(state__in=jobs.OPEN).first()
 
 
 def submit(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
@@ -41,14 +34,14 @@ def submit(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
     Raises :class:`core.sheets.export.TooManyRows`.
     """
     export.require_few(records)
-    return jobs.submit(tasks.export_workbook, EXPORT, Actor.of(user), parameters={"filters": filters})
+    return jobs.submit(Kind.EXPORT, Actor.of(user), parameters={"filters": filters})
 
 
 def write(operation: Operation, rows: Rows) -> None:
     """Write the workbook of a waiting operation, of what the account may see by now."""
     actor = operations.actor_of(operation)
     register = Register(operation.database)
-    with operations.running(EXPORT, actor, register, consequence=str(_NOT_WRITTEN), operation=operation) as run:
+    with operations.running(Kind.EXPORT, actor, register, operation=operation) as run:
         user = register.rows(User).filter(pk=actor.user_id or 0, is_active=True).first()
         if user is None:
             raise OperationFailed(_("The account that asked for it is gone, or not active. No file was written."))
@@ -68,14 +61,14 @@ def file_of(operation: Operation, user: User) -> IO[bytes] | None:
     """The workbook of an operation, for the account that asked for it; None if it is not there, or no more, or the
     account may see something else by now."""
     name, scope = operation.result.get("file"), operation.result.get("scope")
-    if operation.kind != EXPORT or operation.actor_id != user.pk or scope != _scope(user) or not name:
+    if operation.kind != Kind.EXPORT or operation.actor_id != user.pk or scope != _scope(user) or not name:
         return None
     storage = storages["uploads"]
     return storage.open(name) if storage.exists(name) else None
 
 
 def _of(user: User) -> Any:
-    return Operation.objects.using(JOBS).filter(kind=EXPORT, actor_id=user.pk)
+    return Operation.objects.using(JOBS).filter(kind=Kind.EXPORT, actor_id=user.pk)
 
 
 def _scope(user: User) -> list[Any]:

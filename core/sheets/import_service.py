@@ -20,12 +20,11 @@ from typing import IO, Any, BinaryIO, Final
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from core.backups import catalogue
-from core.models import Company, Role, User
+from core.models import Company, Kind, Phase, Role, User
 from core.operations import run as operations
-from core.operations.errors import DataMoved, OperationFailed, SheetRefused, as_failure
+from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, SheetRefused, as_failure
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
@@ -46,10 +45,6 @@ from recordsync.system.progress import EVERY, Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
-IMPORT: Final = "import"
-"""The operation's kind."""
-
-_UNCHANGED: Final = gettext_lazy("Nothing was changed.")
 _CHARACTERS_AT_ONCE: Final = 1 << 20
 """Of the rows that are looked at together."""
 _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
@@ -95,7 +90,7 @@ class Outcome:
         records = self.records
         return {
             "ok": True,
-            "operation": IMPORT,
+            "operation": Kind.IMPORT.value,
             "file": self.file,
             "id": None,
             "type": None,
@@ -192,7 +187,7 @@ class ImportService:
                 preview.verify()
             except Exception as error:
                 logger.info("Preview of %s failed", input_name(source), exc_info=True)
-                raise as_failure(error, str(_UNCHANGED)) from error
+                raise as_failure(error, NOTHING_CHANGED) from error
             files.push(stack.pop_all())
         return preview
 
@@ -217,10 +212,9 @@ class ImportService:
         name = filename or input_name(source)
         with (
             operations.running(
-                IMPORT,
+                Kind.IMPORT,
                 self.actor,
                 self.register,
-                consequence=str(_UNCHANGED),
                 filename=name,
                 callback=progress_callback,
             ) as run,
@@ -231,7 +225,7 @@ class ImportService:
             stream = stack.enter_context(opened_input(source, settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, run))
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
-            with operations.holding_register(run, str(_UNCHANGED)) as store:
+            with operations.holding_register(run) as store:
                 plan = make_plan(store, listing, None, items, run)
                 if plan_digest is not None and plan.digest != plan_digest:
                     raise DataMoved(
@@ -292,7 +286,7 @@ class ImportService:
         ordered = sorted_on_disk(read, spill, reader.shape.key)
         records = names.noted(_once_each(ordered, reader, sheet), sheet)
         listing = Listing(SCHEMA, reader.shape, records, lines)
-        progress("check", sheet.rows, sheet.rows)
+        progress(Phase.CHECK, sheet.rows, sheet.rows)
         return sheet, listing
 
     def _read(
@@ -316,7 +310,7 @@ class ImportService:
                 raise _ReadAgain
             for number, values in names.known(good, sheet):
                 yield *values, number
-            progress("check", sheet.rows, None)
+            progress(Phase.CHECK, sheet.rows, None)
 
     def own_company(self) -> str | None:
         """The one company that the user may import into; None: all."""

@@ -26,6 +26,7 @@ from django_tasks.base import Task
 from core.models import Operation, Role, UploadLog, User
 from core.operations import run as operations
 from core.operations.errors import (
+    NOTHING_CHANGED,
     Cancelled,
     DataMoved,
     NotKnown,
@@ -34,6 +35,7 @@ from core.operations.errors import (
     SheetRefused,
     as_failure,
     not_known,
+    sentences,
 )
 from core.operations.run import JOBS
 from core.operations.wording import shown_value
@@ -155,15 +157,19 @@ def settle(uploads: Iterable[UploadLog]) -> None:
             if operation is None:
                 why = _("The process was killed before it finished. Nothing was changed.")
                 _finish(upload, State.FAILED, why, keep_file=True)
-            elif operation.outcome == Operation.Outcome.SUCCEEDED:
+            elif operation.state == Operation.State.SUCCEEDED:
                 _finish(upload, State.IMPORTED)
-            elif operation.outcome != Operation.Outcome.RUNNING:
+            elif operation.state != Operation.State.RUNNING:
                 _finish(upload, State.FAILED, operation.message, keep_file=True)
 
 
 def _settle_waiting(waiting: list[UploadLog]) -> None:
     lost = operations.lost_tasks(upload.task_id for upload in waiting)
-    ended = {"state": State.FAILED, "message": str(operations.NEVER_BEGUN), "finished_at": timezone.now()}
+    ended = {
+        "state": State.FAILED,
+        "message": sentences(operations.NEVER_BEGUN, NOTHING_CHANGED),
+        "finished_at": timezone.now(),
+    }
     for upload in waiting:
         if upload.task_id in lost:
             # Unless it was begun, or asked for again, since it was looked at.

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 from core import moments
 from core.models import AttendanceRecord, Role
 from core.operations import wording
+from core.operations.kinds import label_of
 from core.register.identity import Identity, identity
 from recordsync.errors import FileError
 
@@ -160,7 +161,7 @@ def where(error: FileError) -> str:
 @register.filter
 def operation_name(kind: str) -> str:
     """What people call an operation of this kind."""
-    return str(wording.OPERATIONS.get(kind, kind))
+    return label_of(kind)
 
 
 @register.filter

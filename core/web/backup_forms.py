@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from core import moments
 from core.backups.jobs import BackupRequest
-from core.models import Backup, Company
-from core.operations.run import UNAUDITED
-from core.operations.wording import FIELD_NAMES, OPERATIONS, UNIT_NAMES
+from core.models import Backup, Company, Kind
+from core.operations.kinds import UNAUDITED
+from core.operations.wording import FIELD_NAMES, UNIT_NAMES
 from core.preview.filters import FIELDS, UNITS
 from core.register.declared import Selection
 from core.web.forms import DateInput, Styled
@@ -172,7 +172,7 @@ class BackupLogFilterForm(StyledForm):
     operation = forms.ChoiceField(
         label=_("What"),
         required=False,
-        choices=[("", _("Everything")), *((k, name) for k, name in OPERATIONS.items() if k not in UNAUDITED)],
+        choices=[("", _("Everything")), *((kind.value, kind.label) for kind in Kind if kind not in UNAUDITED)],
     )
     actor = forms.CharField(label=_("Who"), required=False, max_length=150)
     result = forms.ChoiceField(

@@ -89,7 +89,7 @@ def test_one_moment_looks_the_same_on_every_page(kolkata: None, client: Client) 
     world = make_world()
     client.force_login(world.people["root"])
     operation = Operation.objects.create(
-        kind="restore", actor_name="root", outcome="failed", started_at=EVENING, finished_at=EVENING
+        kind="restore", actor_name="root", state="failed", started_at=EVENING, finished_at=EVENING
     )
     log = BackupLog.objects.create(
         actor_name="root", operation="restore", operation_id=operation.pk, success=False, created_at=EVENING

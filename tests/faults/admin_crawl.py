@@ -47,7 +47,7 @@ DAYS = ("2026-13-45", "0000-00-00", "99999-01-01", "2026-11-20T25:61:61", "0001-
 VALUES = (*NUMBERS, *TEXTS, *DAYS)
 FIELDS = (
     "id", "pk", "date", "company", "company__name", "status", "role", "is_active", "password", "created_at", "kind",
-    "version", "success", "outcome", "started_at", "installation_name", "merged", "nope", "user__username",
+    "version", "success", "state", "started_at", "installation_name", "merged", "nope", "user__username",
     "attendance_records__ep_no", "__", "",
 )  # fmt: skip
 LOOKUPS = (
@@ -138,7 +138,7 @@ def main(seed: int, number: int) -> None:
         digest="0" * 64, companies_count=1, records_count=1, taken_at="2026-11-20T00:00:00Z",
     )  # fmt: skip
     BackupLog.objects.create(actor_name="root", operation="backup_full", operation_id=uuid.uuid4(), success=True)
-    Operation.objects.create(id=uuid.UUID(int=2), kind="backup_full", actor_name="root", outcome="failed", log_id=1)
+    Operation.objects.create(id=uuid.UUID(int=2), kind="backup_full", actor_name="root", state="failed", log_id=1)
     client = Client(raise_request_exception=False, headers={"host": "localhost"})
     client.force_login(world.people["root"])
     for model in keys_of(world):

@@ -103,18 +103,18 @@ def _worker(*, wait: bool) -> int:
 def _worked(operation: Operation) -> float:
     """Have it done undisturbed; the seconds that it took from its beginning."""
     pid = _worker(wait=False)
-    while _outcome(operation) == Operation.Outcome.WAITING:
+    while _outcome(operation) == Operation.State.WAITING:
         time.sleep(0.005)
     started = time.monotonic()
     os.waitpid(pid, 0)
-    assert _outcome(operation) == Operation.Outcome.SUCCEEDED, _page(operation)
+    assert _outcome(operation) == Operation.State.SUCCEEDED, _page(operation)
     return time.monotonic() - started
 
 
 def _killed(operation: Operation, after: float) -> bool:
     """Have it begun, and kill the worker so many seconds later; False: it was quicker."""
     pid = _worker(wait=False)
-    while _outcome(operation) == Operation.Outcome.WAITING:
+    while _outcome(operation) == Operation.State.WAITING:
         time.sleep(0.005)
     time.sleep(after)
     os.kill(pid, signal.SIGKILL)  # a process that has ended keeps its id until it is waited for
@@ -125,14 +125,14 @@ def _killed(operation: Operation, after: float) -> bool:
 def _settled(operation: Operation) -> None:
     """A database server needs a moment to notice that its client is gone; until then the worker counts as alive."""
     deadline = time.monotonic() + 30
-    while _outcome(operation) == Operation.Outcome.RUNNING:
+    while _outcome(operation) == Operation.State.RUNNING:
         assert time.monotonic() < deadline, "it is shown as running although nobody runs it"
         operations.settle_accounts()
         time.sleep(0.02)
 
 
 def _outcome(operation: Operation) -> str:
-    return Operation.objects.using(JOBS).get(pk=operation.pk).outcome
+    return Operation.objects.using(JOBS).get(pk=operation.pk).state
 
 
 def _page(operation: Operation) -> str:

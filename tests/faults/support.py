@@ -135,8 +135,8 @@ class Accounts:
 
     def assert_settled(self) -> None:
         """Nothing is shown as running, and every operation has its audit row, which agrees with it."""
-        assert Operation.Outcome.RUNNING not in self.outcomes.values()
-        assert {pk: outcome == Operation.Outcome.SUCCEEDED for pk, outcome in self.outcomes.items()} == self.success
+        assert Operation.State.RUNNING not in self.outcomes.values()
+        assert {pk: outcome == Operation.State.SUCCEEDED for pk, outcome in self.outcomes.items()} == self.success
         assert all(self.messages[pk] for pk, success in self.success.items() if not success)
 
 
@@ -144,7 +144,7 @@ def accounts(installation: ScratchInstallation) -> Accounts:
     with installation.opened() as alias, jobs_of(installation) as jobs:
         logs = list(BackupLog.objects.using(alias))
         return Accounts(
-            {str(operation.pk): operation.outcome for operation in Operation.objects.using(jobs)},
+            {str(operation.pk): operation.state for operation in Operation.objects.using(jobs)},
             {str(log.operation_id): log.success for log in logs},
             {str(log.operation_id): log.error_message for log in logs},
         )
@@ -290,10 +290,10 @@ def take_backup(installation: ScratchInstallation) -> None:
     installation.manage("shell", "--no-imports", "-c", script, check=True)
     deadline = time.monotonic() + 60
     with jobs_of(installation) as jobs:
-        while (operation := Operation.objects.using(jobs).order_by("-started_at")[0]).outcome in ("waiting", "running"):
+        while (operation := Operation.objects.using(jobs).order_by("-started_at")[0]).state in ("waiting", "running"):
             assert time.monotonic() < deadline, operation
             time.sleep(0.05)
-    assert operation.outcome == "succeeded", operation.message
+    assert operation.state == "succeeded", operation.message
 
 
 def injected(installation: ScratchInstallation, fault: str, *args: Any, **options: Any) -> Process:
@@ -341,7 +341,7 @@ def wait_for_phase(installation: ScratchInstallation, phase: str, seconds: float
     """Wait until the running operation reports the phase."""
     deadline = time.monotonic() + seconds
     with jobs_of(installation) as jobs:
-        running = Operation.objects.using(jobs).filter(outcome=Operation.Outcome.RUNNING, phase=phase)
+        running = Operation.objects.using(jobs).filter(state=Operation.State.RUNNING, phase=phase)
         while not running.exists():
             assert time.monotonic() < deadline, f"no operation came to {phase}"
             time.sleep(0.02)

@@ -239,7 +239,7 @@ def test_a_process_that_is_alive_is_not_taken_for_dead(new_installation: support
     restore = injected(installation, at_phase("commit", UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, "commit")
     assert run(installation, "restore_data", "--input", files.a, "--preview").code == 0
-    assert support.accounts(installation).outcomes.popitem()[1] == Operation.Outcome.RUNNING
+    assert support.accounts(installation).outcomes.popitem()[1] == Operation.State.RUNNING
     tell_to_go_on(installation)
     assert end(restore).code == 0
 

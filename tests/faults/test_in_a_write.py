@@ -81,4 +81,4 @@ def assert_as_before_and_it_works(installation: ScratchInstallation, before: str
     assert support.content_of(installation) == files.content[files.a]
     accounts = support.accounts(installation)
     accounts.assert_settled()
-    assert Operation.Outcome.RUNNING not in accounts.outcomes.values()
+    assert Operation.State.RUNNING not in accounts.outcomes.values()

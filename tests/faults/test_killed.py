@@ -122,7 +122,7 @@ def test_killed_in_each_phase_of_a_restore(
     assert support.content_of(installation) == files.content[files.a]
     accounts = support.accounts(installation)
     accounts.assert_settled()
-    assert sorted(accounts.outcomes.values()) == [Operation.Outcome.FAILED, Operation.Outcome.SUCCEEDED]
+    assert sorted(accounts.outcomes.values()) == [Operation.State.FAILED, Operation.State.SUCCEEDED]
     (message,) = filter(None, accounts.messages.values())
     assert "killed" in message
     assert "Nothing was changed" in message

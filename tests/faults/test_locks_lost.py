@@ -74,7 +74,7 @@ def test_what_was_called_failed_is_not_done(installation: ScratchInstallation, f
     process = injected(installation, at_phase(phase, UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, phase)
     with support.jobs_of(installation) as jobs:
-        Operation.objects.using(jobs).update(outcome=Operation.Outcome.FAILED, message="The process was killed.")
+        Operation.objects.using(jobs).update(state=Operation.State.FAILED, message="The process was killed.")
     tell_to_go_on(installation)
     end(process).assert_refused("counted as failed", "Nothing was changed")
     assert support.state_of(installation) == before

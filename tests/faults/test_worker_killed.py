@@ -37,7 +37,7 @@ TRUTH = """
 from core.models import Operation
 from core.operations import run as operations
 operations.settle_accounts()
-print([(one.outcome, one.message) for one in Operation.objects.filter(kind="restore").order_by("started_at")])
+print([(one.state, one.message) for one in Operation.objects.filter(kind="restore").order_by("started_at")])
 """
 WORK = ("db_worker", "--no-reload", "--batch", "--no-startup-delay")
 
@@ -123,7 +123,7 @@ from core.sheets import uploads
 operations.settle_accounts()
 upload = UploadLog.objects.get()
 uploads.settle([upload])
-print(upload.state, upload.message, [one.outcome for one in Operation.objects.filter(kind="import")])
+print(upload.state, upload.message, [one.state for one in Operation.objects.filter(kind="import")])
 """
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from hypothesis import event
 from hypothesis import strategies as st
 
+from core.models import Kind
 from core.operations import queue as jobs
 from core.operations.run import Actor
 from core.preview import stored as stored_preview
@@ -21,13 +22,13 @@ from core.preview.filters import Filter
 from core.preview.stored import StoredPreview
 from core.register.database import Register
 from core.restores import jobs as restore_jobs
-from core.worker import tasks
 from recordsync.merge import EXISTENCE, Side
 from tests.builders.days import ABC, XYZ, day
 from tests.builders.files import a_file
 from tests.builders.registers import put, register
 from tests.properties.support import for_some
 from tests.properties.test_restore import MEMORY
+from tests.running.work_queue import perform
 
 OURS = register(*(day(company, f"E{n}") for company in (ABC, XYZ) for n in range(3)))
 THEIRS = register(
@@ -85,8 +86,8 @@ def previewed(alias: str) -> Iterator[uuid.UUID]:
         patch.setattr(settings, "DATA_DIR", folder)
         pk = restore_jobs.receive([file.encode()], 1 << 30)
         parameters = {"strategy": "manual", "backup": None}
-        jobs.submit(tasks.check_backup, "check", Actor("Meena"), register=Register(alias), pk=pk, parameters=parameters)
-        tasks.check_backup.call(str(pk))
+        jobs.submit(Kind.CHECK, Actor("Meena"), register=Register(alias), pk=pk, parameters=parameters)
+        perform(pk)
         yield pk
 
 

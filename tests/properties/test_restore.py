@@ -20,7 +20,7 @@ from django.db import OperationalError
 from hypothesis import event
 from hypothesis import strategies as st
 
-from core.models import AttendanceRecord, BackupLog, Company, Operation
+from core.models import AttendanceRecord, BackupLog, Company, Kind, Operation
 from core.operations import queue as jobs
 from core.operations.errors import ConflictsLeft, DataMoved, OperationFailed
 from core.operations.results import RestoreEffect, RestoreResult
@@ -30,13 +30,13 @@ from core.preview.filters import Filter
 from core.register.database import Register
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
-from core.worker import tasks
 from recordsync.merge import Side, Strategy
 from recordsync.stores import OrmStore
 from tests.builders import files
 from tests.builders.days import Key
 from tests.builders.registers import RegisterData, Rows, an_account, everything, put, rows
 from tests.properties.support import backup, clear, for_all, for_some, restore
+from tests.running.work_queue import perform
 from tests.strategies.registers import STRATEGIES, Merge, contents, deciding, merges, pairs, texts
 
 Sides = tuple[RegisterData, RegisterData]
@@ -180,7 +180,7 @@ def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
     if failed is None:
         assert where in ("progress", "store"), "it was to fail, and did not"
         assert log.success
-        assert operation.outcome == Operation.Outcome.SUCCEEDED
+        assert operation.state == Operation.State.SUCCEEDED
         assert set(rows(alias).records) >= set(merge.theirs.records)
         event("not reached")
         return
@@ -190,7 +190,7 @@ def test_property_13_a_restore_that_fails_at_any_point_changes_nothing(
     assert "Nothing was changed." in log.error_message
     assert log.operation_id == operation.pk
     assert log.records_added == log.records_updated == 0 or where in ("log", "catalogue", "progress")
-    assert operation.outcome in (Operation.Outcome.FAILED, Operation.Outcome.CANCELLED)
+    assert operation.state in (Operation.State.FAILED, Operation.State.CANCELLED)
     event(f"{where} failed in {reached[-1]}")
 
 
@@ -209,8 +209,8 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
         pk = restore_jobs.receive([merge.file.encode()], 1 << 30)
         parameters = {"strategy": strategy.value, "backup": None}
         asker = Actor("Meena")
-        jobs.submit(tasks.check_backup, "check", asker, register=Register(alias), pk=pk, parameters=parameters)
-        tasks.check_backup.call(str(pk))
+        jobs.submit(Kind.CHECK, asker, register=Register(alias), pk=pk, parameters=parameters)
+        perform(pk)
         before = rows(alias)
         with stored_preview.opened(pk) as preview:
             lines = preview.page(Filter()).lines
@@ -225,9 +225,9 @@ def test_property_17_a_stored_preview_counts_what_applying_then_does(
             assert told == preview.plan.counts(preview.decisions())
             assert not any(one.undecided + one.absent_undecided for one in told.values())
             operation = restore_jobs.submit_apply(asker, preview, register=Register(alias))
-        tasks.apply_restore.call(str(operation.pk))
+        perform(operation.pk)
     done = Operation.objects.using("jobs").get(pk=operation.pk)
-    assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
+    assert done.state == Operation.State.SUCCEEDED, done.message
     log = BackupLog.objects.using(alias).get()
     records = told["attendance_records"]
     assert (log.records_added, log.records_updated, log.records_kept) == (records.added, records.updated, records.kept)

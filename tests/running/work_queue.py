@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
+
+from core.operations import queue
+from core.worker.handlers import HANDLERS
+
+queue.use_handlers(HANDLERS)
+
+
+def perform(operation: uuid.UUID | str) -> None:
+    """Do one operation that waits."""
+    queue.run_operation.call(str(operation))
 
 
 def work() -> None:

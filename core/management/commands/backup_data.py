@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from core.formats.v1_0 import VERSION as OLD
 from core.management.console import ServiceCommand, StandardOutput, counted, day_argument, file_name, moment_argument
+from core.operations.kinds import BACKUPS
 from core.register.declared import Selection
 from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
 from recordsync.errors import printable
@@ -83,7 +84,7 @@ class Command(ServiceCommand):
         )
 
     def named(self, options: dict[str, Any]) -> str:
-        return f"backup_{options['type']}"
+        return BACKUPS[options["type"]].value
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         if options["since"] and options["type"] == "full":

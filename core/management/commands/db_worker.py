@@ -15,6 +15,7 @@ from django_tasks_db.management.commands import db_worker
 from core.operations import queue as jobs
 from core.operations.run import JOBS, worker_lock
 from core.worker import sweeping
+from core.worker.handlers import HANDLERS
 from recordsync.system import locks
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ _SECONDS_BEFORE_ANOTHER_TRY = 2
 class Command(db_worker.Command):
     def handle(self, *args: Any, worker_id: str, **options: Any) -> None:
         """Work until it is told to stop. A database that restarts is waited for, once it has answered."""
+        jobs.use_handlers(HANDLERS)
         ended = threading.Event()
         threading.Thread(target=sweep_hourly, args=(ended,), daemon=True).start()
         has_worked = False
@@ -34,9 +36,9 @@ class Command(db_worker.Command):
                 try:
                     # Also what this worker left behind when it lost the database: until it has its lock again, its
                     # own tasks are those of a dead one.
-                    closed = jobs.close_tasks_of_dead_workers()
+                    closed = jobs.close_lost_tasks()
                     if closed:
-                        logger.warning("%s task(s) of workers that died are marked as failed", closed)
+                        logger.warning("%s task(s) of dead workers or an older version are marked as failed", closed)
                     sweeping.sweep()
                     with locks.held(worker_lock(worker_id), JOBS, on_lost=_stop):
                         has_worked = True

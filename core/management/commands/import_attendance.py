@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.management.console import Error, ReadingCommand, counted, file_name
+from core.models import Kind
 from core.operations.wording import describe_import
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportService, Outcome
@@ -35,7 +36,7 @@ _SHOWN = 20
 
 class Command(ReadingCommand):
     help = "Import a sheet of attendance (CSV or XLSX) in one transaction, or preview it."
-    operation = "import"
+    operation = Kind.IMPORT.value
     examples = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core.management.console import ReadingCommand, file_name
+from core.models import Kind
 from core.operations.results import Preview, RestoreEffect
 from core.operations.wording import describe
 from core.services.restore_service import RestoreService
@@ -37,7 +38,7 @@ _SHOWN = 20
 
 class Command(ReadingCommand):
     help = "Merge a backup file into the register in one transaction, or preview it."
-    operation = "restore"
+    operation = Kind.RESTORE.value
     examples = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:

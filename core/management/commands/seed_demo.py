@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from core.demo.generator import DAYS, DemoPlan
 from core.demo.service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
 from core.management.console import ServiceCommand, day_argument
-from core.models import Role
+from core.models import Kind, Role
 from recordsync.system.progress import Progress
 
 EXAMPLES = f"""\
@@ -40,7 +40,7 @@ _ROLES = {Role.ROOT: "every company", Role.ADMIN: "administrator of {}", Role.US
 
 class Command(ServiceCommand):
     help = "Fill an empty register with invented companies, people and attendance, and make demo accounts."
-    operation = "seed_demo"
+    operation = Kind.SEED_DEMO.value
     examples = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:

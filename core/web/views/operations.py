@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -17,16 +18,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from core.models import Backup, BackupLog, Operation, Role, User
+from core.models import Backup, BackupLog, Kind, Operation, Phase, Role, User
 from core.operations import queue as jobs
 from core.operations import run as operations
+from core.operations.kinds import label_of
 from core.operations.run import JOBS
-from core.operations.wording import OPERATIONS, by_section
+from core.operations.wording import by_section
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.restores import jobs as restore_jobs
 from core.sheets import export_jobs
-from core.sheets.export_jobs import EXPORT
 from core.web.backup_forms import BackupLogFilterForm
 from core.web.decorators import role_required
 from core.web.views.request import signed_in
@@ -35,13 +36,13 @@ from recordsync.errors import FileError
 logger = logging.getLogger(__name__)
 
 _LOGS_ON_A_PAGE = 50
-_SECTIONS = {
-    "backup_full": "backup_data",
-    "backup_incremental": "backup_data",
-    "verify": "backup_data",
-    "check": "restore_data",
-    "restore": "restore_data",
-    EXPORT: "attendance_list",
+_SECTIONS: Final[Mapping[str, str]] = {
+    Kind.BACKUP_FULL: "backup_data",
+    Kind.BACKUP_INCREMENTAL: "backup_data",
+    Kind.VERIFY: "backup_data",
+    Kind.CHECK: "restore_data",
+    Kind.RESTORE: "restore_data",
+    Kind.EXPORT: "attendance_list",
 }
 """Where in the navigation the page of an operation belongs."""
 
@@ -53,7 +54,7 @@ def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     operations.settle_accounts()
     operation = _own_operation(request, pk)
     context = _account_of(operation)
-    if operation.kind == EXPORT:
+    if operation.kind == Kind.EXPORT:
         context |= _account_of_export(operation, signed_in(request))
     if request.headers.get("HX-Request"):
         return render(request, "partials/operation.html", context)
@@ -73,7 +74,7 @@ def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseB
     """The list of what a restore changed, as compressed JSON lines."""
     operation = _operation(pk)
     path = preview_changes.changes_file(operation.pk)
-    if operation.outcome != Operation.Outcome.SUCCEEDED or not path.is_file():
+    if operation.state != Operation.State.SUCCEEDED or not path.is_file():
         raise Http404
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"restore_changes_{operation.pk}.jsonl.gz")
 
@@ -109,7 +110,7 @@ def backup_log_view(request: HttpRequest) -> HttpResponse:
             rows = rows.filter(created_at__lt=_start_of(chosen["date_to"] + dt.timedelta(days=1)))
     page = Paginator(rows, _LOGS_ON_A_PAGE).get_page(request.GET.get("page"))
     ended = Operation.objects.using(JOBS).filter(
-        pk__in=[row.operation_id for row in page], outcome=Operation.Outcome.SUCCEEDED
+        pk__in=[row.operation_id for row in page], state=Operation.State.SUCCEEDED
     )
     seconds = {operation.pk: operation.seconds for operation in ended}
     for row in page:  # as its own page has it: the row does not know how long its commit took
@@ -132,7 +133,7 @@ def _own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
     """Root's are all; anybody else's are the exports that the account asked for."""
     user = signed_in(request)
     if user.role != Role.ROOT:
-        own = Operation.objects.using(JOBS).filter(pk=pk, kind=EXPORT, actor_id=user.pk)
+        own = Operation.objects.using(JOBS).filter(pk=pk, kind=Kind.EXPORT, actor_id=user.pk)
         if not own.exists():
             logger.warning("%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path)
             raise PermissionDenied
@@ -155,31 +156,18 @@ def _account_of(operation: Operation) -> dict[str, Any]:
     in_phase = (operation.heartbeat_at - operation.phase_started_at).total_seconds()  # until done was last told
     rate = operation.done / in_phase if in_phase >= 1 else 0.0
     left = (operation.total - operation.done) / rate if rate and operation.total else None
-    is_open = operation.outcome in jobs.OPEN
-    succeeded = operation.outcome == Operation.Outcome.SUCCEEDED
-    waiting = operation.outcome == Operation.Outcome.WAITING
-    again = operation.kind == "restore" and not is_open and not succeeded
+    is_open = operation.state in jobs.OPEN
+    succeeded = operation.state == Operation.State.SUCCEEDED
+    waiting = operation.state == Operation.State.WAITING
+    again = operation.kind == Kind.RESTORE and not is_open and not succeeded
     try_again = operation.parameters.get("preview") if again else None
     backup = None
     if succeeded and operation.result.get("id"):
         backup = Backup.objects.filter(pk=operation.result["id"]).first()
     return {
         "operation": operation,
-        "title": OPERATIONS.get(operation.kind, operation.kind),
-        "phase": {
-            "": _("waiting to begin"),
-            "wait": _("waiting for somebody else’s restore or import"),
-            "receive": _("receiving the file"),
-            "check": _("checking the file"),
-            "compare": _("comparing with the register"),
-            "prepare": _("preparing the preview"),
-            "list": _("listing what will change"),
-            "write": _("writing the file"),
-            "apply": _("writing to the register"),
-            operations.SAFETY: _("taking a backup first"),
-            "delete": _("deleting the records"),
-            "commit": _("finishing"),
-        }.get(operation.phase, operation.phase),
+        "title": label_of(operation.kind),
+        "phase": Phase(operation.phase).label if operation.phase in Phase.values else operation.phase,
         "is_open": is_open,
         "section": _SECTIONS.get(operation.kind),
         "wizard_step": _wizard_step(operation, is_open=is_open),
@@ -191,7 +179,9 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
         "log": BackupLog.objects.filter(operation_id=operation.pk).first(),
         "has_changes": succeeded and preview_changes.changes_file(operation.pk).is_file(),
-        "preview_ready": operation.kind == "check" and succeeded and preview_folders.folder_of(operation.pk).is_dir(),
+        "preview_ready": operation.kind == Kind.CHECK
+        and succeeded
+        and preview_folders.folder_of(operation.pk).is_dir(),
         "try_again": try_again,
         "decided": restore_jobs.decided(uuid.UUID(try_again)) if try_again else 0,
         "problems": by_section(FileError(**error) for error in operation.result.get("errors", [])),
@@ -200,16 +190,16 @@ def _account_of(operation: Operation) -> dict[str, Any]:
             (_("Attendance records") if name == "attendance_records" else _("Companies"), counts)
             for name, counts in reversed(operation.result.get("models", {}).items())
         ]
-        if operation.kind == "restore"
+        if operation.kind == Kind.RESTORE
         else [],
     }
 
 
 def _wizard_step(operation: Operation, *, is_open: bool) -> int | None:
     """Where in the restore wizard the page is; None: nowhere in it."""
-    if operation.kind == "check":
+    if operation.kind == Kind.CHECK:
         return 2
-    return (4 if is_open else 5) if operation.kind == "restore" and "preview" in operation.parameters else None
+    return (4 if is_open else 5) if operation.kind == Kind.RESTORE and "preview" in operation.parameters else None
 
 
 def failed(request: HttpRequest, error: Exception) -> None:

@@ -19,6 +19,7 @@ from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.operations import run as operations
 from core.operations.errors import Cancelled, FileRefused, OperationFailed, RegisterBusy
+from core.operations.kinds import WRITERS
 from core.operations.run import JOBS, Actor
 from core.register.database import Register
 from core.register.declared import Selection
@@ -45,7 +46,7 @@ def test_a_backup_is_accounted_for(register_db: str) -> None:
     assert (log.backup_id, log.backup_type, log.since, log.digest) == (result.id, "full", None, result.digest)
     assert (log.error_message, log.operation_id) == ("", operation.pk)
     assert 0 <= log.duration < 60
-    assert (operation.kind, operation.outcome, operation.message) == ("backup_full", "succeeded", "")
+    assert (operation.kind, operation.state, operation.message) == ("backup_full", "succeeded", "")
     assert (operation.actor_id, operation.actor_name, operation.database) == (user.pk, "meena", register_db)
     assert (operation.phase, operation.done, operation.total) == ("commit", 5, 5)
     assert operation.finished_at is not None
@@ -75,7 +76,7 @@ def test_a_restore_is_accounted_for(register_db: str) -> None:
     assert counts == (2, 0, 1, 0, 2)
     assert (str(log.backup_id), log.backup_type) == (file.metadata["id"], "full")
     assert log.digest == Backup.objects.using(register_db).get().digest
-    assert the_operation().outcome == "succeeded"
+    assert the_operation().state == "succeeded"
 
 
 def test_a_refused_file_is_accounted_for(register_db: str) -> None:
@@ -86,7 +87,7 @@ def test_a_refused_file_is_accounted_for(register_db: str) -> None:
     log, operation = the_log(register_db), the_operation()
     assert (log.success, log.error_message) == (False, str(refused.value))
     assert str(refused.value) == "The file is not a valid backup (1 problem). Nothing was changed."
-    assert (operation.outcome, operation.message) == ("failed", str(refused.value))
+    assert (operation.state, operation.message) == ("failed", str(refused.value))
 
 
 def test_a_failed_backup_is_accounted_for(register_db: str) -> None:
@@ -130,7 +131,7 @@ def test_a_cancel_stops_it_and_is_accounted_for(register_db: str) -> None:
 
     with pytest.raises(Cancelled):
         restore(register_db, a_file(SMALL), progress_callback=cancel)
-    assert the_operation().outcome == "cancelled"
+    assert the_operation().state == "cancelled"
     assert the_log(register_db).error_message == "It was cancelled. Nothing was changed."
     assert everything(register_db) == before
 
@@ -145,7 +146,7 @@ def test_a_restore_is_cancelled_up_to_its_commit(register_db: str) -> None:
 
     with pytest.raises(Cancelled, match="Nothing was changed"):
         restore(register_db, a_file(SMALL), progress_callback=cancel)
-    assert the_operation().outcome == "cancelled"
+    assert the_operation().state == "cancelled"
     assert everything(register_db) == before
 
 
@@ -155,7 +156,7 @@ def test_a_commit_is_no_more_cancelled(register_db: str) -> None:
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
     restore(register_db, a_file(SMALL), progress_callback=cancel)
-    assert the_operation().outcome == "succeeded"
+    assert the_operation().state == "succeeded"
     assert len(rows(register_db).records) == 3
 
 
@@ -170,7 +171,7 @@ def test_an_abandoned_operation_failed(register_db: str) -> None:
     operation = _dead(register_db, actor_id=4711)
     operations.settle_accounts()
     closed, log = the_operation(), the_log(register_db)
-    assert closed.outcome == "failed"
+    assert closed.state == "failed"
     assert closed.message == log.error_message == "The process was killed before it finished. Nothing was changed."
     assert closed.finished_at is not None
     assert (log.success, log.operation_id, log.actor_name, log.user_id) == (False, operation.pk, "meena", None)
@@ -195,7 +196,7 @@ def test_an_abandoned_operation_that_was_committed_succeeded(register_db: str) -
         operation_id=operation.pk, operation="restore", actor_name="meena", success=True
     )
     operations.settle_accounts()
-    assert (the_operation().outcome, the_operation().message) == ("succeeded", "")
+    assert (the_operation().state, the_operation().message) == ("succeeded", "")
     assert the_operation().seconds == 15, "not until somebody noticed"
     assert the_log(register_db).success
 
@@ -204,7 +205,7 @@ def test_a_running_operation_is_left_alone(register_db: str) -> None:
     operation = _dead(register_db, phase="compare")
     with locks.held(f"operation-{operation.pk}", JOBS):
         operations.settle_accounts()
-        assert the_operation().outcome == "running"
+        assert the_operation().state == "running"
         assert operations.current(Register(register_db)) == operation
     assert operations.current(Register(register_db)) is None
 
@@ -212,7 +213,7 @@ def test_a_running_operation_is_left_alone(register_db: str) -> None:
 def test_every_operation_first_closes_the_abandoned(register_db: str) -> None:
     _dead(register_db)
     backup(register_db)
-    assert sorted(Operation.objects.using(JOBS).values_list("outcome", flat=True)) == ["failed", "succeeded"]
+    assert sorted(Operation.objects.using(JOBS).values_list("state", flat=True)) == ["failed", "succeeded"]
 
 
 def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
@@ -234,13 +235,13 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
     assert sorted(told) == ["backup_full", "restore", "restore"]
 
 
-@pytest.mark.parametrize("kind", operations.WRITERS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_whatever_writes_the_register_has_a_name_in_a_sentence(kind: str) -> None:
     operation = Operation(kind=kind, actor_name="meena", started_at=timezone.now())
     name = r"(a [b-df-hj-np-tv-z]|an [aeiou]|the [a-z])[a-z ]+"
     told = operations.who_runs(operation)
     assert re.match(f"meena has been running {name} since ", told), told
-    operation.outcome = Operation.Outcome.WAITING
+    operation.state = Operation.State.WAITING
     told = operations.who_runs(operation)
     assert re.match(rf"meena asked for {name} at \d", told), told
     operation.filename = "a.json"
@@ -263,7 +264,7 @@ def test_an_interruption_is_accounted_for(register_db: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         restore(register_db, a_file(SMALL), progress_callback=interrupt)
     assert the_log(register_db).error_message == "It was interrupted. Nothing was changed."
-    assert the_operation().outcome == "cancelled"
+    assert the_operation().state == "cancelled"
 
 
 def test_progress_that_cannot_be_saved_does_not_stop_the_work(register_db: str) -> None:
@@ -279,8 +280,8 @@ def test_progress_that_cannot_be_saved_does_not_stop_the_work(register_db: str) 
 def test_the_end_that_cannot_be_saved_does_not_hide_it(register_db: str) -> None:
     with locks.held("operation", JOBS) as lock, patch.object(Operation, "save", side_effect=DatabaseError("gone")):
         run = operations.Run(Operation(), Actor("meena"), Register(register_db), lambda *_: None, BackupLog(), lock)
-        run.finish(Operation.Outcome.SUCCEEDED)
-    assert run.operation.outcome == "succeeded"
+        run.finish(Operation.State.SUCCEEDED)
+    assert run.operation.state == "succeeded"
 
 
 def test_a_failure_without_an_audit_row_is_still_told(register_db: str) -> None:
@@ -289,7 +290,7 @@ def test_a_failure_without_an_audit_row_is_still_told(register_db: str) -> None:
         pytest.raises(OperationFailed, match=r"gone\. Nothing was changed\."),
     ):
         restore(register_db, a_file(SMALL))
-    assert (the_operation().outcome, the_log(register_db).success) == ("failed", False)  # written when it could be
+    assert (the_operation().state, the_log(register_db).success) == ("failed", False)  # written when it could be
     assert rows(register_db).records == {}
 
 

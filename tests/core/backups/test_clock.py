@@ -17,12 +17,12 @@ from core.models import AttendanceRecord, Backup, Company, Operation, User
 from core.operations.errors import DataMoved, OperationFailed
 from core.operations.run import JOBS
 from core.register.database import Register
-from core.worker import tasks
 from tests.builders.days import day
 from tests.builders.files import a_file
 from tests.builders.registers import LONG_AGO, SMALL, put, register, rows
 from tests.core.operations.writers import WRITERS, clock
 from tests.core.support import backup, restore, some_id
+from tests.running.work_queue import perform
 
 NOON = dt.datetime(2027, 6, 1, 12, tzinfo=dt.UTC)
 HOUR = 3600
@@ -155,7 +155,7 @@ def test_the_pages_say_that_the_clock_cannot_be_right(register_db: str, client: 
         assert "That is still to come: the clock was wrong then, or is wrong now." in dashboard.content.decode()
         client.post("/backup/", {"backup_type": "incremental"})
         operation = Operation.objects.using(JOBS).latest("started_at")
-        tasks.take_backup.call(str(operation.pk))
+        perform(operation.pk)
         page = client.get(f"/operations/{operation.pk}/").content.decode()
         assert "The last backup says that it was taken on" in page
         assert "No backup was written." in page

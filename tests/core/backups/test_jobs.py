@@ -30,12 +30,12 @@ from core.preview import stored as stored_preview
 from core.register.database import DEFAULT, Register
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
-from core.worker import tasks
 from recordsync.merge import Strategy
 from tests.builders.files import a_file
 from tests.builders.registers import SMALL, put
 from tests.core.backups.test_targets import storage
 from tests.core.support import database_error
+from tests.running.work_queue import perform
 
 __all__ = ["storage"]
 
@@ -52,15 +52,15 @@ def small(register_db: str, storage: Path) -> None:
 
 def taken(asked: BackupRequest = BackupRequest()) -> Backup:  # noqa: B008 # it is frozen
     operation = backup_jobs.submit_backup(ACTOR, asked)
-    tasks.take_backup.call(str(operation.pk))
+    perform(operation.pk)
     operation.refresh_from_db()
-    assert operation.outcome == Operation.Outcome.SUCCEEDED, operation.message
+    assert operation.state == Operation.State.SUCCEEDED, operation.message
     return Backup.objects.get(file=operation.filename)
 
 
 def verified(backup: Backup) -> Operation:
     operation = backup_jobs.submit_verify(ACTOR, backup)
-    tasks.verify_backup.call(str(operation.pk))
+    perform(operation.pk)
     operation.refresh_from_db()
     backup.refresh_from_db()
     return operation
@@ -82,23 +82,23 @@ def test_full_then_incremental() -> None:
 
 def test_an_incremental_without_a_backup_says_what_to_do() -> None:
     operation = backup_jobs.submit_backup(ACTOR, BackupRequest("incremental"))
-    tasks.take_backup.call(str(operation.pk))
+    perform(operation.pk)
     operation.refresh_from_db()
-    assert operation.outcome == Operation.Outcome.FAILED
+    assert operation.state == Operation.State.FAILED
     assert "Take a full backup first" in operation.message
 
 
 def test_verifying_reads_the_whole_file() -> None:
     backup = taken()
     seen = [backup.verified_at]
-    assert verified(backup).outcome == Operation.Outcome.SUCCEEDED
+    assert verified(backup).state == Operation.State.SUCCEEDED
     seen.append(backup.verified_at)
     assert [moment is None for moment in seen] == [True, False]
     path = Path(storages["backups"].path(backup.file))
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b'"shift":"GS"', b'"shift":"GX"', 1))
     damaged = verified(backup)
-    assert damaged.outcome == Operation.Outcome.FAILED
+    assert damaged.state == Operation.State.FAILED
     assert "not a valid backup" in damaged.message
     assert damaged.result["errors"][0]["field"] == "checksum"
     path.write_bytes(Path(storages["backups"].path(taken().file)).read_bytes())
@@ -289,7 +289,7 @@ def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
         assert "Nothing was deleted" in told
         jobs.cancel(submitted)
     check = restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, backup=backup)
-    tasks.check_backup.call(str(check.pk))
+    perform(check.pk)
     assert "One preview of it is open, and could not be applied any more." in page_of(root, backup)
     with stored_preview.opened(check.pk) as preview:
         restore_jobs.submit_apply(ACTOR, preview)
@@ -363,12 +363,12 @@ def test_one_of_those_there_are_is_chosen_and_restored(tmp_path: Path, settings:
     assert f'<option value="{first.pk}" selected>' in form, "the strategy is chosen beside it"
     client.post("/restore/", {"backup": first.pk, "strategy": "manual"})
     check = Operation.objects.using(JOBS).get(kind="check")
-    tasks.check_backup.call(str(check.pk))
+    perform(check.pk)
     with stored_preview.opened(check.pk) as preview:
         assert preview.counts()["attendance_records"].added == 3
         version = preview.version
     shown = strip_tags(client.get(f"/restore/preview/{check.pk}/").content.decode())
     assert f"Backup from {Installation.current().name}, {moments.moment(first.taken_at)}" in shown
     client.post(f"/restore/apply/{check.pk}/", {"version": version})
-    tasks.apply_restore.call(str(Operation.objects.using(JOBS).get(kind="restore").pk))
+    perform(Operation.objects.using(JOBS).get(kind="restore").pk)
     assert AttendanceRecord.objects.count() == 3

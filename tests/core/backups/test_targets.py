@@ -19,9 +19,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.backups.backup_service import BackupService
-from core.models import Backup, Operation
+from core.models import Backup, Operation, Phase
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import COMMIT, JOBS
+from core.operations.run import JOBS
 from core.register.database import Register
 from tests.builders.registers import SMALL, put
 from tests.core.support import backup
@@ -151,7 +151,7 @@ def test_a_finished_file_that_cannot_be_entered_is_told(register_db: str, tmp_pa
 
 def test_a_cancel_that_comes_too_late_is_none(register_db: str, tmp_path: Path) -> None:
     def cancel_at_the_end(phase: str, done: int, total: int | None, /) -> None:
-        if phase == COMMIT:
+        if phase == Phase.COMMIT:
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
     result = BackupService(register=Register(register_db)).create_backup(

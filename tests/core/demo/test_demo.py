@@ -23,7 +23,6 @@ from core.demo.generator import DAYS, DemoPlan, DemoRegister, Row, row_moment
 from core.demo.service import DEMO_PASSWORD, DemoService
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import COMMIT
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.stores import OrmStore
@@ -296,7 +295,7 @@ def test_the_register_is_stored_whole_and_legal(register_db: str) -> None:
     records = content(register_db)
     assert len(records) == 7 + 2500
     assert all(shapes[len(record.values)].are_valid([record.values]) for record in records)
-    assert progress == [("apply", 0, 2500), ("apply", 1000, 2500), ("apply", 2000, 2500), (COMMIT, 2500, 2500)]
+    assert progress == [("apply", 0, 2500), ("apply", 1000, 2500), ("apply", 2000, 2500), ("commit", 2500, 2500)]
     for model in (Company, AttendanceRecord):
         newest = model._base_manager.using(register_db).latest("updated_at").updated_at
         assert newest <= dt.datetime.now(dt.UTC)

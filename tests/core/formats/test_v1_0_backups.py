@@ -22,11 +22,11 @@ from core.operations.run import JOBS, Actor
 from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
-from core.worker import tasks
 from recordsync.system.files import decompressed
 from tests.builders.days import ABC, XYZ
 from tests.builders.registers import SMALL, put
 from tests.core.support import backup, the_log
+from tests.running.work_queue import perform
 
 SINCE = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
@@ -120,10 +120,10 @@ def test_one_in_the_storage_is_verified_there(register_db: str, storage: InMemor
     def verified() -> Operation:
         operation = backup_jobs.submit_verify(Actor("Meena"), entry)
         Operation.objects.using(JOBS).filter(pk=operation.pk).update(database=register_db)
-        tasks.verify_backup.call(str(operation.pk))
+        perform(operation.pk)
         return Operation.objects.using(JOBS).get(pk=operation.pk)
 
-    assert verified().outcome == Operation.Outcome.SUCCEEDED
+    assert verified().state == Operation.State.SUCCEEDED
     assert Backup.objects.using(register_db).get(pk=result.id).verified_at is not None
     with storage.open(result.name, "rb") as file:
         laid_out_anew = json.dumps(json.load(file)).encode()

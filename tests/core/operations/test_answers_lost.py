@@ -19,14 +19,13 @@ from core.backups import jobs as backup_jobs
 from core.backups.backup_service import BackupService
 from core.demo.generator import DemoPlan
 from core.demo.service import DemoService
-from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, User
+from core.models import AttendanceRecord, Backup, BackupLog, Company, Kind, Operation, User
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed
 from core.operations.run import JOBS, Actor
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
-from core.worker import tasks
 from recordsync.system import transactions
 from tests.builders.days import ABC, XYZ
 from tests.builders.files import a_file
@@ -35,6 +34,7 @@ from tests.builders.sheets import row
 from tests.core.backups.test_targets import storage
 from tests.core.support import imported
 from tests.running.wire import Wire
+from tests.running.work_queue import perform
 
 __all__ = ["storage"]
 
@@ -92,9 +92,7 @@ def delete(alias: str) -> None:
 
 def verify(alias: str) -> None:
     asked = {"backup": str(the_backup(alias).pk)}
-    backup_jobs.verify(
-        jobs.submit(tasks.verify_backup, "verify", Actor(ROOT), register=Register(alias), parameters=asked)
-    )
+    backup_jobs.verify(jobs.submit(Kind.VERIFY, Actor(ROOT), register=Register(alias), parameters=asked))
 
 
 def seeded(alias: str) -> bool:
@@ -185,7 +183,7 @@ def assert_accounted_for(alias: str, writer: Writer, *, succeeded: bool) -> None
     ended = Operation.objects.using(JOBS).order_by("started_at").first()
     assert (ended is not None) == (writer.is_operation or writer is WRITERS["verify"])
     if ended is not None:
-        assert ended.outcome == ("succeeded" if succeeded else "failed"), ended.message
+        assert ended.state == ("succeeded" if succeeded else "failed"), ended.message
     if writer.is_operation:
         assert ended is not None
         log = BackupLog.objects.using(alias).get(operation_id=ended.pk)
@@ -226,7 +224,7 @@ def test_nobody_knows(writer: Writer, wired_db: tuple[Wire, str], way: str) -> N
     assert wire.acted
     assert "othing was" not in str(unknown.value)
     if writer.is_operation:
-        assert Operation.objects.using(JOBS).order_by("started_at")[0].outcome == "running", "nobody knows how it ended"
+        assert Operation.objects.using(JOBS).order_by("started_at")[0].state == "running", "nobody knows how it ended"
     wire.open = True
     assert writer.is_done(alias) == (way == "lose_server")
     if writer is not WRITERS["verify"]:
@@ -243,18 +241,18 @@ def test_a_worker_does_not_know_either(
     monkeypatch.setattr(transactions, "_SECONDS_TO_ASK", 0.3)
     wire, alias = wired_db
     put(alias, SMALL)
-    operation = jobs.submit(tasks.take_backup, "backup_full", Actor(ROOT), register=Register(alias))
+    operation = jobs.submit(Kind.BACKUP_FULL, Actor(ROOT), register=Register(alias))
     wire.arm(getattr(wire, way))
-    tasks.take_backup.call(str(operation.pk))
+    perform(operation.pk)
     operation.refresh_from_db()
-    assert (operation.outcome, operation.message) == ("running", "")
+    assert (operation.state, operation.message) == ("running", "")
     DBTaskResult.objects.using(JOBS).update(status="SUCCESSFUL")
     wire.open = True
     operations.settle_accounts()
     operation.refresh_from_db()
     if way == "lose_server":
-        assert operation.outcome == "succeeded"
+        assert operation.state == "succeeded"
         assert operation.result["id"] == str(the_backup(alias).pk)
     else:
-        assert operation.outcome == "failed"
+        assert operation.state == "failed"
         assert "No backup was entered in the catalogue." in operation.message

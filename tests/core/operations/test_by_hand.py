@@ -16,7 +16,7 @@ from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.operations.errors import DataMoved, OperationFailed
 from core.register.database import Register
-from core.worker import tasks
+from tests.running.work_queue import perform
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
@@ -93,9 +93,9 @@ def test_delete_all_takes_a_backup_first(register_db: str, root: User, record: A
 def test_delete_all_is_a_job_with_its_page(register_db: str, root: User, record: AttendanceRecord) -> None:
     operation = submit_delete_all(root, Register(register_db))
     assert AttendanceRecord.objects.using(register_db).exists()
-    tasks.delete_all.call(str(operation.pk))
+    perform(operation.pk)
     operation.refresh_from_db()
-    assert (operation.outcome, operation.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (operation.state, operation.message) == (Operation.State.SUCCEEDED, "")
     backup = Backup.objects.using(register_db).get(pk=operation.result["id"])
     assert (backup.purpose, backup.records_count) == (Backup.Purpose.SAFETY, 1)
     assert operation.filename == backup.file
@@ -105,9 +105,9 @@ def test_delete_all_is_a_job_with_its_page(register_db: str, root: User, record:
 def test_who_is_not_root_any_more_deletes_nothing(register_db: str, root: User, record: AttendanceRecord) -> None:
     operation = submit_delete_all(root, Register(register_db))
     User.objects.using(register_db).update(is_active=False)
-    tasks.delete_all.call(str(operation.pk))
+    perform(operation.pk)
     operation.refresh_from_db()
-    assert operation.outcome == Operation.Outcome.FAILED
+    assert operation.state == Operation.State.FAILED
     assert "may not delete all records any more" in operation.message
     assert AttendanceRecord.objects.using(register_db).exists()
 

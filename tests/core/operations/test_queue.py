@@ -9,24 +9,24 @@ from django.db import DatabaseError
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from core.models import BackupLog, Operation
+from core.models import BackupLog, Kind, Operation
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor, worker_lock
 from core.register.database import Register
-from core.worker import tasks
 from recordsync.system import locks
 from tests.builders.registers import SMALL, put
 from tests.core.support import the_log, the_operation
 from tests.running.installation import ScratchInstallation
+from tests.running.work_queue import perform
 
 ACTOR = Actor("Meena")
-WAITING, RUNNING, FAILED = Operation.Outcome.WAITING, Operation.Outcome.RUNNING, Operation.Outcome.FAILED
+WAITING, RUNNING, FAILED = Operation.State.WAITING, Operation.State.RUNNING, Operation.State.FAILED
 
 
-def submitted(alias: str, kind: str = "backup_full", **parameters: object) -> Operation:
-    return jobs.submit(tasks.take_backup, kind, ACTOR, register=Register(alias), parameters=parameters)
+def submitted(alias: str, kind: Kind = Kind.BACKUP_FULL, **parameters: object) -> Operation:
+    return jobs.submit(kind, ACTOR, register=Register(alias), parameters=parameters)
 
 
 def the_task() -> DBTaskResult:
@@ -37,11 +37,11 @@ def test_a_submitted_job_waits_until_a_worker_does_it(register_db: str) -> None:
     put(register_db, SMALL)
     operation = submitted(register_db)
     operations.settle_accounts()
-    assert the_operation().outcome == WAITING
+    assert the_operation().state == WAITING
     assert the_task().status == TaskResultStatus.READY
-    tasks.take_backup.call(str(operation.pk))
+    perform(operation.pk)
     done = the_operation()
-    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (done.state, done.message) == (Operation.State.SUCCEEDED, "")
     assert done.result["records"] == 3
     log = the_log(register_db)
     assert (log.success, log.actor_name, log.operation_id) == (True, "Meena", operation.pk)
@@ -59,25 +59,25 @@ def test_submitting_is_all_or_nothing(register_db: str) -> None:
 
 def test_a_failing_job_says_why(register_db: str) -> None:
     operation = submitted(register_db, backup_type="incremental")
-    tasks.take_backup.call(str(operation.pk))
+    perform(operation.pk)
     done = the_operation()
-    assert done.outcome == FAILED
+    assert done.state == FAILED
     assert "Take a full backup first" in done.message
     assert the_log(register_db).success is False
 
 
 def test_what_cannot_even_begin_says_so(register_db: str) -> None:
     operation = submitted(register_db, backup_type="sideways")
-    tasks.take_backup.call(str(operation.pk))
-    assert the_operation().outcome == FAILED
+    perform(operation.pk)
+    assert the_operation().state == FAILED
     assert the_operation().message
 
 
 def test_cancelled_before_it_began(register_db: str) -> None:
     operation = submitted(register_db)
     jobs.cancel(operation)
-    tasks.take_backup.call(str(operation.pk))
-    assert the_operation().outcome == Operation.Outcome.CANCELLED
+    perform(operation.pk)
+    assert the_operation().state == Operation.State.CANCELLED
     assert "before it began" in the_operation().message
     operations.settle_accounts()
     assert the_log(register_db).success is False
@@ -85,13 +85,13 @@ def test_cancelled_before_it_began(register_db: str) -> None:
 
 def test_cancelling_a_running_one_asks_it_to_stop(register_db: str) -> None:
     operation = submitted(register_db)
-    Operation.objects.using(JOBS).update(outcome=RUNNING)
+    Operation.objects.using(JOBS).update(state=RUNNING)
     jobs.cancel(operation)
     assert the_operation().cancel_requested
 
 
 def test_each_phase_has_a_beginning_of_its_own(register_db: str) -> None:
-    with operations.running("check", ACTOR, Register(register_db), consequence="") as run:
+    with operations.running(Kind.CHECK, ACTOR, Register(register_db)) as run:
         begun = []
         for phase in ("check", "check", "apply"):
             run(phase, 1, 2)
@@ -103,11 +103,11 @@ def test_a_task_whose_worker_died_before_it_began(register_db: str) -> None:
     submitted(register_db)
     the_task().claim("dead")
     operations.settle_accounts()
-    assert (the_operation().outcome, the_operation().message) == (
+    assert (the_operation().state, the_operation().message) == (
         FAILED,
         "The worker was killed before it began. Nothing was changed.",
     )
-    assert jobs.close_tasks_of_dead_workers() == 1
+    assert jobs.close_lost_tasks() == 1
     assert the_task().status == TaskResultStatus.FAILED
 
 
@@ -115,22 +115,49 @@ def test_a_task_whose_worker_lives_is_left_alone(register_db: str) -> None:
     submitted(register_db)
     the_task().claim("alive")
     with locks.held(worker_lock("alive"), JOBS):
-        assert jobs.close_tasks_of_dead_workers() == 0
-        assert the_operation().outcome == WAITING
+        assert jobs.close_lost_tasks() == 0
+        assert the_operation().state == WAITING
+
+
+@pytest.mark.parametrize("kind", [Kind.RENAME_COMPANY, "of_tomorrow"])
+def test_what_no_handler_is_known_for_fails_with_a_sentence(register_db: str, kind: Kind) -> None:
+    perform(jobs.submit(kind, ACTOR, register=Register(register_db)).pk)
+    assert the_operation().state == FAILED
+    assert the_operation().message == (
+        f"This version of Muster does not do this in the background ({kind}). Nothing was changed."
+    )
+    operations.settle_accounts()
+    assert the_log(register_db).operation == kind
+
+
+def test_what_an_older_program_was_asked_for_fails_with_a_sentence(register_db: str) -> None:
+    """Its task has a name that no worker can find any more, whether one has tried or not."""
+    for status in (TaskResultStatus.READY, TaskResultStatus.FAILED):
+        operation = submitted(register_db)
+        task = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id])
+        task.update(task_path="core.worker.tasks.take_backup", status=status)
+        operations.settle_accounts()
+        operation.refresh_from_db()
+        assert (operation.state, operation.message) == (
+            FAILED,
+            "The program was updated before it began. Nothing was changed.",
+        )
+    assert jobs.close_lost_tasks() == 1
+    assert not DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.READY).exists()
 
 
 def test_a_task_that_vanished_from_the_queue(register_db: str) -> None:
     submitted(register_db)
     DBTaskResult.objects.using(JOBS).all().delete()
     operations.settle_accounts()
-    assert the_operation().outcome == FAILED
+    assert the_operation().state == FAILED
 
 
 def test_the_worker_of_an_installation(installation: ScratchInstallation) -> None:
     """A real worker takes a real backup."""
     script = (
-        "from core.worker import tasks;from core.operations import queue;from core.operations.run import Actor;"
-        "queue.submit(tasks.take_backup, 'backup_full', Actor('Meena'))"
+        "from core.operations import queue;from core.operations.run import Actor;from core.models import Kind;"
+        "queue.submit(Kind.BACKUP_FULL, Actor('Meena'))"
     )
     installation.manage("shell", "--no-imports", "-c", script, check=True)
     installation.manage("db_worker", "--no-reload", "--batch", "--no-startup-delay", check=True)

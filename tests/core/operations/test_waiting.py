@@ -18,7 +18,7 @@ from pytest_django import Settings
 from core.accounts import accounts as account_service
 from core.attendance import companies as company_service
 from core.attendance.records import RecordService
-from core.models import AttendanceRecord, Company, Role, User
+from core.models import AttendanceRecord, Company, Kind, Role, User
 from core.operations import run as operations
 from core.operations import waiting
 from core.operations.errors import OperationFailed, RegisterBusy
@@ -38,8 +38,8 @@ def held(alias: str) -> Iterator[None]:
     def restore() -> None:
         try:
             with (
-                operations.running("restore", Actor("meena"), Register(alias), consequence="") as run,
-                operations.holding_register(run, ""),
+                operations.running(Kind.RESTORE, Actor("meena"), Register(alias)) as run,
+                operations.holding_register(run),
             ):
                 run("apply", 12, 100)
                 Company.objects.using(alias).update(updated_at=LONG_AGO)

@@ -22,7 +22,7 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.management.commands import db_worker
-from core.models import AttendanceRecord, BackupLog, Operation
+from core.models import AttendanceRecord, BackupLog, Kind, Operation
 from core.operations import queue as jobs
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import JOBS, Actor
@@ -35,13 +35,13 @@ from core.preview.lines import Line
 from core.preview.stored import StoredPreview
 from core.register.database import Register
 from core.restores import jobs as restore_jobs
-from core.worker import tasks
 from recordsync.merge import Side, Strategy
 from recordsync.system import locks
 from tests.builders.days import ABC, SATURDAY, XYZ, Content, day
 from tests.builders.files import a_file
 from tests.builders.old_files import old_file, old_record
 from tests.builders.registers import SMALL, RegisterData, put, register, rows
+from tests.running.work_queue import perform
 
 ACTOR = Actor("Meena")
 OTHER = register(day(shift="N"), day(ep_no="E9"), day(XYZ, shift="N", in_time="22:00:00", out_time="06:00:00"))
@@ -57,27 +57,26 @@ def checked(alias: str, content: RegisterData | bytes, strategy: Strategy = Stra
     data = content if isinstance(content, bytes) else a_file(content).encode()
     pk = restore_jobs.receive([data], 1 << 30)
     operation = jobs.submit(
-        tasks.check_backup,
-        "check",
+        Kind.CHECK,
         ACTOR,
         register=Register(alias),
         pk=pk,
         parameters={"strategy": strategy.value, "backup": None},
     )
-    tasks.check_backup.call(str(pk))
+    perform(pk)
     return Operation.objects.using(JOBS).get(pk=operation.pk)
 
 
 def applied(alias: str, preview: StoredPreview) -> Operation:
     operation = restore_jobs.submit_apply(ACTOR, preview, register=Register(alias))
-    tasks.apply_restore.call(str(operation.pk))
+    perform(operation.pk)
     return Operation.objects.using(JOBS).get(pk=operation.pk)
 
 
 def test_from_upload_to_summary(register_db: str) -> None:
     put(register_db, SMALL)
     check = checked(register_db, OTHER)
-    assert (check.outcome, check.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (check.state, check.message) == (Operation.State.SUCCEEDED, "")
     assert not BackupLog.objects.using(register_db).exists(), "a preview leaves no audit row"
     with stored_preview.opened(check.pk) as preview:
         assert [line.kind for line in preview.page(Filter()).lines] == ["conflict", "add"]
@@ -93,7 +92,7 @@ def test_from_upload_to_summary(register_db: str) -> None:
     with stored_preview.opened(check.pk) as preview:
         counts = preview.counts()
         done = applied(register_db, preview)
-    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (done.state, done.message) == (Operation.State.SUCCEEDED, "")
     assert done.result["models"]["attendance_records"] == asdict(counts["attendance_records"])
     log = BackupLog.objects.using(register_db).get()
     assert (log.records_added, log.records_updated, log.records_skipped, log.records_deleted) == (1, 1, 1, 0)
@@ -124,18 +123,18 @@ def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
     before = rows(register_db)
     with stored_preview.opened(check.pk) as preview:
         done = applied(register_db, preview)
-    assert done.outcome == Operation.Outcome.FAILED
+    assert done.state == Operation.State.FAILED
     assert "E1" in done.message
     assert rows(register_db) == before
     with stored_preview.opened(check.pk) as preview:
         assert preview.applying == ""
         preview.choose(Strategy.DATABASE_WINS)
         again = restore_jobs.check_again(ACTOR, preview)
-    tasks.check_backup.call(str(again.pk))
+    perform(again.pk)
     with stored_preview.opened(again.pk) as preview:
         assert preview.strategy is Strategy.DATABASE_WINS
         done = applied(register_db, preview)
-    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (done.state, done.message) == (Operation.State.SUCCEEDED, "")
     assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "Q"
     assert preview_folders.folder_of(check.pk).exists()
 
@@ -143,7 +142,7 @@ def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
 def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
     data = a_file(SMALL).encode().replace(b'"status":"P"', b'"status":"X"', 1)
     check = checked(register_db, data)
-    assert check.outcome == Operation.Outcome.FAILED
+    assert check.state == Operation.State.FAILED
     assert any(error["field"] == "status" for error in check.result["errors"])
     assert not preview_folders.folder_of(check.pk).exists()
 
@@ -153,13 +152,13 @@ def test_a_1_0_file_and_its_warnings(register_db: str) -> None:
     put(register_db, SMALL)
     record = old_record(day(shift="N"))
     check = checked(register_db, old_file([record, record], [ABC]), Strategy.BACKUP_WINS)
-    assert (check.outcome, check.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (check.state, check.message) == (Operation.State.SUCCEEDED, "")
     with stored_preview.opened(check.pk) as preview:
         assert (preview.origin.name, preview.origin.taken_at) == ("", "2026-11-20T18:40:00.000000Z")
         (warning,) = preview.warnings
         assert "the same record twice" in warning
         done = applied(register_db, preview)
-    assert (done.outcome, done.message) == (Operation.Outcome.SUCCEEDED, "")
+    assert (done.state, done.message) == (Operation.State.SUCCEEDED, "")
     assert check.result["warnings"] == done.result["warnings"] == [warning]
     assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
 
@@ -191,7 +190,7 @@ def test_one_at_a_time_and_who_it_is(register_db: str) -> None:
     with stored_preview.opened(second.pk) as preview, pytest.raises(RegisterBusy, match=told):
         restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db))
     with locks.held(f"operation-{operation.pk}", JOBS):
-        Operation.objects.using(JOBS).filter(pk=operation.pk).update(outcome="running", phase="apply", done=7)
+        Operation.objects.using(JOBS).filter(pk=operation.pk).update(state="running", phase="apply", done=7)
         with (
             stored_preview.opened(second.pk) as preview,
             pytest.raises(RegisterBusy, match=r"Meena has been running a restore since .* \(apply, 7 done\)"),
@@ -237,15 +236,15 @@ def test_two_workers_and_two_applies(register_db: str) -> None:
 
     def work(pk: str) -> None:
         try:
-            tasks.apply_restore.call(pk)
+            perform(pk)
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, waiting))
     ended = Operation.objects.using(JOBS).filter(kind="restore")
-    assert sorted(one.outcome for one in ended) == ["failed", "succeeded"]
-    assert "The register changed after the preview" in ended.get(outcome="failed").message
+    assert sorted(one.state for one in ended) == ["failed", "succeeded"]
+    assert "The register changed after the preview" in ended.get(state="failed").message
     assert sorted(BackupLog.objects.using(register_db).values_list("success", flat=True)) == [False, True]
 
 
@@ -268,7 +267,7 @@ def test_decisions_in_bulk_by_company_unit_and_filter(register_db: str) -> None:
         counts = preview.counts()["attendance_records"]
         assert (counts.updated, counts.kept) == (4, 4)
         done = applied(register_db, preview)
-    assert done.outcome == Operation.Outcome.SUCCEEDED, done.message
+    assert done.state == Operation.State.SUCCEEDED, done.message
     assert {key[0] for key, content in rows(register_db).contents.items() if content["shift"] == "N"} == {XYZ}
 
 
@@ -294,7 +293,7 @@ def test_a_new_preview_carries_over_what_was_decided_about_lines_that_are_the_sa
         records.filter(ep_no="E3").update(updated_at=timezone.now())
         put(register_db, replace(register(day("More", "E7")), companies=()))
         again = restore_jobs.check_again(ACTOR, preview)
-    tasks.check_backup.call(str(again.pk))
+    perform(again.pk)
     with stored_preview.opened(again.pk) as preview:
         assert preview.carried == Carried(made=8, carried=4)
         assert (preview.decided, preview.version) == (4, 1)
@@ -312,7 +311,7 @@ def test_a_new_preview_of_one_that_is_not_there_any_more_begins_anew(register_db
         preview.decide_many(Side.OURS, Filter())
         again = restore_jobs.check_again(ACTOR, preview)
     preview_folders.remove(check.pk)
-    tasks.check_backup.call(str(again.pk))
+    perform(again.pk)
     with stored_preview.opened(again.pk) as preview:
         assert (preview.undecided, preview.carried) == (1, None)
 
@@ -336,7 +335,7 @@ def test_what_is_decided_between_looking_and_applying_stops_it(register_db: str)
             restore_jobs.submit_apply(ACTOR, preview, register=Register(register_db))
         assert not Operation.objects.using(JOBS).filter(kind="restore").exists()
     with stored_preview.opened(check.pk) as preview:
-        assert applied(register_db, preview).outcome == Operation.Outcome.SUCCEEDED
+        assert applied(register_db, preview).state == Operation.State.SUCCEEDED
 
 
 def test_pages_lead_on_and_back(register_db: str) -> None:

@@ -117,7 +117,7 @@ def test_an_account_that_changed_gets_what_it_may_see_by_now(world: World, chang
     work()
     before.refresh_from_db()
     if changed == "inactive":
-        assert (before.outcome, before.message[:37]) == ("failed", "The account that asked for it is gone")
+        assert (before.state, before.message[:37]) == ("failed", "The account that asked for it is gone")
         return
     shown = AttendanceRecord.objects.visible_to(user)
     assert fetched(user, before) == sorted({record.ep_no for record in shown})
@@ -134,7 +134,7 @@ def test_a_filter_that_is_not_valid_any_more(world: World) -> None:
     nova.delete()
     work()
     operation.refresh_from_db()
-    assert (operation.outcome, operation.message[:24]) == ("failed", "A filter of the list is ")
+    assert (operation.state, operation.message[:24]) == ("failed", "A filter of the list is ")
     assert "Back to the list" in page(root, operation)
     assert "backup" not in page(world.people["root"], operation).partition("<main")[2]
 
@@ -180,7 +180,7 @@ def test_a_cancelled_export_leaves_nothing(world: World, monkeypatch: pytest.Mon
     monkeypatch.setattr("core.operations.run._SECONDS_BETWEEN_WRITES", 0.0)
     work()
     operation.refresh_from_db()
-    assert (operation.outcome, operation.message) == ("cancelled", "It was cancelled. Nothing was changed.")
+    assert (operation.state, operation.message) == ("cancelled", "It was cancelled. Nothing was changed.")
     assert kept() == []
     assert list(tmp_path.iterdir()) == []
 

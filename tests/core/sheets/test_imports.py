@@ -46,7 +46,7 @@ def test_rows_are_added_updated_and_left_alone(register_db: str) -> None:
     assert {r.ep_name for r in AttendanceRecord.objects.using(register_db)} == {"Meena"}
     log = BackupLog.objects.using(register_db).get()
     assert (log.operation, log.records_added, log.records_updated, log.success) == ("import", 1, 1, True)
-    assert Operation.objects.using(JOBS).get().outcome == "succeeded"
+    assert Operation.objects.using(JOBS).get().state == "succeeded"
     again = imported(register_db, row(), row(ep_no="E2"), row(ep_no="E3", company_name=XYZ))
     assert (again.records.skipped, again.changes_nothing) == (3, True)
 
@@ -225,7 +225,7 @@ def test_a_cancelled_import_changes_nothing(register_db: str) -> None:
     with pytest.raises(Cancelled):
         ImportService(register=Register(register_db)).apply(as_csv(table(row())), progress_callback=cancel)
     assert not AttendanceRecord.objects.using(register_db).exists()
-    assert Operation.objects.using(JOBS).get().outcome == "cancelled"
+    assert Operation.objects.using(JOBS).get().state == "cancelled"
 
 
 def test_refused_rows_are_corrected_and_sent_again(register_db: str) -> None:

@@ -253,7 +253,7 @@ def test_others_are_not_kept(root: User) -> None:
 @pytest.mark.parametrize(("outcome", "state"), [("succeeded", State.IMPORTED), ("failed", State.FAILED)])
 def test_work_whose_process_died(root: User, outcome: str, state: str) -> None:
     upload = sent(root, row())
-    operation = Operation.objects.using(JOBS).create(kind="import", outcome=outcome, actor_name="root", log_id=1)
+    operation = Operation.objects.using(JOBS).create(kind="import", state=outcome, actor_name="root", log_id=1)
     UploadLog.objects.filter(pk=upload.pk).update(state=State.APPLYING, operation_id=operation.pk)
     upload.refresh_from_db()
     with locks.held(f"upload-{upload.pk}", JOBS):

@@ -76,7 +76,7 @@ def _upload(world: World) -> dict[str, Any]:
 
 def _operation(world: World) -> dict[str, Any]:
     """One that is waiting."""
-    return {"pk": Operation.objects.using("jobs").create(kind="check", outcome="running", actor_name="root").pk}
+    return {"pk": Operation.objects.using("jobs").create(kind="check", state="running", actor_name="root").pk}
 
 
 def _absent(world: World) -> dict[str, Any]:

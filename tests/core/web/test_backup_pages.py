@@ -23,7 +23,6 @@ from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
 from core.operations.run import JOBS
 from core.preview import stored as stored_preview
-from core.worker import tasks
 from recordsync.system import locks
 from tests.builders.days import day
 from tests.builders.files import a_file
@@ -31,6 +30,7 @@ from tests.builders.old_files import old_file, old_record
 from tests.builders.people import World, make_world
 from tests.builders.registers import register
 from tests.core.web.access import ROUTES
+from tests.running.work_queue import perform
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 
@@ -59,7 +59,7 @@ def checked(root: Client, data: bytes, strategy: str) -> Operation:
     """A file that was uploaded, and what the worker made of it."""
     root.post("/restore/", {"file": SimpleUploadedFile("a.json", data), "strategy": strategy})
     check = Operation.objects.using("jobs").get(kind="check")
-    tasks.check_backup.call(str(check.pk))
+    perform(check.pk)
     return check
 
 
@@ -144,7 +144,7 @@ def test_an_operation_takes_as_long_on_its_page_as_in_the_log(world: World) -> N
     now = timezone.now()
     operation = Operation.objects.using(JOBS).create(
         kind="restore",
-        outcome="succeeded",
+        state="succeeded",
         actor_name="Meena",
         started_at=now - dt.timedelta(seconds=15.5),
         finished_at=now,
@@ -419,7 +419,7 @@ def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
     shown = [f"/operations/{check.pk}/", f"/restore/preview/{check.pk}/"]
     pages = [root.get(url).content.decode() for url in shown]
     restore = Operation.objects.using("jobs").get(kind="restore")
-    tasks.apply_restore.call(str(restore.pk))
+    perform(restore.pk)
     pages.append(root.get(f"/operations/{restore.pk}/").content.decode())
     for page in pages:
         assert page.count("the same record twice; the second is skipped") == 2

@@ -69,6 +69,6 @@ def test_delete_all_asks_for_the_name_and_leaves_it_to_the_worker(world: World) 
     answer = client.post("/attendance/delete-all/", {"typed": Installation.current().name})
     operation = Operation.objects.get()
     assert answer["Location"] == f"/operations/{operation.pk}/"
-    assert (operation.kind, operation.outcome) == ("delete_all", Operation.Outcome.WAITING)
+    assert (operation.kind, operation.state) == ("delete_all", Operation.State.WAITING)
     assert AttendanceRecord.objects.exists()
     assert "Delete all records" in client.get(answer["Location"]).content.decode()

@@ -98,7 +98,7 @@ def test_reading_goes_on_as_if_nothing_were(world: World, root: Client) -> None:
 
 def test_a_page_that_would_note_how_something_ended_waits_for_nobody(world: World, root: Client) -> None:
     """Another program writes to the register; the audit row of a failure is written when that has ended."""
-    failed = Operation.objects.create(kind="restore", outcome="failed", actor_name="meena", message="It failed.")
+    failed = Operation.objects.create(kind="restore", state="failed", actor_name="meena", message="It failed.")
     with closing(sqlite3.connect(connections["default"].settings_dict["NAME"])) as other:
         other.execute("BEGIN IMMEDIATE")
         started = time.monotonic()

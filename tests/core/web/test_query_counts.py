@@ -77,7 +77,7 @@ def grow(world: World, number: int) -> None:
             size=1, digest="0" * 64, companies_count=1, records_count=1, taken_at=DAYTIME, created_by="root",
         )  # fmt: skip
         log = BackupLog.objects.create(actor_name="root", operation="restore", operation_id=backup.pk, success=True)
-        Operation.objects.create(kind="restore", outcome="failed", actor_name="root", log_id=log.pk)
+        Operation.objects.create(kind="restore", state="failed", actor_name="root", log_id=log.pk)
         UploadLog.objects.create(filename="own.csv", actor_id=1, actor_name="root", size=1, state="imported")
     days = (DAY - dt.timedelta(day) for day in range(100, 100 + 10 * number))
     AttendanceRecord.objects.bulk_create(

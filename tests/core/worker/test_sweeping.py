@@ -100,7 +100,7 @@ def test_lists_of_changes_are_kept_for_ninety_days(outcome: str | None, days: fl
     pk = uuid.uuid4()
     if outcome:
         at = timezone.now() - dt.timedelta(days=days)
-        Operation.objects.using(JOBS).create(pk=pk, kind="restore", outcome=outcome, finished_at=at)
+        Operation.objects.using(JOBS).create(pk=pk, kind="restore", state=outcome, finished_at=at)
     path = aged(preview_changes.changes_file(pk), days=days)
     restore_jobs.sweep_changes()
     assert path.exists() == kept

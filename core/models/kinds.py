@@ -1,0 +1,39 @@
+"""What people run, and what it is doing just now: the words, each with what people call it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Kind(models.TextChoices):
+    """The kinds of operations. :mod:`core.operations.kinds` says what each does and leaves undone."""
+
+    BACKUP_FULL = "backup_full", _("Full backup")
+    BACKUP_INCREMENTAL = "backup_incremental", _("Incremental backup")
+    VERIFY = "verify", _("Verifying a backup")
+    CHECK = "check", _("Checking a backup file")
+    RESTORE = "restore", _("Restore")
+    CHECK_SHEET = "check_sheet", _("Checking a sheet")
+    IMPORT = "import", _("Import")
+    EXPORT = "export_xlsx", _("Export to a workbook")
+    DELETE_ALL = "delete_all", _("Delete all records")
+    RENAME_COMPANY = "rename_company", _("Rename a company")
+    SEED_DEMO = "seed_demo", _("Demo register")
+
+
+class Phase(models.TextChoices):
+    """What an operation is doing. The engine reports its own phases by the same words (``recordsync``'s progress)."""
+
+    BEGIN = "", _("waiting to begin")
+    WAIT = "wait", _("waiting for somebody else’s restore or import")
+    RECEIVE = "receive", _("receiving the file")
+    CHECK = "check", _("checking the file")
+    COMPARE = "compare", _("comparing with the register")
+    PREPARE = "prepare", _("preparing the preview")
+    LIST = "list", _("listing what will change")
+    WRITE = "write", _("writing the file")
+    APPLY = "apply", _("writing to the register")
+    SAFETY = "safety", _("taking a backup first")
+    DELETE = "delete", _("deleting the records")
+    COMMIT = "commit", _("finishing")

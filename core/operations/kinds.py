@@ -1,0 +1,104 @@
+"""What is to be known about each kind of operation beside its name: whether it writes, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from core.models import Kind, Phase
+from core.operations.errors import NOTHING_CHANGED, Text
+from recordsync.backupfile import BackupType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What is to be known about a kind of operation."""
+
+    in_a_sentence: Text
+    """What somebody runs or asked for: "Meena has been running a restore"."""
+    holds_register: bool = False
+    """Whether it holds the register's lock while it writes, so that others wait for it."""
+    is_audited: bool = True
+    """Whether it leaves a row in the audit trail. What only looks leaves none."""
+    undone: Text = NOTHING_CHANGED
+    """What a failure leaves undone, as a sentence."""
+    undone_if_killed: Text = NOTHING_CHANGED
+    """The same, where the process was killed: it could not tidy up after itself."""
+    perhaps: Text = ""
+    """What may have happened where nobody knows whether its commit did; blank: that is found out by its audit row."""
+    look: Text = ""
+    """Where it is seen then, and when to try again."""
+
+
+TRAITS: Final[Mapping[str, Traits]] = {
+    Kind.BACKUP_FULL: Traits(
+        in_a_sentence=_("a backup"),
+        undone=_("No backup was written."),
+        undone_if_killed=_("No backup was entered in the catalogue."),
+    ),
+    Kind.BACKUP_INCREMENTAL: Traits(
+        in_a_sentence=_("an incremental backup"),
+        undone=_("No backup was written."),
+        undone_if_killed=_("No backup was entered in the catalogue."),
+    ),
+    Kind.VERIFY: Traits(
+        in_a_sentence=_("a verification"),
+        is_audited=False,
+        undone=_("It was not marked as verified."),
+        perhaps=_("the backup was marked as verified"),
+        look=_("Look at the list of backups when it does."),
+    ),
+    Kind.CHECK: Traits(in_a_sentence=_("a check"), is_audited=False),
+    Kind.RESTORE: Traits(
+        in_a_sentence=_("a restore"),
+        holds_register=True,
+        perhaps=_("the file was restored"),
+        look=_("Preview the same file when it does: if nothing differs, it was restored."),
+    ),
+    Kind.CHECK_SHEET: Traits(in_a_sentence=_("a check of a sheet"), is_audited=False),
+    Kind.IMPORT: Traits(
+        in_a_sentence=_("an import"),
+        holds_register=True,
+        perhaps=_("the sheet was imported"),
+        look=_("Preview the same sheet when it does: if nothing in it is new or changed, it was imported."),
+    ),
+    Kind.EXPORT: Traits(in_a_sentence=_("an export"), is_audited=False, undone=_("No file was written.")),
+    Kind.DELETE_ALL: Traits(
+        in_a_sentence=_("the deletion of all records"),
+        holds_register=True,
+        perhaps=_("the records were deleted"),
+        look=_("Look at the list of attendance when it does."),
+    ),
+    Kind.RENAME_COMPANY: Traits(
+        in_a_sentence=_("the renaming of a company"),
+        holds_register=True,
+        perhaps=_("the company was renamed"),
+        look=_("Look at the companies when it does."),
+    ),
+    Kind.SEED_DEMO: Traits(
+        in_a_sentence=_("the making of a demo register"),
+        holds_register=True,
+        perhaps=_("the demo register was made"),
+        look=_("Look whether the register is still empty when it does."),
+    ),
+}
+
+WRITERS: Final = tuple(kind for kind in Kind if TRAITS[kind].holds_register)
+UNAUDITED: Final = tuple(kind for kind in Kind if not TRAITS[kind].is_audited)
+BACKUPS: Final[Mapping[BackupType, Kind]] = {"full": Kind.BACKUP_FULL, "incremental": Kind.BACKUP_INCREMENTAL}
+
+BEFORE_THE_LOCK: Final = (Phase.BEGIN, Phase.RECEIVE, Phase.CHECK, Phase.LIST, Phase.WAIT, Phase.SAFETY)
+"""Phases in which whoever is to write does not hold the register yet."""
+
+
+def traits_of(kind: str) -> Traits:
+    """What is known about the kind of a row, which another version of the program may have written."""
+    return TRAITS.get(kind) or Traits(in_a_sentence=kind)
+
+
+def label_of(kind: str) -> str:
+    """What people call the kind of a row; the kind itself where this program does not know it."""
+    return str(Kind(kind).label) if kind in Kind.values else kind

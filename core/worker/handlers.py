@@ -1,0 +1,26 @@
+"""What the worker does about each kind of operation that it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from core.attendance import records
+from core.backups import jobs as backup_jobs
+from core.models import Kind
+from core.operations.queue import Handler
+from core.restores import jobs as restore_jobs
+from core.sheets import export_jobs
+from core.web.filters import rows_shown
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    Kind.BACKUP_FULL: backup_jobs.take,
+    Kind.BACKUP_INCREMENTAL: backup_jobs.take,
+    Kind.VERIFY: backup_jobs.verify,
+    Kind.CHECK: restore_jobs.check,
+    Kind.RESTORE: restore_jobs.apply,
+    Kind.EXPORT: partial(export_jobs.write, rows=rows_shown),
+    Kind.DELETE_ALL: records.run_delete_all,
+}
+"""Kinds that are not here are only run at once: by a command, or in a request."""
