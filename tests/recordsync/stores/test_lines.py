@@ -20,8 +20,8 @@ from recordsync.model.records import Record
 from recordsync.stores import open_store
 from recordsync.streams import Change
 from recordsync.streams.lines import lines_of
-from tests import registers
 from tests.recordsync.support import NOW, company, day
+from tests.running import databases
 
 MOMENTS: Final = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))  # noqa: DTZ001 - Hypothesis wants them so
 NASTY: Final = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(
@@ -59,7 +59,7 @@ def some_days(draw: st.DrawFn) -> list[Record]:
 
 
 def fill(alias: str, days: list[Record]) -> None:
-    registers.empty(alias)
+    databases.empty(alias)
     store = open_store(SCHEMA, alias)
     companies = [company(name) for name in sorted({record.values[0] or "" for record in days})]
     with transaction.atomic(using=alias):
@@ -153,7 +153,7 @@ ANYTHING: Final = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | s
 def test_anything_that_sqlite_can_hold_is_told_alike(
     django_db_setup: None, django_db_blocker: Any, column: str, value: object
 ) -> None:
-    alias = registers.ALIASES["sqlite"]
+    alias = databases.ALIASES["sqlite"]
     with django_db_blocker.unblock():
         fill(alias, THREE)
         try:
@@ -162,4 +162,4 @@ def test_anything_that_sqlite_can_hold_is_told_alike(
         except (IntegrityError, UnicodeEncodeError):
             return
         assert outcome(alias, reference=False) == outcome(alias, reference=True)
-        registers.empty(alias)
+        databases.empty(alias)
