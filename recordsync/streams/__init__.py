@@ -1,4 +1,4 @@
-"""Streams in key order: what changes, how several are joined, how one is sorted that does not fit into memory."""
+"""Streams in key order: changes, the join of several, and the sort of one that does not fit into memory."""
 
 from recordsync.streams.changes import Change, Deletion
 from recordsync.streams.join import are_in_order, in_order, join

@@ -1,4 +1,4 @@
-"""What happens to one key, and what is known of a key that is not there any more."""
+"""A change of one key, and a deletion as a file lists it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recordsync.model.records import Key, Record
 
 
 class Change(NamedTuple):
-    """What happens to one key: ``before`` is what is there (None: nothing), ``after`` what shall be."""
+    """A change of one key: from ``before`` (None: there is no record) to ``after`` (None: the record is deleted)."""
 
     key: Key
     before: Record | None
@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
 
 class Deletion(NamedTuple):
-    """A key that a file says was deleted, with the checksum of what it last held there."""
+    """A key that a file lists as deleted, with the checksum of the record that was deleted."""
 
     key: Key
     checksum: str

@@ -1,6 +1,6 @@
 """Sorted streams: the check of their order, and the merge-join of several.
 
-Everything here takes and gives iterators in key order and keeps one item of each in memory.
+Every function takes and returns iterators in key order, and keeps one item of each stream in memory.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from recordsync.model.records import Key
 
 
 def in_order(stream: Iterable[Any]) -> Iterator[Any]:
-    """The stream, checked: each item's key (its first element) is greater than the one before.
+    """The stream's items, in checked order: each key, which is an item's first element, is greater than the one before.
 
-    A database that sorts text by some language's rules would otherwise make a merge silently wrong.
-    Raises :class:`OutOfOrder`.
+    Without this check, a database that sorts text by the rules of a language would silently make a merge wrong. Raises
+    :class:`OutOfOrder`.
     """
     last: Key | None = None
     for item in stream:
@@ -28,15 +28,15 @@ def in_order(stream: Iterable[Any]) -> Iterator[Any]:
 
 
 def are_in_order(keys: Sequence[Key]) -> bool:
-    """As :func:`in_order`, of keys at hand: whether each is greater than the one before."""
+    """Whether each of these keys is greater than the one before."""
     return all(map(lt, keys, keys[1:]))
 
 
 def join(*streams: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    """A merge-join of streams in key order: per key, the item of each stream, or None.
+    """The merge-join of streams in key order: for each key, the item of each stream, or None where it has none.
 
-    Items are tuples that start with their key. Raises :class:`OutOfOrder` where a stream is not in
-    order or repeats a key.
+    An item is a tuple that starts with its key. Raises :class:`OutOfOrder` if a stream is not in order or repeats a
+    key.
     """
     advances = [in_order(stream).__next__ for stream in streams]
     heads: list[Any] = []

@@ -1,4 +1,5 @@
-"""Sorting more than fits into memory: sorted runs in a temporary file, merged when they are read."""
+"""External merge sort (Knuth, *The Art of Computer Programming*, volume 3, section 5.4): sorted runs in a temporary
+file, which are merged when they are read."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ _BLOCK: Final = 1 << 16
 def sorted_on_disk(
     items: Iterable[Any], spill: IO[bytes], key: Callable[[Any], Any], run_length: int | None = None
 ) -> Iterator[Any]:
-    """The items in order of ``key``; equal ones in the order they came.
+    """The items in the order of ``key``. Items with equal keys keep their order.
 
-    Consumes ``items`` (what JSON can hold; tuples come back as lists) before the first is given back. ``spill``: an
-    empty temporary file, written only if there is more than one run, of ``run_length`` items (:data:`RUN_LENGTH`).
+    Reads all of ``items`` before it returns the first. An item is something that JSON can hold; a tuple comes back as a
+    list. ``spill`` is an empty temporary file, which is written only if there is more than one run of ``run_length``
+    items (:data:`RUN_LENGTH`).
     """
     run_length = run_length or RUN_LENGTH
     stream = iter(items)
@@ -34,14 +36,16 @@ def sorted_on_disk(
         start = spill.tell()
         spill.writelines(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in batch)
         bounds.append((start, spill.tell()))
-        batch.clear()  # before the next one is made: never two in memory
+        batch.clear()  # never two runs in memory
         batch = sorted(islice(stream, run_length), key=key)
     yield from merge(*(stored(spill, start, end) for start, end in bounds), key=key)
 
 
 def stored(spill: IO[bytes], start: int, end: int) -> Iterator[Any]:
-    """What stands, a JSON value a line, between two places of a file. Keeps its own place, so that several can be read
-    in turns."""
+    """The JSON values, one a line, between two positions of a file.
+
+    Keeps its own position, so that several of these can read one file in turns.
+    """
     rest = b""
     while start < end:
         spill.seek(start)

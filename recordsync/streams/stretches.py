@@ -1,4 +1,4 @@
-"""Two sorted streams of records cut into stretches, so that what is alike is passed over together."""
+"""Two sorted streams of records, cut into stretches, so that equal records are passed over together."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recordsync.model.records import Key, Record
 from recordsync.streams.join import are_in_order, in_order
 
 _STRETCH = 32
-"""Records of each stream that are looked at together: few, as one that differs makes all of them slower."""
+"""Records of each stream that are compared together. Few, because one that differs makes the whole stretch slower."""
 
 
 class Stretch(NamedTuple):
-    """A stretch of two streams: ``alike`` records that both hold with the same content, or what each of them holds."""
+    """A stretch of two streams: the number of records, if all are ``alike`` in both; else the records of each."""
 
     alike: int
     ours: list[Record]
@@ -24,28 +24,28 @@ class Stretch(NamedTuple):
 
 
 def stretches(ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[Stretch]:
-    """Two sorted streams of one shape, cut at the same keys into stretches.
+    """The stretches of two sorted streams of one shape, cut at the same keys.
 
-    Only what differs costs Python code per record; what is alike is passed over in one comparison.
-    Raises :class:`OutOfOrder`.
+    A stretch that is alike costs one comparison; only stretches that differ cost Python code for each record. Raises
+    :class:`OutOfOrder`.
     """
-    one, other = _Ahead(ours), _Ahead(theirs)
+    our_side, their_side = _Ahead(ours), _Ahead(theirs)
     while True:
-        one.fill()
-        other.fill()
-        if not one.records and not other.records:
+        our_side.fill()
+        their_side.fill()
+        if not our_side.records and not their_side.records:
             return
-        if [record.values for record in one.records] == [record.values for record in other.records]:
-            yield Stretch(len(one.records), [], [])
-            one.records, other.records = [], []
+        if [record.values for record in our_side.records] == [record.values for record in their_side.records]:
+            yield Stretch(len(our_side.records), [], [])
+            our_side.records, their_side.records = [], []
             continue
-        # What comes later is greater than the last of a stream that has more.
-        ends = [ahead.records[-1].key for ahead in (one, other) if not ahead.ended]
-        yield Stretch(0, one.up_to(min(ends, default=None)), other.up_to(min(ends, default=None)))
+        # Later records have greater keys than the last one of a stream that has more.
+        ends = [ahead.records[-1].key for ahead in (our_side, their_side) if not ahead.ended]
+        yield Stretch(0, our_side.up_to(min(ends, default=None)), their_side.up_to(min(ends, default=None)))
 
 
 class _Ahead:
-    """The next records of a stream, whose order is checked."""
+    """The next records of a stream, in checked order."""
 
     def __init__(self, stream: Iterable[Record]) -> None:
         self._stream = iter(stream)
@@ -54,20 +54,21 @@ class _Ahead:
         self.ended = False
 
     def fill(self) -> None:
+        """Read on until there are as many records as a stretch has, or the stream ends. Raises OutOfOrder."""
         new = list(islice(self._stream, _STRETCH - len(self.records)))
         self.ended = len(self.records) + len(new) < _STRETCH
         keys = [record.key for record in new]
         if self._last is not None:
             keys.insert(0, self._last)
         if not are_in_order(keys):
-            for _ in in_order((key,) for key in keys):
+            for _ in in_order((key,) for key in keys):  # raises at the key that is wrong
                 pass
         if keys:
             self._last = keys[-1]
         self.records += new
 
     def up_to(self, key: Key | None) -> list[Record]:
-        """Take the records up to a key (None: all)."""
+        """The records up to a key, and including it (None: all). They are taken out."""
         count = len(self.records) if key is None else bisect_right(self.records, key, key=itemgetter(0))
         taken, self.records = self.records[:count], self.records[count:]
         return taken
