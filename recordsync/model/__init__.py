@@ -1,1 +1,1 @@
-"""What is backed up, declared: fields, records, models."""
+"""What an application declares: the models, fields and units that are backed up."""

@@ -1,11 +1,11 @@
-"""The types a field's value can have, each with one canonical text.
+"""The types that a field's value can have, each with one canonical text.
 
-Inside the engine every value is a string or ``None``. A type says which strings are legal, in the
-one spelling that every database and every file uses (so that equal content has equal checksums),
-and how that text becomes the Python value that Django stores, and back.
+In the engine every value is a string or ``None``. A type says which strings are legal, in the one spelling that every
+database and every file uses, so that equal content has equal checksums. It converts the text to the Python value that
+Django stores, and back.
 
-Checking is on the path of every record, and values repeat (days, times, the names of people), so a type keeps
-those that it has found legal: a value is examined once and then looked up.
+Every value of every record is checked, and values repeat (days, times, names), so a type remembers those that it has
+found legal and examines each only once.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MAX_MINUTES: Final = 9999 * 60 + 59
 """The longest duration that has a text: 9999:59."""
 
 _MEMO_LIMIT: Final = 100_000
-"""Values that a type keeps: more than there are times of a day."""
+"""Values that a type remembers: more than there are times of a day."""
 
 
 def whole_pattern(pattern: str) -> str:
-    """A JSON Schema pattern for the whole of a text. In Python, ``$`` alone also matches before a last newline."""
+    """A JSON Schema pattern that matches whole texts. In Python, ``$`` alone also matches before a last newline."""
     return f"^{pattern}$(?!\\n)"
 
 
 class FieldType(ABC):
-    """A field's type: what is legal, and its canonical text.
+    """The type of a field: which values are legal, in which canonical text.
 
-    ``nullable`` says whether ``None`` is legal. Subclasses define :meth:`problem`.
+    ``nullable`` says whether ``None`` is legal. A subclass defines :meth:`is_legal` and its JSON Schema.
     """
 
     expected: ClassVar[str]
@@ -40,10 +40,10 @@ class FieldType(ABC):
     def __init__(self, *, nullable: bool = False) -> None:
         self.nullable = nullable
         self.found_legal: set[object] = {None} if nullable else set()
-        """Values that :meth:`error` found legal; never one that is not. Always the same set."""
+        """Values that :meth:`error` found legal, and no others. It is always the same set object."""
 
     def error(self, value: object) -> str | None:
-        """What was expected instead of ``value`` (a text for people), or ``None`` if it is legal."""
+        """What is expected instead of ``value``, as a text for people; None if the value is legal."""
         if value is None:
             return None if self.nullable else self.expectation()
         if type(value) is not str:
@@ -67,25 +67,24 @@ class FieldType(ABC):
         """Whether ``text`` is a legal value in its canonical spelling."""
 
     def expectation(self) -> str:
-        """What is expected, for an error message."""
+        """What is expected, as a text for an error message."""
         return f"{self.expected} or null" if self.nullable else self.expected
 
     @property
     def blank(self) -> str | None:
-        """The value of a field that an added record does not have."""
+        """The value that an added record gets where it lacks the field."""
         return None
 
     def to_python(self, text: str | None) -> Any:
-        """The value that Django stores, from a legal text."""
+        """The value that Django stores for a legal text."""
         return text
 
     def to_text(self, value: Any) -> str | None:
-        """The canonical text of a value that Django read. A value without one gives a text that
-        :meth:`error` refuses."""
+        """The canonical text of a value that Django read; if it has none, a text that :meth:`error` refuses."""
         return value if value is None or type(value) is str else str(value)
 
     def json_schema(self) -> dict[str, Any]:
-        """JSON Schema (2020-12) of the value in a file."""
+        """The JSON Schema (2020-12) of the value in a file."""
         schema = self._json_schema()
         if self.nullable:
             return {"anyOf": [schema, {"type": "null"}]}
@@ -93,12 +92,12 @@ class FieldType(ABC):
 
     @abstractmethod
     def _json_schema(self) -> dict[str, Any]:
-        """As :meth:`json_schema`, but for null."""
+        """The JSON Schema of a value that is not null."""
 
 
 class Text(FieldType):
-    """Text of a length in characters. Anything but NUL and unpaired surrogates is legal: it is data,
-    stored verbatim."""
+    """Text with a minimum and a maximum of characters. All characters but NUL and unpaired surrogates are legal, and
+    are stored as they are."""
 
     def __init__(self, *, min_length: int = 0, max_length: int, nullable: bool = False) -> None:
         super().__init__(nullable=nullable)
@@ -222,7 +221,7 @@ class Minutes(FieldType):
 
 @lru_cache(10_000)
 def _minutes(text: str) -> int:
-    """The minutes of a legal text. Remembered: there are few, and every record has up to three."""
+    """The minutes of a legal text. Cached, because there are few and every record has up to three."""
     return int(text[:-3]) * 60 + int(text[-2:])
 
 
@@ -233,7 +232,7 @@ class Timestamp(FieldType):
     _shape = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
 
     def is_legal(self, text: str) -> bool:
-        # The first and the last day are left out: in another time zone they would be in no year that there is.
+        # In another time zone, the first and the last day would be in the year 0 or 10000, which Python does not have.
         if not self._shape.fullmatch(text) or not "0001-01-02" <= text[:10] <= "9999-12-30":
             return False
         try:
