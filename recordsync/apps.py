@@ -1,4 +1,4 @@
-"""How Django loads the engine, for its own table."""
+"""How Django loads the engine, which has a table of its own."""
 
 from django.apps import AppConfig
 

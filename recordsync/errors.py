@@ -1,5 +1,5 @@
-"""What can go wrong, as types. Each message is a sentence for the person who reads it: what happened, to
-what, and what to do; whoever catches it adds what was not changed."""
+"""The errors of the engine. Each message is a sentence for the person who reads it: what happened, to what, and what to
+do. Whoever catches the error adds what was not changed."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ _DIGITS = 12
 
 
 def printable(text: str) -> str:
-    """Text of a file or a database for a terminal or a log: what would steer it, or start a line, is written out."""
+    """The text, with escapes for characters that would control a terminal or start a new line in a log."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
 
 
 def named(model: str, key: Sequence[str]) -> str:
-    """A record in a sentence."""
+    """A record's model and key, for a sentence."""
     return f"{model} {' · '.join(key)}"
 
 
 def digest_start(digest: object) -> str:
-    """A digest in a sentence: enough of it to tell it from another."""
+    """The start of a digest, for a sentence: enough to tell it from another."""
     return f"{str(digest)[:_DIGITS]}…" if len(str(digest)) > _DIGITS else repr(digest)
 
 
 def wrong_checksum(given: object, right: str) -> str:
-    """What is wrong with a record whose checksum is not its own."""
-    shown, own = digest_start(given), digest_start(right)
-    return f"the checksum is {shown}, and the record's own is {own}: the record is damaged or was changed by hand"
+    """What is wrong with a record whose checksum is not that of its content."""
+    return (
+        f"the checksum is {digest_start(given)}, and the record's own is {digest_start(right)}: the record is damaged "
+        "or was changed by hand"
+    )
 
 
 def is_one_line(text: str) -> bool:
@@ -41,16 +43,16 @@ def is_one_line(text: str) -> bool:
 
 
 def printable_path(path: str | os.PathLike[str]) -> str:
-    """A path, or an argument of a command, for people, files and databases: what is not UTF-8 in it is written out."""
+    """A path or an argument of a command as text, with escapes for bytes that are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class RecordSyncError(Exception):
-    """Anything that this package refuses to do, or cannot."""
+    """Something that the engine refuses or cannot do."""
 
 
 class OutOfOrder(RecordSyncError):
-    """A stream that must be in key order is not."""
+    """A stream is not in key order."""
 
     def __init__(self, key: tuple[str, ...], last: tuple[str, ...]) -> None:
         super().__init__(
@@ -60,7 +62,7 @@ class OutOfOrder(RecordSyncError):
 
 
 class InvalidRecord(RecordSyncError):
-    """A record that has no legal form in a file."""
+    """The register has a record that no file can hold."""
 
     def __init__(self, model: str, key: tuple[str, ...], field: str, value: object, expected: str) -> None:
         super().__init__(
@@ -71,28 +73,28 @@ class InvalidRecord(RecordSyncError):
 
 
 class LockTimeout(RecordSyncError):
-    """Someone else holds a lock, and still did when the wait was over."""
+    """Somebody else held a lock until the wait was over."""
 
 
 class LockLost(RecordSyncError):
-    """A lock that was held was lost, and somebody else may have had it meanwhile."""
+    """A holder lost its lock, and somebody else may have had it meanwhile."""
 
 
 class CommitUnknown(RecordSyncError):
-    """The answer to a COMMIT was lost, and the database does not say whether it took place."""
+    """The answer to a COMMIT was lost, and the database does not answer whether it took place."""
 
 
 class RegisterMoved(RecordSyncError):
-    """The database is not as it was when the plan was made."""
+    """The register is not as it was when the plan was made."""
 
 
 class SourceChanged(RecordSyncError):
-    """The file that is being applied is not the file that was checked."""
+    """The file is not the one that was checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileError:
-    """One thing that is wrong with a file: what it is, in a sentence that does not say where, and where it is."""
+    """One error in a file: what is wrong, as a sentence, and where."""
 
     message: str
     line: int | None = None
@@ -101,25 +103,25 @@ class FileError:
     field: str | None = None
     value: Any = None
     section: str | None = None
-    """The part of the file that the record is in: a model's name, or ``deleted.`` and that."""
+    """The section that the record is in: a model's name, or ``deleted.`` and the name."""
     number: int | None = None
-    """Which of its section's records it is, counted from 1, in a file whose lines mean nothing."""
+    """The number of the record in its section, counted from 1, in a file without a record a line."""
     expected: Any = None
-    """In full what should stand there, where it is known and the sentence has not room for it."""
+    """What should stand there, if it is known and too long for the sentence."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: ``message``, and the rest where known."""
+        """The error for JSON: ``message``, and whatever else is known."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
-        where = [f"line {self.line}"] if self.line else []
+        places = [f"line {self.line}"] if self.line else []
         if self.key is not None:
-            where.append(named(self.section or "record", self.key))
-        return f"{', '.join(where)}: {self.message}" if where else self.message
+            places.append(named(self.section or "record", self.key))
+        return f"{', '.join(places)}: {self.message}" if places else self.message
 
 
 class InvalidFile(RecordSyncError):
-    """A file that is not a whole and valid backup. ``errors`` are the first found; ``count`` is of all."""
+    """A file is not a whole and valid backup. ``errors`` are the first ones, ``count`` is the number of all."""
 
     def __init__(self, errors: Sequence[FileError], count: int | None = None) -> None:
         self.errors = tuple(errors)

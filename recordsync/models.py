@@ -1,4 +1,4 @@
-"""The engine's own tables. They hold nothing of what an application declares."""
+"""The engine's own tables. They hold no records of the application."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from recordsync.system.transactions import COMMITS
 
 
 class Commit(models.Model):
-    """A transaction that was committed: it wrote this row as its last.
+    """A row that a transaction writes last, and that is there if it was committed.
 
-    Whoever loses the answer to a COMMIT looks for the row (:mod:`recordsync.system.transactions`). On SQLite no answer
-    is ever lost, and the table stays empty.
+    If the answer to a COMMIT is lost, the row tells (:mod:`recordsync.system.transactions`). On SQLite no answer is
+    ever lost, and the table stays empty.
     """
 
     id = models.UUIDField(primary_key=True)
