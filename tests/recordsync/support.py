@@ -1,123 +1,25 @@
-"""What the engine's tests share: records, files and a store that are made from plain Python."""
+"""What the engine's tests share: reading and changing a file's lines, and a store in memory."""
 
 import datetime as dt
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
 import orjson
 from django.db.models import Q
 
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.backupfile import BackupFile, InstallationName, Limits, Metadata, check_backup, write_backup
-from recordsync.backupfile.metadata import Application
+from core.register.declared import SCHEMA
+from recordsync.backupfile import BackupFile, Limits, check_backup
 from recordsync.errors import FileError, InvalidFile, RegisterMoved
 from recordsync.merge import Decide, Merged, Side
 from recordsync.model.fields import TIMESTAMP
-from recordsync.model.records import Key, Record, checksum
-from recordsync.model.schema import Model, Schema, Shape
-from recordsync.streams import Change, Deletion
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Model, Schema
+from recordsync.streams import Change
 from recordsync.streams import lines as record_lines
-
-NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
-MOMENT = "2026-11-20T18:40:00.000000Z"
-FILE_ID = "0190f3a2-7c11-7e5d-8a44-4be7a1c0ffee"
-HERE = "11111111-2222-4333-8444-555555555555"
-
-BLANK_DAY: dict[str, str | None] = {
-    "ep_name": "",
-    "shift": "",
-    "status": "P",
-    "in_time": None,
-    "out_time": None,
-    "in_time_2": None,
-    "out_time_2": None,
-    "in_time_3": None,
-    "out_time_3": None,
-    "overstay": None,
-    "overtime": None,
-    "overtime_to_mandays": None,
-}
-
-
-def company(name: str, created_at: str | None = MOMENT) -> Record:
-    return COMPANIES.shape().from_mapping({"name": name}, created_at)
-
-
-def day(
-    company_name: str, ep_no: str, date: str = "2026-11-20", *, created_at: str | None = MOMENT, **fields: str | None
-) -> Record:
-    """An attendance record; fields not given are blank, and the status is P."""
-    key = {"company_name": company_name, "ep_no": ep_no, "date": date}
-    return ATTENDANCE_RECORDS.shape().from_mapping({**key, **BLANK_DAY, **fields}, created_at)
-
-
-def deletion(model: Model, record: Record) -> Deletion:
-    return Deletion(record.key, checksum(model.shape().content(record)))
-
-
-def cut(record: Record, shape: Shape) -> Record:
-    """A whole record seen through a shape."""
-    return shape.project(record, shape.model.shape())
-
-
-@dataclass
-class Content:
-    """What goes into a file, as lists per model."""
-
-    by_model: Mapping[str, Sequence[Record]] = field(default_factory=dict)
-    gone: Mapping[str, Sequence[Deletion]] = field(default_factory=dict)
-
-    def records(self, model: Model) -> Iterable[Record]:
-        return self.by_model.get(model.name, ())
-
-    def lines(self, shape: Shape) -> Iterable[bytes]:
-        return record_lines.lines_of(shape, self.records(shape.model))
-
-    def deletions(self, model: Model) -> Iterable[Deletion]:
-        return self.gone.get(model.name, ())
-
-
-def content(
-    companies: Sequence[Record] = (),
-    days: Sequence[Record] = (),
-    gone_companies: Sequence[Deletion] = (),
-    gone_days: Sequence[Deletion] = (),
-) -> Content:
-    return Content(
-        {"companies": companies, "attendance_records": days},
-        {"companies": gone_companies, "attendance_records": gone_days},
-    )
-
-
-def metadata(of: Content | None = None, **changed: Any) -> Metadata:
-    """The metadata of a full file of ``of``, with these values changed."""
-    of = of or Content()
-    values: dict[str, Any] = {
-        "id": FILE_ID,
-        "installation": InstallationName(HERE, "Site A office PC"),
-        "parent": None,
-        "merged": {},
-        "backup_type": "full",
-        "since_date": None,
-        "selection": None,
-        "deletions": "complete",
-        "created_at": MOMENT,
-        "created_by": "root",
-        "fields": {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)},
-        "application": Application("Muster", "0.1.0"),
-        "totals": {model.name: len(list(of.records(model))) for model in SCHEMA},
-    }
-    return Metadata(**(values | changed))
-
-
-def written(of: Content, schema: Schema = SCHEMA, **changed: Any) -> bytes:
-    """A file of this content."""
-    out = io.BytesIO()
-    write_backup(out, schema, metadata(of, **changed), of)
-    return out.getvalue()
+from tests.builders.records import Sections
 
 
 def opened(file: bytes | IO[bytes], limits: Limits | None = None, schema: Schema = SCHEMA) -> BackupFile:
@@ -212,7 +114,7 @@ def always(side: Side) -> Decide:
 class MemoryStore:
     """A store in dictionaries. ``written`` lists the batches that it was given."""
 
-    def __init__(self, of: Content, references: Mapping[str, int] | None = None, schema: Schema = SCHEMA) -> None:
+    def __init__(self, of: Sections, references: Mapping[str, int] | None = None, schema: Schema = SCHEMA) -> None:
         self.schema = schema
         self.rows: dict[str, dict[Key, Record]] = {
             model.name: {record.key: record for record in of.records(model)} for model in schema

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Shape
-from tests.recordsync.support import day
+from tests.builders.records import record
 
 KEYS = [
     (company, ep_no, date) for company in ("A", "é") for ep_no in ("1", "10") for date in ("2026-01-01", "2026-01-02")
@@ -20,7 +20,7 @@ minutes = st.sampled_from([None, "00:30"])
 @st.composite
 def days_at(draw: st.DrawFn, key: Key) -> Record:
     """A record with this key, out of few."""
-    return day(
+    return record(
         *key,
         ep_name=draw(names),
         shift=draw(shifts),

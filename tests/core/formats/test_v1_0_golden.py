@@ -19,9 +19,8 @@ from recordsync.backupfile import Metadata
 from recordsync.errors import InvalidRecord, OutOfOrder, RecordSyncError
 from recordsync.model.records import Record
 from recordsync.model.schema import Model
-from tests.recordsync import support
+from tests.builders.records import MOMENT, Sections, company, metadata, record, sections
 from tests.recordsync.backupfile.golden_content import FULL
-from tests.recordsync.support import MOMENT, day
 
 FOLDER: Final = Path(__file__).parent / "golden"
 CHANGED: Final = "2026-11-20T18:39:59.999999Z"
@@ -35,7 +34,7 @@ _FIELDS: Final = (
 class _Content:
     """The engine's golden content; every record was last changed at one moment."""
 
-    of: support.Content
+    of: Sections
     changed: str = CHANGED
 
     def records(self, model: Model) -> Iterator[Record]:
@@ -46,16 +45,16 @@ class _Content:
 
 
 GOLDEN: Final = {
-    "backup-1.0.json": support.metadata(FULL),
-    "backup-1.0-incremental.json": support.metadata(
+    "backup-1.0.json": metadata(FULL),
+    "backup-1.0-incremental.json": metadata(
         FULL, backup_type="incremental", since_date="2026-11-01T00:00:00.000000Z", deletions="unknown"
     ),
 }
 
 
-def _written(of: support.Content, metadata: Metadata | None = None, changed: str = CHANGED) -> bytes:
+def _written(of: Sections, described: Metadata | None = None, changed: str = CHANGED) -> bytes:
     out = io.BytesIO()
-    written = write_v1_0(out, metadata or support.metadata(of), _Content(of, changed))
+    written = write_v1_0(out, described or metadata(of), _Content(of, changed))
     assert written.digest == hashlib.sha256(out.getvalue()).hexdigest()
     return out.getvalue()
 
@@ -92,22 +91,22 @@ def test_an_older_installation_reads_it(name: str) -> None:
     assert metadata["version"] == "1.0"
     for section in ("companies", "attendance_records"):
         assert metadata[f"total_{section}"] == len(document[section])
-    for company in document["companies"]:
-        assert set(company) == {"id", "name", "created_at", "checksum"}
-        text = json.dumps({"name": company["name"]}, sort_keys=True)
-        assert company["checksum"] == hashlib.sha256(text.encode()).hexdigest()
-    assert len({company["id"] for company in document["companies"]}) == len(document["companies"])
-    for record, ours in zip(document["attendance_records"], FULL.records(ATTENDANCE_RECORDS), strict=True):
-        assert set(record) == set(_FIELDS)
-        content = {n: v for n, v in record.items() if n not in ("checksum", "created_at", "updated_at", "id")}
+    for line in document["companies"]:
+        assert set(line) == {"id", "name", "created_at", "checksum"}
+        text = json.dumps({"name": line["name"]}, sort_keys=True)
+        assert line["checksum"] == hashlib.sha256(text.encode()).hexdigest()
+    assert len({line["id"] for line in document["companies"]}) == len(document["companies"])
+    for line, ours in zip(document["attendance_records"], FULL.records(ATTENDANCE_RECORDS), strict=True):
+        assert set(line) == set(_FIELDS)
+        content = {n: v for n, v in line.items() if n not in ("checksum", "created_at", "updated_at", "id")}
         text = json.dumps(content, sort_keys=True)
-        assert record["checksum"] == hashlib.sha256(text.encode()).hexdigest()
+        assert line["checksum"] == hashlib.sha256(text.encode()).hexdigest()
         values = ATTENDANCE_RECORDS.shape().content(ours)
         for field, value in content.items():
             stored = values[field]
             expected = stored and stored[:5] if "_time" in field else stored
             assert value == (expected or "" if field == "overstay" else expected), field
-        assert record["updated_at"] == CHANGED.replace("Z", "+00:00")
+        assert line["updated_at"] == CHANGED.replace("Z", "+00:00")
 
 
 def test_there_is_no_golden_file_that_is_not_tested() -> None:
@@ -115,27 +114,27 @@ def test_there_is_no_golden_file_that_is_not_tested() -> None:
 
 
 def test_nothing_is_an_object_too() -> None:
-    document = json.loads(_written(support.content()))
+    document = json.loads(_written(sections()))
     assert (document["companies"], document["attendance_records"]) == ([], [])
 
 
 def test_what_could_not_be_read_back_is_not_written() -> None:
     """Named, and refused, as in a 2.0 file."""
     with pytest.raises(InvalidRecord, match="in_time"):
-        _written(support.content([], [day("A", "1", in_time="9:00")]))
+        _written(sections([], [record("A", "1", in_time="9:00")]))
     with pytest.raises(InvalidRecord, match="updated_at"):
-        _written(support.content([], [day("A", "1")]), changed="0001-01-01T00:00:00.000000Z")
+        _written(sections([], [record("A", "1")]), changed="0001-01-01T00:00:00.000000Z")
     with pytest.raises(InvalidRecord, match="created_at"):
-        _written(support.content([support.company("A", "yesterday")]))
+        _written(sections([company("A", "yesterday")]))
     with pytest.raises(OutOfOrder):
-        _written(support.content([], [day("B", "1"), day("A", "1")]))
+        _written(sections([], [record("B", "1"), record("A", "1")]))
     with pytest.raises(RecordSyncError, match="after it had counted"):
-        _written(support.content([], [day("A", "1")]), support.metadata(support.content()))
+        _written(sections([], [record("A", "1")]), metadata(sections()))
 
 
 def test_progress_comes_by_batches_over_both_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recordsync.backupfile.writer.EVERY", 2)
-    of = support.content([support.company("A", MOMENT)], [day("A", str(n)) for n in range(1, 6)])
+    of = sections([company("A", MOMENT)], [record("A", str(n)) for n in range(1, 6)])
     told: list[tuple[str, int, int | None]] = []
-    write_v1_0(io.BytesIO(), support.metadata(of), _Content(of), lambda *step: told.append(step))
+    write_v1_0(io.BytesIO(), metadata(of), _Content(of), lambda *step: told.append(step))
     assert told == [("write", done, 6) for done in (1, 3, 5, 6)]

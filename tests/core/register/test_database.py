@@ -18,7 +18,7 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.errors import LockTimeout
 from recordsync.stores import OrmStore
 from recordsync.streams import Change
-from tests.recordsync.support import company, day
+from tests.builders.records import company, record
 from tests.running.processes import other_process
 
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
@@ -222,7 +222,7 @@ def test_each_look_has_a_store_of_its_own_that_sees_what_others_added_since(regi
         assert not list(first.lookup(ATTENDANCE_RECORDS, [KEY]))
     in_another_thread(lambda: add(register, "B"))
     with register.write(5) as writer:
-        writer.write(ATTENDANCE_RECORDS, [Change(KEY, None, day("B", "E1"))], timezone.now())
+        writer.write(ATTENDANCE_RECORDS, [Change(KEY, None, record("B", "E1"))], timezone.now())
     with register.read() as second:
         assert second is not first
         assert [record.key for record in second.lookup(ATTENDANCE_RECORDS, [KEY])] == [KEY]
@@ -235,14 +235,14 @@ def test_companies_of_a_transaction_that_was_rolled_back_are_forgotten(register:
     def ghost() -> None:
         with register.write(5) as store:
             store.write(COMPANIES, [Change(("Ghost",), None, company("Ghost"))], NOW)
-            store.write(ATTENDANCE_RECORDS, [Change(("Ghost", "E1", KEY[2]), None, day("Ghost", "E1"))], NOW)
+            store.write(ATTENDANCE_RECORDS, [Change(("Ghost", "E1", KEY[2]), None, record("Ghost", "E1"))], NOW)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         ghost()
     add(register, "B")
     with register.write(5) as store:
-        store.write(ATTENDANCE_RECORDS, [Change(KEY, None, day("B", "E1"))], NOW)
+        store.write(ATTENDANCE_RECORDS, [Change(KEY, None, record("B", "E1"))], NOW)
         assert [record.key for record in store.records(ATTENDANCE_RECORDS)] == [KEY]
         assert not list(store.lookup(ATTENDANCE_RECORDS, [("Ghost", "E1", KEY[2])]))
 

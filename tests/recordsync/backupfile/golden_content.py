@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
-from tests.recordsync.support import Content, company, content, day, deletion
+from tests.builders.records import Sections, company, deletion, record, sections
 
 FOLDER: Final = Path(__file__).parent / "golden"
 
 NASTY: Final = "\x01\t\n\x1f\x7f\"\\/</script> '; DROP TABLE core_company; --"
 
-FULL: Final[Content] = content(
+FULL: Final[Sections] = sections(
     [
         company(" "),
         company("ABC Corp", "2026-01-15T08:00:00.000000Z"),
@@ -23,11 +23,11 @@ FULL: Final[Content] = content(
         company("😀" * 255),
     ],
     [
-        day("ABC Corp", "E10", in_time="09:00:00", out_time="18:07:30", created_at="2026-11-20T03:30:00.000001Z"),
-        day("ABC Corp", "E10", "2026-11-21", status="-0.5", ep_name="Anna", shift="G", overtime="00:00"),
-        day("ABC Corp", "E9", status="WO", overstay="123:45", overtime="9999:59", overtime_to_mandays="08:00"),
-        day("Zoë & Söhne GmbH", "1", "0001-01-01", status="-1", ep_name=NASTY, shift=NASTY[:50]),
-        day(
+        record("ABC Corp", "E10", in_time="09:00:00", out_time="18:07:30", created_at="2026-11-20T03:30:00.000001Z"),
+        record("ABC Corp", "E10", "2026-11-21", status="-0.5", ep_name="Anna", shift="G", overtime="00:00"),
+        record("ABC Corp", "E9", status="WO", overstay="123:45", overtime="9999:59", overtime_to_mandays="08:00"),
+        record("Zoë & Söhne GmbH", "1", "0001-01-01", status="-1", ep_name=NASTY, shift=NASTY[:50]),
+        record(
             "é",
             "💥\u202e",
             "9999-12-31",
@@ -41,18 +41,18 @@ FULL: Final[Content] = content(
             in_time_3="12:00:00",
             out_time_3="12:00:00",
         ),
-        day("भारत उद्योग", "क-1", status="L", ep_name="नाम", overstay="00:01"),
+        record("भारत उद्योग", "क-1", status="L", ep_name="नाम", overstay="00:01"),
     ],
 )
 FULL_METADATA: Final[dict[str, Any]] = {"created_by": 'root "<admin>" \u2028'}
 
-DELETIONS: Final[Content] = content(
+DELETIONS: Final[Sections] = sections(
     [company("ABC Corp"), company("New")],
-    [day("ABC Corp", "E10", ep_name="Anne", status="A"), day("New", "1")],
+    [record("ABC Corp", "E10", ep_name="Anne", status="A"), record("New", "1")],
     [deletion(COMPANIES, company("Gone & Co")), deletion(COMPANIES, company("é"))],
     [
-        deletion(ATTENDANCE_RECORDS, day("ABC Corp", "E9", status="WO")),
-        deletion(ATTENDANCE_RECORDS, day("é", NASTY[:50], "2026-02-28")),
+        deletion(ATTENDANCE_RECORDS, record("ABC Corp", "E9", status="WO")),
+        deletion(ATTENDANCE_RECORDS, record("é", NASTY[:50], "2026-02-28")),
     ],
 )
 DELETIONS_METADATA: Final[dict[str, Any]] = {
@@ -64,7 +64,7 @@ DELETIONS_METADATA: Final[dict[str, Any]] = {
     "deletions": "complete",
 }
 
-GOLDEN: Final[dict[str, tuple[Content, dict[str, Any]]]] = {
+GOLDEN: Final[dict[str, tuple[Sections, dict[str, Any]]]] = {
     "backup-2.0.json": (FULL, FULL_METADATA),
     "backup-2.0-deletions.json": (DELETIONS, DELETIONS_METADATA),
 }

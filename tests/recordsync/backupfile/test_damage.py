@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.system.files import Compression, compressed
+from tests.builders.records import company, deletion, record, sections, written
 from tests.conftest import DEEP
-from tests.recordsync.support import checked, company, content, day, deletion, written
+from tests.recordsync.support import checked
 
 FILE: Final = written(
-    content(
+    sections(
         [company("A"), company("é")],
-        [day("A", "1", in_time="09:00:00", ep_name='"\\'), day("é", "1", status="L")],
+        [record("A", "1", in_time="09:00:00", ep_name='"\\'), record("é", "1", status="L")],
         [deletion(COMPANIES, company("B"))],
-        [deletion(ATTENDANCE_RECORDS, day("A", "2"))],
+        [deletion(ATTENDANCE_RECORDS, record("A", "2"))],
     )
 )
-EMPTY: Final = written(content())
+EMPTY: Final = written(sections())
 
 
 def changed_at(file: bytes, at: int) -> Iterator[bytes]:

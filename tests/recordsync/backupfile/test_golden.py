@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from core.register.declared import SCHEMA
+from tests.builders.records import metadata, written
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
-from tests.recordsync.support import metadata, opened, written
+from tests.recordsync.support import opened
 
 pytestmark = pytest.mark.parametrize("name", GOLDEN)
 

@@ -14,9 +14,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile.json_schema import file_schema
 from recordsync.model.schema import Schema
+from tests.builders.records import company, record, sections, written
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
 from tests.recordsync.backupfile.test_refused import FIELDS, MISSING, VALUES, WRONG_FIELDS, WRONG_METADATA
-from tests.recordsync.support import company, content, day, written
 
 PUBLISHED: Final = Path(__file__).resolve().parents[3] / "docs" / "backup-2.0.schema.json"
 
@@ -55,12 +55,12 @@ def test_the_golden_files_satisfy_it(name: str) -> None:
 
 def test_selections_and_files_that_lack_units_satisfy_it() -> None:
     selection = {"companies": ["ABC"], "date_from": "2026-01-01", "date_to": None}
-    VALIDATOR.validate(json.loads(written(content([company("ABC")], [day("ABC", "1")]), selection=selection)))
+    VALIDATOR.validate(json.loads(written(sections([company("ABC")], [record("ABC", "1")]), selection=selection)))
     names = [*ATTENDANCE_RECORDS.key_names, *ATTENDANCE_RECORDS.units["day"]]
     shape = ATTENDANCE_RECORDS.shape(names)
-    cut = shape.project(day("ABC", "1"), ATTENDANCE_RECORDS.shape())
+    cut = shape.project(record("ABC", "1"), ATTENDANCE_RECORDS.shape())
     fields = FIELDS | {"attendance_records": sorted(names)}
-    VALIDATOR.validate(json.loads(written(content([company("ABC")], [cut]), fields=fields)))
+    VALIDATOR.validate(json.loads(written(sections([company("ABC")], [cut]), fields=fields)))
 
 
 @pytest.mark.parametrize(("name", "value"), [case[:2] for case in WRONG_METADATA])

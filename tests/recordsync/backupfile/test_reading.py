@@ -13,33 +13,23 @@ from recordsync.errors import InvalidFile, SourceChanged
 from recordsync.merge import Side
 from recordsync.plan import make_plan
 from recordsync.system.files import compressed
+from tests.builders.records import company, deletion, record, sections, written
 from tests.conftest import DEEP
 from tests.recordsync.backupfile.golden_content import DELETIONS, DELETIONS_METADATA, FULL
 from tests.recordsync.backupfile.test_damage import changed_at
-from tests.recordsync.support import (
-    MemoryStore,
-    always,
-    checked,
-    company,
-    content,
-    day,
-    deletion,
-    lines_of,
-    opened,
-    row,
-    written,
-)
+from tests.recordsync.support import MemoryStore, always, checked, lines_of, opened, row
 
-SMALL: Final = content(
+SMALL: Final = sections(
     [company("A"), company("B")],
-    [day("A", "1"), day("A", "2"), day("B", "1")],
+    [record("A", "1"), record("A", "2"), record("B", "1")],
     [deletion(COMPANIES, company("C"))],
-    [deletion(ATTENDANCE_RECORDS, day("C", "1"))],
+    [deletion(ATTENDANCE_RECORDS, record("C", "1"))],
 )
 FULL_FILE: Final = written(SMALL)
 INCREMENTAL: Final = written(SMALL, backup_type="incremental", since_date="2026-11-01T00:00:00.000000Z")
-STORED: Final = content(
-    [company("A"), company("C"), company("D")], [day("A", "1", status="A"), day("C", "1"), day("D", "1")]
+STORED: Final = sections(
+    [company("A"), company("C"), company("D")],
+    [record("A", "1", status="A"), record("C", "1"), record("D", "1")],
 )
 
 
@@ -82,7 +72,7 @@ def test_sections_may_be_passed_over_and_read_in_part() -> None:
         first = reader.records(COMPANIES)
         next(first)
         assert len(list(reader.records(ATTENDANCE_RECORDS))) == 3
-    with opened(written(content([], []))).open() as reader:
+    with opened(written(sections([], []))).open() as reader:
         assert not list(reader.records(COMPANIES))
         assert not list(reader.records(ATTENDANCE_RECORDS))
 
@@ -202,9 +192,9 @@ def at_is_recognition(file: bytes, at: int) -> bool:
 def test_a_file_swapped_while_it_is_checked_is_refused() -> None:
     """The deletions are compared with the records in readings of their own: they must be of the same file."""
     other = written(
-        content(
+        sections(
             [company("A"), company("B")],
-            [day("A", "1"), day("A", "3"), day("B", "1")],
+            [record("A", "1"), record("A", "3"), record("B", "1")],
             list(SMALL.deletions(COMPANIES)),
             list(SMALL.deletions(ATTENDANCE_RECORDS)),
         )
@@ -246,9 +236,9 @@ def test_an_incremental_file_is_not_complete() -> None:
 
 
 def test_progress_is_reported_every_thousand_records() -> None:
-    days = [day("A", f"{number:04}") for number in range(2500)]
+    days = [record("A", f"{number:04}") for number in range(2500)]
     seen: list[tuple[str, int, int | None]] = []
-    stream = io.BytesIO(written(content([company("A")], days)))
+    stream = io.BytesIO(written(sections([company("A")], days)))
     check_backup(stream, SCHEMA, progress=lambda *what: seen.append(what))
     assert {(phase, total) for phase, _done, total in seen} == {("check", 2501)}
     done = [0, *(done for _phase, done, _total in seen)]

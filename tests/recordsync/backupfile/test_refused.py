@@ -16,12 +16,9 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Limits, scanner
 from recordsync.errors import FileError, RecordSyncError
 from recordsync.model.schema import Schema
+from tests.builders.records import company, deletion, record, sections, written
 from tests.recordsync.support import (
     checked,
-    company,
-    content,
-    day,
-    deletion,
     drop_metadata,
     edited,
     lines_of,
@@ -30,14 +27,13 @@ from tests.recordsync.support import (
     row,
     set_metadata,
     the_error,
-    written,
 )
 
-GONE = day("ABC", "E0")
+GONE = record("ABC", "E0")
 FILE: Final = written(
-    content(
+    sections(
         [company("ABC"), company("Beta")],
-        [day("ABC", "E1", in_time="09:00:00"), day("ABC", "E2"), day("Beta", "E1")],
+        [record("ABC", "E1", in_time="09:00:00"), record("ABC", "E2"), record("Beta", "E1")],
         [deletion(COMPANIES, company("Gone"))],
         [deletion(ATTENDANCE_RECORDS, GONE)],
     )
@@ -348,11 +344,14 @@ def test_two_deletions_of_one_key() -> None:
 
 def test_one_key_among_the_records_and_among_the_deleted() -> None:
     file = written(
-        content(
+        sections(
             [company("ABC"), company("Beta")],
-            [day("ABC", "E1"), day("ABC", "E2")],
+            [record("ABC", "E1"), record("ABC", "E2")],
             [deletion(COMPANIES, company("ABC"))],
-            [deletion(ATTENDANCE_RECORDS, day("ABC", "E0")), deletion(ATTENDANCE_RECORDS, day("ABC", "E2"))],
+            [
+                deletion(ATTENDANCE_RECORDS, record("ABC", "E0")),
+                deletion(ATTENDANCE_RECORDS, record("ABC", "E2")),
+            ],
         )
     )
     report = checked(file)
@@ -554,8 +553,8 @@ def test_fields_that_a_file_cannot_have(what: str, value: object, place: str, me
 def test_a_file_may_lack_whole_units() -> None:
     narrow = without("ep_name", "overtime", "overtime_to_mandays")
     shape = ATTENDANCE_RECORDS.shape(narrow["attendance_records"])
-    records = [shape.project(day("ABC", "E1", ep_name="x"), ATTENDANCE_RECORDS.shape())]
-    file = opened(written(content([company("ABC")], records), fields=narrow))
+    records = [shape.project(record("ABC", "E1", ep_name="x"), ATTENDANCE_RECORDS.shape())]
+    file = opened(written(sections([company("ABC")], records), fields=narrow))
     assert file.counts
     assert list(file.records(ATTENDANCE_RECORDS)) == records
 
@@ -658,7 +657,7 @@ def test_an_end_that_is_not_one_newline(end: bytes) -> None:
 
 
 def test_what_stands_between_brackets_of_an_empty_section() -> None:
-    empty = written(content())
+    empty = written(sections())
     for text in (b'"companies":[ ]', b'"companies":[\n]', b'"companies":[null]', b'"companies":{}'):
         assert not checked(resealed(lines_of(empty.replace(b'"companies":[]', text, 1)))).valid
 
@@ -682,8 +681,8 @@ def test_content_larger_than_the_limit() -> None:
 
 
 def test_the_first_hundred_errors_are_kept_and_the_rest_counted() -> None:
-    days = [day("ABC", f"E{number:03}") for number in range(150)]
-    lines = lines_of(written(content([company("ABC")], days)))
+    days = [record("ABC", f"E{number:03}") for number in range(150)]
+    lines = lines_of(written(sections([company("ABC")], days)))
     for at, line in enumerate(lines):
         if b'"ep_no"' in line and at:
             lines[at] = row(line, lambda found: found.update(status="?"))
@@ -718,7 +717,7 @@ def test_an_error_as_a_dictionary_has_what_is_known() -> None:
 
 def test_a_schema_without_a_selection_of_its_own_takes_any() -> None:
     free = Schema(SCHEMA.models)
-    file = written(content(), free, selection={"anything": ["goes", 5]})
+    file = written(sections(), free, selection={"anything": ["goes", 5]})
     assert checked(file, schema=free).valid
     assert not checked(file).valid
 
@@ -728,11 +727,11 @@ def test_a_selection_is_what_the_application_says() -> None:
         pass
 
     strict = Schema(SCHEMA.models, Nothing)
-    assert checked(written(content(), strict, selection={}), schema=strict).valid
-    file = written(content(), Schema(SCHEMA.models), selection={"a": 1})
+    assert checked(written(sections(), strict, selection={}), schema=strict).valid
+    file = written(sections(), Schema(SCHEMA.models), selection={"a": 1})
     assert not checked(file, schema=strict).valid
     with pytest.raises(RecordSyncError, match=r"selection.*None was written"):
-        written(content(), strict, selection={"a": 1})
+        written(sections(), strict, selection={"a": 1})
 
 
 # --- What contradicts itself, and what would cost us

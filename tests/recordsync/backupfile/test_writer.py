@@ -14,12 +14,13 @@ from recordsync.backupfile import Rows, Written, write_backup
 from recordsync.errors import InvalidRecord, OutOfOrder, RecordSyncError
 from recordsync.model.records import Record
 from recordsync.model.schema import Shape
-from tests.recordsync.support import Content, company, content, cut, day, deletion, metadata, opened, written
+from tests.builders.records import Sections, company, cut, deletion, metadata, record, sections, written
+from tests.recordsync.support import opened
 from tests.strategies.records import shapes, snapshots
 
 
 def test_an_empty_register_is_a_file() -> None:
-    file = opened(written(content()))
+    file = opened(written(sections()))
     assert file.counts == {"companies": 0, "attendance_records": 0}
 
 
@@ -28,7 +29,7 @@ def test_what_is_written_is_read_back(days: list[Record], others: list[Record], 
     kept = {record.key for record in days}
     gone = [deletion(ATTENDANCE_RECORDS, record) for record in others if record.key not in kept]
     narrow = [cut(record, shape) for record in days]
-    of = content([company("A"), company("é")], narrow, [deletion(COMPANIES, company("x"))], gone)
+    of = sections([company("A"), company("é")], narrow, [deletion(COMPANIES, company("x"))], gone)
     file = opened(written(of, fields={"attendance_records": list(shape.names), "companies": ["name"]}))
     assert sum(file.deleted.values()) == len(gone) + 1
     for model in SCHEMA:
@@ -41,7 +42,7 @@ def test_what_is_written_is_read_back(days: list[Record], others: list[Record], 
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=255),
 )
 def test_any_text_travels_verbatim(ep_no: str, name: str) -> None:
-    of = content([company(ep_no)], [day(ep_no, ep_no, ep_name=name, shift=name[:50])])
+    of = sections([company(ep_no)], [record(ep_no, ep_no, ep_name=name, shift=name[:50])])
     file = opened(written(of, created_by=name[:150]))
     assert list(file.records(ATTENDANCE_RECORDS)) == list(of.records(ATTENDANCE_RECORDS))
     assert file.metadata.created_by == name[:150]
@@ -50,29 +51,29 @@ def test_any_text_travels_verbatim(ep_no: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("record", "field"),
     [
-        (day("A", "1", status="X"), "status"),
-        (day("A", "1", in_time="09:00:00.500000"), "in_time"),
-        (day("A", "1", ep_name="\0"), "ep_name"),
-        (day("A", "1", ep_name="\ud800"), "ep_name"),
-        (day("A", "1", overtime="-5"), "overtime"),
-        (day("A", "1", created_at=None), "created_at"),
-        (day("A", "1", created_at="2026-11-20"), "created_at"),
+        (record("A", "1", status="X"), "status"),
+        (record("A", "1", in_time="09:00:00.500000"), "in_time"),
+        (record("A", "1", ep_name="\0"), "ep_name"),
+        (record("A", "1", ep_name="\ud800"), "ep_name"),
+        (record("A", "1", overtime="-5"), "overtime"),
+        (record("A", "1", created_at=None), "created_at"),
+        (record("A", "1", created_at="2026-11-20"), "created_at"),
     ],
 )
 def test_a_record_that_could_not_be_read_back_is_not_written(record: Record, field: str) -> None:
     with pytest.raises(InvalidRecord) as caught:
-        written(content([company("A")], [record]))
+        written(sections([company("A")], [record]))
     assert (caught.value.model, caught.value.key, caught.value.field) == ("attendance_records", record.key, field)
     assert field in str(caught.value)
 
 
 def test_records_and_deletions_come_in_order() -> None:
-    two = [day("A", "2"), day("A", "1")]
+    two = [record("A", "2"), record("A", "1")]
     for of in (
-        content([company("A")], two),
-        content([company("B"), company("A")]),
-        content([company("A"), company("A")]),
-        content(gone_days=[deletion(ATTENDANCE_RECORDS, one) for one in two]),
+        sections([company("A")], two),
+        sections([company("B"), company("A")]),
+        sections([company("A"), company("A")]),
+        sections(gone_days=[deletion(ATTENDANCE_RECORDS, one) for one in two]),
     ):
         with pytest.raises(OutOfOrder):
             written(of)
@@ -80,11 +81,11 @@ def test_records_and_deletions_come_in_order() -> None:
 
 def test_the_counts_are_those_of_the_records() -> None:
     with pytest.raises(RecordSyncError, match="after it had counted"):
-        written(content([company("A")]), totals={"companies": 2, "attendance_records": 0})
+        written(sections([company("A")]), totals={"companies": 2, "attendance_records": 0})
 
 
 def test_what_was_written_is_told() -> None:
-    of = content([company("A")], [day("A", "1")], [deletion(COMPANIES, company("B"))])
+    of = sections([company("A")], [record("A", "1")], [deletion(COMPANIES, company("B"))])
     out = io.BytesIO()
     told = write_backup(out, SCHEMA, metadata(of), of)
     digest = opened(out.getvalue()).digest
@@ -92,13 +93,13 @@ def test_what_was_written_is_told() -> None:
 
 
 def test_the_same_content_gives_the_same_bytes() -> None:
-    of = content([company("A")], [day("A", "1")])
+    of = sections([company("A")], [record("A", "1")])
     assert written(of) == written(of)
     assert written(of).splitlines()[1:-1] == written(of, created_by="other").splitlines()[1:-1]
 
 
 def test_progress_is_reported_every_thousand_records_and_can_stop_the_work() -> None:
-    of = content([company("A")], [day("A", f"{number:04}") for number in range(2001)])
+    of = sections([company("A")], [record("A", f"{number:04}") for number in range(2001)])
     seen: list[Any] = []
 
     def progress(phase: str, done: int, total: int | None) -> None:
@@ -114,12 +115,12 @@ def test_progress_is_reported_every_thousand_records_and_can_stop_the_work() -> 
 def test_a_full_disk_is_an_error() -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")
-    of = content([company("A")])
+    of = sections([company("A")])
     with pytest.raises(OSError, match="No space left") as caught, open("/dev/full", "wb", buffering=0) as full:
         write_backup(full, SCHEMA, metadata(of), of)
     assert caught.value.errno == errno.ENOSPC
 
 
 def test_the_tests_content_is_what_the_writer_asks_for() -> None:
-    of: Rows = Content()
+    of: Rows = Sections()
     assert not list(of.lines(COMPANIES.shape()))

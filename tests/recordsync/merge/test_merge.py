@@ -14,19 +14,19 @@ from recordsync.merge import EXISTENCE, Merged, Outcome, Side, Strategy, merge, 
 from recordsync.model.records import Key, Record, checksum
 from recordsync.model.schema import Shape
 from recordsync.streams import Change, Deletion
-from tests.recordsync.support import cut, day, deletion
+from tests.builders.records import cut, deletion, record
 from tests.strategies.records import shapes, snapshots
 
 WHOLE = ATTENDANCE_RECORDS.shape()
 SAME, KEEP, TAKE, CONFLICT = Outcome.SAME, Outcome.KEEP, Outcome.TAKE, Outcome.CONFLICT
 
 # One key. The units that differ between these: "name" (ep_name) and "day" (the times).
-B: Final = day("ABC", "E1", ep_name="Anna", in_time="08:00:00")
-OURS: Final = day("ABC", "E1", ep_name="Anna", in_time="08:30:00")
-THEIRS: Final = day("ABC", "E1", ep_name="Anna", in_time="09:00:00")
-THEIR_NAME: Final = day("ABC", "E1", ep_name="Anne", in_time="08:00:00")
-THEIR_BOTH: Final = day("ABC", "E1", ep_name="Anne", in_time="09:00:00")
-OUR_DAY_THEIR_NAME: Final = day("ABC", "E1", ep_name="Anne", in_time="08:30:00")
+B: Final = record("ABC", "E1", ep_name="Anna", in_time="08:00:00")
+OURS: Final = record("ABC", "E1", ep_name="Anna", in_time="08:30:00")
+THEIRS: Final = record("ABC", "E1", ep_name="Anna", in_time="09:00:00")
+THEIR_NAME: Final = record("ABC", "E1", ep_name="Anne", in_time="08:00:00")
+THEIR_BOTH: Final = record("ABC", "E1", ep_name="Anne", in_time="09:00:00")
+OUR_DAY_THEIR_NAME: Final = record("ABC", "E1", ep_name="Anne", in_time="08:30:00")
 
 UNKNOWN: Final = "unknown"
 """As a base: nothing is proven."""
@@ -229,13 +229,13 @@ def test_an_updated_record_keeps_when_it_was_made_here_and_an_added_one_when_it_
 def test_the_checksum_of_a_deletion_is_over_the_fields_of_the_file() -> None:
     shape = ATTENDANCE_RECORDS.shape(["company_name", "ep_no", "date", *ATTENDANCE_RECORDS.units["day"]])
     gone = Deletion(OURS.key, checksum(shape.content(cut(OURS, shape))))
-    ours = day("ABC", "E1", ep_name="Another", shift="N", in_time="08:30:00")
+    ours = record("ABC", "E1", ep_name="Another", shift="N", in_time="08:30:00")
     (merged,) = merge(WHOLE, shape, None, [ours], [], [gone])
     assert merged.outcome is TAKE
 
 
 def test_streams_out_of_order_are_refused() -> None:
-    wrong = [day("B", "1"), day("A", "1")]
+    wrong = [record("B", "1"), record("A", "1")]
     for base, ours, theirs in ((None, wrong, []), (None, [], wrong), (wrong, [], [])):
         with pytest.raises(OutOfOrder):
             list(merge(WHOLE, WHOLE, base, ours, theirs))
@@ -336,11 +336,11 @@ def test_a_unit_comes_whole_from_one_side(
     result = outcome_of(narrow, ours, [cut(record, shape) for record in theirs], side, shape)
     mine = {record.key: record for record in ours}
     yours = {record.key: record for record in theirs}
-    for key, record in result.items():
+    for key, merged in result.items():
         sources = [side[key] for side in (mine, yours) if key in side]
         for unit, names in ATTENDANCE_RECORDS.units.items():
             united = [WHOLE.names.index(name) for name in names]
-            found = [record.values[at] for at in united]
+            found = [merged.values[at] for at in united]
             if unit in shape.units:
                 assert found in [[source.values[at] for at in united] for source in sources]
             elif key in mine:

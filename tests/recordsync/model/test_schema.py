@@ -8,11 +8,11 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.model.fields import Choice, Date, Text, Time
 from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Shape
-from tests.recordsync.support import MOMENT, company, day
+from tests.builders.records import MOMENT, company, record
 
 WHOLE = ATTENDANCE_RECORDS.shape()
 NARROW = ATTENDANCE_RECORDS.shape([*ATTENDANCE_RECORDS.key_names, *ATTENDANCE_RECORDS.units["day"]])
-FULL_DAY = day("ABC", "E1", ep_name="Anna", shift="N", in_time="22:00:00", out_time="06:00:00", overtime="01:30")
+FULL_DAY = record("ABC", "E1", ep_name="Anna", shift="N", in_time="22:00:00", out_time="06:00:00", overtime="01:30")
 
 
 def units_of(chosen: list[str]) -> list[str]:
@@ -91,7 +91,7 @@ def test_what_a_record_lacks_is_blank_in_another_shape(shape: Shape, other: Shap
 def test_a_record_that_lacks_fields_is_blank_in_the_whole_shape() -> None:
     cut = NARROW.project(FULL_DAY, WHOLE)
     whole = WHOLE.project(cut, NARROW)
-    assert whole == day("ABC", "E1", in_time="22:00:00", out_time="06:00:00")
+    assert whole == record("ABC", "E1", in_time="22:00:00", out_time="06:00:00")
     content = WHOLE.content(whole)
     assert (content["ep_name"], content["shift"], content["overtime"]) == ("", "", None)
 
@@ -108,7 +108,7 @@ def test_units_are_positions_in_the_shape_and_those_it_lacks_are_left_out() -> N
 
 
 def test_errors_name_every_illegal_value() -> None:
-    broken = day("", "E1", status="X", in_time="9:00", overtime=None)
+    broken = record("", "E1", status="X", in_time="9:00", overtime=None)
     assert [(name, value) for name, value, _expected in WHOLE.errors(broken.values)] == [
         ("company_name", ""),
         ("in_time", "9:00"),

@@ -17,20 +17,19 @@ from recordsync.plan import Account, Additions, Plan, Step, apply_plan, differen
 from recordsync.plan.listing import Listing
 from recordsync.stores import Store
 from recordsync.stores.orm import LOOKUP
-from tests.recordsync.support import (
+from tests.builders.records import (
     MOMENT,
     NOW,
-    Content,
-    MemoryStore,
-    always,
+    Sections,
     company,
-    content,
     cut,
-    day,
     deletion,
-    opened,
+    record,
+    sections,
+    sections_of,
     written,
 )
+from tests.recordsync.support import MemoryStore, always, opened
 from tests.strategies.records import shapes, snapshots
 
 SINCE: Final[dict[str, Any]] = {"backup_type": "incremental", "since_date": MOMENT}
@@ -38,7 +37,7 @@ BACKUP_WINS: Final = decide_by(Strategy.BACKUP_WINS)
 DATABASE_WINS: Final = decide_by(Strategy.DATABASE_WINS)
 
 
-def planned(store: Store, theirs: Content, base: Content | None = None, **described: Any) -> Plan:
+def planned(store: Store, theirs: Sections, base: Sections | None = None, **described: Any) -> Plan:
     file = opened(written(theirs, **described))
     based = (
         opened(written(base, **({"fields": described["fields"]} if "fields" in described else {}))) if base else None
@@ -48,12 +47,6 @@ def planned(store: Store, theirs: Content, base: Content | None = None, **descri
 
 def companies_of(days: Sequence[Record]) -> list[Record]:
     return [company(name) for name in sorted({record.key[0] for record in days})]
-
-
-def register(days: Sequence[Record], *more: str) -> Content:
-    """Days and their companies, and more companies."""
-    names = sorted({*(record.key[0] for record in days), *more})
-    return content([company(name) for name in names], days)
 
 
 def kinds(plan: Plan, decide: Any = BACKUP_WINS) -> list[tuple[str, tuple[str, ...], str]]:
@@ -70,8 +63,8 @@ def kinds(plan: Plan, decide: Any = BACKUP_WINS) -> list[tuple[str, tuple[str, .
 
 
 def test_what_is_the_same_is_skipped_and_stands_in_no_step() -> None:
-    days = [day("A", "1"), day("A", "2")]
-    plan = planned(MemoryStore(register(days)), register(days))
+    days = [record("A", "1"), record("A", "2")]
+    plan = planned(MemoryStore(sections_of(days)), sections_of(days))
     assert plan.counts(BACKUP_WINS) == {
         "companies": Counts(read=1, skipped=1),
         "attendance_records": Counts(read=2, skipped=2),
@@ -80,13 +73,13 @@ def test_what_is_the_same_is_skipped_and_stands_in_no_step() -> None:
 
 
 def test_everything_is_counted_once() -> None:
-    ours = register([day("A", "1"), day("A", "2"), day("A", "3"), day("A", "4")])
-    theirs = content(
+    ours = sections_of([record("A", "1"), record("A", "2"), record("A", "3"), record("A", "4")])
+    theirs = sections(
         [company("A"), company("B")],
-        [day("A", "1"), day("A", "2", status="A"), day("B", "1")],
+        [record("A", "1"), record("A", "2", status="A"), record("B", "1")],
         gone_days=[
-            deletion(ATTENDANCE_RECORDS, day("A", "3")),
-            deletion(ATTENDANCE_RECORDS, day("A", "4", status="L")),
+            deletion(ATTENDANCE_RECORDS, record("A", "3")),
+            deletion(ATTENDANCE_RECORDS, record("A", "4", status="L")),
         ],
     )
     plan = planned(MemoryStore(ours), theirs)
@@ -106,9 +99,9 @@ def test_everything_is_counted_once() -> None:
 
 
 def test_what_follows_from_absence_is_counted_beside_the_sum() -> None:
-    base = register([day("A", "1"), day("A", "2"), day("A", "3")])
-    ours = register([day("A", "1"), day("A", "2", status="A"), day("A", "3"), day("A", "4")])
-    plan = planned(MemoryStore(ours), register([day("A", "3")]), base)
+    base = sections_of([record("A", "1"), record("A", "2"), record("A", "3")])
+    ours = sections_of([record("A", "1"), record("A", "2", status="A"), record("A", "3"), record("A", "4")])
+    plan = planned(MemoryStore(ours), sections_of([record("A", "3")]), base)
     assert plan.counts(BACKUP_WINS)["attendance_records"] == Counts(
         read=1, skipped=1, conflicts=1, absent_deleted=2, absent_kept=1
     )
@@ -121,8 +114,8 @@ def test_what_follows_from_absence_is_counted_beside_the_sum() -> None:
 
 
 def test_a_record_partly_taken_is_updated_and_one_wholly_kept_is_kept() -> None:
-    ours = register([day("A", "1", ep_name="x", shift="x")])
-    theirs = register([day("A", "1", ep_name="y", shift="y")])
+    ours = sections_of([record("A", "1", ep_name="x", shift="x")])
+    theirs = sections_of([record("A", "1", ep_name="y", shift="y")])
     plan = planned(MemoryStore(ours), theirs)
     sides = {"name": Side.THEIRS, "shift": Side.OURS}
     assert plan.counts(lambda model, merged, unit: sides[unit])["attendance_records"] == Counts(
@@ -131,8 +124,8 @@ def test_a_record_partly_taken_is_updated_and_one_wholly_kept_is_kept() -> None:
 
 
 def test_a_record_of_which_one_unit_is_not_decided_is_undecided_and_cannot_be_applied() -> None:
-    store = MemoryStore(register([day("A", "1", ep_name="x", shift="x")]))
-    plan = planned(store, register([day("A", "1", ep_name="y", shift="y")]))
+    store = MemoryStore(sections_of([record("A", "1", ep_name="x", shift="x")]))
+    plan = planned(store, sections_of([record("A", "1", ep_name="y", shift="y")]))
     before = {name: dict(rows) for name, rows in store.rows.items()}
 
     def decide(model: Any, merged: Any, unit: str) -> Side | None:
@@ -148,7 +141,7 @@ def test_a_record_of_which_one_unit_is_not_decided_is_undecided_and_cannot_be_ap
 def test_counts_that_do_not_add_up_are_an_error() -> None:
     with pytest.raises(RecordSyncError, match="Of 2 entries read, 1 are accounted for"):
         Counts(read=2, added=1).verify()
-    plan = planned(MemoryStore(content()), register([day("A", "1")]))
+    plan = planned(MemoryStore(sections()), sections_of([record("A", "1")]))
     account = Account(plan)
     for step in list(plan.steps(BACKUP_WINS))[1:]:
         account.add(step)
@@ -160,8 +153,8 @@ def test_counts_that_do_not_add_up_are_an_error() -> None:
 
 
 def test_a_company_that_a_record_names_is_created_first_and_once() -> None:
-    theirs = content(days=[day("New", "1"), day("New", "2"), day("Old", "1")])
-    plan = planned(MemoryStore(content([company("Old")])), theirs, **SINCE)
+    theirs = sections(days=[record("New", "1"), record("New", "2"), record("Old", "1")])
+    plan = planned(MemoryStore(sections([company("Old")])), theirs, **SINCE)
     assert kinds(plan) == [
         ("companies", ("New",), "created"),
         ("attendance_records", ("New", "1", "2026-11-20"), "add"),
@@ -173,29 +166,29 @@ def test_a_company_that_a_record_names_is_created_first_and_once() -> None:
 
 
 def test_a_company_that_the_file_brings_is_not_created_beside() -> None:
-    plan = planned(MemoryStore(content()), register([day("New", "1")]))
+    plan = planned(MemoryStore(sections()), sections_of([record("New", "1")]))
     assert [what for _model, _key, what in kinds(plan)] == ["add", "add"]
 
 
 def test_a_company_whose_record_is_not_taken_is_not_created() -> None:
-    base = register([day("Gone", "1")])
-    theirs = content(days=[day("Gone", "1", status="A")])
-    plan = planned(MemoryStore(content()), theirs, base, **SINCE)
+    base = sections_of([record("Gone", "1")])
+    theirs = sections(days=[record("Gone", "1", status="A")])
+    plan = planned(MemoryStore(sections()), theirs, base, **SINCE)
     assert kinds(plan, DATABASE_WINS) == [("attendance_records", ("Gone", "1", "2026-11-20"), "kept")]
     assert [what for _model, _key, what in kinds(plan, BACKUP_WINS)] == ["created", "add"]
 
 
-def gone(*days: Record) -> Content:
+def gone(*days: Record) -> Sections:
     """A file that lists the company A and these of its days as deleted."""
-    return content(
+    return sections(
         gone_companies=[deletion(COMPANIES, company("A"))],
         gone_days=[deletion(ATTENDANCE_RECORDS, record) for record in days],
     )
 
 
 def test_a_company_is_deleted_after_its_last_record() -> None:
-    one, two = day("A", "1"), day("A", "2")
-    store = MemoryStore(register([one, two]))
+    one, two = record("A", "1"), record("A", "2")
+    store = MemoryStore(sections_of([one, two]))
     plan = planned(store, gone(one, two), **SINCE)
     assert [(model, what) for model, _key, what in kinds(plan)] == [
         ("attendance_records", "delete"),
@@ -209,15 +202,15 @@ def test_a_company_is_deleted_after_its_last_record() -> None:
 @pytest.mark.parametrize(
     ("ours", "accounts", "what"),
     [
-        ([day("A", "1")], {}, "a record added here since"),
-        ([day("A", "1"), day("A", "2")], {}, "a record that the file does not know"),
-        ([day("A", "1")], {"A": 1}, "an account"),
+        ([record("A", "1")], {}, "a record added here since"),
+        ([record("A", "1"), record("A", "2")], {}, "a record that the file does not know"),
+        ([record("A", "1")], {"A": 1}, "an account"),
     ],
 )
 def test_the_deletion_of_a_company_that_something_refers_to_is_a_conflict(
     ours: list[Record], accounts: dict[str, int], what: str
 ) -> None:
-    store = MemoryStore(register(ours), accounts)
+    store = MemoryStore(sections_of(ours), accounts)
     plan = planned(store, gone(ours[0]) if accounts or len(ours) > 1 else gone(), **SINCE)
     *_others, last = plan.steps(BACKUP_WINS)
     assert (last.model, last.blocked, last.change, last.is_conflict) == (COMPANIES, True, None, True), what
@@ -227,17 +220,17 @@ def test_the_deletion_of_a_company_that_something_refers_to_is_a_conflict(
 
 
 def test_a_company_is_kept_when_the_records_deletion_is_decided_for_ours() -> None:
-    changed = day("A", "1", status="L")
-    store = MemoryStore(register([changed]))
-    plan = planned(store, gone(day("A", "1")), **SINCE)
+    changed = record("A", "1", status="L")
+    store = MemoryStore(sections_of([changed]))
+    plan = planned(store, gone(record("A", "1")), **SINCE)
     assert [what for _model, _key, what in kinds(plan, DATABASE_WINS)] == ["kept", "blocked"]
     assert [what for _model, _key, what in kinds(plan, BACKUP_WINS)] == ["delete", "delete"]
 
 
 def test_a_company_stays_for_a_record_that_the_file_adds() -> None:
     """The file says that the company was deleted, and brings a record of it."""
-    theirs = content(days=[day("A", "9")], gone_companies=[deletion(COMPANIES, company("A"))])
-    store = MemoryStore(content([company("A")]))
+    theirs = sections(days=[record("A", "9")], gone_companies=[deletion(COMPANIES, company("A"))])
+    store = MemoryStore(sections([company("A")]))
     plan = planned(store, theirs, **SINCE)
     assert [what for _model, _key, what in kinds(plan)] == ["add", "blocked"]
     apply_plan(plan, store, BACKUP_WINS, NOW)
@@ -245,17 +238,17 @@ def test_a_company_stays_for_a_record_that_the_file_adds() -> None:
 
 
 def test_a_company_absent_from_a_full_file_goes_only_under_a_known_base() -> None:
-    store = MemoryStore(content([company("A"), company("B")]))
-    assert planned(store, content([company("B")])).size == 0
-    plan = planned(store, content([company("B")]), content([company("A"), company("B")]))
+    store = MemoryStore(sections([company("A"), company("B")]))
+    assert planned(store, sections([company("B")])).size == 0
+    plan = planned(store, sections([company("B")]), sections([company("A"), company("B")]))
     assert kinds(plan) == [("companies", ("A",), "delete")]
     assert plan.counts(BACKUP_WINS)["companies"] == Counts(read=1, skipped=1, absent_deleted=1)
 
 
 # --- Digest and differences
 
-COMMON: Final = register([day("A", "1"), day("A", "2"), day("B", "1")])
-THEIRS: Final = register([day("A", "1", status="A"), day("A", "2"), day("A", "3"), day("C", "1")])
+COMMON: Final = sections_of([record("A", "1"), record("A", "2"), record("B", "1")])
+THEIRS: Final = sections_of([record("A", "1", status="A"), record("A", "2"), record("A", "3"), record("C", "1")])
 
 
 def test_the_same_state_and_file_give_the_same_digest() -> None:
@@ -274,9 +267,9 @@ def test_digests_are_equal_only_if_nothing_differs_and_differences_name_what_mov
     accounts: int,
 ) -> None:
     described = SINCE if incremental else {}
-    based = None if base is None else register(base)
-    one = planned(MemoryStore(register(before, "A")), register(theirs), based, **described)
-    other = planned(MemoryStore(register(after, "A"), {"A": accounts}), register(theirs), based, **described)
+    based = None if base is None else sections_of(base)
+    one = planned(MemoryStore(sections_of(before, "A")), sections_of(theirs), based, **described)
+    other = planned(MemoryStore(sections_of(after, "A"), {"A": accounts}), sections_of(theirs), based, **described)
     moved = {(model.name, key) for model, key in differences(one, other)}
     assert (one.digest == other.digest) == (not moved)
     there = {("attendance_records", r.key): r for r in before} | {("companies", r.key): r for r in companies_of(before)}
@@ -292,7 +285,7 @@ def test_digests_are_equal_only_if_nothing_differs_and_differences_name_what_mov
 
 def test_what_moved_is_named() -> None:
     one = planned(MemoryStore(COMMON), THEIRS)
-    moved = register([day("A", "1", shift="N"), day("A", "2"), day("A", "3"), day("B", "1")])
+    moved = sections_of([record("A", "1", shift="N"), record("A", "2"), record("A", "3"), record("B", "1")])
     other = planned(MemoryStore(moved), THEIRS)
     assert one.digest != other.digest
     assert [(model.name, key[1]) for model, key in differences(one, other)] == [
@@ -303,16 +296,16 @@ def test_what_moved_is_named() -> None:
 
 
 def test_a_reference_added_since_is_named() -> None:
-    one = planned(MemoryStore(content([company("A")])), gone(), **SINCE)
-    other = planned(MemoryStore(content([company("A")]), {"A": 1}), gone(), **SINCE)
+    one = planned(MemoryStore(sections([company("A")])), gone(), **SINCE)
+    other = planned(MemoryStore(sections([company("A")]), {"A": 1}), gone(), **SINCE)
     assert one.digest != other.digest
     assert [(model.name, key) for model, key in differences(one, other)] == [("companies", ("A",))]
 
 
 def test_a_company_that_would_no_longer_be_created_is_named() -> None:
-    theirs = content(days=[day("New", "1")])
-    one = planned(MemoryStore(content()), theirs, **SINCE)
-    other = planned(MemoryStore(content([company("New")])), theirs, **SINCE)
+    theirs = sections(days=[record("New", "1")])
+    one = planned(MemoryStore(sections()), theirs, **SINCE)
+    other = planned(MemoryStore(sections([company("New")])), theirs, **SINCE)
     assert one.digest != other.digest
     assert [(model.name, key[0]) for model, key in differences(one, other)] == [("attendance_records", "New")]
 
@@ -325,12 +318,12 @@ def test_another_file_has_another_digest_though_nothing_differs() -> None:
 
 
 def test_what_is_held_is_among_what_is_merged() -> None:
-    plan = planned(MemoryStore(register([day("A", "1")])), gone(day("A", "1")), **SINCE)
+    plan = planned(MemoryStore(sections_of([record("A", "1")])), gone(record("A", "1")), **SINCE)
     assert [(model.name, merged.outcome) for model, merged in plan.merged()] == [
         ("attendance_records", Outcome.TAKE),
         ("companies", Outcome.TAKE),
     ]
-    moved = planned(MemoryStore(register([day("A", "1")], "B")), gone(day("A", "1")), **SINCE)
+    moved = planned(MemoryStore(sections_of([record("A", "1")], "B")), gone(record("A", "1")), **SINCE)
     assert plan.digest == moved.digest, "a company that the file says nothing about"
 
 
@@ -342,10 +335,10 @@ def test_applying_leaves_what_the_steps_say_and_counts_add_up(
     ours: list[Record], theirs: list[Record], base: list[Record] | None, shape: Any, side: Side, incremental: bool
 ) -> None:
     narrow = [cut(record, shape) for record in theirs]
-    based = None if base is None else register([cut(record, shape) for record in base])
+    based = None if base is None else sections_of([cut(record, shape) for record in base])
     described = {"fields": {"attendance_records": list(shape.names), "companies": ["name"]}}
-    store = MemoryStore(register(ours, "A"))
-    plan = planned(store, register(narrow), based, **described, **(SINCE if incremental else {}))
+    store = MemoryStore(sections_of(ours, "A"))
+    plan = planned(store, sections_of(narrow), based, **described, **(SINCE if incremental else {}))
     expected = {name: dict(rows) for name, rows in store.rows.items()}
     steps: list[Step] = list(plan.steps(always(side)))
     merges = [step for step in steps if step.merged is not None]
@@ -365,18 +358,18 @@ def test_applying_leaves_what_the_steps_say_and_counts_add_up(
             key: record.values for key, record in expected[model.name].items()
         }
         counts = counted[model.name]
-        assert counts.read == len([*register(narrow).records(model)])
+        assert counts.read == len([*sections_of(narrow).records(model)])
         assert counts.read == counts.added + counts.updated + counts.deleted + counts.skipped + counts.kept
-    again = planned(store, register(narrow), based, **described, **(SINCE if incremental else {}))
+    again = planned(store, sections_of(narrow), based, **described, **(SINCE if incremental else {}))
     if side is Side.THEIRS and not any(step.blocked for step in steps):
         assert again.size == 0, "restored again, nothing is left to do"
 
 
 def test_batches_are_of_a_thousand_and_companies_come_first_and_go_last() -> None:
-    many = [day(name, f"{number:04}") for name in ("B", "N") for number in range(1100)]
-    old = [day("A", f"{number:04}") for number in range(3)]
-    store = MemoryStore(register(old, "B"))
-    theirs = content(
+    many = [record(name, f"{number:04}") for name in ("B", "N") for number in range(1100)]
+    old = [record("A", f"{number:04}") for number in range(3)]
+    store = MemoryStore(sections_of(old, "B"))
+    theirs = sections(
         days=many,
         gone_companies=[deletion(COMPANIES, company("A"))],
         gone_days=[deletion(ATTENDANCE_RECORDS, record) for record in old],
@@ -399,24 +392,24 @@ def test_batches_are_of_a_thousand_and_companies_come_first_and_go_last() -> Non
 
 
 def test_what_an_incremental_lists_is_looked_up_in_batches_of_which_none_is_left_out() -> None:
-    days = [day("A", f"{number:04}") for number in range(2101)]
-    store = MemoryStore(register(days[::2]))
-    counts = planned(store, content(days=days), **SINCE).counts(BACKUP_WINS)
+    days = [record("A", f"{number:04}") for number in range(2101)]
+    store = MemoryStore(sections_of(days[::2]))
+    counts = planned(store, sections(days=days), **SINCE).counts(BACKUP_WINS)
     assert counts["attendance_records"] == Counts(read=2101, added=1050, skipped=1051)
 
 
 def test_a_source_that_is_out_of_order_between_two_batches_is_refused() -> None:
-    days = [day("A", f"{number:04}") for number in (*range(1, LOOKUP + 1), 0)]
+    days = [record("A", f"{number:04}") for number in (*range(1, LOOKUP + 1), 0)]
     listing = Listing(SCHEMA, ATTENDANCE_RECORDS.shape(), days, io.BytesIO())
     with pytest.raises(OutOfOrder):
-        make_plan(MemoryStore(content()), listing, None, io.BytesIO())
+        make_plan(MemoryStore(sections()), listing, None, io.BytesIO())
 
 
 def test_progress_is_reported_while_comparing_and_can_stop_it() -> None:
-    days = [day("A", f"{number:04}") for number in range(2500)]
+    days = [record("A", f"{number:04}") for number in range(2500)]
     seen: list[tuple[str, int, int | None]] = []
-    file = opened(written(register(days)))
-    make_plan(MemoryStore(content()), file, None, io.BytesIO(), lambda *what: seen.append(what))
+    file = opened(written(sections_of(days)))
+    make_plan(MemoryStore(sections()), file, None, io.BytesIO(), lambda *what: seen.append(what))
     # After the stretch in which a thousand is reached: a company, and stretches of 32 days.
     assert seen == [("compare", 1 + 32 * 32, 2501), ("compare", 1 + 63 * 32, 2501), ("compare", 2501, 2501)]
 
@@ -424,17 +417,21 @@ def test_progress_is_reported_while_comparing_and_can_stop_it() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        make_plan(MemoryStore(content()), file, None, io.BytesIO(), stop)
-    plan = planned(MemoryStore(content()), register(days))
-    store = MemoryStore(content())
+        make_plan(MemoryStore(sections()), file, None, io.BytesIO(), stop)
+    plan = planned(MemoryStore(sections()), sections_of(days))
+    store = MemoryStore(sections())
     with pytest.raises(InterruptedError):
         apply_plan(plan, store, BACKUP_WINS, NOW, stop)
 
 
 def test_a_created_company_gets_the_moment_and_an_added_one_the_files() -> None:
-    store = MemoryStore(content())
+    store = MemoryStore(sections())
     apply_plan(
-        planned(store, content([company("Brought", "2020-01-01T00:00:00.000000Z")], [day("New", "1")]), **SINCE),
+        planned(
+            store,
+            sections([company("Brought", "2020-01-01T00:00:00.000000Z")], [record("New", "1")]),
+            **SINCE,
+        ),
         store,
         BACKUP_WINS,
         NOW,
@@ -449,7 +446,7 @@ def test_a_database_that_moved_since_is_not_written() -> None:
     store = MemoryStore(COMMON)
     plan = planned(store, THEIRS)
     key = ("A", "1", "2026-11-20")
-    store.rows["attendance_records"][key] = day("A", "1", shift="N")
+    store.rows["attendance_records"][key] = record("A", "1", shift="N")
     with pytest.raises(RegisterMoved):
         apply_plan(plan, store, BACKUP_WINS, NOW)
 
@@ -459,13 +456,13 @@ def test_a_merged_record_is_checked_again_before_it_is_written() -> None:
         def decided(self, decide: Any) -> Iterator[Step | Additions]:
             for item in super().decided(decide):
                 if isinstance(item, Additions) and item.model is ATTENDANCE_RECORDS:
-                    item = item._replace(theirs=[day(*record.key, status="?") for record in item.theirs])
+                    item = item._replace(theirs=[record(*old.key, status="?") for old in item.theirs])
                 yield item
 
-    plan = planned(MemoryStore(content()), register([day("A", "1")]))
+    plan = planned(MemoryStore(sections()), sections_of([record("A", "1")]))
     plan.__class__ = Corrupt
     with pytest.raises(RecordSyncError, match=r"gives '\?' as status, where one of P, A"):
-        apply_plan(plan, MemoryStore(content()), BACKUP_WINS, NOW)
+        apply_plan(plan, MemoryStore(sections()), BACKUP_WINS, NOW)
 
 
 def test_a_store_that_reads_out_of_order_is_refused() -> None:
@@ -473,9 +470,9 @@ def test_a_store_that_reads_out_of_order_is_refused() -> None:
         def records(self, model: Model, where: Any = None) -> Iterator[Record]:
             yield from sorted(super().records(model), key=lambda record: [part.casefold() for part in record.key])
 
-    store = Collated(register([day("A", "a"), day("A", "Z")]))
+    store = Collated(sections_of([record("A", "a"), record("A", "Z")]))
     with pytest.raises(RecordSyncError, match='COLLATE "C"'):
-        planned(store, register([]))
+        planned(store, sections_of([]))
 
 
 def test_the_file_is_closed_for_others_by_nobody() -> None:

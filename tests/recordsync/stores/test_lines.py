@@ -20,7 +20,7 @@ from recordsync.model.records import Record
 from recordsync.stores import open_store
 from recordsync.streams import Change
 from recordsync.streams.lines import lines_of
-from tests.recordsync.support import NOW, company, day
+from tests.builders.records import NOW, company, record
 from tests.running import databases
 
 MOMENTS: Final = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))  # noqa: DTZ001 - Hypothesis wants them so
@@ -106,7 +106,7 @@ def unchecked(alias: str) -> Iterator[Any]:
                 cursor.execute("PRAGMA ignore_check_constraints = OFF")
 
 
-THREE: Final = [day("A", "1"), day("A", "2"), day("B", "1")]
+THREE: Final = [record("A", "1"), record("A", "2"), record("B", "1")]
 WRONG: Final = {
     "sqlite": {
         "ep_no": ["''", "'%s'" % ("x" * 51), "x'41ff'", "'a' || char(0)"],

@@ -26,21 +26,20 @@ from recordsync.model.schema import Model
 from recordsync.plan import apply_plan, make_plan
 from recordsync.stores import Store, open_store, tables
 from recordsync.streams import Change, in_order
-from tests.recordsync.plan.test_plan import SINCE, register
-from tests.recordsync.support import (
+from tests.builders.records import (
     MOMENT,
     NOW,
-    Content,
-    MemoryStore,
-    always,
+    Sections,
     company,
-    content,
     cut,
-    day,
     deletion,
-    opened,
+    record,
+    sections,
+    sections_of,
     written,
 )
+from tests.recordsync.plan.test_plan import SINCE
+from tests.recordsync.support import MemoryStore, always, opened
 from tests.running import databases
 from tests.strategies.records import KEYS, shapes, snapshots
 
@@ -63,7 +62,7 @@ def reference(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 REFERENCE = True
 
 
-def stored(alias: str, of: Content, *, reference: bool | None = None) -> Store:
+def stored(alias: str, of: Sections, *, reference: bool | None = None) -> Store:
     """A store over a register that holds this."""
     databases.empty(alias)
     store = opened_store(alias, reference)
@@ -83,12 +82,12 @@ def everything(store: Store) -> dict[str, list[Record]]:
 
 NAMES: Final = ["A", "Z", "a", "e\u0301", "z", "é", "भारत", "\uffee", "😀"]
 DAYS: Final = [
-    day(name, ep_no, date, ep_name="'; DROP TABLE core_company; --", shift="\x01\n\x7f\u2028<b>", created_at=MOMENT)
+    record(name, ep_no, date, ep_name="'; DROP TABLE core_company; --", shift="\x01\n\x7f\u2028<b>", created_at=MOMENT)
     for name in ("A", "a", "é", "😀")
     for ep_no in ("1", "10", "9", "Z", "a", "é")
     for date in ("0001-01-01", "2026-11-20", "9999-12-31")
 ]
-MIXED: Final = content([company(name) for name in NAMES], DAYS)
+MIXED: Final = sections([company(name) for name in NAMES], DAYS)
 
 
 def test_what_is_written_is_read_back_in_order_by_code_point(register_db: str) -> None:
@@ -100,7 +99,7 @@ def test_what_is_written_is_read_back_in_order_by_code_point(register_db: str) -
 
 
 def test_every_field_travels_and_null_is_not_blank(register_db: str) -> None:
-    full = day(
+    full = record(
         "A",
         "1",
         ep_name="x",
@@ -117,8 +116,8 @@ def test_every_field_travels_and_null_is_not_blank(register_db: str) -> None:
         overtime_to_mandays="123:45",
         created_at="2026-11-20T18:40:00.123456Z",
     )
-    store = stored(register_db, content([company("A")], [full, day("A", "2")]))
-    assert list(store.records(ATTENDANCE_RECORDS)) == [full, day("A", "2")]
+    store = stored(register_db, sections([company("A")], [full, record("A", "2")]))
+    assert list(store.records(ATTENDANCE_RECORDS)) == [full, record("A", "2")]
     row = AttendanceRecord.objects.using(register_db).get(ep_no="1")
     assert (row.in_time, row.overtime, row.overstay) == (dt.time(22), 599_999, 0)
     assert row.updated_at == NOW
@@ -141,13 +140,13 @@ def test_a_stored_time_without_a_legal_form_is_read_as_it_is(register_db: str) -
     """It is refused by whoever writes the file, not changed on the way."""
     if register_db == "default":
         pytest.skip("SQLite's CHECK compares texts and refuses it")
-    store = stored(register_db, content([company("A")], [day("A", "1", in_time="09:00:00")]))
+    store = stored(register_db, sections([company("A")], [record("A", "1", in_time="09:00:00")]))
     with connections[register_db].cursor() as cursor:
         cursor.execute("ALTER TABLE core_attendancerecord DROP CONSTRAINT attendance_in_time_whole_seconds")
         try:
             cursor.execute("UPDATE core_attendancerecord SET in_time = '09:00:00.5'")
-            (record,) = store.records(ATTENDANCE_RECORDS)
-            ((field, value, _expected),) = ATTENDANCE_RECORDS.shape().errors(record.values)
+            (found,) = store.records(ATTENDANCE_RECORDS)
+            ((field, value, _expected),) = ATTENDANCE_RECORDS.shape().errors(found.values)
             assert (field, str(value).rstrip("0")) == ("in_time", "09:00:00.5")
         finally:
             cursor.execute("UPDATE core_attendancerecord SET in_time = NULL")
@@ -163,7 +162,7 @@ def test_a_stored_time_without_a_legal_form_is_read_as_it_is(register_db: str) -
 @few
 @given(st.sets(st.sampled_from(KEYS)), snapshots())
 def test_a_look_up_finds_what_is_there(register_db: str, keys: set[Key], days: list[Record]) -> None:
-    store = stored(register_db, register(days))
+    store = stored(register_db, sections_of(days))
     wanted = sorted({*keys, ("Nobody", "1", "2026-01-01")})
     assert list(store.lookup(ATTENDANCE_RECORDS, iter(wanted))) == [record for record in days if record.key in wanted]
     names = sorted({(key[0],) for key in wanted})
@@ -173,8 +172,8 @@ def test_a_look_up_finds_what_is_there(register_db: str, keys: set[Key], days: l
 
 
 def test_a_look_up_goes_in_batches_and_in_order(register_db: str) -> None:
-    days = [day(name, f"{number:04}") for name in ("A", "B") for number in range(700)]
-    store = stored(register_db, register(days))
+    days = [record(name, f"{number:04}") for name in ("A", "B") for number in range(700)]
+    store = stored(register_db, sections_of(days))
     wanted = sorted([*(record.key for record in days), *(("B", f"{number:04}", "2026-11-21") for number in range(300))])
     with CaptureQueriesContext(connections[register_db]) as queries:
         found = list(store.lookup(ATTENDANCE_RECORDS, wanted))
@@ -201,16 +200,16 @@ def test_a_look_up_reads_no_whole_table(register_db: str) -> None:
 
 def test_companies_that_the_store_itself_writes_are_known_to_it(register_db: str) -> None:
     """What it knew of companies, from before in its transaction, must not outlive its own writing."""
-    store = stored(register_db, register([day("A", "1")]))
+    store = stored(register_db, sections_of([record("A", "1")]))
     with transaction.atomic(using=register_db):
         assert len(list(store.records(ATTENDANCE_RECORDS))) == 1
         store.write(COMPANIES, adds([company("B")]), NOW)
-        store.write(ATTENDANCE_RECORDS, adds([day("B", "1")]), NOW)
+        store.write(ATTENDANCE_RECORDS, adds([record("B", "1")]), NOW)
         assert len(list(store.lookup(ATTENDANCE_RECORDS, [("B", "1", "2026-11-20")]))) == 1
-        store.write(ATTENDANCE_RECORDS, [Change(("B", "1", "2026-11-20"), day("B", "1"), None)], NOW)
+        store.write(ATTENDANCE_RECORDS, [Change(("B", "1", "2026-11-20"), record("B", "1"), None)], NOW)
         store.write(COMPANIES, [Change(("B",), company("B"), None)], NOW)
         store.write(COMPANIES, adds([company("B")]), NOW)
-        store.write(ATTENDANCE_RECORDS, adds([day("B", "2")]), NOW)
+        store.write(ATTENDANCE_RECORDS, adds([record("B", "2")]), NOW)
         assert [record.key[:2] for record in store.records(ATTENDANCE_RECORDS)] == [("A", "1"), ("B", "2")]
 
 
@@ -218,7 +217,7 @@ def test_companies_that_the_store_itself_writes_are_known_to_it(register_db: str
 
 
 def test_references_are_counted_wherever_they_come_from(register_db: str) -> None:
-    store = stored(register_db, content([company("A"), company("B")], [day("A", "1"), day("A", "2")]))
+    store = stored(register_db, sections([company("A"), company("B")], [record("A", "1"), record("A", "2")]))
     assert store.references(COMPANIES, ("A",)) == 2
     assert store.references(COMPANIES, ("B",)) == 0
     owner = Company.objects.using(register_db).get(name="A")
@@ -228,7 +227,7 @@ def test_references_are_counted_wherever_they_come_from(register_db: str) -> Non
 
 
 def test_a_company_that_is_referred_to_cannot_be_deleted(register_db: str) -> None:
-    store = stored(register_db, register([day("A", "1")]))
+    store = stored(register_db, sections_of([record("A", "1")]))
     with pytest.raises(ProtectedError), transaction.atomic(using=register_db):
         store.write(COMPANIES, [Change(("A",), company("A"), None)], NOW)
 
@@ -237,21 +236,25 @@ def test_a_company_that_is_referred_to_cannot_be_deleted(register_db: str) -> No
 
 
 def test_an_update_writes_what_changed_and_when(register_db: str) -> None:
-    before = day("A", "1", ep_name="x", in_time="08:00:00")
-    store = stored(register_db, content([company("A")], [before, day("A", "2")]))
-    after = day("A", "1", ep_name="y", in_time=None, overtime="01:30")
+    before = record("A", "1", ep_name="x", in_time="08:00:00")
+    store = stored(register_db, sections([company("A")], [before, record("A", "2")]))
+    after = record("A", "1", ep_name="y", in_time=None, overtime="01:30")
     with transaction.atomic(using=register_db):
         store.write(ATTENDANCE_RECORDS, [Change(before.key, before, after)], LATER)
-    assert list(store.records(ATTENDANCE_RECORDS)) == [after, day("A", "2")]
+    assert list(store.records(ATTENDANCE_RECORDS)) == [after, record("A", "2")]
     rows = AttendanceRecord.objects.using(register_db).order_by("ep_no")
     assert [row.updated_at for row in rows] == [LATER, NOW]
     assert [row.created_at for row in rows] == [TIMESTAMP.to_python(MOMENT)] * 2
 
 
 def test_an_update_does_not_touch_the_columns_that_stay(register_db: str) -> None:
-    before = [day("A", "1"), day("A", "2"), day("A", "3")]
-    after = [day("A", "1", shift="x"), day("A", "2", shift="y"), day("A", "3", shift="z", overtime="00:01")]
-    store = stored(register_db, content([company("A")], before))
+    before = [record("A", "1"), record("A", "2"), record("A", "3")]
+    after = [
+        record("A", "1", shift="x"),
+        record("A", "2", shift="y"),
+        record("A", "3", shift="z", overtime="00:01"),
+    ]
+    store = stored(register_db, sections([company("A")], before))
     changes = [Change(old.key, old, new) for old, new in zip(before, after, strict=True)]
     with CaptureQueriesContext(connections[register_db]) as queries, transaction.atomic(using=register_db):
         store.write(ATTENDANCE_RECORDS, changes, LATER)
@@ -262,22 +265,25 @@ def test_an_update_does_not_touch_the_columns_that_stay(register_db: str) -> Non
 
 
 def test_an_added_row_keeps_the_files_created_at_or_gets_now(register_db: str) -> None:
-    store = stored(register_db, content([company("A", None), company("B", "2001-02-03T04:05:06.000007Z")]))
+    store = stored(register_db, sections([company("A", None), company("B", "2001-02-03T04:05:06.000007Z")]))
     assert [record.created_at for record in store.records(COMPANIES)] == [
         TIMESTAMP.to_text(NOW),
         "2001-02-03T04:05:06.000007Z",
     ]
 
 
-THERE: Final = day("A", "1", shift="N")
-ABSENT: Final = day("A", "2")
-ELSEWHERE: Final = day("B", "1")
+THERE: Final = record("A", "1", shift="N")
+ABSENT: Final = record("A", "2")
+ELSEWHERE: Final = record("B", "1")
 MOVED: Final[dict[str, tuple[Model, Change]]] = {
-    "an addition of what is there": (ATTENDANCE_RECORDS, Change(THERE.key, None, day("A", "1"))),
-    "an update of what is not there": (ATTENDANCE_RECORDS, Change(ABSENT.key, ABSENT, day("A", "2", shift="x"))),
-    "an update of what is otherwise": (ATTENDANCE_RECORDS, Change(THERE.key, day("A", "1"), day("A", "1", shift="x"))),
+    "an addition of what is there": (ATTENDANCE_RECORDS, Change(THERE.key, None, record("A", "1"))),
+    "an update of what is not there": (ATTENDANCE_RECORDS, Change(ABSENT.key, ABSENT, record("A", "2", shift="x"))),
+    "an update of what is otherwise": (
+        ATTENDANCE_RECORDS,
+        Change(THERE.key, record("A", "1"), record("A", "1", shift="x")),
+    ),
     "a deletion of what is not there": (ATTENDANCE_RECORDS, Change(ABSENT.key, ABSENT, None)),
-    "a deletion of what is otherwise": (ATTENDANCE_RECORDS, Change(THERE.key, day("A", "1"), None)),
+    "a deletion of what is otherwise": (ATTENDANCE_RECORDS, Change(THERE.key, record("A", "1"), None)),
     "an addition of a company that is there": (COMPANIES, Change(("A",), None, company("A"))),
     "a deletion of a company that is not there": (COMPANIES, Change(("B",), company("B"), None)),
     "a deletion in a company that is not there": (ATTENDANCE_RECORDS, Change(ELSEWHERE.key, ELSEWHERE, None)),
@@ -287,9 +293,9 @@ MOVED: Final[dict[str, tuple[Model, Change]]] = {
 @pytest.mark.parametrize("what", MOVED)
 def test_what_is_not_as_planned_is_not_written(register_db: str, what: str) -> None:
     model, change = MOVED[what]
-    store = stored(register_db, register([THERE]))
+    store = stored(register_db, sections_of([THERE]))
     before = everything(store)
-    good = Change(("A", "0", "2026-11-20"), None, day("A", "0"))
+    good = Change(("A", "0", "2026-11-20"), None, record("A", "0"))
     batch = [good, change] if model is ATTENDANCE_RECORDS else [change]
     moved = r"is not as it was|is there already"
     with pytest.raises(RegisterMoved, match=moved), transaction.atomic(using=register_db):
@@ -298,15 +304,15 @@ def test_what_is_not_as_planned_is_not_written(register_db: str, what: str) -> N
 
 
 def test_the_databases_own_rules_hold(register_db: str) -> None:
-    store = stored(register_db, register([THERE]))
+    store = stored(register_db, sections_of([THERE]))
     with pytest.raises(IntegrityError), transaction.atomic(using=register_db):
-        store.write(ATTENDANCE_RECORDS, adds([day("A", "2", status="XX")]), NOW)
+        store.write(ATTENDANCE_RECORDS, adds([record("A", "2", status="XX")]), NOW)
 
 
 def test_writes_that_the_database_did_not_make_are_an_error(
     register_db: str, monkeypatch: pytest.MonkeyPatch, reference: bool
 ) -> None:
-    store = stored(register_db, register([THERE]))
+    store = stored(register_db, sections_of([THERE]))
     queryset = type(AttendanceRecord._base_manager.all())
     with monkeypatch.context() as patched:
         patched.setattr(queryset, "delete", lambda self: (0, {}))
@@ -318,14 +324,14 @@ def test_writes_that_the_database_did_not_make_are_an_error(
         else:
             patched.setattr(store, "_set", lambda model, sources, rows: 0)
         with pytest.raises(RecordSyncError, match="updated 0 rows of attendance_records instead of 1"):
-            store.write(ATTENDANCE_RECORDS, [Change(THERE.key, THERE, day("A", "1"))], NOW)
+            store.write(ATTENDANCE_RECORDS, [Change(THERE.key, THERE, record("A", "1"))], NOW)
 
 
 @pytest.mark.untraced
 def test_a_thousand_changes_are_one_batch(register_db: str) -> None:
-    days = [day("A", f"{number:04}") for number in range(1000)]
-    store = stored(register_db, register(days))
-    changed = [record._replace(values=day(*record.key, shift="N").values) for record in days]
+    days = [record("A", f"{number:04}") for number in range(1000)]
+    store = stored(register_db, sections_of(days))
+    changed = [old._replace(values=record(*old.key, shift="N").values) for old in days]
     with transaction.atomic(using=register_db):
         store.write(ATTENDANCE_RECORDS, [Change(o.key, o, n) for o, n in zip(days, changed, strict=True)], LATER)
     assert list(store.records(ATTENDANCE_RECORDS)) == changed
@@ -358,13 +364,14 @@ def test_every_store_leaves_what_the_store_in_memory_leaves(
     listed = {record.key for record in theirs}
     gone = data.draw(
         st.lists(
-            st.sampled_from([record for record in ours if record.key not in listed] or [day("x", "1")]), unique=True
+            st.sampled_from([record for record in ours if record.key not in listed] or [record("x", "1")]),
+            unique=True,
         )
     )
     gone_companies = data.draw(st.sets(st.sampled_from(["A", "x", "é"]))) - {record.key[0] for record in theirs}
     described: dict[str, Any] = {"fields": {"attendance_records": list(shape.names), "companies": ["name"]}}
     file = written(
-        content(
+        sections(
             [company(name) for name in sorted({record.key[0] for record in theirs})] if not incremental else [],
             [cut(record, shape) for record in theirs],
             [deletion(COMPANIES, company(name)) for name in sorted(gone_companies)],
@@ -375,8 +382,8 @@ def test_every_store_leaves_what_the_store_in_memory_leaves(
     )
     based = None
     if base is not None:
-        based = opened(written(register([cut(record, shape) for record in base]), **described))
-    starting = register(ours, "A")
+        based = opened(written(sections_of([cut(record, shape) for record in base]), **described))
+    starting = sections_of(ours, "A")
     memory = MemoryStore(starting)
     counted, digests, left = [], [], []
     for reference in (None, True, False):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recordsync.errors import OutOfOrder
 from recordsync.model.records import Key, Record
 from recordsync.streams import in_order, join, stretches
-from tests.recordsync.support import day
+from tests.builders.records import record
 from tests.strategies.records import snapshots
 
 keyed = st.lists(st.integers(0, 9).map(str), unique=True).map(lambda keys: [((key,), key) for key in sorted(keys)])
@@ -56,10 +56,10 @@ def test_a_stream_out_of_order_is_refused(snapshot: list[Record], data: st.DataO
 
 
 def test_order_is_by_code_point_and_not_by_any_language() -> None:
-    right = [day("A", name) for name in ("E10", "E9", "Z", "a", "é", "\uffee", "😀")]
+    right = [record("A", name) for name in ("E10", "E9", "Z", "a", "é", "\uffee", "😀")]
     assert list(in_order(right)) == right
     with pytest.raises(OutOfOrder, match="order: A · Z · 2026-11-20 after A · a · 2026-11-20"):
-        list(in_order([day("A", "a"), day("A", "Z")]))
+        list(in_order([record("A", "a"), record("A", "Z")]))
 
 
 @given(snapshots(), snapshots(), st.integers(1, 5))
@@ -81,6 +81,6 @@ def test_stretches_hold_both_streams_and_say_what_is_alike(ours: list[Record], t
 @pytest.mark.parametrize("size", [1, 2, 32])
 @pytest.mark.parametrize("numbers", ["21", "11", "132"])
 def test_stretches_refuse_what_is_out_of_order(numbers: str, size: int) -> None:
-    stream = [day("A", number) for number in numbers]
+    stream = [record("A", number) for number in numbers]
     with mock.patch("recordsync.streams.stretches._STRETCH", size), pytest.raises(OutOfOrder):
         list(stretches(stream, list(stream)))

@@ -1,0 +1,107 @@
+"""Days and companies as the engine's records, and the files that the engine writes of them.
+
+The only builder that uses the engine: for its own tests.
+"""
+
+import datetime as dt
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.backupfile import InstallationName, Metadata, write_backup
+from recordsync.backupfile.metadata import Application
+from recordsync.model.records import Record, checksum
+from recordsync.model.schema import Model, Schema, Shape
+from recordsync.streams import Deletion
+from recordsync.streams import lines as record_lines
+from tests.builders.days import BLANK, FRIDAY, day
+
+NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
+MOMENT = "2026-11-20T18:40:00.000000Z"
+FILE_ID = "0190f3a2-7c11-7e5d-8a44-4be7a1c0ffee"
+HERE = "11111111-2222-4333-8444-555555555555"
+
+
+def company(name: str, created_at: str | None = MOMENT) -> Record:
+    return COMPANIES.shape().from_mapping({"name": name}, created_at)
+
+
+def record(
+    company: str, ep_no: str, date: str = FRIDAY, *, created_at: str | None = MOMENT, **fields: str | None
+) -> Record:
+    """A day of which nothing but the status is known, but for what ``fields`` say."""
+    return ATTENDANCE_RECORDS.shape().from_mapping(day(company, ep_no, date, **{**BLANK, **fields}), created_at)
+
+
+def deletion(model: Model, record: Record) -> Deletion:
+    return Deletion(record.key, checksum(model.shape().content(record)))
+
+
+def cut(record: Record, shape: Shape) -> Record:
+    """A whole record seen through a shape."""
+    return shape.project(record, shape.model.shape())
+
+
+@dataclass
+class Sections:
+    """What goes into a file, as lists per model."""
+
+    by_model: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    gone: Mapping[str, Sequence[Deletion]] = field(default_factory=dict)
+
+    def records(self, model: Model) -> Iterable[Record]:
+        return self.by_model.get(model.name, ())
+
+    def lines(self, shape: Shape) -> Iterable[bytes]:
+        return record_lines.lines_of(shape, self.records(shape.model))
+
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        return self.gone.get(model.name, ())
+
+
+def sections(
+    companies: Sequence[Record] = (),
+    days: Sequence[Record] = (),
+    gone_companies: Sequence[Deletion] = (),
+    gone_days: Sequence[Deletion] = (),
+) -> Sections:
+    return Sections(
+        {"companies": companies, "attendance_records": days},
+        {"companies": gone_companies, "attendance_records": gone_days},
+    )
+
+
+def metadata(of: Sections | None = None, **changed: Any) -> Metadata:
+    """The metadata of a full file of ``of``, with these values changed."""
+    of = of or Sections()
+    values: dict[str, Any] = {
+        "id": FILE_ID,
+        "installation": InstallationName(HERE, "Site A office PC"),
+        "parent": None,
+        "merged": {},
+        "backup_type": "full",
+        "since_date": None,
+        "selection": None,
+        "deletions": "complete",
+        "created_at": MOMENT,
+        "created_by": "root",
+        "fields": {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)},
+        "application": Application("Muster", "0.1.0"),
+        "totals": {model.name: len(list(of.records(model))) for model in SCHEMA},
+    }
+    return Metadata(**(values | changed))
+
+
+def written(of: Sections, schema: Schema = SCHEMA, **changed: Any) -> bytes:
+    """A file of this content."""
+    out = io.BytesIO()
+    write_backup(out, schema, metadata(of, **changed), of)
+    return out.getvalue()
+
+
+def sections_of(days: Sequence[Record], *more: str) -> Sections:
+    """Days and their companies, and more companies."""
+    names = sorted({*(record.key[0] for record in days), *more})
+    return sections([company(name) for name in names], days)
