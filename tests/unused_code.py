@@ -38,6 +38,7 @@ ALLOWED: Mapping[str, str] = {
             "core.restores.conflict_resolver.ConflictResolver.apply_merge_strategy",
             "core.restores.conflict_resolver.ConflictResolver.detect_conflicts",
             "core.restores.restore_service.RestoreService._get_unique_key",
+            "core.restores.restore_service.RestoreService.validate_backup",
         ),
         "a name that the plan binds",
     ),

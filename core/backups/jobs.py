@@ -16,18 +16,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.backups.backup_service import BackupService
+from core.formats import checking
 from core.models import Backup, Kind, Operation
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing_catalogue
-from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known
+from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known, shown_error
 from core.operations.kinds import BACKUPS, TRAITS
 from core.operations.run import JOBS, Actor
 from core.preview import folders as preview_folders
 from core.register.database import DEFAULT, Register
 from core.register.declared import Selection
-from core.restores.jobs import shown_error
-from core.restores.restore_service import RestoreService
 from recordsync.backupfile import BackupType
 from recordsync.errors import CommitUnknown
 from recordsync.system.files import Compression
@@ -81,7 +80,7 @@ def verify(operation: Operation) -> None:
         backups = register.rows(Backup)
         backup = backups.get(pk=operation.parameters["backup"])
         with storages["backups"].open(backup.file, "rb") as file:
-            found = RestoreService(operation=operation).validate_backup(file, run)
+            found = checking.validate(file, run)
         operation.result = {
             "errors": [shown_error(error) for error in found.errors],
             "error_count": found.error_count,

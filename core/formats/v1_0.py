@@ -1,7 +1,6 @@
 """The 1.0 file of older installations (docs/file-format.md): read as a source that the engine can merge.
 
-Ordinary JSON in any layout and order. It is parsed as a stream, checked, and copied in key order to a temporary file
-that nobody else can open: what is merged is that copy, so it is what was checked. It has no ancestry.
+Ordinary JSON in any layout and order, without ancestry. :mod:`.v1_0_checker` reads it; this module says what it means.
 """
 
 from __future__ import annotations
@@ -10,68 +9,37 @@ import datetime as dt
 import hashlib
 import json
 import re
-import tempfile
 import uuid
-from codecs import BOM_UTF8
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from decimal import InvalidOperation
-from operator import itemgetter
-from typing import IO, Any, BinaryIO, Final, cast
+from contextlib import contextmanager
+from typing import IO, Any, Final, cast
 
-import ijson  # type: ignore[import-untyped] # ships no types
 import msgspec
-import orjson
 
-from core.models import TIME_FIELDS, Phase
-from core.operations.wording import SECTIONS, shown_key
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
-from recordsync.backupfile.metadata import Application
-from recordsync.errors import FileError, InvalidFile, wrong_checksum
+from core.models import TIME_FIELDS
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from recordsync.backupfile import Metadata
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
 from recordsync.model.schema import Model, Shape
 from recordsync.plan import Align
 from recordsync.streams import Deletion
-from recordsync.streams.sort import sorted_on_disk, stored
-from recordsync.system.files import decompressed
-from recordsync.system.progress import EVERY, Progress, no_progress
+from recordsync.streams.sort import stored
 
 VERSION: Final = "1.0"
-_HEAD: Final = 1 << 16
-_NOT_CONTENT: Final = {"checksum", "created_at", "updated_at", "id"}
-_REQUIRED: Final = {
-    COMPANIES.name: {"name", "checksum"},
-    ATTENDANCE_RECORDS.name: {"ep_no", "ep_name", "company_name", "date", "status", "checksum"},
-}
-_KNOWN: Final = {model.name: {*model.names, *_NOT_CONTENT} for model in SCHEMA}
-_METADATA: Final = {"version", "created_at", "backup_type", "total_companies", "total_attendance_records"}
-_MISSING: Final = 0
+NOT_CONTENT: Final = {"checksum", "created_at", "updated_at", "id"}
+MISSING: Final = 0
 """Stands for a field that a record does not have, in the sorted copy: no value is a number."""
 _TIMES: Final = {f"{n // 60:02}:{n % 60:02}": f"{n // 60:02}:{n % 60:02}:00" for n in range(24 * 60)}
 """Every time of a day as a 1.0 file spells it, and as the engine does."""
 _TIMES_AT: Final = tuple(ATTENDANCE_RECORDS.names.index(name) for name in TIME_FIELDS)
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
-_SHOWN: Final = 200
-_MOST_NAMES: Final = 64
-_MOST_DIGITS: Final = 600
-_DIGITS: Final = re.compile(rb"[0-9]{%d}" % (_MOST_DIGITS + 1))
-_START: Final = re.compile(rb'\s*\{\s*("companies"|"attendance_records"|"metadata"\s*:\s*\{[^{}]*\})')
-"""How the file begins, whatever is wrong in it: the metadata of other versions have objects in them."""
 _encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make one for every record
-
-
-def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
-    """Whether a seekable stream looks like a 1.0 file. Raises InvalidFile for damaged compression."""
-    with decompressed(source, limits.content) as content:
-        head = content.read(_HEAD)
-    return _START.match(head.removeprefix(BOM_UTF8)) is not None
 
 
 def checksum_v1_0(model: Model, record: dict[str, Any]) -> str:
     """SHA-256 (hex) of a 1.0 record's content; of a company, of its name."""
-    names = {"name"} if model is COMPANIES else record.keys() - _NOT_CONTENT
+    names = {"name"} if model is COMPANIES else record.keys() - NOT_CONTENT
     return sha256(content_v1_0({name: record[name] for name in names}))
 
 
@@ -99,44 +67,6 @@ def as_described(metadata: Metadata, digest: str) -> Metadata:
         merged={},
         deletions="unknown",
     )
-
-
-class _Broken(Exception):
-    """What follows cannot be read."""
-
-
-class _OtherVersion(Exception):
-    """The file says that it is of another version than 1.0, this one: what else is in it cannot be judged."""
-
-
-class _Bounded:
-    """A stream for the parser that is cut off where one object takes more than a line may; it hashes what it reads.
-
-    It never gives the parser a number that Python might not make an integer of (as many digits as
-    ``sys.set_int_max_str_digits`` says, 640 or more): that leaves ijson's C code in a state that can kill the process.
-    """
-
-    def __init__(self, stream: BinaryIO, most: int) -> None:
-        self._stream, self._most = stream, most
-        self._before = b""
-        self.since_object = 0
-        self._at_start = True
-        self.hash = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.hash.update(data)
-        self.since_object += len(data)
-        if self._at_start and data:  # the parser first reads nothing, to see what it gets
-            self._at_start = False
-            data = data.removeprefix(BOM_UTF8)
-        if self.since_object > self._most:
-            raise _Broken(f"a record is longer than {self._most:,} bytes")
-        seen = self._before + data
-        if _DIGITS.search(seen):
-            raise _Broken(f"a number or a text has more than {_MOST_DIGITS} digits in a row")
-        self._before = seen[-_MOST_DIGITS:]
-        return data
 
 
 class V1File:
@@ -180,7 +110,7 @@ class V1File:
         def align(theirs: Record, ours: Record | None) -> Record:
             beside = blank if ours is None else ours.values
             given: tuple[Any, ...] = theirs.values
-            values = [other if value == _MISSING else value for value, other in zip(given, beside, strict=True)]
+            values = [other if value == MISSING else value for value, other in zip(given, beside, strict=True)]
             for place in times:
                 value, other = values[place], beside[place]
                 if value and other and value[:5] == other[:5]:
@@ -204,228 +134,7 @@ class V1File:
             yield Record(tuple(key), tuple(values), created_at)
 
 
-@contextmanager
-def check_v1_0(source: BinaryIO, limits: Limits | None = None, progress: Progress = no_progress) -> Iterator[V1File]:
-    """A 1.0 file that was read whole and found valid, until the block ends.
-
-    ``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's. Its records are
-    sorted into a temporary file. Raises :class:`recordsync.errors.InvalidFile` with everything that is wrong. Touches
-    no database.
-    """
-    with tempfile.TemporaryFile() as copy:
-        yield _Checker(source, limits or Limits(), copy, progress).check()
-
-
-class _Checker:
-    """Reads the whole of one file, checks everything, makes the sorted copy."""
-
-    def __init__(self, source: BinaryIO, limits: Limits, copy: IO[bytes], progress: Progress) -> None:
-        self._source = source
-        self._limits = limits
-        self._copy = copy
-        self._progress = progress
-        self._findings = Findings(limits)
-        self._warnings: list[str] = []
-        self._bounds: dict[str, tuple[int, int]] = {}
-        self._given: dict[str, int] = {}
-        self._counts = {model.name: 0 for model in SCHEMA}
-        self._repeated = {model.name: 0 for model in SCHEMA}
-        self._done = 0
-
-    def check(self) -> V1File:
-        """The file. Raises InvalidFile."""
-        with ExitStack() as stack:
-            files: dict[str, IO[bytes]] = {
-                model.name: stack.enter_context(tempfile.TemporaryFile()) for model in SCHEMA
-            }
-            content = stack.enter_context(decompressed(self._source, self._limits.content))
-            try:
-                stream = _Bounded(content, self._limits.line)
-                found = self._read(stream, files)
-            except (ijson.JSONError, UnicodeDecodeError, InvalidOperation, _Broken) as error:
-                what = str(error).partition("\n")[0][:_SHOWN]  # below it the parser draws where
-                if isinstance(error, InvalidOperation):
-                    what = "a number has an exponent that is too large"
-                self._findings.note(FileError(f"the file is no 1.0 backup, or not whole: {what}"))
-                self._findings.require_none()
-            except _OtherVersion as other:
-                text = f'this is a file of version {other}; this program reads version "{VERSION}" in this layout'
-                raise InvalidFile([FileError(text, field="version", value=str(other))]) from None
-            for model in SCHEMA:
-                self._sort(model, files[model.name])
-        if (more := sum(self._repeated.values()) - len(self._warnings)) > 0:
-            self._warnings.append(f"{more:,} more records stand twice; the second is skipped")
-        digest = stream.hash.hexdigest()
-        metadata = self._described(found, digest)
-        return V1File(metadata, digest, self._copy, self._bounds, self._counts, self._repeated, self._warnings)
-
-    def _read(self, stream: _Bounded, files: dict[str, IO[bytes]]) -> dict[str, Any]:
-        """Pass once through the file; gives the metadata object."""
-        events = ijson.basic_parse(stream)
-        self._stream = stream
-        metadata: dict[str, Any] | None = None
-        seen: set[str] = set()
-        if next(events, None) != ("start_map", None):
-            raise _Broken("it does not start with an object")
-        for event, name in events:
-            if event == "end_map":
-                break
-            if name in seen:
-                raise _Broken(f"the name {name!r} is given twice")
-            seen.add(name)
-            kind, _ = next(events)
-            if name == "metadata" and kind == "start_map":
-                metadata = self._object(events, "metadata")
-                if (version := metadata.get("version", VERSION)) != VERSION:
-                    raise _OtherVersion(json.dumps(version, default=float)[:_SHOWN])
-            elif name in files and kind == "start_array":
-                model = SCHEMA[name]
-                count = 0
-                for inner, _value in events:
-                    if inner == "end_array":
-                        break
-                    if inner != "start_map":
-                        raise _Broken(f"{name}: where a record is expected, something else stands")
-                    count += 1
-                    self._record(model, self._object(events, f"{name}, record {count}"), count, files[name])
-                self._given[name] = count
-            else:
-                raise _Broken(f"{str(name)[:_SHOWN]!r} is not known here, or is not of the right kind")
-        for _rest in events:
-            raise _Broken("something follows the end")
-        for missing in sorted({"metadata", *files} - seen):
-            self._findings.note(FileError(f"the file has no {missing}", field=missing))
-        return metadata or {}
-
-    def _object(self, events: Iterator[tuple[str, Any]], place: str) -> dict[str, Any]:
-        """A flat object, whose start has been read."""
-        found: dict[str, Any] = {}
-        name = ""
-        for event, value in events:
-            if event == "end_map":
-                self._stream.since_object = 0
-                break
-            if event == "map_key":
-                name = value
-                if name in found:
-                    raise _Broken(f"{place}: the name {name[:_SHOWN]!r} is given twice")
-                if len(found) >= _MOST_NAMES:
-                    raise _Broken(f"{place}: more than {_MOST_NAMES} names")
-            elif event in ("start_map", "start_array"):
-                raise _Broken(f"{place}: {name[:_SHOWN]} is an object or a list")
-            else:
-                found[name] = value
-        return found
-
-    def _record(self, model: Model, record: dict[str, Any], position: int, out: IO[bytes]) -> None:
-        """Check one record, and keep it in its canonical form if it is right."""
-        values: list[Any] = [_canonical(name, record[name]) if name in record else _MISSING for name in model.names]
-        created_at, updated_at = record.get("created_at"), record.get("updated_at")
-        moment = _moment(created_at)
-        right = (
-            record.keys() <= _KNOWN[model.name]
-            and record.keys() >= _REQUIRED[model.name]
-            and model.shape().are_valid([values])
-            and (moment is not None or created_at is None)
-            and (updated_at is None or _moment(updated_at) is not None)
-            and record["checksum"] == checksum_v1_0(model, record)
-        )
-        # One that lacks a field that it may lack is right too.
-        if right or self._nothing_wrong(model, record, position):
-            item = [model.shape().key(values), values, moment, position]
-            out.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
-        self._done += 1
-        if self._done % EVERY == 0:
-            self._progress(Phase.CHECK, self._done, None)
-
-    def _nothing_wrong(self, model: Model, record: dict[str, Any], position: int) -> bool:
-        """Look at a record name by name, and say everything that is wrong with it."""
-        key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
-        before = self._findings.count
-
-        def wrong(field: str, what: str, value: Any = None, expected: Any = None) -> None:
-            shown = None if value is None else str(value)[:_SHOWN]
-            self._findings.note(FileError(what, None, key, field[:_SHOWN], shown, model.name, position, expected))
-
-        for name in sorted(_REQUIRED[model.name] - record.keys()):
-            wrong(name, f"the field {name} is missing")
-        for name in record.keys() - _KNOWN[model.name]:
-            wrong(name, f"the field {name[:_SHOWN]!r} is not known", record[name])
-        for name, field in model.all_fields.items():
-            if name in record and field.type.error(_canonical(name, record[name])) is not None:
-                expected = "a time HH:MM or null" if name in TIME_FIELDS else field.type.expectation()
-                wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where {expected} is expected", record[name])
-        for name in ("created_at", "updated_at"):
-            if record.get(name) is not None and _moment(record[name]) is None:
-                wrong(name, f"{name} is {str(record[name])[:_SHOWN]!r}, where a moment is expected", record[name])
-        if self._findings.count == before and record["checksum"] != (right := checksum_v1_0(model, record)):
-            wrong("checksum", wrong_checksum(record["checksum"], right), record["checksum"], right)
-        return self._findings.count == before
-
-    def _sort(self, model: Model, unsorted: IO[bytes]) -> None:
-        """Copy a model's records in key order; every key once."""
-        start = self._copy.seek(0, 2)
-        last: list[Any] | None = None
-        items = stored(unsorted, 0, unsorted.tell())
-        with tempfile.TemporaryFile() as spill:
-            for item in sorted_on_disk(items, spill, itemgetter(0, 3)):
-                if last is not None and item[0] == last[0]:
-                    which = f"records {last[3]} and {item[3]}"
-                    if item[1] == last[1]:
-                        self._repeated[model.name] += 1
-                        if len(self._warnings) < self._limits.errors:
-                            place = f"{SECTIONS[model.name]}, {shown_key(item[0])}, {which}"
-                            self._warnings.append(f"{place}: the same record twice; the second is skipped")
-                    else:
-                        text = f"{which} are two different records with one key"
-                        self._findings.note(FileError(text, key=tuple(item[0]), section=model.name))
-                    continue
-                self._copy.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
-                self._counts[model.name] += 1
-                last = item
-        self._copy.flush()
-        self._bounds[model.name] = (start, self._copy.tell())
-
-    def _described(self, found: dict[str, Any], digest: str) -> Metadata:
-        """The metadata as the engine says them, which are checked. Raises InvalidFile for whatever was found wrong."""
-        for name in sorted(_METADATA - found.keys()):
-            self._findings.note(FileError(f"metadata: the field {name} is missing", field=name))
-        for model in SCHEMA:
-            name = f"total_{model.name}"
-            given = self._given.get(model.name, 0)
-            if name in found and (type(found[name]) is not int or found[name] != given):
-                text = f"metadata: {name} is {str(found[name])[:_SHOWN]}, but there are {given}"
-                self._findings.note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
-        created, since = _moment(found.get("created_at")), _moment(found.get("since_date"))
-        kind = found.get("backup_type")
-        good = {
-            "backup_type": kind in ("full", "incremental"),
-            "created_at": created is not None,
-            "since_date": found.get("since_date") is None or since is not None,
-        }
-        for name in (name for name, right in good.items() if not right and name in found):
-            text = f"metadata: {name} is {str(found[name])[:_SHOWN]!r}, which a 1.0 file cannot say"
-            self._findings.note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
-        self._findings.require_none()
-        return Metadata(
-            version=cast(Any, VERSION),
-            id=id_v1_0(digest, cast(str, created)),
-            installation=InstallationName(id=str(uuid.UUID(int=0)), name=""),
-            parent=None,
-            merged={},
-            backup_type=cast(Any, kind),
-            since_date=since,
-            selection=None,
-            deletions="unknown",
-            created_at=cast(str, created),
-            created_by="",
-            fields={model.name: list(model.names) for model in SCHEMA},
-            application=Application("", ""),
-            totals=dict(self._given),
-        )
-
-
-def _canonical(name: str, value: Any) -> Any:
+def canonical(name: str, value: Any) -> Any:
     """A 1.0 value as the engine spells it; what is not right is left for the type to refuse."""
     if name in TIME_FIELDS and isinstance(value, str):
         return _TIMES.get(value, "not a time of a 1.0 file")
@@ -437,7 +146,7 @@ def _canonical(name: str, value: Any) -> Any:
     return value
 
 
-def _moment(value: Any) -> str | None:
+def moment_v1_0(value: Any) -> str | None:
     """A moment of a 1.0 file (a naive one is in UTC) as the engine spells it; None where it is none."""
     if not isinstance(value, str):
         return None

@@ -6,7 +6,7 @@ import errno
 import re
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from django.utils.functional import Promise
@@ -227,3 +227,14 @@ def file_refused(errors: Sequence[FileError], count: int, undone: Text) -> FileR
         count,
     )
     return FileRefused(text % {"count": f"{count:,}"}, errors, count, undone=undone)
+
+
+def shown_error(error: FileError) -> dict[str, Any]:
+    """An error as a database keeps it: what none can store (NUL, half a surrogate pair) is written out."""
+    return {name: _storable(value) for name, value in error.as_dict().items()}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return [_storable(part) for part in value] if isinstance(value, list | tuple) else value

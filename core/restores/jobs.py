@@ -18,7 +18,15 @@ from django.utils.translation import gettext as _
 from core.models import AttendanceRecord, Backup, Company, Kind, Operation
 from core.operations import queue as jobs
 from core.operations import run as operations
-from core.operations.errors import NOTHING_CHANGED, DataMoved, NotKnown, OperationFailed, RegisterBusy, as_failure
+from core.operations.errors import (
+    NOTHING_CHANGED,
+    DataMoved,
+    NotKnown,
+    OperationFailed,
+    RegisterBusy,
+    as_failure,
+    shown_error,
+)
 from core.operations.kinds import WRITERS
 from core.operations.run import JOBS, Actor, Run
 from core.preview import changes as preview_changes
@@ -30,7 +38,7 @@ from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
-from recordsync.errors import FileError, LockTimeout
+from recordsync.errors import LockTimeout
 from recordsync.merge import Strategy
 from recordsync.system import locks
 
@@ -302,17 +310,6 @@ def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
     else:
         with (preview_folders.folder_of(pk) / _UPLOAD).open("rb") as file:
             yield cast("IO[bytes]", Named(file, operation.filename))
-
-
-def shown_error(error: FileError) -> dict[str, Any]:
-    """An error as a database keeps it: what none can store (NUL, half a surrogate pair) is written out."""
-    return {name: _storable(value) for name, value in error.as_dict().items()}
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-    return [_storable(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 class Named:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import IO, Any, BinaryIO, Protocol, cast
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.backups import catalogue
-from core.formats.v1_0 import V1File, check_v1_0, is_v1_0
+from core.formats import checking
+from core.formats.checking import CheckedFile
 from core.models import Kind, Operation, User
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, as_failure
@@ -25,18 +25,15 @@ from core.operations.results import Preview, RestoreResult, ValidationResult
 from core.operations.run import Actor, Run
 from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import DEFAULT, Register
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.backupfile import BackupFile, Limits, check_backup
-from recordsync.errors import FileError, InvalidFile
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from recordsync.errors import FileError
 from recordsync.merge import Counts, Decide, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
 from recordsync.plan import Plan, apply_plan, differences, make_plan
-from recordsync.system.inputs import Input, input_name, opened_input
+from recordsync.system.inputs import Input, input_name
 from recordsync.system.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
-
-CheckedFile = BackupFile | V1File
 
 _MOVED_SHOWN = 5
 
@@ -58,24 +55,13 @@ class RestoreService:
         self.actor = operations.actor_of(operation) if operation else Actor.of(user)
         self._operation = operation
         self.register = Register(operation.database) if operation else register
-        self._limits = Limits(content=settings.MUSTER_MAX_FILE_BYTES)
 
     def validate_backup(self, source: Input, progress_callback: Progress | None = None) -> ValidationResult:
         """Check a whole file; never touches the database.
 
         Raises :class:`OperationFailed` where the file cannot be read at all.
         """
-        progress = progress_callback or no_progress
-        try:
-            with (
-                opened_input(source, self._limits.content, progress) as stream,
-                self._checked(stream, progress) as file,
-            ):
-                return ValidationResult(True, [], 0, file.warnings, file.metadata, file.counts, file.digest)
-        except InvalidFile as invalid:
-            return ValidationResult(False, list(invalid.errors), invalid.count, [], None)
-        except OSError as error:
-            raise as_failure(error, NOTHING_CHANGED) from error
+        return checking.validate(source, progress_callback or no_progress)
 
     def preview_changes(
         self,
@@ -94,12 +80,7 @@ class RestoreService:
         strategy = Strategy(merge_strategy)
         progress = progress_callback or no_progress
         try:
-            with (
-                opened_input(source, self._limits.content, progress) as stream,
-                ExitStack() as opened,
-                ExitStack() as on_error,
-            ):
-                file = opened.enter_context(self._checked(stream, progress))
+            with checking.opened_backup(source, progress) as (file, _stream), ExitStack() as on_error:
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
                 with self.register.read() as store:
@@ -146,8 +127,7 @@ class RestoreService:
             ) as run,
             ExitStack() as stack,
         ):
-            stream = stack.enter_context(opened_input(source, self._limits.content, run))
-            file = stack.enter_context(self._checked(stream, run))
+            file, stream = stack.enter_context(checking.opened_backup(source, run))
             warnings = self._warnings(file)
             if prepare is not None:
                 prepare(run)
@@ -184,7 +164,7 @@ class RestoreService:
         count = 0
         for step in plan.to_decide(decide_by(Strategy.MANUAL)):
             count += 1
-            if step.merged is not None and count <= self._limits.errors:
+            if step.merged is not None and count <= checking.limits().errors:
                 text, fields = conflict(step, plan.shapes[step.model.name]), ", ".join(step.merged.conflicts)
                 first.append(FileError(text, key=step.merged.key, field=fields, section=step.model.name))
         if count:
@@ -200,15 +180,6 @@ class RestoreService:
                 first,
                 count,
             )
-
-    @contextmanager
-    def _checked(self, stream: BinaryIO, progress: Progress) -> Iterator[CheckedFile]:
-        """The file, read whole and found valid, by the version that its content says. Raises InvalidFile."""
-        if is_v1_0(stream, self._limits):
-            with check_v1_0(stream, self._limits, progress) as old:
-                yield old
-        else:
-            yield check_backup(stream, SCHEMA, self._limits, progress)
 
     def _warnings(self, file: CheckedFile) -> list[str]:
         """What is odd about a valid file and does no harm."""

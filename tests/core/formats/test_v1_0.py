@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from core.formats.v1_0 import V1File, check_v1_0
+from core.formats.v1_0 import V1File
+from core.formats.v1_0_checker import check_v1_0
 from core.models import Backup
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS

@@ -12,7 +12,8 @@ from typing import Final
 
 import pytest
 
-from core.formats.v1_0 import as_described, check_v1_0
+from core.formats.v1_0 import as_described
+from core.formats.v1_0_checker import check_v1_0
 from core.formats.v1_0_writer import write_v1_0
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile import Metadata
