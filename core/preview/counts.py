@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from core.preview.keys import COMPANY, KEYS
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.merge import Counts, Effect, Side, Strategy
 from recordsync.model.schema import Model
@@ -18,17 +19,19 @@ from recordsync.plan import Account, Plan, References
 _BY_COMPANY: Final = (Effect.ADD, Effect.UPDATE, Effect.DELETE, Effect.KEEP, Effect.UNDECIDED)
 """What may become of an attendance record."""
 
-_COUNT: Final = """
+_NAMES: Final = ", ".join(KEYS.names)
+_COUNT: Final = f"""
 INSERT INTO decided
-  SELECT model, company, iif(takes_theirs, theirs, ours), listed, start < 0, count(*) FROM items JOIN (
+  SELECT model, {_NAMES}, iif(takes_theirs, theirs, ours) AS effect, listed, start < 0 AS held, count(*)
+  FROM items JOIN (
     SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts GROUP BY item HAVING count(side) = count(*)
-  ) ON item = id GROUP BY 1, 2, 3, 4, 5
-"""
+  ) ON item = id GROUP BY model, {_NAMES}, effect, listed, held
+"""  # noqa: S608 # of constants
 """How many lines in conflict are decided in all of their units: ``tallies`` and this are all that is counted."""
-_COUNT_ONE: Final = """
-INSERT INTO decided SELECT model, company, iif(?, theirs, ours), listed, start < 0, ? FROM items WHERE id = ?
+_COUNT_ONE: Final = f"""
+INSERT INTO decided SELECT model, {_NAMES}, iif(?, theirs, ours), listed, start < 0, ? FROM items WHERE id = ?
 ON CONFLICT DO UPDATE SET n = n + excluded.n
-"""
+"""  # noqa: S608 # of constants
 
 
 class Group(NamedTuple):
@@ -72,8 +75,8 @@ class Tallies:
 
     def conflicting_companies(self) -> list[str]:
         """Companies of which something is to be decided."""
-        rows = self._db.execute("SELECT DISTINCT company FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")
-        return [name for (name,) in rows]
+        rows = self._db.execute(f"SELECT DISTINCT {COMPANY} FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")  # noqa: S608
+        return [name for (name,) in rows if name]
 
     def by_company(self, strategy: Strategy, limit: int = 200) -> list[dict[str, Any]]:
         """What becomes of attendance records that differ, by company: those with the most first."""
@@ -109,13 +112,15 @@ class Tallies:
         """All lines, in groups: models in the order of the schema."""
         side = strategy.side
         groups: Counter[tuple[int, str, bool, str, bool]] = Counter()
-        query = "SELECT model, company, kind = 'conflict', theirs, ours, listed, n FROM tallies WHERE held = ?"
-        for model, name, to_decide, theirs, ours, listed, n in self._db.execute(query, [held]):
+        query = f"SELECT kind = 'conflict', theirs, ours, listed, n, model, {_NAMES} FROM tallies WHERE held = ?"  # noqa: S608 # of constants
+        for to_decide, theirs, ours, listed, n, model, *names in self._db.execute(query, [held]):
+            name = KEYS.name(SCHEMA.models[model], names)
             effect = theirs if side is Side.THEIRS or not to_decide else ours if side is Side.OURS else Effect.UNDECIDED
             groups[model, name, bool(to_decide), effect, bool(listed)] += n
         if side is None:
-            query = "SELECT model, company, effect, listed, n FROM decided WHERE held = ?"
-            for model, name, effect, listed, n in self._db.execute(query, [held]):
+            query = f"SELECT effect, listed, n, model, {_NAMES} FROM decided WHERE held = ?"  # noqa: S608 # of constants
+            for effect, listed, n, model, *names in self._db.execute(query, [held]):
+                name = KEYS.name(SCHEMA.models[model], names)
                 groups[model, name, True, Effect.UNDECIDED, bool(listed)] -= n
                 groups[model, name, True, effect, bool(listed)] += n
         for (model, name, to_decide, effect, listed), n in sorted(groups.items()):

@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from core.operations.errors import OperationFailed
 from core.preview.counts import Tallies
 from core.preview.filters import Filter
+from core.preview.keys import KEYS
 from core.preview.tables import put
-from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
+from core.register.declared import SCHEMA
 from recordsync.merge import Decide, Merged, Side, Strategy, decide_by
 from recordsync.model.schema import Model
 
@@ -191,14 +192,12 @@ class Decisions:
         if self.strategy is not Strategy.MANUAL:
             return decide_by(self.strategy)
         sides = {"ours": Side.OURS, "theirs": Side.THEIRS, None: None}
-        find = (
-            "SELECT side FROM items JOIN conflicts ON item = id "
-            "WHERE company = ? AND ep_no = ? AND date = ? AND model = ? AND unit = ?"
-        )
+        places = {model.name: place for place, model in enumerate(SCHEMA)}
+        key = " AND ".join(f"{column} = ?" for column in KEYS.all)
+        find = f"SELECT side FROM items JOIN conflicts ON item = id WHERE {key} AND model = ? AND unit = ?"  # noqa: S608 # of constants
 
         def decide(model: Model, merged: Merged, unit: str) -> Side | None:
-            company, ep_no, date = merged.key if model is ATTENDANCE_RECORDS else (merged.key[0], "", "")
-            values = (company, ep_no, date, SCHEMA.models.index(model), unit)
+            values = (*KEYS.values(model, merged.key), places[model.name], unit)
             (side,) = self._db.execute(find, values).fetchone()
             return sides[side]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from core.register.declared import ATTENDANCE_RECORDS
+from core.preview.keys import COMPANY, DATE, EP_NO
+from core.register.declared import SCHEMA
 from recordsync.merge import EXISTENCE
 
-FIELDS: Final = tuple(field.name for field in ATTENDANCE_RECORDS.fields)
+FIELDS: Final = tuple(dict.fromkeys(field.name for model in SCHEMA for field in model.fields))
 """The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
-UNITS: Final = (*ATTENDANCE_RECORDS.units, EXISTENCE)
+UNITS: Final = (*dict.fromkeys(unit for model in SCHEMA for unit in model.units), EXISTENCE)
+"""What may be in conflict."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,11 @@ class Filter:
     unit: str = ""
     undecided: bool = False
 
-    def where(self, date: str = "date") -> tuple[str, list[Any]]:
-        """The condition on ``items`` and its parameters. ``date``: how the column is written, ``+date`` for one
-        whose index is not to be used."""
+    def where(self, *, by_date: bool = True) -> tuple[str, list[Any]]:
+        """The condition on ``items`` and its parameters. ``by_date``: whether the index of the date may be used."""
+        date = DATE if by_date else f"+{DATE}"
         terms: list[tuple[str, Any]] = []
-        for column, value in (("kind", self.kind), ("company", self.company), ("ep_no", self.ep_no)):
+        for column, value in (("kind", self.kind), (COMPANY, self.company), (EP_NO, self.ep_no)):
             if value:
                 terms.append((f"{column} = ?", value))
         if self.date_from:

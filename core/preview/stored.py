@@ -17,6 +17,7 @@ from core.preview.counts import Tallies
 from core.preview.decisions import Carried, Decisions
 from core.preview.filters import Filter
 from core.preview.folders import folder_of, tables_of
+from core.preview.keys import KEYS
 from core.preview.lines import Line, Page
 from core.preview.tables import LAYOUT, Origin, put
 from core.register.declared import SCHEMA
@@ -85,7 +86,7 @@ class StoredPreview(Decisions):
             where = f"id IN ({found} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"
         else:
             # Of many lines a page is found soon by their order; few are found by the index and then put in order.
-            where, values = chosen.where("+date" if many else "date")
+            where, values = chosen.where(by_date=not many)
             where = f"{where} AND id {sign} ?"
         rows = self._db.execute(
             f"SELECT id, start, kind FROM items WHERE {where} ORDER BY id {order} LIMIT {PAGE + 1}",  # noqa: S608 # of constants
@@ -131,11 +132,12 @@ class StoredPreview(Decisions):
     def carry_over(self, earlier: StoredPreview) -> Carried:
         """Decide as in an earlier preview of the same file whatever is the same in both: the line with everything that
         it says of both sides, and of a company that the file deletes also how much refers to it."""
-        query = (
-            "SELECT there.id, there.start, there.unit, there.side, here.id, here.start FROM ("
-            "SELECT * FROM earlier.items JOIN earlier.conflicts ON item = id WHERE side IS NOT NULL"
-            ") AS there LEFT JOIN main.items AS here USING (company, ep_no, date, model) ORDER BY there.id"
-        )
+        key = ", ".join(KEYS.all)
+        query = f"""
+            SELECT there.id, there.start, there.unit, there.side, here.id, here.start FROM (
+              SELECT * FROM earlier.items JOIN earlier.conflicts ON item = id WHERE side IS NOT NULL
+            ) AS there LEFT JOIN main.items AS here USING ({key}, model) ORDER BY there.id
+        """  # noqa: S608 # of constants
         decide = "UPDATE conflicts SET side = ?, decided = ? WHERE item = ? AND unit = ?"
         self._db.execute("ATTACH ? AS earlier", [str(tables_of(earlier.pk))])
         try:

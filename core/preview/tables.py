@@ -1,5 +1,5 @@
-"""The tables of a preview: one SQLite file with a row for each line of the plan (what it does, company, employee, date,
-fields), so that a page of a million is found as quickly as one of ten; and the decisions, which wait for nobody's
+"""The tables of a preview: one SQLite file with a row for each line of the plan (what it does, its key, which fields it
+changes), so that a page of a million is found as quickly as one of ten; and the decisions, which wait for nobody's
 register."""
 
 from __future__ import annotations
@@ -10,41 +10,44 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from core.preview.keys import KEYS
 from recordsync.backupfile import Metadata
 
-TABLES: Final = """
+_KEY: Final = ", ".join(KEYS.all)
+_NAMES: Final = ", ".join(KEYS.names)
+
+TABLES: Final = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE items (
-  id INTEGER PRIMARY KEY, start INTEGER NOT NULL, model INTEGER NOT NULL, company TEXT NOT NULL, ep_no TEXT NOT NULL,
-  date TEXT NOT NULL, kind TEXT NOT NULL, theirs TEXT NOT NULL, ours TEXT NOT NULL, fields INTEGER NOT NULL,
-  listed INTEGER NOT NULL
+  id INTEGER PRIMARY KEY, start INTEGER NOT NULL, model INTEGER NOT NULL,
+  {"".join(f"{column} TEXT NOT NULL, " for column in KEYS.all)}
+  kind TEXT NOT NULL, theirs TEXT NOT NULL, ours TEXT NOT NULL, fields INTEGER NOT NULL, listed INTEGER NOT NULL
 );
 CREATE TABLE conflicts (
   item INTEGER NOT NULL, unit TEXT NOT NULL, side TEXT, decided INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (item, unit)
 ) WITHOUT ROWID;
 CREATE TABLE decided (
-  model INTEGER, company TEXT, effect TEXT, listed INTEGER, held INTEGER, n INTEGER NOT NULL,
-  PRIMARY KEY (model, company, effect, listed, held)
+  model INTEGER, {"".join(f"{column} TEXT, " for column in KEYS.names)}
+  effect TEXT, listed INTEGER, held INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY (model, {_NAMES}, effect, listed, held)
 ) WITHOUT ROWID;
 """
 """``items.theirs`` and ``items.ours``: what becomes of the line when its conflicts are decided for that side.
 ``conflicts.decided``: the version of the preview that the last decision about the unit made."""
 LAYOUT: Final = 3
 """Of these tables: a preview that another version of the program made is not read."""
-INDEXES: Final = """
-CREATE INDEX items_key ON items (company, ep_no, date, model);
+INDEXES: Final = f"""
+CREATE INDEX items_by_key ON items ({_KEY}, model);
 CREATE INDEX items_kind ON items (kind);
-CREATE INDEX items_company ON items (company);
-CREATE INDEX items_kind_company ON items (kind, company);
-CREATE INDEX items_employee ON items (ep_no);
-CREATE INDEX items_date ON items (date);
+{"".join(f"CREATE INDEX items_{column} ON items ({column});" for column in KEYS.all)}
+{"".join(f"CREATE INDEX items_kind_{column} ON items (kind, {column});" for column in KEYS.names)}
 CREATE INDEX conflicts_unit ON conflicts (unit, item);
 CREATE INDEX conflicts_open ON conflicts (item) WHERE side IS NULL;
 CREATE INDEX conflicts_open_unit ON conflicts (unit, item) WHERE side IS NULL;
 CREATE TABLE tallies AS
-  SELECT model, company, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
-  GROUP BY 1, 2, 3, 4, 5, 6, 7;
-"""
+  SELECT model, {_NAMES}, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
+  GROUP BY model, {_NAMES}, kind, theirs, ours, listed, held;
+"""  # noqa: S608 # of constants
 
 
 class Origin(msgspec.Struct, frozen=True):

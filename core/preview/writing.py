@@ -15,8 +15,9 @@ from core.models import Phase
 from core.operations.results import Preview
 from core.preview.filters import FIELDS
 from core.preview.folders import tables_of
+from core.preview.keys import KEYS
 from core.preview.tables import INDEXES, LAYOUT, TABLES, Origin, put
-from core.register.declared import COMPANIES, SCHEMA
+from core.register.declared import SCHEMA
 from recordsync.merge import Merged, effect_of
 from recordsync.model.schema import Model
 from recordsync.plan import Held, Plan
@@ -32,10 +33,11 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
         db.execute(f"PRAGMA user_version={LAYOUT}")
         db.execute("BEGIN")
         items: list[tuple[Any, ...]] = []
+        marks = ",".join("?" * len(db.execute("SELECT * FROM items").description))
         conflicts: list[tuple[int, str]] = []
 
         def flush() -> None:
-            db.executemany("INSERT INTO items VALUES (?,?,?,?,?,?,?,?,?,?,?)", items)
+            db.executemany(f"INSERT INTO items VALUES ({marks})", items)  # noqa: S608 # of constants
             db.executemany("INSERT INTO conflicts (item, unit) VALUES (?,?)", conflicts)
             items.clear()
             conflicts.clear()
@@ -88,8 +90,6 @@ def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tupl
     theirs = effect_of(merged, takes_theirs=True)
     ours = effect_of(merged, takes_theirs=False) if merged.conflicts else theirs
     kind = "conflict" if merged.conflicts else theirs
-    named = dict(zip(model.key_names, merged.key, strict=True))
-    company = named["name"] if model is COMPANIES else named["company_name"]
     fields = 0
     if merged.ours is not None and merged.theirs is not None:
         shape = plan.shapes[model.name]
@@ -98,11 +98,8 @@ def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tupl
             for at in shape.units[unit]:
                 if mine[at] != other[at]:
                     fields |= 1 << FIELDS.index(shape.names[at])
-    at_model = SCHEMA.models.index(model)
-    return (
-        pk, start, at_model, company, named.get("ep_no", ""), named.get("date", ""), kind, theirs, ours, fields,
-        int(merged.listed),
-    )  # fmt: skip
+    place = SCHEMA.models.index(model)
+    return pk, start, place, *KEYS.values(model, merged.key), kind, theirs, ours, fields, int(merged.listed)
 
 
 def _dumped(plan: Plan, held: Held) -> str:

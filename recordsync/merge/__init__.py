@@ -2,7 +2,7 @@
 records then (:mod:`.effects`), and how everything is accounted for (:mod:`.counts`)."""
 
 from recordsync.merge.counts import Counts
-from recordsync.merge.decide import Decide, Side, Strategy, decide_by, resolve
+from recordsync.merge.decide import Decide, Side, Strategy, decide_by, effect_and_change, resolve
 from recordsync.merge.effects import Effect, effect_of
 from recordsync.merge.three_way import EXISTENCE, Merged, Outcome, addition, merge
 
@@ -17,6 +17,7 @@ __all__ = [
     "Strategy",
     "addition",
     "decide_by",
+    "effect_and_change",
     "effect_of",
     "merge",
     "resolve",

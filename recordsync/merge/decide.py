@@ -47,15 +47,23 @@ def resolve(whole: Shape, shape: Shape, merged: Merged, decide: Callable[[str], 
 
     Its records have every field of the model: what theirs does not have stays ours, or is blank in an added record.
     """
+    return effect_and_change(whole, shape, merged, decide)[1]
+
+
+def effect_and_change(
+    whole: Shape, shape: Shape, merged: Merged, decide: Callable[[str], Side]
+) -> tuple[Effect, Change | None]:
+    """As :func:`resolve`, with what becomes of the record."""
     ours, theirs = merged.ours, merged.theirs
     decided = [unit for unit in merged.conflicts if decide(unit) is Side.THEIRS]
-    if effect_of(merged, takes_theirs=bool(decided)) is Effect.KEEP:
-        return None
+    effect = effect_of(merged, takes_theirs=bool(decided))
+    if effect is Effect.KEEP:
+        return effect, None
     if ours is None or theirs is None:
-        return Change(merged.key, ours, None if theirs is None else whole.project(theirs, shape))
+        return effect, Change(merged.key, ours, None if theirs is None else whole.project(theirs, shape))
     content = whole.content(ours)
     incoming = shape.content(theirs)
     for unit in (*merged.units, *decided):
         for at in shape.units[unit]:
             content[shape.names[at]] = incoming[shape.names[at]]
-    return Change(merged.key, ours, whole.from_mapping(content, ours.created_at))
+    return effect, Change(merged.key, ours, whole.from_mapping(content, ours.created_at))

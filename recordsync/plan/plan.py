@@ -16,7 +16,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import IO, Any
 
-from recordsync.merge import Counts, Decide, Effect, Merged, Side, effect_of, resolve
+from recordsync.merge import Counts, Decide, Effect, Merged, Side, effect_and_change
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.plan.lines import Codec
@@ -69,7 +69,8 @@ class Plan:
         references = self.references()
         for found in self._runs():
             item = found if isinstance(found, Additions) else self._step(*found, decide)
-            yield from references.follow(item.model, item.effect, item.names())
+            if names := item.names():
+                yield from references.follow(item.model, item.effect, names)
             yield item
         for held in self.held:
             step = self._step(held.model, held.merged, decide)
@@ -118,8 +119,8 @@ class Plan:
             if side is None:
                 return Step(model, merged, None, Effect.UNDECIDED)
             sides[unit] = side
-        change = resolve(model.shape(), self.shapes[model.name], merged, sides.__getitem__)
-        return Step(model, merged, change, effect_of(merged, takes_theirs=Side.THEIRS in sides.values()))
+        effect, change = effect_and_change(model.shape(), self.shapes[model.name], merged, sides.__getitem__)
+        return Step(model, merged, change, effect)
 
 
 class Account:

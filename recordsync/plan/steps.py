@@ -48,8 +48,11 @@ class Step(NamedTuple):
         return [] if self.change is None else [self.change]
 
     def names(self) -> Mapping[str, int]:
-        """How many records it writes of each name (:attr:`Model.name_place`)."""
-        return {} if self.change is None else {self.change.key[self.model.name_place]: 1}
+        """How many records it adds or deletes, of each name (:attr:`Model.name_place`)."""
+        change = self.change
+        if change is None or self.effect is Effect.UPDATE:
+            return {}
+        return {change.key[self.model.name_place]: 1}
 
     def tally(self, counts: Counts) -> None:
         """Account for this step."""

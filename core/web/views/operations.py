@@ -15,7 +15,6 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core.models import Backup, BackupLog, Kind, Operation, Phase, Role, User
@@ -23,7 +22,7 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.kinds import label_of
 from core.operations.run import JOBS
-from core.operations.wording import by_section
+from core.operations.wording import SECTIONS, by_section
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.restores import jobs as restore_jobs
@@ -187,8 +186,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "problems": by_section(FileError(**error) for error in operation.result.get("errors", [])),
         "backup": backup,
         "models": [
-            (_("Attendance records") if name == "attendance_records" else _("Companies"), counts)
-            for name, counts in reversed(operation.result.get("models", {}).items())
+            (SECTIONS.get(name, name), counts) for name, counts in reversed(operation.result.get("models", {}).items())
         ]
         if operation.kind == Kind.RESTORE
         else [],

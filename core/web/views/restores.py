@@ -20,6 +20,7 @@ from core.models import Backup, Installation, Operation
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS, Actor
+from core.operations.wording import SECTIONS
 from core.preview import stored as stored_preview
 from core.preview.decisions import DecidedMeanwhile, Many
 from core.preview.filters import UNITS, Filter
@@ -290,7 +291,7 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "is_own": preview.origin.installation == str(here.id),
         "units": UNITS,
         "company_names": preview.conflicting_companies() if manual else [],
-        "counts": [(_("Attendance records"), counts["attendance_records"]), (_("Companies"), counts["companies"])],
+        "counts": [(SECTIONS[name], counts[name]) for name in reversed(counts)],
         "companies": preview.results_by_company(),
         "overruled": 0 if manual else preview.overruled(preview.strategy),
         "manual": manual,
