@@ -1,8 +1,8 @@
 """The backup file, version 2.0: one JSON document, one record a line (docs/file-format.md).
 
-:mod:`.metadata` says what a file tells about itself, :mod:`.layout` how its lines follow each other. :mod:`.writer`
-writes one; :mod:`.scanner` takes one apart into lines, :mod:`.parsers` know what a line says, :mod:`.checker` finds
-everything that is wrong, and :mod:`.reader` reads what was checked.
+:mod:`.metadata` describes what a file says about itself, and :mod:`.layout` the order of its lines. :mod:`.writer`
+writes a file. :mod:`.scanner` splits one into lines, :mod:`.parsers` parse a line, :mod:`.checker` finds everything
+that is wrong, and :mod:`.reader` reads a file that was checked.
 """
 
 from recordsync.backupfile.checker import Findings, check_backup

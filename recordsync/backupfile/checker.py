@@ -1,4 +1,4 @@
-"""The check of a file: its whole content is read once, and everything that is wrong with it is reported."""
+"""The check of a file, which reads all of it once and reports everything that is wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recordsync.system.progress import Progress, no_progress
 
 
 class Findings:
-    """What is wrong with a file: the first errors, and how many there are."""
+    """The errors of a file: the first ones, and the number of all."""
 
     def __init__(self, limits: Limits) -> None:
         self._most = limits.errors
@@ -26,13 +26,13 @@ class Findings:
         self.count = 0
 
     def note(self, error: FileError) -> None:
-        """Keep an error, or count it where there are enough."""
+        """Count an error, and keep it if it is one of the first."""
         self.count += 1
         if len(self.errors) < self._most:
             self.errors.append(bounded(error))
 
     def require_none(self) -> None:
-        """Raises :class:`recordsync.errors.InvalidFile` where there are any."""
+        """Raises :class:`recordsync.errors.InvalidFile` if there is an error."""
         if self.count:
             raise InvalidFile(self.errors, self.count)
 
@@ -40,11 +40,11 @@ class Findings:
 def check_backup(
     source: BinaryIO, schema: Schema, limits: Limits | None = None, progress: Progress = no_progress
 ) -> BackupFile:
-    """A 2.0 file that was read whole and found valid.
+    """A 2.0 file that was read whole and is valid.
 
-    ``source``: a seekable binary stream, plain or compressed; it stays open and is the caller's.
-    Raises :class:`recordsync.errors.InvalidFile` with everything that is wrong with the content, and OSError where the
-    file cannot be read at all. Touches no database.
+    ``source`` is a seekable binary stream, plain or compressed. It stays open and is the caller's. Raises
+    :class:`recordsync.errors.InvalidFile` with everything that is wrong with the content, and OSError if the file
+    cannot be read. Touches no database.
     """
     limits = limits or Limits()
     findings = Findings(limits)
@@ -70,7 +70,7 @@ def check_backup(
 def _checked(
     source: BinaryIO, scanner: Scanner, schema: Schema, limits: Limits, note: Note, progress: Progress
 ) -> BackupFile:
-    """The file, which is valid unless something was noted. Raises Malformed where it cannot be read on."""
+    """The file, which is valid if nothing is noted. Raises Malformed where it cannot be read any further."""
     metadata = scanner.metadata()
     counts = {model.name: 0 for model in schema}
     deleted = dict(counts)
@@ -117,21 +117,23 @@ def _check_totals(metadata: Metadata, counts: dict[str, int], note: Note) -> Non
 
 
 def _check_each(part: SectionPart, parser: RecordParser | DeletionParser, before: Key | None, note: Note) -> Key | None:
-    """The last legal key of a part in which something is wrong, or may be, or ``before``; looks at each line."""
+    """The last legal key of a part, or ``before`` if it has none. Checks each line, because one may be wrong."""
     for line, row in part.numbered():
         key = parser.check(row, line, note)
         if key is not None:
             if before is not None and key <= before:
-                twice = key == before
-                what = "it stands twice" if twice else "it is out of order: the record before it belongs after it"
-                value = None if twice else list(before)
-                note(FileError(what, line, key, value=value, section=part.section.place))
+                is_repeated = key == before
+                message = (
+                    "it stands twice" if is_repeated else "it is out of order: the record before it belongs after it"
+                )
+                value = None if is_repeated else list(before)
+                note(FileError(message, line, key, value=value, section=part.section.place))
             before = key
     return before
 
 
 def _check_deleted_apart(file: BackupFile, schema: Schema, note: Note) -> None:
-    """No key stands both among the records and among the deletions. Raises SourceChanged."""
+    """Note each key that stands both among the records and among the deletions. Raises SourceChanged."""
     for model in schema:
         if not file.deleted[model.name]:
             continue

@@ -1,8 +1,8 @@
 """The JSON Schema (2020-12) of a 2.0 file, made from the types that check one.
 
-It says what a file's objects are. What it cannot say, and :mod:`.reader` checks: that the file is laid out a
-record a line in canonical form, that records are in key order and no key stands twice, that counts, checksums and
-the digest are right, and that records have the fields that ``metadata.fields`` names.
+It describes the objects of a file. It cannot say, and :mod:`.checker` checks, that the file has one record a line in
+canonical form, that records are in key order and no key stands twice, that counts, checksums and the digest are right,
+and that records have the fields that ``metadata.fields`` names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COUNT = {"type": "integer", "minimum": 0}
 
 
 def file_schema(schema: Schema) -> dict[str, Any]:
-    """The schema of the files of an application."""
+    """The JSON Schema of an application's files."""
     types = [Metadata, *([schema.selection] if schema.selection else [])]
     _refs, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     definitions["Metadata"] = _metadata(definitions["Metadata"], schema)
@@ -43,7 +43,7 @@ def file_schema(schema: Schema) -> dict[str, Any]:
 
 
 def _metadata(made: dict[str, Any], schema: Schema) -> dict[str, Any]:
-    """As it stands in a file: one total for each model, and nothing left out."""
+    """The schema of the metadata as they stand in a file: with one total for each model, and with every member."""
     properties = {name: value for name, value in made["properties"].items() if name != "totals"}
     for value in properties.values():
         value.pop("default", None)
@@ -55,7 +55,7 @@ def _metadata(made: dict[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def _fields(model: Model) -> dict[str, Any]:
-    """The content fields that a file's records can have: the required ones, and units whole or not at all."""
+    """The schema of the content fields that records can have: the required ones, and each unit whole or not at all."""
     units = [[{"contains": {"const": name}} for name in names] for names in model.units.values()]
     return {
         "type": "array",
@@ -80,7 +80,7 @@ def _deletion(model: Model) -> dict[str, Any]:
 
 
 def _object(properties: dict[str, Any], required: set[str] | None = None) -> dict[str, Any]:
-    """An object with these members and no others."""
+    """The schema of an object with these members and no others."""
     return {
         "type": "object",
         "properties": properties,

@@ -1,8 +1,8 @@
-"""How the lines of a 2.0 file follow each other: the one description that writer and reader share.
+"""The order of the lines of a 2.0 file: the one description that writer and scanner share.
 
-The file is the metadata line, then for each section its opening text and its rows, then the trailer line.
-A section's rows stand one a line between ``[`` and ``]``, with a comma after each but the last; an empty
-section is ``[]`` on the line of its opening.
+A file is the metadata line, then for each section its opening text and its rows, then the trailer line. The rows of a
+section stand one a line between ``[`` and ``]``, with a comma after each but the last. An empty section is ``[]`` on
+the line of its opening.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ class Section(NamedTuple):
     model: Model
     deleted: bool
     opening: bytes
-    """What stands before its rows, from the end of the section before."""
+    """The text before its rows, from the end of the section before."""
 
     @property
     def place(self) -> str:
+        """Its name in messages."""
         return f"deleted.{self.model.name}" if self.deleted else self.model.name
 
 
 def sections(schema: Schema) -> Sequence[Section]:
-    """The file's sections in their order."""
-    found: list[Section] = []
+    """The sections of a file in their order."""
+    ordered: list[Section] = []
     for deleted in (False, True):
         for position, model in enumerate(schema):
             name = b'"%s":[' % model.name.encode()
             first_deleted = b',\n"deleted":{'
             before = (b"," if position else first_deleted) if deleted else b",\n"
-            found.append(Section(model, deleted, before + name))
-    return found
+            ordered.append(Section(model, deleted, before + name))
+    return ordered
 
 
 def deletion_names(model: Model) -> tuple[str, ...]:
-    """The names in a deletion's line."""
+    """The names in the line of a deletion, in order."""
     return tuple(sorted((*model.key_names, "checksum")))

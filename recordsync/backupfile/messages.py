@@ -1,4 +1,4 @@
-"""What an error says about a file's text: never more than a person reads, for a file may hold names of megabytes."""
+"""Texts of a file in error messages: never longer than a person reads, because a file may hold names of megabytes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ _MESSAGE = 2000
 
 
 def shown(value: Any) -> str:
-    """A value in an error message: as JSON, or the start of a text; never more than a line."""
+    """A value for an error message: as JSON, or as the start of a text; never more than a line."""
     text = value.decode("utf-8", "backslashreplace").rstrip("\n") if isinstance(value, bytes) else as_json(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def kept(value: Any) -> Any:
-    """A value that an error carries: itself, unless it is long or deep."""
+    """A value that an error keeps: itself, or the start of its text if it is long or deep."""
     return value if value is None or isinstance(value, int | float) else cut(value)
 
 
 def cut(value: Any, length: int = _SHOWN) -> str:
+    """The start of a value's text."""
     text = value if isinstance(value, str) else as_json(value)
     return text if len(text) <= length else text[:length] + "…"
 
 
 def as_json(value: Any) -> str:
+    """A value as JSON, or a note in its place."""
     try:
         return json.dumps(value, ensure_ascii=False)
     except RecursionError:
@@ -39,7 +41,7 @@ def as_json(value: Any) -> str:
 
 
 def bounded(error: FileError) -> FileError:
-    """The error with nothing in it that is longer than a person reads: a file may hold names of megabytes."""
+    """The error with long texts cut."""
     return replace(
         error,
         message=cut(error.message, _MESSAGE),
@@ -49,17 +51,18 @@ def bounded(error: FileError) -> FileError:
 
 
 def text_key(key: Sequence[Any]) -> tuple[str, ...]:
+    """A key of a file, which may hold anything, as short texts."""
     return tuple(cut(part, _KEY) if part is not None else "" for part in key)
 
 
 def quoted(message: str) -> str:
-    """The name that a validation message quotes last."""
+    """The name that a validation message of msgspec quotes last."""
     parts = message.split("`")
     return parts[-2] if len(parts) > 2 else ""
 
 
 def value_at(content: Any, path: str) -> Any:
-    """The value at a dotted path, or None."""
+    """The value at a dotted path, or None if there is none."""
     for name in path.split("."):
         if not isinstance(content, dict) or name not in content:
             return None

@@ -1,4 +1,4 @@
-"""What a 2.0 file says about itself in its first line, and in its last."""
+"""The metadata of a 2.0 file, which its first line holds."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The metadata of a 2.0 file. In the file the ``totals`` stand as one ``total_<model>`` each.
+    """The metadata of a 2.0 file. In the file, ``totals`` is one member ``total_<model>`` for each model.
 
-    ``parent``: the backup of the same installation that this one continues. ``merged``: per other
-    installation the last of its backups that was restored there. ``fields``: per model the content
-    fields that its records have. ``selection``: what the application chose to leave in (null: all).
+    ``parent`` is the backup of the same installation that this one continues. ``merged`` has, for each other
+    installation, the last of its backups that was restored there. ``fields`` has, for each model, the content fields of
+    its records. ``selection`` is the part that the application chose (None: everything).
     """
 
     version: Literal["2.0"] = "2.0"
@@ -76,16 +76,16 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.backup_type == "full" and self.selection is None and self.deletions == "complete"
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in a file."""
+        """The metadata as they stand in a file."""
         content: dict[str, Any] = msgspec.to_builtins(self)
         totals = content.pop("totals")
         return content | {f"total_{model}": count for model, count in totals.items()}
 
 
 def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
-    """Metadata from a file's object. Raises :class:`msgspec.ValidationError`, whose text names the place."""
+    """The metadata that a file's object holds. Raises :class:`msgspec.ValidationError`, whose text names the place."""
     rest = dict(content)
-    rest.setdefault("checksum", None)  # has a default here, but not in a file
+    rest.setdefault("checksum", None)  # it has a default here, but a file must have it
     rest.setdefault("version", None)
     if "totals" in rest:
         raise msgspec.ValidationError("Object contains unknown field `totals`")
@@ -115,7 +115,7 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
 
 
 def _refuse_nul(value: Any, path: str) -> None:
-    """No text anywhere has a NUL, which databases do not store."""
+    """Raises ValidationError if a text has a NUL, which databases do not store."""
     if isinstance(value, str):
         if "\0" in value:
             raise msgspec.ValidationError(f"Expected text without NUL - at `{path}`")
@@ -129,7 +129,7 @@ def _refuse_nul(value: Any, path: str) -> None:
 
 
 def _check_ancestry(metadata: Metadata) -> None:
-    """Nothing is its own ancestor, and only what continues something has a starting date."""
+    """Raises ValidationError if a backup is its own ancestor, or if a full one has a starting date."""
     if metadata.parent == metadata.id:
         raise msgspec.ValidationError("Expected another backup's id - at `$.parent`")
     if metadata.installation.id in metadata.merged:
@@ -139,7 +139,7 @@ def _check_ancestry(metadata: Metadata) -> None:
 
 
 def _check_fields(metadata: Metadata, schema: Schema) -> None:
-    """The fields that the file has are known, and it has what it must."""
+    """Raises ValidationError unless the fields are known, in order, and complete: what is required, and whole units."""
     if list(metadata.fields) != sorted(model.name for model in schema):
         raise msgspec.ValidationError("Expected the content fields of each model - at `$.fields`")
     for model in schema:

@@ -1,4 +1,4 @@
-"""What a line of a file says: a record, or what was deleted; and everything that is wrong with it."""
+"""Parsers of a line, which holds a record or a deletion. They find everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recordsync.streams.lines import Lines, are_legal, illegal, row_names
 _SHA256_SHAPE = frozenset("0123456789abcdef")
 
 Note = Callable[[FileError], None]
-"""Takes what is wrong."""
+"""Takes an error."""
 
 
 class RecordParser:
@@ -34,9 +34,9 @@ class RecordParser:
         self._lines = Lines(shape)
 
     def keys(self, rows: Sequence[bytes]) -> list[Key] | None:
-        """The records' keys, if nothing is wrong with any of these lines.
+        """The records' keys; None if something is wrong with one of these lines.
 
-        A line that we would write for legal values is right in everything: layout, names, checksum.
+        A line is right in everything (layout, names, checksum) if the writer would write the same for its values.
         """
         try:
             parts = list(map(self._lines.parts, rows))
@@ -50,12 +50,12 @@ class RecordParser:
         return list(map(self._shape.key, contents)) if all(map(eq, written, rows)) else None
 
     def check(self, row: bytes, line: int, note: Note) -> Key | None:
-        """The record's key, where it has a legal one; everything wrong with the line goes to ``note``."""
+        """The record's key, or None if it has no legal one. ``note`` gets everything that is wrong with the line."""
         keys = self.keys([row])
         return self._find_wrong(row, line, note) if keys is None else keys[0]
 
     def _find_wrong(self, row: bytes, line: int, note: Note) -> Key | None:
-        """As :meth:`check`, for a line that is not right."""
+        """As :meth:`check`, for a line that is wrong."""
         content = _parsed(self._section, row, line, self._names, note)
         if content is None:
             return None
@@ -83,7 +83,7 @@ class DeletionParser:
         self._names = deletion_names(section.model)
 
     def keys(self, rows: Sequence[bytes]) -> None:
-        """As :meth:`RecordParser.keys`. Deletions are few: each is looked at."""
+        """None: there are few deletions, and each is checked alone."""
 
     def check(self, row: bytes, line: int, note: Note) -> Key | None:
         """As :meth:`RecordParser.check`."""
@@ -106,13 +106,13 @@ class DeletionParser:
 
 
 def read_deletion(model: Model, row: bytes) -> Deletion:
-    """The deletion that a line says which was found right."""
+    """The deletion in a line that was checked."""
     content = orjson.loads(row)
     return Deletion(tuple(content[name] for name in model.key_names), content["checksum"])
 
 
 def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note: Note) -> dict[str, Any] | None:
-    """The line's object if it has exactly these names, written as we write them."""
+    """The line's object, or None unless it has exactly these names in canonical form; ``note`` gets what is wrong."""
     place = section.place
     try:
         content: dict[str, Any] = orjson.loads(row)  # the line starts with a brace
@@ -139,6 +139,6 @@ def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note:
 
 
 def _illegal(section: Section, line: int, key: Sequence[Any], name: str, value: Any, expected: str) -> FileError:
-    """A value that cannot stand in a field."""
+    """The error that a field has this value."""
     message = f"{name} is {shown(value)}, where {expected} is expected"
     return FileError(message, line, text_key(key), name, kept(value), section.place)

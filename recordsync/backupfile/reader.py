@@ -1,7 +1,7 @@
 """Reading a 2.0 file that was checked.
 
-What is read for use is compared, block by block, with what was checked: nothing is used of a file that somebody has
-written to meanwhile.
+Each block that is read is compared with the one that was checked, so that nothing is used of a file that somebody has
+written to since.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHANGED = "The file has changed since it was checked: check it again."
 class BackupFile:
     """A valid backup file, made by :func:`recordsync.backupfile.check_backup`. Fits :class:`recordsync.plan.Snapshot`.
 
-    Not thread-safe: two readings at once need two of them.
+    Not thread-safe: two threads need two of these.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class BackupFile:
         self.deleted = deleted
         self.repeated: Mapping[str, int] = {}
         self.warnings: list[str] = []
-        """What is odd about the file and does no harm: nothing, in this version."""
+        """What is odd about the file and does no harm. In this version there is nothing."""
 
     @property
     def is_complete(self) -> bool:
@@ -77,56 +77,56 @@ class BackupFile:
             yield from reader.records(model)
 
     def deletions(self, model: Model) -> Iterator[Deletion]:
-        """What the file lists as deleted of a model, in key order, read by itself. Raises
+        """The deletions of a model in key order, read by themselves. Raises
         :class:`recordsync.errors.SourceChanged`."""
         for _key, deletion, _line in self.numbered_deletions(model):
             yield deletion
 
     def numbered_deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
-        """The deletions of a model, each with its key and its line."""
+        """The deletions of a model, each with its key and line number, read by themselves."""
         if not self.deleted[model.name]:
             return
         with self.open() as reader:
             yield from reader.deletions(model)
 
-    def precedes(self, one: Model, other: Model) -> bool:
-        """Whether the records of ``one`` stand before those of ``other``."""
-        return self._schema.models.index(one) < self._schema.models.index(other)
+    def precedes(self, first: Model, second: Model) -> bool:
+        """Whether the records of ``first`` stand before those of ``second``."""
+        return self._schema.models.index(first) < self._schema.models.index(second)
 
 
 class Reader:
-    """One pass through a valid file: records, the models in the file's order, and then deletions, likewise.
+    """One pass through a valid file: first the records, then the deletions, each model by model in the file's order.
 
-    Raises :class:`recordsync.errors.SourceChanged` where the file is not what was checked.
+    Raises :class:`recordsync.errors.SourceChanged` if the file is not the one that was checked.
     """
 
     def __init__(self, scanner: Scanner, file: BackupFile) -> None:
         self._file = file
-        with _change_told():
+        with _change_reported():
             scanner.metadata()
         self._parts = scanner.parts()
         self._pending: SectionPart | None = None
 
     def records(self, model: Model) -> Iterator[Record]:
-        """The next model's records, in key order. Those of models before it are passed over."""
+        """The records of a model in key order. Models before it are skipped."""
         shape = self._file.shape(model)
         record, read_line = shape.record, Lines(shape).parts
-        with _change_told():
+        with _change_reported():
             for part in self._parts_of(model, deleted=False):
                 for row in part.rows:
                     *values, _checksum, created_at = read_line(row)
                     yield record(tuple(values), created_at)
 
     def deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
-        """The deletions of a model, each with its key and its line, in key order. All before them is passed over."""
-        with _change_told():
+        """The deletions of a model in key order, each with its key and line number. What is before them is skipped."""
+        with _change_reported():
             for part in self._parts_of(model, deleted=True):
                 for line, row in part.numbered():
                     deletion = read_deletion(model, row)
                     yield deletion.key, deletion, line
 
     def _parts_of(self, model: Model, *, deleted: bool) -> Iterator[SectionPart]:
-        """The parts of one section; what stands before it is passed over."""
+        """The parts of one section. Sections before it are skipped."""
         for part in self._next_parts():
             if part.section.model is model and part.section.deleted is deleted:
                 yield part
@@ -152,19 +152,18 @@ class Reader:
 def opened(
     source: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
 ) -> Iterator[Scanner]:
-    """A scanner at the start of a file, plain or compressed; ``source`` may be read by others in turns.
+    """A scanner at the start of a file, plain or compressed. Others may read ``source`` in turns.
 
-    ``checked``: see :class:`Scanner`.
-
-    Raises :class:`recordsync.errors.InvalidFile` for damaged compression, where it is met.
+    ``checked``: see :class:`Scanner`. Reading raises :class:`recordsync.errors.InvalidFile` where the compression is
+    damaged.
     """
     with decompressed(_Positioned(source), limits.content) as content:  # type: ignore[arg-type] # all it takes is read and seek
         yield Scanner(content, schema, limits, checked)
 
 
 @contextmanager
-def _change_told() -> Iterator[None]:
-    """Around reading what a check found valid: if it cannot be read now, it was changed."""
+def _change_reported() -> Iterator[None]:
+    """Raises SourceChanged where the block finds an error: the file was valid when it was checked."""
     try:
         yield
     except (Malformed, InvalidFile) as error:
@@ -172,7 +171,7 @@ def _change_told() -> Iterator[None]:
 
 
 class _Positioned:
-    """A view of a seekable stream that keeps its own position, so that several can be read in turns."""
+    """A view of a seekable stream with a position of its own, so that several views can be read in turns."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""The lines of a file, one after the other: knows the layout, not what a record is."""
+"""One pass over the lines of a file. It knows the layout and not what a record is."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from recordsync.model.schema import Schema
 from recordsync.system.progress import EVERY
 
 _BLOCK = 1 << 18
-"""Bytes that are read at a time."""
+"""Bytes that one read asks for."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may cost us: uncompressed bytes, bytes of one line, and how many errors are kept."""
+    """Limits for a file: bytes of uncompressed content, bytes of one line, and the number of errors that are kept."""
 
     content: int = 8 << 30
     line: int = 16 << 20
@@ -35,7 +35,7 @@ class Limits:
 
 
 class Malformed(Exception):
-    """The file cannot be read as a backup file from here on; ``error`` says why."""
+    """A file cannot be read as a backup any further. ``error`` says why."""
 
     def __init__(self, error: FileError) -> None:
         super().__init__(str(error))
@@ -43,27 +43,28 @@ class Malformed(Exception):
 
 
 class SectionPart(NamedTuple):
-    """Lines of a section that follow each other: the number of the first, and each without comma and line's end."""
+    """Consecutive lines of a section: the number of the first, and each without its comma and line end."""
 
     section: Section
     first: int
     rows: list[bytes]
 
     def numbered(self) -> Iterator[tuple[int, bytes]]:
+        """The lines with their numbers in the file."""
         return enumerate(self.rows, self.first)
 
 
 class Scanner:
-    """One pass over the lines of a file. Knows the layout, not what a record is.
+    """One pass over the lines of a file.
 
-    The first pass checks, and notes what each block of the content is (``blocks``). Every later one is given the notes,
-    and raises Malformed at a block that is not what it was: nothing that was not checked is ever used.
+    The first pass checks the file and keeps the digest of each block of the content (``blocks``). A later pass gets
+    these digests and raises Malformed at a block that has another one, so that nothing is used that was not checked.
     """
 
     def __init__(
         self, stream: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
     ) -> None:
-        """``checked``: the ``blocks`` of the pass that checked the file; None: this is it."""
+        """``checked``: the ``blocks`` of the pass that checked the file; None: this pass checks it."""
         self.blocks: list[bytes] = []
         self._checked = checked
         self._stream = stream
@@ -72,7 +73,7 @@ class Scanner:
         self._hash = hashlib.sha256()
         self._number = 0
         self._line = b""
-        # Read by blocks: what of them is not used yet, and the start of a line whose end is not read yet.
+        # The lines that are read and not used yet, and the start of a line whose end is not read yet.
         self._ahead: list[bytes] = []
         self._rest = b""
 
@@ -97,7 +98,8 @@ class Scanner:
             self._break_too_long()
 
     def _look_ahead(self) -> bool:
-        """Have whole lines ahead; False at the end of the file (``_rest`` is then a line without an end)."""
+        """Whether there are whole lines ahead. At the end of the file there are none, and ``_rest`` is what follows the
+        last one."""
         while not self._ahead:
             if len(self._rest) > self._limits.line:
                 self._break_too_long()
@@ -110,7 +112,7 @@ class Scanner:
         return True
 
     def _compare(self, block: bytes) -> None:
-        """Note what the block is, or see that it is what was noted."""
+        """Keep the block's digest, and in a later pass compare it with the one that was kept."""
         digest = hashlib.sha256(block).digest()
         if self._checked is not None and self._checked[len(self.blocks) : len(self.blocks) + 1] != [digest]:
             self._break("this is not what was checked")
@@ -125,7 +127,7 @@ class Scanner:
         raise Malformed(FileError(message, self._number, **details))
 
     def metadata(self) -> Metadata:
-        """The first line."""
+        """The metadata in the first line. Raises Malformed."""
         self._advance("the metadata")
         self._refuse_foreign(self._line)
         content = self._object(self._line[len(METADATA_START) : -2], "metadata")
@@ -137,13 +139,13 @@ class Scanner:
             self._break(f"metadata {where}: {message}", field=where, value=kept(value_at(content, where)))
 
     def _refuse_foreign(self, line: bytes) -> None:
-        """Break at a first line that no file of ours has; one without an end may be the start of ours, cut short."""
+        """Raises Malformed for a first line of another format or version. One without an end may be cut short."""
         if not line.startswith(METADATA_START) and not METADATA_START.startswith(line):
             self._refuse_other_format(line)
         try:
-            text = line.removeprefix(METADATA_START).decode(errors="replace").lstrip()  # it may be cut in a character
+            text = line.removeprefix(METADATA_START).decode(errors="replace").lstrip()  # a character may be cut
             content, end = json.JSONDecoder().raw_decode(text)
-        except (ValueError, RecursionError):  # whoever reads on says what is wrong with it
+        except (ValueError, RecursionError):  # reading on finds what is wrong
             return
         version = content.get("version") if isinstance(content, dict) else VERSION
         if version != VERSION:
@@ -164,7 +166,7 @@ class Scanner:
         self._break("this is not a backup file")
 
     def parts(self) -> Iterator[SectionPart]:
-        """Every line that holds a record or a deletion, in the file's order; then the trailer is next."""
+        """All lines of records and deletions, in the file's order. After them the trailer is next. Raises Malformed."""
         line, position = self._line, len(self._line) - 2
         for section in sections(self._schema):
             line, position = self._expect(line, position, section.opening, section.place)
@@ -184,21 +186,21 @@ class Scanner:
         self._expect(line, position, END, "the end of the records")
 
     def _next_rows(self, place: str) -> list[bytes]:
-        """The lines at hand that hold rows: at least one, and the section's last only at the end."""
+        """The next lines of rows, at least one. The section's last one can only be the last of them."""
         longest = self._limits.line
         if self._look_ahead():
             lines = self._ahead
-            others = (n for n, line in enumerate(lines) if line[:1] != b"{" or len(line) > longest)
-            ends = (n + 1 for n, line in enumerate(lines) if line[-2:] != b",\n")
-            length = min(next(others, len(lines)), next(ends, len(lines)), EVERY)
-            if length:
-                rows, self._ahead = lines[:length], lines[length:]
+            wrong = (index for index, line in enumerate(lines) if line[:1] != b"{" or len(line) > longest)
+            ends = (index + 1 for index, line in enumerate(lines) if line[-2:] != b",\n")
+            count = min(next(wrong, len(lines)), next(ends, len(lines)), EVERY)
+            if count:
+                rows, self._ahead = lines[:count], lines[count:]
                 return rows
         self._advance(place)
         return self._break(f"a record of {place} was expected, and there is {shown(self._line)}")
 
     def _expect(self, line: bytes, position: int, text: bytes, place: str) -> tuple[bytes, int]:
-        """Read on over ``text``, which may go on in the next line; the trailer line is not hashed."""
+        """The line and position after ``text``, which may reach into the next line. The trailer is not hashed."""
         for part in text.splitlines(keepends=True):
             if not line.startswith(part, position):
                 self._break(f"in {place}, {part.decode()!r} was expected, and there is {shown(line[position:])}")
@@ -212,11 +214,11 @@ class Scanner:
         return line, position
 
     def digest(self) -> str:
-        """SHA-256 of everything before the trailer line. Once the rows have been read, in the pass that checks."""
+        """The SHA-256 of everything before the trailer line, in the pass that checks, when the rows are read."""
         return self._hash.hexdigest()
 
     def trailer(self, counts: dict[str, int], note: Callable[[FileError], None]) -> str:
-        """Check the last line, and that nothing follows it; the digest."""
+        """The digest. Checks the trailer line, and that nothing follows it. Raises Malformed."""
         line = self._line
         if not line.endswith(b"}\n"):
             self._break("the trailer does not end with a brace and the line's end")
@@ -231,10 +233,9 @@ class Scanner:
             if content[name] != value:
                 message = f"the trailer says {name} {content[name]}, and the file holds {value}"
                 if name == "sha256":
-                    said, found = digest_start(content[name]), digest_start(value)
                     message = (
-                        f"the trailer says sha256 {said}, and the content's is {found}: the file is damaged or was "
-                        "changed by hand"
+                        f"the trailer says sha256 {digest_start(content[name])}, and the content's is "
+                        f"{digest_start(value)}: the file is damaged or was changed by hand"
                     )
                 note(FileError(message, self._number, field=name, value=content[name], expected=value))
         if len(content) != len(expected):
@@ -242,7 +243,7 @@ class Scanner:
         return self.digest()
 
     def _object(self, text: bytes, what: str) -> dict[str, Any]:
-        """A JSON object that is written as we write it. Anything else breaks the file."""
+        """The JSON object in a text in canonical form. Raises Malformed for anything else."""
         try:
             content = orjson.loads(text)
         except orjson.JSONDecodeError as error:
@@ -255,7 +256,7 @@ class Scanner:
 
 
 def is_canonical(content: dict[str, Any], text: bytes) -> bool:
-    """Whether the text is how we would write the object. So no name is given twice, which parsers accept."""
+    """Whether the text is the object in canonical JSON. This also refuses a name given twice, which parsers accept."""
     try:
         return canonical_json(content) == text
     except TypeError:  # nested deeper than anything we write

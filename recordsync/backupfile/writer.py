@@ -20,19 +20,21 @@ from recordsync.system.progress import EVERY, Progress, no_progress
 
 
 class Rows(Protocol):
-    """What goes into a file, in key order."""
+    """The content of a file, in key order."""
 
     def lines(self, shape: Shape) -> Iterable[bytes]:
-        """The line of each record of the shape's model, with its fields (:mod:`recordsync.streams.lines`). Raises
-        :class:`recordsync.errors.InvalidRecord` for one that could not be read back."""
+        """The line (:mod:`recordsync.streams.lines`) of each record of the shape's model, with the shape's fields.
+
+        Raises :class:`recordsync.errors.InvalidRecord` for a record that no reader would accept.
+        """
 
     def deletions(self, model: Model) -> Iterable[Deletion]:
-        """What was deleted of the model."""
+        """The deletions of the model."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A file that was written: the digest of its content, and what it holds."""
+    """A file that was written: the digest of its content, and the number of its records and deletions."""
 
     digest: str
     counts: dict[str, int]
@@ -42,11 +44,11 @@ class Written:
 def write_backup(
     out: IO[bytes], schema: Schema, metadata: Metadata, rows: Rows, progress: Progress = no_progress
 ) -> Written:
-    """Write one file to a binary stream.
+    """The digest and the counts of a file, which is written to a binary stream.
 
-    The records have the fields that ``metadata.fields`` says. Raises :class:`recordsync.errors.InvalidRecord` for a
-    record that could not be read back, :class:`recordsync.errors.OutOfOrder`, and
-    :class:`RecordSyncError` where no reader would accept ``metadata``, or its counts are not those of the records.
+    The records have the fields that ``metadata.fields`` names. Raises :class:`recordsync.errors.InvalidRecord` for a
+    record that no reader would accept, :class:`recordsync.errors.OutOfOrder`, and :class:`RecordSyncError` if no reader
+    would accept ``metadata`` or its totals are not the number of the records.
     """
     description = canonical_json(metadata.as_dict())
     try:
@@ -98,7 +100,7 @@ def _deletion_line(model: Model, deletion: Deletion) -> bytes:
 
 
 def require_counted(counts: dict[str, int], metadata: Metadata) -> None:
-    """Raises :class:`RecordSyncError` unless as many records were written as the metadata say."""
+    """Raises :class:`RecordSyncError` unless the metadata have the number of records that were written."""
     if counts != metadata.totals:
         raise RecordSyncError(
             f"The database gave {counts} records after it had counted {dict(metadata.totals)}. "
@@ -107,7 +109,7 @@ def require_counted(counts: dict[str, int], metadata: Metadata) -> None:
 
 
 def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines, as many at a time as are written, and reported as progress, together."""
+    """The lines in batches, each of which is written, and reported as progress, at once."""
     batch: list[bytes] = []
     for line in lines:
         batch.append(line)

@@ -1,8 +1,8 @@
 """The line of a record: its content, checksum and ``created_at``, in canonical JSON.
 
-The same bytes as :func:`recordsync.model.records.canonical_json` and :func:`recordsync.model.records.checksum` give
-(a property test holds them together), at a fraction of their cost: the names and their order are known beforehand, so
-that a record is a msgspec struct and not a dictionary to be sorted.
+The bytes are those of :func:`recordsync.model.records.canonical_json` and :func:`recordsync.model.records.checksum`,
+as a property test checks, at a fraction of their cost: the names and their order are known beforehand, so that a record
+is a msgspec struct and not a dictionary to be sorted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Lines:
         self._row = _struct(names)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(self._row).decode
-        # The row is ``(*content, checksum, created_at)`` put into the order of its names.
+        # A row is ``(*content, checksum, created_at)`` in the order of the names.
         together = (*shape.names, "checksum", "created_at")
         self._arranged = itemgetter(*(together.index(name) for name in names))
         self._taken_apart = itemgetter(*(names.index(name) for name in together))
@@ -43,17 +43,19 @@ class Lines:
         return self._encode(self._row(*self._arranged((*values, digest, created_at))))
 
     def parts(self, line: bytes) -> tuple[str | None, ...]:
-        """The values, the checksum and ``created_at`` that a line says, in this order. Raises
-        :class:`msgspec.MsgspecError` or UnicodeDecodeError unless it is an object that has them all as texts or nulls;
-        whether it is :meth:`line` of them is the caller's to compare."""
+        """The values, the checksum and ``created_at`` of a line, in this order.
+
+        Raises :class:`msgspec.MsgspecError` or UnicodeDecodeError unless the line is an object that has them all as
+        texts or nulls. The caller compares the line with :meth:`line` of them.
+        """
         return self._taken_apart(msgspec.structs.astuple(self._decode(line)))  # type: ignore[no-any-return]
 
 
 class SplicedLines:
-    """Makes the lines of records of which a database gives the JSON.
+    """Makes the lines of records from the JSON that a database gives.
 
-    ``names``: of their content. One field, ``constant``, is the same in many of them. ``groups``: those of the other
-    fields that stand side by side in a line, each of which is to be a JSON object of its own.
+    ``names`` are the content fields. The field ``constant`` has one value in many records. ``groups`` are the other
+    fields as they stand side by side in a line; the database gives a JSON object for each group.
     """
 
     def __init__(self, names: Sequence[str], constant: str) -> None:
@@ -69,8 +71,8 @@ class SplicedLines:
         self.groups = [part for part in self._parts if isinstance(part, list)]
 
     def of(self, value: str) -> Callable[..., bytes]:
-        """What makes the line of a record in which the constant field has this value, from its ``created_at`` and the
-        JSON object of each group."""
+        """A function that makes the line of a record, in which the constant field has this value, from its
+        ``created_at`` and the JSON object of each group."""
         member = orjson.dumps({self._constant: value})[1:-1].replace(b"%", b"%%")
         content = b"{%b}" % b",".join(
             b"%b" if isinstance(part, list) else member
@@ -96,7 +98,7 @@ class SplicedLines:
 def lines_of(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
     """The lines of records of this shape.
 
-    Raises :class:`recordsync.errors.InvalidRecord` for a record whose line could not be read back, and
+    Raises :class:`recordsync.errors.InvalidRecord` for a record that no reader would accept, and
     :class:`recordsync.errors.OutOfOrder`.
     """
     line = Lines(shape).line
@@ -105,7 +107,7 @@ def lines_of(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
-    """The records, as long as they can be read back from a file. Raises as :func:`lines_of`."""
+    """The records, in checked order and with legal values. Raises as :func:`lines_of`."""
     stream = in_order(records)
     while batch := list(islice(stream, EVERY)):
         if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
@@ -116,17 +118,17 @@ def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
 
 
 def row_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in a record's line, for a record with these content fields."""
+    """The names in the line of a record with these content fields, in order."""
     return tuple(sorted((*names, "checksum", "created_at")))
 
 
 def are_legal(shape: Shape, contents: Sequence[Sequence[object]], moments: Collection[object]) -> bool:
-    """Whether :func:`illegal` finds nothing in any of many records: their values, and when they were created."""
+    """Whether :func:`illegal` finds nothing in records with these values and moments of creation."""
     return shape.are_valid(contents) and not any(map(TIMESTAMP.error, set(moments)))
 
 
 def illegal(shape: Shape, values: Sequence[object], created_at: object) -> Iterator[tuple[str, object, str]]:
-    """Of every value that a record's line cannot have the field, itself, and what was expected."""
+    """The illegal values of a record: for each the field, the value, and what is expected."""
     yield from shape.errors(values)
     if (expected := TIMESTAMP.error(created_at)) is not None:
         yield "created_at", created_at, expected
