@@ -26,6 +26,7 @@ from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from core.sheets.columns import COLUMNS
 from recordsync.merge import Counts, Side, merge, resolve
+from tests.builders.big_registers import fill
 from tests.builders.days import XYZ, Content, day
 from tests.builders.files import a_file
 from tests.builders.people import WHO
@@ -34,7 +35,6 @@ from tests.builders.sheets import as_csv, as_xlsx, row, table
 from tests.core.backups.test_targets import storage
 from tests.core.sheets.test_identifiers import outcomes
 from tests.core.web.access import ROUTES
-from tests.faults import support
 from tests.properties.support import clear
 from tests.running.installation import ScratchInstallation
 
@@ -183,7 +183,7 @@ def test_the_commands_of_the_page_on_running_it(server: Server) -> None:
     done = server.run("bash", "-c", in_force + first)
     assert done.returncode == 0, done.stdout + done.stderr
     with server.register.opened() as alias:
-        support.fill(alias, 90)
+        fill(alias, 90)
 
     nightly = server.save("nightly-backup", server.home / "nightly-backup")
     backups = server.srv / "backups"

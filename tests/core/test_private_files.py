@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import support
-from tests.running.installation import PROJECT, ScratchInstallation
+from tests.builders.big_registers import filled
+from tests.running import commands
+from tests.running.installation import PROJECT, NewInstallation, ScratchInstallation
 
 
 def mode(path: Path) -> int:
@@ -32,9 +33,9 @@ def opened(folder: Path) -> None:
 
 
 @pytest.fixture
-def by_hand(new_installation: support.NewInstallation) -> ScratchInstallation:
+def by_hand(new_installation: NewInstallation) -> ScratchInstallation:
     """An SQLite installation with one of everything, all of it readable by everybody."""
-    installation = support.filled(new_installation("sqlite"), 10)
+    installation = filled(new_installation("sqlite"), 10)
     installation.manage("backup_data", check=True)
     for name in ("muster.log.1", "secret_key", "muster.sqlite3-journal"):
         (installation.folder / name).write_text("")
@@ -62,7 +63,7 @@ def test_any_command_closes_what_was_made_by_hand(by_hand: ScratchInstallation) 
     assert by_hand.manage("backup_data", check=True).stdout
 
 
-def test_what_is_made_is_closed(new_installation: support.NewInstallation) -> None:
+def test_what_is_made_is_closed(new_installation: NewInstallation) -> None:
     """Whatever the umask of whoever starts it."""
     installation = new_installation("sqlite")
     made = (
@@ -128,7 +129,7 @@ def test_what_belongs_to_somebody_else_is_named(by_hand: ScratchInstallation) ->
     theirs.chmod(0o644)
     os.chown(theirs, 1234, 1234)
     by_hand.env |= {"ALLOWED_HOSTS": "muster.example", "TRUSTED_PROXIES": "127.0.0.1"}
-    ended = support.run(by_hand, "check", "--deploy", "--tag", "security", **support.bound_by_permissions())
+    ended = commands.run(by_hand, "check", "--deploy", "--tag", "security", **commands.bound_by_permissions())
     assert f"{theirs} is open to other users of this machine." in ended.err
     assert f"chmod go= '{theirs}'" in ended.err
     assert ended.err.count("muster.W002") == 1

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.builders.big_registers import filled
 from tests.conftest import DEEP
-from tests.faults import support
+from tests.running import inspection
 from tests.running.installation import Installations
 
 RECORDS = 6_000 if DEEP else 2_400
@@ -38,10 +39,10 @@ def files(
         path = folder / f"{version}.json"
         installation = installations.new("sqlite", folder / version)
         with django_db_blocker.unblock():
-            support.filled(installation, RECORDS, version)
-            content[path] = support.content_of(installation)
+            filled(installation, RECORDS, version)
+            content[path] = inspection.content_of(installation)
         installation.manage("backup_data", "--output", path, check=True)
         installation.remove()
-        assert support.file_content(path) == content[path]
+        assert inspection.file_content(path) == content[path]
     a, b = content
     return Files(a, b, content)

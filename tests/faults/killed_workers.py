@@ -27,7 +27,7 @@ from core.operations.run import JOBS, Actor
 from core.preview import stored as stored_preview
 from core.restores import jobs as restore_jobs
 from recordsync.merge import Strategy
-from tests.faults import support
+from tests.running import commands, inspection
 
 ACTOR = Actor("Meena")
 
@@ -49,23 +49,23 @@ class Round:
 def main(files: Sequence[str], contents: Sequence[str], rounds: int) -> None:
     """Restore each of two files in turn over the other, ``rounds`` times with a worker that is killed."""
     User.objects.create_user("meena", password=None, role="root")
-    moments = support.Moments(f"killed worker on {connections['default'].vendor}")
+    moments = commands.Moments(f"killed worker on {connections['default'].vendor}")
     _worked(_submit(files[0]))
     seconds = _worked(_submit(files[1]))
     now = 1
     for _ in range(rounds):
         target = 1 - now
-        before = support.state("default")
+        before = inspection.state("default")
         operation = _submit(files[target])
         after = moments.within(seconds)
         killed = _killed(operation, after)
         _settled(operation)
-        state, outcome, page = support.state("default"), _outcome(operation), _page(operation)
-        found = Round(after, killed, before, state, support.content("default"), contents[target], outcome, page)
+        state, outcome, page = inspection.state("default"), _outcome(operation), _page(operation)
+        found = Round(after, killed, before, state, inspection.content("default"), contents[target], outcome, page)
         print("ROUND", json.dumps(asdict(found)), flush=True)
         if state == before:
             _worked(_again(operation))
-            assert support.content("default") == contents[target], "trying again did not do it"
+            assert inspection.content("default") == contents[target], "trying again did not do it"
         now = target
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conftest import DEEP
-from tests.faults import support
-from tests.faults.support import SEED, injected
+from tests.running import commands
+from tests.running.commands import SEED, injected
 from tests.running.installation import ScratchInstallation
 
 NUMBER = 0 if DEEP else 120
@@ -18,7 +18,7 @@ def test_nothing_that_root_may_ask_for_is_a_fault_of_the_server(
     (installation.folder / "static").symlink_to(static_files)
     print(f"MUSTER_TEST_SEED={SEED}")
     program = f"from tests.faults import admin_crawl; admin_crawl.main({SEED}, {NUMBER}); sys.exit()"
-    ended = support.end(injected(installation, program), timeout=3600)
+    ended = commands.end(injected(installation, program), timeout=3600)
     assert ended.code == 0, ended.err
     print(ended.out)
     assert "FAULT" not in ended.out

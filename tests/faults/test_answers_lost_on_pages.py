@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import support
 from tests.faults.test_worker_killed import DECIDE, SHEET, UPLOAD, WORK, shell
-from tests.running.installation import ScratchInstallation
+from tests.running import commands, inspection
+from tests.running.installation import NewInstallation, ScratchInstallation
 from tests.running.wire import Wire, wired
 
 pytestmark = pytest.mark.postgres
@@ -35,7 +35,7 @@ PAGES = {
 
 
 @pytest.fixture
-def over_wire(new_installation: support.NewInstallation) -> Iterator[tuple[Wire, ScratchInstallation]]:
+def over_wire(new_installation: NewInstallation) -> Iterator[tuple[Wire, ScratchInstallation]]:
     installation = new_installation("postgres")
     with wired(installation.database_url) as (wire, url):
         installation.env |= {"DATABASE_URL": url, "SAVE_WAIT_SECONDS": "0", "LOCK_WAIT_SECONDS": "0", "DEBUG": "1"}
@@ -70,13 +70,13 @@ def test_a_sheet_whose_import_was_committed_is_imported(over_wire: tuple[Wire, S
     wire, installation = over_wire
     wire.arm(wire.lose_answer)
     shell(installation, SHEET)
-    assert support.end(support.injected(installation, "", *WORK)).code == 0
+    assert commands.end(commands.injected(installation, "", *WORK)).code == 0
     wire.arm(wire.lose_answer)
     assert "checked" in shell(installation, UPLOAD + DECIDE)
     wire.arm(wire.lose_server)
-    ended = support.end(support.injected(installation, "", *WORK))
+    ended = commands.end(commands.injected(installation, "", *WORK))
     assert wire.acted, ended
     wire.open = True
     assert shell(installation, UPLOAD).startswith("imported "), ended
-    assert support.last_log(installation).success
-    support.accounts(installation).assert_settled()
+    assert inspection.last_log(installation).success
+    inspection.accounts(installation).assert_settled()

@@ -18,11 +18,13 @@ from core.models import AttendanceRecord, Company, Operation
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile import check_backup
 from recordsync.system import locks
-from tests.faults import support
+from tests.builders.big_registers import filled
 from tests.faults.conftest import RECORDS, Files
-from tests.faults.support import UNTIL_TOLD, at_phase, end, injected, jobs_of, run, start, tell_to_go_on, wait_for_phase
 from tests.faults.test_held_register import SIGNED_IN
-from tests.running.installation import ScratchInstallation
+from tests.running import inspection
+from tests.running.commands import UNTIL_TOLD, at_phase, end, injected, run, start, tell_to_go_on, wait_for_phase
+from tests.running.inspection import jobs_of
+from tests.running.installation import NewInstallation, ScratchInstallation
 from tests.running.server import serving
 
 
@@ -63,8 +65,8 @@ def test_two_restores_one_after_the_other(installation: ScratchInstallation, fil
     last = files.a if updated[0] else files.b
     assert min(added) == 0
     assert min(updated) == 0
-    assert support.content_of(installation) == files.content[last]
-    support.accounts(installation).assert_settled()
+    assert inspection.content_of(installation) == files.content[last]
+    inspection.accounts(installation).assert_settled()
 
 
 def test_the_second_restore_is_refused_with_the_name_of_the_first(
@@ -81,9 +83,9 @@ def test_the_second_restore_is_refused_with_the_name_of_the_first(
     assert sentence.startswith(f"Error: {holder.actor_name} has")
     assert f"since {moments.moment(holder.started_at)} (commit, {RECORDS + 8:,} done)" in sentence
     assert end(first).code == 0
-    assert support.content_of(installation) == files.content[files.a]
+    assert inspection.content_of(installation) == files.content[files.a]
     assert run(installation, "backup_data").code == 0
-    accounts = support.accounts(installation)
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()
     assert sorted(accounts.success.values()) == [False, True, True]
 
@@ -102,9 +104,9 @@ def test_backups_while_a_restore_runs_hold_the_old_state_or_the_new(
     for n, process in enumerate(backups):
         ended = end(process)
         assert ended.code == 0, ended.err
-        found.append(support.file_content(tmp_path / f"{n}.json"))
+        found.append(inspection.file_content(tmp_path / f"{n}.json"))
     assert set(found) <= set(files.content.values())
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 def test_a_restore_while_a_backup_runs(installation: ScratchInstallation, files: Files, tmp_path: Path) -> None:
@@ -116,17 +118,17 @@ def test_a_restore_while_a_backup_runs(installation: ScratchInstallation, files:
     restored = run(installation, "restore_data", "--input", files.b, "--quiet")
     assert restored.code == 0, restored.err
     assert backup.poll() is None, "the restore waited for the backup"
-    assert support.content_of(installation) == files.content[files.b]
+    assert inspection.content_of(installation) == files.content[files.b]
     tell_to_go_on(installation)
     ended = end(backup)
     assert ended.code == 0, ended.err
-    assert support.file_content(tmp_path / "full.json") == files.content[files.a]
-    support.accounts(installation).assert_settled()
+    assert inspection.file_content(tmp_path / "full.json") == files.content[files.a]
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.postgres
 def test_a_backup_waits_while_a_restore_commits(
-    new_installation: support.NewInstallation, files: Files, tmp_path: Path
+    new_installation: NewInstallation, files: Files, tmp_path: Path
 ) -> None:
     installation = new_installation("postgres")
     restore = injected(installation, at_phase("commit", UNTIL_TOLD), "restore_data", "--input", files.a)
@@ -143,12 +145,12 @@ def test_a_backup_waits_while_a_restore_commits(
     assert ended.code == 0, ended.err
     assert "Waiting for another operation" in ended.err
     assert end(restore).code == 0
-    assert support.file_content(tmp_path / "full.json") == files.content[files.a]
+    assert inspection.file_content(tmp_path / "full.json") == files.content[files.a]
 
 
-def test_two_backups_at_once_into_one_folder(new_installation: support.NewInstallation) -> None:
+def test_two_backups_at_once_into_one_folder(new_installation: NewInstallation) -> None:
     installation = new_installation("sqlite")
-    support.filled(installation, 300)
+    filled(installation, 300)
     processes = [start(installation, "backup_data", "--json") for _ in range(4)]
     names = set()
     for process in processes:
@@ -156,16 +158,16 @@ def test_two_backups_at_once_into_one_folder(new_installation: support.NewInstal
         assert ended.code == 0, ended.err
         names.add(json.loads(ended.out)["file"])
     assert len(names) == 4
-    assert support.assert_whole(installation.backups) == 4
-    assert support.leftovers(installation.backups) == []
-    support.accounts(installation).assert_settled()
+    assert inspection.assert_whole(installation.backups) == 4
+    assert inspection.leftovers(installation.backups) == []
+    inspection.accounts(installation).assert_settled()
 
 
 def test_a_backup_taken_while_records_are_written_is_of_one_moment(
     installation: ScratchInstallation, tmp_path: Path
 ) -> None:
     """The writer gives two companies one record each in every transaction: in a backup they have equally many."""
-    support.filled(installation, 1_500)
+    filled(installation, 1_500)
     written = [0]
 
     with installation.opened() as alias:
@@ -200,14 +202,14 @@ def test_readers_and_people_signing_in_do_not_wait_for_a_restore(
     installation: ScratchInstallation, files: Files
 ) -> None:
     """While a restore has written everything and not committed: readers see the old state, sign-in works."""
-    support.filled(installation, 100)
+    filled(installation, 100)
     made = "from core.models import User; User.objects.create_user('meena', password='of no value', role='root')"
     installation.manage("shell", "--no-imports", "-c", made, check=True)
-    before = support.content_of(installation)
+    before = inspection.content_of(installation)
     restore = injected(installation, at_phase("commit", UNTIL_TOLD), "restore_data", "--input", files.b)
     wait_for_phase(installation, "commit")
     started = time.monotonic()
-    assert support.content_of(installation) == before
+    assert inspection.content_of(installation) == before
     assert time.monotonic() - started < 2
     sign_in = (
         "from django.test import Client; from django.urls import reverse; c = Client(headers={'host': 'localhost'});"
@@ -219,10 +221,10 @@ def test_readers_and_people_signing_in_do_not_wait_for_a_restore(
     assert restore.poll() is None, "the restore was over before the sign-in"
     tell_to_go_on(installation)
     assert end(restore).code == 0
-    assert support.content_of(installation) == files.content[files.b]
+    assert inspection.content_of(installation) == files.content[files.b]
 
 
-def test_the_register_is_held_by_nobody_known(new_installation: support.NewInstallation, files: Files) -> None:
+def test_the_register_is_held_by_nobody_known(new_installation: NewInstallation, files: Files) -> None:
     """Somebody holds the lock who left no operation: the sentence still says what to do."""
     installation = new_installation("sqlite")
     installation.env["LOCK_WAIT_SECONDS"] = "0"
@@ -230,16 +232,16 @@ def test_the_register_is_held_by_nobody_known(new_installation: support.NewInsta
         ended = run(installation, "restore_data", "--input", files.a)
         ended.assert_refused("in use by another restore or import", "Nothing was changed", "Try again")
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.postgres
-def test_a_process_that_is_alive_is_not_taken_for_dead(new_installation: support.NewInstallation, files: Files) -> None:
+def test_a_process_that_is_alive_is_not_taken_for_dead(new_installation: NewInstallation, files: Files) -> None:
     installation = new_installation("postgres")
     restore = injected(installation, at_phase("commit", UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, "commit")
     assert run(installation, "restore_data", "--input", files.a, "--preview").code == 0
-    assert support.accounts(installation).outcomes.popitem()[1] == Operation.State.RUNNING
+    assert inspection.accounts(installation).outcomes.popitem()[1] == Operation.State.RUNNING
     tell_to_go_on(installation)
     assert end(restore).code == 0
 

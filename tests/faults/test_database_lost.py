@@ -16,11 +16,12 @@ import pytest
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.builders.big_registers import filled
 from tests.conftest import DEEP
-from tests.faults import support
 from tests.faults.conftest import RECORDS, Files
-from tests.faults.support import Ended, Moments, at_phase, end, injected, run, start, wait_for_phase
-from tests.running.installation import Installations, ScratchInstallation
+from tests.running import commands, inspection
+from tests.running.commands import Ended, Moments, at_phase, end, injected, run, start, wait_for_phase
+from tests.running.installation import Installations, NewInstallation, ScratchInstallation
 from tests.running.postgres_server import PostgresServer, _site_packages
 from tests.running.wire import Wire, wired
 
@@ -43,7 +44,7 @@ def held_by_another(installation: ScratchInstallation) -> Iterator[None]:
 
 def test_a_locked_database(installation: ScratchInstallation, files: Files) -> None:
     installation.env |= {"LOCK_WAIT_SECONDS": "1", "DJANGO_SETTINGS_MODULE": "tests.faults.impatient"}
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     with held_by_another(installation):
         ended = run(installation, "restore_data", "--input", files.a)
         ended.assert_refused("The database is locked: another program", "Nothing was changed", "Try again")
@@ -53,14 +54,14 @@ def test_a_locked_database(installation: ScratchInstallation, files: Files) -> N
             refused = run(installation, "backup_data", "--output", full)
             sentence = refused.assert_refused("The database is locked", "another program")
             if full.exists():
-                support.assert_valid(full)
+                inspection.assert_valid(full)
                 assert "whole" in sentence
             else:
                 assert "No backup was written" in sentence
-    assert support.state_of(installation) == before
+    assert inspection.state_of(installation) == before
     done = run(installation, "restore_data", "--input", files.a)
     assert done.code == 0, done.err
-    accounts = support.accounts(installation)
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()  # what could not be written while it was locked is written now
     assert False in accounts.success.values()
 
@@ -79,20 +80,20 @@ def terminate(installation: ScratchInstallation) -> int:
 
 
 def assert_lost_or_done(ended: Ended, *words: str) -> None:
-    support.assert_clear(ended.err)
+    commands.assert_clear(ended.err)
     if ended.code:
         ended.assert_refused(*words)
 
 
 @pytest.mark.postgres
-def test_the_connection_is_lost_in_a_restore(new_installation: support.NewInstallation, files: Files) -> None:
+def test_the_connection_is_lost_in_a_restore(new_installation: NewInstallation, files: Files) -> None:
     installation = new_installation("postgres")
     moments = Moments("lost connection in a restore")
     assert run(installation, "restore_data", "--input", files.a).code == 0
     seconds = run(installation, "restore_data", "--input", files.b).seconds
     now = files.b
     for _ in range(TIMES):
-        before, target = support.state_of(installation), files.other(now)
+        before, target = inspection.state_of(installation), files.other(now)
         process = start(installation, "restore_data", "--input", target)
         moment = moments.within(seconds, seconds * 0.3)
         time.sleep(moment)
@@ -102,16 +103,16 @@ def test_the_connection_is_lost_in_a_restore(new_installation: support.NewInstal
         assert_lost_or_done(ended, LOST)
         if ended.code == 0:
             now = target
-            assert support.content_of(installation) == files.content[target]
+            assert inspection.content_of(installation) == files.content[target]
         else:
-            assert support.state_of(installation) == before
+            assert inspection.state_of(installation) == before
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.postgres
-def test_the_connection_is_lost_in_a_backup(new_installation: support.NewInstallation) -> None:
-    installation = support.filled(new_installation("postgres"), RECORDS)
+def test_the_connection_is_lost_in_a_backup(new_installation: NewInstallation) -> None:
+    installation = filled(new_installation("postgres"), RECORDS)
     moments = Moments("lost connection in a backup")
     target = installation.folder / "full.json"
     seconds = run(installation, "backup_data", "--output", target).seconds
@@ -124,16 +125,16 @@ def test_the_connection_is_lost_in_a_backup(new_installation: support.NewInstall
         ended = end(process)
         print(f"{count} connections after {moment:.3f} of {seconds:.3f} s: {ended.code} {ended.err}")
         assert_lost_or_done(ended, LOST)
-        assert support.leftovers(installation.folder) == []
+        assert inspection.leftovers(installation.folder) == []
         assert_true_of_file(ended, target)
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 def assert_true_of_file(ended: Ended, target: Path) -> None:
     """What was said of the file is so."""
     if target.exists():
-        support.assert_valid(target)
+        inspection.assert_valid(target)
         assert ended.code == 0 or "is written and whole" in ended.err
     else:
         assert ended.code == 1
@@ -143,31 +144,29 @@ def assert_true_of_file(ended: Ended, target: Path) -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize("phase", ["check", "compare", "apply", "commit"])
 def test_the_connection_is_lost_in_each_phase_of_a_restore(
-    new_installation: support.NewInstallation, files: Files, phase: str
+    new_installation: NewInstallation, files: Files, phase: str
 ) -> None:
-    installation = support.filled(new_installation("postgres"), RECORDS // 2)
-    before = support.state_of(installation)
+    installation = filled(new_installation("postgres"), RECORDS // 2)
+    before = inspection.state_of(installation)
     process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "restore_data", "--input", files.b)
     wait_for_phase(installation, phase)
     terminate(installation)
     ended = end(process)
     if phase == "check":  # nothing was begun: new connections do
         assert ended.code == 0, ended.err
-        assert support.content_of(installation) == files.content[files.b]
+        assert inspection.content_of(installation) == files.content[files.b]
     else:
         ended.assert_refused(LOST, "Nothing was changed")
-        assert support.state_of(installation) == before
+        assert inspection.state_of(installation) == before
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("phase", ["write", "commit"])
-def test_the_connection_is_lost_in_each_phase_of_a_backup(
-    new_installation: support.NewInstallation, phase: str
-) -> None:
+def test_the_connection_is_lost_in_each_phase_of_a_backup(new_installation: NewInstallation, phase: str) -> None:
     """Once everything is read, the snapshot's connection is not needed any more."""
-    installation = support.filled(new_installation("postgres"), 2_500)
+    installation = filled(new_installation("postgres"), 2_500)
     target = installation.folder / "full.json"
     process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "backup_data", "--output", target)
     wait_for_phase(installation, phase)
@@ -176,11 +175,11 @@ def test_the_connection_is_lost_in_each_phase_of_a_backup(
     assert_true_of_file(ended, target)
     assert ended.code == (1 if phase == "write" else 0), ended.err
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.fixture
-def wire(new_installation: support.NewInstallation) -> Iterator[tuple[Wire, ScratchInstallation]]:
+def wire(new_installation: NewInstallation) -> Iterator[tuple[Wire, ScratchInstallation]]:
     """A wire to the server, and an installation whose commands go over it."""
     installation = new_installation("postgres")
     with wired(installation.database_url) as (made, url):
@@ -191,12 +190,12 @@ def wire(new_installation: support.NewInstallation) -> Iterator[tuple[Wire, Scra
 @pytest.mark.postgres
 def test_cut_before_the_commit_arrives(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
     between, installation = wire
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     between.arm(between.lose_commit)
     run(installation, "restore_data", "--input", files.a).assert_refused(LOST, "Nothing was changed")
-    assert support.state_of(installation) == before
-    assert not support.last_log(installation).success
-    support.accounts(installation).assert_settled()
+    assert inspection.state_of(installation) == before
+    assert not inspection.last_log(installation).success
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.postgres
@@ -207,8 +206,8 @@ def test_cut_before_the_answer_to_the_commit(wire: tuple[Wire, ScratchInstallati
     ended = run(installation, "restore_data", "--input", files.a)
     assert ended.code == 0, ended.err
     assert "Done" in ended.out
-    assert support.content_of(installation) == files.content[files.a]
-    support.accounts(installation).assert_settled()
+    assert inspection.content_of(installation) == files.content[files.a]
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.postgres
@@ -222,10 +221,10 @@ def test_cut_at_the_commit_and_nobody_to_ask(wire: tuple[Wire, ScratchInstallati
     assert "Nothing was changed" not in sentence
     assert json.loads(ended.out)["ok"] is None
     between.open = True
-    assert support.content_of(installation) == files.content[files.a]
+    assert inspection.content_of(installation) == files.content[files.a]
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
-    assert set(support.accounts(installation).success.values()) == {True}
+    inspection.accounts(installation).assert_settled()
+    assert set(inspection.accounts(installation).success.values()) == {True}
 
 
 class OwnServer:
@@ -276,7 +275,7 @@ def test_the_server_stops_and_starts_again(files: Files, tmp_path: Path, django_
     try:
         with django_db_blocker.unblock():
             installation = Installations(tmp_path / "templates", server.url).new("postgres", tmp_path / "installation")
-            with support.worker(installation):
+            with commands.worker(installation):
                 check_stopping(installation, server, files)
     finally:
         server.remove()
@@ -290,7 +289,7 @@ def check_stopping(installation: ScratchInstallation, server: OwnServer, files: 
     seconds = run(installation, "restore_data", "--input", files.b).seconds
     now = files.b
     for n in range(TIMES // 2):
-        before, target = support.state_of(installation), files.other(now)
+        before, target = inspection.state_of(installation), files.other(now)
         full = installation.folder / f"{n}.json"
         both = [
             start(installation, "restore_data", "--input", target),
@@ -307,12 +306,12 @@ def check_stopping(installation: ScratchInstallation, server: OwnServer, files: 
         gone = run(installation, "restore_data", "--input", target)
         gone.assert_refused(LOST, "Nothing was changed")
         server.start()
-        support.take_backup(installation)
-        if support.state_of(installation) == before:
+        commands.take_backup(installation)
+        if inspection.state_of(installation) == before:
             assert restore.code == 1
         else:
-            assert support.content_of(installation) == files.content[target]
+            assert inspection.content_of(installation) == files.content[target]
             assert restore.code == 0 or "not known" in restore.err
             now = target
         assert run(installation, "backup_data").code == 0
-        support.accounts(installation).assert_settled()
+        inspection.accounts(installation).assert_settled()

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from core.models import AttendanceRecord
-from tests.faults import support
+from tests.builders.big_registers import filled
 from tests.faults.conftest import Files
-from tests.faults.support import UNTIL_TOLD, at_phase, end, injected, tell_to_go_on, wait_for_phase
+from tests.running.commands import UNTIL_TOLD, at_phase, end, injected, tell_to_go_on, wait_for_phase
 from tests.running.installation import ScratchInstallation
 from tests.running.server import Answer, serving
 
@@ -44,7 +44,7 @@ def test_readers_do_not_wait_behind_writers_who_wait(
 ) -> None:
     """More people save, again and again, than the web server has threads."""
     installation.env["SAVE_WAIT_SECONDS"] = str(WAIT)
-    support.filled(installation, 300)
+    filled(installation, 300)
     cookies = f"sessionid={installation.manage('shell', '--no-imports', '-c', SIGNED_IN, check=True).stdout.strip()}"
     with installation.opened() as alias:
         record = AttendanceRecord.objects.using(alias).first()

@@ -7,11 +7,11 @@ import signal
 import pytest
 
 from core.models import Operation
-from tests.faults import support
 from tests.faults.conftest import Files
-from tests.faults.support import end, injected, run
 from tests.faults.test_database_lost import LOST
-from tests.running.installation import ScratchInstallation
+from tests.running import inspection
+from tests.running.commands import end, injected, run
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
@@ -41,9 +41,9 @@ CANCELLED = "from core.models import Operation; Operation.objects.using('jobs').
 
 
 @pytest.mark.postgres
-def test_the_connection_is_lost(new_installation: support.NewInstallation, files: Files) -> None:
+def test_the_connection_is_lost(new_installation: NewInstallation, files: Files) -> None:
     installation = new_installation("postgres")
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     ended = end(injected(installation, in_a_write(TERMINATED), "restore_data", "--input", files.a))
     ended.assert_refused(LOST, "Nothing was changed")
     assert_as_before_and_it_works(installation, before, files)
@@ -55,30 +55,28 @@ def test_the_connection_is_lost(new_installation: support.NewInstallation, files
     [(f"os.kill(os.getpid(), {int(signal.SIGINT)})", "nterrupted"), (CANCELLED, "ancelled")],
     ids=["Ctrl-C", "cancel"],
 )
-def test_it_is_stopped(
-    new_installation: support.NewInstallation, files: Files, engine: str, action: str, words: str
-) -> None:
+def test_it_is_stopped(new_installation: NewInstallation, files: Files, engine: str, action: str, words: str) -> None:
     installation = new_installation(engine)
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     ended = end(injected(installation, in_a_write(action), "restore_data", "--input", files.a))
     ended.assert_refused(words, "Nothing was changed")
     assert_as_before_and_it_works(installation, before, files)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_it_is_killed(new_installation: support.NewInstallation, files: Files, engine: str) -> None:
+def test_it_is_killed(new_installation: NewInstallation, files: Files, engine: str) -> None:
     installation = new_installation(engine)
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     fault = in_a_write(f"os.kill(os.getpid(), {int(signal.SIGKILL)})")
     assert end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
     assert_as_before_and_it_works(installation, before, files)
 
 
 def assert_as_before_and_it_works(installation: ScratchInstallation, before: str, files: Files) -> None:
-    assert support.state_of(installation) == before
+    assert inspection.state_of(installation) == before
     again = run(installation, "restore_data", "--input", files.a)
     assert again.code == 0, again.err
-    assert support.content_of(installation) == files.content[files.a]
-    accounts = support.accounts(installation)
+    assert inspection.content_of(installation) == files.content[files.a]
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()
     assert Operation.State.RUNNING not in accounts.outcomes.values()

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from core.models import Operation
-from tests.faults import support
+from tests.builders.big_registers import filled
 from tests.faults.conftest import RECORDS, ROUNDS, Files
-from tests.faults.support import Moments, injected, run, signalled
-from tests.running.installation import ScratchInstallation
+from tests.running import commands, inspection
+from tests.running.commands import Moments, injected, run, signalled
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 
 def test_a_killed_restore_has_happened_or_not(installation: ScratchInstallation, files: Files) -> None:
@@ -21,12 +22,12 @@ def test_a_killed_restore_has_happened_or_not(installation: ScratchInstallation,
     seconds = run(installation, "restore_data", "--input", files.b, "--quiet").seconds
     now = files.b
     for _ in range(ROUNDS):
-        before = support.state_of(installation)
+        before = inspection.state_of(installation)
         target = files.other(now)
         moment = moments.within(seconds, seconds * 0.2)
         killed = signalled(installation, ("restore_data", "--input", target, "--quiet"), moment, signal.SIGKILL)
         print(f"after {moment:.3f} of {seconds:.3f} s: {killed.code}")
-        if support.state_of(installation) == before:
+        if inspection.state_of(installation) == before:
             assert killed.code != 0, "it said that it was done"
             # The next command works, and does what the killed one did not.
             again = run(installation, "restore_data", "--input", target, "--quiet")
@@ -35,32 +36,32 @@ def test_a_killed_restore_has_happened_or_not(installation: ScratchInstallation,
             again = run(installation, "backup_data", "--quiet")  # so that the killed one is accounted for
             assert again.code == 0, again.err
         now = target
-        assert support.content_of(installation) == files.content[now]
-        support.accounts(installation).assert_settled()
-        assert support.leftovers(installation.folder, installation.backups) == []
+        assert inspection.content_of(installation) == files.content[now]
+        inspection.accounts(installation).assert_settled()
+        assert inspection.leftovers(installation.folder, installation.backups) == []
         assert not list((installation.folder / "muster.sqlite3.locks").glob("operation-*"))
 
 
 def test_a_killed_first_restore_has_happened_or_not(installation: ScratchInstallation, files: Files) -> None:
     """Into an empty register: all that is written are additions."""
     moments = Moments(f"killed first restore on {installation.engine}")
-    empty = support.state_of(installation)
+    empty = inspection.state_of(installation)
     for _ in range(max(1, ROUNDS // 5)):
         killed = signalled(
             installation, ("restore_data", "--input", files.a, "--quiet"), moments.within(0.5, 0.15), signal.SIGKILL
         )
-        if support.state_of(installation) != empty:
+        if inspection.state_of(installation) != empty:
             break
         assert killed.code != 0
     again = run(installation, "restore_data", "--input", files.a, "--quiet")
     assert again.code == 0, again.err
-    assert support.content_of(installation) == files.content[files.a]
-    support.accounts(installation).assert_settled()
+    assert inspection.content_of(installation) == files.content[files.a]
+    inspection.accounts(installation).assert_settled()
 
 
 def test_a_killed_backup_leaves_whole_files(installation: ScratchInstallation, tmp_path: Path) -> None:
-    support.filled(installation, RECORDS)
-    before, content = support.state_of(installation), support.content_of(installation)
+    filled(installation, RECORDS)
+    before, content = inspection.state_of(installation), inspection.content_of(installation)
     moments = Moments(f"killed backup on {installation.engine}")
     folder = tmp_path / "out"
     folder.mkdir()
@@ -71,38 +72,38 @@ def test_a_killed_backup_leaves_whole_files(installation: ScratchInstallation, t
         moment = moments.within(seconds, seconds * 0.3)
         killed = signalled(installation, ("backup_data", "--quiet", *where), moment, signal.SIGKILL)
         print(f"after {moment:.3f} of {seconds:.3f} s: {killed.code}")
-        support.assert_whole(folder)
-        support.assert_whole(installation.backups)
+        inspection.assert_whole(folder)
+        inspection.assert_whole(installation.backups)
         if killed.code == 0 and where:
             assert (folder / "full.json").read_bytes() != kept
         again = run(installation, "backup_data", "--quiet", *where)
         assert again.code == 0, again.err
         # Its own hidden file is gone, and that of the one before as well.
-        assert support.leftovers(folder if where else installation.backups, installation.folder) == []
-        support.accounts(installation).assert_settled()
-    assert support.state_of(installation) == before
-    support.assert_whole(installation.backups)
+        assert inspection.leftovers(folder if where else installation.backups, installation.folder) == []
+        inspection.accounts(installation).assert_settled()
+    assert inspection.state_of(installation) == before
+    inspection.assert_whole(installation.backups)
     for path in [*folder.glob("*.json"), *installation.backups.glob("*.json")]:
-        assert support.file_content(path) == content
+        assert inspection.file_content(path) == content
 
 
 def test_killed_in_the_middle_of_a_file(installation: ScratchInstallation) -> None:
     """What was there before stays whole; what is not whole has no name, and is gone after the next backup."""
-    support.filled(installation, 2_500)
+    filled(installation, 2_500)
     target = installation.folder / "out" / "full.json"
     target.parent.mkdir()
     assert run(installation, "backup_data", "--output", target).code == 0
     kept = target.read_bytes()
-    fault = support.at_phase("write", "os.kill(os.getpid(), signal.SIGKILL)")
+    fault = commands.at_phase("write", "os.kill(os.getpid(), signal.SIGKILL)")
     for where in (["--output", target], []):
         folder = target.parent if where else installation.backups
-        assert support.end(injected(installation, fault, "backup_data", *where)).code == -signal.SIGKILL
-        assert len(support.leftovers(folder)) == 1
-        assert support.assert_whole(folder) == (1 if where else 0)
+        assert commands.end(injected(installation, fault, "backup_data", *where)).code == -signal.SIGKILL
+        assert len(inspection.leftovers(folder)) == 1
+        assert inspection.assert_whole(folder) == (1 if where else 0)
         assert target.read_bytes() == kept
         assert run(installation, "backup_data", *(["--output", folder / "other.json"] if where else [])).code == 0
-        assert support.leftovers(folder) == []
-    support.accounts(installation).assert_settled()
+        assert inspection.leftovers(folder) == []
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.parametrize(
@@ -110,17 +111,17 @@ def test_killed_in_the_middle_of_a_file(installation: ScratchInstallation) -> No
     [("sqlite", "check"), ("sqlite", "apply"), pytest.param("postgres", "compare", marks=pytest.mark.postgres)],
 )
 def test_killed_in_each_phase_of_a_restore(
-    new_installation: support.NewInstallation, files: Files, engine: str, phase: str
+    new_installation: NewInstallation, files: Files, engine: str, phase: str
 ) -> None:
     installation = new_installation(engine)
-    before = support.state_of(installation)
-    fault = support.at_phase(phase, "os.kill(os.getpid(), signal.SIGKILL)")
-    assert support.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
-    assert support.state_of(installation) == before
+    before = inspection.state_of(installation)
+    fault = commands.at_phase(phase, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert commands.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
+    assert inspection.state_of(installation) == before
     again = run(installation, "restore_data", "--input", files.a)
     assert again.code == 0, again.err
-    assert support.content_of(installation) == files.content[files.a]
-    accounts = support.accounts(installation)
+    assert inspection.content_of(installation) == files.content[files.a]
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()
     assert sorted(accounts.outcomes.values()) == [Operation.State.FAILED, Operation.State.SUCCEEDED]
     (message,) = filter(None, accounts.messages.values())
@@ -134,24 +135,24 @@ def test_killed_between_commit_and_the_last_word(installation: ScratchInstallati
         "import signal\nfrom core.operations import run as operations\n"
         "operations.Run.finish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert support.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
-    assert support.content_of(installation) == files.content[files.a]
+    assert commands.end(injected(installation, fault, "restore_data", "--input", files.a)).code == -signal.SIGKILL
+    assert inspection.content_of(installation) == files.content[files.a]
     assert run(installation, "backup_data").code == 0
-    accounts = support.accounts(installation)
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()
     assert list(accounts.success.values()) == [True, True]
 
 
-def test_killed_between_the_file_and_the_catalogue(new_installation: support.NewInstallation) -> None:
+def test_killed_between_the_file_and_the_catalogue(new_installation: NewInstallation) -> None:
     """The file is whole under its name; it is not in the catalogue, and the operation counts as failed."""
-    installation = support.filled(new_installation("sqlite"), 100)
+    installation = filled(new_installation("sqlite"), 100)
     fault = (
         "import signal\nfrom core.backups import catalogue\n"
         "catalogue.add = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert support.end(injected(installation, fault, "backup_data")).code == -signal.SIGKILL
-    assert support.assert_whole(installation.backups) == 1
+    assert commands.end(injected(installation, fault, "backup_data")).code == -signal.SIGKILL
+    assert inspection.assert_whole(installation.backups) == 1
     assert run(installation, "backup_data").code == 0
-    accounts = support.accounts(installation)
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()
     assert sorted(accounts.success.values()) == [False, True]

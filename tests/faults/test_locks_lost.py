@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from core.models import Operation
-from tests.faults import support
 from tests.faults.conftest import Files
-from tests.faults.support import (
+from tests.faults.test_worker_killed import TRUTH, shell
+from tests.running import inspection
+from tests.running.commands import (
     UNTIL_TOLD,
     at_phase,
     end,
@@ -22,7 +23,6 @@ from tests.faults.support import (
     wait_for_phase,
     worker,
 )
-from tests.faults.test_worker_killed import TRUTH, shell
 from tests.running.installation import ScratchInstallation
 
 
@@ -47,7 +47,7 @@ def test_a_restore_that_loses_its_locks_is_never_called_failed(
     installation: ScratchInstallation, files: Files, phase: str
 ) -> None:
     """Others look at it at once, and when it has them again."""
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     process = injected(installation, at_phase(phase, UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, phase)
     assert cut_locks(installation) == (1 if phase == "check" else 2)
@@ -58,11 +58,11 @@ def test_a_restore_that_loses_its_locks_is_never_called_failed(
     ended = end(process)
     if installation.engine == "sqlite" and phase == "apply":
         ended.assert_refused("was removed while it was in use", "Nothing was changed")
-        assert support.state_of(installation) == before
+        assert inspection.state_of(installation) == before
     else:
         assert ended.code == 0, ended.err
-        assert support.content_of(installation) == files.content[files.a]
-    accounts = support.accounts(installation)
+        assert inspection.content_of(installation) == files.content[files.a]
+    accounts = inspection.accounts(installation)
     accounts.assert_settled()
     assert len(accounts.outcomes) == 1
 
@@ -70,15 +70,15 @@ def test_a_restore_that_loses_its_locks_is_never_called_failed(
 @pytest.mark.parametrize("phase", ["check", "compare"])
 def test_what_was_called_failed_is_not_done(installation: ScratchInstallation, files: Files, phase: str) -> None:
     """It could not be seen for so long that somebody was told that it failed."""
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     process = injected(installation, at_phase(phase, UNTIL_TOLD), "restore_data", "--input", files.a)
     wait_for_phase(installation, phase)
-    with support.jobs_of(installation) as jobs:
+    with inspection.jobs_of(installation) as jobs:
         Operation.objects.using(jobs).update(state=Operation.State.FAILED, message="The process was killed.")
     tell_to_go_on(installation)
     end(process).assert_refused("counted as failed", "Nothing was changed")
-    assert support.state_of(installation) == before
-    support.accounts(installation).assert_settled()
+    assert inspection.state_of(installation) == before
+    inspection.accounts(installation).assert_settled()
 
 
 def test_a_worker_that_loses_its_lock_goes_on(installation: ScratchInstallation) -> None:
@@ -88,4 +88,4 @@ def test_a_worker_that_loses_its_lock_goes_on(installation: ScratchInstallation)
         take_backup(installation)
         time.sleep(1.2)
         assert cut_locks(installation) == 1, "it was not taken again"
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults import support
-from tests.faults.support import end, injected
-from tests.running.installation import ScratchInstallation
+from tests.builders.big_registers import filled
+from tests.running.commands import end, injected
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 TELL = "import atexit\natexit.register(lambda: open('status', 'w').write(open('/proc/self/status').read()))\n"
 SMALL, LARGE = 10_000, 100_000
@@ -28,8 +28,8 @@ def peak(installation: ScratchInstallation, *args: Any) -> int:
     return int(line.split()[1]) * 1024
 
 
-def peaks(installation: ScratchInstallation, records: int, new_installation: support.NewInstallation) -> dict[str, int]:
-    support.filled(installation, records)
+def peaks(installation: ScratchInstallation, records: int, new_installation: NewInstallation) -> dict[str, int]:
+    filled(installation, records)
     path = installation.folder / "full.json"
     other = new_installation(installation.engine)
     return {
@@ -39,10 +39,8 @@ def peaks(installation: ScratchInstallation, records: int, new_installation: sup
     }
 
 
-def peaks_of_1_0(
-    installation: ScratchInstallation, records: int, new_installation: support.NewInstallation
-) -> dict[str, int]:
-    support.filled(installation, records)
+def peaks_of_1_0(installation: ScratchInstallation, records: int, new_installation: NewInstallation) -> dict[str, int]:
+    filled(installation, records)
     path = installation.folder / "old.json"
     other = new_installation(installation.engine)
     return {
@@ -58,7 +56,7 @@ SIZES = {"2.0": (SMALL, LARGE, peaks), "1.0": (22_000, 66_000, peaks_of_1_0)}
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("version", ["2.0", pytest.param("1.0", marks=pytest.mark.deep)])
-def test_memory(new_installation: support.NewInstallation, engine: str, version: str) -> None:
+def test_memory(new_installation: NewInstallation, engine: str, version: str) -> None:
     few, many, measured = SIZES[version]
     small = measured(new_installation(engine), few, new_installation)
     large = measured(new_installation(engine), many, new_installation)

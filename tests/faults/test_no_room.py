@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 from core.models import AttendanceRecord
-from tests.faults import support
+from tests.builders.big_registers import filled
 from tests.faults.test_disk import SmallDisk, small_disk
 from tests.faults.test_held_register import SIGNED_IN
-from tests.running.installation import ScratchInstallation
+from tests.running import inspection
+from tests.running.installation import NewInstallation, ScratchInstallation
 from tests.running.server import Answer, serving
 
 __all__ = ["small_disk"]
@@ -34,7 +35,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_under_the_pages(
-    new_installation: support.NewInstallation, small_disk: SmallDisk, static_files: Path
+    new_installation: NewInstallation, small_disk: SmallDisk, static_files: Path
 ) -> None:
     """Databases, log and all. Nobody has opened a page before it was full."""
     made = new_installation("sqlite")
@@ -42,7 +43,7 @@ def test_a_full_disk_under_the_pages(
     for file in made.folder.glob("muster*.sqlite3"):
         shutil.copy(file, disk)
     installation = ScratchInstallation("sqlite", disk, f"sqlite:///{disk / 'muster.sqlite3'}")
-    support.filled(installation, 200)
+    filled(installation, 200)
     cookies = f"sessionid={installation.manage('shell', '--no-imports', '-c', SIGNED_IN, check=True).stdout.strip()}"
     with installation.opened() as alias:
         record = AttendanceRecord.objects.using(alias).first()
@@ -56,7 +57,7 @@ def test_a_full_disk_under_the_pages(
         "/backup/": {"backup_type": "full"},
         "/admin/core/company/add/": {"name": "typed"},
     }
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     with serving(installation, static_files) as server:
 
         def get(path: str) -> Answer:
@@ -71,7 +72,7 @@ def test_a_full_disk_under_the_pages(
         assert b'value="typed"' in server.form(edit, day, cookies=cookies).body
         assert (signing := server.sign_in("root", "a good one")).status == 507
         assert b"disk is full" in signing.body
-        assert support.state_of(installation) == before
+        assert inspection.state_of(installation) == before
         ballast.unlink()
         assert server.form(edit, day, cookies=cookies).status == 302
         assert server.sign_in("root", "a good one").status == 302

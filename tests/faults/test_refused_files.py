@@ -18,9 +18,10 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from core.models import BackupLog
 from recordsync.model.records import checksum
-from tests.faults import support
-from tests.faults.support import Ended, run
-from tests.running.installation import Installations, ScratchInstallation
+from tests.builders.big_registers import filled
+from tests.running import commands, inspection
+from tests.running.commands import Ended, run
+from tests.running.installation import Installations, NewInstallation, ScratchInstallation
 
 KEY = ["Company 0", "EMP00000", "2026-01-02"]
 
@@ -172,7 +173,7 @@ def good(
     folder = tmp_path_factory.mktemp("good")
     installation = installations.new("sqlite", folder / "installation")
     with django_db_blocker.unblock():
-        support.filled(installation, 60)
+        filled(installation, 60)
     installation.manage("backup_data", "--output", folder / "good.json", check=True)
     installation.remove()
     return (folder / "good.json").read_bytes()
@@ -193,7 +194,7 @@ def shared_sqlite(
     """One installation for all refused files: none of them changes it."""
     installation = installations.new("sqlite", tmp_path_factory.mktemp("refused") / "installation")
     with django_db_blocker.unblock():
-        support.filled(installation, 90, version="b")
+        filled(installation, 90, version="b")
         yield installation
     installation.remove()
 
@@ -212,10 +213,10 @@ def refuse(installation: ScratchInstallation, good: bytes, kinds: list[str]) -> 
         path.write_bytes(BAD[kind].spoil(good))
         return run(installation, "restore_data", "--input", path, "--json")
 
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     with ThreadPoolExecutor(3) as pool:
         ends = dict(zip(kinds, pool.map(attempt, kinds), strict=True))
-    assert support.state_of(installation) == before
+    assert inspection.state_of(installation) == before
     with installation.opened() as alias:
         logs = {Path(log.filename).stem: log for log in BackupLog.objects.using(alias)}
     assert not any(logs[kind].success for kind in kinds)
@@ -225,7 +226,7 @@ def refuse(installation: ScratchInstallation, good: bytes, kinds: list[str]) -> 
 def check_refused(answer: Answer, bad: Bad) -> None:
     told = answer.ended
     assert told.code == 1, told.err
-    support.assert_clear(told.err)
+    commands.assert_clear(told.err)
     first, *rest = told.err.splitlines()
     assert first.startswith("Error: The file is not a valid backup")
     assert "Nothing was changed" in first
@@ -254,15 +255,15 @@ def check_refused(answer: Answer, bad: Bad) -> None:
 def test_refused_in_a_preview(shared_sqlite: ScratchInstallation, good: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_bytes(flipped(good))
-    before = support.state_of(shared_sqlite)
+    before = inspection.state_of(shared_sqlite)
     run(shared_sqlite, "restore_data", "--input", path)
-    log = support.last_log(shared_sqlite)
+    log = inspection.last_log(shared_sqlite)
     told = run(shared_sqlite, "restore_data", "--input", path, "--preview", "--json")
     assert told.code == 1
     assert json.loads(told.out)["operation"] == "preview"
     assert "Nothing was changed" in told.err
-    assert support.state_of(shared_sqlite) == before
-    assert support.last_log(shared_sqlite).pk == log.pk, "a preview wrote an audit row"
+    assert inspection.state_of(shared_sqlite) == before
+    assert inspection.last_log(shared_sqlite).pk == log.pk, "a preview wrote an audit row"
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -271,8 +272,8 @@ def test_refused(answers: dict[str, Answer], kind: str) -> None:
 
 
 @pytest.mark.postgres
-def test_refused_on_postgres(new_installation: support.NewInstallation, good: bytes) -> None:
-    installation = support.filled(new_installation("postgres"), 90, version="b")
+def test_refused_on_postgres(new_installation: NewInstallation, good: bytes) -> None:
+    installation = filled(new_installation("postgres"), 90, version="b")
     for kind, answer in refuse(installation, good, ON_BOTH).items():
         check_refused(answer, BAD[kind])
 
@@ -305,11 +306,11 @@ def test_a_file_that_changes_after_it_was_checked(installation: ScratchInstallat
     """The file that was checked is the file that is used."""
     path = installation.folder / "file.json"
     path.write_bytes(good)
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     changed = f"p = {str(path)!r}; d = open(p, 'rb').read(); open(p, 'r+b').write(d.replace(b'GENERAL', b'SPECIAL'))"
-    ended = support.end(
-        support.injected(installation, support.at_phase("check", changed), "restore_data", "--input", path)
+    ended = commands.end(
+        commands.injected(installation, commands.at_phase("check", changed), "restore_data", "--input", path)
     )
     ended.assert_refused("has changed since it was checked", "Nothing was changed")
-    assert support.state_of(installation) == before
-    assert not support.last_log(installation).success
+    assert inspection.state_of(installation) == before
+    assert not inspection.last_log(installation).success

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.big_registers import filled
 from tests.conftest import DEEP
-from tests.faults import support
 from tests.faults.conftest import RECORDS, Files
-from tests.faults.support import Ended, Moments, at_phase, end, injected, run, signalled, start
-from tests.running.installation import ScratchInstallation
+from tests.running import commands, inspection
+from tests.running.commands import Ended, Moments, at_phase, end, injected, run, signalled, start
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 TIMES = 30 if DEEP else 3
@@ -20,7 +21,7 @@ TIMES = 30 if DEEP else 3
 
 def assert_nothing_done(ended: Ended) -> None:
     assert ended.code == 1, (ended.code, ended.err)
-    support.assert_clear(ended.err)
+    commands.assert_clear(ended.err)
     assert "Interrupted" in ended.sentence
 
 
@@ -32,7 +33,7 @@ def test_a_restore_at_random_moments(installation: ScratchInstallation, files: F
     seconds = run(installation, "restore_data", "--input", files.b).seconds
     now = files.b
     for number in SIGNALS * (TIMES // 3):
-        before = support.state_of(installation)
+        before = inspection.state_of(installation)
         target = files.other(now)
         moment = moments.within(seconds, seconds * 0.2)
         ended = signalled(installation, ("restore_data", "--input", target), moment, number)
@@ -40,17 +41,17 @@ def test_a_restore_at_random_moments(installation: ScratchInstallation, files: F
         if ended.code == 0:
             assert "Done" in ended.out
             now = target
-            assert support.content_of(installation) == files.content[target]
+            assert inspection.content_of(installation) == files.content[target]
         else:
             assert_nothing_done(ended)
-            assert support.state_of(installation) == before
-        assert support.leftovers(installation.folder, tmp_path / "tmp") == []
+            assert inspection.state_of(installation) == before
+        assert inspection.leftovers(installation.folder, tmp_path / "tmp") == []
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 def test_a_backup_at_random_moments(installation: ScratchInstallation) -> None:
-    support.filled(installation, RECORDS)
+    filled(installation, RECORDS)
     moments = Moments(f"interrupted backup on {installation.engine}")
     target = installation.folder / "full.json"
     seconds = run(installation, "backup_data", "--output", target).seconds
@@ -60,13 +61,13 @@ def test_a_backup_at_random_moments(installation: ScratchInstallation) -> None:
         ended = signalled(installation, ("backup_data", "--output", target), moment, number)
         print(f"{number.name} after {moment:.3f} of {seconds:.3f} s: {ended.code}")
         if ended.code == 0:
-            support.assert_valid(target)
+            inspection.assert_valid(target)
         else:
             assert_nothing_done(ended)
             assert not target.exists()
-        assert support.leftovers(installation.folder) == []
+        assert inspection.leftovers(installation.folder) == []
     assert run(installation, "backup_data").code == 0
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.parametrize("phase", ["check", "compare", "apply"])
@@ -74,14 +75,14 @@ def test_a_backup_at_random_moments(installation: ScratchInstallation) -> None:
 def test_a_restore_in_each_phase(
     installation: ScratchInstallation, files: Files, phase: str, number: signal.Signals
 ) -> None:
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     fault = at_phase(phase, f"os.kill(os.getpid(), {int(number)})")
     assert_nothing_done(end(injected(installation, fault, "restore_data", "--input", files.a)))
-    assert support.state_of(installation) == before
-    log = support.last_log(installation)
+    assert inspection.state_of(installation) == before
+    log = inspection.last_log(installation)
     assert not log.success
     assert "interrupted" in log.error_message
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
 def test_while_it_is_being_committed_it_is_done(installation: ScratchInstallation, files: Files) -> None:
@@ -90,16 +91,16 @@ def test_while_it_is_being_committed_it_is_done(installation: ScratchInstallatio
     ended = end(injected(installation, fault, "restore_data", "--input", files.a, "--json"))
     assert ended.code == 0, ended.err
     assert '"ok": true' in ended.out
-    assert support.content_of(installation) == files.content[files.a]
+    assert inspection.content_of(installation) == files.content[files.a]
     ended = end(injected(installation, fault, "backup_data", "--output", installation.folder / "full.json", "--quiet"))
     assert (ended.code, ended.err) == (0, "")
-    assert support.file_content(installation.folder / "full.json") == files.content[files.a]
-    support.accounts(installation).assert_settled()
+    assert inspection.file_content(installation.folder / "full.json") == files.content[files.a]
+    inspection.accounts(installation).assert_settled()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_after_the_last_word_nothing_changes_it(
-    new_installation: support.NewInstallation, files: Files, number: signal.Signals
+    new_installation: NewInstallation, files: Files, number: signal.Signals
 ) -> None:
     """A signal that comes while Python ends turns neither success into failure nor failure into a kill."""
     installation = new_installation("sqlite")
@@ -110,23 +111,23 @@ def test_after_the_last_word_nothing_changes_it(
     refused.assert_refused("no such file")
 
 
-def test_while_it_starts(new_installation: support.NewInstallation) -> None:
+def test_while_it_starts(new_installation: NewInstallation) -> None:
     """Before the command has begun there is nothing to say but that; and no traceback."""
     installation = new_installation("sqlite")
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     for number in SIGNALS:
         for moment in (0.08, 0.2, 0.3):
             ended = signalled(installation, ("backup_data",), moment, number)
             if ended.err.startswith("Fatal Python error: init_"):
                 continue  # before there was any code of ours: on a busy machine Python takes that long
-            support.assert_clear(ended.err)
+            commands.assert_clear(ended.err)
             if ended.code != -number:  # before Python itself was up
                 assert ended.code in (0, 1)
-    assert support.state_of(installation) == before
+    assert inspection.state_of(installation) == before
 
 
 def test_a_second_signal_does_not_disturb_the_cleaning_up(installation: ScratchInstallation) -> None:
-    support.filled(installation, 2_000)
+    filled(installation, 2_000)
     fault = at_phase("write", "os.kill(os.getpid(), signal.SIGINT)") + (
         "_save = operations.Run.save_log\n"
         "def _again(self, **options):\n"
@@ -135,13 +136,13 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up(installation: ScratchI
         "operations.Run.save_log = _again\n"
     )
     assert_nothing_done(end(injected(installation, fault, "backup_data")))
-    support.accounts(installation).assert_settled()
-    assert support.leftovers(installation.backups) == []
+    inspection.accounts(installation).assert_settled()
+    assert inspection.leftovers(installation.backups) == []
 
 
-def test_what_the_parent_ignores_stays_ignored(new_installation: support.NewInstallation) -> None:
+def test_what_the_parent_ignores_stays_ignored(new_installation: NewInstallation) -> None:
     """``nohup``: the terminal is closed, and the backup goes on."""
-    installation = support.filled(new_installation("sqlite"), 2_000)
+    installation = filled(new_installation("sqlite"), 2_000)
     fault = at_phase("write", "os.kill(os.getpid(), signal.SIGHUP)")
     process = injected(
         installation,
@@ -153,9 +154,9 @@ def test_what_the_parent_ignores_stays_ignored(new_installation: support.NewInst
     assert ended.code == 0, ended.err
 
 
-def test_waiting_for_a_pipe(new_installation: support.NewInstallation) -> None:
+def test_waiting_for_a_pipe(new_installation: NewInstallation) -> None:
     """Standard input that never comes, and a pipe that nobody reads."""
-    installation = support.filled(new_installation("sqlite"), 2_000)
+    installation = filled(new_installation("sqlite"), 2_000)
     process = start(installation, "restore_data", "--input", "-", stdin=-1)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
@@ -164,12 +165,12 @@ def test_waiting_for_a_pipe(new_installation: support.NewInstallation) -> None:
     time.sleep(1.5)  # the pipe is full by now
     process.send_signal(signal.SIGTERM)
     assert_nothing_done(end(process))
-    support.accounts(installation).assert_settled()
+    inspection.accounts(installation).assert_settled()
 
 
-def test_a_signal_that_comes_in_a_finalizer_is_not_lost(new_installation: support.NewInstallation) -> None:
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost(new_installation: NewInstallation) -> None:
     """Python prints and forgets what is raised there; the command stops at its next step."""
-    installation = support.filled(new_installation("sqlite"), 2_500)
+    installation = filled(new_installation("sqlite"), 2_500)
     fault = at_phase("write", "type('T', (), {'__del__': lambda self: os.kill(os.getpid(), signal.SIGINT)})()")
     assert_nothing_done(end(injected(installation, fault, "backup_data", "--output", "full.json")))
     assert not (installation.folder / "full.json").exists()

@@ -20,8 +20,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from core.models import UploadLog
 from core.sheets.columns import COLUMNS
 from muster import SMALL_BODY_BYTES
-from tests.faults import support
-from tests.running.installation import Installations, ScratchInstallation
+from tests.running import inspection
+from tests.running.installation import Installations, NewInstallation, ScratchInstallation
 from tests.running.server import (
     MEGABYTE,
     Site,
@@ -230,7 +230,7 @@ def test_slow_uploads_of_people_who_are_signed_in_take_half_the_threads(site: Si
 @pytest.mark.parametrize("size", [SMALL_BODY_BYTES // 2, 3 * MEGABYTE])
 def test_an_upload_that_breaks_off_is_not_taken_for_a_whole_one(site: Site, size: int) -> None:
     """Rows that did not arrive would be days that nobody is paid for."""
-    with support.jobs_of(site.installation) as jobs:
+    with inspection.jobs_of(site.installation) as jobs:
         before = site.received(), UploadLog.objects.using(jobs).count()
         upload = upload_form(",".join(column.heading for column in COLUMNS).encode() + b"\r\n" + b"," * size)
         with site.server.connect() as connection:
@@ -272,9 +272,7 @@ def test_requests_are_answered_in_whatever_pieces_they_come(site: Site) -> None:
             assert connection.recv(100).split()[1] == status
 
 
-def test_what_a_killed_process_was_receiving_is_swept(
-    new_installation: support.NewInstallation, static_files: Path
-) -> None:
+def test_what_a_killed_process_was_receiving_is_swept(new_installation: NewInstallation, static_files: Path) -> None:
     """The temporary file is in the data folder, the worker removes it when it is a day old, and not before."""
     with site_of(new_installation("sqlite"), static_files) as site:
         with site.server.connect() as connection:
@@ -296,7 +294,7 @@ def test_what_a_killed_process_was_receiving_is_swept(
 
 
 def test_a_server_that_stops_does_not_wait_for_connections_that_say_nothing(
-    new_installation: support.NewInstallation, static_files: Path
+    new_installation: NewInstallation, static_files: Path
 ) -> None:
     with serving(new_installation("sqlite"), static_files) as server, ExitStack() as stack:
         for _ in range(5):

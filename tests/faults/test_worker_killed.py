@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import DEEP
-from tests.faults import support
 from tests.faults.conftest import Files
-from tests.faults.support import injected
 from tests.faults.test_in_a_write import in_a_write
-from tests.running.installation import ScratchInstallation
+from tests.running import commands, inspection
+from tests.running.commands import injected
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 CHECK = """
 from core.restores import jobs as restore_jobs
@@ -50,7 +50,7 @@ def played(installation: ScratchInstallation, files: Files, rounds: int) -> list
     """The rounds of :mod:`tests.faults.killed_workers`, each killed at a random moment."""
     paths, contents = [str(files.a), str(files.b)], [files.content[files.a], files.content[files.b]]
     program = f"from tests.faults import killed_workers as k; k.main({paths!r}, {contents!r}, {rounds}); sys.exit()"
-    ended = support.end(injected(installation, program), timeout=600)
+    ended = commands.end(injected(installation, program), timeout=600)
     assert ended.code == 0, ended.out + ended.err
     print(ended.out)
     return [json.loads(line.removeprefix("ROUND ")) for line in ended.out.splitlines() if line.startswith("ROUND ")]
@@ -58,7 +58,7 @@ def played(installation: ScratchInstallation, files: Files, rounds: int) -> list
 
 @pytest.mark.parametrize(("engine", "rounds"), [("sqlite", 3), pytest.param("postgres", 2, marks=pytest.mark.postgres)])
 def test_killed_at_random_moments_of_an_apply(
-    new_installation: support.NewInstallation, files: Files, engine: str, rounds: int
+    new_installation: NewInstallation, files: Files, engine: str, rounds: int
 ) -> None:
     installation = new_installation(engine)
     rounds = 30 if DEEP else rounds
@@ -79,16 +79,14 @@ def test_killed_at_random_moments_of_an_apply(
             assert "What was done with each entry of the file" in one["page"], one
 
 
-def test_a_worker_killed_while_it_writes_and_after_the_commit(
-    new_installation: support.NewInstallation, files: Files
-) -> None:
+def test_a_worker_killed_while_it_writes_and_after_the_commit(new_installation: NewInstallation, files: Files) -> None:
     """Always in the middle of the transaction, and always between its end and the last word about it."""
     installation = new_installation("sqlite")
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     shell(installation, CHECK.format(path=str(files.a)) + APPLY)
-    in_the_middle = support.at_phase("apply", "os.kill(os.getpid(), signal.SIGKILL)")
-    assert support.end(injected(installation, in_the_middle, *WORK)).code == -signal.SIGKILL
-    assert support.state_of(installation) == before
+    in_the_middle = commands.at_phase("apply", "os.kill(os.getpid(), signal.SIGKILL)")
+    assert commands.end(injected(installation, in_the_middle, *WORK)).code == -signal.SIGKILL
+    assert inspection.state_of(installation) == before
     told = shell(installation, TRUTH + APPLY)
     assert "failed" in told
     assert "Nothing was changed" in told
@@ -96,8 +94,8 @@ def test_a_worker_killed_while_it_writes_and_after_the_commit(
         "import signal\nfrom core.operations import run as operations\n"
         "operations.Run.finish = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert support.end(injected(installation, at_the_end, *WORK)).code == -signal.SIGKILL
-    assert support.content_of(installation) == files.content[files.a]
+    assert commands.end(injected(installation, at_the_end, *WORK)).code == -signal.SIGKILL
+    assert inspection.content_of(installation) == files.content[files.a]
     assert "succeeded" in shell(installation, TRUTH)
 
 
@@ -128,16 +126,16 @@ print(upload.state, upload.message, [one.state for one in Operation.objects.filt
 
 
 @pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_a_worker_killed_while_it_imports_a_sheet(new_installation: support.NewInstallation, engine: str) -> None:
+def test_a_worker_killed_while_it_imports_a_sheet(new_installation: NewInstallation, engine: str) -> None:
     """When 500 rows of the second batch have gone to the database."""
     installation = new_installation(engine)
     shell(installation, SHEET)
-    assert support.end(injected(installation, "", *WORK)).code == 0
+    assert commands.end(injected(installation, "", *WORK)).code == 0
     assert "checked" in shell(installation, UPLOAD + DECIDE)
-    before = support.state_of(installation)
+    before = inspection.state_of(installation)
     fault = in_a_write(f"os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    assert support.end(injected(installation, fault, *WORK)).code == -signal.SIGKILL
-    assert support.state_of(installation) == before
+    assert commands.end(injected(installation, fault, *WORK)).code == -signal.SIGKILL
+    assert inspection.state_of(installation) == before
     told = shell(installation, UPLOAD)
     assert told.startswith("failed The process was killed before it finished. Nothing was changed.")
     assert "['failed']" in told

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,10 @@ class ScratchInstallation:
             name = psycopg.conninfo.conninfo_to_dict(self.database_url)["dbname"]
             _on_server(self._server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
         shutil.rmtree(self.folder)
+
+
+NewInstallation = Callable[[str], ScratchInstallation]
+"""What the fixture ``new_installation`` is."""
 
 
 class Installations:

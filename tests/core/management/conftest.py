@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from core.models import AttendanceRecord, Company
-from tests.faults import support
+from tests.builders.big_registers import fill
 from tests.running.installation import ScratchInstallation
 
 
@@ -25,7 +25,7 @@ def small_sqlite(new_installation: Callable[[str], ScratchInstallation]) -> Scra
 
 def populate(installation: ScratchInstallation) -> ScratchInstallation:
     with installation.opened() as alias:
-        support.fill(alias, 90)
+        fill(alias, 90)
         abc = Company.objects.using(alias).create(name="ABC Corp")
         for day in range(1, 11):
             AttendanceRecord.objects.using(alias).create(

@@ -17,9 +17,10 @@ import pytest
 import zstandard
 
 from core.models import AttendanceRecord, Backup, BackupLog
-from tests.faults import support
-from tests.faults.support import Ended, run
-from tests.running.installation import ScratchInstallation
+from tests.builders.big_registers import filled
+from tests.running import commands, inspection
+from tests.running.commands import Ended, run
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 KEYS = {
     "ok",
@@ -44,12 +45,12 @@ KEYS = {
 
 def metadata(path: Path) -> dict[str, Any]:
     """The metadata of a file that is whole."""
-    support.assert_valid(path)
+    inspection.assert_valid(path)
     return json.loads(path.read_bytes())["metadata"]
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    support.assert_valid(path)
+    inspection.assert_valid(path)
     return json.loads(path.read_bytes())["attendance_records"]
 
 
@@ -74,7 +75,7 @@ def test_the_json_summary(small_sqlite: ScratchInstallation) -> None:
     assert summary["models"] == {"companies": {"read": 9}, "attendance_records": {"read": 100}}
     assert summary["id"] == metadata(path)["id"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    log = support.last_log(small_sqlite)
+    log = inspection.last_log(small_sqlite)
     assert (log.success, log.operation, log.filename, log.records_count) == (True, "backup_full", str(path), 100)
     assert str(log.backup_id) == summary["id"]
     assert log.digest == summary["sha256"]
@@ -87,7 +88,7 @@ def test_without_output_it_goes_to_the_storage(small_sqlite: ScratchInstallation
     for name in (first, second):
         path = Path(name)
         assert path.parent == small_sqlite.backups
-        support.assert_valid(path)
+        inspection.assert_valid(path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     taken = dt.datetime.strptime(Path(first).name, "backup_full_%Y%m%d_%H%M%S.json")  # noqa: DTZ007
     here = dt.datetime.now(dt.timezone(dt.timedelta(hours=5, minutes=30))).replace(tzinfo=None)
@@ -106,15 +107,15 @@ def test_what_it_says_without_json(small_sqlite: ScratchInstallation) -> None:
 
 def test_standard_output(small_sqlite: ScratchInstallation) -> None:
     """Nothing on it but the file; the JSON summary is on standard error."""
-    process = support.start(small_sqlite, "backup_data", "--output", "-", "--json", "--quiet")
+    process = commands.start(small_sqlite, "backup_data", "--output", "-", "--json", "--quiet")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     path = small_sqlite.folder / "piped.json"
     path.write_bytes(out)
-    support.assert_valid(path)
+    inspection.assert_valid(path)
     (line,) = err.decode().splitlines()
     assert json.loads(line)["file"] == "-"
-    quiet = support.start(small_sqlite, "backup_data", "--output", "-", "--compress", "zstd")
+    quiet = commands.start(small_sqlite, "backup_data", "--output", "-", "--compress", "zstd")
     out, err = quiet.communicate(timeout=60)
     assert err == b""
     assert zstandard.ZstdDecompressor().stream_reader(out).read().endswith(b"}\n")
@@ -139,7 +140,7 @@ def test_compression(small_sqlite: ScratchInstallation) -> None:
         assert ended.code == 0, ended.err
         path = Path(json.loads(ended.out)["file"])
         assert path.read_bytes().startswith(magic)
-        support.assert_valid(path)
+        inspection.assert_valid(path)
         if path.parent == small_sqlite.backups:
             assert path.name.endswith(".json.gz")
         if magic == GZIP:
@@ -166,13 +167,13 @@ def test_a_clock_that_was_set_back(small_sqlite: ScratchInstallation) -> None:
     """Nothing is written that claims to be all there is."""
     assert run(small_sqlite, "backup_data", "--output", "full.json").code == 0
     command = ("backup_data", "--type", "incremental", "--output", "inc.json", "--json")
-    refused = support.end(support.injected(small_sqlite, SET_BACK, *command))
+    refused = commands.end(commands.injected(small_sqlite, SET_BACK, *command))
     sentence = refused.assert_refused(
         "The last backup says that it was taken on", "No backup was written.", "full backup"
     )
     assert sentence == f"Error: {json.loads(refused.out)['message']}"
     assert not (small_sqlite.folder / "inc.json").exists()
-    assert support.end(support.injected(small_sqlite, SET_BACK, "backup_data")).code == 0
+    assert commands.end(commands.injected(small_sqlite, SET_BACK, "backup_data")).code == 0
     assert run(small_sqlite, *command).code == 0
 
 
@@ -209,7 +210,7 @@ WRONG = {
 }
 
 
-def test_wrong_usage(new_installation: support.NewInstallation) -> None:
+def test_wrong_usage(new_installation: NewInstallation) -> None:
     assert_wrong(new_installation("sqlite"), "backup_data", WRONG)
 
 
@@ -217,14 +218,14 @@ def assert_wrong(installation: ScratchInstallation, command: str, wrong: dict[st
     """Each exits 2 and does nothing."""
     for kind, ended in zip(wrong, together(installation, command, *wrong.values()), strict=True):
         assert ended.code == 2, (kind, ended.err)
-        support.assert_clear(ended.err)
+        commands.assert_clear(ended.err)
         assert ended.out == "", kind
     with installation.opened() as alias:
         assert not BackupLog.objects.using(alias).exists()
     assert not list(installation.folder.glob("*.json*"))
 
 
-def test_help_explains_every_option(new_installation: support.NewInstallation) -> None:
+def test_help_explains_every_option(new_installation: NewInstallation) -> None:
     installation = new_installation("sqlite")
     for command, options in {
         "backup_data": "--type --output --since --company --date-from --date-to --compress --json --quiet",
@@ -283,7 +284,7 @@ def test_since(small_sqlite: ScratchInstallation, zone: str) -> None:
         assert (said["since_date"], said["parent"], said["deletions"]) == (means, None, "unknown")
 
 
-def test_a_since_out_of_reach(new_installation: support.NewInstallation) -> None:
+def test_a_since_out_of_reach(new_installation: NewInstallation) -> None:
     installation = new_installation("sqlite")
     installation.env["TIME_ZONE"] = "Asia/Kolkata"
     assert_wrong(installation, "backup_data", {"first": ["--type", "incremental", "--since", "0001-01-01"]})
@@ -313,23 +314,23 @@ def test_outputs_that_are_not_plain_files(small_sqlite: ScratchInstallation) -> 
     existing = folder / "existing.json"
     existing.write_text("old")
     assert run(small_sqlite, "backup_data", "--output", existing).code == 0
-    support.assert_valid(existing)
+    inspection.assert_valid(existing)
     (folder / "link.json").symlink_to(existing)
     old = existing.stat().st_ino
     assert run(small_sqlite, "backup_data", "--output", folder / "link.json").code == 0
     assert (folder / "link.json").is_symlink()
     assert existing.stat().st_ino != old
-    support.assert_valid(existing)
+    inspection.assert_valid(existing)
     (folder / "dangling.json").symlink_to(folder / "new.json")
     assert run(small_sqlite, "backup_data", "--output", folder / "dangling.json").code == 0
-    support.assert_valid(folder / "new.json")
+    inspection.assert_valid(folder / "new.json")
     (folder / "folder").mkdir()
     refused = run(small_sqlite, "backup_data", "--output", folder / "folder")
     refused.assert_refused(str(folder / "folder"), "it is a folder", "No backup was written")
     run(small_sqlite, "backup_data", "--output", "/dev/full").assert_refused("disk is full", "No backup was written")
     run(small_sqlite, "backup_data", "--output", existing / "x.json").assert_refused("not a folder", "No backup")
     run(small_sqlite, "backup_data", "--output", "x" * 300).assert_refused("name is too long", "No backup was written")
-    assert support.leftovers(folder) == []
+    assert inspection.leftovers(folder) == []
 
 
 def test_a_named_pipe(small_sqlite: ScratchInstallation) -> None:
@@ -341,20 +342,20 @@ def test_a_named_pipe(small_sqlite: ScratchInstallation) -> None:
     reader.join(30)
     assert ended.code == 0, ended.err
     assert stat.S_ISFIFO(pipe.stat().st_mode)
-    support.assert_valid(path)
+    inspection.assert_valid(path)
 
 
-def test_a_reader_that_stops(new_installation: support.NewInstallation) -> None:
-    installation = support.filled(new_installation("sqlite"), 3_000)
-    process = support.start(installation, "backup_data", "--output", "-")
+def test_a_reader_that_stops(new_installation: NewInstallation) -> None:
+    installation = filled(new_installation("sqlite"), 3_000)
+    process = commands.start(installation, "backup_data", "--output", "-")
     assert process.stdout
     process.stdout.read(10)
     process.stdout.close()
     process.stdout = None
-    support.end(process).assert_refused("reading the output has stopped", "No backup was written")
+    commands.end(process).assert_refused("reading the output has stopped", "No backup was written")
 
 
-def test_databases_that_cannot_be_used(new_installation: support.NewInstallation) -> None:
+def test_databases_that_cannot_be_used(new_installation: NewInstallation) -> None:
     installation = new_installation("sqlite")
     for url, words in {
         "sqlite:///no/such/folder/muster.sqlite3": ("cannot be opened", "DATABASE_URL"),
@@ -373,7 +374,7 @@ def test_databases_that_cannot_be_used(new_installation: support.NewInstallation
 
 
 @pytest.mark.postgres
-def test_a_postgres_database_that_is_not_migrated(new_installation: support.NewInstallation) -> None:
+def test_a_postgres_database_that_is_not_migrated(new_installation: NewInstallation) -> None:
     installation = new_installation("postgres")
     name = installation.database_url.rpartition("?")[0].rpartition("/")[2]
     installation.env["DATABASE_URL"] = installation.database_url.replace(name, "postgres")
@@ -387,7 +388,7 @@ def test_what_is_not_utf_8(small_sqlite: ScratchInstallation) -> None:
     done = run(small_sqlite, "backup_data", "--output", strange, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["file"] == str(small_sqlite.folder / "caf\\xe9.json")
-    support.assert_valid(small_sqlite.folder / strange)
+    inspection.assert_valid(small_sqlite.folder / strange)
     assert run(small_sqlite, "restore_data", "--input", strange, "--preview").code == 0
     refused = run(small_sqlite, "backup_data", "--company", os.fsdecode(b"caf\xe9"), "--output", strange, "--json")
     refused.assert_refused(r"There is no company 'caf\xe9' in the register. No backup was written.")
@@ -395,4 +396,4 @@ def test_what_is_not_utf_8(small_sqlite: ScratchInstallation) -> None:
     for command in (("restore_data", "--input"), ("import_attendance",)):
         missing = run(small_sqlite, *command, os.fsdecode(b"gone-\xe9.json"))
         missing.assert_refused(r"gone-\xe9.json: there is no such file", "Nothing was changed.")
-        assert support.last_log(small_sqlite).filename == r"gone-\xe9.json"
+        assert inspection.last_log(small_sqlite).filename == r"gone-\xe9.json"

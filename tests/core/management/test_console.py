@@ -12,9 +12,10 @@ import sys
 import time
 from typing import Any
 
-from tests.faults import support
-from tests.faults.support import at_phase, injected, run
-from tests.running.installation import PROJECT, ScratchInstallation
+from tests.builders.big_registers import filled
+from tests.running import commands, inspection
+from tests.running.commands import at_phase, injected, run
+from tests.running.installation import PROJECT, NewInstallation, ScratchInstallation
 
 SLOW = (
     "import time\nfrom core.operations import run as operations\n_report = operations.Run.__call__\n"
@@ -39,8 +40,8 @@ def on_a_terminal(installation: ScratchInstallation, fault: str, *args: Any) -> 
     return process.returncode, seen.decode()
 
 
-def test_a_bar_on_a_terminal(new_installation: support.NewInstallation) -> None:
-    installation = support.filled(new_installation("sqlite"), 6_000)
+def test_a_bar_on_a_terminal(new_installation: NewInstallation) -> None:
+    installation = filled(new_installation("sqlite"), 6_000)
     installation.env |= {"TERM": "xterm", "COLUMNS": "100"}
     code, seen = on_a_terminal(installation, SLOW, "backup_data", "--output", "full.json")
     assert code == 0, seen
@@ -54,8 +55,8 @@ def test_a_bar_on_a_terminal(new_installation: support.NewInstallation) -> None:
     assert "there is no such file or folder" in re.sub(r"\s+", " ", seen)
 
 
-def test_an_interrupted_bar_leaves_a_readable_sentence(new_installation: support.NewInstallation) -> None:
-    installation = support.filled(new_installation("sqlite"), 2_000)
+def test_an_interrupted_bar_leaves_a_readable_sentence(new_installation: NewInstallation) -> None:
+    installation = filled(new_installation("sqlite"), 2_000)
     installation.env |= {"TERM": "xterm", "COLUMNS": "100"}
     fault = at_phase("write", "os.kill(os.getpid(), signal.SIGINT)")
     code, seen = on_a_terminal(installation, fault, "backup_data", "--output", "full.json")
@@ -64,11 +65,11 @@ def test_an_interrupted_bar_leaves_a_readable_sentence(new_installation: support
     assert "Traceback" not in seen
 
 
-def test_at_most_a_line_a_second_elsewhere(new_installation: support.NewInstallation) -> None:
-    installation = support.filled(new_installation("sqlite"), 12_000)
+def test_at_most_a_line_a_second_elsewhere(new_installation: NewInstallation) -> None:
+    installation = filled(new_installation("sqlite"), 12_000)
     started = time.monotonic()
     process = injected(installation, SLOW, "backup_data", "--output", "full.json", "--json")
-    ended = support.end(process)
+    ended = commands.end(process)
     seconds = time.monotonic() - started
     lines = ended.err.splitlines()
     assert 1 <= len(lines) <= seconds
@@ -101,7 +102,7 @@ def test_no_colour_in_pipes(small_sqlite: ScratchInstallation) -> None:
         assert "\x1b" not in ended.out + ended.err
 
 
-def closed(stream: str, installation: ScratchInstallation, *args: str) -> support.Ended:
+def closed(stream: str, installation: ScratchInstallation, *args: str) -> commands.Ended:
     """Run a command whose standard output (``>&-``) or error (``2>&-``) whoever started it has closed."""
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {stream}', "sh", sys.executable, str(PROJECT / "manage.py"), *args],
@@ -112,7 +113,7 @@ def closed(stream: str, installation: ScratchInstallation, *args: str) -> suppor
         text=True,
         check=False,
     )
-    return support.Ended(done.returncode, "", done.stderr)
+    return commands.Ended(done.returncode, "", done.stderr)
 
 
 UNTOLD = {
@@ -142,16 +143,16 @@ def test_nobody_who_cannot_be_told_is_told_of_success(small_sqlite: ScratchInsta
         with open("/dev/full", "wb") as full:
             told = run(small_sqlite, *command.split(), stdout=full).assert_refused(sentence)
         assert "disk is full" in told or "nothing" in command, command
-    support.assert_valid(small_sqlite.folder / "new.json")
+    inspection.assert_valid(small_sqlite.folder / "new.json")
 
 
 def test_what_nobody_can_watch_is_done_all_the_same(small_sqlite: ScratchInstallation) -> None:
     """Standard error is closed, or its disk is full: progress is no part of the work."""
     assert closed("2>&-", small_sqlite, "backup_data", "--output", "closed.json").code == 0
-    support.assert_valid(small_sqlite.folder / "closed.json")
+    inspection.assert_valid(small_sqlite.folder / "closed.json")
     fault = f"{SLOW}from core.management import console\nconsole._SECONDS_BETWEEN_LINES = 0\n"
     with open("/dev/full", "wb") as full:
         process = injected(small_sqlite, fault, "backup_data", "--output", "full.json", stderr=full)
         process.communicate(timeout=60)
     assert process.returncode == 0
-    support.assert_valid(small_sqlite.folder / "full.json")
+    inspection.assert_valid(small_sqlite.folder / "full.json")

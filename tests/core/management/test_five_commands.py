@@ -7,19 +7,19 @@ import json
 import pytest
 
 from core.models import AttendanceRecord, Company
-from tests.faults import support
-from tests.faults.support import run
-from tests.running.installation import ScratchInstallation
+from tests.running import inspection
+from tests.running.commands import run
+from tests.running.installation import NewInstallation, ScratchInstallation
 
 
 @pytest.mark.postgres
-def test_in_their_order(new_installation: support.NewInstallation) -> None:
+def test_in_their_order(new_installation: NewInstallation) -> None:
     here = new_installation("sqlite")
     seeded = run(here, "seed_demo", "--companies", "4", "--records", "2000")
     assert seeded.code == 0, seeded.err
 
     assert run(here, "backup_data", "--output", "full.json").code == 0
-    content = support.content_of(here)
+    content = inspection.content_of(here)
     preview = run(here, "restore_data", "--input", "full.json", "--preview")
     assert preview.code == 0
     assert "2,000 skipped" in preview.out
@@ -48,7 +48,7 @@ def test_in_their_order(new_installation: support.NewInstallation) -> None:
     there = new_installation("postgres")
     done = run(there, "restore_data", "--input", here.folder / "full.json", "--json")
     assert json.loads(done.out)["added"] == 2000
-    assert support.content_of(there) == content
+    assert inspection.content_of(there) == content
     assert run(there, "backup_data", "--output", "back.json").code == 0
     assert checksums(there, "back.json") == checksums(here, "full.json")
 

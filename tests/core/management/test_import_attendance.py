@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.builders.sheets import as_csv, row, table
-from tests.faults.support import run
+from tests.running.commands import run
 from tests.running.installation import ScratchInstallation
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from core.models import Installation
-from tests.faults import support
-from tests.faults.support import run
+from tests.running import commands
+from tests.running.commands import run
 from tests.running.installation import ScratchInstallation
 
 
@@ -52,4 +52,4 @@ def test_what_cannot_be_is_told_in_a_sentence(small_sqlite: ScratchInstallation,
     small_sqlite.env["DATABASE_URL"] = f"sqlite:///{tmp_path}/empty.sqlite3"
     ended = run(small_sqlite, "renew_installation")
     ended.assert_refused("run manage.py migrate first", "Nothing was changed.")
-    support.assert_clear(ended.err)
+    commands.assert_clear(ended.err)

@@ -14,9 +14,9 @@ import pytest
 
 from core.models import AttendanceRecord, BackupLog, Company
 from tests.core.management.test_backup_data import KEYS, assert_wrong
-from tests.faults import support
-from tests.faults.support import Ended, run
-from tests.running.installation import PROJECT, ScratchInstallation
+from tests.running import commands, inspection
+from tests.running.commands import Ended, run
+from tests.running.installation import PROJECT, NewInstallation, ScratchInstallation
 
 
 def change(installation: ScratchInstallation) -> None:
@@ -50,7 +50,7 @@ def logs(installation: ScratchInstallation) -> int:
 
 def test_restoring_what_is_there(small_sqlite: ScratchInstallation) -> None:
     path = full(small_sqlite)
-    before = support.state_of(small_sqlite)
+    before = inspection.state_of(small_sqlite)
     done = run(small_sqlite, "restore_data", "--input", path, "--json")
     assert done.code == 0, done.err
     assert done.err == ""
@@ -59,7 +59,7 @@ def test_restoring_what_is_there(small_sqlite: ScratchInstallation) -> None:
     assert "rejected" not in said
     assert (said["operation"], said["records"], said["skipped"], said["companies"]) == ("restore", 100, 100, 9)
     assert said["models"]["companies"]["skipped"] == 9
-    assert support.state_of(small_sqlite) == before
+    assert inspection.state_of(small_sqlite) == before
 
 
 def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
@@ -96,7 +96,7 @@ def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:
     assert "Attendance records: 100 read; 0 to add, 0 to update, 0 to delete, 100 skipped" in same.out
     assert "Nothing to do." in same.out
     change(small)
-    before, rows = support.state_of(small), logs(small)
+    before, rows = inspection.state_of(small), logs(small)
     told = run(small, "restore_data", "--input", path, "--preview")
     assert told.code == 0
     assert "1 to add, 2 to update, 0 to delete, 97 skipped, 0 kept as here, 2 conflicts" in told.out
@@ -105,13 +105,13 @@ def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:
     said = summary(run(small, "restore_data", "--input", path, "--preview", "--json", "--quiet"))
     assert set(said) >= KEYS
     assert (said["operation"], said["added"], said["updated"], said["conflicts"]) == ("preview", 1, 2, 2)
-    assert support.state_of(small) == before
+    assert inspection.state_of(small) == before
     assert logs(small) == rows
 
 
 def test_backup_wins(small: ScratchInstallation) -> None:
     path = full(small)
-    content = support.file_content(path)
+    content = inspection.file_content(path)
     change(small)
     said = summary(run(small, "restore_data", "--input", path, "--json"))
     counts = {name: said[name] for name in ("records", "added", "updated", "deleted", "skipped", "kept", "conflicts")}
@@ -126,8 +126,8 @@ def test_backup_wins(small: ScratchInstallation) -> None:
     }
     with small.opened() as alias:
         AttendanceRecord.objects.using(alias).get(ep_no="EMP002").delete()  # absence never deletes
-    assert support.content_of(small) == content
-    log = support.last_log(small)
+    assert inspection.content_of(small) == content
+    log = inspection.last_log(small)
     assert (log.success, log.operation, log.filename) == (True, "restore", str(path))
     assert (log.records_added, log.records_updated, log.records_skipped, log.records_kept) == (1, 2, 97, 0)
     assert log.companies_count == 9
@@ -145,10 +145,10 @@ def test_database_wins(small_sqlite: ScratchInstallation) -> None:
 def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInstallation) -> None:
     path = full(small_sqlite)
     change(small_sqlite)
-    before = support.state_of(small_sqlite)
+    before = inspection.state_of(small_sqlite)
     told = run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual")
     assert told.code == 1
-    support.assert_clear(told.err)
+    commands.assert_clear(told.err)
     first, *rest = told.err.splitlines()
     assert first.startswith("Error: 2 conflicts are left for somebody to decide. Nothing was changed.")
     assert rest[0] == "  Attendance records:"
@@ -161,15 +161,15 @@ def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInst
     assert (said["conflicts"], said["undecided"]) == (2, 2)
     assert said["errors"][0]["key"] == ["ABC Corp", "EMP001", "2026-03-01"]
     assert "shift" in said["errors"][0]["field"]
-    assert support.state_of(small_sqlite) == before
-    assert not support.last_log(small_sqlite).success
+    assert inspection.state_of(small_sqlite) == before
+    assert not inspection.last_log(small_sqlite).success
     preview = run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview")
     assert preview.code == 0
     assert "0 kept as here, 2 to decide, 2 conflicts" in preview.out
     assert preview.out.splitlines()[2:4] == rest[:2], "as it is told where it is refused"
     said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview", "--json"))
     assert (said["kept"], said["undecided"], said["conflicts"], said["records"]) == (0, 2, 2, 100)
-    assert support.state_of(small_sqlite) == before
+    assert inspection.state_of(small_sqlite) == before
 
 
 def test_manual_restores_where_there_is_nothing_to_decide(small_sqlite: ScratchInstallation) -> None:
@@ -182,17 +182,17 @@ def test_manual_restores_where_there_is_nothing_to_decide(small_sqlite: ScratchI
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
 def test_pipes_and_compression(
-    small_sqlite: ScratchInstallation, new_installation: support.NewInstallation, suffix: str
+    small_sqlite: ScratchInstallation, new_installation: NewInstallation, suffix: str
 ) -> None:
     """``backup_data --output - | restore_data --input -`` moves a register."""
     other = new_installation("sqlite")
     compress = {"": [], ".gz": ["--compress", "gzip"], ".zst": ["--compress", "zstd"]}[suffix]
-    writer = support.start(small_sqlite, "backup_data", "--output", "-", *compress)
+    writer = commands.start(small_sqlite, "backup_data", "--output", "-", *compress)
     reader = run(other, "restore_data", "--input", "-", "--json", stdin=writer.stdout)
-    assert support.end(writer).code == 0
+    assert commands.end(writer).code == 0
     assert reader.code == 0, reader.err
     assert summary(reader)["file"] == "-"
-    assert support.content_of(other) == support.content_of(small_sqlite)
+    assert inspection.content_of(other) == inspection.content_of(small_sqlite)
     path = full(small_sqlite, f"full.json{suffix}")
     assert summary(run(other, "restore_data", "--input", path, "--json"))["skipped"] == 100
     with path.open("rb") as stream:
@@ -218,7 +218,7 @@ def test_a_named_pipe(small_sqlite: ScratchInstallation) -> None:
 
 
 def test_inputs_that_are_no_files(small_sqlite: ScratchInstallation) -> None:
-    before = support.state_of(small_sqlite)
+    before = inspection.state_of(small_sqlite)
     for source, words in {
         "no such file.json": ("no such file.json", "there is no such file or folder"),
         str(small_sqlite.folder): ("it is a folder",),
@@ -241,9 +241,9 @@ def test_inputs_that_are_no_files(small_sqlite: ScratchInstallation) -> None:
         check=False,
     )
     assert done.returncode == 1
-    support.assert_clear(done.stderr)
+    commands.assert_clear(done.stderr)
     assert "Nothing was changed" in done.stderr
-    assert support.state_of(small_sqlite) == before
+    assert inspection.state_of(small_sqlite) == before
 
 
 WRONG = {
@@ -255,11 +255,11 @@ WRONG = {
 }
 
 
-def test_wrong_usage(new_installation: support.NewInstallation) -> None:
+def test_wrong_usage(new_installation: NewInstallation) -> None:
     assert_wrong(new_installation("sqlite"), "restore_data", WRONG)
 
 
-def test_an_unknown_strategy_is_answered_with_those_there_are(new_installation: support.NewInstallation) -> None:
+def test_an_unknown_strategy_is_answered_with_those_there_are(new_installation: NewInstallation) -> None:
     ended = run(new_installation("sqlite"), "restore_data", *WRONG["an unknown strategy"])
     assert "(choose from 'backup_wins', 'database_wins', 'manual')" in ended.err
 
@@ -270,23 +270,23 @@ def test_a_reader_of_the_preview_that_stops(small_sqlite: ScratchInstallation) -
     with small_sqlite.opened() as alias:
         Company.objects.using(alias)
         AttendanceRecord.objects.using(alias).update(shift="NIGHT")
-    process = support.start(small_sqlite, "restore_data", "--input", path, "--preview")
+    process = commands.start(small_sqlite, "restore_data", "--input", path, "--preview")
     assert process.stdout
     process.stdout.close()
     process.stdout = None
-    ended = support.end(process)
+    ended = commands.end(process)
     assert ended.code == 1
-    support.assert_clear(ended.err)
+    commands.assert_clear(ended.err)
 
 
 def test_a_summary_that_cannot_be_written(small_sqlite: ScratchInstallation) -> None:
     """The restore is done, and that is what is said, with the reason why nothing else is."""
     path = full(small_sqlite)
-    content = support.content_of(small_sqlite)
+    content = inspection.content_of(small_sqlite)
     with small_sqlite.opened() as alias:
         AttendanceRecord.objects.using(alias).all().delete()
     with open("/dev/full", "wb") as nowhere:
         ended = run(small_sqlite, "restore_data", "--input", path, stdout=nowhere)
     assert "done" in ended.assert_refused("disk is full")
-    assert support.content_of(small_sqlite) == content
-    assert support.last_log(small_sqlite).success
+    assert inspection.content_of(small_sqlite) == content
+    assert inspection.last_log(small_sqlite).success

@@ -1,0 +1,124 @@
+"""What is in an installation: digests of its register, what it says about its operations, its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.models import AttendanceRecord, BackupLog, Company, Operation, User
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.backupfile import check_backup
+from tests.running.installation import ScratchInstallation
+
+
+def state(alias: str) -> str:
+    """The digest of every row that a backup or a restore must leave alone: ids and timestamps included."""
+    digest = hashlib.sha256()
+    for model in (Company, AttendanceRecord, User):
+        for row in model._base_manager.using(alias).order_by("pk").values_list().iterator():
+            digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def content(alias: str) -> str:
+    """The digest of the records as content: no ids, no timestamps; the same on every engine."""
+    rows = AttendanceRecord.objects.using(alias).values_list("company__name", *ATTENDANCE_FIELDS)
+    lines = sorted(json.dumps(row, default=str) for row in rows.iterator())
+    lines += sorted(Company.objects.using(alias).values_list("name", flat=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+ATTENDANCE_FIELDS = tuple(f.source for name, f in ATTENDANCE_RECORDS.all_fields.items() if name != "company_name")
+
+
+def state_of(installation: ScratchInstallation) -> str:
+    with installation.opened() as alias:
+        return state(alias)
+
+
+def content_of(installation: ScratchInstallation) -> str:
+    with installation.opened() as alias:
+        return content(alias)
+
+
+@contextmanager
+def jobs_of(installation: ScratchInstallation) -> Iterator[str]:
+    """A database alias that leads to the installation's jobs database."""
+    url = installation.database_url
+    if installation.engine == "sqlite":
+        url = url.replace("muster.sqlite3", "muster-jobs.sqlite3")
+    with ScratchInstallation(installation.engine, installation.folder, url).opened() as alias:
+        yield alias
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What an installation says about its operations: outcomes, and the audit rows."""
+
+    outcomes: dict[str, str]
+    success: dict[str, bool]
+    messages: dict[str, str]
+
+    def assert_settled(self) -> None:
+        """Nothing is shown as running, and every operation has its audit row, which agrees with it."""
+        assert Operation.State.RUNNING not in self.outcomes.values()
+        assert {pk: outcome == Operation.State.SUCCEEDED for pk, outcome in self.outcomes.items()} == self.success
+        assert all(self.messages[pk] for pk, success in self.success.items() if not success)
+
+
+def accounts(installation: ScratchInstallation) -> Accounts:
+    with installation.opened() as alias, jobs_of(installation) as jobs:
+        logs = list(BackupLog.objects.using(alias))
+        return Accounts(
+            {str(operation.pk): operation.state for operation in Operation.objects.using(jobs)},
+            {str(log.operation_id): log.success for log in logs},
+            {str(log.operation_id): log.error_message for log in logs},
+        )
+
+
+def last_log(installation: ScratchInstallation) -> BackupLog:
+    """The newest audit row."""
+    with installation.opened() as alias:
+        return BackupLog.objects.using(alias).order_by("-pk")[0]
+
+
+def assert_whole(folder: Path) -> int:
+    """Every backup file under a final name is valid; how many there are."""
+    found = list(folder.glob("*.json*"))
+    for path in found:
+        assert_valid(path)
+    return len(found)
+
+
+def assert_valid(path: Path) -> dict[str, int]:
+    """A backup file is valid; how many entries it holds, per model."""
+    with path.open("rb") as stream:
+        return check_backup(stream, SCHEMA).counts
+
+
+def file_content(path: Path) -> str:
+    """What :func:`content` would say of the register that this full file holds."""
+    lines: list[str] = []
+    with path.open("rb") as stream:
+        file = check_backup(stream, SCHEMA)
+        shape = ATTENDANCE_RECORDS.shape()
+        for record in file.records(ATTENDANCE_RECORDS):
+            values = shape.content(record)
+            row: list[Any] = [values["company_name"]]
+            for name, f in ATTENDANCE_RECORDS.all_fields.items():
+                if name != "company_name":
+                    row.append(f.type.to_python(values[name]))
+            lines.append(json.dumps(row, default=str))
+        lines.sort()
+        lines += [record.key[0] for record in file.records(COMPANIES)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def leftovers(*folders: Path) -> list[Path]:
+    """Temporary files of ours that are still there."""
+    return [path for folder in folders for path in folder.glob("*") if path.name.startswith((".muster-", "tmp"))]
