@@ -28,7 +28,7 @@ from core.sheets.columns import COLUMNS
 from recordsync.merge import Counts, Side, merge, resolve
 from tests.builders.big_registers import fill
 from tests.builders.days import XYZ, Content, day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.people import WHO
 from tests.builders.registers import SMALL, put, register
 from tests.builders.sheets import as_csv, as_xlsx, row, table
@@ -251,14 +251,14 @@ def test_what_happens_to_which_record(register_db: str) -> None:
     assert {(row[0], row[1]) for row in table} == set(CASES)
     for here, there, *results in table:
         ours, theirs, deleted = CASES[here, there]
-        file = a_file(register(*theirs), deleted=[("attendance_records", content) for content in deleted])
+        backup = file(register(*theirs), deleted=[("attendance_records", content) for content in deleted])
         for strategy, told in zip(heading[2:], results, strict=True):
             clear(register_db)
             put(register_db, register(*ours))
             rows = AttendanceRecord.objects.using(register_db).filter(company__name=OURS["company_name"])
             before = list(rows.values())
             try:
-                outcome = RestoreService(register=Register(register_db)).restore_backup(file.stream(), strategy)
+                outcome = RestoreService(register=Register(register_db)).restore_backup(backup.stream(), strategy)
             except ConflictsLeft:
                 assert (told, list(rows.values())) == ("to decide", before), (here, there, strategy)
                 continue

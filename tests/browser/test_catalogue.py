@@ -11,7 +11,7 @@ from core.backups.backup_service import BackupService
 from core.models import Backup
 from core.restores.restore_service import RestoreService
 from tests.browser.conftest import PHONE, OpenAs
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.people import World
 from tests.builders.registers import SMALL
 
@@ -24,7 +24,7 @@ def test_what_is_lost_with_a_backup_is_seen_before(
     full, other = service.create_backup(), service.create_backup()
     first, second = service.create_incremental_backup(), service.create_incremental_backup()
     service.create_backup(output=tmp_path / "elsewhere.json")
-    RestoreService().restore_backup(a_file(SMALL).stream(), "backup_wins")
+    RestoreService().restore_backup(file(SMALL).stream(), "backup_wins")
     Path(storages["backups"].path(full.name)).unlink()
     opened = open_as("root", width=PHONE, javascript=javascript)
     page = opened.go("/backup/")

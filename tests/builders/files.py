@@ -109,7 +109,7 @@ def _rows(lines: list[str]) -> str:
     return "\n" + ",\n".join(lines) + "\n" if lines else ""
 
 
-def a_file(
+def file(
     register: RegisterData,
     *,
     deleted: Iterable[tuple[str, Content]] = (),

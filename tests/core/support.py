@@ -18,7 +18,7 @@ from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from core.sheets.import_service import ImportResult, ImportService
 from tests.builders.days import ABC
-from tests.builders.files import File, a_file
+from tests.builders.files import File, file
 from tests.builders.registers import RegisterData
 from tests.builders.sheets import as_csv, table
 
@@ -46,7 +46,7 @@ def the_operation() -> Operation:
 
 def own_file(alias: str, content: RegisterData, **metadata: Any) -> File:
     """A file that says that this installation wrote it."""
-    return a_file(content, installation={"id": str(Installation.current(alias).id), "name": "Here"}, **metadata)
+    return file(content, installation={"id": str(Installation.current(alias).id), "name": "Here"}, **metadata)
 
 
 def a_company(alias: str, name: str = ABC) -> Company:

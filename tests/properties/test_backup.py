@@ -54,7 +54,7 @@ def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, reg
     """Property 2: exactly its companies and records, in key order; and it is, byte for byte, the file that the
     format's description gives for them."""
     document = files.parsed(data)
-    by_hand = files.a_file(register)
+    by_hand = files.file(register)
     assert document["companies"] == by_hand.records["companies"]
     assert document["attendance_records"] == by_hand.records["attendance_records"]
     assert document["deleted"] == {"companies": [], "attendance_records": []}

@@ -109,7 +109,7 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(alias: str, one: K
     unique = RestoreService(register=Register(alias))._get_unique_key
     assert (unique(first) == unique(second)) is (one == other)
     for content in (first, second):
-        restore(alias, files.a_file(RegisterData().having({key_of(content): content})).encode())
+        restore(alias, files.file(RegisterData().having({key_of(content): content})).encode())
     found = rows(alias)
     assert set(found.records) == {one, other}
     assert found.records[other].content == second
@@ -127,7 +127,7 @@ def test_property_09_a_file_with_a_key_twice_is_refused_naming_it(content: Conte
     """For all records, a file that has two of one key, alike or not, is refused, and the key is named."""
     again = data.draw(st.one_of(st.just(content), changed(content)))
     key = key_of(content)
-    file = files.a_file(RegisterData().having({key: content}))
+    file = files.file(RegisterData().having({key: content}))
     file.records["attendance_records"].append(files.line_of(again))
     file.metadata["total_attendance_records"] = 2
     result = RestoreService().validate_backup(file.stream())
@@ -166,7 +166,7 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
     other = data.draw(st.one_of(st.just(dict(content)), changed(content)))
     register = RegisterData().having({key_of(content): content})
     put(alias, register)
-    file = files.a_file(RegisterData().having({key_of(other): other}))
+    file = files.file(RegisterData().having({key_of(other): other}))
     with RestoreService(register=Register(alias)).preview_changes(file.stream()) as preview:
         assert (preview.to_update, preview.to_skip) == ((1, 0) if other != content else (0, 1))
         assert preview.conflicts == preview.to_update
@@ -176,7 +176,7 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
 def test_property_09_one_company_of_a_name(alias: str, content: Content) -> None:
     """For all companies, a file that lists one twice is refused, and the database holds the rule itself."""
     register = RegisterData().having({key_of(content): content})
-    file = files.a_file(register)
+    file = files.file(register)
     file.records["companies"] *= 2
     file.metadata["total_companies"] = 2
     with pytest.raises(FileRefused) as refused:

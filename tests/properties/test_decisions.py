@@ -24,7 +24,7 @@ from core.register.database import Register
 from core.restores import jobs as restore_jobs
 from recordsync.merge import EXISTENCE, Side
 from tests.builders.days import ABC, XYZ, day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.registers import put, register
 from tests.properties.support import for_some
 from tests.properties.test_restore import MEMORY
@@ -81,10 +81,10 @@ acts = st.builds(
 def previewed(alias: str) -> Iterator[uuid.UUID]:
     put(alias, OURS)
     incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
-    file = a_file(THEIRS, deleted=[("attendance_records", GONE)], **incremental)
+    theirs = file(THEIRS, deleted=[("attendance_records", GONE)], **incremental)
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         patch.setattr(settings, "DATA_DIR", folder)
-        pk = restore_jobs.receive([file.encode()], 1 << 30)
+        pk = restore_jobs.receive([theirs.encode()], 1 << 30)
         parameters = {"strategy": "manual", "backup": None}
         jobs.submit(Kind.CHECK, Actor("Meena"), register=Register(alias), pk=pk, parameters=parameters)
         perform(pk)

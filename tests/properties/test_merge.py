@@ -27,7 +27,7 @@ from tests.builders.days import FIELDS, UNITS, Content, Key, key_of
 from tests.builders.registers import RegisterData, an_account, everything, put, rows  # fmt: skip
 from tests.properties.merge_table import SIDES, UNKNOWN, merged
 from tests.properties.support import for_all, restore
-from tests.strategies.registers import (
+from tests.strategies.registers import (  # fmt: skip
     STRATEGIES,
     Merge,
     Parts,
@@ -39,7 +39,7 @@ from tests.strategies.registers import (
     lacking,
     merges,
     parts,
-)  # fmt: skip
+)
 from tests.strategies.registers import registers as any_register
 
 _WHOLE = ATTENDANCE_RECORDS.shape()
@@ -226,7 +226,7 @@ def test_property_16_a_restore_with_a_known_base_merges_by_the_table(
     }
     expected = {key: result.content for key, result in results.items() if result.content is not None}
     before = rows(alias)
-    counts = _merged_with_base(alias, files.a_file(base, fields=fields), files.a_file(theirs, fields=fields), strategy)
+    counts = _merged_with_base(alias, files.file(base, fields=fields), files.file(theirs, fields=fields), strategy)
     after = rows(alias)
     assert after.contents == expected
     gone = set(ours.companies) & set(base.companies) - set(theirs.companies)

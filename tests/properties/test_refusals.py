@@ -16,21 +16,14 @@ from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from recordsync.errors import FileError
 from recordsync.system.files import decompressed
-from tests.builders.files import File, a_file
+from tests.builders.files import File, file
 from tests.builders.registers import RegisterData, everything, put
 from tests.properties.support import for_all
-from tests.strategies.registers import (
-    Damaged,
-    Merge,
-    damaged,
-    merges,
-    with_broken_structure,
-    with_one_wrong_field,
-    with_wrong_metadata,
-)  # fmt: skip
+from tests.strategies.damage import Damaged, damaged, with_broken_structure, with_one_wrong_field, with_wrong_metadata
+from tests.strategies.registers import Merge, merges  # fmt: skip
 from tests.strategies.registers import registers as any_register
 
-_files = any_register(min_records=1, stamped=True).map(a_file)
+_files = any_register(min_records=1, stamped=True).map(file)
 
 
 def _checked(data: bytes) -> list[FileError]:
@@ -151,7 +144,7 @@ def test_property_20_nothing_of_a_damaged_compressed_file_is_applied(
     """For all compressed files that are cut off or have a byte changed: refused and the register as it was, unless
     the damage is to something that says nothing of the content (a name in a gzip header, zstd's own checksum behind
     the content): then the content is whole, byte for byte, which its trailer proves."""
-    content = a_file(register).encode()
+    content = file(register).encode()
     whole = _packed(content, packed)
     at = data.draw(st.integers(0, len(whole) - 1))
     if data.draw(st.booleans()):

@@ -60,7 +60,7 @@ def test_properties_06_07_11_what_is_absent_is_inserted_and_what_differs_updated
         "deletions": "unknown",
     }
     listed = listed or full  # a full file lists them
-    file = files.a_file(theirs, list_companies=listed, **({} if full else partial))
+    file = files.file(theirs, list_companies=listed, **({} if full else partial))
     if not listed:
         file.metadata["total_companies"] = 0
     outcome = restore(alias, file.encode(), strategy)
@@ -373,7 +373,7 @@ def test_property_18_any_text_is_stored_verbatim(
     content = {**content, "ep_name": name, "shift": shift, "ep_no": number, "company_name": company}
     key: Key = (company, number, content["date"])
     register = RegisterData().having({key: content})
-    data = files.a_file(register).encode()
+    data = files.file(register).encode()
     restore(alias, data)
     found = rows(alias)
     assert found.contents == {key: content}

@@ -26,7 +26,7 @@ from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from recordsync.system import locks
 from tests.builders.days import day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.registers import SMALL, everything, put, register, rows
 from tests.core.support import a_company, backup, database_error, restore, the_log, the_operation
 
@@ -67,23 +67,23 @@ def test_an_incremental_backup_is_accounted_for(register_db: str) -> None:
 def test_a_restore_is_accounted_for(register_db: str) -> None:
     put(register_db, register(day(shift="N"), day(ep_no="E7"), day(ep_no="E8", status="A")))
     gone = [("attendance_records", day(ep_no="E7")), ("attendance_records", day(ep_no="E8"))]
-    file = a_file(register(*SMALL.records.values()), deleted=gone)
-    restore(register_db, file, "database_wins")
+    theirs = file(register(*SMALL.records.values()), deleted=gone)
+    restore(register_db, theirs, "database_wins")
     log = the_log(register_db)
     assert (log.operation, log.success, log.filename) == ("restore", True, "-")
     assert (log.companies_count, log.records_count) == (2, 5)
     counts = (log.records_added, log.records_updated, log.records_deleted, log.records_skipped, log.records_kept)
     assert counts == (2, 0, 1, 0, 2)
-    assert (str(log.backup_id), log.backup_type) == (file.metadata["id"], "full")
+    assert (str(log.backup_id), log.backup_type) == (theirs.metadata["id"], "full")
     assert log.digest == Backup.objects.using(register_db).get().digest
     assert the_operation().state == "succeeded"
 
 
 def test_a_refused_file_is_accounted_for(register_db: str) -> None:
-    file = a_file(SMALL)
-    file.records["attendance_records"][0]["status"] = "X"
+    theirs = file(SMALL)
+    theirs.records["attendance_records"][0]["status"] = "X"
     with pytest.raises(FileRefused) as refused:
-        restore(register_db, file)
+        restore(register_db, theirs)
     log, operation = the_log(register_db), the_operation()
     assert (log.success, log.error_message) == (False, str(refused.value))
     assert str(refused.value) == "The file is not a valid backup (1 problem). Nothing was changed."
@@ -107,7 +107,7 @@ def test_a_record_without_a_legal_form_fails_the_backup_and_is_named(register_db
 
 
 def test_a_preview_leaves_no_row(register_db: str) -> None:
-    with RestoreService(register=Register(register_db)).preview_changes(a_file(SMALL).stream()):
+    with RestoreService(register=Register(register_db)).preview_changes(file(SMALL).stream()):
         pass
     assert not BackupLog.objects.using(register_db).exists()
     assert not Operation.objects.using(JOBS).exists()
@@ -130,7 +130,7 @@ def test_a_cancel_stops_it_and_is_accounted_for(register_db: str) -> None:
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
     with pytest.raises(Cancelled):
-        restore(register_db, a_file(SMALL), progress_callback=cancel)
+        restore(register_db, file(SMALL), progress_callback=cancel)
     assert the_operation().state == "cancelled"
     assert the_log(register_db).error_message == "It was cancelled. Nothing was changed."
     assert everything(register_db) == before
@@ -145,7 +145,7 @@ def test_a_restore_is_cancelled_up_to_its_commit(register_db: str) -> None:
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
     with pytest.raises(Cancelled, match="Nothing was changed"):
-        restore(register_db, a_file(SMALL), progress_callback=cancel)
+        restore(register_db, file(SMALL), progress_callback=cancel)
     assert the_operation().state == "cancelled"
     assert everything(register_db) == before
 
@@ -155,7 +155,7 @@ def test_a_commit_is_no_more_cancelled(register_db: str) -> None:
         if phase == "commit":
             Operation.objects.using(JOBS).update(cancel_requested=True)
 
-    restore(register_db, a_file(SMALL), progress_callback=cancel)
+    restore(register_db, file(SMALL), progress_callback=cancel)
     assert the_operation().state == "succeeded"
     assert len(rows(register_db).records) == 3
 
@@ -222,7 +222,7 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
     running = _dead(register_db, phase="apply", done=12_000, started_at=started)
     with locks.held(f"operation-{running.pk}", JOBS), Register(register_db).lock(0):
         with pytest.raises(RegisterBusy) as busy:
-            restore(register_db, a_file(SMALL))
+            restore(register_db, file(SMALL))
         assert str(busy.value) == (
             f"meena has been running a restore since {moments.moment(started)} (apply, 12,000 done). "
             "Nothing was changed. Try again when it has finished."
@@ -254,7 +254,7 @@ def test_a_busy_register_without_a_name(register_db: str, settings: Settings) ->
         Register(register_db).lock(0),
         pytest.raises(RegisterBusy, match="in use by another restore or import"),
     ):
-        restore(register_db, a_file(SMALL))
+        restore(register_db, file(SMALL))
 
 
 def test_an_interruption_is_accounted_for(register_db: str) -> None:
@@ -262,7 +262,7 @@ def test_an_interruption_is_accounted_for(register_db: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore(register_db, a_file(SMALL), progress_callback=interrupt)
+        restore(register_db, file(SMALL), progress_callback=interrupt)
     assert the_log(register_db).error_message == "It was interrupted. Nothing was changed."
     assert the_operation().state == "cancelled"
 
@@ -289,7 +289,7 @@ def test_a_failure_without_an_audit_row_is_still_told(register_db: str) -> None:
         patch("core.operations.run.Run.save_log", side_effect=DatabaseError("gone")),
         pytest.raises(OperationFailed, match=r"gone\. Nothing was changed\."),
     ):
-        restore(register_db, a_file(SMALL))
+        restore(register_db, file(SMALL))
     assert (the_operation().state, the_log(register_db).success) == ("failed", False)  # written when it could be
     assert rows(register_db).records == {}
 
@@ -302,7 +302,7 @@ def test_an_operation_that_cannot_start_is_one_sentence(register_db: str) -> Non
         ),
         pytest.raises(OperationFailed, match=r"run manage.py migrate first\. Nothing was changed\."),
     ):
-        restore(register_db, a_file(SMALL))
+        restore(register_db, file(SMALL))
 
 
 def test_a_backup_that_the_catalogue_refuses_is_said_to_be_whole(register_db: str, tmp_path: Path) -> None:

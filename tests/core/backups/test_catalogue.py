@@ -19,7 +19,7 @@ from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from tests.builders.days import ABC, day
-from tests.builders.files import ELSEWHERE, File, a_file
+from tests.builders.files import ELSEWHERE, File, file
 from tests.builders.registers import SMALL, put, register, rows
 from tests.core.support import a_company, backup, own_file, restore, some_id
 
@@ -161,28 +161,28 @@ def test_a_full_backup_has_no_starting_date(register_db: str) -> None:
 
 
 def test_received_backups_are_no_parents(register_db: str) -> None:
-    restore(register_db, a_file(SMALL))
+    restore(register_db, file(SMALL))
     with pytest.raises(OperationFailed, match="Take a full backup first"):
         backup(register_db, "incremental")
     assert backup(register_db).metadata.parent is None
 
 
 def test_a_full_file_from_elsewhere_enters_the_ancestry(register_db: str) -> None:
-    file = a_file(SMALL)
-    restore(register_db, file)
+    theirs = file(SMALL)
+    restore(register_db, theirs)
     entry = _backups(register_db).get()
     assert (entry.purpose, entry.installation_id, entry.installation_name) == ("received", ELSEWHERE, "Site A")
-    assert (str(entry.pk), entry.records_count, entry.companies_count) == (file.metadata["id"], 3, 2)
+    assert (str(entry.pk), entry.records_count, entry.companies_count) == (theirs.metadata["id"], 3, 2)
     assert entry.merged_at is not None
-    assert backup(register_db).metadata.merged == {str(ELSEWHERE): file.metadata["id"]}
+    assert backup(register_db).metadata.merged == {str(ELSEWHERE): theirs.metadata["id"]}
 
 
 def test_the_last_one_restored_stands_in_the_ancestry(register_db: str) -> None:
     other = uuid.uuid4()
-    first, second = a_file(SMALL), a_file(register(day()))
-    third = a_file(register(day()), id=some_id(), installation={"id": str(other), "name": "Site B"})
-    for file in (first, second, third):
-        restore(register_db, file)
+    first, second = file(SMALL), file(register(day()))
+    third = file(register(day()), id=some_id(), installation={"id": str(other), "name": "Site B"})
+    for theirs in (first, second, third):
+        restore(register_db, theirs)
     assert backup(register_db).metadata.merged == {
         str(ELSEWHERE): second.metadata["id"], str(other): third.metadata["id"]
     }  # fmt: skip
@@ -199,16 +199,16 @@ INCREMENTAL: dict[str, Any] = {
 
 
 def test_an_incremental_enters_the_ancestry_only_behind_its_parent(register_db: str) -> None:
-    full = a_file(SMALL)
-    known = a_file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
+    full = file(SMALL)
+    known = file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
     restore(register_db, known)
     assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == {}
     restore(register_db, full)
     restore(register_db, known)
     expected = {str(ELSEWHERE): known.metadata["id"]}
     assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == expected
-    restore(register_db, a_file(register(day(ep_no="E2")), parent=some_id(), **INCREMENTAL))
-    restore(register_db, a_file(register(day(ep_no="E3")), **INCREMENTAL))
+    restore(register_db, file(register(day(ep_no="E2")), parent=some_id(), **INCREMENTAL))
+    restore(register_db, file(register(day(ep_no="E3")), **INCREMENTAL))
     assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == expected
 
 
@@ -216,31 +216,31 @@ def test_an_incremental_whose_parent_was_never_here_is_warned_about(register_db:
     """By a preview and by the restore itself; only those that continue something, and nothing is refused."""
     service = RestoreService(register=Register(register_db))
 
-    def warned(file: File) -> bool:
-        with service.preview_changes(file.stream()) as preview:
+    def warned(theirs: File) -> bool:
+        with service.preview_changes(theirs.stream()) as preview:
             said = list(preview.warnings)
-        assert said == restore(register_db, file).warnings
-        assert all(f"backup {file.metadata['parent']}, which was never made or restored here" in one for one in said)
+        assert said == restore(register_db, theirs).warnings
+        assert all(f"backup {theirs.metadata['parent']}, which was never made or restored here" in one for one in said)
         return bool(said)
 
-    full = a_file(SMALL)
-    first = a_file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
-    second = a_file(register(day(ep_no="E2")), parent=first.metadata["id"], **INCREMENTAL)
-    assert [warned(file) for file in (second, first)] == [True, True]
+    full = file(SMALL)
+    first = file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
+    second = file(register(day(ep_no="E2")), parent=first.metadata["id"], **INCREMENTAL)
+    assert [warned(theirs) for theirs in (second, first)] == [True, True]
     assert warned(second), "what it continues was restored with a gap before it"
-    assert [warned(file) for file in (full, first, second)] == [False, False, False]
-    assert not warned(a_file(register(day(ep_no="E3")), **INCREMENTAL)), "it says that it continues nothing"
+    assert [warned(theirs) for theirs in (full, first, second)] == [False, False, False]
+    assert not warned(file(register(day(ep_no="E3")), **INCREMENTAL)), "it says that it continues nothing"
     ours = backup(register_db)
     assert not warned(own_file(register_db, register(day()), parent=str(ours.id), **INCREMENTAL))
     assert warned(own_file(register_db, register(day()), parent=some_id(), **INCREMENTAL))
 
 
 def test_a_selection_never_enters_the_ancestry(register_db: str) -> None:
-    full = a_file(SMALL)
+    full = file(SMALL)
     restore(register_db, full)
     selection = {"companies": [ABC], "date_from": None, "date_to": None}
-    restore(register_db, a_file(register(day()), selection=selection))
-    restore(register_db, a_file(register(day(ep_no="E4")), selection=selection, parent=full.metadata["id"]))
+    restore(register_db, file(register(day()), selection=selection))
+    restore(register_db, file(register(day(ep_no="E4")), selection=selection, parent=full.metadata["id"]))
     assert catalogue.merged_backups(Installation.current(register_db), Register(register_db)) == {
         str(ELSEWHERE): full.metadata["id"]
     }
@@ -259,7 +259,7 @@ def test_our_own_file_changes_nothing_in_the_catalogue(register_db: str) -> None
 def test_a_failed_restore_enters_nothing(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
     with pytest.raises(OperationFailed):
-        restore(register_db, a_file(SMALL), "manual")
+        restore(register_db, file(SMALL), "manual")
     assert not _backups(register_db).exists()
 
 
@@ -267,7 +267,7 @@ def test_what_was_restored_goes_on_with_the_next_incremental(register_db: str) -
     put(register_db, register(day(XYZ_OLD)))
     backup(register_db)
     assert backup(register_db, "incremental").records == 0
-    restore(register_db, a_file(register(day(), day(ep_no="E2"))))
+    restore(register_db, file(register(day(), day(ep_no="E2"))))
     again = backup(register_db, "incremental")
     assert again.records == 2
     assert {row.updated_at <= timezone.now() for row in rows(register_db).records.values()} == {True}
@@ -348,7 +348,7 @@ def test_a_file_cannot_claim_a_backup_of_ours(register_db: str) -> None:
     """A file of another installation with the id of one of our backups leaves our entry as it is."""
     ours = backup(register_db)
     before = Backup.objects.using(register_db).values().get()
-    restore(register_db, a_file(SMALL, id=str(ours.id)))
+    restore(register_db, file(SMALL, id=str(ours.id)))
     assert Backup.objects.using(register_db).values().get() == before
 
 

@@ -18,7 +18,7 @@ from core.operations.errors import DataMoved, OperationFailed
 from core.operations.run import JOBS
 from core.register.database import Register
 from tests.builders.days import day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.registers import LONG_AGO, SMALL, put, register, rows
 from tests.core.operations.writers import WRITERS, clock
 from tests.core.support import backup, restore, some_id
@@ -191,7 +191,7 @@ def test_one_that_is_known_to_be_from_the_future_is_never_continued(register_db:
 
 
 def test_the_last_one_merged_is_not_told_by_the_clock(register_db: str) -> None:
-    first, second = a_file(SMALL), a_file(register(day()), id=some_id())
+    first, second = file(SMALL), file(register(day()), id=some_id())
     with clock(NOON) as time:
         restore(register_db, first)
         time.step(-HOUR)

@@ -31,7 +31,7 @@ from core.register.database import DEFAULT, Register
 from core.restores import jobs as restore_jobs
 from core.restores.restore_service import RestoreService
 from recordsync.merge import Strategy
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.registers import SMALL, put
 from tests.core.backups.test_targets import storage
 from tests.core.support import database_error
@@ -337,7 +337,7 @@ def test_a_restore_from_the_catalogue_has_verified_the_file(root: Client, is_the
 
 
 def test_a_received_file_says_that_it_was_checked_and_restored_and_not_kept(root: Client, tmp_path: Path) -> None:
-    RestoreService().restore_backup(a_file(SMALL).stream(), "backup_wins")
+    RestoreService().restore_backup(file(SMALL).stream(), "backup_wins")
     page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
     assert "checked whole and restored here" in page
     assert "Muster keeps no copy of a file that it receives" in page

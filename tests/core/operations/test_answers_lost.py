@@ -28,7 +28,7 @@ from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from recordsync.system import transactions
 from tests.builders.days import ABC, XYZ
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.registers import SMALL, put
 from tests.builders.sheets import row
 from tests.core.backups.test_targets import storage
@@ -74,7 +74,7 @@ def company(alias: str, name: str) -> int:
 
 
 def restore(alias: str) -> None:
-    RestoreService(register=Register(alias)).restore_backup(a_file(SMALL).stream())
+    RestoreService(register=Register(alias)).restore_backup(file(SMALL).stream())
 
 
 def add(alias: str) -> None:

@@ -16,7 +16,7 @@ from core.models import AttendanceRecord, Company, User
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from tests.builders.days import ABC, FRIDAY, day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.old_files import old_file, old_record
 from tests.builders.registers import register
 from tests.builders.sheets import row
@@ -73,7 +73,7 @@ def _import(alias: str, number: int) -> None:
 
 
 def _restore(alias: str, number: int) -> None:
-    restore(alias, a_file(register(day(shift=f"restored {number}"))))
+    restore(alias, file(register(day(shift=f"restored {number}"))))
 
 
 def _restore_1_0(alias: str, number: int) -> None:

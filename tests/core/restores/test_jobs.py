@@ -38,7 +38,7 @@ from core.restores import jobs as restore_jobs
 from recordsync.merge import Side, Strategy
 from recordsync.system import locks
 from tests.builders.days import ABC, SATURDAY, XYZ, Content, day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.old_files import old_file, old_record
 from tests.builders.registers import SMALL, RegisterData, put, register, rows
 from tests.running.work_queue import perform
@@ -54,7 +54,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def checked(alias: str, content: RegisterData | bytes, strategy: Strategy = Strategy.MANUAL) -> Operation:
-    data = content if isinstance(content, bytes) else a_file(content).encode()
+    data = content if isinstance(content, bytes) else file(content).encode()
     pk = restore_jobs.receive([data], 1 << 30)
     operation = jobs.submit(
         Kind.CHECK,
@@ -140,7 +140,7 @@ def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
 
 
 def test_a_bad_file_ends_with_its_errors(register_db: str) -> None:
-    data = a_file(SMALL).encode().replace(b'"status":"P"', b'"status":"X"', 1)
+    data = file(SMALL).encode().replace(b'"status":"P"', b'"status":"X"', 1)
     check = checked(register_db, data)
     assert check.state == Operation.State.FAILED
     assert any(error["field"] == "status" for error in check.result["errors"])
@@ -170,7 +170,7 @@ def test_a_company_that_cannot_be_deleted_is_said_to_stay(register_db: str) -> N
     whole = [*gone, ("attendance_records", day(date=SATURDAY))]
     for deleted, stays in ((gone, True), (whole, False)):
         incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
-        check = checked(register_db, a_file(register(), deleted=deleted, **incremental).encode(), Strategy.BACKUP_WINS)
+        check = checked(register_db, file(register(), deleted=deleted, **incremental).encode(), Strategy.BACKUP_WINS)
         with stored_preview.opened(check.pk) as preview:
             lines = [line for line in preview.page(Filter(kind="delete")).lines if line.key == (ABC,)]
             assert [line.stays for line in lines] == [stays]
@@ -277,7 +277,7 @@ def test_a_new_preview_carries_over_what_was_decided_about_lines_that_are_the_sa
     gone = [("companies", {"name": name, "otherwise": "x"}) for name in ("Same", "More")]
     incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
     theirs = register(*(day(ep_no=f"E{n}", shift="N", ep_name="Ann") for n in range(4)))
-    check = checked(register_db, a_file(theirs, deleted=gone, **incremental).encode())
+    check = checked(register_db, file(theirs, deleted=gone, **incremental).encode())
     records = AttendanceRecord.objects.using(register_db)
     with stored_preview.opened(check.pk) as preview:
         assert (preview.carried, preview.conflicting) == (None, 10)

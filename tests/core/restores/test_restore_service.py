@@ -16,7 +16,7 @@ from core.operations.wording import describe
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from tests.builders.days import ABC, SATURDAY, XYZ, Content, day
-from tests.builders.files import File, a_file
+from tests.builders.files import File, file
 from tests.builders.registers import SMALL, an_account, everything, put, register, rows
 from tests.core.support import a_company, restore
 
@@ -30,7 +30,7 @@ INCREMENTAL: dict[str, Any] = {
 def _company_gone(name: str = XYZ, *records: Content) -> File:
     """A file that lists a company, and these records, as deleted."""
     gone = [("attendance_records", content) for content in records]
-    return a_file(register(), deleted=[("companies", {"name": name}), *gone], **INCREMENTAL)
+    return file(register(), deleted=[("companies", {"name": name}), *gone], **INCREMENTAL)
 
 
 def _texts(alias: str, file: File, strategy: str = "backup_wins") -> list[str]:
@@ -76,28 +76,28 @@ def test_a_company_that_an_account_refers_to_stays(register_db: str) -> None:
 
 
 def test_an_unlisted_company_is_created_once_and_said(register_db: str) -> None:
-    file = a_file(register(day(), day(date=SATURDAY)), list_companies=False, **INCREMENTAL)
-    texts = _texts(register_db, file)
+    theirs = file(register(day(), day(date=SATURDAY)), list_companies=False, **INCREMENTAL)
+    texts = _texts(register_db, theirs)
     assert texts[0] == f"{ABC}: add, because records name it"
     assert len(texts) == 3
-    outcome = restore(register_db, file)
+    outcome = restore(register_db, theirs)
     assert (outcome.companies.read, outcome.companies.created, outcome.records.added) == (0, 1, 2)
     assert rows(register_db).names == (ABC,)
 
 
 def test_a_record_deleted_there_and_changed_here_is_a_conflict(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
-    file = a_file(register(), deleted=[("attendance_records", day())], **INCREMENTAL)
-    assert _texts(register_db, file, "database_wins")[0].endswith("changed here, deleted there; stays as it is here")
-    assert restore(register_db, file, "database_wins").records.kept == 1
-    assert restore(register_db, file, "backup_wins").records.deleted == 1
+    theirs = file(register(), deleted=[("attendance_records", day())], **INCREMENTAL)
+    assert _texts(register_db, theirs, "database_wins")[0].endswith("changed here, deleted there; stays as it is here")
+    assert restore(register_db, theirs, "database_wins").records.kept == 1
+    assert restore(register_db, theirs, "backup_wins").records.deleted == 1
 
 
 def test_conflicts_left_are_told_one_by_one(register_db: str) -> None:
     put(register_db, register(day(shift="N", in_time="08:00:00"), day(XYZ)))
     before = everything(register_db)
     with pytest.raises(ConflictsLeft) as left:
-        restore(register_db, a_file(SMALL), "manual")
+        restore(register_db, file(SMALL), "manual")
     assert str(left.value).startswith("2 conflicts are left for somebody to decide. Nothing was changed.")
     assert left.value.error_count == 2
     first = left.value.errors[0]
@@ -109,13 +109,13 @@ def test_conflicts_left_are_told_one_by_one(register_db: str) -> None:
 
 def test_manual_goes_through_where_nothing_is_to_decide(register_db: str) -> None:
     put(register_db, register(day()))
-    assert restore(register_db, a_file(SMALL), "manual").records.added == 2
+    assert restore(register_db, file(SMALL), "manual").records.added == 2
 
 
 def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
     service = RestoreService(register=Register(register_db))
-    stream = a_file(SMALL).stream()
+    stream = file(SMALL).stream()
     with service.preview_changes(stream) as preview:
         AttendanceRecord.objects.using(register_db).update(shift="E")
         before = everything(register_db)
@@ -129,7 +129,7 @@ def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> 
 def test_many_moved_records_are_counted(register_db: str) -> None:
     days = [day(ep_no=f"E{number}") for number in range(9)]
     service = RestoreService(register=Register(register_db))
-    stream = a_file(register(*days)).stream()
+    stream = file(register(*days)).stream()
     with service.preview_changes(stream) as preview:
         put(register_db, register(*days))
         with pytest.raises(DataMoved, match="and 5 more"):
@@ -139,15 +139,15 @@ def test_many_moved_records_are_counted(register_db: str) -> None:
 def test_a_preview_of_another_file_is_not_applied(register_db: str) -> None:
     service = RestoreService(register=Register(register_db))
     with (
-        service.preview_changes(a_file(SMALL).stream()) as preview,
+        service.preview_changes(file(SMALL).stream()) as preview,
         pytest.raises(DataMoved, match="not the one that was previewed"),
     ):
-        service.restore_backup(a_file(SMALL, created_by="somebody else").stream(), preview=preview)
+        service.restore_backup(file(SMALL, created_by="somebody else").stream(), preview=preview)
 
 
 def test_a_company_created_since_the_preview_is_told(register_db: str) -> None:
     service = RestoreService(register=Register(register_db))
-    stream = a_file(register(day()), list_companies=False, **INCREMENTAL).stream()
+    stream = file(register(day()), list_companies=False, **INCREMENTAL).stream()
     with service.preview_changes(stream) as preview:
         a_company(register_db)
         with pytest.raises(DataMoved, match="changed after the preview: Attendance records ABC Corp · "):
@@ -167,7 +167,7 @@ def test_an_account_created_since_the_preview_is_told(register_db: str) -> None:
 def test_sources_are_paths_and_streams(register_db: str, tmp_path: Path) -> None:
     service = RestoreService(register=Register(register_db))
     path = tmp_path / "full.json"
-    path.write_bytes(a_file(SMALL).encode())
+    path.write_bytes(file(SMALL).encode())
     assert service.restore_backup(path).file == str(path)
     assert service.restore_backup(str(path)).records.skipped == 3
     with path.open("rb") as stream:
@@ -183,7 +183,7 @@ def _pipe(data: bytes) -> IO[bytes]:
 
 
 def test_a_stream_that_can_be_read_only_once_is_copied(register_db: str) -> None:
-    data = a_file(SMALL).encode()
+    data = file(SMALL).encode()
     service = RestoreService(register=Register(register_db))
     phases: list[str] = []
     with _pipe(data) as stream:
@@ -200,7 +200,7 @@ def test_a_stream_that_can_be_read_only_once_is_copied(register_db: str) -> None
 def test_a_file_that_is_too_large_is_refused(register_db: str, settings: Settings) -> None:
     settings.MUSTER_MAX_FILE_BYTES = 500
     service = RestoreService(register=Register(register_db))
-    data = a_file(SMALL).encode()
+    data = file(SMALL).encode()
     with _pipe(data) as stream, pytest.raises(FileRefused) as refused:
         service.restore_backup(stream)
     assert "the limit of 500 bytes" in str(refused.value.errors[0])
@@ -210,10 +210,10 @@ def test_a_file_that_is_too_large_is_refused(register_db: str, settings: Setting
     assert "the limit of 500 bytes" in str(result.errors[0])
 
 
-@pytest.mark.parametrize("other", [a_file(register(day(shift="N"))).encode(), b"", b"nonsense"])
+@pytest.mark.parametrize("other", [file(register(day(shift="N"))).encode(), b"", b"nonsense"])
 def test_the_file_that_was_checked_is_the_file_that_is_used(register_db: str, tmp_path: Path, other: bytes) -> None:
     path = tmp_path / "full.json"
-    path.write_bytes(a_file(SMALL).encode())
+    path.write_bytes(file(SMALL).encode())
 
     def swap(phase: str, done: int, total: int | None, /) -> None:
         if phase == "check":  # reported at the end of so short a check
@@ -236,15 +236,15 @@ def test_a_missing_file_is_one_sentence(register_db: str, tmp_path: Path) -> Non
 
 def test_an_unknown_strategy_is_a_mistake_of_the_caller(register_db: str) -> None:
     with pytest.raises(ValueError, match="is not a valid Strategy"):
-        restore(register_db, a_file(SMALL), "guess")
+        restore(register_db, file(SMALL), "guess")
 
 
 def test_a_summary_has_the_keys_of_every_command(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
     service = RestoreService(register=Register(register_db))
-    with service.preview_changes(a_file(SMALL).stream()) as preview:
+    with service.preview_changes(file(SMALL).stream()) as preview:
         told = preview.summary()
-    done = restore(register_db, a_file(SMALL)).summary()
+    done = restore(register_db, file(SMALL)).summary()
     counts = {
         "companies": 2, "records": 3, "added": 2, "updated": 1, "deleted": 0, "skipped": 0, "kept": 0, "undecided": 0,
         "conflicts": 1,

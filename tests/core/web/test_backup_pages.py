@@ -25,7 +25,7 @@ from core.operations.run import JOBS
 from core.preview import stored as stored_preview
 from recordsync.system import locks
 from tests.builders.days import day
-from tests.builders.files import a_file
+from tests.builders.files import file
 from tests.builders.old_files import old_file, old_record
 from tests.builders.people import World, make_world
 from tests.builders.registers import register
@@ -372,8 +372,8 @@ def test_what_is_wrong_with_a_file_is_told_a_line_each_by_section(
 ) -> None:
     """Keys as people write them, the section once, digests short and once; the download has everything in full."""
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
-    file = a_file(register(day(), day(ep_no="E2", ep_name="Nul"), day(ep_no="E3"))).encode()
-    spoiled = file.replace(b'"status":"P"', b'"status":"X"', 1).replace(b'"Nul"', b'"N\\u0000l"')
+    theirs = file(register(day(), day(ep_no="E2", ep_name="Nul"), day(ep_no="E3"))).encode()
+    spoiled = theirs.replace(b'"status":"P"', b'"status":"X"', 1).replace(b'"Nul"', b'"N\\u0000l"')
     spoiled = spoiled.replace(b'"name":"ABC Corp"', b'"name":"ABC Cork"')
     root = signed_in(world.people["root"])
     check = checked(root, spoiled, "manual")
@@ -399,9 +399,9 @@ def test_what_stays_is_not_called_deleted_and_is_nothing_to_decide(
 ) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
     incremental: dict[str, Any] = {"backup_type": "incremental", "since_date": "2026-11-01T00:00:00.000000Z"}
-    file = a_file(register(), deleted=[("companies", {"name": world.own.name})], **incremental)
+    theirs = file(register(), deleted=[("companies", {"name": world.own.name})], **incremental)
     root = signed_in(world.people["root"])
-    page = root.get(f"/restore/preview/{checked(root, file.encode(), 'manual').pk}/").content.decode()
+    page = root.get(f"/restore/preview/{checked(root, theirs.encode(), 'manual').pk}/").content.decode()
     assert '<span class="badge muster-same">Stays</span>' in page
     assert "badge muster-deleted" not in page
     assert "decided" not in page.split("Where both sides differ")[1].split("<h2")[0]
