@@ -1,5 +1,5 @@
-"""Databases as the engine sees them: :mod:`.protocol` says what it asks of one, :mod:`.orm` is the reference, and
-:mod:`.sqlite` and :mod:`.postgres` let theirs do what it does fastest."""
+"""Databases as the engine sees them. :mod:`.protocol` describes a store, :mod:`.orm` is the reference store, and
+:mod:`.sqlite` and :mod:`.postgres` are the fast ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ __all__ = ["Filters", "OrmStore", "PostgresStore", "SqliteStore", "Store", "open
 
 
 def open_store(schema: Schema, using: str = "default", *, reference: bool = False) -> Store:
-    """The fastest store for a database; the reference where there is no faster one, or where it is asked for."""
+    """The fastest store for the database ``using``. ``reference``: the reference store, as for other databases."""
     fast = {"sqlite": SqliteStore, "postgresql": PostgresStore}.get(connections[using].vendor, OrmStore)
     return OrmStore(schema, using) if reference else fast(schema, using)

@@ -1,7 +1,6 @@
-"""The reference store, through Django's ORM.
+"""The reference store, which uses Django's ORM and works on any database that Django knows.
 
-:class:`OrmStore` works on any database that Django knows, and is the reference: a faster store for one
-database must leave exactly what this one leaves.
+A faster store for one database must leave exactly what this one leaves.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from recordsync.streams import Change
 from recordsync.streams.lines import lines_of
 
 LOOKUP = 300
-"""Keys in one look-up, each of up to three values: SQLite's oldest limit of parameters is 999."""
+"""Keys in one look-up. A key has up to three values, and old versions of SQLite take 999 parameters."""
 
 
 class OrmStore:
-    """The reference store: plain ORM, any Django database."""
+    """The reference store. Fits :class:`recordsync.stores.protocol.Store`."""
 
     def __init__(self, schema: Schema, using: str = "default") -> None:
         self.schema = schema
@@ -41,7 +40,7 @@ class OrmStore:
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         if model.reference is None:
             rows = self._rows(model, where)
-            # Sorted here and not by the database: few rows, and its collation does not matter.
+            # Sorted here, because there are few rows and the collation of the database must not matter.
             yield from sorted(self._read(model, rows, {}), key=lambda record: record.key)
             return
         yield from self._read_by_reference(model, where)
@@ -61,8 +60,8 @@ class OrmStore:
             yield name, self._in_key_order(model, where).filter(**{f"{model.reference.source}_id": pk})
 
     def _in_key_order(self, model: Model, where: Q | None) -> models.QuerySet[Any]:
-        """The rows of a model that refers to another, in key order as far as they refer to the same."""
-        return self._rows(model, where).order_by(*(f.source for f in model.key if f is not model.reference))
+        """The rows of a model that refers to another, in the order of the key without the reference."""
+        return self._rows(model, where).order_by(*(part.source for part in model.key if part is not model.reference))
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         stream = iter(keys)
@@ -81,16 +80,17 @@ class OrmStore:
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         self._parents.pop(model.name, None)
         replacing = self._to_look_up(changes)
-        found = dict(self._find_by_key(model, [change.key for change in replacing]))
+        rows = dict(self._find_by_key(model, [change.key for change in replacing]))
         for change in replacing:
-            there = found.get(change.key)
+            row = rows.get(change.key)
             before = change.before.values if change.before else None
-            if (there[1].values if there else None) != before:
+            if (row[1].values if row else None) != before:
                 raise RegisterMoved(f"{named(model.name, change.key)} is not as it was when the change was planned.")
         added = [change.after for change in changes if change.before is None and change.after is not None]
-        deleted_rows = [found[change.key][0] for change in changes if change.after is None]
+        updates = [change for change in changes if change.before is not None and change.after is not None]
+        deleted_rows = [rows[change.key][0] for change in changes if change.after is None]
         self._add(model, added, now)
-        self._update(model, [c for c in changes if c.before is not None and c.after is not None], found, now)
+        self._update(model, updates, rows, now)
         if deleted_rows:
             deleted, _per_model = (
                 self._django(model)._base_manager.using(self.using).filter(pk__in=deleted_rows).delete()
@@ -101,7 +101,7 @@ class OrmStore:
                 )
 
     def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """The changes of which only a look says whether what they replace is there."""
+        """The changes of which only a look-up can say whether the database holds what they replace."""
         return changes
 
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
@@ -116,31 +116,34 @@ class OrmStore:
             django._base_manager.using(self.using).bulk_create(rows)
 
     def _update(
-        self, model: Model, changes: Sequence[Change], found: Mapping[Key, tuple[Any, Record]], now: dt.datetime
+        self, model: Model, changes: Sequence[Change], rows: Mapping[Key, tuple[Any, Record]], now: dt.datetime
     ) -> None:
-        """Grouped by the set of fields that change: writing one column is twenty times as fast as fourteen."""
+        """Update ``rows``, each with its primary key, in groups with the same changed fields: to write one column is
+        twenty times as fast as to write fourteen."""
         django = self._django(model)
         groups: dict[tuple[str, ...], list[models.Model]] = defaultdict(list)
         for change in changes:
             assert change.before is not None and change.after is not None
             names, values = changed(model, change.before.values, change.after.values)
-            row = django(pk=found[change.key][0], **self._columns(model, names, values), updated_at=now)
-            groups[names].append(row)
-        for names, rows in groups.items():
+            instance = django(pk=rows[change.key][0], **self._columns(model, names, values), updated_at=now)
+            groups[names].append(instance)
+        for names, instances in groups.items():
             sources = [model.all_fields[name].source for name in names]
-            updated = django._base_manager.using(self.using).bulk_update(rows, [*sources, "updated_at"])
-            if updated != len(rows):
-                raise RecordSyncError(f"The database updated {updated} rows of {model.name} instead of {len(rows)}.")
+            updated = django._base_manager.using(self.using).bulk_update(instances, [*sources, "updated_at"])
+            if updated != len(instances):
+                raise RecordSyncError(
+                    f"The database updated {updated} rows of {model.name} instead of {len(instances)}."
+                )
 
     def _columns(self, model: Model, names: Sequence[str], values: Sequence[str | None]) -> dict[str, Any]:
         """Django's keyword arguments for these fields."""
         columns: dict[str, Any] = {}
         for name, value in zip(names, values, strict=True):
-            f = model.all_fields[name]
-            if f.references:
-                columns[f"{f.source}_id"] = self._parent_ids(model)[str(value)]
+            field = model.all_fields[name]
+            if field.references:
+                columns[f"{field.source}_id"] = self._parent_ids(model)[str(value)]
             else:
-                columns[f.source] = f.type.to_python(value)
+                columns[field.source] = field.type.to_python(value)
         return columns
 
     def _find_by_key(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Key, tuple[Any, Record]]]:
@@ -149,35 +152,35 @@ class OrmStore:
                 yield record.key, (pk, record)
 
     def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
-        """The rows with these keys (sorted), with their primary keys, in key order."""
+        """The records with these keys (sorted), each with its primary key, in key order."""
         wanted = set(keys)
         if model.reference is None:
             (only,) = model.key
             rows = self._rows(model, Q(**{f"{only.source}__in": [key[0] for key in keys]}))
             yield from sorted(self._read_with_pk(model, rows, {}), key=lambda pair: pair[1].key)
             return
-        at = model.key.index(model.reference)
+        position = model.key.index(model.reference)
         parents = self._parent_ids(model)
-        # A superset by the index (the first other key field by value, the last by range), cut here.
-        others = [f for f in model.key if f is not model.reference]
+        # The index gives a superset (the first other key field by value, the last by range), which is filtered here.
+        others = [part for part in model.key if part is not model.reference]
         first, last = others[0], others[-1]
-        positions = (model.key.index(first), model.key.index(last))
-        for name, group in groupby(keys, key=lambda key: key[at]):
+        first_position, last_position = model.key.index(first), model.key.index(last)
+        for name, group in groupby(keys, key=lambda key: key[position]):
             if name not in parents:
                 continue
-            part = list(group)
-            lasts = [key[positions[1]] for key in part]
+            of_parent = list(group)
+            lasts = [key[last_position] for key in of_parent]
             rows = (
                 self._rows(model)
                 .filter(
                     **{
                         f"{model.reference.source}_id": parents[name],
-                        f"{first.source}__in": sorted({key[positions[0]] for key in part}),
+                        f"{first.source}__in": sorted({key[first_position] for key in of_parent}),
                         f"{last.source}__gte": last.type.to_python(min(lasts)),
                         f"{last.source}__lte": last.type.to_python(max(lasts)),
                     }
                 )
-                .order_by(*(f.source for f in others))
+                .order_by(*(part.source for part in others))
             )
             for pair in self._read_with_pk(model, rows, {model.reference.name: name}):
                 if pair[1].key in wanted:
@@ -196,15 +199,15 @@ class OrmStore:
     def _read_with_pk(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
     ) -> Iterator[tuple[Any, Record]]:
-        """Rows as records. ``constants``: the fields whose text is known beforehand."""
+        """The rows as records, each with its primary key. ``constants``: the fields whose text is known beforehand."""
         shape: Shape = model.shape()
-        read = [f for name, f in model.all_fields.items() if name not in constants]
-        texts = [f.type.to_text for f in read]
-        columns = ["pk", "created_at", *(f.source for f in read)]
-        place = [(shape.names.index(name), text) for name, text in constants.items()]
+        fields = [field for name, field in model.all_fields.items() if name not in constants]
+        texts = [field.type.to_text for field in fields]
+        columns = ["pk", "created_at", *(field.source for field in fields)]
+        insertions = [(shape.names.index(name), text) for name, text in constants.items()]
         for pk, created_at, *values in rows.values_list(*columns).iterator(chunk_size=2000):
             content: list[str | None] = [text(value) for text, value in zip(texts, values, strict=True)]
-            for position, constant in place:
+            for position, constant in insertions:
                 content.insert(position, constant)
             yield pk, shape.record(tuple(content), TIMESTAMP.to_text(created_at))
 
@@ -216,8 +219,10 @@ class OrmStore:
         return self._columns(model, model.key_names, key)
 
     def _parent_ids(self, model: Model) -> dict[str, Any]:
-        """Primary keys of the records that this model's key refers to, by their name. Read once, until
-        :meth:`write` writes that model: the store is its transaction's, and only the store writes in it."""
+        """The primary keys of the records that this model's key refers to, by their name.
+
+        Read once, until :meth:`write` writes that model: only the store writes in its transaction.
+        """
         reference = model.reference
         assert reference is not None and reference.references is not None
         parent = self.schema[reference.references]

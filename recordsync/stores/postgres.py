@@ -20,7 +20,7 @@ class PostgresStore(SqlStore):
 
     texts: ClassVar = {
         **dict.fromkeys((Text, Choice, Time), "%(expressions)s::text"),
-        # to_char gives null for infinity, and leaves out that a year is before Christ.
+        # to_char gives null for infinity, and does not say that a year is before Christ.
         Date: f"CASE WHEN {_LEGAL_DAY} THEN to_char(%(expressions)s, 'YYYY-MM-DD') ELSE %(expressions)s::text END",
         Minutes: "to_char(%(expressions)s / 60, 'FM9900') || ':' || to_char(%(expressions)s %%%% 60, 'FM00')",
         Timestamp: f"CASE WHEN {_LEGAL_MOMENT} "
@@ -36,7 +36,7 @@ class PostgresStore(SqlStore):
         Minutes: "%(expressions)s BETWEEN 0 AND <max>",
         Timestamp: _LEGAL_MOMENT,
     }
-    # The only constructor of JSON that puts no blanks between its parts.
+    # Other constructors of JSON put blanks between the parts.
     json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"
     json_member: ClassVar = '<value> AS "<name>"'
     collation: ClassVar = "C"
@@ -46,14 +46,14 @@ class PostgresStore(SqlStore):
         return text
 
     def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-        # Arrays and not VALUES: psycopg reads anew every statement that has many parameters.
+        # Arrays in place of VALUES, because psycopg parses a statement with many parameters every time.
         arrays = ", ".join(f"%s::{kind}[]" for kind in types)
         names = ", ".join(f"column{number}" for number in range(1, len(types) + 1))
         return f"unnest({arrays}) AS wanted ({names})", [list(column) for column in zip(*keys, strict=True)]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
-        # COPY does not go through Django's cursor, which would turn the driver's errors into Django's.
+        # COPY does not use Django's cursor, which would turn the driver's errors into Django's.
         statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
         with self._connection.wrap_database_errors, self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
@@ -62,7 +62,7 @@ class PostgresStore(SqlStore):
     def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
         table, key, *columns = self._quoted(model, "pk", *sources)
         types = [self._field(model, source).rel_db_type(self._connection) for source in (*sources, "pk")]
-        names = [f"c{at}" for at in range(len(columns))]
+        names = [f"column{number}" for number in range(1, len(columns) + 1)]
         arrays = ", ".join(f"%s::{kind}[]" for kind in types)
         values = ", ".join(f"{column} = new.{name}" for column, name in zip(columns, names, strict=True))
         with self._connection.cursor() as cursor:

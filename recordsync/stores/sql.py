@@ -1,7 +1,7 @@
-"""Stores that let one database do what it does fastest. They leave exactly what :class:`OrmStore` leaves.
+"""The base of the fast stores, which leave exactly what :class:`OrmStore` leaves.
 
-Reading: the database itself gives every column in its canonical text, so that no Python object is made of a date or
-a time. Writing: ``executemany`` on SQLite; ``COPY``, and one ``UPDATE`` from arrays, on PostgreSQL.
+The database itself gives every column in its canonical text, so that no Python object is made of a date or a time.
+Rows are written by ``executemany`` on SQLite, and by ``COPY`` and one ``UPDATE`` from arrays on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from recordsync.streams import Change
 from recordsync.streams.lines import SplicedLines
 
 _FETCH = 2000
-"""Rows that are asked of the database at a time."""
+"""Rows that one fetch asks for."""
 
 
 class SqlStore(OrmStore):
-    """What the fast stores have in common: reading by text, and rows to write as the driver takes them."""
+    """A store that reads texts, and writes rows as the driver takes them."""
 
     texts: ClassVar[Mapping[type[FieldType], str]]
-    """The SQL that gives the canonical text of a column. A value that is not legal gives a text that is refused."""
+    """The SQL that gives the canonical text of a column. An illegal value gives a text that is refused."""
     json_texts: ClassVar[Mapping[type[FieldType], str]]
     """The same inside a JSON object, where a legal value may need less."""
     legal: ClassVar[Mapping[type[FieldType], str]]
@@ -53,8 +53,8 @@ class SqlStore(OrmStore):
         return self._as_records(model, self._fetch(*self._compiled(self._texts(model, rows, constants))))
 
     def _read_by_reference(self, model: Model, where: Q | None) -> Iterator[Record]:
-        # Compiled once and not for each parent. Its first parameter is the parent's name, which is selected, and its
-        # last the parent's primary key.
+        # Compiled once for all parents. The first parameter is the parent's name, which is selected, and the last is
+        # the parent's primary key.
         assert model.reference is not None
         table, column = self._quoted(model, model.reference.source)
         of_parent = self._in_key_order(model, where).extra(where=[f"{table}.{column} = %s"], params=[None])
@@ -65,20 +65,20 @@ class SqlStore(OrmStore):
                 yield record
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
-        if model.reference is None:  # few, and sorted here
+        if model.reference is None:  # few records, which are sorted here
             yield from super().lines(model, where)
             return
         for written, line in enumerate(self._lines_in_sql(model, model.reference, where)):
             if line is None:
-                # The reference says what is wrong with the record, or writes on where it finds nothing wrong.
+                # The reference raises what is wrong with the record, or goes on if it finds nothing wrong.
                 yield from islice(super().lines(model, where), written, None)
                 return
             yield line
 
     def _lines_in_sql(self, model: Model, reference: Field, where: Q | None) -> Iterator[bytes | None]:
-        """The line of each record, whose JSON the database makes; None for one that may not be legal.
+        """The line of each record, made from the database's JSON; None for one that may be illegal.
 
-        The order is the database's by its own comparison of bytes, which is that of code points.
+        The database sorts by bytes, which is the order of code points.
         """
         spliced = SplicedLines(model.names, reference.name)
         table, column = self._quoted(model, reference.source)
@@ -140,27 +140,27 @@ class SqlStore(OrmStore):
         if model.reference is None:
             yield from super()._find(model, keys)
             return
-        at, parents = model.key.index(model.reference), self._parent_ids(model)
-        known = [key for key in keys if key[at] in parents]
+        position, parents = model.key.index(model.reference), self._parent_ids(model)
+        known = [key for key in keys if key[position] in parents]
         if not known:
             return
-        table, pk, *columns = self._quoted(model, "pk", *(f.source for f in model.key))
-        types = [self._field(model, f.source).rel_db_type(self._connection) for f in model.key]
-        values = [[parents[value] if part == at else value for part, value in enumerate(key)] for key in known]
-        equal = " AND ".join(f"there.{column} = wanted.column{number}" for number, column in enumerate(columns, 1))
-        # Joined, and the keys first: SQLite goes through the whole table for (a, b, c) IN (VALUES ...).
+        table, pk, *columns = self._quoted(model, "pk", *(part.source for part in model.key))
+        types = [self._field(model, part.source).rel_db_type(self._connection) for part in model.key]
+        values = [[parents[value] if index == position else value for index, value in enumerate(key)] for key in known]
+        equal = " AND ".join(f"stored.{column} = wanted.column{number}" for number, column in enumerate(columns, 1))
+        # A join with the keys first, because SQLite scans the whole table for (a, b, c) IN (VALUES ...).
         wanted, parameters = self._wanted(types, values)
-        keyed = f"SELECT there.{pk} FROM {wanted} CROSS JOIN {table} AS there WHERE {equal}"
+        keyed = f"SELECT stored.{pk} FROM {wanted} CROSS JOIN {table} AS stored WHERE {equal}"
         rows = self._rows(model).extra(where=[f"{table}.{pk} IN ({keyed})"], params=parameters)
-        with self._connection.cursor() as cursor:  # few rows: a cursor in the server takes three journeys
+        with self._connection.cursor() as cursor:  # a cursor in the server takes three round trips
             cursor.execute(*self._compiled(self._texts(model, rows, {})))
-            found = cursor.fetchall()
-        yield from sorted(self._as_records(model, found), key=lambda pair: pair[1].key)
+            texts = cursor.fetchall()
+        yield from sorted(self._as_records(model, texts), key=lambda pair: pair[1].key)
 
     def _texts(
         self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
     ) -> models.QuerySet[Any, tuple[Any, ...]]:
-        """The rows' primary key, ``created_at`` and content, in text."""
+        """The query for each row's primary key, ``created_at`` and content, in text."""
         columns: list[Any] = [F("pk"), self._text("created_at", TIMESTAMP)]
         for name, field in model.all_fields.items():
             if name in constants:
@@ -176,7 +176,7 @@ class SqlStore(OrmStore):
         return Func(F(column), template=self.texts[type(kind)], output_field=TextField())
 
     def _compiled(self, rows: models.QuerySet[Any, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
-        """The SQL of a query and its parameters. No SQL where it is known to find nothing."""
+        """The SQL of a query and its parameters. The SQL is blank if Django knows that the query finds nothing."""
         try:
             sql, parameters = rows.query.get_compiler(self.using).as_sql()
         except EmptyResultSet:
@@ -184,7 +184,7 @@ class SqlStore(OrmStore):
         return sql, tuple(parameters)
 
     def _fetch(self, sql: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows as the driver gives them: Django's conversions would cost as much as everything else."""
+        """The rows as the driver gives them. Django's conversions would cost as much as everything else."""
         if not sql:
             return
         with self._connection.chunked_cursor() as cursor:
@@ -199,7 +199,7 @@ class SqlStore(OrmStore):
             yield row[0], record(row[2:], row[1])
 
     def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
-        # Whether an added record is there already, the unique constraint says.
+        # The unique constraint finds an added record that is there already.
         return [change for change in changes if change.before is not None]
 
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
@@ -224,14 +224,14 @@ class SqlStore(OrmStore):
         written = self._moment(now)
         for record in records:
             row: list[Any] = list(record.values)
-            for at, native in natives:
-                if row[at] is not None:
-                    row[at] = native(row[at])
+            for position, native in natives:
+                if row[position] is not None:
+                    row[position] = native(row[position])
             row += (written if record.created_at is None else self.moment(record.created_at), written)
             yield row
 
     def _natives(self, model: Model) -> dict[str, Callable[[str], Any]]:
-        """How to store a field's text where the driver does not take the text as it is."""
+        """For fields whose text the driver does not take, the function that gives what it takes."""
         natives: dict[str, Callable[[str], Any]] = {}
         for name, field in model.all_fields.items():
             if field.references:
@@ -241,7 +241,7 @@ class SqlStore(OrmStore):
         return natives
 
     def _update(
-        self, model: Model, changes: Sequence[Change], found: Mapping[Key, tuple[Any, Record]], now: dt.datetime
+        self, model: Model, changes: Sequence[Change], rows: Mapping[Key, tuple[Any, Record]], now: dt.datetime
     ) -> None:
         groups: dict[tuple[str, ...], list[list[Any]]] = defaultdict(list)
         natives = self._natives(model)
@@ -253,12 +253,12 @@ class SqlStore(OrmStore):
                 natives[name](value) if value is not None and name in natives else value
                 for name, value in zip(names, values, strict=True)
             ]
-            groups[names].append([*row, written, found[change.key][0]])
-        for names, rows in groups.items():
+            groups[names].append([*row, written, rows[change.key][0]])
+        for names, group in groups.items():
             columns = [model.all_fields[name].source for name in names]
-            updated = self._set(model, [*columns, "updated_at"], rows)
-            if updated != len(rows):
-                raise RecordSyncError(f"The database updated {updated} rows of {model.name} instead of {len(rows)}.")
+            updated = self._set(model, [*columns, "updated_at"], group)
+            if updated != len(group):
+                raise RecordSyncError(f"The database updated {updated} rows of {model.name} instead of {len(group)}.")
 
     def _moment(self, moment: dt.datetime) -> str:
         return self.moment(str(TIMESTAMP.to_text(moment)))
@@ -292,8 +292,8 @@ class SqlStore(OrmStore):
 
     @abstractmethod
     def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
-        """Give these fields the values of each row, whose last is the primary key; how many rows there were."""
+        """The number of rows that were updated. Each row has the values of these fields, and last the primary key."""
 
     @abstractmethod
     def _is_duplicate(self, error: IntegrityError) -> bool:
-        """Whether a unique constraint was violated."""
+        """Whether the error is that of a unique constraint."""

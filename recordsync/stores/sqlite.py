@@ -14,19 +14,19 @@ from recordsync.stores.sql import SqlStore
 
 
 class SqliteStore(SqlStore):
-    """SQLite. Its dates and times are stored in their canonical text: the register's constraints hold that."""
+    """SQLite, which stores dates and times in their canonical text. The register's constraints make sure of that."""
 
     texts: ClassVar = {
-        # The cast takes the column's declared type away, which Django's converters go by.
+        # The cast removes the column's declared type, by which Django's converters go.
         **dict.fromkeys((Text, Choice, Date, Time), "CAST(%(expressions)s AS TEXT)"),
         Minutes: "CASE WHEN typeof(%(expressions)s) = 'integer' AND %(expressions)s >= 0 THEN "
         "printf('%%%%02d:%%%%02d', %(expressions)s / 60, %(expressions)s %%%% 60) "
         "ELSE CAST(%(expressions)s AS TEXT) END",
-        # Django writes `2026-11-20 18:40:00`, and a fraction of six digits where there is one.
+        # Django writes `2026-11-20 18:40:00`, and a fraction of six digits if there is one.
         Timestamp: "CASE length(%(expressions)s) "
         "WHEN 19 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || '.000000Z' "
         "WHEN 26 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || 'Z' "
-        # 'now' is no moment, though SQLite makes one of it.
+        # SQLite would turn 'now' into a moment.
         "ELSE CASE WHEN %(expressions)s GLOB '[0-9][0-9][0-9][0-9]-*' "
         "THEN strftime('%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%f000Z', %(expressions)s) ELSE %(expressions)s END END",
     }
@@ -41,7 +41,7 @@ class SqliteStore(SqlStore):
         "AND instr(%(expressions)s, char(0)) = 0",
         Choice: "<any>",
         Date: "date(%(expressions)s, '+0 days') = %(expressions)s AND %(expressions)s >= '0001-01-01'",
-        # SQLite takes 24:00:00 for a time.
+        # SQLite accepts the time 24:00:00.
         Time: "time(%(expressions)s) = %(expressions)s AND %(expressions)s < '24:00:00'",
         Minutes: "typeof(%(expressions)s) = 'integer' AND %(expressions)s BETWEEN 0 AND <max>",
         Timestamp: "length(%(expressions)s) IN (19, 26) "
