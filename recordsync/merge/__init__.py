@@ -1,5 +1,5 @@
-"""The merge: what three sides come to (:mod:`.three_way`), who decides conflicts (:mod:`.decide`), what becomes of
-records then (:mod:`.effects`), and how everything is accounted for (:mod:`.counts`)."""
+"""The merge of three sides (:mod:`.three_way`), the decision of its conflicts (:mod:`.decide`), the effects on records
+(:mod:`.effects`), and the account of all of them (:mod:`.counts`)."""
 
 from recordsync.merge.counts import Counts
 from recordsync.merge.decide import Decide, Side, Strategy, decide_by, effect_and_change, resolve

@@ -1,4 +1,4 @@
-"""The account of a merge: what became of everything that was read."""
+"""The account of a merge: the effects on everything that was read."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _LISTED: Final = {
     Effect.UNDECIDED: "undecided",
     Effect.CREATE: "created",
 }
-"""Where a record is counted that theirs has an entry for, and one that is created."""
+"""Where an effect is counted on a record that theirs lists, or that is created."""
 _ABSENT: Final = {
     Effect.DELETE: "absent_deleted",
     Effect.KEEP: "absent_kept",
     Effect.BLOCKED: "absent_kept",
     Effect.UNDECIDED: "absent_undecided",
 }
-"""Where a record is counted that theirs does not list."""
+"""Where an effect is counted on a record that theirs does not list."""
 
 
 @dataclass
 class Counts:
-    """What becomes of one model's entries: ``read`` is the sum of ``added`` to ``undecided``.
+    """The effects on one model's records: ``read`` is the sum of ``added`` to ``undecided``.
 
-    ``undecided`` are in conflict, and nobody has decided yet what becomes of them: none where a plan is applied.
-    Beside the sum: ``conflicts`` found (in records), ``created`` (records that others refer to and that
-    theirs does not list), and what follows from absence in a complete snapshot under a known base.
+    ``undecided`` records are in conflict, and nobody has decided them yet; a plan that is applied has none. Not in the
+    sum are ``conflicts`` (records in conflict), ``created`` (records that others refer to and that theirs does not
+    list), and the effects on records that a complete snapshot does not list under a known base.
     """
 
     read: int = 0
@@ -49,13 +49,16 @@ class Counts:
     absent_kept: int = 0
     absent_undecided: int = 0
 
-    def tally(self, effect: Effect, n: int = 1, *, listed: bool = True, to_decide: bool = False) -> None:
-        """Account for ``n`` records of which the same becomes. ``listed``: whether theirs has an entry for them;
-        ``to_decide``: whether both sides changed the same, so that somebody or a strategy decides."""
+    def tally(self, effect: Effect, number: int = 1, *, listed: bool = True, to_decide: bool = False) -> None:
+        """Account for the same effect on ``number`` records.
+
+        ``listed``: whether theirs has an entry for them. ``to_decide``: whether both sides changed the same unit, so
+        that somebody or a strategy decides.
+        """
         name = (_LISTED if listed else _ABSENT)[effect]
-        setattr(self, name, getattr(self, name) + n)
+        setattr(self, name, getattr(self, name) + number)
         if to_decide or effect is Effect.BLOCKED:
-            self.conflicts += n
+            self.conflicts += number
 
     def verify(self) -> None:
         """Raises RecordSyncError unless everything that was read is accounted for."""
@@ -64,4 +67,4 @@ class Counts:
             raise RecordSyncError(f"Of {self.read:,} entries read, {total:,} are accounted for.")
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))

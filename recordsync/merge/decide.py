@@ -1,4 +1,4 @@
-"""Deciding a merge: whose side conflicts take, and the change that a decided merge comes to."""
+"""The decision of a merge: whose side each conflict takes, and the change that results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from recordsync.streams import Change
 
 
 class Side(StrEnum):
-    """Who a conflict is decided for: the database, or the backup."""
+    """The side that a conflict is decided for: the database or the backup."""
 
     OURS = "ours"
     THEIRS = "theirs"
 
 
 class Strategy(StrEnum):
-    """How conflicts are decided."""
+    """Who decides the conflicts."""
 
     BACKUP_WINS = "backup_wins"
     DATABASE_WINS = "database_wins"
@@ -27,25 +27,25 @@ class Strategy(StrEnum):
 
     @property
     def side(self) -> Side | None:
-        """The side that wins every conflict; None: a person decides each."""
+        """The side that wins every conflict, or None if a person decides each."""
         return {Strategy.BACKUP_WINS: Side.THEIRS, Strategy.DATABASE_WINS: Side.OURS, Strategy.MANUAL: None}[self]
 
 
 Decide = Callable[[Model, Merged, str], Side | None]
-"""Whose side a conflict takes, per unit; None: nobody has decided it yet."""
+"""The side that a unit in conflict takes, or None if nobody has decided it yet."""
 
 
 def decide_by(strategy: Strategy) -> Decide:
-    """The decision of every conflict for the strategy's side; for ``manual`` none is decided."""
+    """A decision of every conflict for the strategy's side; with ``manual``, none is decided."""
     side = strategy.side
     return lambda model, merged, unit: side
 
 
 def resolve(whole: Shape, shape: Shape, merged: Merged, decide: Callable[[str], Side]) -> Change | None:
-    """The change that a merge comes to when ``decide`` says, per conflicting unit, whose side it takes; None: nothing
-    is to be written.
+    """The change that a merge results in, or None if there is nothing to write.
 
-    Its records have every field of the model: what theirs does not have stays ours, or is blank in an added record.
+    ``decide`` gives the side that each unit in conflict takes. The records of the change have every field of the model:
+    a field that theirs lacks keeps our value, and is blank in an added record.
     """
     return effect_and_change(whole, shape, merged, decide)[1]
 
@@ -64,6 +64,6 @@ def effect_and_change(
     content = whole.content(ours)
     incoming = shape.content(theirs)
     for unit in (*merged.units, *decided):
-        for at in shape.units[unit]:
-            content[shape.names[at]] = incoming[shape.names[at]]
+        for position in shape.units[unit]:
+            content[shape.names[position]] = incoming[shape.names[position]]
     return effect, Change(merged.key, ours, whole.from_mapping(content, ours.created_at))

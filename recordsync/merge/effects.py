@@ -1,4 +1,4 @@
-"""What becomes of a record when its merge is decided. One definition, by which plans are counted, shown and applied."""
+"""The effect that a decided merge has on a record: the one definition by which plans are counted, shown and applied."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from recordsync.merge.three_way import Merged, Outcome
 
 
 class Effect(StrEnum):
-    """What becomes of a record."""
+    """The effect on a record."""
 
     ADD = "add"
     UPDATE = "update"
     DELETE = "delete"
     KEEP = "keep"
-    """It stays as it is here."""
+    """The record stays as it is here."""
     UNDECIDED = "undecided"
-    """Nobody has decided yet: some unit of it is in conflict."""
+    """A unit of the record is in conflict, and nobody has decided it yet."""
     CREATE = "create"
-    """It is added because others refer to it, and not because theirs has it."""
+    """The record is added because others refer to it. Theirs does not list it."""
     BLOCKED = "blocked"
-    """It was to be deleted, and stays because something still refers to it: a conflict that nobody can decide."""
+    """The record should be deleted and stays, because something still refers to it: a conflict that nobody can
+    decide."""
 
 
 def effect_of(merged: Merged, *, takes_theirs: bool) -> Effect:
-    """What becomes of a record when all its conflicts are decided. ``takes_theirs``: whether any of them is decided for
+    """The effect on a record whose conflicts are all decided. ``takes_theirs``: whether one of them is decided for
     theirs."""
     if merged.outcome in (Outcome.SAME, Outcome.KEEP):
         return Effect.KEEP

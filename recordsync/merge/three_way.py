@@ -1,8 +1,8 @@
-"""The three-way merge: base, ours, theirs, per key, by content (docs/merging.md has the table).
+"""The three-way merge of base, ours and theirs, key by key, by content (docs/merging.md has the table).
 
-*Ours* is the register, *theirs* the snapshot that comes in, *base* the last state that both are proven to have shared;
-without a base every difference is a conflict. A merge is computed first and decided afterwards
-(:mod:`recordsync.merge.decide`): strategies decide conflicts and nothing else.
+*Ours* is the register, *theirs* is the snapshot that comes in, and *base* is the last state that both are proven to
+have shared. Without a base, every difference is a conflict. A merge is computed first and decided afterwards
+(:mod:`recordsync.merge.decide`): a strategy decides conflicts and nothing else.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from recordsync.model.schema import Shape
 from recordsync.streams import Deletion, join
 
 EXISTENCE = "record"
-"""The unit of a conflict about whether the record is there at all."""
+"""The unit of a conflict about the existence of the record."""
 
 
 class Outcome(StrEnum):
-    """What the merge of one key comes to."""
+    """The outcome of the merge of one key."""
 
     SAME = "same"
-    """Both sides say the same."""
+    """Both sides have the same."""
     KEEP = "keep"
     """Only our side changed."""
     TAKE = "take"
-    """Their change goes in: add, update or delete."""
+    """Their change is taken: an addition, an update or a deletion."""
     CONFLICT = "conflict"
-    """Both changed the same unit, differently (or nothing proves that they did not)."""
+    """Both sides changed the same unit differently, or nothing proves that they did not."""
 
 
 class Merged(NamedTuple):
     """The merge of one key.
 
-    ``ours`` has every field of the model; ``theirs`` and ``base`` those of theirs' shape. ``units`` are
-    the units that take their side, ``conflicts`` those that somebody must decide. ``listed`` says
-    whether theirs has an entry for the key, or it follows from the key's absence.
+    ``ours`` has every field of the model; ``theirs`` and ``base`` have those of theirs' shape. ``units`` take their
+    side, and somebody must decide ``conflicts``. ``listed``: whether theirs has an entry for the key, as a record or a
+    deletion.
     """
 
     key: Key
@@ -60,79 +60,80 @@ def merge(
     *,
     complete: bool = False,
 ) -> Iterator[Merged]:
-    """The merge of one model's sorted streams, key by key; keys out of scope are left out. Pure.
+    """The merge of one model's sorted streams, key by key, without keys that theirs does not speak about. Pure.
 
-    ``ours`` has the model's ``whole`` shape; ``theirs`` and ``base`` (None: there is none) have
-    ``shape``. ``complete``: theirs speaks about every key, so that with a known base a key that it
-    does not list was deleted there; otherwise such a key is out of scope.
-    Raises :class:`recordsync.errors.OutOfOrder`.
+    ``ours`` has the model's ``whole`` shape; ``theirs`` and ``base`` (None: there is none) have ``shape``. With
+    ``complete``, theirs speaks about every key, so that under a known base a key that it does not list was deleted
+    there. Raises :class:`recordsync.errors.OutOfOrder`.
     """
     base_known = base is not None
-    for b, o, t, deletion in join(base or (), ours, theirs, deleted):
-        listed = t is not None or deletion is not None
+    for base_record, our_record, their_record, deletion in join(base or (), ours, theirs, deleted):
+        listed = their_record is not None or deletion is not None
         if not listed and not (complete and base_known):
             continue
-        seen = shape.project(o, whole) if o is not None else None
-        if b is None:
-            yield _without_base(shape, o, seen, t, deletion, base_known)
+        projected = shape.project(our_record, whole) if our_record is not None else None
+        if base_record is None:
+            yield _without_base(shape, our_record, projected, their_record, deletion, base_known)
         else:
-            yield _with_base(shape, b, o, seen, t, listed)
+            yield _with_base(shape, base_record, our_record, projected, their_record, listed)
 
 
 def addition(theirs: Record, units: tuple[str, ...]) -> Merged:
-    """The merge of a key that is not here and that the base, if it is known, has not either. ``units``: the shape's."""
+    """The merge of a key that neither ours nor a known base has. ``units``: those of theirs' shape."""
     return Merged(theirs.key, Outcome.TAKE, None, theirs, units=units)
 
 
 def _without_base(
     shape: Shape,
     ours: Record | None,
-    seen: Record | None,
+    projected: Record | None,
     theirs: Record | None,
     deletion: Deletion | None,
     base_known: bool,
 ) -> Merged:
-    """The base is unknown, or known not to have had the key."""
+    """The merge of a key that the base does not have, or without a base. ``projected``: ours in theirs' shape."""
     if theirs is None:
-        if ours is None or seen is None:
+        if ours is None or projected is None:
             assert deletion is not None
             return Merged(deletion.key, Outcome.SAME, None, None)
         if base_known:
             return Merged(ours.key, Outcome.KEEP, ours, None, listed=deletion is not None)
-        if deletion is not None and checksum(shape.content(seen)) == deletion.checksum:
+        if deletion is not None and checksum(shape.content(projected)) == deletion.checksum:
             return Merged(ours.key, Outcome.TAKE, ours, None)
         return Merged(ours.key, Outcome.CONFLICT, ours, None, conflicts=(EXISTENCE,))
-    if ours is None or seen is None:
+    if ours is None or projected is None:
         return addition(theirs, tuple(shape.units))
-    if seen.values == theirs.values:
+    if projected.values == theirs.values:
         return Merged(theirs.key, Outcome.SAME, ours, theirs)
-    return Merged(theirs.key, Outcome.CONFLICT, ours, theirs, conflicts=_differing(shape, seen.values, theirs.values))
+    return Merged(
+        theirs.key, Outcome.CONFLICT, ours, theirs, conflicts=_differing(shape, projected.values, theirs.values)
+    )
 
 
 def _with_base(
-    shape: Shape, base: Record, ours: Record | None, seen: Record | None, theirs: Record | None, listed: bool
+    shape: Shape, base: Record, ours: Record | None, projected: Record | None, theirs: Record | None, listed: bool
 ) -> Merged:
-    """The base had the key."""
+    """The merge of a key that the base has. ``projected``: ours in theirs' shape."""
     key = base.key
-    if ours is None or seen is None:
+    if ours is None or projected is None:
         if theirs is None:
             return Merged(key, Outcome.SAME, None, None, base, listed=listed)
         if theirs.values == base.values:
             return Merged(key, Outcome.KEEP, None, theirs, base)
         return Merged(key, Outcome.CONFLICT, None, theirs, base, conflicts=(EXISTENCE,))
     if theirs is None:
-        if seen.values == base.values:
+        if projected.values == base.values:
             return Merged(key, Outcome.TAKE, ours, None, base, listed=listed)
         return Merged(key, Outcome.CONFLICT, ours, None, base, conflicts=(EXISTENCE,), listed=listed)
-    if seen.values == theirs.values:
+    if projected.values == theirs.values:
         return Merged(key, Outcome.SAME, ours, theirs, base)
     take: list[str] = []
     conflicts: list[str] = []
-    for unit in _differing(shape, seen.values, theirs.values):
+    for unit in _differing(shape, projected.values, theirs.values):
         positions = shape.units[unit]
-        if all(theirs.values[at] == base.values[at] for at in positions):
+        if all(theirs.values[position] == base.values[position] for position in positions):
             continue  # only ours changed it
-        if all(seen.values[at] == base.values[at] for at in positions):
+        if all(projected.values[position] == base.values[position] for position in positions):
             take.append(unit)
         else:
             conflicts.append(unit)
@@ -140,6 +141,10 @@ def _with_base(
     return Merged(key, outcome, ours, theirs, base, tuple(take), tuple(conflicts))
 
 
-def _differing(shape: Shape, one: Values, other: Values) -> tuple[str, ...]:
+def _differing(shape: Shape, ours: Values, theirs: Values) -> tuple[str, ...]:
     """The units in which two records of one shape differ."""
-    return tuple(unit for unit, positions in shape.units.items() if any(one[at] != other[at] for at in positions))
+    return tuple(
+        unit
+        for unit, positions in shape.units.items()
+        if any(ours[position] != theirs[position] for position in positions)
+    )
