@@ -45,7 +45,7 @@ class KeyColumns:
 
     def name(self, model: Model, names: Sequence[str]) -> str:
         """The name that others refer to a record by, or that it refers to, by what stands in :attr:`names`."""
-        column = self._by_model[model.name][model.name_place]
+        column = self._by_model[model.name][model.name_position]
         return names[self.names.index(column)] if column in self.names else ""
 
 

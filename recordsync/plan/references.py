@@ -39,7 +39,7 @@ class References:
     def follow(self, model: Model, effect: Effect, names: Mapping[str, int]) -> list[Step]:
         """The steps that have to come first, because these records name what is not there.
 
-        ``names``: of records of which ``effect`` becomes, how many have each name (:attr:`Model.name_place`).
+        ``names``: of records of which ``effect`` becomes, how many have each name (:attr:`Model.name_position`).
         """
         if effect is Effect.ADD and model.name in self._present:
             self._present[model.name].update(names)

@@ -48,11 +48,11 @@ class Step(NamedTuple):
         return [] if self.change is None else [self.change]
 
     def names(self) -> Mapping[str, int]:
-        """How many records it adds or deletes, of each name (:attr:`Model.name_place`)."""
+        """How many records it adds or deletes, of each name (:attr:`Model.name_position`)."""
         change = self.change
         if change is None or self.effect is Effect.UPDATE:
             return {}
-        return {change.key[self.model.name_place]: 1}
+        return {change.key[self.model.name_position]: 1}
 
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
@@ -75,7 +75,7 @@ class Additions(NamedTuple):
 
     def names(self) -> Mapping[str, int]:
         """As :meth:`Step.names`."""
-        place = self.model.name_place
+        place = self.model.name_position
         return Counter([record.key[place] for record in self.theirs])
 
     def changes(self) -> list[Change]:
