@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
@@ -16,70 +16,40 @@ from django.db import Error, models
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core import moments
-from core.backups import catalogue, targets
+from core.backups import catalogue, scope, targets
+from core.backups.scope import StartingPoint
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
-from core.models import Backup, Company, Installation, Operation, Phase, User
+from core.models import Backup, Installation, Operation, Phase, User
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
 from core.operations.kinds import BACKUPS, TRAITS
 from core.operations.results import BackupResult
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, Selection, content_of, filters
-from recordsync.backupfile import BackupType, InstallationName, Metadata, write_backup
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA, Selection, content_of, filters
+from recordsync.backupfile import BackupType, InstallationName, Metadata, Written, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.errors import CommitUnknown, printable_path
 from recordsync.model.fields import TIMESTAMP
-from recordsync.model.records import Record, checksum
-from recordsync.model.schema import Model, Shape
-from recordsync.stores import Filters, Store
-from recordsync.streams import Deletion
+from recordsync.model.records import checksum
+from recordsync.stores import Store
 from recordsync.system.files import Compression
 from recordsync.system.progress import Progress
-
-OVERLAP = dt.timedelta(minutes=5)
-"""How far an incremental reaches back before the start of its parent's snapshot, for transactions that were
-open then. What it repeats is skipped on restore."""
 
 FileFormat = Literal["2.0", "1.0"]
 """The versions of the backup file that are written."""
 
 _SECONDS_TO_WAIT_FOR_CATALOGUE = 600
-_NOT_CONTENT = frozenset({"checksum", "created_at", "updated_at", "id"})
 
 
 @dataclass(frozen=True)
-class _Content:
-    """The rows of a store that go into the file."""
+class _File:
+    """A backup file that is written and whole."""
 
-    store: Store
-    where: Filters
-
-    def records(self, model: Model) -> Iterator[Record]:
-        return self.store.records(model, self.where[model.name])
-
-    def lines(self, shape: Shape) -> Iterator[bytes]:
-        return self.store.lines(shape.model, self.where[shape.model.name])
-
-    def updated(self, model: Model) -> Iterator[str | None]:
-        return self.store.updated(model, self.where[model.name])
-
-    def deletions(self, model: Model) -> Iterable[Deletion]:
-        return ()  # nothing here remembers what was deleted: the metadata say so
-
-
-def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) -> str | None:
-    """Why a backup cannot be a 1.0 file, as a sentence; None if it can. A gap must not look like something one had."""
-    if selection is not None:
-        return _("A file of version 1.0 cannot say that it holds a selection: it would pass for all there is.")
-    if backup_type == "incremental" and since is None:
-        return _(
-            "A file of version 1.0 cannot name the backup that it continues: an incremental one needs a moment to "
-            "begin from (--since)."
-        )
-    return None
+    metadata: Metadata
+    written: Written
+    target: targets.Target
 
 
 class BackupService:
@@ -122,156 +92,124 @@ class BackupService:
             raise ValueError(f"{file_format!r} is not a version of the file: {', '.join(get_args(FileFormat))}")
         if since_date is not None and timezone.is_naive(since_date):
             since_date = timezone.make_aware(since_date)
-        compression_suffix = {"gzip": ".gz", "zstd": ".zst", None: ""}[compression]
-        name = f"backup_{backup_type}_{timezone.localtime():%Y%m%d_%H%M%S}.json{compression_suffix}"
+        name = _file_name(backup_type, compression)
         shown = name if output is None else printable_path(output) if isinstance(output, Path) else "-"
         kind = BACKUPS[backup_type]
-        with (
-            operations.running(
-                kind,
-                self.actor,
-                self.register,
-                filename=shown,
-                callback=progress_callback,
-                operation=self._operation,
-            ) as run,
-            ExitStack() as stack,
-        ):
-            self._check_selection(selection)
-            if file_format == v1_0.VERSION and (unfit := unfit_for_1_0(backup_type, since_date, selection)):
+        with operations.running(
+            kind,
+            self.actor,
+            self.register,
+            filename=shown,
+            callback=progress_callback,
+            operation=self._operation,
+        ) as run:
+            scope.require_selection(selection, self.register)
+            if file_format == v1_0.VERSION and (unfit := scope.unfit_for_1_0(backup_type, since_date, selection)):
                 raise OperationFailed(unfit, undone=TRAITS[kind].undone)
-            with operations.register_lock(run):  # so that no restore is halfway through
-                installation = Installation.current(self.register.alias)
-                parent, since = self._starting_point(installation, backup_type, since_date)
-                taken_at = timezone.now()
-                catalogue.announce(run, taken_at)
-                store = stack.enter_context(self.register.read())
-            where = filters(selection, since)
-            metadata = msgspec.convert(
-                self._create_metadata(
-                    installation=installation,
+            with ExitStack() as snapshot:
+                start, store = self._open_snapshot(snapshot, run, backup_type, since_date)
+                file = self._write(
+                    run,
+                    start,
+                    scope.Content(store, filters(selection, start.since)),
+                    targets.opened(output, name, compression),
                     backup_type=backup_type,
-                    since=since,
-                    parent=parent,
                     selection=selection,
-                    created_at=taken_at,
-                    totals={model.name: store.count(model, where[model.name]) for model in SCHEMA},
-                ),
-                Metadata,
-            )
-            with targets.opened(output, name, compression) as target:
-                content = _Content(store, where)
-                if file_format == v1_0.VERSION:
-                    written = write_v1_0(target.stream, metadata, content, run)
-                    metadata = v1_0.as_described(metadata, written.digest)
-                else:
-                    written = write_backup(target.stream, SCHEMA, metadata, content, run)
-                entries = sum(written.counts.values())
-                run(Phase.COMMIT, entries, entries)
-            with suppress(Error):  # everything is read: a connection that is lost now is no loss
-                stack.close()  # the snapshot: what follows writes
-            self._complete_log(run, metadata, target.name or target.file, since, written.digest)
-            try:
-                # A restore may hold the register by now; a finished backup waits for it.
-                with (
-                    operations.register_lock(run, _SECONDS_TO_WAIT_FOR_CATALOGUE, undone=""),
-                    self.register.commit(),
-                ):
-                    run.begin()
-                    run(Phase.COMMIT, entries, entries)  # from here on it is not interrupted either
-                    catalogue.add(
-                        metadata,
-                        self.register,
-                        taken_at=taken_at,
-                        file=target.name,
-                        location="" if target.name else target.file,
-                        size=target.size,
-                        digest=written.digest,
-                        purpose=purpose,
-                    )
-                    run.save_log(success=True)
-                run.committed = True
-            except CommitUnknown as error:
-                text = _(
-                    "The backup is written and whole (%(file)s). It is not known whether it is in the catalogue: the "
-                    "connection to the database was lost during the commit, and the database does not answer now. If "
-                    "it is not there when it does, the next incremental backup will not continue it."
+                    file_format=file_format,
                 )
-                raise NotKnown(text % {"file": target.file}) from error
-            except (Exception, KeyboardInterrupt) as error:
-                why = "It was interrupted." if isinstance(error, KeyboardInterrupt) else explain(error).strip()
-                raise OperationFailed(
-                    _(
-                        "%(why)s The backup itself is written and whole (%(file)s), but it is not in the catalogue: "
-                        "the next incremental backup will not continue it."
-                    )
-                    % {"why": why, "file": target.file}
-                ) from error
-        return BackupResult(
-            id=uuid.UUID(metadata.id),
-            operation=kind,
-            file=target.file,
-            name=target.name,
-            backup_type=backup_type,
-            since=since,
-            companies=written.counts[COMPANIES.name],
-            records=written.counts[ATTENDANCE_RECORDS.name],
-            size=target.size,
-            digest=written.digest,
-            seconds=run.seconds,
-            metadata=metadata,
-        )
+                with suppress(Error):  # everything is read: a connection that is lost now is no loss
+                    snapshot.close()
+            self._enter(run, start, file, purpose)
+        return _result(run, start, file)
 
     def create_incremental_backup(self, since_date: dt.datetime | None = None, **options: Any) -> BackupResult:
         """:meth:`create_backup` of what changed since a moment, or since the previous backup."""
         return self.create_backup("incremental", since_date, **options)
 
-    def _starting_point(
-        self, installation: Installation, backup_type: BackupType, since: dt.datetime | None
-    ) -> tuple[Backup | None, dt.datetime | None]:
-        """The backup that this one continues, and the moment from which records count as changed."""
-        if since is not None:
-            if backup_type == "full":
-                raise OperationFailed(
-                    _("A full backup holds everything: it has no starting date. No backup was written.")
-                )
-            if since > (now := timezone.now()):
-                shown = {"since": moments.moment(since, seconds=True), "now": moments.moment(now, seconds=True)}
-                text = _("%(since)s is still to come: it is %(now)s here now. No backup was written.")
-                raise OperationFailed(text % shown)
-            return None, since
-        parent = catalogue.newest_parent(installation, self.register)
-        if backup_type == "full":
-            return parent, None
-        if parent is None:
-            raise OperationFailed(
-                _(
-                    "There is no backup yet that an incremental one could continue. Take a full backup first, or say "
-                    "since when. No backup was written."
-                )
-            )
-        if doubt := catalogue.doubt(parent):
-            remedy = _("No backup was written. Set the clock right and take a full backup: the next one continues it.")
-            raise OperationFailed(f"{doubt} {remedy}")
-        return parent, parent.taken_at - OVERLAP
+    def _open_snapshot(
+        self, snapshot: ExitStack, run: Run, backup_type: BackupType, since: dt.datetime | None
+    ) -> tuple[StartingPoint, Store]:
+        """Where the backup begins, and a store of the register as it is then, until ``snapshot`` is closed.
 
-    def _check_selection(self, selection: Selection | None) -> None:
-        if selection is None:
-            return
-        names = selection.companies or []
-        storable = [name for name in names if printable_path(name) == name]  # an argument may not be UTF-8
-        known = set(self.register.rows(Company).filter(name__in=storable).values_list("name", flat=True))
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            name = repr(unknown[0]) if unknown[0] in storable else f"'{printable_path(unknown[0])}'"
-            raise OperationFailed(
-                _("There is no company %(name)s in the register. No backup was written.") % {"name": name}
+        The register's lock is held meanwhile, so that no restore is halfway through.
+        """
+        with operations.register_lock(run):
+            start = scope.starting_point(self.register, backup_type, since)
+            catalogue.announce(run, start.taken_at)
+            return start, snapshot.enter_context(self.register.read())
+
+    def _write(
+        self,
+        run: Run,
+        start: StartingPoint,
+        content: scope.Content,
+        opened: AbstractContextManager[targets.Target],
+        *,
+        backup_type: BackupType,
+        selection: Selection | None,
+        file_format: FileFormat,
+    ) -> _File:
+        """The file, whole under its final name. Reads the register; ``opened``: where it goes."""
+        metadata = msgspec.convert(
+            self._create_metadata(
+                installation=start.installation,
+                backup_type=backup_type,
+                since=start.since,
+                parent=start.parent,
+                selection=selection,
+                created_at=start.taken_at,
+                totals={model.name: content.count(model) for model in SCHEMA},
+            ),
+            Metadata,
+        )
+        with opened as target:
+            if file_format == v1_0.VERSION:
+                written = write_v1_0(target.stream, metadata, content, run)
+                metadata = v1_0.as_described(metadata, written.digest)
+            else:
+                written = write_backup(target.stream, SCHEMA, metadata, content, run)
+            entries = sum(written.counts.values())
+            run(Phase.COMMIT, entries, entries)
+        return _File(metadata, written, target)
+
+    def _enter(self, run: Run, start: StartingPoint, file: _File, purpose: Backup.Purpose) -> None:
+        """Enter a file that is written into the catalogue and the audit trail, in one transaction.
+
+        Waits for a restore that may hold the register by now. Raises OperationFailed, which says that the file itself
+        is whole.
+        """
+        target, entries = file.target, sum(file.written.counts.values())
+        _complete_log(run, start, file)
+        try:
+            with operations.register_lock(run, _SECONDS_TO_WAIT_FOR_CATALOGUE, undone=""), self.register.commit():
+                run.begin()
+                run(Phase.COMMIT, entries, entries)  # from here on it is not interrupted either
+                catalogue.add(
+                    file.metadata,
+                    self.register,
+                    taken_at=start.taken_at,
+                    file=target.name,
+                    location="" if target.name else target.file,
+                    size=target.size,
+                    digest=file.written.digest,
+                    purpose=purpose,
+                )
+                run.save_log(success=True)
+            run.committed = True
+        except CommitUnknown as error:
+            text = _(
+                "The backup is written and whole (%(file)s). It is not known whether it is in the catalogue: the "
+                "connection to the database was lost during the commit, and the database does not answer now. If "
+                "it is not there when it does, the next incremental backup will not continue it."
             )
-        if selection.date_from and selection.date_to and selection.date_from > selection.date_to:
-            raise OperationFailed(
-                _("The first day (%(first)s) is after the last (%(last)s). No backup was written.")
-                % {"first": selection.date_from, "last": selection.date_to}
+            raise NotKnown(text % {"file": target.file}) from error
+        except (Exception, KeyboardInterrupt) as error:
+            why = "It was interrupted." if isinstance(error, KeyboardInterrupt) else explain(error).strip()
+            text = _(
+                "%(why)s The backup itself is written and whole (%(file)s), but it is not in the catalogue: "
+                "the next incremental backup will not continue it."
             )
+            raise OperationFailed(text % {"why": why, "file": target.file}) from error
 
     def _create_metadata(
         self,
@@ -302,24 +240,48 @@ class BackupService:
         )
         return cast(dict[str, Any], msgspec.to_builtins(metadata))
 
-    def _serialize_record(self, record: models.Model) -> dict[str, Any]:
+    @classmethod
+    def _serialize_record(cls, record: models.Model) -> dict[str, Any]:
         """A company or attendance record as it stands in a 2.0 file."""
         content: dict[str, Any] = content_of(record)
-        digest = self._generate_checksum(content)
+        digest = cls._generate_checksum(content)
         created_at = TIMESTAMP.to_text(record.created_at)  # type: ignore[attr-defined] # every declared model has one
         return dict(sorted({**content, "checksum": digest, "created_at": created_at}.items()))
 
-    def _generate_checksum(self, record: dict[str, Any]) -> str:
-        """SHA-256 (hex) of a record's content; ``checksum``, ``created_at``, ``updated_at``, ``id`` left aside."""
-        return checksum({name: value for name, value in record.items() if name not in _NOT_CONTENT})
-
     @staticmethod
-    def _complete_log(run: Run, metadata: Metadata, filename: str, since: dt.datetime | None, digest: str) -> None:
-        log = run.log
-        log.filename = filename
-        log.companies_count = metadata.totals[COMPANIES.name]
-        log.records_count = metadata.totals[ATTENDANCE_RECORDS.name]
-        log.backup_id = uuid.UUID(metadata.id)
-        log.backup_type = metadata.backup_type
-        log.since = since
-        log.digest = digest
+    def _generate_checksum(record: Mapping[str, Any]) -> str:
+        """SHA-256 (hex) of a record's content; ``checksum``, ``created_at``, ``updated_at``, ``id`` left aside."""
+        return checksum({name: value for name, value in record.items() if name not in NOT_CONTENT})
+
+
+def _file_name(backup_type: BackupType, compression: Compression | None) -> str:
+    suffix = {"gzip": ".gz", "zstd": ".zst", None: ""}[compression]
+    return f"backup_{backup_type}_{timezone.localtime():%Y%m%d_%H%M%S}.json{suffix}"
+
+
+def _complete_log(run: Run, start: StartingPoint, file: _File) -> None:
+    log, metadata = run.log, file.metadata
+    log.filename = file.target.name or file.target.file
+    log.companies_count = metadata.totals[COMPANIES.name]
+    log.records_count = metadata.totals[ATTENDANCE_RECORDS.name]
+    log.backup_id = uuid.UUID(metadata.id)
+    log.backup_type = metadata.backup_type
+    log.since = start.since
+    log.digest = file.written.digest
+
+
+def _result(run: Run, start: StartingPoint, file: _File) -> BackupResult:
+    return BackupResult(
+        id=uuid.UUID(file.metadata.id),
+        operation=run.operation.kind,
+        file=file.target.file,
+        name=file.target.name,
+        backup_type=file.metadata.backup_type,
+        since=start.since,
+        companies=file.written.counts[COMPANIES.name],
+        records=file.written.counts[ATTENDANCE_RECORDS.name],
+        size=file.target.size,
+        digest=file.written.digest,
+        seconds=run.seconds,
+        metadata=file.metadata,
+    )

@@ -49,9 +49,9 @@ class BackupRequest(msgspec.Struct, frozen=True):
 def take(operation: Operation) -> None:
     """Take the backup that a waiting operation asks for. Raises :class:`core.operations.errors.OperationFailed`."""
     asked = msgspec.convert(operation.parameters, BackupRequest)
-    result = BackupService(operation=operation).create_backup(
-        asked.backup_type, asked.since, selection=asked.selection, compression=cast(Compression, asked.compression)
-    )
+    service = BackupService(operation=operation)
+    create = service.create_incremental_backup if asked.backup_type == "incremental" else service.create_backup
+    result = create(since_date=asked.since, selection=asked.selection, compression=asked.compression)
     operation.result = result.summary()
     operation.filename = result.name
     operation.save(using="jobs", update_fields=["result", "filename"])

@@ -17,7 +17,7 @@ from typing import IO, Any, Final, cast
 import msgspec
 
 from core.models import TIME_FIELDS
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT
 from recordsync.backupfile import Metadata
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
@@ -27,7 +27,6 @@ from recordsync.streams import Deletion
 from recordsync.streams.sort import stored
 
 VERSION: Final = "1.0"
-NOT_CONTENT: Final = {"checksum", "created_at", "updated_at", "id"}
 MISSING: Final = 0
 """Stands for a field that a record does not have, in the sorted copy: no value is a number."""
 _TIMES: Final = {f"{n // 60:02}:{n % 60:02}": f"{n // 60:02}:{n % 60:02}:00" for n in range(24 * 60)}

@@ -19,10 +19,10 @@ from typing import IO, Any, BinaryIO, Final, cast
 import ijson  # type: ignore[import-untyped] # ships no types
 import orjson
 
-from core.formats.v1_0 import MISSING, NOT_CONTENT, VERSION, V1File, canonical, checksum_v1_0, id_v1_0, moment_v1_0
+from core.formats.v1_0 import MISSING, VERSION, V1File, canonical, checksum_v1_0, id_v1_0, moment_v1_0
 from core.models import TIME_FIELDS, Phase
 from core.operations.wording import SECTIONS, shown_key
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA
 from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
 from recordsync.backupfile.metadata import Application
 from recordsync.errors import FileError, InvalidFile, wrong_checksum

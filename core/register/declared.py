@@ -83,6 +83,10 @@ LEFT_OUT: Final = {
 """Models that no backup holds, each with the reason. A test asserts that every model is here or above."""
 
 
+NOT_CONTENT: Final = frozenset({"checksum", "created_at", "updated_at", "id"})
+"""What may stand in a record of a file and is not its content."""
+
+
 def content_of(row: models.Model) -> dict[str, str | None]:
     """A company's or attendance record's content, as texts by field name: as it stands in a file."""
     model = next(model for model in SCHEMA if model.label == row._meta.label)

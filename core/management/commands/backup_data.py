@@ -7,11 +7,12 @@ from typing import IO, Any, cast, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
+from core.backups.scope import unfit_for_1_0
 from core.formats.v1_0 import VERSION as OLD
 from core.management.console import ServiceCommand, StandardOutput, counted, day_argument, file_name, moment_argument
 from core.operations.kinds import BACKUPS
 from core.register.declared import Selection
-from core.services.backup_service import BackupService, FileFormat, unfit_for_1_0
+from core.services.backup_service import BackupService, FileFormat
 from recordsync.errors import printable
 from recordsync.system.files import compression_of_name
 from recordsync.system.progress import Progress

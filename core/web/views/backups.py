@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core.backups import catalogue
 from core.backups import jobs as backup_jobs
-from core.backups.backup_service import OVERLAP
+from core.backups.scope import changed_since
 from core.models import AttendanceRecord, Backup, Company, Installation
 from core.operations import run as operations
 from core.operations.errors import OperationFailed, as_failure
@@ -47,9 +47,10 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
     doubt = catalogue.doubt(last) if last else None
     changed = None
     if last is not None and doubt is None:
+        since = changed_since(last)
         changed = {
-            "records": AttendanceRecord.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
-            "companies": Company.objects.filter(updated_at__gte=last.taken_at - OVERLAP).count(),
+            "records": AttendanceRecord.objects.filter(updated_at__gte=since).count(),
+            "companies": Company.objects.filter(updated_at__gte=since).count(),
         }
     page = Paginator(Backup.objects.order_by("-taken_at"), _BACKUPS_ON_A_PAGE).get_page(request.GET.get("page"))
     context = {

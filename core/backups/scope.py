@@ -1,0 +1,138 @@
+"""What goes into a backup: the rows that are in it, and the backup that it continues."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from core import moments
+from core.backups import catalogue
+from core.models import Backup, Company, Installation
+from core.operations.errors import OperationFailed
+from core.register.database import Register
+from core.register.declared import Selection
+from recordsync.backupfile import BackupType
+from recordsync.errors import printable_path
+from recordsync.model.records import Record
+from recordsync.model.schema import Model, Shape
+from recordsync.stores import Filters, Store
+from recordsync.streams import Deletion
+
+_OVERLAP: Final = dt.timedelta(minutes=5)
+"""How far an incremental backup reaches back before the start of its parent's snapshot, for transactions that were open
+then. What it repeats is skipped on restore."""
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """Where a backup begins."""
+
+    installation: Installation
+    parent: Backup | None
+    """The backup that this one continues."""
+    since: dt.datetime | None
+    """The moment from which a record counts as changed; None: every record is in."""
+    taken_at: dt.datetime
+    """The moment of the snapshot."""
+
+
+def starting_point(register: Register, backup_type: BackupType, since: dt.datetime | None) -> StartingPoint:
+    """Where a backup begins that is taken now. ``since``: the moment that somebody chose.
+
+    Reads the catalogue, and writes the installation where there is none yet. Raises OperationFailed where there is no
+    such point.
+    """
+    installation = Installation.current(register.alias)
+    if since is not None:
+        _require_past(since, backup_type)
+        return StartingPoint(installation, None, since, timezone.now())
+    parent = catalogue.newest_parent(installation, register)
+    if backup_type == "full":
+        return StartingPoint(installation, parent, None, timezone.now())
+    if parent is None:
+        raise OperationFailed(
+            _(
+                "There is no backup yet that an incremental one could continue. Take a full backup first, or say "
+                "since when. No backup was written."
+            )
+        )
+    if doubt := catalogue.doubt(parent):
+        remedy = _("No backup was written. Set the clock right and take a full backup: the next one continues it.")
+        raise OperationFailed(f"{doubt} {remedy}")
+    return StartingPoint(installation, parent, changed_since(parent), timezone.now())
+
+
+def changed_since(parent: Backup) -> dt.datetime:
+    """The moment from which a record counts as changed in the backup that continues this one."""
+    return parent.taken_at - _OVERLAP
+
+
+def _require_past(since: dt.datetime, backup_type: BackupType) -> None:
+    """Raises OperationFailed for a moment that no backup can begin from."""
+    if backup_type == "full":
+        raise OperationFailed(_("A full backup holds everything: it has no starting date. No backup was written."))
+    if since > (now := timezone.now()):
+        shown = {"since": moments.moment(since, seconds=True), "now": moments.moment(now, seconds=True)}
+        text = _("%(since)s is still to come: it is %(now)s here now. No backup was written.")
+        raise OperationFailed(text % shown)
+
+
+def require_selection(selection: Selection | None, register: Register) -> None:
+    """Raises OperationFailed for a company that is not in the register, and for days in the wrong order. Reads the
+    database."""
+    if selection is None:
+        return
+    names = selection.companies or []
+    storable = [name for name in names if printable_path(name) == name]  # an argument may not be UTF-8
+    known = set(register.rows(Company).filter(name__in=storable).values_list("name", flat=True))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        name = repr(unknown[0]) if unknown[0] in storable else f"'{printable_path(unknown[0])}'"
+        raise OperationFailed(
+            _("There is no company %(name)s in the register. No backup was written.") % {"name": name}
+        )
+    if selection.date_from and selection.date_to and selection.date_from > selection.date_to:
+        raise OperationFailed(
+            _("The first day (%(first)s) is after the last (%(last)s). No backup was written.")
+            % {"first": selection.date_from, "last": selection.date_to}
+        )
+
+
+def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) -> str | None:
+    """Why a backup cannot be a 1.0 file, as a sentence; None if it can. A gap must not look like something one had."""
+    if selection is not None:
+        return _("A file of version 1.0 cannot say that it holds a selection: it would pass for all there is.")
+    if backup_type == "incremental" and since is None:
+        return _(
+            "A file of version 1.0 cannot name the backup that it continues: an incremental one needs a moment to "
+            "begin from (--since)."
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class Content:
+    """The rows of a store that go into the file."""
+
+    store: Store
+    where: Filters
+
+    def count(self, model: Model) -> int:
+        return self.store.count(model, self.where[model.name])
+
+    def records(self, model: Model) -> Iterator[Record]:
+        return self.store.records(model, self.where[model.name])
+
+    def lines(self, shape: Shape) -> Iterator[bytes]:
+        return self.store.lines(shape.model, self.where[shape.model.name])
+
+    def updated(self, model: Model) -> Iterator[str | None]:
+        return self.store.updated(model, self.where[model.name])
+
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        return ()  # nothing here remembers what was deleted: the metadata say so
