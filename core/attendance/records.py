@@ -24,7 +24,7 @@ from core.operations.results import BackupResult
 from core.operations.run import Actor
 from core.operations.wording import shown_day
 from core.register.database import DEFAULT, Register
-from core.register.declared import ATTENDANCE_RECORDS, content_of
+from core.register.declared import ATTENDANCE_RECORDS, RecordContent, content_of
 from core.services.conflict_resolver import ConflictResolver
 
 logger = logging.getLogger(__name__)
@@ -36,10 +36,6 @@ class AlreadyThere(OperationFailed):
 
 class LostUpdate(OperationFailed):
     """Somebody saved or deleted the record in between, or it is not the person's to change."""
-
-
-RecordContent = Mapping[str, str | None]
-"""A record's fields as texts, as they stand in a file."""
 
 
 class Changed(StrEnum):
@@ -85,16 +81,23 @@ def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: RecordConte
     fields = ATTENDANCE_RECORDS.fields
     mine = now | {field.name: field.type.to_text(typed[field.name]) for field in fields}
     base = None if seen is None else now | {field.name: seen[field.name] for field in fields}
-    merged = ConflictResolver().merge(mine, now, base)
+    resolver = ConflictResolver()
     values: dict[str, Any] = {}
     beside: dict[str, Beside] = {}
+    conflicts: list[str] = []
     for unit, names in ATTENDANCE_RECORDS.units.items():
-        by = Changed.BOTH if unit in merged.conflicts else Changed.MINE if unit in merged.units else Changed.THEIRS
+        alone = now | {name: mine[name] for name in names}  # as if they had typed nothing else
+        if resolver.detect_conflicts(alone, now, base):
+            by = Changed.BOTH
+            conflicts.append(unit)
+        else:
+            merged = resolver.apply_merge_strategy(alone, now, "manual", base)
+            by = Changed.MINE if resolver._records_differ(merged, now) else Changed.THEIRS
         for name in names:
             values[name] = getattr(saved, name) if by is Changed.THEIRS else typed[name]
             if mine[name] != now[name]:
                 beside[name] = Beside(by, mine[name] if by is Changed.THEIRS else now[name])
-    return Collision(values, beside, merged.conflicts)
+    return Collision(values, beside, tuple(conflicts))
 
 
 class RecordService:
@@ -111,10 +114,11 @@ class RecordService:
         """The record with this id; None where there is none in the person's scope."""
         return self._editable.filter(pk=pk).select_related("company").first()
 
-    def record_of(self, key: RecordContent) -> AttendanceRecord | None:
-        """The record of this company (by name), number and day; None where there is none in the person's scope."""
-        named = {"company__name": key["company_name"], "ep_no": key["ep_no"], "date": key["date"]}
-        return self._editable.filter(**named).select_related("company").first()
+    def record_of(self, key: tuple[str, str, str]) -> AttendanceRecord | None:
+        """The record of this number, company (by name) and day; None where there is none in the person's scope."""
+        ep_no, company, day = key
+        rows = self._editable.filter(company__name=company, ep_no=ep_no, date=day)
+        return rows.select_related("company").first()
 
     def add(self, record: AttendanceRecord) -> None:
         """Save a new record. Raises AlreadyThere, OperationFailed, and PermissionError outside the person's scope."""

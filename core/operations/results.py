@@ -132,22 +132,6 @@ class Preview(RestoreEffect):
     plan: Plan
     strategy: Strategy
 
-    @property
-    def to_add(self) -> int:
-        return self.records.added
-
-    @property
-    def to_update(self) -> int:
-        return self.records.updated
-
-    @property
-    def to_delete(self) -> int:
-        return self.records.deleted + self.records.absent_deleted
-
-    @property
-    def to_skip(self) -> int:
-        return self.records.skipped
-
     def __iter__(self) -> Iterator[Step]:
         return self.plan.steps(decide_by(self.strategy))
 

@@ -5,6 +5,7 @@ The engine reads everything that it knows about attendance from here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -82,6 +83,9 @@ LEFT_OUT: Final = {
 }
 """Models that no backup holds, each with the reason. A test asserts that every model is here or above."""
 
+
+RecordContent = Mapping[str, str | None]
+"""A record's fields as texts, as they stand in a file."""
 
 NOT_CONTENT: Final = frozenset({"checksum", "created_at", "updated_at", "id"})
 """What may stand in a record of a file and is not its content."""

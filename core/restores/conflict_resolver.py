@@ -1,4 +1,4 @@
-"""The merge of single records, by the engine's rules, for records as they stand in a 2.0 file.
+"""The merge of single records, by the engine's rules. An edit that meets another one goes through it.
 
 A record here is a mapping from field names to texts, as ``BackupService._serialize_record`` gives; what is
 not content (``checksum``, ``created_at``, ``updated_at``, ``id``) is left aside. Nothing touches the database.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.register.declared import ATTENDANCE_RECORDS
+from core.register.declared import ATTENDANCE_RECORDS, RecordContent
 from recordsync.merge import Merged, Side, Strategy, merge, resolve
 from recordsync.model.records import Record, checksum
 from recordsync.model.schema import Model
@@ -21,27 +21,27 @@ class ConflictResolver:
         self._shape = model.shape()
 
     def detect_conflicts(
-        self, backup_record: dict[str, Any], db_record: dict[str, Any], base_record: dict[str, Any] | None = None
+        self, backup_record: RecordContent, db_record: RecordContent, base_record: RecordContent | None = None
     ) -> bool:
         """Whether both sides changed the same unit since the base, differently; with no base: whether they differ.
 
         Raises ValueError for records of different keys, KeyError for a missing field.
         """
-        return bool(self.merge(backup_record, db_record, base_record).conflicts)
+        return bool(self._merge(backup_record, db_record, base_record).conflicts)
 
     def apply_merge_strategy(
         self,
-        backup_record: dict[str, Any],
-        db_record: dict[str, Any],
+        backup_record: RecordContent,
+        db_record: RecordContent,
         strategy: str = "backup_wins",
-        base_record: dict[str, Any] | None = None,
+        base_record: RecordContent | None = None,
     ) -> dict[str, Any]:
         """The merged record, with its checksum and the ``created_at`` of the database's.
 
         Raises ValueError for an unknown strategy, for ``manual`` where there is a conflict that somebody has to
         decide, and for records of different keys.
         """
-        merged = self.merge(backup_record, db_record, base_record)
+        merged = self._merge(backup_record, db_record, base_record)
         side = Strategy(strategy).side
         if side is None:
             if merged.conflicts:
@@ -55,15 +55,12 @@ class ConflictResolver:
             result["created_at"] = db_record["created_at"]
         return result
 
-    def _records_differ(self, record1: dict[str, Any], record2: dict[str, Any]) -> bool:
+    def _records_differ(self, record1: RecordContent, record2: RecordContent) -> bool:
         """Whether the content differs; timestamps and checksums left aside."""
         return self._record(record1).values != self._record(record2).values
 
-    def merge(self, backup: dict[str, Any], database: dict[str, Any], base: dict[str, Any] | None = None) -> Merged:
-        """The merge of two versions of one record: which units only one side changed, and which both.
-
-        Raises ValueError for records of different keys, KeyError for a missing field.
-        """
+    def _merge(self, backup: RecordContent, database: RecordContent, base: RecordContent | None) -> Merged:
+        """Which units only one side changed, and which both. Raises ValueError, KeyError."""
         records = [self._record(one) for one in (backup, database, base) if one is not None]
         if len({record.key for record in records}) != 1:
             raise ValueError(f"These are different records: {sorted({record.key for record in records})}")
@@ -71,5 +68,5 @@ class ConflictResolver:
         (merged,) = merge(self._shape, self._shape, records[2:] or None, [ours], [theirs])
         return merged
 
-    def _record(self, content: dict[str, Any]) -> Record:
+    def _record(self, content: RecordContent) -> Record:
         return self._shape.from_mapping(content)

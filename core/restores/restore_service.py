@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import IO, Any, BinaryIO, Protocol, cast
 
@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from core.backups import catalogue
 from core.formats import checking
 from core.formats.checking import CheckedFile
-from core.models import Kind, Operation, User
+from core.models import AttendanceRecord, Kind, Operation, User
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, as_failure
 from core.operations.results import Preview, RestoreResult, ValidationResult
@@ -185,9 +185,11 @@ class RestoreService:
         """What is odd about a valid file and does no harm."""
         return [*catalogue.gap_before(file.metadata, self.register), *file.warnings]
 
-    def _get_unique_key(self, record: Any) -> tuple[str, str, str]:
-        """The natural key (ep_no, company_name, date) of a record of a file (a mapping) or of a model instance."""
-        if isinstance(record, dict):
+    @staticmethod
+    def _get_unique_key(record: Mapping[str, Any] | AttendanceRecord) -> tuple[str, str, str]:
+        """The natural key (ep_no, company_name, date) of a record as it stands in a file, or of a row. Reads the row's
+        company where it is not known yet."""
+        if isinstance(record, Mapping):
             return record["ep_no"], record["company_name"], record["date"]
         return record.ep_no, record.company.name, record.date.isoformat()
 

@@ -21,7 +21,8 @@ from core.accounts import sign_in
 from core.attendance.records import Beside, Changed, collide
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.operations.wording import shown_value
-from core.register.declared import ATTENDANCE_RECORDS, content_of
+from core.register.declared import ATTENDANCE_RECORDS
+from core.services.backup_service import BackupService
 from core.sheets.cells import BadCell, duration
 from core.sheets.spoilt_text import normalised
 from core.templatetags.muster import shown
@@ -203,7 +204,8 @@ class SeenField(forms.DateTimeField):
 
 
 class ContentField(forms.CharField):
-    """Hidden: the content of a record that somebody saw, key included. What is no such content says nothing.
+    """Hidden: a record that somebody saw, as it stands in a file. What is none, or does not fit its checksum because
+    something on the way changed it, says nothing.
 
     It tells what the person changed from what somebody else did, and decides nothing but what a form shows: whoever
     forges it deceives themselves.
@@ -217,16 +219,17 @@ class ContentField(forms.CharField):
     @staticmethod
     def written(record: AttendanceRecord) -> str:
         """In ASCII without line breaks, which a browser would change."""
-        return json.dumps(content_of(record))
+        return json.dumps(BackupService._serialize_record(record))
 
     def clean(self, value: Any) -> dict[str, str | None] | None:
         try:
             content = json.loads(value)
             shape = ATTENDANCE_RECORDS.shape()
             record = shape.from_mapping(content)
+            is_whole = content["checksum"] == BackupService._generate_checksum(content)
         except (TypeError, KeyError, ValueError, RecursionError):
             return None
-        return None if any(shape.errors(record.values)) else shape.content(record)
+        return shape.content(record) if is_whole and not any(shape.errors(record.values)) else None
 
 
 class AsSeen(forms.Form):

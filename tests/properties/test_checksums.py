@@ -168,8 +168,8 @@ def test_property_10_a_restore_detects_every_change(alias: str, content: Content
     put(alias, register)
     file = files.file(RegisterData().having({key_of(other): other}))
     with RestoreService(register=Register(alias)).preview_changes(file.stream()) as preview:
-        assert (preview.to_update, preview.to_skip) == ((1, 0) if other != content else (0, 1))
-        assert preview.conflicts == preview.to_update
+        assert (preview.records.updated, preview.records.skipped) == ((1, 0) if other != content else (0, 1))
+        assert preview.conflicts == preview.records.updated
 
 
 @for_all(content=contents)

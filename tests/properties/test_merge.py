@@ -138,7 +138,8 @@ def test_property_16_the_resolver_merges_by_the_table(
         if ours is None or theirs is None:
             continue
         expected = merged(UNKNOWN if base is None else base, ours, theirs, SIDES.get(strategy, "ours"), fields=FIELDS)
-        backup_record, db_record = dict(theirs), {**ours, "created_at": "2020-05-01T06:30:00.000000Z", "id": 7}
+        backup_record = dict(theirs)
+        db_record: dict[str, Any] = {**ours, "created_at": "2020-05-01T06:30:00.000000Z", "id": 7}
         base_record = None if base is None else dict(base)
         assert resolver.detect_conflicts(backup_record, db_record, base_record) is expected.conflict
         if strategy == "manual" and expected.conflict:

@@ -267,12 +267,13 @@ def test_properties_08_17_a_preview_counts_what_applying_then_does(alias: str, m
     assert {name: asdict(counts) for name, counts in outcome.models.items()} == told
     moved = _moved(before, after)
     _assert_accounted_for(alias, outcome, merge.file, moved)
-    assert (preview.to_add, preview.to_update, preview.to_delete) == (
+    records = preview.records
+    assert (records.added, records.updated, records.deleted + records.absent_deleted) == (
         moved["attendance_records"]["added"],
         moved["attendance_records"]["updated"],
         moved["attendance_records"]["deleted"],
     )
-    assert preview.to_skip == outcome.records.skipped
+    assert records.skipped == outcome.records.skipped
     assert preview.changes_nothing is (before == after and not preview.conflicts)
     _assert_steps(steps, before, after)
     event(f"{merge.file.metadata['backup_type']}, {strategy}")

@@ -14,11 +14,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core.attendance.records import AlreadyThere, LostUpdate, RecordContent, RecordService, collide, submit_delete_all
+from core.attendance.records import AlreadyThere, LostUpdate, RecordService, collide, submit_delete_all
 from core.models import AttendanceRecord, Company, Installation, Role, User
 from core.operations.errors import OperationFailed
 from core.operations.wording import shown_day, shown_value
-from core.register.declared import ATTENDANCE_RECORDS, content_of
+from core.register.declared import ATTENDANCE_RECORDS, RecordContent, content_of
+from core.services.restore_service import RestoreService
 from core.web import typed
 from core.web.decorators import role_required
 from core.web.filters import AttendanceFilter
@@ -97,7 +98,7 @@ def add_record_view(request: HttpRequest) -> HttpResponse:
         except AlreadyThere as error:
             status = 409
             form.add_error("ep_no", str(error))
-            if there := service.record_of(content_of(form.instance)):
+            if there := service.record_of(RestoreService._get_unique_key(form.instance)):
                 form.show_beside(collide(there, form.content(), None).beside)
         except OperationFailed as error:
             failure = error
@@ -172,9 +173,9 @@ def _beside(request: HttpRequest, service: RecordService, pk: int, form: RecordF
     return render(request, "record_form.html", context, status=409 if lost else 200)
 
 
-def _company_of(seen: RecordContent, user: User) -> Company | None:
+def _company_of(name: str, user: User) -> Company | None:
     """The company of a record that somebody saw, if it is still there. Raises Http404 for who cannot have seen it."""
-    company = Company.objects.visible_to(user).filter(name=seen["company_name"]).first()
+    company = Company.objects.visible_to(user).filter(name=name).first()
     if company is None and user.role != Role.ROOT:
         raise Http404
     return company
@@ -187,15 +188,16 @@ def _gone(request: HttpRequest, user: User) -> HttpResponse:
     if seen is None:
         raise Http404
     service = RecordService(user)
-    if record := service.record_of(seen):
+    key = ep_no, company_name, day = RestoreService._get_unique_key(seen)
+    if record := service.record_of(key):
         form = RecordForm(request.POST, instance=record)
         if form.is_valid():
             again = _("This record was deleted and added again while you were editing it. Nothing of yours was saved.")
             return _beside(request, service, record.pk, form, again)
-    company = _company_of(seen, user)
+    company = _company_of(company_name, user)
     data = request.POST.copy()
     data["company"] = str(company.pk) if company else ""
-    data["ep_no"], data["date"] = seen["ep_no"] or "", seen["date"] or ""
+    data["ep_no"], data["date"] = ep_no, day
     lost = _("This record was deleted while you were editing it. Nothing of yours was saved.")
     context = {"form": NewRecordForm(data, user=user), "record": None, "lost": lost, "back": _back(request)}
     return render(request, "record_form.html", context, status=409)
@@ -213,7 +215,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     if record is None:
         if base is None:
             raise Http404
-        _company_of(base, user)
+        _company_of(base["company_name"], user)
         messages.info(request, _("This record was deleted already."))
         return redirect(_back(request))
     status, failure, changes = 200, None, []

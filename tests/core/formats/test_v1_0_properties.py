@@ -188,7 +188,7 @@ def test_property_10_different_content_is_another_checksum_and_a_detected_change
     assert checksum_v1_0(ATTENDANCE_RECORDS, {**new, "id": 7, "updated_at": "x"}) == new["checksum"]
     put(alias, RegisterData().having({key_of(content): content}))
     with RestoreService(register=Register(alias)).preview_changes(io.BytesIO(old_file([new]))) as preview:
-        assert (preview.to_update, preview.to_skip) == ((1, 0) if differs else (0, 1))
+        assert (preview.records.updated, preview.records.skipped) == ((1, 0) if differs else (0, 1))
     event("different" if differs else "equal")
 
 

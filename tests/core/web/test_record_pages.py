@@ -161,6 +161,20 @@ def test_a_form_that_does_not_know_what_was_seen_shows_all_that_differs(world: W
     assert (record.shift, record.status) == ("N", "P")
 
 
+def test_what_was_seen_and_does_not_fit_its_checksum_is_not_known(world: World) -> None:
+    """As where something between the browser and here has changed it."""
+    admin = signed_in(world.people["admin"])
+    form = fields(admin.get(edit(world))) | {"status": "A"}
+    seen = json.loads(form["base"])
+    saved_elsewhere(world, shift="N")
+    for base in (seen | {"shift": "N"}, {name: seen[name] for name in seen if name != "checksum"}):
+        page = admin.post(edit(world), form | {"base": json.dumps(base)})
+        assert beside(page) == {"shift": "Saved now: N", "status": "Saved now: Present"}
+        assert page.context["collision"].conflicts == ("shift", "day")
+    page = admin.post(edit(world), form)
+    assert page.context["collision"].conflicts == ()
+
+
 def test_text_of_two_lines_that_nobody_touched_is_not_theirs(world: World) -> None:
     AttendanceRecord.objects.filter(pk=world.record.pk).update(ep_name="Meena\r\n Rao")
     admin = signed_in(world.people["admin"])
