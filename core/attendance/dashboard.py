@@ -11,8 +11,8 @@ from django.db.models import Count, Q
 
 from core.backups import catalogue
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
+from core.operations import run as operations
 from core.register.database import DEFAULT, Register
-from core.sheets import uploads
 
 DAYS: Final = 30
 IMPORTS: Final = 5
@@ -78,8 +78,8 @@ def dashboard(user: User, register: Register = DEFAULT) -> Dashboard:
     newest = records.order_by("-date").values_list("date", flat=True).first()
     is_root = user.role == Role.ROOT
     last_backup = catalogue.last_taken(register) if is_root else None
+    operations.settle_accounts()
     imports = list(UploadLog.objects.visible_to(user)[:IMPORTS])
-    uploads.settle(imports)
     names = dict(companies.order_by("name").values_list("pk", "name"))
     if newest is None:
         return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup, imports)

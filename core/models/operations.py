@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core import moments
 from core.models.accounts import Role, User
+from core.models.kinds import Kind
 
 
 class Operation(models.Model):
@@ -71,10 +72,21 @@ class UploadQuerySet(models.QuerySet["UploadLog"]):
         return self if user.role == Role.ROOT else self.filter(company_id=user.company_id)
 
 
-class UploadLog(models.Model):
-    """A sheet that somebody sent to be imported: from its check to what became of it.
+class UploadManager(models.Manager["UploadLog"]):
+    """Each sheet comes with the operation that its state is told from."""
 
-    Lives in the jobs database, like :class:`Operation`, so it names account and company by plain values.
+    def get_queryset(self) -> UploadQuerySet:
+        return UploadQuerySet(self.model, using=self._db).select_related("operation")
+
+    def visible_to(self, user: User | AnonymousUser) -> UploadQuerySet:
+        return self.get_queryset().visible_to(user)
+
+
+class UploadLog(models.Model):
+    """A sheet that somebody sent to be imported, and what was decided about it.
+
+    What is done about it are operations: first its check, then, if somebody decides so, its import. Lives in the jobs
+    database, like :class:`Operation`, so it names account and company by plain values.
     """
 
     class State(models.TextChoices):
@@ -87,6 +99,13 @@ class UploadLog(models.Model):
         FAILED = "failed", _("Not imported")
         PUT_AWAY = "put_away", _("Put away")
 
+    class PutAway(models.TextChoices):
+        """Why it is not going to be imported."""
+
+        BY_SOMEBODY = "by_somebody", _("It was put away. Nothing was changed.")
+        UNDECIDED = "undecided", _("Nobody decided about it. Nothing was changed.")
+        NEWER_SENT = "newer_sent", _("You sent newer sheets, and this one was put away. Nothing was changed.")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     actor_id = models.BigIntegerField()
     actor_name = models.CharField(max_length=150)
@@ -96,17 +115,15 @@ class UploadLog(models.Model):
     refused_file = models.CharField(max_length=255, blank=True, help_text="The refused rows, in the same storage.")
     size = models.BigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
-    finished_at = models.DateTimeField(null=True)
-    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
-    done = models.BigIntegerField(default=0)
-    total = models.BigIntegerField(null=True)
-    message = models.TextField(blank=True, help_text="Why it was not imported, or has to be looked at again.")
+    date_order = models.CharField(max_length=10, blank=True, help_text="Chosen for dates that prove no order.")
     plan = models.CharField(max_length=64, blank=True, help_text="Digest of what was previewed.")
     summary = models.JSONField(default=dict, help_text="Counts, the first bad cells and the first changes.")
-    operation_id = models.UUIDField(null=True)
-    task_id = models.UUIDField(null=True, help_text="The row in the queue of what it waits for.")
+    operation = models.ForeignKey(
+        Operation, on_delete=models.PROTECT, related_name="+", help_text="Its check or import, whichever is the last."
+    )
+    put_away = models.CharField(max_length=20, choices=PutAway, blank=True)
 
-    objects = UploadQuerySet.as_manager()
+    objects = UploadManager()
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
@@ -119,9 +136,36 @@ class UploadLog(models.Model):
         return self.filename
 
     @property
+    def state(self) -> State:
+        """How it stands: by what was decided about it, else by how its last operation stands."""
+        if self.put_away:
+            return self.State.PUT_AWAY
+        is_import = self.operation.kind == Kind.IMPORT
+        match self.operation.state:
+            case Operation.State.WAITING:
+                return self.State.QUEUED if is_import else self.State.WAITING
+            case Operation.State.RUNNING:
+                return self.State.APPLYING if is_import else self.State.CHECKING
+            case Operation.State.SUCCEEDED:
+                return self.State.IMPORTED if is_import else self.State.CHECKED
+            case Operation.State.CANCELLED:
+                return self.State.PUT_AWAY
+        return self.State.FAILED
+
+    @property
+    def message(self) -> str:
+        """Why it was not imported, or has to be looked at again; blank where there is nothing to be said."""
+        if self.put_away:
+            return str(self.PutAway(self.put_away).label)
+        return self.operation.message or str(self.operation.result.get(self.LOOK_AGAIN, ""))
+
+    LOOK_AGAIN: ClassVar = "look_again"
+    """In the result of a check: why its sheet was checked once more."""
+
+    @property
     def is_at_work(self) -> bool:
         """Whether its page should be looked at again soon."""
-        return self.state in (self.State.WAITING, self.State.CHECKING, self.State.QUEUED, self.State.APPLYING)
+        return not self.put_away and self.operation.state in (Operation.State.WAITING, Operation.State.RUNNING)
 
     @property
     def is_waiting(self) -> bool:

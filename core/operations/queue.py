@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
 
 from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_tasks import task
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
@@ -25,6 +27,7 @@ from core.operations.errors import (
     Cancelled,
     NotKnown,
     OperationFailed,
+    Text,
     as_failure,
     not_known,
     sentences,
@@ -44,6 +47,9 @@ OPEN = (Operation.State.WAITING, Operation.State.RUNNING)
 
 Handler = Callable[[Operation], None]
 """Does the work of a waiting operation, through :func:`operations.running`."""
+
+_ASKED: Final = gettext_lazy("this was asked for")
+_ASK_AGAIN: Final = gettext_lazy("Look at it when it does, before you ask again.")
 
 _handlers: dict[str, Handler] = {}
 
@@ -96,10 +102,40 @@ def submit(
     pk: uuid.UUID | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> Operation:
-    """Put an operation into the queue, for the handler of its kind (:func:`use_handlers`).
+    """Put an operation into the queue, as :func:`enqueue`, in a transaction of its own. Raises OperationFailed."""
+    with asking():
+        return enqueue(kind, actor, register=register, filename=filename, pk=pk, parameters=parameters)
+
+
+@contextmanager
+def asking(perhaps: Text = _ASKED, look: Text = _ASK_AGAIN) -> Iterator[None]:
+    """A transaction of the jobs database, in which something is asked for and what belongs to it is written: both or
+    neither. No worker sees an operation before its row in the queue, or the other way round.
+
+    A restore that holds the register does not delay it. ``perhaps`` and ``look`` are told where nobody knows whether it
+    was committed. Raises OperationFailed.
+    """
+    try:
+        with committed(JOBS, _SECONDS_TO_WAIT):
+            yield
+    except CommitUnknown as error:
+        raise not_known(perhaps, look) from error
+    except Error as error:
+        raise as_failure(error, NOTHING_CHANGED) from error
+
+
+def enqueue(
+    kind: Kind,
+    actor: Actor,
+    *,
+    register: Register = DEFAULT,
+    filename: str = "",
+    pk: uuid.UUID | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> Operation:
+    """An operation that waits for the handler of its kind (:func:`use_handlers`); in a block of :func:`asking`.
 
     ``parameters``: whatever JSON holds, for the worker. ``pk``: the operation's id, if something bears it already.
-    Writes to the jobs database only: a restore that holds the register does not delay it. Raises OperationFailed.
     """
     operation = Operation(
         pk=pk or uuid.uuid4(),
@@ -111,14 +147,8 @@ def submit(
         actor_name=actor.name,
         parameters=parameters or {},
     )
-    try:
-        with committed(JOBS, _SECONDS_TO_WAIT):  # the queue is in this database: no worker sees one without the other
-            operation.task_id = uuid.UUID(str(run_operation.enqueue(str(operation.pk)).id))
-            operation.save(using=JOBS, force_insert=True)
-    except CommitUnknown as error:
-        raise not_known(_("this was asked for"), _("Look at it when it does, before you ask again.")) from error
-    except Error as error:
-        raise as_failure(error, NOTHING_CHANGED) from error
+    operation.task_id = uuid.UUID(str(run_operation.enqueue(str(operation.pk)).id))
+    operation.save(using=JOBS, force_insert=True)
     logger.info("%s by %s is waiting (%s)", kind, actor.name, operation.pk)
     return operation
 
@@ -143,7 +173,7 @@ def close_lost_tasks() -> int:
     workers_of = {task.pk: {operations.worker_lock(worker) for worker in task.worker_ids} for task in running}
     dead = locks.abandoned({name for names in workers_of.values() for name in names}, JOBS)
     left_behind = running.filter(pk__in=[pk for pk, names in workers_of.items() if names <= dead])
-    outdated = tasks.filter(status=TaskResultStatus.READY, task_path__startswith=operations.OLD_TASKS)
+    outdated = tasks.filter(status=TaskResultStatus.READY).exclude(task_path=operations.TASK)
     ended = {"status": TaskResultStatus.FAILED, "finished_at": timezone.now()}
     closed = left_behind.update(**ended) + outdated.update(**ended)
     operations.settle_accounts()

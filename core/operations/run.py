@@ -53,10 +53,10 @@ _SECONDS_BETWEEN_WRITES = 1.0
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 _TRIES_TO_SAY_HOW_IT_ENDED = 3
 
-OLD_TASKS = "core.worker.tasks."
-"""What the queue's names of tasks began with, when each kind of operation had one of its own."""
+TASK = "core.operations.queue.run_operation"
+"""The queue's name of the one task that there is. Older programs had one for each kind of operation."""
 
-NEVER_BEGUN = gettext_lazy("The worker was killed before it began.")
+_NEVER_BEGUN = gettext_lazy("The worker was killed before it began.")
 _UPDATED = gettext_lazy("The program was updated before it began.")
 CANCELLED_BEFORE = gettext_lazy("It was cancelled before it began.")
 
@@ -317,7 +317,7 @@ def settle_accounts() -> None:
     open_ = list(Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED))
     running = {_lock_name(one.pk) for one in open_ if one.state == Operation.State.RUNNING}
     abandoned = locks.abandoned(running, JOBS)
-    lost = lost_tasks(one.task_id for one in open_ if one.state == Operation.State.WAITING)
+    lost = _lost_tasks(one.task_id for one in open_ if one.state == Operation.State.WAITING)
     for operation in open_:
         try:
             if operation.state == Operation.State.RUNNING and _lock_name(operation.pk) in abandoned:
@@ -330,11 +330,11 @@ def settle_accounts() -> None:
             logger.warning("The account of %s could not be settled", operation, exc_info=True)
 
 
-def lost_tasks(waited_for: Iterable[uuid.UUID | None]) -> set[uuid.UUID | None]:
+def _lost_tasks(waited_for: Iterable[uuid.UUID | None]) -> set[uuid.UUID | None]:
     """Those of these tasks that no worker will begin any more: gone, an older program's, or of a worker that died. None
     is no task."""
     asked = set(waited_for)
-    known = DBTaskResult.objects.using(JOBS).exclude(task_path__startswith=OLD_TASKS)
+    known = DBTaskResult.objects.using(JOBS).filter(task_path=TASK)
     tasks = known.in_bulk([pk for pk in asked if pk is not None])
     taken = {pk: task for pk, task in tasks.items() if task.status == TaskResultStatus.RUNNING}
     workers_of = {pk: {worker_lock(worker) for worker in task.worker_ids} for pk, task in taken.items()}
@@ -390,12 +390,10 @@ def _why_it_stopped(operation: Operation) -> Text:
 
 def _close_forgotten(operation: Operation) -> None:
     """A waiting one that no worker will take any more, or whose worker died before it began, has failed."""
-    is_old = (
-        DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id], task_path__startswith=OLD_TASKS).exists()
-    )
+    is_old = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id]).exclude(task_path=TASK).exists()
     Operation.objects.using(JOBS).filter(pk=operation.pk, state=Operation.State.WAITING).update(
         state=Operation.State.FAILED,
-        message=sentences(_UPDATED if is_old else NEVER_BEGUN, NOTHING_CHANGED),
+        message=sentences(_UPDATED if is_old else _NEVER_BEGUN, NOTHING_CHANGED),
         finished_at=timezone.now(),
     )
     operation.refresh_from_db(using=JOBS)

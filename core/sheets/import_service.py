@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
-import uuid
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
@@ -22,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core.backups import catalogue
-from core.models import Company, Kind, Phase, Role, User
+from core.models import Company, Kind, Operation, Phase, Role, User
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, SheetRefused, as_failure
 from core.operations.run import Actor, Run
@@ -52,7 +51,7 @@ _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImportEffect:
     """What importing a sheet does to the register. Counts of rows add up: see :attr:`rows`."""
 
     file: str
@@ -114,7 +113,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class ImportPreview(Outcome):
+class ImportPreview(ImportEffect):
     """What importing would do; iterate it for the steps. Holds temporary files until it is closed."""
 
     plan: Plan
@@ -134,7 +133,7 @@ class ImportPreview(Outcome):
 
 
 @dataclass(frozen=True)
-class ImportResult(Outcome):
+class ImportResult(ImportEffect):
     """What importing did."""
 
     seconds: float
@@ -148,18 +147,26 @@ class ImportResult(Outcome):
 
 
 class ImportService:
-    """Imports sheets into the register, in the name of ``user``.
+    """Imports sheets into the register, in the name of ``user``, or as the waiting ``operation``, in its register and
+    in the name of who asked for it.
 
-    None is the operating system's user, who like root reaches every company and creates those that are not there; an
+    No user is the operating system's, who like root reaches every company and creates those that are not there; an
     administrator reaches their own. Anybody else is refused (OperationFailed).
     """
 
-    def __init__(self, *, user: User | None = None, register: Register = DEFAULT) -> None:
+    def __init__(
+        self, *, user: User | None = None, register: Register = DEFAULT, operation: Operation | None = None
+    ) -> None:
+        self.register = Register(operation.database) if operation else register
+        if operation is not None:
+            user = self.register.rows(User).filter(pk__in=[operation.actor_id]).first()
+            if user is None:
+                raise OperationFailed(_("The account that asked for it is gone."), undone=NOTHING_CHANGED)
         if user is not None and not (user.is_active and user.role in (Role.ROOT, Role.ADMIN)):
-            raise OperationFailed(_("This account may not import. Nothing was changed."))
+            raise OperationFailed(_("This account may not import."), undone=NOTHING_CHANGED)
         self.actor = Actor.of(user)
-        self.register = register
         self._user = user
+        self._operation = operation
 
     def preview(
         self,
@@ -197,19 +204,16 @@ class ImportService:
         *,
         plan_digest: str | None = None,
         date_order: DateOrder | None = None,
-        filename: str = "",
         progress_callback: Progress | None = None,
-        on_start: Callable[[uuid.UUID], None] | None = None,
     ) -> ImportResult:
         """Import the good rows, in one transaction, and account for it.
 
         ``plan_digest``: of a preview, to apply that and nothing else: if the register or the sheet is not as it was
-        then, :class:`DataMoved` says so. ``date_order``: as the preview had it. ``filename``: for people, if not the
-        source's. ``on_start``: is told the operation's id. Raises :class:`core.operations.errors.SheetRefused`,
-        :class:`core.operations.errors.RegisterBusy`, OperationFailed: in each case nothing was changed, except where
-        the text says that it is not known.
+        then, :class:`DataMoved` says so. ``date_order``: as the preview had it. Raises
+        :class:`core.operations.errors.SheetRefused`, :class:`core.operations.errors.RegisterBusy`, OperationFailed: in
+        each case nothing was changed, except where the text says that it is not known.
         """
-        name = filename or input_name(source)
+        name = input_name(source)
         with (
             operations.running(
                 Kind.IMPORT,
@@ -217,11 +221,10 @@ class ImportService:
                 self.register,
                 filename=name,
                 callback=progress_callback,
+                operation=self._operation,
             ) as run,
             ExitStack() as stack,
         ):
-            if on_start is not None:
-                on_start(run.operation.pk)
             stream = stack.enter_context(opened_input(source, settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, run))
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
@@ -235,9 +238,9 @@ class ImportService:
                         )
                     )
                 counts = apply_plan(plan, store, _DECIDE, catalogue.stamp(self.register), run)
-                outcome = Outcome(name, sheet, counts, plan.digest)
-                outcome.verify()
-                _complete_log(run, outcome)
+                effect = ImportEffect(name, sheet, counts, plan.digest)
+                effect.verify()
+                _complete_log(run, effect)
                 run.complete(plan.size)
         return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk)
 
@@ -490,10 +493,10 @@ def _temporary() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _complete_log(run: Run, outcome: Outcome) -> None:
-    log, records = run.log, outcome.records
-    log.companies_count = outcome.new_companies
-    log.records_count = outcome.rows
+def _complete_log(run: Run, effect: ImportEffect) -> None:
+    log, records = run.log, effect.records
+    log.companies_count = effect.new_companies
+    log.records_count = effect.rows
     log.records_added = records.added
     log.records_updated = records.updated
     log.records_skipped = records.skipped

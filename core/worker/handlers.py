@@ -11,7 +11,7 @@ from core.backups import jobs as backup_jobs
 from core.models import Kind
 from core.operations.queue import Handler
 from core.restores import jobs as restore_jobs
-from core.sheets import export_jobs
+from core.sheets import export_jobs, uploads
 from core.web.filters import rows_shown
 
 HANDLERS: Final[Mapping[str, Handler]] = {
@@ -20,6 +20,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.VERIFY: backup_jobs.verify,
     Kind.CHECK: restore_jobs.check,
     Kind.RESTORE: restore_jobs.apply,
+    Kind.CHECK_SHEET: uploads.check,
+    Kind.IMPORT: uploads.apply,
     Kind.EXPORT: partial(export_jobs.write, rows=rows_shown),
     Kind.DELETE_ALL: records.run_delete_all,
 }

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import moments
-from core.models import AttendanceRecord, Backup, BackupLog, Operation, UploadLog
+from core.models import AttendanceRecord, Backup, BackupLog, Operation
 from core.operations.wording import shown_value
 from core.web.forms import TimeOfDayField
 from tests.builders.people import make_world
+from tests.builders.uploads import an_upload
 from tests.running.installation import PROJECT
 
 EVENING = dt.datetime(2026, 11, 20, 16, 19, 5, tzinfo=dt.UTC)
@@ -98,9 +99,7 @@ def test_one_moment_looks_the_same_on_every_page(kolkata: None, client: Client) 
         id=uuid.uuid4(), installation_id=uuid.uuid4(), installation_name="Site A", kind="full", file="a.json", size=1,
         digest="0" * 64, companies_count=1, records_count=1, taken_at=EVENING,
     )  # fmt: skip
-    upload = UploadLog.objects.create(
-        filename="own.csv", actor_id=1, actor_name="root", size=1, state="failed", created_at=EVENING
-    )
+    upload = an_upload(state=Operation.State.FAILED, created_at=EVENING)
     AttendanceRecord.objects.filter(pk=world.record.pk).update(updated_at=EVENING)
     assert [str(row).partition(" ")[2] for row in (operation, log, backup)] == ["2026-11-20 21:49 IST"] * 3
     for address in (

@@ -117,10 +117,8 @@ uploads.decide(UploadLog.objects.get(), User.objects.get())
 UPLOAD = """
 from core.models import Operation, UploadLog
 from core.operations import run as operations
-from core.sheets import uploads
 operations.settle_accounts()
 upload = UploadLog.objects.get()
-uploads.settle([upload])
 print(upload.state, upload.message, [one.state for one in Operation.objects.filter(kind="import")])
 """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation, User
+from core.operations.kinds import UNAUDITED
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import check_backup
 from tests.running.installation import ScratchInstallation
@@ -58,7 +59,7 @@ def jobs_of(installation: ScratchInstallation) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Accounts:
-    """What an installation says about its operations: outcomes, and the audit rows."""
+    """What an installation says about its operations that are audited: outcomes, and the audit rows."""
 
     outcomes: dict[str, str]
     success: dict[str, bool]
@@ -75,7 +76,10 @@ def accounts(installation: ScratchInstallation) -> Accounts:
     with installation.opened() as alias, jobs_of(installation) as jobs:
         logs = list(BackupLog.objects.using(alias))
         return Accounts(
-            {str(operation.pk): operation.state for operation in Operation.objects.using(jobs)},
+            {
+                str(operation.pk): operation.state
+                for operation in Operation.objects.using(jobs).exclude(kind__in=UNAUDITED)
+            },
             {str(log.operation_id): log.success for log in logs},
             {str(log.operation_id): log.error_message for log in logs},
         )

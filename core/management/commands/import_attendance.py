@@ -10,7 +10,7 @@ from core.management.console import Error, ReadingCommand, counted, file_name
 from core.models import Kind
 from core.operations.wording import describe_import
 from core.sheets.dates import DateOrder
-from core.sheets.import_service import ImportService, Outcome
+from core.sheets.import_service import ImportEffect, ImportService
 from recordsync.errors import printable
 from recordsync.system.progress import Progress
 
@@ -77,18 +77,18 @@ class Command(ReadingCommand):
             self.stdout.write(f"Done in {result.seconds:.1f} s.")
         return result.summary()
 
-    def _tell(self, outcome: Outcome, *, done: bool) -> None:
-        records, sheet = outcome.records, outcome.sheet
+    def _tell(self, effect: ImportEffect, *, done: bool) -> None:
+        records, sheet = effect.records, effect.sheet
         to = "" if done else "to "
         added, updated = ("added", "updated") if done else ("add", "update")
         self.stdout.write(
-            f"{counted(outcome.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
+            f"{counted(effect.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
             f"{records.updated:,} {to}{updated}, {records.skipped:,} unchanged, "
             f"{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
-            f"{counted(outcome.new_companies, 'new company', 'new companies')}."
+            f"{counted(effect.new_companies, 'new company', 'new companies')}."
         )
         if sheet.new_companies:
-            more = ", …" if outcome.new_companies > len(sheet.new_companies) else ""
+            more = ", …" if effect.new_companies > len(sheet.new_companies) else ""
             created = "Companies that were created" if done else "Companies to create"
             self.stdout.write(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
         for notice in sheet.notices():

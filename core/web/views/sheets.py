@@ -73,8 +73,8 @@ def upload_template_view(request: HttpRequest) -> HttpResponse:
 @editors_only
 def upload_logs_view(request: HttpRequest) -> HttpResponse:
     """The sheets that were sent: all for root, the own company's for an administrator."""
+    operations.settle_accounts()
     page = Paginator(UploadLog.objects.visible_to(request.user), _PER_PAGE).get_page(request.GET.get("page"))
-    uploads.settle(page)
     return render(request, "upload_logs.html", {"page": page})
 
 
@@ -82,9 +82,9 @@ def upload_logs_view(request: HttpRequest) -> HttpResponse:
 @editors_only
 def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One sheet: its check, the preview and the decision, what became of it."""
+    operations.settle_accounts()
     upload = _upload(request, pk)
-    uploads.settle([upload])
-    summary = upload.summary
+    operation, summary = upload.operation, upload.summary
     return render(
         request,
         "upload_detail.html",
@@ -93,8 +93,8 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "summary": summary,
             "problems": summary.get("problems", []),
             "changes": summary.get("changes", []),
-            "percent": 100 * upload.done // upload.total if upload.total else None,
-            "no_worker": upload.is_waiting and operations.is_overdue(upload.task_id),
+            "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
+            "no_worker": upload.is_waiting and operations.is_overdue(operation.task_id),
         },
     )
 

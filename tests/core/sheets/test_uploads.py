@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
-from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, UploadLog, User
+from core.models import AttendanceRecord, BackupLog, Company, Kind, Operation, Role, UploadLog, User
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
 from core.operations.run import JOBS
@@ -28,9 +28,10 @@ from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportService
 from recordsync.system import locks
 from tests.builders.sheets import HEADINGS, as_csv, as_xlsx, row, table
+from tests.builders.uploads import an_upload
 from tests.core.sheets.test_imports import BAD
 from tests.running import databases
-from tests.running.work_queue import work
+from tests.running.work_queue import perform, work
 
 State = UploadLog.State
 
@@ -82,7 +83,7 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     kept = upload.file
     assert is_kept(kept)
     decided(upload, root)
-    assert upload.state == State.IMPORTED
+    assert str(upload.state) == State.IMPORTED
     assert not is_kept(kept)
     assert AttendanceRecord.objects.count() == 1
     log = BackupLog.objects.get()
@@ -133,7 +134,7 @@ def test_dates_are_read_the_other_way_and_imported_as_they_were_previewed(root: 
     decided(upload, root)
     assert sorted(f"{record.date}" for record in AttendanceRecord.objects.all()) == ["2025-05-11", "2025-11-20"]
     uploads.read_dates(upload, root, DateOrder.DAY)  # a second click
-    assert upload.state == State.IMPORTED
+    assert str(upload.state) == State.IMPORTED
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert "as you chose" in page
     assert "Read the dates" not in page
@@ -182,11 +183,11 @@ def test_of_a_sheet_only_its_head_is_read_in_a_request(root: User) -> None:
     upload.refresh_from_db()
     assert upload.state == State.CHECKED
     uploads.decide(upload, root)
-    assert upload.state == State.QUEUED
+    assert str(upload.state) == State.QUEUED
     assert not AttendanceRecord.objects.exists()
     work()
     upload.refresh_from_db()
-    assert upload.state == State.IMPORTED
+    assert str(upload.state) == State.IMPORTED
 
 
 def test_what_is_no_sheet_is_said(root: User) -> None:
@@ -210,7 +211,7 @@ def test_every_bad_sheet_gets_a_page_that_says_so(root: User) -> None:
         text = client.get(page.redirect_chain[-1][0]).content.decode() if page.redirect_chain else page.content.decode()
         assert page.status_code == 200, name
         assert "Nothing was changed" in text or "empty" in text, name
-    assert not UploadLog.objects.exclude(state=State.FAILED).exists()
+    assert {upload.state for upload in UploadLog.objects.all()} == {State.FAILED}
     assert not AttendanceRecord.objects.exists()
 
 
@@ -250,17 +251,86 @@ def test_others_are_not_kept(root: User) -> None:
     assert not UploadLog.objects.exists()
 
 
-@pytest.mark.parametrize(("outcome", "state"), [("succeeded", State.IMPORTED), ("failed", State.FAILED)])
-def test_work_whose_process_died(root: User, outcome: str, state: str) -> None:
-    upload = sent(root, row())
-    operation = Operation.objects.using(JOBS).create(kind="import", state=outcome, actor_name="root", log_id=1)
-    UploadLog.objects.filter(pk=upload.pk).update(state=State.APPLYING, operation_id=operation.pk)
-    upload.refresh_from_db()
-    with locks.held(f"upload-{upload.pk}", JOBS):
-        uploads.settle([upload])
-        assert upload.state == State.APPLYING
-    uploads.settle([upload])
+ONE = Operation.State
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "state"),
+    [
+        (Kind.CHECK_SHEET, ONE.WAITING, State.WAITING),
+        (Kind.CHECK_SHEET, ONE.RUNNING, State.CHECKING),
+        (Kind.CHECK_SHEET, ONE.SUCCEEDED, State.CHECKED),
+        (Kind.CHECK_SHEET, ONE.FAILED, State.FAILED),
+        (Kind.CHECK_SHEET, ONE.CANCELLED, State.PUT_AWAY),
+        (Kind.IMPORT, ONE.WAITING, State.QUEUED),
+        (Kind.IMPORT, ONE.RUNNING, State.APPLYING),
+        (Kind.IMPORT, ONE.SUCCEEDED, State.IMPORTED),
+        (Kind.IMPORT, ONE.FAILED, State.FAILED),
+        (Kind.IMPORT, ONE.CANCELLED, State.PUT_AWAY),
+    ],
+)
+def test_how_a_sheet_stands_is_told_by_its_operation(kind: Kind, operation: Operation.State, state: str) -> None:
+    upload = an_upload(kind, operation)
     assert upload.state == state
+    assert upload.is_at_work == (operation in (ONE.WAITING, ONE.RUNNING))
+    assert upload.is_waiting == (operation == ONE.WAITING)
+    upload.put_away = uploads.PutAway.UNDECIDED
+    assert (upload.state, upload.message) == (State.PUT_AWAY, "Nobody decided about it. Nothing was changed.")
+    assert not upload.is_at_work
+
+
+@pytest.mark.parametrize("kind", [Kind.CHECK_SHEET, Kind.IMPORT])
+def test_a_sheet_whose_process_died_is_tried_again(root: User, kind: Kind) -> None:
+    """Not as long as it lives: the lock tells."""
+    upload = sent(root, row())
+    if kind == Kind.IMPORT:
+        uploads.decide(upload, root)
+    Operation.objects.filter(pk=upload.operation_id).update(kind=kind, state="running", phase="apply")
+    with locks.held(f"operation-{upload.operation_id}", JOBS):
+        operations.settle_accounts()
+        upload.refresh_from_db()
+        assert upload.is_at_work
+    operations.settle_accounts()
+    upload.refresh_from_db()
+    assert (upload.state, upload.message) == (
+        State.FAILED,
+        "The process was killed before it finished. Nothing was changed.",
+    )
+    assert upload.may_be_tried_again
+    uploads.try_again(upload, root)
+    DBTaskResult.objects.using(JOBS).exclude(pk=str(upload.operation.task_id)).delete()
+    work()
+    upload.refresh_from_db()
+    assert (upload.state, upload.message) == (State.CHECKED, "")
+
+
+def test_a_sheet_that_was_imported_by_a_process_that_died_then_is_imported(root: User) -> None:
+    """Its audit row was written with its data; the file, which it did not live to delete, goes with the next sweep."""
+    upload = sent(root, row())
+    kept = upload.file
+    decided(upload, root)
+    storages["uploads"].save(kept, ContentFile(b"x"))
+    UploadLog.objects.update(file=kept)
+    Operation.objects.filter(pk=upload.operation_id).update(state="running", phase="commit", log_id=None)
+    operations.settle_accounts()
+    upload.refresh_from_db()
+    assert upload.state == State.IMPORTED
+    uploads.sweep()
+    assert not is_kept(kept)
+
+
+def test_who_puts_a_sheet_away_while_another_decides_has_the_last_word(root: User) -> None:
+    """The page was made before somebody decided: what is asked of it then concerns the import that waits."""
+    upload = sent(root, row())
+    seen = UploadLog.objects.get()
+    uploads.decide(upload, root)
+    uploads.read_dates(seen, root, DateOrder.MONTH)
+    assert seen.state == State.QUEUED
+    uploads.cancel(seen)
+    assert (seen.state, seen.operation.state) == (State.PUT_AWAY, ONE.CANCELLED)
+    uploads.decide(upload, root)
+    work()
+    assert not AttendanceRecord.objects.exists()
 
 
 def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +354,7 @@ def test_a_waiting_sheet_of_an_account_that_may_not_import_any_more(root: User, 
         sender.is_active, sender.role = gone != "inactive", Role.USER1 if gone == "supervisor" else Role.ROOT
         sender.company = Company.objects.create(name="Own")
         sender.save()
-    uploads.check_upload.call(*job.args_kwargs["args"])
+    perform(*job.args_kwargs["args"])
     upload.refresh_from_db()
     assert (upload.state, upload.file) == (State.FAILED, "")
     assert "Nothing was changed" in upload.message
@@ -344,7 +414,7 @@ def test_a_check_is_cancelled(root: User, monkeypatch: pytest.MonkeyPatch, told:
     """While it reads, and after its last word about how far it is."""
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     kept = upload.file
-    monkeypatch.setattr(uploads, "_SECONDS_BETWEEN_WRITES", 0.0 if told else 60.0)
+    monkeypatch.setattr(operations, "_SECONDS_BETWEEN_WRITES", 0.0 if told else 60.0)
     preview = ImportService.preview
 
     def cancelled(*args: Any, **options: Any) -> Any:
@@ -423,7 +493,9 @@ def test_a_sheet_whose_worker_died_before_it_began_is_told_and_tried_again(root:
             work()
             upload.refresh_from_db()
             uploads.decide(upload, root)
-        DBTaskResult.objects.using(JOBS).filter(pk=str(upload.task_id)).update(status=ended, worker_ids=["gone"])
+        DBTaskResult.objects.using(JOBS).filter(pk=str(upload.operation.task_id)).update(
+            status=ended, worker_ids=["gone"]
+        )
         page = client.get(f"/upload/{upload.pk}/").content.decode()
         assert "The worker was killed before it began. Nothing was changed." in page
         assert "Try again" in page
@@ -439,9 +511,12 @@ def test_a_sheet_whose_worker_died_before_it_began_is_told_and_tried_again(root:
 
 def test_a_sheet_that_a_living_worker_has_taken_is_left_alone(root: User) -> None:
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
-    DBTaskResult.objects.using(JOBS).filter(pk=str(upload.task_id)).update(status="RUNNING", worker_ids=["alive"])
+    DBTaskResult.objects.using(JOBS).filter(pk=str(upload.operation.task_id)).update(
+        status="RUNNING", worker_ids=["alive"]
+    )
     with locks.held(operations.worker_lock("alive"), JOBS):
-        uploads.settle([upload])
+        operations.settle_accounts()
+    upload.refresh_from_db()
     assert upload.state == State.WAITING
 
 
@@ -449,8 +524,9 @@ def test_a_sheet_that_was_begun_since_it_was_looked_at_is_left_alone(root: User)
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     work()
     assert upload.state == State.WAITING
-    uploads.settle([upload])
-    assert upload.state == State.CHECKED
+    operations.settle_accounts()
+    upload.refresh_from_db()
+    assert str(upload.state) == State.CHECKED
 
 
 def test_a_sheet_that_no_worker_takes_says_so_until_one_does(root: User) -> None:
@@ -459,7 +535,7 @@ def test_a_sheet_that_no_worker_takes_says_so_until_one_does(root: User) -> None
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     missed = "or is not running (manage.py db_worker)"
     assert missed not in client.get(f"/upload/{upload.pk}/").content.decode()
-    task = DBTaskResult.objects.using(JOBS).filter(pk=str(upload.task_id))
+    task = DBTaskResult.objects.using(JOBS).filter(pk=str(upload.operation.task_id))
     task.update(enqueued_at=timezone.now() - dt.timedelta(minutes=1))
     assert missed in client.get(f"/upload/{upload.pk}/").content.decode()
     work()

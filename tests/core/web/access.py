@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from core.models import Operation, UploadLog
 from tests.builders.people import World
+from tests.builders.uploads import an_upload
 
 LOGIN: Final = "login"
 Answer = int | str
@@ -68,8 +69,8 @@ def owners(answer: Answer) -> Answers:
 def _upload(world: World) -> dict[str, Any]:
     """A sheet of the own company's that was imported, with nothing refused."""
     admin = world.people["admin"]
-    upload, _made = UploadLog.objects.get_or_create(
-        filename="own.csv", actor_id=admin.pk, company_id=world.own.pk, size=1, state=UploadLog.State.IMPORTED
+    upload = UploadLog.objects.filter(actor_id=admin.pk).first() or an_upload(
+        actor_id=admin.pk, company_id=world.own.pk
     )
     return {"pk": upload.pk}
 

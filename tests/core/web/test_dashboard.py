@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from core.models import AttendanceRecord, Installation, Operation, UploadLog, User
+from core.models import AttendanceRecord, Installation, Operation, User
 from tests.builders.people import DAY, World, make_world
+from tests.builders.uploads import an_upload
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 
@@ -50,9 +51,7 @@ def test_the_latest_day_and_thirty_days_as_a_table(world: World) -> None:
 @pytest.mark.parametrize("who", ["root", "admin", "other_admin", "user1"])
 def test_company_table_and_imports_keep_to_the_scope(world: World, who: str) -> None:
     for company in (world.own, world.other):
-        UploadLog.objects.create(
-            filename=f"of {company.pk}.csv", actor_id=1, actor_name="x", company_id=company.pk, size=1, state="imported"
-        )
+        an_upload(filename=f"of {company.pk}.csv", company_id=company.pk)
     _context, text = page(world.people[who])
     mine = {"root": [world.own, world.other], "other_admin": [world.other]}.get(who, [world.own])
     for company in (world.own, world.other):

@@ -12,8 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, UploadLog, User
+from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from tests.builders.people import DAY, World, make_world
+from tests.builders.uploads import an_upload
 from tests.core.web.access import ROUTES
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
@@ -33,13 +34,13 @@ QUERIES: dict[str, int] = {
     "restore_data": 3,
     "operation": 3,
     "operation_errors": 1,
-    "dashboard": 8,
+    "dashboard": 9,
     "change_password": 0,
     "attendance_export": 1,
     "upload": 0,
     "upload_template": 0,
-    "upload_logs": 2,
-    "upload_detail": 1,
+    "upload_logs": 3,
+    "upload_detail": 2,
     "attendance_list": 3,
     "attendance_list?q=person": 7,
     "attendance_list?q=A0": 5,
@@ -78,7 +79,7 @@ def grow(world: World, number: int) -> None:
         )  # fmt: skip
         log = BackupLog.objects.create(actor_name="root", operation="restore", operation_id=backup.pk, success=True)
         Operation.objects.create(kind="restore", state="failed", actor_name="root", log_id=log.pk)
-        UploadLog.objects.create(filename="own.csv", actor_id=1, actor_name="root", size=1, state="imported")
+        an_upload()
     days = (DAY - dt.timedelta(day) for day in range(100, 100 + 10 * number))
     AttendanceRecord.objects.bulk_create(
         AttendanceRecord(company=world.own, ep_no=made, date=day, status="A", overstay=30) for day in days

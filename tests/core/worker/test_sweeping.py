@@ -18,7 +18,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
 from pytest_django import Settings
 
-from core.models import Operation, UploadLog
+from core.models import Kind, Operation
 from core.operations.run import JOBS
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
@@ -26,6 +26,7 @@ from core.restores import jobs as restore_jobs
 from core.sheets import uploads
 from core.worker import sweeping
 from recordsync.system.files import hidden_file
+from tests.builders.uploads import an_upload
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
 
@@ -109,7 +110,7 @@ def test_lists_of_changes_are_kept_for_ninety_days(outcome: str | None, days: fl
 def test_a_sheet_that_no_row_names_goes(data: Path) -> None:
     storage = storages["uploads"]
     names = [storage.save(f"{name}.sheet", ContentFile(b"x")) for name in ("named", "refused", "lost", "new")]
-    UploadLog.objects.create(filename="a", actor_id=1, size=1, file="named.sheet", refused_file="refused.sheet")
+    an_upload(Kind.CHECK_SHEET, file="named.sheet", refused_file="refused.sheet")
     for name in names[:3]:
         aged(data / "uploads" / name, hours=25)
     uploads.sweep()

@@ -1,0 +1,93 @@
+"""An installation of an older version is updated with all that it holds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.db import connections
+
+from tests.running.installation import NewInstallation
+
+BEFORE = "0013_operation_state"
+UPDATED = "The program was updated before it finished. Nothing was changed."
+KILLED = "The process was killed before it finished. Nothing was changed."
+
+OLD_SHEETS = f"""
+import uuid
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+apps = MigrationExecutor(connections["default"]).loader.project_state([("core", "{BEFORE}")]).apps
+def one(name, state, message="", imported="", **known):
+    now = timezone.now()
+    if imported:
+        pk = uuid.uuid4()
+        apps.get_model("core", "Operation").objects.using("jobs").create(
+            id=pk, kind="import", state=imported, message=message, actor_name="meena", log_id=1, started_at=now,
+            heartbeat_at=now, finished_at=None if imported == "running" else now,
+        )
+        known["operation_id"] = pk
+    apps.get_model("core", "UploadLog").objects.using("jobs").create(
+        id=uuid.uuid4(), actor_id=1, actor_name="meena", filename=name, file="x", size=1, state=state, message=message,
+        summary={{"added": 1, "date_order": "month"}}, created_at=now, **known
+    )
+one("waits", "waiting")
+one("is checked", "checking", done=7)
+one("checked", "checked")
+one("moved", "checked", "The register changed.", "failed")
+one("queued", "queued")
+one("begins", "applying")
+one("died", "applying", imported="running")
+one("imported", "imported", imported="succeeded")
+one("refused", "failed", "It is no sheet.", finished_at=timezone.now())
+one("busy", "failed", "It was in use.", "failed")
+one("cancelled", "put_away", "It was cancelled. Nothing was changed.", "cancelled")
+one("put away", "put_away", "It was put away. Nothing was changed.")
+one("forgotten", "put_away", "Nobody decided about it. Nothing was changed.")
+"""
+
+SHEETS = """
+import json
+from core.models import BackupLog, UploadLog
+from core.operations import run as operations
+operations.settle_accounts()
+sheets = {one.filename: [one.state, one.message] for one in UploadLog.objects.all()}
+known = {(one.date_order, one.actor_name, *one.summary) for one in UploadLog.objects.all()}
+print(json.dumps([sheets, sorted(known), list(BackupLog.objects.values_list("success", flat=True))]))
+"""
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_sheets_of_before_stand_as_they_stood(new_installation: NewInstallation, engine: str) -> None:
+    """What was at work has failed, and may be tried again; of an import that had begun, its operation tells."""
+    installation = new_installation(engine)
+    if engine == "sqlite":
+        for path in installation.folder.glob("*.sqlite3*"):
+            path.unlink()
+        installation.manage("migrate", "core", BEFORE, "--database", "jobs", check=True)
+    else:
+        with installation.opened() as alias, connections[alias].cursor() as cursor:
+            cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    installation.manage("migrate", "core", BEFORE, "--database", "default", check=True)
+    installation.manage("shell", "--no-imports", "-c", OLD_SHEETS, check=True)
+    installation.manage("migrate", check=True)
+    done = installation.manage("shell", "--no-imports", "-c", SHEETS, check=True)
+    sheets, known, logs = json.loads(done.stdout)
+    assert sheets == {
+        "waits": ["failed", UPDATED],
+        "is checked": ["failed", UPDATED],
+        "checked": ["checked", ""],
+        "moved": ["checked", "The register changed."],
+        "queued": ["failed", UPDATED],
+        "begins": ["failed", UPDATED],
+        "died": ["failed", KILLED],
+        "imported": ["imported", ""],
+        "refused": ["failed", "It is no sheet."],
+        "busy": ["failed", "It was in use."],
+        "cancelled": ["put_away", "It was cancelled. Nothing was changed."],
+        "put away": ["put_away", "It was put away. Nothing was changed."],
+        "forgotten": ["put_away", "Nobody decided about it. Nothing was changed."],
+    }
+    assert known == [["month", "meena", "added"]]
+    assert logs == [False], "the audit trail is told of the import that died, and of nothing else"
