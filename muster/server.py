@@ -130,6 +130,16 @@ class Arrival:
         return not self._wanted and len(self.received) > _LARGEST_HEAD
 
 
+def _received(sock: socket.socket) -> bytes | None:
+    """What a socket that does not block has received; nothing at its end, or if it is broken. None: nothing yet."""
+    try:
+        return sock.recv(_PIECE)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+
+
 class Worker(ThreadWorker):
     """gunicorn's threaded worker, with another way from a connection to a thread and back. Everything here runs in
     its main thread, but for :meth:`handle_request` and what that calls."""
@@ -170,12 +180,9 @@ class Worker(ThreadWorker):
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._receive, arrival))
 
     def _receive(self, arrival: Arrival, sock: socket.socket) -> None:
-        try:
-            data = sock.recv(_PIECE)
-        except (BlockingIOError, InterruptedError):
+        data = _received(sock)
+        if data is None:
             return
-        except OSError:
-            data = b""
         arrival.received += data
         if not data:
             self._forget(arrival)
@@ -238,12 +245,9 @@ class Worker(ThreadWorker):
             self._partings[conn] = time.monotonic() + PARTING_SECONDS
 
     def _throw_away(self, conn: TConn, left: list[int], sock: socket.socket) -> None:
-        try:
-            data = sock.recv(_PIECE)
-        except (BlockingIOError, InterruptedError):
+        data = _received(sock)
+        if data is None:
             return
-        except OSError:
-            data = b""
         left[0] -= len(data)
         if not data or left[0] < 0:
             self._end_parting(conn)

@@ -147,7 +147,13 @@ class Dates:
             self._either = self._either or Example(text)
         self._learn(text, first, second, year)
         if self._is_contradictory:
-            raise BadCell(self._contradiction())
+            raise BadCell(
+                self._contradiction(
+                    _("stands in a column that is day first in %(day)s and month first in %(month)s"),
+                    day_chosen=_("stands in a column that is to be read day first, and is month first in %(month)s"),
+                    month_chosen=_("stands in a column that is to be read month first, and is day first in %(day)s"),
+                )
+            )
         return _date(year, *_month_and_day(self._order, first, second))
 
     def _learn(self, text: str, first: str, second: str, year: str) -> None:
@@ -172,17 +178,15 @@ class Dates:
 
     def notices(self) -> Iterator[str]:
         """In which order the dates are read, where somebody has to know, and which are refused for it."""
-        examples = {"day": self._only.get(DateOrder.DAY), "month": self._only.get(DateOrder.MONTH)}
         if self._is_contradictory:
-            if all(examples.values()):
-                text = _("The dates are day first in %(day)s and month first in %(month)s.")
-            elif self._chosen is DateOrder.DAY:
-                text = _("The dates are to be read day first, which %(month)s cannot be.")
-            else:
-                text = _("The dates are to be read month first, which %(day)s cannot be.")
-            yield f"{text % examples} {_('Those that depend on the order are refused.')}"
+            text = self._contradiction(
+                _("The dates are day first in %(day)s and month first in %(month)s."),
+                day_chosen=_("The dates are to be read day first, which %(month)s cannot be."),
+                month_chosen=_("The dates are to be read month first, which %(day)s cannot be."),
+            )
+            yield f"{text} {_('Those that depend on the order are refused.')}"
         elif DateOrder.MONTH in self._only:
-            yield _("The dates are read month first, as %(month)s has to be.") % examples
+            yield _("The dates are read month first, as %(month)s has to be.") % {"month": self._only[DateOrder.MONTH]}
         elif self._either and not self._only:
             if self._chosen is None:
                 text = _(
@@ -222,15 +226,12 @@ class Dates:
         by = "proof" if self._only else "choice" if self._chosen else "default"
         return {"date_order": str(self._order), "date_order_by": by}
 
-    def _contradiction(self) -> str:
+    def _contradiction(self, both: str, *, day_chosen: str, month_chosen: str) -> str:
+        """The sentence that fits, with its examples: the dates have both orders, or not the one that was chosen."""
         examples = {"day": self._only.get(DateOrder.DAY), "month": self._only.get(DateOrder.MONTH)}
         if all(examples.values()):
-            text = _("stands in a column that is day first in %(day)s and month first in %(month)s")
-        elif self._chosen is DateOrder.DAY:
-            text = _("stands in a column that is to be read day first, and is month first in %(month)s")
-        else:
-            text = _("stands in a column that is to be read month first, and is day first in %(day)s")
-        return text % examples
+            return both % examples
+        return (day_chosen if self._chosen is DateOrder.DAY else month_chosen) % examples
 
 
 def _orders(first: str, second: str, year: str) -> list[DateOrder]:

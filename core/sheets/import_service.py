@@ -143,9 +143,6 @@ class ImportResult(ImportEffect):
         return super().summary() | {"seconds": round(self.seconds, 3)}
 
 
-"""A sheet: its path, or a binary stream (one that cannot be read twice is copied to disk first)."""
-
-
 class ImportService:
     """Imports sheets into the register, in the name of ``user``, or as the waiting ``operation``, in its register and
     in the name of who asked for it.

@@ -64,7 +64,7 @@ class BodyLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         length = _length(request)
         if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            request.put_aside = PutAside(request, length)  # type: ignore[attr-defined]
+            vars(request)["put_aside"] = PutAside(request, length)
         return self._get_response(request)
 
     def process_view(self, request: HttpRequest, view: View[...], args: Any, kwargs: Any) -> HttpResponse | None:
@@ -107,7 +107,7 @@ def takes_files(
                 return _refused(request, HTTPStatus.FORBIDDEN, reason)
             return permitted(request, *args, **kwargs)
 
-        guarded.takes_files = True  # type: ignore[attr-defined]
+        vars(guarded)["takes_files"] = True
         return guarded
 
     return decorate

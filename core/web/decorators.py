@@ -47,7 +47,7 @@ def role_required(roles: Iterable[str], *, keeps_typed: bool = False) -> Callabl
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 
-        guarded.keeps_typed = keeps_typed  # type: ignore[attr-defined] # which looks for it by the path
+        vars(guarded)["keeps_typed"] = keeps_typed  # which looks for it by the path
         return guarded
 
     return decorate

@@ -1,6 +1,5 @@
 """The published JSON Schema: current, a schema, satisfied by real files, and not by broken ones."""
 
-import datetime as dt
 import io
 import json
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 from django.core.management import call_command
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator
 
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile.json_schema import file_schema
@@ -17,20 +16,11 @@ from recordsync.model.schema import Schema
 from tests.builders.records import company, record, sections, written
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
 from tests.recordsync.backupfile.test_refused import FIELDS, MISSING, VALUES, WRONG_FIELDS, WRONG_METADATA
+from tests.recordsync.schemas import FORMATS
 
 PUBLISHED: Final = Path(__file__).resolve().parents[3] / "docs" / "backup-2.0.schema.json"
 
-formats = FormatChecker(["date"])
-
-
-@formats.checks("date-time", raises=ValueError)
-def _is_moment(value: object) -> bool:
-    if isinstance(value, str):
-        dt.datetime.fromisoformat(value)
-    return True
-
-
-VALIDATOR: Final = Draft202012Validator(json.loads(PUBLISHED.read_text("utf-8")), format_checker=formats)
+VALIDATOR: Final = Draft202012Validator(json.loads(PUBLISHED.read_text("utf-8")), format_checker=FORMATS)
 
 
 def golden(name: str = "backup-2.0-deletions.json") -> Any:

@@ -6,21 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator
 
 from recordsync.model import fields
 from recordsync.model.fields import TIMESTAMP, Choice, Date, FieldType, Minutes, Text, Time, Timestamp
+from tests.recordsync.schemas import FORMATS
 
 CODES = ("P", "A", "PH", "WO", "PD", "L", "-0.5", "-1")
-
-formats = FormatChecker(["date"])
-
-
-@formats.checks("date-time", raises=ValueError)
-def _is_moment(value: object) -> bool:
-    if isinstance(value, str):
-        dt.datetime.fromisoformat(value)
-    return True
 
 
 def texts(low: int, high: int) -> st.SearchStrategy[str]:
@@ -108,7 +100,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def agrees(kind: FieldType, value: object) -> bool:
     """Whether the type and its schema say the same of a value; what they say."""
     legal = kind.error(value) is None
-    assert Draft202012Validator(kind.json_schema(), format_checker=formats).is_valid(value) == legal, value
+    assert Draft202012Validator(kind.json_schema(), format_checker=FORMATS).is_valid(value) == legal, value
     return legal
 
 
