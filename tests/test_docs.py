@@ -35,7 +35,7 @@ from tests.builders.sheets import as_csv, as_xlsx, row, table
 from tests.core.backups.test_targets import storage
 from tests.core.sheets.test_identifiers import outcomes
 from tests.core.web.access import ROUTES
-from tests.properties.support import clear
+from tests.properties.laws import clear
 from tests.running.installation import ScratchInstallation
 
 __all__ = ["storage"]

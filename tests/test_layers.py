@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.running.installation import PROJECT
 
 
@@ -17,3 +19,25 @@ def test_the_engine_has_no_web_and_no_terminal() -> None:
     command = [str(Path(sys.executable).parent / "ruff"), "check", "--select", "T20,TID251", "recordsync"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+TESTED_ELSEWHERE = {
+    "core/migrations",  # every test's database is made by them
+    "core/services",  # names only, for what lies in other rooms
+    "core/templatetags",  # by the pages' tests
+    "recordsync/migrations",
+}
+
+
+@pytest.mark.parametrize("package", ["core", "recordsync"])
+def test_the_tests_have_the_rooms_of_the_package(package: str) -> None:
+    """Whoever looks for the tests of a room finds them under its name."""
+
+    def rooms(folder: Path) -> set[str]:
+        return {path.parent.name for path in folder.glob("*/*.py")}
+
+    tested = rooms(PROJECT / "tests" / package)
+    elsewhere = {room.partition("/")[2] for room in TESTED_ELSEWHERE if room.startswith(f"{package}/")}
+    assert tested | elsewhere == rooms(PROJECT / package)
+    for room in tested:
+        assert list((PROJECT / "tests" / package / room).glob("test_*.py")), room

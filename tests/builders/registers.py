@@ -11,7 +11,7 @@ from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, User
 from recordsync.system.transactions import COMMITS
-from tests.builders.days import MINUTES, SATURDAY, TIMES, XYZ, Content, Key, day, key_of
+from tests.builders.days import ABC, MINUTES, SATURDAY, TIMES, XYZ, Content, Key, day, key_of
 from tests.running import databases
 
 LONG_AGO = dt.datetime(2020, 5, 1, 6, 30, tzinfo=dt.UTC)
@@ -172,3 +172,7 @@ def empty(alias: str) -> None:
 def an_account(alias: str, company: str) -> User:
     """An account of a company, which then cannot be deleted."""
     return User.objects.using(alias).create(username="meena", company=Company.objects.using(alias).get(name=company))
+
+
+def a_company(alias: str, name: str = ABC) -> Company:
+    return Company.objects.using(alias).create(name=name)

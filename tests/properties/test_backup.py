@@ -24,8 +24,9 @@ from recordsync.system.files import Compression
 from tests.builders import files
 from tests.builders.days import Key
 from tests.builders.registers import RegisterData, Row, Stamps, everything, put, rows
-from tests.properties.support import backup, clear, examples, for_all, restore
+from tests.properties.laws import clear, examples, for_all
 from tests.running import databases
+from tests.running.services import backup_bytes, restore
 from tests.strategies.registers import MOMENTS, Parts, dates, parts, past_moments, strategies
 from tests.strategies.registers import registers as any_register
 
@@ -36,7 +37,7 @@ def test_properties_02_05_15_a_full_backup_holds_the_register_and_brings_it_back
 ) -> None:
     """For all databases and strategies, one full backup is held to three laws."""
     put(alias, register)
-    data, result = backup(alias, compression=compression)
+    data, result = backup_bytes(alias, compression=compression)
     _assert_it_holds_exactly_the_register(files.unpacked(data, compression), result, register)
     before, tables = rows(alias), everything(alias)
     _assert_all_was_skipped(restore(alias, data, strategy), register)
@@ -122,7 +123,7 @@ def test_property_03_metadata_counts_equal_what_the_file_holds(
     asked for."""
     register, options = order
     put(alias, register)
-    data, result = backup(alias, **options)
+    data, result = backup_bytes(alias, **options)
     document = files.parsed(data)
     selection, since = options.get("selection"), options.get("since_date")
     found = files.contents(document)
@@ -167,7 +168,7 @@ def test_property_12_an_incremental_holds_exactly_what_changed_since(
     register, since = case
     put(alias, register)
     zone = dt.timezone(dt.timedelta(minutes=offset))
-    document = files.parsed(backup(alias, "incremental", since.astimezone(zone))[0])
+    document = files.parsed(backup_bytes(alias, "incremental", since.astimezone(zone))[0])
     expected = {
         key: content for key, content in register.records.items() if register.record_stamp(key).updated_at >= since
     }
@@ -184,7 +185,7 @@ def test_property_12_incrementals_continue_the_previous_backup(alias: str, of: P
     minutes before that one's snapshot began."""
     register = data.draw(any_register(of))
     put(alias, register)
-    _bytes, result = backup(alias)
+    _bytes, result = backup_bytes(alias)
     for _round in range(2):
         before, parent = dt.datetime.now(dt.UTC), result.id
         taken_at = dt.datetime.fromisoformat(result.metadata.created_at)
@@ -197,7 +198,7 @@ def test_property_12_incrementals_continue_the_previous_backup(alias: str, of: P
             AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(updated_at=stamp)
             if microseconds >= 0:
                 expected.add(key)
-        written, result = backup(alias, "incremental")
+        written, result = backup_bytes(alias, "incremental")
         document = files.parsed(written)
         assert document["metadata"]["parent"] == str(parent)
         assert document["metadata"]["since_date"] == files.moment(since)
@@ -218,9 +219,9 @@ def test_property_15_across_engines_the_content_stays_the_same(
         for alias in (sqlite, postgres):
             clear(alias)
         put(sqlite, register)
-        first, _result = backup(sqlite)
+        first, _result = backup_bytes(sqlite)
         restore(postgres, first)
-        second, _result = backup(postgres)
+        second, _result = backup_bytes(postgres)
         there, back = files.parsed(first), files.parsed(second)
         for section in files.SECTIONS:
             assert there[section] == back[section]

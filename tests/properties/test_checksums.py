@@ -22,8 +22,9 @@ from core.restores.restore_service import RestoreService
 from tests.builders import files
 from tests.builders.days import FIELDS, Content, Key, key_of
 from tests.builders.registers import RegisterData, columns, put, rows
-from tests.properties.support import backup, for_all, restore
+from tests.properties.laws import for_all
 from tests.running.installation import PROJECT
+from tests.running.services import backup_bytes, restore
 from tests.strategies.registers import NASTY, changed, contents, moments
 from tests.strategies.registers import registers as any_register
 
@@ -52,14 +53,15 @@ def test_property_04_every_engine_gives_the_same_checksum(alias: str, register: 
     put(alias, register)
     service = BackupService(register=Register(alias))
     lines = {
-        files.key_in("attendance_records", line): line for line in files.parsed(backup(alias)[0])["attendance_records"]
+        files.key_in("attendance_records", line): line
+        for line in files.parsed(backup_bytes(alias)[0])["attendance_records"]
     }
     for record in AttendanceRecord.objects.using(alias).select_related("company"):
         key = (record.company.name, record.ep_no, record.date.isoformat())
         assert lines[key]["checksum"] == files.checksum(register.records[key])
         assert service._serialize_record(record) == lines[key]
         record.save()
-    again = files.parsed(backup(alias)[0])["attendance_records"]
+    again = files.parsed(backup_bytes(alias)[0])["attendance_records"]
     assert [line["checksum"] for line in again] == [line["checksum"] for line in lines.values()]
     for company in Company.objects.using(alias):
         assert service._serialize_record(company)["checksum"] == files.checksum({"name": company.name})

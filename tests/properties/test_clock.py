@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from core.models import Backup
 from core.operations.errors import OperationFailed
 from tests.builders.registers import SMALL, put, rows
-from tests.core.operations.writers import WRITERS, clock
-from tests.core.support import backup
-from tests.properties.support import for_some
+from tests.properties.laws import for_some
+from tests.running.services import backup
+from tests.running.writers import WRITERS, clock
 
 NOON = dt.datetime(2027, 6, 1, 12, tzinfo=dt.UTC)
 

@@ -26,7 +26,7 @@ from recordsync.merge import EXISTENCE, Side
 from tests.builders.days import ABC, XYZ, day
 from tests.builders.files import file
 from tests.builders.registers import put, register
-from tests.properties.support import for_some
+from tests.properties.laws import for_some
 from tests.properties.test_restore import MEMORY
 from tests.running.work_queue import perform
 

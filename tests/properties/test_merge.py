@@ -25,8 +25,9 @@ from recordsync.system.transactions import writing
 from tests.builders import files
 from tests.builders.days import FIELDS, UNITS, Content, Key, key_of
 from tests.builders.registers import RegisterData, an_account, everything, put, rows  # fmt: skip
+from tests.properties.laws import for_all
 from tests.properties.merge_table import SIDES, UNKNOWN, merged
-from tests.properties.support import for_all, restore
+from tests.running.services import restore
 from tests.strategies.registers import (  # fmt: skip
     STRATEGIES,
     Merge,

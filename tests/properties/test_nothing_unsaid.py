@@ -16,7 +16,7 @@ from core.operations.errors import SheetRefused
 from core.register.database import Register
 from core.sheets.import_service import ImportService
 from tests.builders.sheets import HEADINGS, REQUIRED, row, table
-from tests.properties.support import for_some
+from tests.properties.laws import for_some
 
 TITLES = st.lists(st.sampled_from([["Attendance"], ["", "November", "2026"], ["Company: ABC Corp"]]), max_size=2)
 EXTRA = st.lists(

@@ -18,7 +18,7 @@ from recordsync.errors import FileError
 from recordsync.system.files import decompressed
 from tests.builders.files import File, file
 from tests.builders.registers import RegisterData, everything, put
-from tests.properties.support import for_all
+from tests.properties.laws import for_all
 from tests.strategies.damage import Damaged, damaged, with_broken_structure, with_one_wrong_field, with_wrong_metadata
 from tests.strategies.registers import Merge, merges  # fmt: skip
 from tests.strategies.registers import registers as any_register

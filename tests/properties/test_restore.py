@@ -35,7 +35,8 @@ from recordsync.stores import OrmStore
 from tests.builders import files
 from tests.builders.days import Key
 from tests.builders.registers import RegisterData, Rows, an_account, everything, put, rows
-from tests.properties.support import backup, clear, for_all, for_some, restore
+from tests.properties.laws import clear, for_all, for_some
+from tests.running.services import backup_bytes, restore
 from tests.running.work_queue import perform
 from tests.strategies.registers import STRATEGIES, Merge, contents, deciding, merges, pairs, texts
 
@@ -379,6 +380,6 @@ def test_property_18_any_text_is_stored_verbatim(
     found = rows(alias)
     assert found.contents == {key: content}
     assert found.names == (company,)
-    assert files.contents(files.parsed(backup(alias)[0])) == {key: content}
+    assert files.contents(files.parsed(backup_bytes(alias)[0])) == {key: content}
     clear(alias)
     assert rows(alias) == Rows({}, {})  # the tables are still there

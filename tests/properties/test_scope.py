@@ -18,7 +18,7 @@ from core.attendance.records import LostUpdate, RecordService
 from core.models import AttendanceRecord, Company, Role, User
 from core.register.database import Register
 from core.web.filters import SORTS, AttendanceFilter
-from tests.properties.support import for_all
+from tests.properties.laws import for_all
 from tests.running import databases
 
 START = dt.date(2026, 11, 1)

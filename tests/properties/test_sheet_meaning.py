@@ -22,7 +22,7 @@ from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportResult, ImportService
 from core.sheets.refused_rows import write_refused
 from tests.builders.sheets import as_csv
-from tests.properties.support import clear, for_all
+from tests.properties.laws import clear, for_all
 
 NAMES = {
     "own": ("IN", "OUT", "IN (2)", "OUT (2)", "IN (3)", "OUT (3)"),

@@ -23,7 +23,7 @@ from core.sheets.workbooks import is_error
 from recordsync.system.progress import no_progress
 from tests.builders.registers import RegisterData, an_account, put, rows
 from tests.builders.sheets import as_csv, table
-from tests.properties.support import clear, for_some
+from tests.properties.laws import clear, for_some
 from tests.strategies.registers import pairs, registers, texts
 
 any_day = patch("core.sheets.import_service.timezone.localdate", return_value=dt.date.max)

@@ -1,1 +1,1 @@
-"""What tests run things with: installations and their commands, servers, databases, other processes, lossy wires."""
+"""What tests run things with: installations and their commands, servers, databases, services, wires that break."""

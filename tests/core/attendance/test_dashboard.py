@@ -11,7 +11,7 @@ from core.attendance.dashboard import dashboard
 from core.models import AttendanceRecord, Backup, Company, User
 from core.register.database import Register
 from tests.builders.people import DAY
-from tests.core.support import backup
+from tests.running.services import backup
 
 
 def test_no_total_is_older_than_what_was_written_last(register_db: str) -> None:

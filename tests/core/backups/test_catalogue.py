@@ -20,8 +20,8 @@ from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
 from tests.builders.days import ABC, day
 from tests.builders.files import ELSEWHERE, File, file
-from tests.builders.registers import SMALL, put, register, rows
-from tests.core.support import a_company, backup, own_file, restore, some_id
+from tests.builders.registers import SMALL, a_company, put, register, rows
+from tests.running.services import backup, own_file, restore, some_id
 
 SINCE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 

@@ -20,9 +20,9 @@ from core.register.database import Register
 from tests.builders.days import day
 from tests.builders.files import file
 from tests.builders.registers import LONG_AGO, SMALL, put, register, rows
-from tests.core.operations.writers import WRITERS, clock
-from tests.core.support import backup, restore, some_id
+from tests.running.services import backup, restore, some_id
 from tests.running.work_queue import perform
+from tests.running.writers import WRITERS, clock
 
 NOON = dt.datetime(2027, 6, 1, 12, tzinfo=dt.UTC)
 HOUR = 3600

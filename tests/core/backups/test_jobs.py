@@ -34,7 +34,7 @@ from recordsync.merge import Strategy
 from tests.builders.files import file
 from tests.builders.registers import SMALL, put
 from tests.core.backups.test_targets import storage
-from tests.core.support import database_error
+from tests.running.services import database_error
 from tests.running.work_queue import perform
 
 __all__ = ["storage"]

@@ -24,7 +24,7 @@ from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import JOBS
 from core.register.database import Register
 from tests.builders.registers import SMALL, put
-from tests.core.support import backup
+from tests.running.services import backup
 
 
 @pytest.fixture

@@ -24,8 +24,7 @@ from recordsync.streams import sort
 from tests.builders.days import ABC, SATURDAY, XYZ, day, key_of
 from tests.builders.old_files import old_document, old_file, old_record, signed
 from tests.builders.registers import put, register, rows
-from tests.core.support import backup
-from tests.properties.support import restore
+from tests.running.services import backup, restore
 
 
 def test_an_equal_field_keeps_our_seconds_when_another_is_taken(register_db: str) -> None:

@@ -25,7 +25,7 @@ from core.restores.restore_service import RestoreService
 from recordsync.system.files import decompressed
 from tests.builders.days import ABC, XYZ
 from tests.builders.registers import SMALL, put
-from tests.core.support import backup, the_log
+from tests.running.services import backup, the_log
 from tests.running.work_queue import perform
 
 SINCE = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -24,8 +24,9 @@ from recordsync.errors import FileError
 from tests.builders.days import TIMES, Content, Key, key_of
 from tests.builders.old_files import SPELLINGS, STAMPS, old_document, old_file, old_record, parsed_moment, signed
 from tests.builders.registers import RegisterData, Row, everything, put, rows
-from tests.properties.support import backup, for_some, restore
+from tests.properties.laws import for_some
 from tests.properties.test_checksums import _blank, _keys
+from tests.running.services import backup_bytes, restore
 from tests.strategies.registers import changed, contents, deciding, pairs, registers
 
 Old = dict[str, Any]
@@ -70,7 +71,7 @@ def test_property_02_03_05_what_is_written_is_the_register_and_restoring_it_skip
     """For all databases, a backup as 1.0 is what the format's description gives for them, and counts it; restored
     onto the data that it was taken of it skips every entry and writes nothing: not a second, not a timestamp."""
     put(alias, register)
-    data, result = backup(alias, file_format="1.0")
+    data, result = backup_bytes(alias, file_format="1.0")
     document = json.loads(data)
     expected = old_document([old_record(c) for _key, c in sorted(register.records.items())], sorted(register.companies))
     assert without_moments(document["attendance_records"]) == without_moments(expected["attendance_records"])
@@ -206,7 +207,7 @@ def test_property_15_a_register_restored_and_written_again_is_the_same_record_fo
     first = rows(alias)
     assert first.contents == {key: precise(content) for key, content in register.records.items()}
     assert set(first.companies) == needed | set(names)
-    written, _result = backup(alias, file_format="1.0")
+    written, _result = backup_bytes(alias, file_format="1.0")
     document = json.loads(written)
     there = {key_of(one): one for one in document["attendance_records"]}
     assert list(there) == sorted(there)

@@ -32,7 +32,7 @@ from tests.builders.files import file
 from tests.builders.registers import SMALL, put
 from tests.builders.sheets import row
 from tests.core.backups.test_targets import storage
-from tests.core.support import imported
+from tests.running.services import imported
 from tests.running.wire import Wire
 from tests.running.work_queue import perform
 

@@ -12,8 +12,8 @@ from django.db import DataError, InterfaceError, OperationalError
 
 from core.operations.errors import Cancelled, FileRefused, OperationFailed, as_failure, explain
 from recordsync.errors import FileError, InvalidFile, LockTimeout
-from tests.core.support import database_error
 from tests.running.installation import PROJECT
+from tests.running.services import database_error
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from core.operations.run import JOBS, Actor, worker_lock
 from core.register.database import Register
 from recordsync.system import locks
 from tests.builders.registers import SMALL, put
-from tests.core.support import the_log, the_operation
 from tests.running.installation import ScratchInstallation
+from tests.running.services import the_log, the_operation
 from tests.running.work_queue import perform
 
 ACTOR = Actor("Meena")

@@ -17,8 +17,8 @@ from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from tests.builders.days import ABC, SATURDAY, XYZ, Content, day
 from tests.builders.files import File, file
-from tests.builders.registers import SMALL, an_account, everything, put, register, rows
-from tests.core.support import a_company, restore
+from tests.builders.registers import SMALL, a_company, an_account, everything, put, register, rows
+from tests.running.services import restore
 
 INCREMENTAL: dict[str, Any] = {
     "backup_type": "incremental",

@@ -22,7 +22,7 @@ from tests.builders.days import day
 from tests.builders.registers import put, register
 from tests.builders.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.builders.workbooks import workbook
-from tests.core.support import imported
+from tests.running.services import imported
 
 TEXTS = ("ep_no", "shift", "ep_name", "company_name")
 CODES = TEXTS[:2]

@@ -29,7 +29,7 @@ from core.sheets.import_service import ImportService
 from recordsync.system import locks
 from tests.builders.sheets import HEADINGS, as_csv, as_xlsx, row, table
 from tests.builders.uploads import an_upload
-from tests.core.sheets.test_imports import BAD
+from tests.core.sheets.test_import_service import BAD
 from tests.running import databases
 from tests.running.work_queue import perform, work
 

@@ -15,7 +15,7 @@ from recordsync.backupfile.json_schema import file_schema
 from recordsync.model.schema import Schema
 from tests.builders.records import company, record, sections, written
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
-from tests.recordsync.backupfile.test_refused import FIELDS, MISSING, VALUES, WRONG_FIELDS, WRONG_METADATA
+from tests.recordsync.backupfile.test_checker import FIELDS, MISSING, VALUES, WRONG_FIELDS, WRONG_METADATA
 from tests.recordsync.schemas import FORMATS
 
 PUBLISHED: Final = Path(__file__).resolve().parents[3] / "docs" / "backup-2.0.schema.json"

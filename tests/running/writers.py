@@ -20,7 +20,7 @@ from tests.builders.files import file
 from tests.builders.old_files import old_file, old_record
 from tests.builders.registers import register
 from tests.builders.sheets import row
-from tests.core.support import imported, restore
+from tests.running.services import imported, restore
 
 
 @dataclass

@@ -1,8 +1,7 @@
-"""What the properties share: laws that hold on each engine, and the services on streams in memory."""
+"""Laws: properties that hold on each engine, each example with an empty register."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +10,6 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis.strategies import SearchStrategy
 
-from core.backups.backup_service import BackupService
-from core.operations.results import BackupResult, RestoreResult
-from core.register.database import Register
-from core.restores.restore_service import RestoreService
 from tests.builders import registers
 from tests.conftest import DEEP
 from tests.running import databases
@@ -59,18 +54,3 @@ def clear(alias: str) -> None:
     with transaction.atomic(using=alias):
         registers.empty(alias)
     databases.empty("jobs")
-
-
-def backup(alias: str, *args: Any, **options: Any) -> tuple[bytes, BackupResult]:
-    """The bytes of a backup of this register, and what the service says about it."""
-    out = io.BytesIO()
-    result = BackupService(register=Register(alias)).create_backup(*args, output=out, **options)
-    return out.getvalue(), result
-
-
-def restore(alias: str, data: bytes, *args: Any, **options: Any) -> RestoreResult:
-    """Merge a file into this register."""
-    return RestoreService(register=Register(alias)).restore_backup(io.BytesIO(data), *args, **options)
-
-
-__all__ = ["backup", "clear", "examples", "for_all", "for_some", "restore"]

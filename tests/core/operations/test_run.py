@@ -27,8 +27,8 @@ from core.restores.restore_service import RestoreService
 from recordsync.system import locks
 from tests.builders.days import day
 from tests.builders.files import file
-from tests.builders.registers import SMALL, everything, put, register, rows
-from tests.core.support import a_company, backup, database_error, restore, the_log, the_operation
+from tests.builders.registers import SMALL, a_company, everything, put, register, rows
+from tests.running.services import backup, database_error, restore, the_log, the_operation
 
 
 def _meena(alias: str) -> User:

@@ -11,13 +11,12 @@ import psycopg
 from django.db import OperationalError
 
 from core.backups.backup_service import BackupService
-from core.models import BackupLog, Company, Installation, Operation
+from core.models import BackupLog, Installation, Operation
 from core.operations.results import BackupResult, RestoreResult
 from core.operations.run import JOBS
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from core.sheets.import_service import ImportResult, ImportService
-from tests.builders.days import ABC
 from tests.builders.files import File, file
 from tests.builders.registers import RegisterData
 from tests.builders.sheets import as_csv, table
@@ -28,8 +27,17 @@ def backup(alias: str, *args: Any, **options: Any) -> BackupResult:
     return BackupService(register=Register(alias)).create_backup(*args, **options)
 
 
-def restore(alias: str, file: File, *args: Any, **options: Any) -> RestoreResult:
-    return RestoreService(register=Register(alias)).restore_backup(file.stream(), *args, **options)
+def backup_bytes(alias: str, *args: Any, **options: Any) -> tuple[bytes, BackupResult]:
+    """The bytes of a backup of this register, and what the service says about it."""
+    out = io.BytesIO()
+    result = backup(alias, *args, output=out, **options)
+    return out.getvalue(), result
+
+
+def restore(alias: str, file: File | bytes, *args: Any, **options: Any) -> RestoreResult:
+    """Merge a file into this register."""
+    data = file if isinstance(file, bytes) else file.encode()
+    return RestoreService(register=Register(alias)).restore_backup(io.BytesIO(data), *args, **options)
 
 
 def imported(alias: str, *rows: dict[str, str], **options: Any) -> ImportResult:
@@ -47,10 +55,6 @@ def the_operation() -> Operation:
 def own_file(alias: str, content: RegisterData, **metadata: Any) -> File:
     """A file that says that this installation wrote it."""
     return file(content, installation={"id": str(Installation.current(alias).id), "name": "Here"}, **metadata)
-
-
-def a_company(alias: str, name: str = ABC) -> Company:
-    return Company.objects.using(alias).create(name=name)
 
 
 def some_id() -> str:

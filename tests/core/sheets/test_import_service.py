@@ -24,7 +24,7 @@ from recordsync.streams import sort
 from tests.builders.days import ABC, XYZ, day
 from tests.builders.registers import an_account, everything, put, register, rows
 from tests.builders.sheets import HEADINGS, REQUIRED, as_csv, as_xlsx, row, table
-from tests.core.support import imported
+from tests.running.services import imported
 
 
 def stored(alias: str) -> dict[str, object]:
