@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from core.backups import catalogue
 from core.models import AttendanceRecord, Company, Kind, User
+from core.operations import holding
 from core.operations import run as operations
 from core.operations.by_hand import changing
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
@@ -45,7 +46,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
     """
     with (
         operations.running(Kind.RENAME_COMPANY, Actor.of(user), register) as run,
-        operations.holding_register(run),
+        holding.holding_register(run),
     ):
         companies = register.rows(Company)
         company = companies.filter(pk=pk).first()

@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from core.backups import catalogue
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
-from core.operations import run as operations
+from core.operations import recovery
 from core.register.database import DEFAULT, Register
 
 DAYS: Final = 30
@@ -78,7 +78,7 @@ def dashboard(user: User, register: Register = DEFAULT) -> Dashboard:
     newest = records.order_by("-date").values_list("date", flat=True).first()
     is_root = user.role == Role.ROOT
     last_backup = catalogue.last_taken(register) if is_root else None
-    operations.settle_accounts()
+    recovery.settle_accounts()
     imports = list(UploadLog.objects.visible_to(user)[:IMPORTS])
     names = dict(companies.order_by("name").values_list("pk", "name"))
     if newest is None:

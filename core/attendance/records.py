@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from core.backups import catalogue
 from core.backups.backup_service import BackupService
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Kind, Operation, Phase, User
+from core.operations import holding
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing
@@ -185,7 +186,7 @@ class RecordService:
                 # Its own phases, its commit above all, are none of this operation.
                 progress_callback=lambda _phase, done, total: run(Phase.SAFETY, done, total),
             )
-            with operations.holding_register(run):
+            with holding.holding_register(run):
                 taken_at = self.register.rows(Backup).get(pk=backup.id).taken_at
                 since = rows.filter(updated_at__gte=taken_at).values_list("pk", "updated_at")
                 if rows.count() != backup.records or any(row not in ahead for row in since.iterator()):

@@ -21,6 +21,7 @@ from core.backups.scope import StartingPoint
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
 from core.models import Backup, Installation, Operation, Phase, User
+from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
 from core.operations.kinds import BACKUPS, TRAITS
@@ -133,7 +134,7 @@ class BackupService:
 
         The register's lock is held meanwhile, so that no restore is halfway through.
         """
-        with operations.register_lock(run):
+        with holding.register_lock(run):
             start = scope.starting_point(self.register, backup_type, since)
             catalogue.announce(run, start.taken_at)
             return start, snapshot.enter_context(self.register.read())
@@ -181,7 +182,7 @@ class BackupService:
         target, entries = file.target, sum(file.written.counts.values())
         _complete_log(run, start, file)
         try:
-            with operations.register_lock(run, _SECONDS_TO_WAIT_FOR_CATALOGUE, undone=""), self.register.commit():
+            with holding.register_lock(run, _SECONDS_TO_WAIT_FOR_CATALOGUE, undone=""), self.register.commit():
                 run.begin()
                 run(Phase.COMMIT, entries, entries)  # from here on it is not interrupted either
                 catalogue.add(

@@ -18,9 +18,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core import moments
-from core.models import Backup, BackupLog, Installation, Kind, Operation
+from core.models import JOBS, Backup, BackupLog, Installation, Kind, Operation
 from core.operations.kinds import BACKUPS
-from core.operations.run import JOBS, Run
+from core.operations.run import Run
 from core.register.database import DEFAULT, Register
 from recordsync.backupfile import Metadata
 from recordsync.backupfile.metadata import VERSION

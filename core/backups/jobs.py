@@ -17,13 +17,14 @@ from django.utils.translation import gettext_lazy
 
 from core.backups.backup_service import BackupService
 from core.formats import checking
-from core.models import Backup, Kind, Operation
+from core.models import JOBS, Backup, Kind, Operation
+from core.operations import holding, recovery
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing_catalogue
 from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known, shown_error
 from core.operations.kinds import BACKUPS, TRAITS
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.preview import folders as preview_folders
 from core.register.database import DEFAULT, Register
 from core.register.declared import Selection
@@ -90,7 +91,7 @@ def verify(operation: Operation) -> None:
         with ExitStack() as stack:
             if not whole:  # what is wrong is told in any case
                 stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
-            stack.enter_context(operations.register_lock(run, _SECONDS_TO_WAIT))
+            stack.enter_context(holding.register_lock(run, _SECONDS_TO_WAIT))
             stack.enter_context(register.commit())
             backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
         if not found.valid:
@@ -117,11 +118,11 @@ def require_deletable(backup: Backup, register: Register = DEFAULT) -> None:
         raise OperationFailed(
             _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": backup.file}
         )
-    operations.settle_accounts()
+    recovery.settle_accounts()
     readers = Operation.objects.using(JOBS).filter(_reads(backup), state__in=jobs.OPEN, database=register.alias)
     reader = readers.order_by("started_at").first()
     if reader is not None:
-        raise operations.busy(reader, _NOT_DELETED)
+        raise holding.busy(reader, _NOT_DELETED)
 
 
 def open_previews(backup: Backup, register: Register = DEFAULT) -> int:

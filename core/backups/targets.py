@@ -15,8 +15,8 @@ from django.core.files.storage import Storage, storages
 from django.db import connections
 from django.utils.translation import gettext as _
 
+from core.models import JOBS
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS
 from recordsync.errors import printable_path
 from recordsync.system import locks
 from recordsync.system.files import (

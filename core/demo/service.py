@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from core.demo.generator import DemoPlan, DemoRegister, Row
 from core.models import AttendanceRecord, BackupLog, Company, Kind, Phase, Role, User
+from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, OperationFailed, as_failure
 from core.operations.run import Actor
@@ -180,7 +181,7 @@ class DemoService:
         """Everything, if the register is empty; whether it was."""
         with (
             operations.running(Kind.SEED_DEMO, Actor.of(), self.register, callback=progress) as run,
-            operations.holding_register(run),
+            holding.holding_register(run),
         ):
             if not self._may_seed(if_empty):  # somebody else was quicker
                 return False

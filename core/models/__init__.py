@@ -22,9 +22,10 @@ from core.models.backups import Backup, BackupLog
 from core.models.constraints import AsWritten, length_between, one_of
 from core.models.installation import Installation
 from core.models.kinds import Kind, Phase
-from core.models.operations import Operation, UploadLog
+from core.models.operations import JOBS, Operation, UploadLog
 
 __all__ = [
+    "JOBS",
     "MINUTE_FIELDS",
     "MISSING_PUNCH",
     "TIME_FIELDS",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -13,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from core import moments
 from core.models.accounts import Role, User
 from core.models.kinds import Kind
+
+JOBS: Final = "jobs"
+"""The database in which these tables are: it can be written while a restore holds the register."""
 
 
 class Operation(models.Model):

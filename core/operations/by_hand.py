@@ -10,7 +10,7 @@ from django.db import Error, IntegrityError
 from django.db.models import Model
 
 from core.models import Backup, Operation
-from core.operations import run as operations
+from core.operations import holding
 from core.operations.errors import OperationFailed, RegisterBusy, Text, as_failure, is_locked
 from core.operations.waiting import patience
 from core.register.database import Register
@@ -54,19 +54,19 @@ def changing_catalogue(register: Register, undone: Text) -> Iterator[None]:
             stack.enter_context(changing(register, [Backup], undone))
             yield
     except LockTimeout as error:
-        raise operations.busy(_holder(register), undone) from error
+        raise holding.busy(_holder(register), undone) from error
 
 
 def failure(error: Exception, register: Register, undone: Text) -> OperationFailed:
     """An error as a failure for people: where the register is locked, with who holds it."""
     holder = _holder(register) if is_locked(error) else None
-    return operations.busy(holder, undone) if holder else as_failure(error, undone)
+    return holding.busy(holder, undone) if holder else as_failure(error, undone)
 
 
 def _holder(register: Register) -> Operation | None:
     """The restore or import that holds the register, where that can be told."""
     try:
-        return operations.current(register)
+        return holding.current(register)
     except Error:
         logger.warning("Who holds the register cannot be told", exc_info=True)
         return None

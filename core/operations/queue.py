@@ -20,8 +20,8 @@ from django_tasks import task
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from core.models import Kind, Operation
-from core.operations import run as operations
+from core.models import JOBS, Kind, Operation
+from core.operations import recovery
 from core.operations.errors import (
     NOTHING_CHANGED,
     Cancelled,
@@ -32,7 +32,7 @@ from core.operations.errors import (
     not_known,
     sentences,
 )
-from core.operations.run import CANCELLED_BEFORE, JOBS, Actor
+from core.operations.run import CANCELLED_BEFORE, Actor
 from core.register.database import DEFAULT, Register
 from recordsync.errors import CommitUnknown
 from recordsync.system import locks
@@ -64,7 +64,7 @@ def run_operation(operation_id: str) -> None:
     """In the worker: do the work of a waiting operation, by the handler of its kind.
 
     What that raises is accounted for in it; what happens before is accounted for here. What is not known is left as it
-    is, until :func:`operations.settle_accounts` finds it out.
+    is, until :func:`recovery.settle_accounts` finds it out.
     """
     operation = Operation.objects.using(JOBS).get(pk=operation_id)
     try:
@@ -170,11 +170,11 @@ def close_lost_tasks() -> int:
     tasks had other names; returns how many. The operations follow."""
     tasks = DBTaskResult.objects.using(JOBS)
     running = tasks.filter(status=TaskResultStatus.RUNNING)
-    workers_of = {task.pk: {operations.worker_lock(worker) for worker in task.worker_ids} for task in running}
+    workers_of = {task.pk: {recovery.worker_lock(worker) for worker in task.worker_ids} for task in running}
     dead = locks.abandoned({name for names in workers_of.values() for name in names}, JOBS)
     left_behind = running.filter(pk__in=[pk for pk, names in workers_of.items() if names <= dead])
-    outdated = tasks.filter(status=TaskResultStatus.READY).exclude(task_path=operations.TASK)
+    outdated = tasks.filter(status=TaskResultStatus.READY).exclude(task_path=recovery.TASK)
     ended = {"status": TaskResultStatus.FAILED, "finished_at": timezone.now()}
     closed = left_behind.update(**ended) + outdated.update(**ended)
-    operations.settle_accounts()
+    recovery.settle_accounts()
     return closed

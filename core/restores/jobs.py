@@ -15,7 +15,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core.models import AttendanceRecord, Backup, Company, Kind, Operation
+from core.models import JOBS, AttendanceRecord, Backup, Company, Kind, Operation
+from core.operations import holding, recovery
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.errors import (
@@ -28,7 +29,7 @@ from core.operations.errors import (
     shown_error,
 )
 from core.operations.kinds import WRITERS
-from core.operations.run import JOBS, Actor, Run
+from core.operations.run import Actor, Run
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.preview import stored as stored_preview
@@ -202,7 +203,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
             )
             % {"count": f"{preview.undecided:,}"}
         )
-    operations.settle_accounts()
+    recovery.settle_accounts()
     check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
     try:
         with locks.held(_SUBMITTING, JOBS, wait=_SECONDS_TO_SUBMIT):
@@ -230,7 +231,7 @@ def _require_alone(register: Register) -> None:
     others = Operation.objects.using(JOBS).filter(state__in=jobs.OPEN, kind__in=WRITERS, database=register.alias)
     other = others.order_by("started_at").first()
     if other is not None:
-        raise operations.busy(other, NOTHING_CHANGED)
+        raise holding.busy(other, NOTHING_CHANGED)
 
 
 def apply(operation: Operation) -> None:
@@ -282,7 +283,7 @@ def free_if_ended(preview: StoredPreview) -> None:
     """A preview whose restore was cancelled or killed can be decided and applied again."""
     if not preview.applying:
         return
-    operations.settle_accounts()
+    recovery.settle_accounts()
     if not Operation.objects.using(JOBS).filter(pk=preview.applying, state__in=jobs.OPEN).exists():
         preview.apply_by(None)
 

@@ -19,6 +19,7 @@ from core.backups import catalogue
 from core.formats import checking
 from core.formats.checking import CheckedFile
 from core.models import AttendanceRecord, Kind, Operation, User
+from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, as_failure
 from core.operations.results import Preview, RestoreResult, ValidationResult
@@ -144,7 +145,7 @@ class RestoreService:
         stream: BinaryIO,
     ) -> dict[str, Counts]:
         """Merge and write, or raise with the database as it was."""
-        with tempfile.TemporaryFile() as items, operations.holding_register(run) as store:
+        with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
             plan = make_plan(store, file, None, items, run)
             if preview is not None and preview.plan.digest != plan.digest:
                 raise DataMoved(_moved(preview.plan, plan))

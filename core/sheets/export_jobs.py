@@ -10,11 +10,12 @@ from django.core.files import File
 from django.core.files.storage import storages
 from django.utils.translation import gettext as _
 
-from core.models import AttendanceQuerySet, Kind, Operation, User
+from core.models import JOBS, AttendanceQuerySet, Kind, Operation, User
 from core.operations import queue as jobs
+from core.operations import recovery
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.register.database import Register
 from core.sheets import export
 
@@ -24,7 +25,7 @@ Rows = Callable[[str, User, Register], AttendanceQuerySet]
 
 def open_export(user: User) -> Operation | None:
     """The account's export that waits or is being written, of which it has one at a time."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     return _of(user).filter(state__in=jobs.OPEN).first()
 
 

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from core.backups import catalogue
 from core.models import Company, Kind, Operation, Phase, Role, User
+from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, SheetRefused, as_failure
 from core.operations.run import Actor, Run
@@ -225,7 +226,7 @@ class ImportService:
             stream = stack.enter_context(opened_input(source, settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, run))
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
-            with operations.holding_register(run) as store:
+            with holding.holding_register(run) as store:
                 plan = make_plan(store, listing, None, items, run)
                 if plan_digest is not None and plan.digest != plan_digest:
                     raise DataMoved(

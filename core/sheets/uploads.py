@@ -18,8 +18,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from core.models import Kind, Operation, Role, UploadLog, User
+from core.models import JOBS, Kind, Operation, Role, UploadLog, User
 from core.operations import queue as jobs
+from core.operations import recovery
 from core.operations import run as operations
 from core.operations.errors import (
     NOTHING_CHANGED,
@@ -31,7 +32,7 @@ from core.operations.errors import (
     SheetRefused,
     as_failure,
 )
-from core.operations.run import JOBS, Actor, Run
+from core.operations.run import Actor, Run
 from core.operations.wording import shown_value
 from core.preview.folders import ABANDONED
 from core.register.database import Register
@@ -331,7 +332,7 @@ def _delete(name: str) -> bool:
 def sweep() -> None:
     """Remove sheets and refused rows that nobody came back for, and files of processes that were killed before they
     could enter them, or delete them."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     limit = timezone.now() - dt.timedelta(days=KEPT_DAYS)
     for upload in UploadLog.objects.filter(created_at__lt=limit).exclude(file="", refused_file=""):
         if not upload.is_at_work:

@@ -21,9 +21,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import strip_tags
 
-from core.models import Operation, User
-from core.operations import run as operations
-from core.operations.run import JOBS, Actor
+from core.models import JOBS, Operation, User
+from core.operations import recovery
+from core.operations.run import Actor
 from core.preview import stored as stored_preview
 from core.restores import jobs as restore_jobs
 from recordsync.merge import Strategy
@@ -127,7 +127,7 @@ def _settled(operation: Operation) -> None:
     deadline = time.monotonic() + 30
     while _outcome(operation) == Operation.State.RUNNING:
         assert time.monotonic() < deadline, "it is shown as running although nobody runs it"
-        operations.settle_accounts()
+        recovery.settle_accounts()
         time.sleep(0.02)
 
 

@@ -35,8 +35,8 @@ with stored_preview.opened(Operation.objects.get(kind="check").pk) as preview:
 """
 TRUTH = """
 from core.models import Operation
-from core.operations import run as operations
-operations.settle_accounts()
+from core.operations import recovery
+recovery.settle_accounts()
 print([(one.state, one.message) for one in Operation.objects.filter(kind="restore").order_by("started_at")])
 """
 WORK = ("db_worker", "--no-reload", "--batch", "--no-startup-delay")
@@ -116,8 +116,8 @@ uploads.decide(UploadLog.objects.get(), User.objects.get())
 """
 UPLOAD = """
 from core.models import Operation, UploadLog
-from core.operations import run as operations
-operations.settle_accounts()
+from core.operations import recovery
+recovery.settle_accounts()
 upload = UploadLog.objects.get()
 print(upload.state, upload.message, [one.state for one in Operation.objects.filter(kind="import")])
 """

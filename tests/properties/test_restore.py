@@ -20,11 +20,11 @@ from django.db import OperationalError
 from hypothesis import event
 from hypothesis import strategies as st
 
-from core.models import AttendanceRecord, BackupLog, Company, Kind, Operation
+from core.models import JOBS, AttendanceRecord, BackupLog, Company, Kind, Operation
 from core.operations import queue as jobs
 from core.operations.errors import ConflictsLeft, DataMoved, OperationFailed
 from core.operations.results import RestoreEffect, RestoreResult
-from core.operations.run import JOBS, Actor, Run
+from core.operations.run import Actor, Run
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
 from core.register.database import Register

@@ -11,9 +11,8 @@ import psycopg
 from django.db import OperationalError
 
 from core.backups.backup_service import BackupService
-from core.models import BackupLog, Installation, Operation
+from core.models import JOBS, BackupLog, Installation, Operation
 from core.operations.results import BackupResult, RestoreResult
-from core.operations.run import JOBS
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from core.sheets.import_service import ImportResult, ImportService

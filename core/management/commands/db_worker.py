@@ -12,8 +12,9 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connections
 from django_tasks_db.management.commands import db_worker
 
+from core.models import JOBS
 from core.operations import queue as jobs
-from core.operations.run import JOBS, worker_lock
+from core.operations.recovery import worker_lock
 from core.worker import sweeping
 from core.worker.handlers import HANDLERS
 from recordsync.system import locks

@@ -8,8 +8,8 @@ from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
 from core.management.console import OutputCommand
+from core.models import JOBS
 from core.operations.errors import explain
-from core.operations.run import JOBS
 
 
 class Command(OutputCommand, migrate.Command):

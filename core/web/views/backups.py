@@ -20,7 +20,7 @@ from core.backups import catalogue
 from core.backups import jobs as backup_jobs
 from core.backups.scope import changed_since
 from core.models import AttendanceRecord, Backup, Company, Installation
-from core.operations import run as operations
+from core.operations import recovery
 from core.operations.errors import OperationFailed, as_failure
 from core.operations.run import Actor
 from core.register.database import DEFAULT
@@ -38,7 +38,7 @@ _BACKUPS_ON_A_PAGE = 25
 @role_required(["root"], keeps_typed=True)
 def backup_data_view(request: HttpRequest) -> HttpResponse:
     """What there is, what changed since, and the form for another one; a POST puts it into the queue."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     form = BackupForm(request.POST or None)
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())

@@ -17,11 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from core.models import Backup, BackupLog, Kind, Operation, Phase, Role, User
+from core.models import JOBS, Backup, BackupLog, Kind, Operation, Phase, Role, User
 from core.operations import queue as jobs
-from core.operations import run as operations
+from core.operations import recovery
 from core.operations.kinds import label_of
-from core.operations.run import JOBS
 from core.operations.wording import SECTIONS, by_section
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
@@ -50,7 +49,7 @@ _SECTIONS: Final[Mapping[str, str]] = {
 @role_required(Role.values)
 def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """How far it is, then what came of it. htmx asks for the inner part again; without scripts the page reloads."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     operation = _own_operation(request, pk)
     context = _account_of(operation)
     if operation.kind == Kind.EXPORT:
@@ -92,7 +91,7 @@ def operation_errors_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @role_required(["root"])
 def backup_log_view(request: HttpRequest) -> HttpResponse:
     """The audit trail, filtered."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     form = BackupLogFilterForm(request.GET)
     rows = BackupLog.objects.all()
     if form.is_valid():
@@ -172,7 +171,7 @@ def _account_of(operation: Operation) -> dict[str, Any]:
         "wizard_step": _wizard_step(operation, is_open=is_open),
         "succeeded": succeeded,
         "waiting": waiting,
-        "no_worker": waiting and operations.is_overdue(operation.task_id),
+        "no_worker": waiting and recovery.is_overdue(operation.task_id),
         "rate": rate,
         "left": left,
         "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,

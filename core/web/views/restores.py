@@ -16,10 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from core.models import Backup, Installation, Operation
-from core.operations import run as operations
+from core.models import JOBS, Backup, Installation, Operation
+from core.operations import recovery
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.operations.wording import SECTIONS
 from core.preview import stored as stored_preview
 from core.preview.decisions import DecidedMeanwhile, Many
@@ -61,7 +61,7 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
             return redirect("operation", pk=operation.pk)
         except OperationFailed as error:
             failed(request, error)
-    operations.settle_accounts()
+    recovery.settle_accounts()
     recent = Operation.objects.using(JOBS).filter(kind__in=("check", "restore")).order_by("-started_at")[:10]
     return render(request, "restore_data.html", {"form": form, "recent": recent})
 

@@ -15,10 +15,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from core.models import Operation, Role, UploadLog
-from core.operations import run as operations
+from core.models import JOBS, Operation, Role, UploadLog
+from core.operations import recovery
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS
 from core.sheets import export, export_jobs, uploads
 from core.sheets.columns import COLUMNS
 from core.sheets.dates import DateOrder
@@ -73,7 +72,7 @@ def upload_template_view(request: HttpRequest) -> HttpResponse:
 @editors_only
 def upload_logs_view(request: HttpRequest) -> HttpResponse:
     """The sheets that were sent: all for root, the own company's for an administrator."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     page = Paginator(UploadLog.objects.visible_to(request.user), _PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "upload_logs.html", {"page": page})
 
@@ -82,7 +81,7 @@ def upload_logs_view(request: HttpRequest) -> HttpResponse:
 @editors_only
 def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One sheet: its check, the preview and the decision, what became of it."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     upload = _upload(request, pk)
     operation, summary = upload.operation, upload.summary
     return render(
@@ -94,7 +93,7 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "problems": summary.get("problems", []),
             "changes": summary.get("changes", []),
             "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
-            "no_worker": upload.is_waiting and operations.is_overdue(operation.task_id),
+            "no_worker": upload.is_waiting and recovery.is_overdue(operation.task_id),
         },
     )
 

@@ -13,9 +13,8 @@ from core.backups import catalogue
 from core.backups.backup_service import BackupService
 from core.demo.generator import DemoPlan
 from core.demo.service import DemoService
-from core.models import AttendanceRecord, Backup, Company, Operation, User
+from core.models import JOBS, AttendanceRecord, Backup, Company, Operation, User
 from core.operations.errors import DataMoved, OperationFailed
-from core.operations.run import JOBS
 from core.register.database import Register
 from tests.builders.days import day
 from tests.builders.files import file

@@ -22,10 +22,10 @@ from core import moments
 from core.backups import catalogue
 from core.backups import jobs as backup_jobs
 from core.backups.jobs import BackupRequest
-from core.models import AttendanceRecord, Backup, BackupLog, Installation, Operation, User
+from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Installation, Operation, User
 from core.operations import queue as jobs
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.preview import stored as stored_preview
 from core.register.database import DEFAULT, Register
 from core.restores import jobs as restore_jobs

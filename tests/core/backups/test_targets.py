@@ -19,9 +19,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.backups.backup_service import BackupService
-from core.models import Backup, Operation, Phase
+from core.models import JOBS, Backup, Operation, Phase
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import JOBS
 from core.register.database import Register
 from tests.builders.registers import SMALL, put
 from tests.running.services import backup

@@ -16,9 +16,9 @@ from django.test import Client
 from pytest_django import Settings
 
 from core.backups import jobs as backup_jobs
-from core.models import AttendanceRecord, Backup, Operation, User
+from core.models import JOBS, AttendanceRecord, Backup, Operation, User
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService

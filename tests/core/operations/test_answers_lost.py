@@ -19,11 +19,11 @@ from core.backups import jobs as backup_jobs
 from core.backups.backup_service import BackupService
 from core.demo.generator import DemoPlan
 from core.demo.service import DemoService
-from core.models import AttendanceRecord, Backup, BackupLog, Company, Kind, Operation, User
+from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Company, Kind, Operation, User
 from core.operations import queue as jobs
-from core.operations import run as operations
+from core.operations import recovery
 from core.operations.errors import NotKnown, OperationFailed
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from recordsync.system import transactions
@@ -179,7 +179,7 @@ def writer(
 
 def assert_accounted_for(alias: str, writer: Writer, *, succeeded: bool) -> None:
     """Its audit row and its operation say so, and there is one of each."""
-    operations.settle_accounts()
+    recovery.settle_accounts()
     ended = Operation.objects.using(JOBS).order_by("started_at").first()
     assert (ended is not None) == (writer.is_operation or writer is WRITERS["verify"])
     if ended is not None:
@@ -248,7 +248,7 @@ def test_a_worker_does_not_know_either(
     assert (operation.state, operation.message) == ("running", "")
     DBTaskResult.objects.using(JOBS).update(status="SUCCESSFUL")
     wire.open = True
-    operations.settle_accounts()
+    recovery.settle_accounts()
     operation.refresh_from_db()
     if way == "lose_server":
         assert operation.state == "succeeded"

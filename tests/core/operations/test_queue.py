@@ -9,11 +9,13 @@ from django.db import DatabaseError
 from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from core.models import BackupLog, Kind, Operation
+from core.models import JOBS, BackupLog, Kind, Operation
 from core.operations import queue as jobs
+from core.operations import recovery
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS, Actor, worker_lock
+from core.operations.recovery import worker_lock
+from core.operations.run import Actor
 from core.register.database import Register
 from recordsync.system import locks
 from tests.builders.registers import SMALL, put
@@ -36,7 +38,7 @@ def the_task() -> DBTaskResult:
 def test_a_submitted_job_waits_until_a_worker_does_it(register_db: str) -> None:
     put(register_db, SMALL)
     operation = submitted(register_db)
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert the_operation().state == WAITING
     assert the_task().status == TaskResultStatus.READY
     perform(operation.pk)
@@ -79,7 +81,7 @@ def test_cancelled_before_it_began(register_db: str) -> None:
     perform(operation.pk)
     assert the_operation().state == Operation.State.CANCELLED
     assert "before it began" in the_operation().message
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert the_log(register_db).success is False
 
 
@@ -102,7 +104,7 @@ def test_each_phase_has_a_beginning_of_its_own(register_db: str) -> None:
 def test_a_task_whose_worker_died_before_it_began(register_db: str) -> None:
     submitted(register_db)
     the_task().claim("dead")
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert (the_operation().state, the_operation().message) == (
         FAILED,
         "The worker was killed before it began. Nothing was changed.",
@@ -126,7 +128,7 @@ def test_what_no_handler_is_known_for_fails_with_a_sentence(register_db: str, ki
     assert the_operation().message == (
         f"This version of Muster does not do this in the background ({kind}). Nothing was changed."
     )
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert the_log(register_db).operation == kind
 
 
@@ -136,7 +138,7 @@ def test_what_an_older_program_was_asked_for_fails_with_a_sentence(register_db: 
         operation = submitted(register_db)
         task = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id])
         task.update(task_path="core.worker.tasks.take_backup", status=status)
-        operations.settle_accounts()
+        recovery.settle_accounts()
         operation.refresh_from_db()
         assert (operation.state, operation.message) == (
             FAILED,
@@ -149,7 +151,7 @@ def test_what_an_older_program_was_asked_for_fails_with_a_sentence(register_db: 
 def test_a_task_that_vanished_from_the_queue(register_db: str) -> None:
     submitted(register_db)
     DBTaskResult.objects.using(JOBS).all().delete()
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert the_operation().state == FAILED
 
 

@@ -16,11 +16,12 @@ from pytest_django import Settings
 
 from core import moments
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
+from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Operation, User
+from core.operations import holding, recovery
 from core.operations import run as operations
 from core.operations.errors import Cancelled, FileRefused, OperationFailed, RegisterBusy
 from core.operations.kinds import WRITERS
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
@@ -169,21 +170,21 @@ def _dead(alias: str, **fields: object) -> Operation:
 
 def test_an_abandoned_operation_failed(register_db: str) -> None:
     operation = _dead(register_db, actor_id=4711)
-    operations.settle_accounts()
+    recovery.settle_accounts()
     closed, log = the_operation(), the_log(register_db)
     assert closed.state == "failed"
     assert closed.message == log.error_message == "The process was killed before it finished. Nothing was changed."
     assert closed.finished_at is not None
     assert (log.success, log.operation_id, log.actor_name, log.user_id) == (False, operation.pk, "meena", None)
     assert (log.operation, log.filename) == ("restore", "full.json")
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert BackupLog.objects.using(register_db).count() == 1
 
 
 def test_an_abandoned_operation_whose_account_is_there_keeps_it(register_db: str) -> None:
     user = _meena(register_db)
     _dead(register_db, actor_id=user.pk)
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert the_log(register_db).user_id == user.pk
 
 
@@ -195,7 +196,7 @@ def test_an_abandoned_operation_that_was_committed_succeeded(register_db: str) -
     BackupLog.objects.using(register_db).create(
         operation_id=operation.pk, operation="restore", actor_name="meena", success=True
     )
-    operations.settle_accounts()
+    recovery.settle_accounts()
     assert (the_operation().state, the_operation().message) == ("succeeded", "")
     assert the_operation().seconds == 15, "not until somebody noticed"
     assert the_log(register_db).success
@@ -204,10 +205,10 @@ def test_an_abandoned_operation_that_was_committed_succeeded(register_db: str) -
 def test_a_running_operation_is_left_alone(register_db: str) -> None:
     operation = _dead(register_db, phase="compare")
     with locks.held(f"operation-{operation.pk}", JOBS):
-        operations.settle_accounts()
+        recovery.settle_accounts()
         assert the_operation().state == "running"
-        assert operations.current(Register(register_db)) == operation
-    assert operations.current(Register(register_db)) is None
+        assert holding.current(Register(register_db)) == operation
+    assert holding.current(Register(register_db)) is None
 
 
 def test_every_operation_first_closes_the_abandoned(register_db: str) -> None:
@@ -230,7 +231,7 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
         with pytest.raises(RegisterBusy, match=r"meena .* No backup was written\."):
             backup(register_db)
     assert rows(register_db).records == {}
-    operations.settle_accounts()  # now that the register is free
+    recovery.settle_accounts()  # now that the register is free
     told = BackupLog.objects.using(register_db).filter(success=False).values_list("operation", flat=True)
     assert sorted(told) == ["backup_full", "restore", "restore"]
 
@@ -239,13 +240,13 @@ def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
 def test_whatever_writes_the_register_has_a_name_in_a_sentence(kind: str) -> None:
     operation = Operation(kind=kind, actor_name="meena", started_at=timezone.now())
     name = r"(a [b-df-hj-np-tv-z]|an [aeiou]|the [a-z])[a-z ]+"
-    told = operations.who_runs(operation)
+    told = holding.who_runs(operation)
     assert re.match(f"meena has been running {name} since ", told), told
     operation.state = Operation.State.WAITING
-    told = operations.who_runs(operation)
+    told = holding.who_runs(operation)
     assert re.match(rf"meena asked for {name} at \d", told), told
     operation.filename = "a.json"
-    assert " of a.json at " in operations.who_runs(operation)
+    assert " of a.json at " in holding.who_runs(operation)
 
 
 def test_a_busy_register_without_a_name(register_db: str, settings: Settings) -> None:

@@ -19,8 +19,8 @@ from core.accounts import accounts as account_service
 from core.attendance import companies as company_service
 from core.attendance.records import RecordService
 from core.models import AttendanceRecord, Company, Kind, Role, User
+from core.operations import holding, waiting
 from core.operations import run as operations
-from core.operations import waiting
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import Actor
 from core.register.database import Register
@@ -39,7 +39,7 @@ def held(alias: str) -> Iterator[None]:
         try:
             with (
                 operations.running(Kind.RESTORE, Actor("meena"), Register(alias)) as run,
-                operations.holding_register(run),
+                holding.holding_register(run),
             ):
                 run("apply", 12, 100)
                 Company.objects.using(alias).update(updated_at=LONG_AGO)
@@ -171,7 +171,7 @@ def test_what_is_written_without_more_ado_waits_no_longer_in_a_page(register_db:
 
 def test_the_holder_that_cannot_be_asked_for_is_not_named(register_db: str, root: User) -> None:
     with held(register_db), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "current", lambda register: 1 / 0 if register.alias == "" else None)
+        patch.setattr(holding, "current", lambda register: 1 / 0 if register.alias == "" else None)
         with waiting.at_a_page(), pytest.raises(RegisterBusy, match=r"another program is writing to it .* not"):
             company_service.add_company("Own", user=root, register=Register(register_db))
 

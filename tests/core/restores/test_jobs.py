@@ -22,10 +22,10 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.management.commands import db_worker
-from core.models import AttendanceRecord, BackupLog, Kind, Operation
+from core.models import JOBS, AttendanceRecord, BackupLog, Kind, Operation
 from core.operations import queue as jobs
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import JOBS, Actor
+from core.operations.run import Actor
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.preview import stored as stored_preview

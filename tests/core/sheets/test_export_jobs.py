@@ -15,9 +15,8 @@ import pytest
 from django.core.files.storage import storages
 from django.test import Client
 
-from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, User
+from core.models import JOBS, AttendanceRecord, BackupLog, Company, Operation, Role, User
 from core.operations import queue as jobs
-from core.operations.run import JOBS
 from core.sheets import export, export_jobs, uploads
 from tests.builders.people import DAY, World, make_world
 from tests.running import databases

@@ -11,9 +11,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, User
+from core.models import JOBS, AttendanceRecord, BackupLog, Company, Operation, Role, User
 from core.operations.errors import Cancelled, DataMoved, OperationFailed, SheetRefused
-from core.operations.run import JOBS
 from core.operations.wording import describe_import
 from core.register.database import Register
 from core.sheets.columns import COLUMNS

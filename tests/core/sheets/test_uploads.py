@@ -18,10 +18,10 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
-from core.models import AttendanceRecord, BackupLog, Company, Kind, Operation, Role, UploadLog, User
+from core.models import JOBS, AttendanceRecord, BackupLog, Company, Kind, Operation, Role, UploadLog, User
+from core.operations import recovery
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
-from core.operations.run import JOBS
 from core.register.database import DEFAULT
 from core.sheets import uploads
 from core.sheets.dates import DateOrder
@@ -287,10 +287,10 @@ def test_a_sheet_whose_process_died_is_tried_again(root: User, kind: Kind) -> No
         uploads.decide(upload, root)
     Operation.objects.filter(pk=upload.operation_id).update(kind=kind, state="running", phase="apply")
     with locks.held(f"operation-{upload.operation_id}", JOBS):
-        operations.settle_accounts()
+        recovery.settle_accounts()
         upload.refresh_from_db()
         assert upload.is_at_work
-    operations.settle_accounts()
+    recovery.settle_accounts()
     upload.refresh_from_db()
     assert (upload.state, upload.message) == (
         State.FAILED,
@@ -312,7 +312,7 @@ def test_a_sheet_that_was_imported_by_a_process_that_died_then_is_imported(root:
     storages["uploads"].save(kept, ContentFile(b"x"))
     UploadLog.objects.update(file=kept)
     Operation.objects.filter(pk=upload.operation_id).update(state="running", phase="commit", log_id=None)
-    operations.settle_accounts()
+    recovery.settle_accounts()
     upload.refresh_from_db()
     assert upload.state == State.IMPORTED
     uploads.sweep()
@@ -514,8 +514,8 @@ def test_a_sheet_that_a_living_worker_has_taken_is_left_alone(root: User) -> Non
     DBTaskResult.objects.using(JOBS).filter(pk=str(upload.operation.task_id)).update(
         status="RUNNING", worker_ids=["alive"]
     )
-    with locks.held(operations.worker_lock("alive"), JOBS):
-        operations.settle_accounts()
+    with locks.held(recovery.worker_lock("alive"), JOBS):
+        recovery.settle_accounts()
     upload.refresh_from_db()
     assert upload.state == State.WAITING
 
@@ -524,7 +524,7 @@ def test_a_sheet_that_was_begun_since_it_was_looked_at_is_left_alone(root: User)
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     work()
     assert upload.state == State.WAITING
-    operations.settle_accounts()
+    recovery.settle_accounts()
     upload.refresh_from_db()
     assert str(upload.state) == State.CHECKED
 

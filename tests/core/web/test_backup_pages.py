@@ -20,8 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord, Backup, BackupLog, Operation, User
-from core.operations.run import JOBS
+from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Operation, User
 from core.preview import stored as stored_preview
 from recordsync.system import locks
 from tests.builders.days import day

@@ -18,8 +18,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
 from pytest_django import Settings
 
-from core.models import Kind, Operation
-from core.operations.run import JOBS
+from core.models import JOBS, Kind, Operation
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.restores import jobs as restore_jobs

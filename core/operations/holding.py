@@ -1,0 +1,94 @@
+"""Holding the register: who may write to it, and what others are told meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from django.utils.translation import gettext as _
+
+from core import moments
+from core.models import JOBS, Operation, Phase
+from core.operations.errors import RegisterBusy, Text
+from core.operations.kinds import BEFORE_THE_LOCK, WRITERS, traits_of
+from core.operations.recovery import settle_accounts
+from core.operations.run import Run
+from core.operations.waiting import patience
+from core.register.database import Register
+from recordsync.errors import LockTimeout
+from recordsync.stores import Store
+from recordsync.system import locks
+
+
+@contextmanager
+def register_lock(run: Run, wait: float | None = None, undone: Text | None = None) -> Iterator[locks.Lock]:
+    """Hold the one lock of the register; wait for it for ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
+
+    Raises :class:`RegisterBusy`, which says who holds it, and what is ``undone`` (None: what its kind says).
+    """
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(run.register.lock(wait, lambda: run(Phase.WAIT, 0, None)))
+        except LockTimeout as error:
+            left = traits_of(run.operation.kind).undone if undone is None else undone
+            raise busy(current(run.register), left) from error
+        yield lock
+
+
+@contextmanager
+def holding_register(run: Run) -> Iterator[Store]:
+    """A store, under the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
+
+    The block's last is :meth:`Run.complete`. Raises :class:`RegisterBusy`, OperationalError, CommitUnknown, LockLost.
+    """
+    with ExitStack() as stack:
+        with patience(lambda: current(run.register) is not None) as seconds:
+            lock = stack.enter_context(register_lock(run, seconds))
+            store = stack.enter_context(run.register.write(seconds))
+        run.begin(lock)
+        yield store
+    run.committed = run.past_return
+
+
+def busy(holder: Operation | None, undone: Text) -> RegisterBusy:
+    """What to tell somebody whom ``holder``, a restore or its like, keeps waiting (None: it is not known which), with
+    what is ``undone``, a sentence."""
+    if holder is None:
+        who, then = _("The register is in use by another restore or import."), _("Try again later.")
+    else:
+        who, then = who_runs(holder), _("Try again when it has finished.")
+    return RegisterBusy(who, undone=undone, then=then)
+
+
+def who_runs(operation: Operation) -> str:
+    """Who is running what, since when and how far, or waits to: a sentence."""
+    if operation.state == Operation.State.WAITING:
+        if operation.filename:
+            text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
+        else:
+            text = _("%(who)s asked for %(what)s at %(time)s, which waits for the worker.")
+    else:
+        text = _("%(who)s has been running %(what)s since %(time)s (%(phase)s, %(done)s done).")
+    return text % {
+        "who": operation.actor_name,
+        "what": traits_of(operation.kind).in_a_sentence,
+        "file": operation.filename,
+        "time": moments.moment(operation.started_at),
+        "phase": operation.phase,
+        "done": f"{operation.done:,}",
+    }
+
+
+def current(register: Register) -> Operation | None:
+    """The restore or import that holds this register now, if it is known."""
+    settle_accounts()
+    return (
+        Operation.objects.using(JOBS)
+        .filter(
+            state=Operation.State.RUNNING,
+            database=register.alias,
+            kind__in=WRITERS,
+        )
+        .exclude(phase__in=BEFORE_THE_LOCK)
+        .first()
+    )
