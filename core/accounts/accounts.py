@@ -1,4 +1,4 @@
-"""Accounts: saving them, one at a time, so that somebody is always left who can manage the others."""
+"""Saving accounts, one at a time, so that somebody who can manage the others is always left."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class LastRoot(OperationFailed):
 
 @contextmanager
 def changing_accounts(register: Register = DEFAULT, undone: Text = NOTHING_SAVED) -> Iterator[None]:
-    """A short transaction that adds, changes or deletes accounts; of two, one waits for the other.
+    """A short transaction that adds, changes or deletes accounts. Two of them wait for each other.
 
-    Raises LastRoot where there was an active root account that one can sign in to and would be none any more; what
+    Raises LastRoot where no active root account with a password would be left, and what
     :func:`core.operations.by_hand.changing` raises. ``undone``: as there.
     """
     try:
@@ -42,7 +42,7 @@ def changing_accounts(register: Register = DEFAULT, undone: Text = NOTHING_SAVED
 
 
 def require_a_root(register: Register, undone: Text) -> None:
-    """Raises LastRoot where nobody is left, as things stand, who could sign in and manage accounts."""
+    """Raises LastRoot where there is no active root account with a password now. Reads the database."""
     if not _roots(register).exists():
         raise LastRoot(
             _(
@@ -60,7 +60,7 @@ def _roots(register: Register) -> QuerySet[User]:
 
 
 def save(account: User, *, by: User, columns: Sequence[str] | None = None, register: Register = DEFAULT) -> None:
-    """Save a new account, or of a changed one these columns (None: all). Raises LastRoot, OperationFailed."""
+    """Save a new account, or these columns of a changed one (None: all). Raises LastRoot, OperationFailed."""
     with changing_accounts(register):
         if account.pk is not None:
             _require_there(account, register)
@@ -69,7 +69,7 @@ def save(account: User, *, by: User, columns: Sequence[str] | None = None, regis
 
 
 def save_password(account: User, register: Register = DEFAULT) -> None:
-    """Save an account's password, and nothing else of it: the rest may have changed since it was read.
+    """Save only the password of an account: the rest may have changed since it was read.
 
     Raises OperationFailed.
     """
@@ -80,6 +80,6 @@ def save_password(account: User, register: Register = DEFAULT) -> None:
 
 
 def _require_there(account: User, register: Register) -> None:
-    """Raises OperationFailed where somebody deleted the account: it is not to come back by being saved."""
+    """Raises OperationFailed where somebody deleted the account: saving it must not bring it back."""
     if not register.rows(User).filter(pk=account.pk).exists():
         raise OperationFailed(_("Somebody deleted this account meanwhile. Nothing was saved."))

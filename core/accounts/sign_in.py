@@ -1,4 +1,4 @@
-"""How often somebody may try a password, and who that is: the address that asks, or a browser that signed in before.
+"""How often somebody may try a password. Attempts are counted by address, and by browser where it signed in before.
 
 django-axes asks :class:`SignInHandler` before a password is compared and shows the page of a refusal. An attempt is
 counted before its password is compared, by one statement of its own, and a right password releases it: however many
@@ -51,13 +51,13 @@ Address = IPv4Address | IPv6Address
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """The address that is asking, as attempts are counted by it; None where no server says it.
+    """The address that attempts of this request are counted by; None where no server tells it.
 
-    What X-Forwarded-For says is read from its end, for as long as a server in TRUSTED_PROXIES says it: whatever
-    stands further to the left, a stranger may have written. Of an IPv6 address it is the network (/64), of which one
-    line has all the addresses.
+    X-Forwarded-For is read from its end, as long as the part before it was written by a server in TRUSTED_PROXIES:
+    anybody may have written what stands further to the left. An IPv6 address is counted by its network (/64), because
+    one connection has all its addresses.
     """
-    # Who comes over a Unix socket has no address, and is on this machine.
+    # A request over a Unix socket has no address, and comes from this machine.
     address = _address(request.META.get("REMOTE_ADDR") or _THIS_MACHINE)
     for said in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
         if address is None or not any(address in network for network in settings.TRUSTED_PROXIES):
@@ -72,7 +72,8 @@ def client_address(request: HttpRequest) -> str | None:
 
 
 def _address(text: str) -> Address | None:
-    """An address as servers write it: also with a port, in brackets, with a zone, or IPv4 inside IPv6."""
+    """The address in a text as servers write it: also with a port, in brackets, with a zone, or IPv4 inside IPv6; None
+    where it holds none."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -88,8 +89,8 @@ def _address(text: str) -> Address | None:
 
 
 class _Counter(NamedTuple):
-    """One row of attempts, and how many it may have. ``who`` stands in the column of the user agent, which says
-    nothing of whoever wants to get in."""
+    """One row of attempts, and its limit. ``who`` is kept in the column of the user agent, which anybody can forge and
+    nothing else needs."""
 
     username: str
     ip_address: str
@@ -103,8 +104,8 @@ class _Counter(NamedTuple):
         ).order_by()
 
     def take(self, now: dt.datetime) -> bool:
-        """Count one attempt, unless that would be one too many; whether it was counted. Two statements, each of which
-        is a transaction that begins by writing: none of them can fail because somebody else has written meanwhile."""
+        """Whether one more attempt is within the limit; if so, it is counted. Each of the two statements is a
+        transaction that begins with a write, so neither can fail because somebody else has written meanwhile."""
         over = ~_counts(now)
         AccessAttempt.objects.bulk_create(
             [
@@ -123,12 +124,12 @@ class _Counter(NamedTuple):
 
 
 def _counts(now: dt.datetime) -> Q:
-    """The rows whose attempts are not over."""
+    """The rows whose attempts still count."""
     return Q(attempt_time__gt=now - settings.AXES_COOLOFF_TIME, attempt_time__lte=now + _CLOCKS_DIFFER)
 
 
 def _counters(request: HttpRequest, username: str) -> list[_Counter]:
-    """What an attempt is counted by; each has to have one left."""
+    """The counters of an attempt. Each of them must have an attempt left."""
     limit: int = settings.AXES_FAILURE_LIMIT
     browser = request.get_signed_cookie(cookie_of(username), default="", salt=username, max_age=_COOKIE_AGE)
     if browser:
@@ -148,7 +149,7 @@ class SignInHandler(AxesDatabaseHandler):
         return all(counter.take(now) for counter in _counters(request, _name(credentials)))
 
     def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
-        """The page of a refusal is shown for a password that was not compared, and for the last wrong one."""
+        """Show the page of a refusal where the password was not compared, and for the last wrong one."""
         name, now = _name(credentials), timezone.now()
         if not request.axes_locked_out and not any(one.is_used_up(now) for one in _counters(request, name)):
             return
@@ -161,16 +162,16 @@ class SignInHandler(AxesDatabaseHandler):
         release(request, user)
 
     def user_logged_out(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing is counted by it."""
+        """Count nothing."""
 
 
 def _name(credentials: dict[str, Any] | None) -> str:
-    """The name, as far as it is kept: what is longer than that is no account's."""
+    """The name that somebody tried, cut to the length of the column. No account has a longer one."""
     return str((credentials or {}).get("username") or "")[:_NAME_KEPT]
 
 
 def release(request: HttpRequest, user: AbstractBaseUser) -> None:
-    """The password was right: whoever gave it has all attempts again, and the name as many as before."""
+    """Give back the attempts after a right password: all of the browser or address, and this one of the name."""
     own, *others = _counters(request, user.get_username())
     own.rows.update(failures_since_start=0)
     for counter in others:
@@ -178,12 +179,12 @@ def release(request: HttpRequest, user: AbstractBaseUser) -> None:
 
 
 def cookie_of(username: str) -> str:
-    """The name of the cookie by which a browser is known to somebody."""
+    """The name of the cookie that marks a browser in which this account signed in."""
     return _COOKIE + hashlib.sha256(username.encode()).hexdigest()[:16]
 
 
 def remember_browser(request: HttpRequest, response: HttpResponse, user: AbstractBaseUser) -> None:
-    """From now on this browser's attempts at the name are counted by themselves. The cookie lets nobody in."""
+    """Set the cookie by which this browser's attempts at the name are counted apart. The cookie lets nobody in."""
     own = cookie_of(user.get_username())
     others = [name for name in request.COOKIES if name.startswith(_COOKIE) and name != own]
     for oldest in others[: 1 - _PEOPLE_OF_A_BROWSER]:  # a browser sends the oldest first
@@ -201,5 +202,5 @@ def remember_browser(request: HttpRequest, response: HttpResponse, user: Abstrac
 
 
 def forget_attempts(before: dt.datetime) -> None:
-    """Rows of attempts that nobody has added to since then, and that therefore say nothing any more."""
+    """Delete the rows of attempts whose last attempt was before this moment."""
     AccessAttempt.objects.filter(attempt_time__lt=before).delete()

@@ -26,7 +26,7 @@ _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing
 
 
 def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Company:
-    """A new company. Raises OperationFailed if the name is taken."""
+    """The new company. Writes one row. Raises OperationFailed where the name is taken."""
     try:
         with changing(register, [Company], NOTHING_CHANGED):
             now = catalogue.stamp(register)
@@ -38,7 +38,8 @@ def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Compa
 
 
 def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, register: Register = DEFAULT) -> int:
-    """Give a company another name; how many records moved with it. ``seen``: the name that the person saw (None: any).
+    """How many records moved with the company when it got its new name. ``seen``: the name that the person saw (None:
+    any).
 
     To other installations this is the deletion of one company and its records and the addition of another, so every
     record is dated now and travels with the next incremental backup. Under the register's lock, in one transaction,
@@ -75,7 +76,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
 
 
 def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None:
-    """Delete a company that nothing refers to. Raises OperationFailed."""
+    """Delete a company. Raises OperationFailed where records or accounts refer to it, or it is not there."""
     company = register.rows(Company).filter(pk=pk).first()
     if company is None:
         raise OperationFailed(str(_GONE))

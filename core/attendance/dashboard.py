@@ -1,4 +1,4 @@
-"""The figures of the dashboard, in a person's scope. Every one is counted from the records themselves."""
+"""The figures of the dashboard, in a person's scope. Each of them is counted from the records themselves."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _COUNTS: Final = {
     "present": Count("status", filter=Q(status__in=_PRESENT)),
     "absent": Count("status", filter=Q(status=Status.ABSENT)),
 }
-"""Of a :class:`Day`. Not grouped by status: the index has the rows in order without it."""
+"""The counts of a :class:`Day`. They are not grouped by status: without it, the index has the rows in order."""
 
 
 @dataclass(frozen=True)
 class Day:
-    """How many were there, were absent, and have a record that says neither (holidays, days off, leave)."""
+    """How many records there are of a day, and how many of them say present or absent."""
 
     date: dt.date
     recorded: int = 0
@@ -36,6 +36,7 @@ class Day:
 
     @property
     def other(self) -> int:
+        """How many say neither: holidays, days off, leave."""
         return self.recorded - self.present - self.absent
 
 
@@ -68,11 +69,11 @@ class Dashboard:
     by_company: list[CompanyDay]
     last_backup: Backup | None
     imports: list[UploadLog]
-    """The newest sheets, for who may open their pages."""
+    """The newest sheets whose pages this person may open."""
 
 
 def dashboard(user: User, register: Register = DEFAULT) -> Dashboard:
-    """All figures, as ``user`` may see them. Reads the database."""
+    """All figures that ``user`` may see. Reads the database."""
     records = register.rows(AttendanceRecord).visible_to(user)
     companies = register.rows(Company).visible_to(user)
     newest = records.order_by("-date").values_list("date", flat=True).first()
@@ -107,13 +108,13 @@ def dashboard(user: User, register: Register = DEFAULT) -> Dashboard:
 
 
 def _employees(records: AttendanceQuerySet) -> int:
-    """Numbers are given by a company: the same number at another company is somebody else."""
+    """How many employees these records are of. The same number at another company is somebody else."""
     return records.values("company_id", "ep_no").distinct().count()
 
 
 def _whole_register(since: dt.date, register: Register) -> Totals:
-    """As :func:`_counted` says. Where PostgreSQL proves that nothing was written since they were counted last, they
-    are not counted again."""
+    """The totals of the whole register. They are not counted again where PostgreSQL proves that nothing was written
+    since the last time."""
     state = _state(register)
     return _counted(since, register) if state is None else _remembered(since, register, state)
 

@@ -1,4 +1,4 @@
-"""One attendance record at a time, by hand: adding, changing, deleting. And all at once: delete all."""
+"""Attendance records changed by hand: one added, changed or deleted, or all of them deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AlreadyThere(OperationFailed):
 
 
 class LostUpdate(OperationFailed):
-    """Somebody saved or deleted the record in between, or it is not the person's to change."""
+    """Somebody else saved or deleted the record meanwhile, or this person may not change it."""
 
 
 class Changed(StrEnum):
@@ -48,35 +48,36 @@ class Changed(StrEnum):
 
 
 class Beside(NamedTuple):
-    """What is to be seen beside a field of somebody's form."""
+    """What a form shows beside a field."""
 
     by: Changed
     text: str | None
-    """What is saved; where only somebody else changed the field, so that the form has that, what they had seen."""
+    """What is saved now. Where only somebody else changed the field, the form has that, and this is what the person had
+    seen."""
 
 
 @dataclass(frozen=True)
 class Collision:
-    """What somebody typed about a record, and what somebody else saved meanwhile, merged unit by unit."""
+    """An edit of a record that meets another one, merged unit by unit."""
 
     values: dict[str, Any]
-    """What the form is to show: theirs in the units that they changed, what is saved in the others."""
+    """What the form shows: what the person typed in the units that they changed, and what is saved in the others."""
     beside: dict[str, Beside]
-    """By field, where there is something to be seen."""
+    """What stands beside each field that differs from what is saved."""
     conflicts: tuple[str, ...]
-    """The units that both changed, differently; all that differ, where it is not known what they saw."""
+    """The units that both changed, differently. Where it is not known what the person saw, all units that differ."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether all of what they typed is what is saved."""
+        """Whether everything that the person typed is saved already."""
         return not self.beside
 
 
 def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: RecordContent | None) -> Collision:
-    """What becomes of the values that somebody typed when the record is saved otherwise now.
+    """What becomes of what somebody typed, where the record was saved with other values meanwhile. Writes nothing.
 
-    ``typed``: by field, as Django has them; a key among them is left aside. ``seen``: the content that they saw (None:
-    not known). Writes nothing.
+    ``typed``: the values by field, as Django has them; those of the key are left aside. ``seen``: the content that the
+    person saw (None: not known).
     """
     now = content_of(saved)
     fields = ATTENDANCE_RECORDS.fields
@@ -102,7 +103,7 @@ def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: RecordConte
 
 
 class RecordService:
-    """Changes by ``user`` in their own scope (:meth:`AttendanceQuerySet.editable_by`)."""
+    """Changes that ``user`` makes to records of their own scope (:meth:`AttendanceQuerySet.editable_by`)."""
 
     def __init__(self, user: User, register: Register = DEFAULT) -> None:
         self.user, self.register = user, register
@@ -122,7 +123,7 @@ class RecordService:
         return rows.select_related("company").first()
 
     def add(self, record: AttendanceRecord) -> None:
-        """Save a new record. Raises AlreadyThere, OperationFailed, and PermissionError outside the person's scope."""
+        """Save a new record. Raises AlreadyThere, OperationFailed; PermissionError for a company outside the scope."""
         companies = self.register.rows(Company).visible_to(self.user)
         if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
             raise PermissionError("This company is not theirs to change.")
@@ -141,7 +142,7 @@ class RecordService:
         logger.info("%s added %s", self.user, record.pk)
 
     def change(self, pk: int, seen: dt.datetime, values: dict[str, Any]) -> None:
-        """Set these fields, none of the key, of the record as it was ``seen`` (its ``updated_at`` then).
+        """Set these fields of a record, none of its key. ``seen``: its ``updated_at`` when the person saw it.
 
         Raises LostUpdate, OperationFailed.
         """
@@ -159,7 +160,7 @@ class RecordService:
         logger.info("%s changed record %s", self.user, pk)
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
-        """Delete the record as it was ``seen``. Raises LostUpdate, OperationFailed."""
+        """Delete a record. ``seen``: its ``updated_at`` when the person saw it. Raises LostUpdate, OperationFailed."""
         with changing(self.register, [AttendanceRecord], NOTHING_CHANGED):
             rows = self._editable.filter(pk=pk, updated_at=seen)
             if not rows._raw_delete(self.register.alias):  # in one statement: nothing refers to a record
@@ -169,7 +170,7 @@ class RecordService:
         logger.info("%s deleted record %s", self.user, pk)
 
     def delete_all(self, operation: Operation | None = None) -> BackupResult:
-        """Delete every attendance record, after a full backup of them that is kept; companies and accounts stay.
+        """The backup of all attendance records, which are deleted after it. Companies and accounts stay.
 
         Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
         raises DataMoved, OperationFailed; PermissionError for anybody but root. ``operation``: the waiting one that
@@ -200,12 +201,12 @@ class RecordService:
 
 
 def submit_delete_all(user: User, register: Register = DEFAULT) -> Operation:
-    """Have every attendance record deleted in the background, after a backup of them."""
+    """The waiting operation that deletes every attendance record. Writes to the jobs database."""
     return jobs.submit(Kind.DELETE_ALL, Actor.of(user), register=register)
 
 
 def run_delete_all(operation: Operation) -> None:
-    """What the worker does about it. Raises OperationFailed."""
+    """Delete every attendance record, for a waiting operation. Raises OperationFailed."""
     register = Register(operation.database)
     user = register.rows(User).filter(pk__in=[operation.actor_id], is_active=True, role="root").first()
     if user is None:

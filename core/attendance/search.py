@@ -24,12 +24,12 @@ from core.models import AttendanceQuerySet, AttendanceRecord, Company
 from core.register.database import Register
 
 _LISTED: Final = 500
-"""Up to so many names stand in the statement one by one, which lets the engine use the index for each."""
+"""Up to so many names are written into the statement one by one, so that the engine can use the index for each."""
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What a search box's text means in the register: beginnings of numbers, names, companies."""
+    """What the text of the search box means in the register: beginnings of numbers, names, companies."""
 
     register: Register
     numbers: Sequence[Q]
@@ -78,7 +78,7 @@ def in_every_company(register: Register) -> Q:
 
 
 def _names(register: Register) -> list[str]:
-    """Every employee's name, by a look-up in the index of names for each."""
+    """The names of all employees, each found by one look-up in the index of names."""
     connection = register.connection
     table = connection.ops.quote_name(AttendanceRecord._meta.db_table)
     # The table's name is the model's; there is no value in the statement.
@@ -95,7 +95,8 @@ def _names(register: Register) -> list[str]:
 
 
 def _begins_with(text: str) -> Q:
-    """As a range, which an index serves on both engines: texts are in the order of their code points."""
+    """The numbers that begin with a text, as a range: an index serves it on both engines, which order texts by code
+    points."""
     last = ord(text[-1])
     following = 0xE000 if last == 0xD7FF else last + 1  # what lies between are no characters
     if following > 0x10FFFF:

@@ -76,7 +76,7 @@ class BackupService:
         purpose: Backup.Purpose = Backup.Purpose.USER,
         progress_callback: Progress | None = None,
     ) -> BackupResult:
-        """Write a backup, enter it into the catalogue and the audit trail.
+        """The backup that was written and entered into the catalogue and the audit trail.
 
         ``since_date`` (incremental only; a naive one is in the project's TIME_ZONE): records changed at or after
         it; None: since the previous backup. ``output``: a path, a binary stream, or None for the backups
@@ -124,7 +124,8 @@ class BackupService:
         return _result(run, start, file)
 
     def create_incremental_backup(self, since_date: dt.datetime | None = None, **options: Any) -> BackupResult:
-        """:meth:`create_backup` of what changed since a moment, or since the previous backup."""
+        """An incremental backup, as :meth:`create_backup` takes it: what changed since a moment (None: since the
+        previous backup). ``options``: as there."""
         return self.create_backup("incremental", since_date, **options)
 
     def _open_snapshot(

@@ -1,4 +1,4 @@
-"""The catalogue of backups, and the ancestry that it proves (DESIGN §4 and §6)."""
+"""The catalogue of backups, and the ancestry that it proves."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ _SNAPSHOT_AT = "snapshot_at"
 
 
 def newest_parent(installation: Installation, register: Register) -> Backup | None:
-    """The backup that the next one of this installation continues: the last entered that leaves no gap behind it.
+    """The backup that the next one of this installation continues: the newest entry after which no change is missing.
+    None where there is no such entry. Reads the catalogue.
 
-    Selections, safety copies and incrementals since a moment that somebody chose have gaps: whoever reads
-    the chain would take what they lack for unchanged. So has one from before a demo register, whose records bear old
-    timestamps, was put in; and one whose file, or that of a backup which it continues, was deleted here. A 1.0 file
-    has no seconds, and nothing can name it. One that says that it was taken after a backup that was entered later was
-    taken while the clock was ahead.
+    These backups do not qualify, because a reader of the chain would take what they lack for unchanged:
+
+    - a selection, a safety copy, an incremental backup since a moment that somebody chose;
+    - one from before a demo register was put in, whose records have old timestamps;
+    - one whose file was deleted here, or whose chain needs a file that was deleted here;
+    - a 1.0 file, which has no seconds and which no other file can name;
+    - one that says it was taken after a backup that was entered later: the clock was ahead then.
     """
     kept = _kept_chains(register)
     rows = _beginnings([installation.id], register).annotate(taken_at=_taken_at(register))
@@ -56,18 +59,19 @@ def newest_parent(installation: Installation, register: Register) -> Backup | No
 
 
 def last_taken(register: Register) -> Backup | None:
-    """The backup of any kind that was taken here last and is kept."""
+    """The newest backup of any kind that was taken here and is kept; None where there is none. Reads the catalogue."""
     rows = _rows(register).filter(operation__in=TAKEN, backup_id__in=_kept(register).values("pk"))
     return register.rows(Backup).filter(pk__in=rows.order_by("-pk").values("backup_id")[:1]).first()
 
 
 def _rows(register: Register) -> QuerySet[BackupLog]:
-    """The audit trail of what succeeded. Its rows are numbered as they are entered: no clock tells their order."""
+    """The audit rows of what succeeded. Their numbers give their order; no clock does."""
     return register.rows(BackupLog).filter(success=True)
 
 
 def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -> QuerySet[BackupLog]:
-    """The audit rows of what a chain of incremental backups may begin with or has to end at, the last first.
+    """The audit rows of backups that a chain of incremental ones can begin with, and of demo registers, before which no
+    chain can begin; newest first.
 
     ``here``: the id of this installation, or a query for it.
     """
@@ -78,12 +82,12 @@ def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -
 
 
 def _taken_at(register: Register) -> Subquery:
-    """Of an audit row, when its backup was taken."""
+    """The moment at which the backup of an audit row was taken."""
     return Subquery(register.rows(Backup).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
 
 
 def doubt(parent: Backup) -> str | None:
-    """Why the clock cannot tell what changed since a backup, as a sentence; None where it can."""
+    """A sentence that says why the clock cannot tell what changed since a backup; None where it can tell."""
     now = timezone.now()
     if now >= parent.taken_at:
         return None
@@ -94,17 +98,20 @@ def doubt(parent: Backup) -> str | None:
 
 
 def announce(run: Run, taken_at: dt.datetime) -> None:
-    """Note that a backup is about to read the register, and when: it is in the catalogue only once it is whole, and
-    what is written until then is no less new to the next one."""
+    """Note in the running operation when a backup begins to read the register.
+
+    The backup enters the catalogue only when its file is whole. Until then, :func:`stamp` learns its moment from here.
+    Writes to the jobs database.
+    """
     run.operation.result = {**run.operation.result, _SNAPSHOT_AT: taken_at.isoformat()}
     run.operation.save(using=JOBS, update_fields=["result"])
 
 
 def stamp(register: Register) -> dt.datetime:
-    """The moment that what is about to be written is dated with (``updated_at``): now, but later than any backup that
-    an incremental one may yet count from, whatever the clock says.
+    """The ``updated_at`` for rows that are about to be written: now, but later than every backup that an incremental
+    one may still count from, whatever the clock says.
 
-    Two queries; to be asked under the register's lock where that is taken.
+    Makes two queries. Whoever takes the register's lock calls it under the lock.
     """
     now = timezone.now()
     beginnings = _beginnings(register.rows(Installation).values("id"), register)
@@ -119,12 +126,13 @@ def stamp(register: Register) -> dt.datetime:
     latest = max(filter(None, earlier), default=None)
     if latest is None or now > latest:
         return now
-    # Not always the same: by its date, whoever edits a record is told whether somebody else has written it meanwhile.
+    # Not always the same moment: an edit tells by it whether somebody else has saved the record meanwhile.
     return latest + dt.timedelta(microseconds=1 + now.microsecond)
 
 
 def merged_backups(installation: Installation, register: Register) -> dict[str, str]:
-    """Per other installation the last of its backups that became part of this register's ancestry."""
+    """The id of the last backup of each other installation that became part of this register's ancestry, by the
+    installation's id. Reads the catalogue."""
     others = register.rows(Backup).exclude(installation_id=installation.id).filter(merged_at__isnull=False)
     rows = others.order_by("merged_at").values_list("installation_id", "id")
     return {str(other): str(backup) for other, backup in rows}
@@ -143,7 +151,7 @@ def add(
     purpose: Backup.Purpose = Backup.Purpose.USER,
     merged_at: dt.datetime | None = None,
 ) -> Backup:
-    """Enter a file into the catalogue."""
+    """The new entry of a file in the catalogue. Writes one row."""
     return register.rows(Backup).create(
         id=uuid.UUID(metadata.id),
         version=metadata.version,
@@ -176,13 +184,13 @@ class Entry:
     is_there: bool
     """Whether its file is in the storage now. Only then can it be verified, downloaded or restored from."""
     restored_at: dt.datetime | None
-    """When a file with this very content was last checked whole and restored here."""
+    """When a file with exactly this content was last restored here."""
     lacks: bool
-    """An incremental one: whether a backup that it continues, at any remove, is not there any more."""
+    """Whether a backup that it needs, directly or through others, is not there any more."""
 
 
 def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Entry]:
-    """The same backups, with what is true of their files. Reads the catalogue, the audit trail and the storage."""
+    """An entry for each of these backups, in their order. Reads the catalogue, the audit trail and the storage."""
     logs = register.rows(BackupLog).filter(operation=Kind.RESTORE, success=True)
     logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
     restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
@@ -200,12 +208,12 @@ def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Ent
 
 
 def _kept(register: Register) -> QuerySet[Backup]:
-    """Those whose file was written and not deleted; where it was written elsewhere, nobody here knows any better."""
+    """The backups whose file was not deleted here. A file outside the storage counts as kept: nobody here knows."""
     return register.rows(Backup).exclude(file="", location="")
 
 
 def _files() -> frozenset[str]:
-    """The names of the files in the storage; none where it cannot be read."""
+    """The names of the files in the storage; none where the storage cannot be read."""
     try:
         return frozenset(storages["backups"].listdir("")[1])
     except OSError:
@@ -214,9 +222,9 @@ def _files() -> frozenset[str]:
 
 
 def _kept_chains(register: Register, files: frozenset[str] | None = None) -> dict[uuid.UUID, uuid.UUID | None]:
-    """Of each backup that is kept, which one it needs: an incremental one what it continues, another nothing.
+    """The backup that each kept backup needs, by id: an incremental one needs its parent, another one none.
 
-    ``files``: only those whose file is among these, or was written elsewhere.
+    ``files``: only backups whose file is among these, or was written outside the storage.
     """
     rows = _kept(register).values_list("pk", "kind", "parent", "file")
     return {
@@ -237,9 +245,9 @@ def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:
 
 
 def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
-    """The incremental backups that would lack what they continue, were this one's file deleted; oldest first.
+    """The incremental backups that need this one's file, directly or through others; oldest first.
 
-    They continue it at any remove. Not those that lack something already, because one between is not kept.
+    Without those that lack something already, because a backup between is not kept. Reads the catalogue.
     """
     children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
     for row in _kept(register).filter(kind=Backup.Kind.INCREMENTAL, parent__isnull=False):
@@ -254,15 +262,15 @@ def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
 
 
 def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
-    """Whether its file, and no other in the storage, brings the whole register back. A 1.0 file does not: it has no
-    seconds."""
+    """Whether this file is the only one in the storage that brings the whole register back. Another file of version 1.0
+    does not count, because it has no seconds. Reads the catalogue and the storage."""
     whole = register.rows(Backup).filter(kind=Backup.Kind.FULL, selection__isnull=True, file__in=_files())
     others = whole.filter(version=VERSION).exclude(pk=backup.pk)
     return whole.filter(pk=backup.pk).exists() and not others.exists()
 
 
 def _had_parent(metadata: Metadata, register: Register) -> bool:
-    """Whether what the file continues was made by this installation, or is in our ancestry."""
+    """Whether the parent of the file was made by this installation, or is in our ancestry."""
     parents = register.rows(Backup).filter(installation_id=metadata.installation.id)
     if metadata.installation.id != str(Installation.current(register.alias).id):
         parents = parents.filter(merged_at__isnull=False)
@@ -270,7 +278,8 @@ def _had_parent(metadata: Metadata, register: Register) -> bool:
 
 
 def gap_before(metadata: Metadata, register: Register) -> list[str]:
-    """A warning where an incremental file continues a backup that this register never had; else none."""
+    """One warning where an incremental file continues a backup that this register never had, else none. Reads the
+    catalogue."""
     since = TIMESTAMP.to_python(metadata.since_date)
     if metadata.parent is None or since is None or _had_parent(metadata, register):
         return []
@@ -283,19 +292,19 @@ def gap_before(metadata: Metadata, register: Register) -> list[str]:
 
 
 def _merged_now(backups: QuerySet[Backup]) -> dt.datetime:
-    """Now, but later than any earlier one: the last that was merged is told by it."""
+    """Now, but later than every earlier ``merged_at``: the order of these moments says which backup was merged last."""
     newest = backups.aggregate(newest=Max("merged_at"))["newest"]
     now = timezone.now()
     return now if newest is None else max(now, newest + dt.timedelta(microseconds=1))
 
 
 def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes], digest: str, deleted: int) -> None:
-    """A file was checked whole and restored here: if it is another installation's, enter it as received, and into our
-    ancestry; if it is the very file of the storage, note that it was verified.
+    """Note in the catalogue that a file was restored here. Called in the transaction of the restore.
 
-    Only a full file, or one whose parent is in our ancestry already, enters the ancestry, and a selection never:
-    a gap must not look like something we had. A file of this installation changes nothing else in the catalogue, nor
-    does a 1.0 file, which does not say whose it is.
+    A file of another installation is entered as received, and into our ancestry. The file of the storage itself is
+    noted as verified. Only a full file, or one whose parent is in our ancestry already, enters the ancestry. A
+    selection never does: a gap must not look like something that we had. A file of this installation changes nothing
+    else, and neither does a 1.0 file, which does not say where it comes from.
     """
     backups = register.rows(Backup)
     earlier = backups.filter(pk=metadata.id).first()
@@ -325,7 +334,7 @@ def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes]
 
 
 def _is_file_of(backup: Backup, stream: IO[bytes]) -> bool:
-    """Whether an open file is the one in the storage, not a copy of it, however it was reached."""
+    """Whether an open file is the file in the storage itself, and not a copy of it."""
     if not backup.file:
         return False
     try:

@@ -59,18 +59,21 @@ def take(operation: Operation) -> None:
 
 
 def submit_backup(actor: Actor, asked: BackupRequest) -> Operation:
-    """Have a backup taken."""
+    """The waiting operation that takes a backup. Writes to the jobs database."""
     parameters = cast("dict[str, Any]", msgspec.to_builtins(asked))
     return jobs.submit(BACKUPS[asked.backup_type], actor, parameters=parameters)
 
 
 def submit_verify(actor: Actor, backup: Backup) -> Operation:
-    """Have a file of the catalogue read whole and compared with its entry."""
+    """The waiting operation that verifies a file of the catalogue. Writes to the jobs database."""
     return jobs.submit(Kind.VERIFY, actor, filename=backup.file, parameters={"backup": str(backup.pk)})
 
 
 def verify(operation: Operation) -> None:
-    """Read the whole file, check it, and compare it with the catalogue; note there when that was."""
+    """Check the whole file of a waiting operation, compare it with its entry, and note there when that was.
+
+    Raises :class:`OperationFailed` where the file is not valid, or not the one that the catalogue describes.
+    """
     register = Register(operation.database)
     with operations.running(
         Kind.VERIFY,
@@ -107,13 +110,19 @@ def verify(operation: Operation) -> None:
 
 
 def set_protected(backup: Backup, protected: bool, register: Register = DEFAULT) -> None:
-    """Say whether the file may be deleted. Raises :class:`OperationFailed` while the register is held."""
+    """Protect the file against deletion, or lift the protection.
+
+    Raises :class:`OperationFailed` while somebody holds the register.
+    """
     with changing_catalogue(register, _("The catalogue was not changed.")):
         register.rows(Backup).filter(pk=backup.pk).update(protected=protected)
 
 
 def require_deletable(backup: Backup, register: Register = DEFAULT) -> None:
-    """Raises :class:`OperationFailed` where the file is protected, or an operation that waits or runs is to read it."""
+    """Raises :class:`OperationFailed` where the file is protected, or a waiting or running operation needs it.
+
+    Reads the jobs database.
+    """
     if backup.protected:
         raise OperationFailed(
             _("%(file)s is protected. Nothing was deleted. Take the protection away first.") % {"file": backup.file}
@@ -126,7 +135,7 @@ def require_deletable(backup: Backup, register: Register = DEFAULT) -> None:
 
 
 def open_previews(backup: Backup, register: Register = DEFAULT) -> int:
-    """How many previews of the file wait to be applied: without it, they cannot be."""
+    """How many previews of the file could still be applied. They need the file. Reads the jobs database."""
     checks = Operation.objects.using(JOBS).filter(
         _reads(backup), kind=Kind.CHECK, state=Operation.State.SUCCEEDED, database=register.alias
     )
@@ -134,17 +143,17 @@ def open_previews(backup: Backup, register: Register = DEFAULT) -> int:
 
 
 def _reads(backup: Backup) -> Q:
-    """An operation that names the file, or, to verify it, the entry."""
+    """The operations that read the file: they name it, or its entry."""
     return Q(parameters__backup=backup.file) | Q(parameters__backup=str(backup.pk))
 
 
 def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
-    """Delete the file; its entry stays, because later backups may name it as their ancestor.
+    """Whether the file was still there. Deletes the file; its entry stays, because later backups may name it as their
+    ancestor.
 
-    Returns whether the file was still there. The file goes first: should this process end before the entry says so, the
-    catalogue says that the file is not where it was, which is true, and it can be deleted again.
-    Raises :class:`OperationFailed` where :func:`require_deletable` does, the register is held, or the file cannot be
-    deleted.
+    The file is deleted before the entry is committed. If the process dies between the two, the page shows that the file
+    is not there, which is true, and it can be deleted again. Raises :class:`OperationFailed` where
+    :func:`require_deletable` does, where somebody holds the register, and where the file cannot be deleted.
     """
     storage = storages["backups"]
     was_there = is_gone = False

@@ -62,7 +62,7 @@ class _Counted:
 
 @contextmanager
 def opened(output: Path | IO[bytes] | None, name: str, compression: Compression | None) -> Iterator[Target]:
-    """A target whose file exists, whole, when the block ends well, and not at all otherwise.
+    """A target whose file is there, whole, if the block ends without an error, and not there otherwise.
 
     ``output``: a path; a stream, which stays open; None: the ``backups`` storage under ``name``, or a like
     name if that is taken. Raises OSError.

@@ -92,14 +92,14 @@ NOT_CONTENT: Final = frozenset({"checksum", "created_at", "updated_at", "id"})
 
 
 def content_of(row: models.Model) -> dict[str, str | None]:
-    """A company's or attendance record's content, as texts by field name: as it stands in a file."""
+    """The content of a company or attendance record: its texts by field name, as they stand in a file."""
     model = next(model for model in SCHEMA if model.label == row._meta.label)
     values = ((name, field, getattr(row, field.source)) for name, field in model.all_fields.items())
     return {name: value.name if field.references else field.type.to_text(value) for name, field, value in values}
 
 
 def filters(selection: Selection | None = None, changed_since: object = None) -> Filters:
-    """The rows that a selection and a moment (a datetime; None: any) leave in, per declared model.
+    """Which rows of each declared model a selection and a moment (a datetime; None: any) leave in. Reads nothing.
 
     A company is in if it is selected or a record that is in names it; with ``changed_since`` also if it
     changed itself.

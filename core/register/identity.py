@@ -42,5 +42,5 @@ def identity(register: Register = DEFAULT) -> Identity:
 
 
 def _colour_of(installation: Installation) -> str:
-    """Always the same for one installation, most often another for another."""
+    """The colour that belongs to an installation's id. Another installation most often has another."""
     return settings.INSTALLATION_COLOURS[installation.id.int % len(settings.INSTALLATION_COLOURS)]

@@ -66,9 +66,9 @@ def sweep_changes() -> None:
 
 
 def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
-    """Put an uploaded file into a folder of its own; returns the id that the check of it will have.
+    """The id that the check of an uploaded file will have. Writes the file into a folder of its own.
 
-    Raises :class:`OperationFailed` where it is empty or larger than ``limit`` bytes, or the disk is full.
+    Raises :class:`OperationFailed` where the file is empty or larger than ``limit`` bytes, or the disk is full.
     """
     pk = uuid.uuid4()
     size = 0
@@ -89,6 +89,7 @@ def receive(chunks: Iterable[bytes], limit: int) -> uuid.UUID:
 
 
 def too_large(limit: int) -> OperationFailed:
+    """The failure that says that a file has more than ``limit`` bytes."""
     return OperationFailed(
         _(
             "The file is larger than this server takes (%(limit)s bytes). Nothing was changed. Whoever runs it can "
@@ -101,7 +102,10 @@ def too_large(limit: int) -> OperationFailed:
 def submit_check(
     actor: Actor, strategy: Strategy, *, uploaded: uuid.UUID | None = None, name: str = "", backup: Backup | None = None
 ) -> Operation:
-    """Have a file checked and previewed: one that was received, or one of the catalogue."""
+    """The waiting operation that checks and previews a file. Writes to the jobs database.
+
+    ``uploaded`` and ``name``: a file that was received; ``backup``: one of the catalogue.
+    """
     if backup is not None:
         uploaded, name = uuid.uuid4(), backup.file
         preview_folders.new_folder(uploaded)
@@ -115,8 +119,8 @@ def submit_check(
 
 
 def check_again(actor: Actor, preview: StoredPreview) -> Operation:
-    """Have a preview's file checked and compared anew, as when the register has moved. What was decided about lines
-    that are the same then is carried over.
+    """The waiting operation that checks a preview's file again, after the register has moved. Writes to the jobs
+    database. Decisions about lines that are still the same are carried over.
 
     Raises :class:`OperationFailed` where the disk refuses.
     """
@@ -140,7 +144,8 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
 
 
 def check(operation: Operation) -> None:
-    """Check the whole file and store the preview. What is wrong with the file goes into the result."""
+    """Check the whole file of a waiting operation and store its preview. What is wrong with the file goes into the
+    operation's result. Raises :class:`OperationFailed`."""
     pk = operation.pk
     try:
         with operations.running(
@@ -170,7 +175,7 @@ def check(operation: Operation) -> None:
 
 
 def decided(pk: uuid.UUID) -> int:
-    """How many differences are decided in a preview; none in one that is not there any more."""
+    """How many differences are decided in a preview; 0 where the preview is not there any more."""
     try:
         with stored_preview.opened(pk) as preview:
             return preview.decided
@@ -179,7 +184,7 @@ def decided(pk: uuid.UUID) -> int:
 
 
 def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
-    """Decide a new preview as an earlier one was, if that is still there."""
+    """Carry the decisions of an earlier preview over to a new one, if the earlier one is still there."""
     with (
         suppress(stored_preview.PreviewGone),
         stored_preview.opened(earlier) as before,
@@ -189,7 +194,7 @@ def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
 
 
 def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFAULT) -> Operation:
-    """Apply a preview as it is decided now.
+    """The waiting operation that applies a preview as it is decided now. Writes to the jobs database.
 
     Raises :class:`OperationFailed` where conflicts are undecided or it is being applied,
     :class:`core.preview.decisions.DecidedMeanwhile` where it is not decided any more as it was when it was opened,
@@ -227,7 +232,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
 
 
 def _require_alone(register: Register) -> None:
-    """Raises RegisterBusy, which says who runs what, where a restore or its like waits or runs already."""
+    """Raises RegisterBusy, which says who runs what, where another operation that writes waits or runs already."""
     others = Operation.objects.using(JOBS).filter(state__in=jobs.OPEN, kind__in=WRITERS, database=register.alias)
     other = others.order_by("started_at").first()
     if other is not None:
@@ -235,7 +240,10 @@ def _require_alone(register: Register) -> None:
 
 
 def apply(operation: Operation) -> None:
-    """Apply the preview, in one transaction; then what was stored of it is removed, but for the list of changes."""
+    """Apply the preview of a waiting operation in one transaction, then remove it. The list of its changes is kept.
+
+    Raises :class:`OperationFailed`.
+    """
     pk = uuid.UUID(operation.parameters["preview"])
     changes = preview_changes.changes_file(operation.pk)
     try:
@@ -267,7 +275,7 @@ def apply(operation: Operation) -> None:
 
 
 def look_up(lines: Sequence[Line], register: Register = DEFAULT) -> None:
-    """Note with each line of records that are in the register when they last changed there."""
+    """Set ``changed_at`` of each line whose record is in the register: when it last changed there. Reads it there."""
     records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
     names = {company for company, _ep_no, _day in records}
     ids = dict(register.rows(Company).filter(name__in=names).values_list("name", "pk"))
@@ -280,7 +288,7 @@ def look_up(lines: Sequence[Line], register: Register = DEFAULT) -> None:
 
 
 def free_if_ended(preview: StoredPreview) -> None:
-    """A preview whose restore was cancelled or killed can be decided and applied again."""
+    """Let a preview be decided and applied again if its restore was cancelled or killed."""
     if not preview.applying:
         return
     recovery.settle_accounts()
@@ -289,7 +297,7 @@ def free_if_ended(preview: StoredPreview) -> None:
 
 
 def _expected(preview: StoredPreview) -> dict[str, Any]:
-    """What the restore does if it succeeds: its plan is the one that was counted."""
+    """The result of the restore if it succeeds: it applies the plan that was counted."""
     counts = preview.counts()
     return {
         "models": {name: asdict(one) for name, one in counts.items()},
@@ -303,7 +311,7 @@ def _expected(preview: StoredPreview) -> dict[str, Any]:
 
 @contextmanager
 def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
-    """The file that is to be restored: of the catalogue's storage, or what was uploaded under this id."""
+    """The file to restore: one of the catalogue's storage, or the upload with this id."""
     stored = operation.parameters.get("backup")
     if stored:
         with storages["backups"].open(stored, "rb") as file:

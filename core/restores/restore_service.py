@@ -58,7 +58,7 @@ class RestoreService:
         self.register = Register(operation.database) if operation else register
 
     def validate_backup(self, source: Input, progress_callback: Progress | None = None) -> ValidationResult:
-        """Check a whole file; never touches the database.
+        """What the check of a whole file finds. Touches no database.
 
         Raises :class:`OperationFailed` where the file cannot be read at all.
         """
@@ -72,7 +72,8 @@ class RestoreService:
         progress_callback: Progress | None = None,
         items: IO[bytes] | None = None,
     ) -> Preview:
-        """What restoring the file would do now. Writes nothing but a temporary file, which the preview holds.
+        """What a restore of the file would do now. Reads the register; writes only a temporary file, which the preview
+        holds.
 
         ``items``: an empty file to write the plan to instead; it stays the caller's.
 
@@ -104,12 +105,12 @@ class RestoreService:
         decide: Decide | None = None,
         prepare: Callable[[Run], None] | None = None,
     ) -> RestoreResult:
-        """Merge the file into the register, in one transaction, and account for it.
+        """What the restore did. Merges the file into the register in one transaction, and accounts for every entry.
 
-        ``preview``: apply this and nothing else: if the register or the file is not as it was then,
-        :class:`DataMoved` says what moved. ``decide``: what somebody decided about each conflict of that preview
-        (``manual``). ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: what else
-        is to be done first, as a part of this operation, when the file has been checked and nobody is kept waiting yet.
+        ``preview``: only this is applied. If the register or the file is not as it was then, :class:`DataMoved` says
+        what moved. ``decide``: the decision about each conflict of that preview (``manual``). ``progress_callback``:
+        see :class:`recordsync.system.progress.Progress`. ``prepare``: called when the file has been checked and before
+        anybody has to wait; a part of this operation.
 
         Raises :class:`FileRefused`, :class:`core.operations.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
@@ -144,7 +145,7 @@ class RestoreService:
         decide: Decide | None,
         stream: BinaryIO,
     ) -> dict[str, Counts]:
-        """Merge and write, or raise with the database as it was."""
+        """The account of the merge, which is written in one transaction. Where it raises, the database is as it was."""
         with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
             plan = make_plan(store, file, None, items, run)
             if preview is not None and preview.plan.digest != plan.digest:
@@ -160,7 +161,7 @@ class RestoreService:
         return counts
 
     def _require_decided(self, plan: Plan) -> None:
-        """Raises ConflictsLeft, with the first conflicts, where there are any."""
+        """Raises ConflictsLeft, which names the first conflicts, where the plan has any."""
         first: list[FileError] = []
         count = 0
         for step in plan.to_decide(decide_by(Strategy.MANUAL)):
