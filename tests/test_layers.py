@@ -1,5 +1,6 @@
 """Dependencies point one way: what ``make lint`` checks of it also fails a test run."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,17 @@ def test_the_engine_has_no_web_and_no_terminal() -> None:
     command = [str(Path(sys.executable).parent / "ruff"), "check", "--select", "T20,TID251", "recordsync"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_tests_are_made_of_shares_no_code_with_the_engine() -> None:
+    """What the engine does wrong must not hide itself. Its own tests need its records."""
+    folders = [PROJECT / "tests" / name for name in ("builders", "strategies")]
+    plain = [path for folder in folders for path in folder.glob("*.py") if path.name != "records.py"]
+    assert plain
+    for path in (*plain, PROJECT / "tests" / "properties" / "merge_table.py"):
+        assert not re.search(
+            r"^ *(from|import) (recordsync|tests\.builders\.records)\b", path.read_text(), re.MULTILINE
+        ), path
 
 
 TESTED_ELSEWHERE = {

@@ -24,9 +24,6 @@ UNITS = {
 ABC, XYZ = "ABC Corp", "XYZ Ltd"
 FRIDAY, SATURDAY = "2026-11-20", "2026-11-21"
 
-BLANK: Content = {"ep_name": "", "shift": "", "status": "P", **dict.fromkeys((*TIMES, *MINUTES))}
-"""The fields of a day of which nothing but the status is known."""
-
 
 def day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str | None) -> Content:
     """A day's work, but for what ``fields`` say otherwise."""
@@ -36,6 +33,12 @@ def day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str
         "out_time_3": None, "overstay": None, "overtime": "01:30", "overtime_to_mandays": None,
     }  # fmt: skip
     return {**worked, **fields}
+
+
+def blank_day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str | None) -> Content:
+    """A day of which nothing but the status is known, but for what ``fields`` say."""
+    blank: dict[str, str | None] = {"ep_name": "", "shift": "", **dict.fromkeys((*TIMES, *MINUTES))}
+    return day(company, ep_no, date, **{**blank, **fields})
 
 
 def key_of(content: Content) -> Key:

@@ -16,7 +16,7 @@ from recordsync.model.records import Record, checksum
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion
 from recordsync.streams import lines as record_lines
-from tests.builders.days import BLANK, FRIDAY, day
+from tests.builders.days import FRIDAY, blank_day
 
 NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
 MOMENT = "2026-11-20T18:40:00.000000Z"
@@ -31,8 +31,8 @@ def company(name: str, created_at: str | None = MOMENT) -> Record:
 def record(
     company: str, ep_no: str, date: str = FRIDAY, *, created_at: str | None = MOMENT, **fields: str | None
 ) -> Record:
-    """A day of which nothing but the status is known, but for what ``fields`` say."""
-    return ATTENDANCE_RECORDS.shape().from_mapping(day(company, ep_no, date, **{**BLANK, **fields}), created_at)
+    """A :func:`blank_day` as the engine has it."""
+    return ATTENDANCE_RECORDS.shape().from_mapping(blank_day(company, ep_no, date, **fields), created_at)
 
 
 def deletion(model: Model, record: Record) -> Deletion:

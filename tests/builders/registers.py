@@ -10,7 +10,6 @@ from typing import Any
 from django.db import connections
 
 from core.models import AttendanceRecord, BackupLog, Company, User
-from recordsync.system.transactions import COMMITS
 from tests.builders.days import ABC, MINUTES, SATURDAY, TIMES, XYZ, Content, Key, day, key_of
 from tests.running import databases
 
@@ -64,6 +63,12 @@ def put(alias: str, register: RegisterData) -> None:
         for key, content in register.records.items()
     ]
     AttendanceRecord.objects.using(alias).bulk_create(rows)
+
+
+def put_day(alias: str, content: Content) -> AttendanceRecord:
+    """Add the register of this one day to an empty database; its row."""
+    put(alias, register(content))
+    return AttendanceRecord.objects.using(alias).get()
 
 
 def columns(content: Content, company_ids: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def everything(alias: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
         for table in databases.tables(alias):
-            if table not in (BackupLog._meta.db_table, COMMITS):
+            if table not in (BackupLog._meta.db_table, "recordsync_commit"):
                 cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY 1")
                 found[table] = cursor.fetchall()
     return found

@@ -5,15 +5,14 @@ import datetime as dt
 import pytest
 from django.db import IntegrityError, connections, transaction
 
-from core.models import TIME_FIELDS, AttendanceRecord, BackupLog, Company
+from core.models import TIME_FIELDS, AttendanceRecord, BackupLog
+from tests.builders.days import blank_day
+from tests.builders.registers import put_day
 
 
 @pytest.fixture
 def record(register_db: str) -> AttendanceRecord:
-    company = Company.objects.using(register_db).create(name="ABC Corp")
-    return AttendanceRecord.objects.using(register_db).create(
-        company=company, ep_no="E1", date=dt.date(2026, 11, 20), status="P"
-    )
+    return put_day(register_db, blank_day())
 
 
 def _set(alias: str, column: str, value: str | int | None) -> None:

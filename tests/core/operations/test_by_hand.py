@@ -16,9 +16,9 @@ from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 from core.operations.errors import DataMoved, OperationFailed
 from core.register.database import Register
+from tests.builders.days import blank_day
+from tests.builders.registers import LONG_AGO, put_day
 from tests.running.work_queue import perform
-
-LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -28,10 +28,7 @@ def root(register_db: str) -> User:
 
 @pytest.fixture
 def record(register_db: str, root: User) -> AttendanceRecord:
-    company = Company.objects.using(register_db).create(name="Asha Builders", created_at=LONG_AGO, updated_at=LONG_AGO)
-    return AttendanceRecord.objects.using(register_db).create(
-        company=company, ep_no="A1", date=dt.date(2026, 11, 20), status="P", created_at=LONG_AGO, updated_at=LONG_AGO
-    )
+    return put_day(register_db, blank_day("Asha Builders", "A1"))
 
 
 def test_a_lost_update_changes_nothing(register_db: str, root: User, record: AttendanceRecord) -> None:

@@ -24,9 +24,9 @@ from core.operations import run as operations
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.operations.run import Actor
 from core.register.database import Register
-from tests.builders.registers import everything
+from tests.builders.days import blank_day
+from tests.builders.registers import LONG_AGO, everything, put_day
 
-LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 DAY = dt.date(2026, 11, 20)
 
 
@@ -70,16 +70,13 @@ def root(register_db: str) -> User:
 
 
 @pytest.fixture
-def company(register_db: str, root: User) -> Company:
-    company: Company = Company.objects.using(register_db).create(name="Own", created_at=LONG_AGO, updated_at=LONG_AGO)
-    return company
+def record(register_db: str, root: User) -> AttendanceRecord:
+    return put_day(register_db, blank_day("Own", "A1"))
 
 
 @pytest.fixture
-def record(register_db: str, company: Company) -> AttendanceRecord:
-    return AttendanceRecord.objects.using(register_db).create(
-        company=company, ep_no="A1", date=DAY, status="P", created_at=LONG_AGO, updated_at=LONG_AGO
-    )
+def company(record: AttendanceRecord) -> Company:
+    return record.company
 
 
 def test_whatever_is_changed_by_hand_waits_and_then_says_who_holds_the_register(
