@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from core.models import Role, User
 from core.operations.by_hand import changing
-from core.operations.errors import NOTHING_SAVED, OperationFailed, Text
+from core.operations.errors import NOTHING_SAVED, LazyText, OperationFailed
 from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class LastRoot(OperationFailed):
 
 
 @contextmanager
-def changing_accounts(register: Register = DEFAULT, undone: Text = NOTHING_SAVED) -> Iterator[None]:
+def changing_accounts(register: Register = DEFAULT, undone: LazyText = NOTHING_SAVED) -> Iterator[None]:
     """A short transaction that adds, changes or deletes accounts. Two of them wait for each other.
 
     Raises LastRoot where no active root account with a password would be left, and what
@@ -41,7 +41,7 @@ def changing_accounts(register: Register = DEFAULT, undone: Text = NOTHING_SAVED
         raise OperationFailed(what, undone=undone, then=_("Try again.")) from error
 
 
-def require_a_root(register: Register, undone: Text) -> None:
+def require_a_root(register: Register, undone: LazyText) -> None:
     """Raises LastRoot where there is no active root account with a password now. Reads the database."""
     if not _roots(register).exists():
         raise LastRoot(

@@ -76,7 +76,7 @@ def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -
     ``here``: the id of this installation, or a query for it.
     """
     own = register.rows(Backup).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
-    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Kind.FULL) | Q(parent__isnull=False))
+    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Type.FULL) | Q(parent__isnull=False))
     taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
     return _rows(register).filter(taken | Q(operation=Kind.SEED_DEMO)).order_by("-pk")
 
@@ -228,7 +228,7 @@ def _kept_chains(register: Register, files: frozenset[str] | None = None) -> dic
     """
     rows = _kept(register).values_list("pk", "kind", "parent", "file")
     return {
-        pk: parent if kind == Backup.Kind.INCREMENTAL else None
+        pk: parent if kind == Backup.Type.INCREMENTAL else None
         for pk, kind, parent, file in rows
         if files is None or not file or file in files
     }
@@ -250,7 +250,7 @@ def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
     Without those that lack something already, because a backup between is not kept. Reads the catalogue.
     """
     children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
-    for row in _kept(register).filter(kind=Backup.Kind.INCREMENTAL, parent__isnull=False):
+    for row in _kept(register).filter(kind=Backup.Type.INCREMENTAL, parent__isnull=False):
         children[row.parent].append(row)
     found: list[Backup] = []
     open_ends = [backup.pk]
@@ -264,7 +264,7 @@ def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
 def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
     """Whether this file is the only one in the storage that brings the whole register back. Another file of version 1.0
     does not count, because it has no seconds. Reads the catalogue and the storage."""
-    whole = register.rows(Backup).filter(kind=Backup.Kind.FULL, selection__isnull=True, file__in=_files())
+    whole = register.rows(Backup).filter(kind=Backup.Type.FULL, selection__isnull=True, file__in=_files())
     others = whole.filter(version=VERSION).exclude(pk=backup.pk)
     return whole.filter(pk=backup.pk).exists() and not others.exists()
 

@@ -44,7 +44,7 @@ class DemoPlan:
             raise ValueError(f"A demo register ends on {EARLIEST} or later.")
 
 
-class Row(NamedTuple):
+class DemoRow(NamedTuple):
     """One attendance record. ``company`` is its place in :attr:`DemoRegister.companies`, counted from 0.
 
     Texts as SQL writes them: dates, times, and moments ``YYYY-MM-DD HH:MM:SS+00:00``. Durations in minutes.
@@ -101,7 +101,7 @@ class DemoRegister:
         """When the companies were entered: on the first day."""
         return min(f"{self._calendar.dates[0]} 06:00:00+00:00", self._latest)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[DemoRow]:
         """The attendance records, each company's by employee and date. Made as they are read."""
         shares = Shares()
         serial = 0
@@ -129,14 +129,14 @@ class DemoRegister:
         entered = [min(f"{date} {customs.entered}+00:00", self._latest) for date in self._calendar.dates]
         return _Company(position, rng, customs, entered)
 
-    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[Row]:
+    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[DemoRow]:
         rng, customs, entered = company.rng, company.customs, company.entered
         attendance = Attendance(rng, employee, self._calendar, shares)
         for day in range(employee.first, employee.first + employee.days):
             status, at_work = attendance.on(day)
             shift = employee.shift(day)
             corrected = rng.random() < CORRECTED and day + 1 < DAYS
-            yield Row(
+            yield DemoRow(
                 company.position,
                 employee.ep_no,
                 employee.name,

@@ -22,7 +22,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, QuerySet
 from django.utils import timezone
 
-from core.demo.generator import DemoPlan, DemoRegister, Row
+from core.demo.generator import DemoPlan, DemoRegister, DemoRow
 from core.models import AttendanceRecord, BackupLog, Company, Kind, Phase, Role, User
 from core.operations import holding
 from core.operations import run as operations
@@ -258,7 +258,7 @@ def _refuse_exposed() -> None:
         )
 
 
-def _reported(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[Row]:
+def _reported(rows: Iterable[DemoRow], total: int, progress: Progress) -> Iterator[DemoRow]:
     """The rows, with progress on the way."""
     for done, row in enumerate(rows):
         if done % EVERY == 0:
@@ -266,10 +266,10 @@ def _reported(rows: Iterable[Row], total: int, progress: Progress) -> Iterator[R
         yield row
 
 
-# --- Writers. A row has the values of _STORED_FIELDS, as core.demo.generator.Row has them.
+# --- Writers. A row has the values of _STORED_FIELDS, as core.demo.generator.DemoRow has them.
 
 StoredRow = tuple[Any, ...]
-_FIELDS: Final = ("company", *Row._fields[1:])
+_FIELDS: Final = ("company", *DemoRow._fields[1:])
 _STORED_FIELDS: Final = [cast("Field[Any, Any]", AttendanceRecord._meta.get_field(name)) for name in _FIELDS]
 
 

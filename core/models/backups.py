@@ -20,7 +20,7 @@ class Backup(models.Model):
     (``parent``, ``merged``) proves what two installations once shared.
     """
 
-    class Kind(models.TextChoices):
+    class Type(models.TextChoices):
         FULL = "full", _("Full")
         INCREMENTAL = "incremental", _("Incremental")
 
@@ -39,7 +39,7 @@ class Backup(models.Model):
         null=True, blank=True, help_text="The backup of the same installation that this one continues."
     )
     merged = models.JSONField(default=dict, help_text="Per other installation, its last backup restored before.")
-    kind = models.CharField(max_length=12, choices=Kind)
+    kind = models.CharField(max_length=12, choices=Type)
     selection = models.JSONField(null=True, blank=True)
     since = models.DateTimeField(null=True, blank=True)
     file = models.CharField(

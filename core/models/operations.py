@@ -92,7 +92,7 @@ class UploadLog(models.Model):
     database, like :class:`Operation`, so it names account and company by plain values.
     """
 
-    class State(models.TextChoices):
+    class Stage(models.TextChoices):
         WAITING = "waiting", _("Waiting to be checked")
         CHECKING = "checking", _("Being checked")
         CHECKED = "checked", _("Waiting for a decision")
@@ -139,21 +139,21 @@ class UploadLog(models.Model):
         return self.filename
 
     @property
-    def state(self) -> State:
+    def stage(self) -> Stage:
         """How it stands: by what was decided about it, else by how its last operation stands."""
         if self.put_away:
-            return self.State.PUT_AWAY
+            return self.Stage.PUT_AWAY
         is_import = self.operation.kind == Kind.IMPORT
         match self.operation.state:
             case Operation.State.WAITING:
-                return self.State.QUEUED if is_import else self.State.WAITING
+                return self.Stage.QUEUED if is_import else self.Stage.WAITING
             case Operation.State.RUNNING:
-                return self.State.APPLYING if is_import else self.State.CHECKING
+                return self.Stage.APPLYING if is_import else self.Stage.CHECKING
             case Operation.State.SUCCEEDED:
-                return self.State.IMPORTED if is_import else self.State.CHECKED
+                return self.Stage.IMPORTED if is_import else self.Stage.CHECKED
             case Operation.State.CANCELLED:
-                return self.State.PUT_AWAY
-        return self.State.FAILED
+                return self.Stage.PUT_AWAY
+        return self.Stage.FAILED
 
     @property
     def message(self) -> str:
@@ -173,12 +173,12 @@ class UploadLog(models.Model):
     @property
     def is_waiting(self) -> bool:
         """Whether a worker has still to begin."""
-        return self.state in (self.State.WAITING, self.State.QUEUED)
+        return self.stage in (self.Stage.WAITING, self.Stage.QUEUED)
 
     @property
     def may_be_tried_again(self) -> bool:
         """Whether it failed for what is no fault of the sheet, which is kept."""
-        return self.state == self.State.FAILED and bool(self.file)
+        return self.stage == self.Stage.FAILED and bool(self.file)
 
     @property
     def to_import(self) -> int:

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from core.models import Backup, Operation
 from core.operations import holding
-from core.operations.errors import OperationFailed, RegisterBusy, Text, as_failure, is_locked
+from core.operations.errors import LazyText, OperationFailed, RegisterBusy, as_failure, is_locked
 from core.operations.waiting import patience
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, LockTimeout
@@ -22,7 +22,9 @@ _MOMENT = 0.5
 
 
 @contextmanager
-def changing(register: Register, models: Sequence[type[Model]], undone: Text, *, alone: bool = False) -> Iterator[None]:
+def changing(
+    register: Register, models: Sequence[type[Model]], undone: LazyText, *, alone: bool = False
+) -> Iterator[None]:
     """A short transaction that writes these models' tables; it waits for a restore or import as long as it may.
 
     ``undone``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
@@ -43,7 +45,7 @@ def changing(register: Register, models: Sequence[type[Model]], undone: Text, *,
 
 
 @contextmanager
-def changing_catalogue(register: Register, undone: Text) -> Iterator[None]:
+def changing_catalogue(register: Register, undone: LazyText) -> Iterator[None]:
     """As :func:`changing`, of the catalogue of backups, under the register's lock: no backup begins meanwhile, which
     would continue another one as it was."""
     try:
@@ -57,7 +59,7 @@ def changing_catalogue(register: Register, undone: Text) -> Iterator[None]:
         raise holding.busy(_holder(register), undone) from error
 
 
-def failure(error: Exception, register: Register, undone: Text) -> OperationFailed:
+def failure(error: Exception, register: Register, undone: LazyText) -> OperationFailed:
     """An error as a failure for people: where the register is locked, with who holds it."""
     holder = _holder(register) if is_locked(error) else None
     return holding.busy(holder, undone) if holder else as_failure(error, undone)

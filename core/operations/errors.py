@@ -15,14 +15,14 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from recordsync.errors import CommitUnknown, FileError, InvalidFile, RecordSyncError, printable_path
 
-Text = str | Promise
+LazyText = str | Promise
 """Words for people, perhaps translated only when they are shown."""
 
 NOTHING_CHANGED: Final = gettext_lazy("Nothing was changed.")
 NOTHING_SAVED: Final = gettext_lazy("Nothing was saved.")
 
 
-def sentences(*parts: Text) -> str:
+def sentences(*parts: LazyText) -> str:
     """The sentences after each other, without those that are blank."""
     return " ".join(filter(None, map(str, parts)))
 
@@ -36,12 +36,12 @@ class OperationFailed(Exception):
 
     def __init__(
         self,
-        what: Text,
+        what: LazyText,
         errors: Sequence[FileError] = (),
         error_count: int | None = None,
         *,
-        undone: Text = "",
-        then: Text = "",
+        undone: LazyText = "",
+        then: LazyText = "",
     ) -> None:
         message = sentences(what, undone, then)
         message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database, too
@@ -198,7 +198,7 @@ def _first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def as_failure(error: Exception, undone: Text = "") -> OperationFailed:
+def as_failure(error: Exception, undone: LazyText = "") -> OperationFailed:
     """Any error as a failure for people. ``undone``: what it leaves undone, a sentence."""
     if isinstance(error, OperationFailed):
         return error
@@ -210,7 +210,7 @@ def as_failure(error: Exception, undone: Text = "") -> OperationFailed:
     return kind(explain(error), undone=undone)
 
 
-def not_known(perhaps: Text, look: Text) -> NotKnown:
+def not_known(perhaps: LazyText, look: LazyText) -> NotKnown:
     """A failure of which it is not known whether it is one: ``perhaps`` it happened; ``look``: where it is seen."""
     text = _(
         "It is not known whether %(what)s: the connection to the database was lost during the commit, and the database "
@@ -219,7 +219,7 @@ def not_known(perhaps: Text, look: Text) -> NotKnown:
     return NotKnown(text % {"what": perhaps}, then=look)
 
 
-def file_refused(errors: Sequence[FileError], count: int, undone: Text) -> FileRefused:
+def file_refused(errors: Sequence[FileError], count: int, undone: LazyText) -> FileRefused:
     """A refusal for what is wrong with a file."""
     text = ngettext(
         "The file is not a valid backup (%(count)s problem).",

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from core import moments
 from core.models import JOBS, Operation, Phase
-from core.operations.errors import RegisterBusy, Text
+from core.operations.errors import LazyText, RegisterBusy
 from core.operations.kinds import BEFORE_THE_LOCK, WRITERS, traits_of
 from core.operations.recovery import settle_accounts
 from core.operations.run import Run
@@ -21,7 +21,7 @@ from recordsync.system import locks
 
 
 @contextmanager
-def register_lock(run: Run, wait: float | None = None, undone: Text | None = None) -> Iterator[locks.Lock]:
+def register_lock(run: Run, wait: float | None = None, undone: LazyText | None = None) -> Iterator[locks.Lock]:
     """Hold the one lock of the register; wait for it for ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
 
     Raises :class:`RegisterBusy`, which says who holds it, and what is ``undone`` (None: what its kind says).
@@ -50,7 +50,7 @@ def holding_register(run: Run) -> Iterator[Store]:
     run.committed = run.past_return
 
 
-def busy(holder: Operation | None, undone: Text) -> RegisterBusy:
+def busy(holder: Operation | None, undone: LazyText) -> RegisterBusy:
     """What to tell somebody whom ``holder``, a restore or its like, keeps waiting (None: it is not known which), with
     what is ``undone``, a sentence."""
     if holder is None:

@@ -9,7 +9,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from core.models import Kind, Phase
-from core.operations.errors import NOTHING_CHANGED, Text
+from core.operations.errors import NOTHING_CHANGED, LazyText
 from recordsync.backupfile import BackupType
 
 
@@ -17,19 +17,19 @@ from recordsync.backupfile import BackupType
 class Traits:
     """What is to be known about a kind of operation."""
 
-    in_a_sentence: Text
+    in_a_sentence: LazyText
     """What somebody runs or asked for: "Meena has been running a restore"."""
     holds_register: bool = False
     """Whether it holds the register's lock while it writes, so that others wait for it."""
     is_audited: bool = True
     """Whether it leaves a row in the audit trail. What only looks leaves none."""
-    undone: Text = NOTHING_CHANGED
+    undone: LazyText = NOTHING_CHANGED
     """What a failure leaves undone, as a sentence."""
-    undone_if_killed: Text = NOTHING_CHANGED
+    undone_if_killed: LazyText = NOTHING_CHANGED
     """The same, where the process was killed: it could not tidy up after itself."""
-    perhaps: Text = ""
+    perhaps: LazyText = ""
     """What may have happened where nobody knows whether its commit did; blank: that is found out by its audit row."""
-    look: Text = ""
+    look: LazyText = ""
     """Where it is seen then, and when to try again."""
 
 

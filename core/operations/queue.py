@@ -25,9 +25,9 @@ from core.operations import recovery
 from core.operations.errors import (
     NOTHING_CHANGED,
     Cancelled,
+    LazyText,
     NotKnown,
     OperationFailed,
-    Text,
     as_failure,
     not_known,
     sentences,
@@ -108,7 +108,7 @@ def submit(
 
 
 @contextmanager
-def asking(perhaps: Text = _ASKED, look: Text = _ASK_AGAIN) -> Iterator[None]:
+def asking(perhaps: LazyText = _ASKED, look: LazyText = _ASK_AGAIN) -> Iterator[None]:
     """A transaction of the jobs database, in which something is asked for and what belongs to it is written: both or
     neither. No worker sees an operation before its row in the queue, or the other way round.
 

@@ -19,7 +19,7 @@ from django_tasks.base import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from core.models import JOBS, BackupLog, Operation, Phase, User
-from core.operations.errors import NOTHING_CHANGED, Text, sentences
+from core.operations.errors import NOTHING_CHANGED, LazyText, sentences
 from core.operations.kinds import BACKUPS, UNAUDITED, traits_of
 from core.register.database import Register
 from recordsync.errors import CommitUnknown
@@ -113,7 +113,7 @@ def _close_abandoned(operation: Operation) -> None:
         logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
 
 
-def _why_it_stopped(operation: Operation) -> Text:
+def _why_it_stopped(operation: Operation) -> LazyText:
     if operation.phase == Phase.COMMIT:
         return _("The process was killed before it finished, or it lost the database.")
     return _("The process was killed before it finished.")

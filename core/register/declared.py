@@ -17,15 +17,15 @@ from recordsync.model.fields import Choice, Date, Minutes, Text, Time
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.stores import Filters
 
-Day = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"]))]
+DayText = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"]))]
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the register: some companies (None: all), from one day to another, both included."""
 
     companies: list[str] | None = None
-    date_from: Day | None = None
-    date_to: Day | None = None
+    date_from: DayText | None = None
+    date_to: DayText | None = None
 
 
 # Each one type for all its fields: what it has found legal for one is legal for the others.

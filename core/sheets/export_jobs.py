@@ -19,7 +19,7 @@ from core.operations.run import Actor
 from core.register.database import Register
 from core.sheets import export
 
-Rows = Callable[[str, User, Register], AttendanceQuerySet]
+SelectRows = Callable[[str, User, Register], AttendanceQuerySet]
 """What a list shows: by the query string of its filters, to this account, of this register. Raises OperationFailed."""
 
 
@@ -38,7 +38,7 @@ def submit(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
     return jobs.submit(Kind.EXPORT, Actor.of(user), parameters={"filters": filters})
 
 
-def write(operation: Operation, rows: Rows) -> None:
+def write(operation: Operation, rows: SelectRows) -> None:
     """Write the workbook of a waiting operation, of what the account may see by now."""
     actor = operations.actor_of(operation)
     register = Register(operation.database)

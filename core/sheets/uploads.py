@@ -57,7 +57,7 @@ _LOOK: Final = gettext_lazy("Look at the sheets that were sent when it does, bef
 _CHANGES_KEPT: Final = 100
 _HEADINGS: Final = {column.field: column.heading for column in COLUMNS}
 
-State = UploadLog.State
+Stage = UploadLog.Stage
 PutAway = UploadLog.PutAway
 
 
@@ -108,29 +108,29 @@ def decide(upload: UploadLog, user: User) -> None:
 
     Raises OperationFailed where its row cannot be written.
     """
-    _ask(upload, user, Kind.IMPORT, where=State.CHECKED)
+    _ask(upload, user, Kind.IMPORT, where=Stage.CHECKED)
 
 
 def try_again(upload: UploadLog, user: User) -> None:
     """Have a sheet checked anew that failed for what is no fault of it. Raises OperationFailed as :func:`decide`."""
     if upload.file:
-        _ask(upload, user, Kind.CHECK_SHEET, where=State.FAILED)
+        _ask(upload, user, Kind.CHECK_SHEET, where=Stage.FAILED)
 
 
 def read_dates(upload: UploadLog, user: User, order: DateOrder) -> None:
     """Have a sheet that nobody has decided about checked once more, with its dates read in this order. Raises
     OperationFailed as :func:`decide`."""
-    _ask(upload, user, Kind.CHECK_SHEET, where=State.CHECKED, date_order=order.value, summary={})
+    _ask(upload, user, Kind.CHECK_SHEET, where=Stage.CHECKED, date_order=order.value, summary={})
 
 
 class _Overtaken(Exception):
     """Somebody else has decided something about the sheet just now."""
 
 
-def _ask(upload: UploadLog, user: User, kind: Kind, *, where: State, **known: Any) -> None:
+def _ask(upload: UploadLog, user: User, kind: Kind, *, where: Stage, **known: Any) -> None:
     """Have a worker do something about a sheet, if it stands like that. ``known``: other columns to set."""
     upload.refresh_from_db()
-    if upload.state != where:
+    if upload.stage != where:
         return
     as_it_is = UploadLog.objects.filter(pk=upload.pk, operation=upload.operation, put_away="")
     with suppress(_Overtaken), jobs.asking(_SAVED, _LOOK):
@@ -147,8 +147,8 @@ def cancel(upload: UploadLog) -> None:
         jobs.cancel(upload.operation)
         upload.refresh_from_db()
         operation = upload.operation
-        ended = (State.FAILED, State.IMPORTED)
-        if upload.put_away or upload.state in ended or upload.state == State.APPLYING:
+        ended = (Stage.FAILED, Stage.IMPORTED)
+        if upload.put_away or upload.stage in ended or upload.stage == Stage.APPLYING:
             return  # an import that runs ends as it can
         if _put_away(upload, PutAway.BY_SOMEBODY):
             break
@@ -209,7 +209,7 @@ def _file_of(operation: Operation) -> Iterator[UploadLog]:
             _forget_file(upload)
         raise
     upload.refresh_from_db()
-    if upload.state in (State.IMPORTED, State.PUT_AWAY):
+    if upload.stage in (Stage.IMPORTED, Stage.PUT_AWAY):
         _forget_file(upload)
 
 
@@ -338,7 +338,7 @@ def sweep() -> None:
         if not upload.is_at_work:
             _forget(upload, PutAway.UNDECIDED)
     for upload in UploadLog.objects.exclude(file=""):
-        if upload.state in (State.IMPORTED, State.PUT_AWAY):
+        if upload.stage in (Stage.IMPORTED, Stage.PUT_AWAY):
             _forget_file(upload)
     storage = storages["uploads"]
     kept = {name for row in UploadLog.objects.values_list("file", "refused_file") for name in row}
@@ -370,7 +370,7 @@ def _make_room(user: User) -> None:
 
 def _forget(upload: UploadLog, why: PutAway) -> None:
     """A sheet's files are not kept any more. ``why``: is told if nobody has decided about it."""
-    if upload.state == State.CHECKED and not _put_away(upload, why):
+    if upload.stage == Stage.CHECKED and not _put_away(upload, why):
         return  # somebody decided about it just now
     if upload.refused_file and _delete(upload.refused_file):
         UploadLog.objects.filter(pk=upload.pk).update(refused_file="")

@@ -20,7 +20,7 @@ _UUID = whole_pattern("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 _MOMENT = TIMESTAMP.json_schema()["pattern"]
 
 UuidText = Annotated[str, msgspec.Meta(pattern=_UUID, description="A UUID, lower case (RFC 9562).")]
-Moment = Annotated[str, msgspec.Meta(pattern=_MOMENT, description="A moment in UTC with microseconds (RFC 3339).")]
+MomentText = Annotated[str, msgspec.Meta(pattern=_MOMENT, description="A moment in UTC with microseconds (RFC 3339).")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(max_length=150)]
 
@@ -60,10 +60,10 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     parent: UuidText | None
     merged: Annotated[dict[UuidText, UuidText], msgspec.Meta(max_length=1000)]
     backup_type: BackupType
-    since_date: Moment | None
+    since_date: MomentText | None
     selection: dict[str, Any] | None
     deletions: Deletions
-    created_at: Moment
+    created_at: MomentText
     created_by: Name
     fields: dict[str, list[str]]
     checksum: Checksums = Checksums("sha256", "RFC 8785")

@@ -113,7 +113,7 @@ def test_import_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     page.click("text=Put it away")
     assert "It was put away. Nothing was changed." in page.inner_text(".alert-secondary")
     opened.look("upload_put_away")
-    assert not any(upload.state == UploadLog.State.CHECKED for upload in UploadLog.objects.all())
+    assert not any(upload.stage == UploadLog.Stage.CHECKED for upload in UploadLog.objects.all())
     opened.go("/upload/logs/")
     opened.look("upload_logs")
     (tmp_path / "picture.csv").write_bytes(b"\x89PNG\0")

@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.demo import service as demo_service
-from core.demo.generator import DAYS, DemoPlan, DemoRegister, Row, row_moment
+from core.demo.generator import DAYS, DemoPlan, DemoRegister, DemoRow, row_moment
 from core.demo.service import DEMO_PASSWORD, DemoService
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.operations.errors import OperationFailed, RegisterBusy
@@ -37,12 +37,12 @@ def plan(companies: int = 3, records: int = 500, seed: int = 1) -> DemoPlan:
     return DemoPlan(companies, records, seed, UNTIL)
 
 
-def rows_of(companies: int, records: int, seed: int = 1, now: dt.datetime = NOW) -> list[Row]:
+def rows_of(companies: int, records: int, seed: int = 1, now: dt.datetime = NOW) -> list[DemoRow]:
     return list(DemoRegister(plan(companies, records, seed), now).rows())
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
-def rows(request: pytest.FixtureRequest) -> list[Row]:
+def rows(request: pytest.FixtureRequest) -> list[DemoRow]:
     """A register of 20,000 records, from several seeds."""
     return rows_of(40, 20_000, request.param)
 
@@ -113,7 +113,7 @@ def test_a_plan_ends_in_an_age_of_time_clocks() -> None:
 
 
 @pytest.mark.untraced
-def test_every_value_is_legal(rows: list[Row]) -> None:
+def test_every_value_is_legal(rows: list[DemoRow]) -> None:
     shape = ATTENDANCE_RECORDS.shape()
     for row in rows:
         values: dict[str, Any] = row._asdict() | {"company_name": "x"}
@@ -122,7 +122,7 @@ def test_every_value_is_legal(rows: list[Row]) -> None:
         assert not list(shape.errors([values[name] for name in shape.names]))
 
 
-def test_statuses_have_the_shares_of_a_contractors_register(rows: list[Row]) -> None:
+def test_statuses_have_the_shares_of_a_contractors_register(rows: list[DemoRow]) -> None:
     counts = Counter(row.status for row in rows)
     share = {status: count / len(rows) for status, count in counts.items()}
     assert 0.67 <= share["P"] <= 0.75
@@ -142,7 +142,7 @@ def test_one_number_is_used_in_two_companies() -> None:
         assert {0, 1} <= companies
 
 
-def test_names_are_in_several_scripts(rows: list[Row]) -> None:
+def test_names_are_in_several_scripts(rows: list[DemoRow]) -> None:
     names = {row.ep_name for row in rows}
     scripts = {unicodedata.name(letter).split()[0] for name in names for letter in name if letter.isalpha()}
     assert scripts == {"LATIN", "DEVANAGARI", "TAMIL", "ARABIC", "CJK", "CYRILLIC"}
@@ -151,7 +151,7 @@ def test_names_are_in_several_scripts(rows: list[Row]) -> None:
         assert any(odd in name if odd else name == odd for name in names)
 
 
-def test_days_have_what_real_ones_have(rows: list[Row]) -> None:
+def test_days_have_what_real_ones_have(rows: list[DemoRow]) -> None:
     at_work = [row for row in rows if row.in_time or row.out_time]
     assert share(at_work, is_night) == pytest.approx(0.12, abs=0.08)
     assert share(at_work, lambda row: times(row).count(None) % 2 == 1) == pytest.approx(0.015, abs=0.006)
@@ -166,15 +166,15 @@ def test_days_have_what_real_ones_have(rows: list[Row]) -> None:
     assert not any(times(row) == [None] * 6 for row in rows if row.status in {"P", "PD", "-0.5"})
 
 
-def share(rows: Sequence[Row], is_one: Callable[[Row], bool]) -> float:
+def share(rows: Sequence[DemoRow], is_one: Callable[[DemoRow], bool]) -> float:
     return sum(map(is_one, rows)) / len(rows)
 
 
-def times(row: Row) -> list[str | None]:
+def times(row: DemoRow) -> list[str | None]:
     return [getattr(row, name) for name in TIME_FIELDS]
 
 
-def is_night(row: Row) -> bool:
+def is_night(row: DemoRow) -> bool:
     return bool(row.in_time and row.out_time and row.out_time < row.in_time)
 
 
@@ -183,7 +183,7 @@ def seconds(clock: str) -> int:
     return hours * 3600 + minutes * 60 + rest
 
 
-def test_minutes_follow_from_the_times(rows: list[Row]) -> None:
+def test_minutes_follow_from_the_times(rows: list[DemoRow]) -> None:
     for row in rows:
         known = [time for time in times(row) if time]
         if not known or len(known) % 2:
@@ -199,12 +199,12 @@ def test_minutes_follow_from_the_times(rows: list[Row]) -> None:
     assert {row.overstay for row in rows} > {None, 0}
 
 
-def employees(rows: Sequence[Row]) -> Iterator[list[Row]]:
+def employees(rows: Sequence[DemoRow]) -> Iterator[list[DemoRow]]:
     for _who, days in groupby(rows, key=lambda row: (row.company, row.ep_no)):
         yield list(days)
 
 
-def test_people_join_leave_and_rest_on_days_of_their_own(rows: list[Row]) -> None:
+def test_people_join_leave_and_rest_on_days_of_their_own(rows: list[DemoRow]) -> None:
     first, last = UNTIL - dt.timedelta(days=DAYS - 1), UNTIL
     spans, days_off = [], Counter[int]()
     for days in employees(rows):
@@ -220,13 +220,13 @@ def test_people_join_leave_and_rest_on_days_of_their_own(rows: list[Row]) -> Non
     assert days_off[5] + days_off[6] > sum(days_off.values()) / 2
 
 
-def test_holidays_are_common_to_all(rows: list[Row]) -> None:
+def test_holidays_are_common_to_all(rows: list[DemoRow]) -> None:
     holidays = {row.date for row in rows if row.status == "PH"}
     assert 10 <= len(holidays) <= 20
     assert {row.status for row in rows if row.date in holidays} == {"PH"}
 
 
-def test_leaves_last_and_sickness_starts_on_mondays(rows: list[Row]) -> None:
+def test_leaves_last_and_sickness_starts_on_mondays(rows: list[DemoRow]) -> None:
     lengths: dict[str, list[int]] = {"L": [], "-1": [], "A": []}
     starts = Counter[int]()
     for days in employees(rows):
@@ -250,7 +250,7 @@ def test_company_sizes_are_skewed_and_the_first_is_the_largest() -> None:
     assert sum(size for _company, size in ordered[:20]) > 0.4 * 20_000
 
 
-def test_days_are_entered_in_their_own_evening(rows: list[Row]) -> None:
+def test_days_are_entered_in_their_own_evening(rows: list[DemoRow]) -> None:
     assert all(row.created_at.startswith(f"{row.date} 23:") for row in rows)
     corrected = [row for row in rows if row.updated_at != row.created_at]
     assert 0.01 < len(corrected) / len(rows) < 0.03

@@ -52,7 +52,7 @@ import json
 from core.models import BackupLog, UploadLog
 from core.operations import recovery
 recovery.settle_accounts()
-sheets = {one.filename: [one.state, one.message] for one in UploadLog.objects.all()}
+sheets = {one.filename: [one.stage, one.message] for one in UploadLog.objects.all()}
 known = {(one.date_order, one.actor_name, *one.summary) for one in UploadLog.objects.all()}
 print(json.dumps([sheets, sorted(known), list(BackupLog.objects.values_list("success", flat=True))]))
 """

@@ -33,7 +33,7 @@ from tests.core.sheets.test_import_service import BAD
 from tests.running import databases
 from tests.running.work_queue import perform, work
 
-State = UploadLog.State
+Stage = UploadLog.Stage
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def is_kept(name: str) -> bool:
 
 def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     upload = sent(root, row(), row(), row(ep_no="E2", status="?"))
-    assert upload.state == State.CHECKED
+    assert upload.stage == Stage.CHECKED
     assert (upload.summary["added"], upload.summary["repeated"], upload.summary["refused"]) == (1, 1, 1)
     assert upload.summary["changes"] == [
         {"kind": "add", "key": ["ABC Corp", "E1", "2026-11-20"], "cells": []},
@@ -83,7 +83,7 @@ def test_a_small_sheet_is_checked_decided_and_imported(root: User) -> None:
     kept = upload.file
     assert is_kept(kept)
     decided(upload, root)
-    assert str(upload.state) == State.IMPORTED
+    assert str(upload.stage) == Stage.IMPORTED
     assert not is_kept(kept)
     assert AttendanceRecord.objects.count() == 1
     log = BackupLog.objects.get()
@@ -119,10 +119,10 @@ def test_dates_are_read_the_other_way_and_imported_as_they_were_previewed(root: 
     for order in ("", "year"):
         client.post(f"/upload/{upload.pk}/dates/", {"order": order})
         upload.refresh_from_db()
-        assert upload.state == State.CHECKED
+        assert upload.stage == Stage.CHECKED
     client.post(f"/upload/{upload.pk}/dates/", {"order": "month"})
     upload.refresh_from_db()
-    assert upload.state == State.WAITING
+    assert upload.stage == Stage.WAITING
     work()
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert "as you chose: “05/11/2025” (row 2) as 11 May 2025" in page
@@ -130,11 +130,11 @@ def test_dates_are_read_the_other_way_and_imported_as_they_were_previewed(root: 
     decided(sent(root, row(ep_no="E2", date="2025-11-20", shift="N")), root)
     upload.refresh_from_db()
     decided(upload, root)  # the register has moved: it is checked again, in the order that was chosen
-    assert (upload.state, upload.summary["updated"]) == (State.CHECKED, 1)
+    assert (upload.stage, upload.summary["updated"]) == (Stage.CHECKED, 1)
     decided(upload, root)
     assert sorted(f"{record.date}" for record in AttendanceRecord.objects.all()) == ["2025-05-11", "2025-11-20"]
     uploads.read_dates(upload, root, DateOrder.DAY)  # a second click
-    assert str(upload.state) == State.IMPORTED
+    assert str(upload.stage) == Stage.IMPORTED
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert "as you chose" in page
     assert "Read the dates" not in page
@@ -167,7 +167,7 @@ def test_what_is_said_of_a_sheet_can_be_stored(root: User) -> None:
     """PostgreSQL keeps no NUL in JSON."""
     cells = [[*HEADINGS, "_x0000_a"], [*table(row(status="_x0000_"))[1], ""]]
     upload = checked(root, as_xlsx(cells).getvalue(), "november.xlsx")
-    assert (upload.state, upload.summary["refused"]) == (State.CHECKED, 1)
+    assert (upload.stage, upload.summary["refused"]) == (Stage.CHECKED, 1)
     assert upload.summary["notices"] == ["Columns that are not read: \ufffda."]
     assert upload.summary["problems"][0][1:3] == ["STATUS", "\ufffd"]
 
@@ -175,30 +175,30 @@ def test_what_is_said_of_a_sheet_can_be_stored(root: User) -> None:
 def test_of_a_sheet_only_its_head_is_read_in_a_request(root: User) -> None:
     """The worker checks and imports it."""
     upload = uploads.receive(root, ContentFile(as_csv(table(row(), row(status="?"))).getvalue(), "november.csv"))
-    assert (upload.state, upload.summary) == (State.WAITING, {})
+    assert (upload.stage, upload.summary) == (Stage.WAITING, {})
     client = Client()
     client.force_login(root)
     assert "Waiting to be checked" in client.get(f"/upload/{upload.pk}/").content.decode()
     work()
     upload.refresh_from_db()
-    assert upload.state == State.CHECKED
+    assert upload.stage == Stage.CHECKED
     uploads.decide(upload, root)
-    assert str(upload.state) == State.QUEUED
+    assert str(upload.stage) == Stage.QUEUED
     assert not AttendanceRecord.objects.exists()
     work()
     upload.refresh_from_db()
-    assert str(upload.state) == State.IMPORTED
+    assert str(upload.stage) == Stage.IMPORTED
 
 
 def test_what_is_no_sheet_is_said(root: User) -> None:
     upload = uploads.receive(root, ContentFile(b"\x89PNG\0", "a.csv"))
-    assert (upload.state, upload.file) == (State.FAILED, "")
+    assert (upload.stage, upload.file) == (Stage.FAILED, "")
     assert "not a spreadsheet" in upload.message
 
 
 def test_what_is_named_as_a_workbook_and_is_none_is_said(root: User) -> None:
     upload = uploads.receive(root, ContentFile(b"Dear all,\nplease see below\n", "november.xlsx"))
-    assert (upload.state, upload.file) == (State.FAILED, "")
+    assert (upload.stage, upload.file) == (Stage.FAILED, "")
     assert "not a workbook" in upload.message
 
 
@@ -211,14 +211,14 @@ def test_every_bad_sheet_gets_a_page_that_says_so(root: User) -> None:
         text = client.get(page.redirect_chain[-1][0]).content.decode() if page.redirect_chain else page.content.decode()
         assert page.status_code == 200, name
         assert "Nothing was changed" in text or "empty" in text, name
-    assert {upload.state for upload in UploadLog.objects.all()} == {State.FAILED}
+    assert {upload.stage for upload in UploadLog.objects.all()} == {Stage.FAILED}
     assert not AttendanceRecord.objects.exists()
 
 
 def test_an_unforeseen_error_is_said(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "_details", lambda preview: 1 / 0)
     upload = sent(root, row())
-    assert upload.state == State.FAILED
+    assert upload.stage == Stage.FAILED
     assert upload.message.startswith("Unexpected error")
 
 
@@ -227,10 +227,10 @@ def test_a_register_that_moved_is_looked_at_again(root: User) -> None:
     other = sent(root, row(shift="N"))
     decided(other, root)
     decided(upload, root)
-    assert (upload.state, upload.summary["updated"]) == (State.CHECKED, 1)
+    assert (upload.stage, upload.summary["updated"]) == (Stage.CHECKED, 1)
     assert "changed after the preview" in upload.message
     decided(upload, root)
-    assert upload.state == State.IMPORTED
+    assert upload.stage == Stage.IMPORTED
     assert AttendanceRecord.objects.get().shift == "GS"
 
 
@@ -238,7 +238,7 @@ def test_a_preview_is_put_away(root: User) -> None:
     upload = sent(root, row())
     kept = upload.file
     uploads.cancel(upload)
-    assert upload.state == State.PUT_AWAY
+    assert upload.stage == Stage.PUT_AWAY
     assert not is_kept(kept)
     decided(upload, root)
     assert not AttendanceRecord.objects.exists()
@@ -257,25 +257,25 @@ ONE = Operation.State
 @pytest.mark.parametrize(
     ("kind", "operation", "state"),
     [
-        (Kind.CHECK_SHEET, ONE.WAITING, State.WAITING),
-        (Kind.CHECK_SHEET, ONE.RUNNING, State.CHECKING),
-        (Kind.CHECK_SHEET, ONE.SUCCEEDED, State.CHECKED),
-        (Kind.CHECK_SHEET, ONE.FAILED, State.FAILED),
-        (Kind.CHECK_SHEET, ONE.CANCELLED, State.PUT_AWAY),
-        (Kind.IMPORT, ONE.WAITING, State.QUEUED),
-        (Kind.IMPORT, ONE.RUNNING, State.APPLYING),
-        (Kind.IMPORT, ONE.SUCCEEDED, State.IMPORTED),
-        (Kind.IMPORT, ONE.FAILED, State.FAILED),
-        (Kind.IMPORT, ONE.CANCELLED, State.PUT_AWAY),
+        (Kind.CHECK_SHEET, ONE.WAITING, Stage.WAITING),
+        (Kind.CHECK_SHEET, ONE.RUNNING, Stage.CHECKING),
+        (Kind.CHECK_SHEET, ONE.SUCCEEDED, Stage.CHECKED),
+        (Kind.CHECK_SHEET, ONE.FAILED, Stage.FAILED),
+        (Kind.CHECK_SHEET, ONE.CANCELLED, Stage.PUT_AWAY),
+        (Kind.IMPORT, ONE.WAITING, Stage.QUEUED),
+        (Kind.IMPORT, ONE.RUNNING, Stage.APPLYING),
+        (Kind.IMPORT, ONE.SUCCEEDED, Stage.IMPORTED),
+        (Kind.IMPORT, ONE.FAILED, Stage.FAILED),
+        (Kind.IMPORT, ONE.CANCELLED, Stage.PUT_AWAY),
     ],
 )
 def test_how_a_sheet_stands_is_told_by_its_operation(kind: Kind, operation: Operation.State, state: str) -> None:
     upload = an_upload(kind, operation)
-    assert upload.state == state
+    assert upload.stage == state
     assert upload.is_at_work == (operation in (ONE.WAITING, ONE.RUNNING))
     assert upload.is_waiting == (operation == ONE.WAITING)
     upload.put_away = uploads.PutAway.UNDECIDED
-    assert (upload.state, upload.message) == (State.PUT_AWAY, "Nobody decided about it. Nothing was changed.")
+    assert (upload.stage, upload.message) == (Stage.PUT_AWAY, "Nobody decided about it. Nothing was changed.")
     assert not upload.is_at_work
 
 
@@ -292,8 +292,8 @@ def test_a_sheet_whose_process_died_is_tried_again(root: User, kind: Kind) -> No
         assert upload.is_at_work
     recovery.settle_accounts()
     upload.refresh_from_db()
-    assert (upload.state, upload.message) == (
-        State.FAILED,
+    assert (upload.stage, upload.message) == (
+        Stage.FAILED,
         "The process was killed before it finished. Nothing was changed.",
     )
     assert upload.may_be_tried_again
@@ -301,7 +301,7 @@ def test_a_sheet_whose_process_died_is_tried_again(root: User, kind: Kind) -> No
     DBTaskResult.objects.using(JOBS).exclude(pk=str(upload.operation.task_id)).delete()
     work()
     upload.refresh_from_db()
-    assert (upload.state, upload.message) == (State.CHECKED, "")
+    assert (upload.stage, upload.message) == (Stage.CHECKED, "")
 
 
 def test_a_sheet_that_was_imported_by_a_process_that_died_then_is_imported(root: User) -> None:
@@ -314,7 +314,7 @@ def test_a_sheet_that_was_imported_by_a_process_that_died_then_is_imported(root:
     Operation.objects.filter(pk=upload.operation_id).update(state="running", phase="commit", log_id=None)
     recovery.settle_accounts()
     upload.refresh_from_db()
-    assert upload.state == State.IMPORTED
+    assert upload.stage == Stage.IMPORTED
     uploads.sweep()
     assert not is_kept(kept)
 
@@ -325,9 +325,9 @@ def test_who_puts_a_sheet_away_while_another_decides_has_the_last_word(root: Use
     seen = UploadLog.objects.get()
     uploads.decide(upload, root)
     uploads.read_dates(seen, root, DateOrder.MONTH)
-    assert seen.state == State.QUEUED
+    assert seen.stage == Stage.QUEUED
     uploads.cancel(seen)
-    assert (seen.state, seen.operation.state) == (State.PUT_AWAY, ONE.CANCELLED)
+    assert (seen.stage, seen.operation.state) == (Stage.PUT_AWAY, ONE.CANCELLED)
     uploads.decide(upload, root)
     work()
     assert not AttendanceRecord.objects.exists()
@@ -339,7 +339,7 @@ def test_what_nobody_came_back_for_goes(root: User, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(uploads, "KEPT_DAYS", 0)
     sent(root, row())
     old.refresh_from_db()
-    assert (old.state, old.file, old.refused_file) == (State.PUT_AWAY, "", "")
+    assert (old.stage, old.file, old.refused_file) == (Stage.PUT_AWAY, "", "")
     assert not any(map(is_kept, names))
 
 
@@ -356,7 +356,7 @@ def test_a_waiting_sheet_of_an_account_that_may_not_import_any_more(root: User, 
         sender.save()
     perform(*job.args_kwargs["args"])
     upload.refresh_from_db()
-    assert (upload.state, upload.file) == (State.FAILED, "")
+    assert (upload.stage, upload.file) == (Stage.FAILED, "")
     assert "Nothing was changed" in upload.message
     assert not AttendanceRecord.objects.exists()
 
@@ -393,9 +393,9 @@ def test_an_export_of_what_is_no_filter_shows_the_list_that_says_so(root: User, 
 def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User) -> None:
     client = Client()
     client.force_login(root)
-    for waiting in (State.WAITING, State.QUEUED):
+    for waiting in (Stage.WAITING, Stage.QUEUED):
         upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
-        if waiting == State.QUEUED:
+        if waiting == Stage.QUEUED:
             work()
             upload.refresh_from_db()
             uploads.decide(upload, root)
@@ -404,7 +404,7 @@ def test_a_sheet_that_waits_for_the_worker_is_put_away(root: User) -> None:
         client.post(f"/upload/{upload.pk}/cancel/")
         work()
         upload.refresh_from_db()
-        assert (upload.state, upload.message) == (State.PUT_AWAY, "It was put away. Nothing was changed.")
+        assert (upload.stage, upload.message) == (Stage.PUT_AWAY, "It was put away. Nothing was changed.")
         assert not is_kept(kept)
     assert not AttendanceRecord.objects.exists()
 
@@ -424,7 +424,7 @@ def test_a_check_is_cancelled(root: User, monkeypatch: pytest.MonkeyPatch, told:
     monkeypatch.setattr(ImportService, "preview", cancelled)
     work()
     upload.refresh_from_db()
-    assert (upload.state, upload.message) == (State.PUT_AWAY, "It was put away. Nothing was changed.")
+    assert (upload.stage, upload.message) == (Stage.PUT_AWAY, "It was put away. Nothing was changed.")
     assert not is_kept(kept)
 
 
@@ -438,8 +438,8 @@ def test_one_account_has_so_many_sheets_kept_and_no_more(root: User, monkeypatch
     sent(root, row())
     for upload in (first, second, other):
         upload.refresh_from_db()
-    assert (first.state, first.message[:23]) == (State.PUT_AWAY, "You sent newer sheets, ")
-    assert (second.state, second.refused_file) == (State.IMPORTED, "")
+    assert (first.stage, first.message[:23]) == (Stage.PUT_AWAY, "You sent newer sheets, ")
+    assert (second.stage, second.refused_file) == (Stage.IMPORTED, "")
     assert not any(map(is_kept, names))
     assert is_kept(other.file)
 
@@ -462,7 +462,7 @@ def test_what_is_certainly_no_sheet_is_refused_before_it_is_kept(root: User, dja
         (b"", "empty"),
     ):
         upload = uploads.receive(root, ContentFile(content, "november.csv"))
-        assert upload.state == State.FAILED
+        assert upload.stage == Stage.FAILED
         assert told in upload.message
         assert not upload.file
     assert not DBTaskResult.objects.using(JOBS).exists()
@@ -487,9 +487,9 @@ def test_a_sheet_whose_worker_died_before_it_began_is_told_and_tried_again(root:
     """Before its check, and before its import: the task has failed, or a worker that is dead has taken it."""
     client = Client()
     client.force_login(root)
-    for state, ended in itertools.product((State.WAITING, State.QUEUED), ("FAILED", "RUNNING")):
+    for state, ended in itertools.product((Stage.WAITING, Stage.QUEUED), ("FAILED", "RUNNING")):
         upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
-        if state == State.QUEUED:
+        if state == Stage.QUEUED:
             work()
             upload.refresh_from_db()
             uploads.decide(upload, root)
@@ -500,11 +500,11 @@ def test_a_sheet_whose_worker_died_before_it_began_is_told_and_tried_again(root:
         assert "The worker was killed before it began. Nothing was changed." in page
         assert "Try again" in page
         upload.refresh_from_db()
-        assert (upload.state, is_kept(upload.file)) == (State.FAILED, True)
+        assert (upload.stage, is_kept(upload.file)) == (Stage.FAILED, True)
         client.post(f"/upload/{upload.pk}/again/")
         work()
         upload.refresh_from_db()
-        assert (upload.state, upload.message) == (State.CHECKED, "")
+        assert (upload.stage, upload.message) == (Stage.CHECKED, "")
     decided(upload, root)
     assert AttendanceRecord.objects.count() == 1
 
@@ -517,16 +517,16 @@ def test_a_sheet_that_a_living_worker_has_taken_is_left_alone(root: User) -> Non
     with locks.held(recovery.worker_lock("alive"), JOBS):
         recovery.settle_accounts()
     upload.refresh_from_db()
-    assert upload.state == State.WAITING
+    assert upload.stage == Stage.WAITING
 
 
 def test_a_sheet_that_was_begun_since_it_was_looked_at_is_left_alone(root: User) -> None:
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     work()
-    assert upload.state == State.WAITING
+    assert upload.stage == Stage.WAITING
     recovery.settle_accounts()
     upload.refresh_from_db()
-    assert str(upload.state) == State.CHECKED
+    assert str(upload.stage) == Stage.CHECKED
 
 
 def test_a_sheet_that_no_worker_takes_says_so_until_one_does(root: User) -> None:
@@ -549,20 +549,20 @@ def test_a_register_that_was_held_for_too_long_costs_no_sheet(root: User, settin
     upload = sent(root, row())
     with DEFAULT.lock(0):
         decided(upload, root)
-    assert (upload.state, upload.may_be_tried_again) == (State.FAILED, True)
+    assert (upload.stage, upload.may_be_tried_again) == (Stage.FAILED, True)
     assert "in use by another restore or import" in upload.message
     uploads.try_again(upload, root)
     work()
     upload.refresh_from_db()
     decided(upload, root)
-    assert upload.state == State.IMPORTED
+    assert upload.stage == Stage.IMPORTED
 
 
 def test_what_is_no_sheet_is_not_tried_again(root: User) -> None:
     upload = checked(root, b"no,headings\n1,2\n", "november.csv")
-    assert (upload.state, upload.may_be_tried_again) == (State.FAILED, False)
+    assert (upload.stage, upload.may_be_tried_again) == (Stage.FAILED, False)
     uploads.try_again(upload, root)
-    assert upload.state == State.FAILED
+    assert upload.stage == Stage.FAILED
     assert not DBTaskResult.objects.using(JOBS).filter(status="READY").exists()
 
 
@@ -572,7 +572,7 @@ def test_sheets_of_dead_workers_take_nobodys_room(root: User, monkeypatch: pytes
     with pytest.raises(OperationFailed, match="wait for the worker already"):
         uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
     DBTaskResult.objects.using(JOBS).update(status="FAILED")
-    assert sent(root, row()).state == State.CHECKED
+    assert sent(root, row()).stage == Stage.CHECKED
 
 
 def test_a_sheet_that_the_disk_has_no_room_for_is_refused_in_its_form(root: User) -> None:
