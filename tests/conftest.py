@@ -23,6 +23,7 @@ import hypothesis
 import pytest
 from django.db import connections
 from hypothesis import is_hypothesis_test
+from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.postgres_plugin import DIR, PG_URL
@@ -180,6 +181,15 @@ def new_installation(
 def installation(engine: str, new_installation: Callable[[str], ScratchInstallation]) -> ScratchInstallation:
     """A fresh installation on each engine in turn."""
     return new_installation(engine)
+
+
+@pytest.fixture
+def storage(tmp_path: Path, settings: Settings) -> Path:
+    """The folder of the ``backups`` storage."""
+    folder = tmp_path / "backups"
+    options = {**settings.STORAGES["backups"]["OPTIONS"], "location": folder}
+    settings.STORAGES = {**settings.STORAGES, "backups": {**settings.STORAGES["backups"], "OPTIONS": options}}
+    return folder
 
 
 @pytest.fixture(scope="session")

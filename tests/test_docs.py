@@ -32,13 +32,10 @@ from tests.builders.files import file
 from tests.builders.people import WHO
 from tests.builders.registers import SMALL, put, register
 from tests.builders.sheets import as_csv, as_xlsx, row, table
-from tests.core.backups.test_targets import storage
 from tests.core.sheets.test_identifiers import outcomes
 from tests.core.web.access import ROUTES
 from tests.properties.laws import clear
 from tests.running.installation import ScratchInstallation
-
-__all__ = ["storage"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from tests.browser.conftest import OpenAs
 from tests.builders.people import World
 from tests.builders.sheets import as_csv, row, table
-from tests.core.operations.test_waiting import held
+from tests.running.holder import held
 from tests.running.work_queue import work
 
 

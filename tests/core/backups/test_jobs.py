@@ -33,11 +33,8 @@ from core.restores.restore_service import RestoreService
 from recordsync.merge import Strategy
 from tests.builders.files import file
 from tests.builders.registers import SMALL, put
-from tests.core.backups.test_targets import storage
 from tests.running.services import database_error
 from tests.running.work_queue import perform
-
-__all__ = ["storage"]
 
 # The web works on the register of DATABASE_URL alone; the services themselves are tested on both engines.
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"])

@@ -16,7 +16,6 @@ import zstandard
 from django.core.files.storage import InMemoryStorage, storages
 from django.db import connections
 from django.utils import timezone
-from pytest_django import Settings
 
 from core.backups.backup_service import BackupService
 from core.models import JOBS, Backup, Operation, Phase
@@ -24,15 +23,6 @@ from core.operations.errors import OperationFailed, RegisterBusy
 from core.register.database import Register
 from tests.builders.registers import SMALL, put
 from tests.running.services import backup
-
-
-@pytest.fixture
-def storage(tmp_path: Path, settings: Settings) -> Path:
-    """The folder of the ``backups`` storage."""
-    folder = tmp_path / "backups"
-    options = {**settings.STORAGES["backups"]["OPTIONS"], "location": folder}
-    settings.STORAGES = {**settings.STORAGES, "backups": {**settings.STORAGES["backups"], "OPTIONS": options}}
-    return folder
 
 
 def _content(data: bytes) -> Any:

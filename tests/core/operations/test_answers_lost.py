@@ -31,12 +31,9 @@ from tests.builders.days import ABC, XYZ
 from tests.builders.files import file
 from tests.builders.registers import SMALL, put
 from tests.builders.sheets import row
-from tests.core.backups.test_targets import storage
 from tests.running.services import imported
 from tests.running.wire import Wire
 from tests.running.work_queue import perform
-
-__all__ = ["storage"]
 
 pytestmark = pytest.mark.postgres
 ROOT = "meena"

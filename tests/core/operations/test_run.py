@@ -1,26 +1,20 @@
-"""What is kept of every operation: its row while it runs, its audit row, and the truth about those that died."""
+"""What is kept of every operation: its row while it runs, and its audit row."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
 import pwd
-import re
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 from django.db import DatabaseError
-from django.utils import timezone
-from pytest_django import Settings
 
-from core import moments
 from core.backups.backup_service import BackupService
 from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Operation, User
-from core.operations import holding, recovery
 from core.operations import run as operations
-from core.operations.errors import Cancelled, FileRefused, OperationFailed, RegisterBusy
-from core.operations.kinds import WRITERS
+from core.operations.errors import Cancelled, FileRefused, OperationFailed
 from core.operations.run import Actor
 from core.register.database import Register
 from core.register.declared import Selection
@@ -28,12 +22,8 @@ from core.restores.restore_service import RestoreService
 from recordsync.system import locks
 from tests.builders.days import day
 from tests.builders.files import file
-from tests.builders.registers import SMALL, a_company, everything, put, register, rows
+from tests.builders.registers import SMALL, everything, put, register, rows
 from tests.running.services import backup, database_error, restore, the_log, the_operation
-
-
-def _meena(alias: str) -> User:
-    return User.objects.using(alias).create(username="meena", company=a_company(alias))
 
 
 def test_a_backup_is_accounted_for(register_db: str) -> None:
@@ -159,103 +149,6 @@ def test_a_commit_is_no_more_cancelled(register_db: str) -> None:
     restore(register_db, file(SMALL), progress_callback=cancel)
     assert the_operation().state == "succeeded"
     assert len(rows(register_db).records) == 3
-
-
-def _dead(alias: str, **fields: object) -> Operation:
-    """The row of an operation whose process is gone: nobody holds its lock."""
-    operation = Operation(kind="restore", database=alias, actor_name="meena", filename="full.json", **fields)
-    operation.save(using=JOBS)
-    return operation
-
-
-def test_an_abandoned_operation_failed(register_db: str) -> None:
-    operation = _dead(register_db, actor_id=4711)
-    recovery.settle_accounts()
-    closed, log = the_operation(), the_log(register_db)
-    assert closed.state == "failed"
-    assert closed.message == log.error_message == "The process was killed before it finished. Nothing was changed."
-    assert closed.finished_at is not None
-    assert (log.success, log.operation_id, log.actor_name, log.user_id) == (False, operation.pk, "meena", None)
-    assert (log.operation, log.filename) == ("restore", "full.json")
-    recovery.settle_accounts()
-    assert BackupLog.objects.using(register_db).count() == 1
-
-
-def test_an_abandoned_operation_whose_account_is_there_keeps_it(register_db: str) -> None:
-    user = _meena(register_db)
-    _dead(register_db, actor_id=user.pk)
-    recovery.settle_accounts()
-    assert the_log(register_db).user_id == user.pk
-
-
-def test_an_abandoned_operation_that_was_committed_succeeded(register_db: str) -> None:
-    last_heard_of = timezone.now() - dt.timedelta(hours=1)
-    operation = _dead(
-        register_db, started_at=last_heard_of - dt.timedelta(seconds=15), heartbeat_at=last_heard_of, phase="commit"
-    )
-    BackupLog.objects.using(register_db).create(
-        operation_id=operation.pk, operation="restore", actor_name="meena", success=True
-    )
-    recovery.settle_accounts()
-    assert (the_operation().state, the_operation().message) == ("succeeded", "")
-    assert the_operation().seconds == 15, "not until somebody noticed"
-    assert the_log(register_db).success
-
-
-def test_a_running_operation_is_left_alone(register_db: str) -> None:
-    operation = _dead(register_db, phase="compare")
-    with locks.held(f"operation-{operation.pk}", JOBS):
-        recovery.settle_accounts()
-        assert the_operation().state == "running"
-        assert holding.current(Register(register_db)) == operation
-    assert holding.current(Register(register_db)) is None
-
-
-def test_every_operation_first_closes_the_abandoned(register_db: str) -> None:
-    _dead(register_db)
-    backup(register_db)
-    assert sorted(Operation.objects.using(JOBS).values_list("state", flat=True)) == ["failed", "succeeded"]
-
-
-def test_a_busy_register_says_who(register_db: str, settings: Settings) -> None:
-    settings.LOCK_WAIT_SECONDS = 0
-    started = dt.datetime(2026, 11, 20, 18, 40, 5, tzinfo=dt.UTC)
-    running = _dead(register_db, phase="apply", done=12_000, started_at=started)
-    with locks.held(f"operation-{running.pk}", JOBS), Register(register_db).lock(0):
-        with pytest.raises(RegisterBusy) as busy:
-            restore(register_db, file(SMALL))
-        assert str(busy.value) == (
-            f"meena has been running a restore since {moments.moment(started)} (apply, 12,000 done). "
-            "Nothing was changed. Try again when it has finished."
-        )
-        with pytest.raises(RegisterBusy, match=r"meena .* No backup was written\."):
-            backup(register_db)
-    assert rows(register_db).records == {}
-    recovery.settle_accounts()  # now that the register is free
-    told = BackupLog.objects.using(register_db).filter(success=False).values_list("operation", flat=True)
-    assert sorted(told) == ["backup_full", "restore", "restore"]
-
-
-@pytest.mark.parametrize("kind", WRITERS)
-def test_whatever_writes_the_register_has_a_name_in_a_sentence(kind: str) -> None:
-    operation = Operation(kind=kind, actor_name="meena", started_at=timezone.now())
-    name = r"(a [b-df-hj-np-tv-z]|an [aeiou]|the [a-z])[a-z ]+"
-    told = holding.who_runs(operation)
-    assert re.match(f"meena has been running {name} since ", told), told
-    operation.state = Operation.State.WAITING
-    told = holding.who_runs(operation)
-    assert re.match(rf"meena asked for {name} at \d", told), told
-    operation.filename = "a.json"
-    assert " of a.json at " in holding.who_runs(operation)
-
-
-def test_a_busy_register_without_a_name(register_db: str, settings: Settings) -> None:
-    settings.LOCK_WAIT_SECONDS = 0
-    with (
-        Register(register_db).lock(0),
-        pytest.raises(RegisterBusy, match="in use by another restore or import"),
-    ):
-        restore(register_db, file(SMALL))
 
 
 def test_an_interruption_is_accounted_for(register_db: str) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -18,45 +17,15 @@ from pytest_django import Settings
 from core.accounts import accounts as account_service
 from core.attendance import companies as company_service
 from core.attendance.records import RecordService
-from core.models import AttendanceRecord, Company, Kind, Role, User
+from core.models import AttendanceRecord, Company, Role, User
 from core.operations import holding, waiting
-from core.operations import run as operations
 from core.operations.errors import OperationFailed, RegisterBusy
-from core.operations.run import Actor
 from core.register.database import Register
 from tests.builders.days import blank_day
 from tests.builders.registers import LONG_AGO, everything, put_day
+from tests.running.holder import held
 
 DAY = dt.date(2026, 11, 20)
-
-
-@contextmanager
-def held(alias: str) -> Iterator[None]:
-    """In another thread, Meena restores: she has the register to herself until the block ends."""
-    holds, end = threading.Event(), threading.Event()
-
-    def restore() -> None:
-        try:
-            with (
-                operations.running(Kind.RESTORE, Actor("meena"), Register(alias)) as run,
-                holding.holding_register(run),
-            ):
-                run("apply", 12, 100)
-                Company.objects.using(alias).update(updated_at=LONG_AGO)
-                holds.set()
-                end.wait(60)
-        finally:
-            holds.set()
-            connections.close_all()
-
-    thread = threading.Thread(target=restore)
-    thread.start()
-    assert holds.wait(30)
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,9 @@ from pytest_django import Settings
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation, User
 from tests.builders.people import PASSWORD, World, make_world
-from tests.core.operations.test_waiting import held
 from tests.core.web.access import ROUTES
 from tests.running import databases
+from tests.running.holder import held
 from tests.running.services import database_error
 
 WHO = "meena has been running a restore since "
