@@ -63,7 +63,7 @@ def starting_point(register: Register, backup_type: BackupType, since: dt.dateti
         )
     if doubt := catalogue.doubt(parent):
         remedy = _("No backup was written. Set the clock right and take a full backup: the next one continues it.")
-        raise OperationFailed(f"{doubt} {remedy}")
+        raise OperationFailed(doubt, then=remedy)
     return StartingPoint(installation, parent, changed_since(parent), timezone.now())
 
 

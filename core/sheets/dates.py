@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 from core import moments
 from core.sheets.cells import BadCell
 from core.sheets.spreadsheets import guarded_cell, plain_text
-from core.sheets.workbooks import Moment, Row
+from core.sheets.workbook_values import Moment
+from core.sheets.workbooks import Row
 
 
 class DateOrder(StrEnum):

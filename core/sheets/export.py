@@ -18,7 +18,7 @@ from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet, Phase
 from core.operations.errors import OperationFailed
 from core.sheets.columns import COLUMNS
 from core.sheets.spreadsheets import written_text
-from core.sheets.workbooks import written_xlsx
+from core.sheets.workbook_values import written_xlsx
 from recordsync.model.fields import Minutes
 from recordsync.system.progress import Progress
 

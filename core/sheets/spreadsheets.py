@@ -16,11 +16,12 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from core.operations.errors import SheetRefused
-from core.sheets import workbooks
 from core.sheets.csv_files import DELIMITERS, CsvFile, may_be_rows
 from core.sheets.file_kinds import HEAD, foreign
 from core.sheets.spoilt_text import FORMULA, UNSEEN, has_lost_digits, normalised, spoilt, without_decimals
-from core.sheets.workbooks import MAX_COLUMNS, Number, Row, Workbook, is_error
+from core.sheets.workbook_parts import damaged
+from core.sheets.workbook_values import Number, is_error
+from core.sheets.workbooks import MAX_COLUMNS, Row, Workbook, too_wide
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -57,7 +58,7 @@ class SheetFile:
         some = False
         for number, cells in self._source.rows():
             if len(cells) > MAX_COLUMNS:
-                raise workbooks.too_wide(number, len(cells))
+                raise too_wide(number, len(cells))
             if any(cells) and any(cell.strip() for cell in cells):
                 some = True
                 yield number, cells
@@ -91,7 +92,7 @@ def is_workbook(stream: BinaryIO) -> bool:
     if told := foreign(head):
         raise SheetRefused(told)
     if PurePath(str(getattr(stream, "name", ""))).suffix.lower() == ".xlsx":
-        raise workbooks.damaged()
+        raise damaged()
     return False
 
 

@@ -19,14 +19,14 @@ from core.sheets import export
 from core.sheets.import_service import ImportService
 from core.sheets.spoilt_text import normalised, spoilt
 from core.sheets.spreadsheets import guarded_cell, is_formula, read_text, written_text
-from core.sheets.workbooks import is_error
+from core.sheets.workbook_values import is_error
 from recordsync.system.progress import no_progress
 from tests.builders.registers import RegisterData, an_account, put, rows
 from tests.builders.sheets import as_csv, table
 from tests.properties.laws import clear, for_some
 from tests.strategies.registers import pairs, registers, texts
 
-any_day = patch("core.sheets.import_service.timezone.localdate", return_value=dt.date.max)
+any_day = patch("core.sheets.checking.timezone.localdate", return_value=dt.date.max)
 """Registers may hold days that an import would refuse because they are in the future."""
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.operations.errors import SheetRefused
-from core.sheets import workbooks
+from core.sheets import workbook_parts, workbook_values, workbooks
 from core.sheets.workbooks import Row, Workbook
 from tests.builders.workbooks import parts, workbook, zipped
 
@@ -25,7 +25,7 @@ DAYS = st.dates(dt.date(1900, 3, 1))
 WHOLE_SECONDS = st.integers(0, 86_399)
 VALUES = st.one_of(
     st.none(),
-    STORED.map(workbooks.written_xlsx).filter(lambda text: text[:1] != "="),  # that, openpyxl takes for formulas
+    STORED.map(workbook_values.written_xlsx).filter(lambda text: text[:1] != "="),  # that, openpyxl takes for formulas
     st.booleans(),
     st.integers(-(2**53), 2**53),
     st.floats(-1e12, 1e12, allow_subnormal=False),
@@ -45,7 +45,7 @@ def text_of(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return workbooks.read_xlsx(value)
+        return workbook_values.read_xlsx(value)
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, dt.datetime):
@@ -79,7 +79,7 @@ def test_what_was_written_is_read(table: list[list[object]], all_at_once: bool) 
 @given(st.lists(STORED, min_size=1, max_size=8))
 def test_any_text_survives_a_workbook(texts: list[str]) -> None:
     """For all texts, as cells of their own and as those that cells share, written as the standard has it."""
-    xml = [escape(workbooks.written_xlsx(text)) for text in texts]
+    xml = [escape(workbook_values.written_xlsx(text)) for text in texts]
     own = "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in xml)
     shared = "".join(f'<c t="s"><v>{number}</v></c>' for number in range(len(xml)))
     stream = workbook(
@@ -119,7 +119,7 @@ def test_damage_is_refused_or_changes_nothing(bits: list[int], length: int) -> N
 @given(st.lists(st.integers(1, 2000), max_size=20))
 def test_rows_do_not_depend_on_how_the_file_is_read(sizes: list[int]) -> None:
     """For all blocks that a part is read in."""
-    book = workbooks._Book(workbooks._Package(io.BytesIO(SAMPLE)))
+    book = workbooks._Book(workbook_parts.Package(io.BytesIO(SAMPLE)))
     book.load()
     whole = b"".join(book.package.blocks(book.sheet))
     cuts = [0, *(sum(sizes[:n]) for n in range(1, len(sizes) + 1)), len(whole)]

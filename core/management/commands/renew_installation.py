@@ -13,7 +13,7 @@ from django.db import Error
 
 from core.management.console import OutputCommand
 from core.models import Installation
-from core.operations.errors import as_failure
+from core.operations.errors import NOTHING_CHANGED, as_failure
 from core.register.database import DEFAULT
 from recordsync.errors import CommitUnknown, is_one_line
 
@@ -57,7 +57,7 @@ class Command(OutputCommand):
         except ValidationError as error:
             raise CommandError(f"--name: {' '.join(error.messages)} Nothing was changed.", returncode=2) from error
         except (Error, CommitUnknown) as error:
-            raise CommandError(str(as_failure(error, "Nothing was changed."))) from error
+            raise CommandError(str(as_failure(error, NOTHING_CHANGED))) from error
         self.stdout.write(f"This installation is now {installation.id} ({installation.name}).")
 
     def untold(self, options: dict[str, Any]) -> str:

@@ -14,7 +14,16 @@ from django.template.loader import get_template
 from django.utils.translation import gettext as _
 
 from core.operations import by_hand
-from core.operations.errors import DiskFull, OperationFailed, RegisterBusy, explain, is_full, is_locked, is_of_a_query
+from core.operations.errors import (
+    DiskFull,
+    OperationFailed,
+    RegisterBusy,
+    explain,
+    is_full,
+    is_locked,
+    is_of_a_query,
+    sentences,
+)
 from core.register.database import DEFAULT
 
 logger = logging.getLogger(__name__)
@@ -74,11 +83,11 @@ def _failure(request: HttpRequest, error: BaseException | None) -> OperationFail
     if isinstance(error, OSError) and error.errno in _OF_FILES:
         why = explain(OSError(error.errno, ""))
         return OperationFailed(
-            f"{why} {_('It is a file or folder of this server; the log says which.')} {then}".rstrip()
+            sentences(why, _("It is a file or folder of this server; the log says which.")), then=then
         )
     if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError) and not is_of_a_query(error):
         # Why may name users and machines: that is for the log.
-        return OperationFailed(f"{_('The database does not answer as it should; the log says why.')} {then}".rstrip())
+        return OperationFailed(_("The database does not answer as it should; the log says why."), then=then)
     return None
 
 

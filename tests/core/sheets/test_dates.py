@@ -13,7 +13,7 @@ from django.utils import timezone
 from core.models import AttendanceRecord
 from core.operations.errors import DataMoved, SheetRefused
 from core.register.database import Register
-from core.sheets import import_service
+from core.sheets import checking
 from core.sheets.dates import DateOrder
 from core.sheets.import_service import ImportPreview, ImportResult, ImportService
 from core.sheets.refused_rows import write_refused
@@ -106,7 +106,7 @@ def test_what_proves_the_order_counts_for_the_whole_column(register_db: str, nam
 
 
 def test_a_proof_counts_for_rows_long_before_it(register_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_service, "EVERY", 3)
+    monkeypatch.setattr(checking, "EVERY", 3)
     found, _result = read(register_db, ["05/11/2025"] * 10 + ["11/20/2025"])
     assert found == [MAY_11] * 10 + [NOV_20]
     found, result = read(register_db, ["05/11/2025"] * 10 + ["11/20/2025"] * 4 + ["20/11/2025"] + ["2025-11-20"])

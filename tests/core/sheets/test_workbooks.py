@@ -12,7 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from core.operations.errors import SheetRefused
-from core.sheets import workbooks
+from core.sheets import workbook_parts, workbooks
 from core.sheets.spreadsheets import SheetFile
 from tests.builders.workbooks import MAIN, XMLNS, parts, relationships, workbook, zipped
 
@@ -253,7 +253,7 @@ def hostile(name: str) -> Iterator[io.BytesIO]:
 def test_what_would_become_much_is_refused_before_it_does(
     name: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbooks, "MAX_SHARED_TEXTS", 1 << 20)
+    monkeypatch.setattr(workbook_parts, "MAX_SHARED_TEXTS", 1 << 20)
     monkeypatch.setattr(workbooks, "_MAX_CELLS", 1 << 20)
     for stream in hostile(name):
         tracemalloc.start()

@@ -1,0 +1,98 @@
+"""What stands in the cells of a workbook (XLSX) as text, and the text that XLSX can hold, in both directions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Final
+
+from openpyxl.utils.datetime import from_excel
+
+
+class Moment(str):
+    """The text of a cell that is a date, a time or a duration."""
+
+    __slots__ = ()
+
+
+class Number(str):
+    """The text of a cell that is another number."""
+
+    __slots__ = ()
+
+
+class Truth(str):
+    """The text of a cell that is true or false."""
+
+    __slots__ = ()
+
+
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DAY_OF_TIMES: Final = "0001-01-01"
+
+
+def number_text(value: str, format_: str, epoch: dt.datetime) -> str:
+    """A number as text: whole numbers without a point; dates, times and durations, which are numbers of days, to the
+    second (18.17.4). What is none is left as it is."""
+    if _NUMBER.fullmatch(value) is None:
+        return value
+    if not format_ and value.isdigit():
+        return Number(value.lstrip("0") or "0")
+    number = float(value)
+    if not format_ or (number < 0 and format_ == "date"):
+        return Number(int(number) if number.is_integer() and abs(number) <= 1 << 53 else repr(number))
+    try:
+        return _moment_text(from_excel(round(number * 86_400) / 86_400, epoch, format_ == "duration"))
+    except (ValueError, OverflowError):  # no date that Python has
+        return Number(value)
+
+
+def iso_text(value: str) -> str:
+    """A date or a time of ISO 8601 to the second; what is none, or has a time zone, is left as it is."""
+    text = value.removesuffix("Z")
+    try:
+        if "-" not in text:
+            text = f"{_DAY_OF_TIMES}T{text}"
+        moment = dt.datetime.fromisoformat(text) + dt.timedelta(milliseconds=500)
+    except (ValueError, OverflowError):
+        return value
+    if moment.tzinfo is not None:
+        return value
+    if not text.startswith(_DAY_OF_TIMES):
+        return _moment_text(moment.replace(microsecond=0))
+    return _moment_text(moment.time()) if moment.day == 1 else value  # no time is rounded to the next day's
+
+
+def _moment_text(value: dt.date | dt.time | dt.timedelta) -> Moment:
+    if isinstance(value, dt.timedelta):
+        seconds = round(value.total_seconds())
+        minutes = abs(seconds) // 60
+        return Moment(f"{'-' if seconds < 0 else ''}{minutes // 60:02}:{minutes % 60:02}:{abs(seconds) % 60:02}")
+    if isinstance(value, dt.datetime):
+        return Moment(value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "seconds"))
+    return Moment(value.isoformat("seconds") if isinstance(value, dt.time) else value.isoformat())
+
+
+# --- Text
+
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED: Final = re.compile("_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
+"""But no half of a character of UTF-16."""
+_ERROR: Final = re.compile(r"#(?:N/[AD]|NV|GETTING_DATA|[¡¿]?(?:DIV/0|[A-Z]+)[!?]|##+)|Err:[0-9]{3}")
+"""18.17.3, those that came later, which end as they do, and how CSV has them in other languages."""
+
+
+def written_xlsx(text: str) -> str:
+    """Text for XLSX: characters that XML cannot hold (and CR, which it changes) as ``_xHHHH_`` (22.9.2.19,
+    ST_Xstring), and what only looks like that protected the same way."""
+    return _NOT_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+
+
+def read_xlsx(text: str) -> str:
+    """The text that XLSX holds: what :func:`written_xlsx` and spreadsheet programs wrote is taken back."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+
+
+def is_error(text: str) -> bool:
+    """Whether a spreadsheet shows this where a formula failed, such as ``#N/A``."""
+    return text[:1] in ("#", "E") and _ERROR.fullmatch(text) is not None
