@@ -1,7 +1,7 @@
-"""The lines of a plan, as they stand in its temporary file: a tagged JSON array each.
+"""The lines of a plan in its temporary file. Each is a tagged JSON array.
 
-Most lines add a record, and are short: its key and units follow from its values. What both sides have the same is in no
-line: it is counted.
+Most lines add a record and are short, because its key and units follow from its values. A record that both sides have
+the same is counted and has no line.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from recordsync.plan.steps import Additions
 
 
 class Identical(msgspec.Struct, frozen=True):
-    """So many records in a row that both sides have the same."""
+    """A number of consecutive records that both sides have the same."""
 
     count: int
 
 
 class Added(msgspec.Struct, frozen=True, array_like=True, tag="added", gc=False):
-    """A line: the record of theirs that is added. ``model``: its place in the schema."""
+    """A line that adds a record of theirs. ``model``: its index in the schema."""
 
     model: int
     values: Values
@@ -31,14 +31,14 @@ class Added(msgspec.Struct, frozen=True, array_like=True, tag="added", gc=False)
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A record in a line: its key follows from its values."""
+    """A record in a line. Its key follows from its values."""
 
     values: Values
     created_at: str | None
 
 
 class Decidable(msgspec.Struct, frozen=True, array_like=True, tag="merged", gc=False):
-    """A line: any other merge of a key (:class:`recordsync.merge.Merged`). ``model``: its place in the schema."""
+    """A line with any other merge of a key (:class:`recordsync.merge.Merged`). ``model``: its index in the schema."""
 
     model: int
     key: Key
@@ -61,17 +61,17 @@ class Codec:
 
     def __init__(self, schema: Schema, shapes: Mapping[str, Shape]) -> None:
         self._models = [(model, shapes[model.name]) for model in schema]
-        self._places = {model.name: place for place, model in enumerate(schema)}
+        self._indexes = {model.name: index for index, model in enumerate(schema)}
 
     def line(self, model: Model, merged: Merged) -> bytes:
         """The line of one merge."""
-        place = self._places[model.name]
+        index = self._indexes[model.name]
         if merged.ours is None and merged.base is None and merged.theirs is not None:
-            return self._added(place, merged.theirs)
+            return self._added(index, merged.theirs)
         return (
             _encode(
                 Decidable(
-                    place,
+                    index,
                     merged.key,
                     merged.outcome,
                     _stored(merged.ours),
@@ -87,47 +87,46 @@ class Codec:
 
     def added(self, model: Model, theirs: Iterable[Record]) -> list[bytes]:
         """The lines of additions."""
-        place = self._places[model.name]
-        return [self._added(place, record) for record in theirs]
+        index = self._indexes[model.name]
+        return [self._added(index, record) for record in theirs]
 
     @staticmethod
-    def _added(place: int, theirs: Record) -> bytes:
-        return _encode(Added(place, theirs.values, theirs.created_at)) + b"\n"
+    def _added(index: int, theirs: Record) -> bytes:
+        return _encode(Added(index, theirs.values, theirs.created_at)) + b"\n"
 
     def read(self, line: bytes) -> tuple[Model, Merged]:
-        """The merge that a line says."""
-        found = _decode(line)
-        return self._merged(found)
+        """The merge in a line."""
+        return self._merged(_decode(line))
 
-    def read_runs(self, lines: list[bytes]) -> Iterator[tuple[Model, Merged] | Additions]:
-        """The merges that many lines say, the additions of one model that follow each other together."""
-        run: list[Record] = []
-        place = -1
-        for found in _decode_many(b"[%b]" % b",".join(lines)):
-            if run and not (isinstance(found, Added) and found.model == place):
-                yield Additions(*self._models[place], run)
-                run = []
-            if isinstance(found, Added):
-                place = found.model
-                run.append(self._models[place][1].record(found.values, found.created_at))
+    def read_many(self, lines: list[bytes]) -> Iterator[tuple[Model, Merged] | Additions]:
+        """The merges in many lines. Consecutive additions of one model come together."""
+        additions: list[Record] = []
+        index = -1
+        for decoded in _decode_many(b"[%b]" % b",".join(lines)):
+            if additions and not (isinstance(decoded, Added) and decoded.model == index):
+                yield Additions(*self._models[index], additions)
+                additions = []
+            if isinstance(decoded, Added):
+                index = decoded.model
+                additions.append(self._models[index][1].record(decoded.values, decoded.created_at))
             else:
-                yield self._merged(found)
-        if run:
-            yield Additions(*self._models[place], run)
+                yield self._merged(decoded)
+        if additions:
+            yield Additions(*self._models[index], additions)
 
-    def _merged(self, found: Added | Decidable) -> tuple[Model, Merged]:
-        model, shape = self._models[found.model]
-        if isinstance(found, Added):
-            return model, addition(shape.record(found.values, found.created_at), tuple(shape.units))
+    def _merged(self, decoded: Added | Decidable) -> tuple[Model, Merged]:
+        model, shape = self._models[decoded.model]
+        if isinstance(decoded, Added):
+            return model, addition(shape.record(decoded.values, decoded.created_at), tuple(shape.units))
         return model, Merged(
-            found.key,
-            found.outcome,
-            _record(model.shape(), found.ours),
-            _record(shape, found.theirs),
-            _record(shape, found.base),
-            found.units,
-            found.conflicts,
-            found.listed,
+            decoded.key,
+            decoded.outcome,
+            _record(model.shape(), decoded.ours),
+            _record(shape, decoded.theirs),
+            _record(shape, decoded.base),
+            decoded.units,
+            decoded.conflicts,
+            decoded.listed,
         )
 
 

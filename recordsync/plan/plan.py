@@ -1,9 +1,8 @@
-"""A plan: what one snapshot means for one register, computed before anything is written.
+"""A plan: the merge of a snapshot with a register, made before anything is written.
 
-The merge of every model goes to a temporary file, so that a plan of a million changes needs no memory,
-and so that the tables are not written while they are being read. A plan does not depend on a strategy:
-it is decided (:meth:`Plan.steps`) when it is counted, shown or applied. Its digest says whether two plans
-are the same.
+The merge of every model goes to a temporary file, so that a plan of a million changes needs no memory, and no table is
+written while it is read. A plan does not depend on a strategy: it is decided (:meth:`Plan.decided`) when it is counted,
+shown or applied. Two plans with one digest are the same.
 """
 
 from __future__ import annotations
@@ -36,49 +35,50 @@ class Plan:
     digest: str = ""
     size: int = 0
     settled: dict[str, Counts] = field(default_factory=dict)
-    """Per model, what is settled without a decision: entries read, skipped, kept by absence."""
+    """For each model the account of what needs no decision: entries read, skipped, kept by absence."""
     held: list[Held] = field(default_factory=list)
     present: dict[str, set[str]] = field(default_factory=dict)
-    """Per model that others refer to, the names that the database has."""
+    """For each model that others refer to, the names that the database has."""
 
     def merged(self) -> Iterator[tuple[Model, Merged]]:
-        """Everything that is not settled: models in the schema's order, keys in theirs; then what is held."""
+        """The merges that are not settled, by model in the schema's order and by key; then the held ones."""
         yield from self.items_merged()
         for held in self.held:
             yield held.model, held.merged
 
     def items_merged(self) -> Iterator[tuple[Model, Merged]]:
-        """As :meth:`merged`, without what is held."""
+        """As :meth:`merged`, without the held ones."""
         self.items.seek(0)
         for line in self.items:
             yield self.codec.read(line)
 
     @cached_property
     def codec(self) -> Codec:
-        """What writes and reads the lines of ``items``."""
+        """The codec of the lines of ``items``."""
         return Codec(self.schema, self.shapes)
 
-    def _runs(self) -> Iterator[tuple[Model, Merged] | Additions]:
-        """As :meth:`items_merged`, additions together as far as they are read together."""
+    def _read(self) -> Iterator[tuple[Model, Merged] | Additions]:
+        """As :meth:`items_merged`, with consecutive additions together."""
         self.items.seek(0)
         while lines := list(islice(self.items, EVERY)):
-            yield from self.codec.read_runs(lines)
+            yield from self.codec.read_many(lines)
 
     def decided(self, decide: Decide) -> Iterator[Step | Additions]:
-        """The plan, decided: in an order in which it can be written (what is referred to comes first and goes last)."""
+        """The decided steps, in an order in which they can be written: a record that others refer to is added before
+        them and deleted after them."""
         references = self.references()
-        for found in self._runs():
-            item = found if isinstance(found, Additions) else self._step(*found, decide)
-            if names := item.names():
-                yield from references.follow(item.model, item.effect, names)
-            yield item
+        for merged in self._read():
+            step = merged if isinstance(merged, Additions) else self._step(*merged, decide)
+            if names := step.names():
+                yield from references.follow(step.model, step.effect, names)
+            yield step
         for held in self.held:
-            step = self._step(held.model, held.merged, decide)
-            effect = references.settled(held, step.effect)
-            yield step._replace(change=None, effect=effect) if effect is Effect.BLOCKED else step
+            deletion = self._step(held.model, held.merged, decide)
+            effect = references.settled(held, deletion.effect)
+            yield deletion._replace(change=None, effect=effect) if effect is Effect.BLOCKED else deletion
 
     def references(self) -> References:
-        """What the records refer to, before anything of the plan is done."""
+        """The references of the records before the plan is applied."""
         return References(self.schema, self.present, self.held)
 
     def steps(self, decide: Decide) -> Iterator[Step]:
@@ -90,7 +90,7 @@ class Plan:
                 yield item
 
     def counts(self, decide: Decide) -> dict[str, Counts]:
-        """What becomes of everything, per model, when the plan is decided so."""
+        """The account of each model when the plan is decided so."""
         account = Account(self)
         for step in self.decided(decide):
             account.add(step)
@@ -124,7 +124,7 @@ class Plan:
 
 
 class Account:
-    """What becomes of everything that a plan is about: what it had settled, and the steps that are added."""
+    """The account of a plan: what needed no decision, and the steps that are added."""
 
     def __init__(self, plan: Plan) -> None:
         self._counts = {model.name: Counts() + plan.settled[model.name] for model in plan.schema}
@@ -138,22 +138,25 @@ class Account:
         return self._counts[model.name]
 
     def verified(self) -> dict[str, Counts]:
-        """The counts per model. Raises RecordSyncError unless everything that was read is accounted for."""
+        """The counts of each model. Raises RecordSyncError unless everything that was read is accounted for."""
         for counts in self._counts.values():
             counts.verify()
         return self._counts
 
 
-def differences(one: Plan, other: Plan) -> Iterator[tuple[Model, Key]]:
-    """The keys for which two plans are not the same: what moved in between."""
+def differences(earlier: Plan, later: Plan) -> Iterator[tuple[Model, Key]]:
+    """The keys for which two plans differ: what was changed between them."""
 
     def stream(plan: Plan) -> Iterable[tuple[Any, ...]]:
-        order = {model.name: at for at, model in enumerate(plan.schema)}
-        items = (((order[m.name], *merged.key), merged, plan.creates(m, merged)) for m, merged in plan.items_merged())
-        held = (((order[h.model.name], *h.merged.key), h.merged, h.references) for h in plan.held)
+        order = {model.name: index for index, model in enumerate(plan.schema)}
+        items = (
+            ((order[model.name], *merged.key), merged, plan.creates(model, merged))
+            for model, merged in plan.items_merged()
+        )
+        held = (((order[held.model.name], *held.merged.key), held.merged, held.references) for held in plan.held)
         return merge_sorted(items, held, key=itemgetter(0))
 
-    for before, after in join(stream(one), stream(other)):
+    for before, after in join(stream(earlier), stream(later)):
         if before is None or after is None or before[1:] != after[1:]:
-            at, *key = (after if before is None else before)[0]
-            yield one.schema.models[at], tuple(key)
+            index, *key = (after if before is None else before)[0]
+            yield earlier.schema.models[index], tuple(key)

@@ -1,4 +1,4 @@
-"""The steps of a decided plan: what is written for each merge, and how it is accounted for."""
+"""The steps of a decided plan: for each merge the change that is written, and its account."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from recordsync.streams import Change
 
 
 class Step(NamedTuple):
-    """One item of a decided plan: ``change`` is what is to be written (None: nothing).
+    """A step of a decided plan, with the change that it writes (None: nothing).
 
-    ``merged`` is None for a record that is created because others refer to it. What is not decided has no change, and
-    cannot be applied.
+    ``merged`` is None for a record that is created because others refer to it. A step that is not decided has no change
+    and cannot be applied.
     """
 
     model: Model
@@ -26,17 +26,17 @@ class Step(NamedTuple):
 
     @property
     def blocked(self) -> bool:
-        """Whether something still refers to the record that was to be deleted."""
+        """Whether a record should be deleted and something still refers to it."""
         return self.effect is Effect.BLOCKED
 
     @property
     def undecided(self) -> bool:
-        """Whether nobody has decided about some unit that is in conflict."""
+        """Whether a unit is in conflict and nobody has decided it."""
         return self.effect is Effect.UNDECIDED
 
     @property
     def to_decide(self) -> bool:
-        """Whether both sides changed the same, so that somebody or a strategy decides."""
+        """Whether both sides changed the same unit, so that somebody or a strategy decides."""
         return self.merged is not None and bool(self.merged.conflicts)
 
     @property
@@ -44,11 +44,11 @@ class Step(NamedTuple):
         return self.blocked or self.to_decide
 
     def changes(self) -> list[Change]:
-        """What is to be written."""
+        """The changes that the step writes."""
         return [] if self.change is None else [self.change]
 
     def names(self) -> Mapping[str, int]:
-        """How many records it adds or deletes, of each name (:attr:`Model.name_position`)."""
+        """For each name (:attr:`Model.name_position`), the number of records that the step adds or deletes."""
         change = self.change
         if change is None or self.effect is Effect.UPDATE:
             return {}
@@ -60,33 +60,36 @@ class Step(NamedTuple):
 
 
 class Additions(NamedTuple):
-    """Steps in a row that add records of one model. Nobody decides about them, and plans consist of little else when
-    much is written: so they are decided, accounted for and written together."""
+    """Consecutive steps that add records of one model.
+
+    Nobody decides them, and a plan that writes much has little else. So they are decided, accounted for and written
+    together.
+    """
 
     model: Model
     shape: Shape
     theirs: list[Record]
-    """Of ``shape``: as theirs has them."""
+    """Of the shape ``shape``, as theirs has them."""
 
     @property
     def effect(self) -> Effect:
-        """What becomes of each."""
+        """The effect on each record."""
         return Effect.ADD
 
     def names(self) -> Mapping[str, int]:
         """As :meth:`Step.names`."""
-        place = self.model.name_position
-        return Counter([record.key[place] for record in self.theirs])
+        position = self.model.name_position
+        return Counter([record.key[position] for record in self.theirs])
 
     def changes(self) -> list[Change]:
-        """What is to be written. As :func:`recordsync.merge.resolve` says it of each."""
+        """The changes that the steps write, as :func:`recordsync.merge.effect_and_change` gives them."""
         records, whole = self.theirs, self.model.shape()
         if not self.shape.is_whole:
             records = [whole.project(record, self.shape) for record in records]
         return [Change(record.key, None, record) for record in records]
 
     def steps(self) -> Iterator[Step]:
-        """One by one."""
+        """The steps one by one."""
         units = tuple(self.shape.units)
         for record, change in zip(self.theirs, self.changes(), strict=True):
             yield Step(self.model, addition(record, units), change, Effect.ADD)
