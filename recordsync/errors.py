@@ -92,6 +92,10 @@ class SourceChanged(RecordSyncError):
     """The file is not the one that was checked."""
 
 
+class ListDamaged(RecordSyncError):
+    """A list of changes is not whole, or not as it was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileError:
     """One error in a file: what is wrong, as a sentence, and where."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import gzip
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from django.conf import settings
 
 from core.models import Phase
 from core.preview.stored import StoredPreview
+from core.register.declared import SCHEMA
+from recordsync.merge import Counts
+from recordsync.plan import Account, Batch, ChangeList, decided_batches, list_changes
+from recordsync.system.files import whole_file
 from recordsync.system.progress import EVERY, Progress
 
 CHANGES_KEPT: Final = dt.timedelta(days=90)
@@ -31,22 +34,30 @@ def changes_before(moment: dt.datetime) -> set[uuid.UUID]:
     return {uuid.UUID(path.name.partition(".")[0]) for path in files if path.stat().st_mtime < moment.timestamp()}
 
 
-def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> None:
-    """What applying the preview changes: one JSON object a line, with the record before and after."""
+def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> dict[str, Counts]:
+    """Write what applying the preview changes, as it is decided now. Returns what becomes of everything.
+
+    The list appears whole, or not at all. Raises OSError, and RecordSyncError where something is not decided.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    decide = preview.decisions()
-    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3, mtime=0) as out:
-        for number, step in enumerate(preview.plan.steps(decide)):
-            if number % EVERY == 0:
-                progress(Phase.LIST, min(number, preview.plan.size), preview.plan.size)
-            change = step.change
-            if change is None:
-                continue
-            shape = step.model.shape()
-            line: Mapping[str, Any] = {
-                "model": step.model.name,
-                "change": change.kind,
-                "before": change.before and shape.content(change.before),
-                "after": change.after and shape.content(change.after),
-            }
-            out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    account = Account(preview.plan)
+
+    def batches() -> Iterator[Batch]:
+        done = told = 0
+        for batch in decided_batches(preview.plan, preview.decisions(), account):
+            if done >= told:
+                progress(Phase.LIST, min(done, preview.plan.size), preview.plan.size)
+                told = done + EVERY
+            done += len(batch[1])
+            yield batch
+
+    with whole_file(path) as out:
+        list_changes(out, SCHEMA, batches())
+    return account.verified()
+
+
+@contextmanager
+def read_changes(operation: uuid.UUID) -> Iterator[ChangeList]:
+    """The list of what a restore changes or changed. Raises OSError, :class:`recordsync.errors.ListDamaged`."""
+    with changes_file(operation).open("rb") as stream:
+        yield ChangeList(stream, SCHEMA)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import reduce
 from operator import or_
@@ -38,9 +38,9 @@ from core.preview.lines import Line
 from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
-from core.restores.restore_service import RestoreService
+from core.restores.restore_service import DecidedPlan, RestoreService
 from recordsync.errors import LockTimeout
-from recordsync.merge import Strategy
+from recordsync.merge import Counts, Strategy
 from recordsync.system import locks
 
 _UPLOAD = "upload"
@@ -247,19 +247,20 @@ def apply(operation: Operation) -> None:
     pk = uuid.UUID(operation.parameters["preview"])
     changes = preview_changes.changes_file(operation.pk)
     try:
-        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream:
+        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream, ExitStack() as opened:
             if preview.version != operation.parameters["version"]:
                 raise OperationFailed(
                     _("Something was decided after this was asked for. Nothing was changed. Look at it again.")
                 )
 
-            def prepare(run: Run) -> None:
-                operation.result = _expected(preview)
+            def prepare(run: Run) -> DecidedPlan:
+                counts = preview_changes.write_changes(preview, changes, run)
+                operation.result = _expected(preview, counts)
                 operation.save(using=JOBS, update_fields=["result"])
-                preview_changes.write_changes(preview, changes, run)
+                return DecidedPlan(counts, opened.enter_context(preview_changes.read_changes(operation.pk)))
 
             RestoreService(operation=operation).restore_backup(
-                stream, preview.strategy.value, preview=preview, decide=preview.decisions(), prepare=prepare
+                stream, preview.strategy.value, preview=preview, prepare=prepare
             )
     except NotKnown:  # if it was done, the list of changes is wanted
         raise
@@ -296,9 +297,8 @@ def free_if_ended(preview: StoredPreview) -> None:
         preview.apply_by(None)
 
 
-def _expected(preview: StoredPreview) -> dict[str, Any]:
+def _expected(preview: StoredPreview, counts: Mapping[str, Counts]) -> dict[str, Any]:
     """The result of the restore if it succeeds: it applies the plan that was counted."""
-    counts = preview.counts()
     return {
         "models": {name: asdict(one) for name, one in counts.items()},
         "companies": preview.results_by_company(),

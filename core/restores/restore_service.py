@@ -10,7 +10,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import IO, Any, BinaryIO, Protocol, cast
+from typing import IO, Any, BinaryIO, NamedTuple, Protocol, cast
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from core.backups import catalogue
 from core.formats import checking
 from core.formats.checking import CheckedFile
-from core.models import AttendanceRecord, Kind, Operation, User
+from core.models import AttendanceRecord, Kind, Operation, Phase, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, as_failure
@@ -28,9 +28,9 @@ from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.errors import FileError
-from recordsync.merge import Counts, Decide, Strategy, decide_by
+from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
-from recordsync.plan import Plan, apply_plan, differences, make_plan
+from recordsync.plan import ChangeList, Plan, apply_changes, apply_plan, differences, make_plan
 from recordsync.system.inputs import Input, input_name
 from recordsync.system.progress import Progress, no_progress
 
@@ -44,6 +44,13 @@ class Previewed(Protocol):
 
     @property
     def plan(self) -> Plan: ...
+
+
+class DecidedPlan(NamedTuple):
+    """A previewed plan as somebody decided it: what becomes of everything, and what is changed for that."""
+
+    counts: dict[str, Counts]
+    changes: ChangeList
 
 
 class RestoreService:
@@ -102,15 +109,14 @@ class RestoreService:
         progress_callback: Progress | None = None,
         *,
         preview: Previewed | None = None,
-        decide: Decide | None = None,
-        prepare: Callable[[Run], None] | None = None,
+        prepare: Callable[[Run], DecidedPlan] | None = None,
     ) -> RestoreResult:
         """What the restore did. Merges the file into the register in one transaction, and accounts for every entry.
 
         ``preview``: only this is applied. If the register or the file is not as it was then, :class:`DataMoved` says
-        what moved. ``decide``: the decision about each conflict of that preview (``manual``). ``progress_callback``:
-        see :class:`recordsync.system.progress.Progress`. ``prepare``: called when the file has been checked and before
-        anybody has to wait; a part of this operation.
+        what moved. ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: called when
+        the file has been checked and before anybody has to wait; a part of this operation. It lists what that preview
+        changes as it was decided, and this list is then applied.
 
         Raises :class:`FileRefused`, :class:`core.operations.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
@@ -131,9 +137,8 @@ class RestoreService:
         ):
             file, stream = stack.enter_context(checking.opened_backup(source, run))
             warnings = self._warnings(file)
-            if prepare is not None:
-                prepare(run)
-            counts = self._in_transaction(run, file, strategy, preview, decide, stream)
+            decided = None if prepare is None else prepare(run)
+            counts = self._in_transaction(run, file, strategy, preview, decided, stream)
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
 
     def _in_transaction(
@@ -142,17 +147,23 @@ class RestoreService:
         file: CheckedFile,
         strategy: Strategy,
         preview: Previewed | None,
-        decide: Decide | None,
+        decided: DecidedPlan | None,
         stream: BinaryIO,
     ) -> dict[str, Counts]:
         """The account of the merge, which is written in one transaction. Where it raises, the database is as it was."""
         with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
             plan = make_plan(store, file, None, items, run)
-            if preview is not None and preview.plan.digest != plan.digest:
+            if preview is not None and not plan.is_same_as(preview.plan):
                 raise DataMoved(_moved(preview.plan, plan))
-            if decide is None and strategy is Strategy.MANUAL:
-                self._require_decided(plan)
-            counts = apply_plan(plan, store, decide or decide_by(strategy), catalogue.stamp(self.register), run)
+            now = catalogue.stamp(self.register)
+            if decided is not None:
+                counts = decided.counts
+                for done in apply_changes(store, decided.changes.batches(), now):
+                    run(Phase.APPLY, min(done, plan.size), plan.size)
+            else:
+                if strategy is Strategy.MANUAL:
+                    self._require_decided(plan)
+                counts = apply_plan(plan, store, decide_by(strategy), now, run)
             _complete_log(run, file, counts)
             catalogue.record_restored(
                 file.metadata, self.register, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())

@@ -1,7 +1,8 @@
 """A plan: what a snapshot means for a register, made (:mod:`.make`) before anything is written, decided (:mod:`.plan`)
 and applied (:mod:`.apply`)."""
 
-from recordsync.plan.apply import apply_changes, apply_plan
+from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
+from recordsync.plan.changelist import ChangeList, list_changes
 from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
@@ -13,6 +14,8 @@ __all__ = [
     "Account",
     "Additions",
     "Align",
+    "Batch",
+    "ChangeList",
     "Codec",
     "Held",
     "Pass",
@@ -22,6 +25,8 @@ __all__ = [
     "Step",
     "apply_changes",
     "apply_plan",
+    "decided_batches",
     "differences",
+    "list_changes",
     "make_plan",
 ]

@@ -53,6 +53,19 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> I
     yield flush()
 
 
+def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Batch]:
+    """What a decided plan writes, in an order in which it can be written. Each step is accounted for first.
+
+    Raises RecordSyncError for a conflict that is not decided.
+    """
+    for step in plan.decided(decide):
+        if isinstance(step, Step) and step.undecided and step.merged is not None:
+            raise RecordSyncError(f"Nobody has decided about {named(step.model.name, step.merged.key)} yet.")
+        account.add(step)
+        if changes := step.changes():
+            yield step.model, changes
+
+
 def apply_plan(
     plan: Plan, store: Store, decide: Decide, now: dt.datetime, progress: Progress = no_progress
 ) -> dict[str, Counts]:
@@ -62,15 +75,7 @@ def apply_plan(
     and what ``progress`` raises: the caller rolls back.
     """
     account = Account(plan)
-
-    def batches() -> Iterator[Batch]:
-        for step in plan.decided(decide):
-            if isinstance(step, Step) and step.undecided and step.merged is not None:
-                raise RecordSyncError(f"Nobody has decided about {named(step.model.name, step.merged.key)} yet.")
-            account.add(step)
-            yield step.model, step.changes()
-
-    for done in apply_changes(store, batches(), now):
+    for done in apply_changes(store, decided_batches(plan, decide, account), now):
         progress("apply", min(done, plan.size), plan.size)
     return account.verified()
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from heapq import merge as merge_sorted
 from itertools import islice
 from operator import itemgetter
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from recordsync.merge import Counts, Decide, Effect, Merged, Side, effect_and_change
 from recordsync.model.records import Key, Record
@@ -23,6 +23,8 @@ from recordsync.plan.references import Held, References
 from recordsync.plan.steps import Additions, Step
 from recordsync.streams import join
 from recordsync.system.progress import EVERY
+
+_BLOCK: Final = 1 << 20
 
 
 @dataclass
@@ -111,6 +113,15 @@ class Plan:
             return [False] * len(keyed)
         at, present = model.key.index(reference), self.present[reference.references]
         return [one.key[at] not in present for one in keyed]
+
+    def is_same_as(self, other: Plan) -> bool:
+        """Whether both plans say the same: by their digests, and by their lines as they stand now."""
+        if self.digest != other.digest or self.held != other.held:
+            return False
+        self.items.seek(0)
+        other.items.seek(0)
+        blocks = iter(lambda: (self.items.read(_BLOCK), other.items.read(_BLOCK)), (b"", b""))
+        return all(one == two for one, two in blocks)
 
     def _step(self, model: Model, merged: Merged, decide: Decide) -> Step:
         sides: dict[str, Side] = {}

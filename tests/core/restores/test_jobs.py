@@ -447,3 +447,41 @@ def test_uploads_are_bounded(chunks: list[bytes], says: str) -> None:
     with pytest.raises(OperationFailed, match=says):
         restore_jobs.receive(chunks, 10)
     assert not list((Path(settings.DATA_DIR) / "restores").iterdir())
+
+
+def test_a_preview_that_was_damaged_on_disk_is_not_applied(register_db: str) -> None:
+    """Its lines are those of the register and the file as they are when it is applied, or nothing is written."""
+    put(register_db, SMALL)
+    check = checked(register_db, OTHER, Strategy.BACKUP_WINS)
+    before = rows(register_db)
+    items = preview_folders.folder_of(check.pk) / "items"
+    items.write_bytes(items.read_bytes().replace(b'"N"', b'"M"', 1))
+    with stored_preview.opened(check.pk) as preview:
+        done = applied(register_db, preview)
+    assert done.state == Operation.State.FAILED
+    assert "Nothing was changed." in done.message
+    assert rows(register_db) == before
+    assert not list((Path(settings.DATA_DIR) / "changes").iterdir())
+
+
+def test_a_list_of_changes_that_was_cut_before_it_was_applied_is_not_applied(
+    register_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(register_db, SMALL)
+    check = checked(register_db, OTHER, Strategy.BACKUP_WINS)
+    before = rows(register_db)
+    write = preview_changes.write_changes
+
+    def cut(preview: StoredPreview, path: Path, progress: Any) -> Any:
+        counts = write(preview, path, progress)
+        os.truncate(path, path.stat().st_size - 1)
+        return counts
+
+    monkeypatch.setattr(preview_changes, "write_changes", cut)
+    with stored_preview.opened(check.pk) as preview:
+        done = applied(register_db, preview)
+    assert done.state == Operation.State.FAILED
+    assert done.message == (
+        "The list of changes is not as it was written: it was cut or changed since. Nothing was changed."
+    )
+    assert rows(register_db) == before

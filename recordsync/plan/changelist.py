@@ -1,0 +1,148 @@
+"""Lists of changes in files: what was changed, whole, so that it can be read by people, applied and undone.
+
+A list is compressed by gzip, one JSON object a line: the model, what happens, the record before and after with every
+field of the model, and when it was created. At its end stands an empty part of gzip, in whose heading are the number of
+changes and the SHA-256 of every byte before: programs that unpack the list pass over it, and a list that was cut or
+changed anywhere is known by it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from itertools import groupby, islice
+from operator import or_
+from typing import IO, Any, Final, Literal
+
+import msgspec
+
+from recordsync.errors import ListDamaged
+from recordsync.model.records import Record
+from recordsync.model.schema import Model, Schema
+from recordsync.plan.apply import Batch
+from recordsync.streams import Change
+from recordsync.system.progress import EVERY
+
+_BLOCK: Final = 1 << 20
+_LEVEL: Final = 3
+_GZIP: Final = 31
+"""What zlib calls a whole member of gzip."""
+
+
+class _Form:
+    """How the lines of one model's changes are written and read."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._shape = model.shape()
+        content = msgspec.defstruct(
+            "Content", [(name, str | None) for name in model.names], gc=False, forbid_unknown_fields=True
+        )
+        self._content: Any = content
+        fields = [
+            ("change", Literal["add", "update", "delete"]),
+            ("before", content | None),
+            ("after", content | None),
+            ("created_at", str | None),
+        ]
+        self.line: Any = msgspec.defstruct(
+            "Line", fields, tag_field="model", tag=model.name, gc=False, forbid_unknown_fields=True
+        )
+
+    def lines(self, changes: Iterable[Change]) -> list[Any]:
+        """The lines that say these changes. A record's ``created_at`` is the same before and after."""
+        return [self._line_of(change.kind, change.before, change.after) for change in changes]
+
+    def _line_of(self, kind: str, before: Record | None, after: Record | None) -> Any:
+        there = before or after
+        return self.line(
+            kind,
+            None if before is None else self._content(*before.values),
+            None if after is None else self._content(*after.values),
+            None if there is None else there.created_at,
+        )
+
+    def changes(self, lines: Iterable[Any]) -> list[Change]:
+        """The changes that these lines say."""
+        found = []
+        for line in lines:
+            before, after = self._record(line.before, line), self._record(line.after, line)
+            found.append(Change((after or before).key, before, after))  # type: ignore[union-attr]
+        return found
+
+    def _record(self, content: Any, line: Any) -> Record | None:
+        return None if content is None else self._shape.record(msgspec.structs.astuple(content), line.created_at)
+
+
+def list_changes(out: IO[bytes], schema: Schema, batches: Iterable[Batch]) -> None:
+    """Write the changes to ``out``, an empty file, as a list."""
+    forms = {model.name: _Form(model) for model in schema}
+    encode = msgspec.json.Encoder().encode_lines
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    digest = hashlib.sha256()
+    count = 0
+
+    def put(part: bytes) -> None:
+        digest.update(part)
+        out.write(part)
+
+    waiting: list[Any] = []
+    for model, changes in batches:
+        waiting += forms[model.name].lines(changes)
+        count += len(changes)
+        if len(waiting) >= EVERY:
+            put(packer.compress(encode(waiting)))
+            waiting.clear()
+    put(packer.compress(encode(waiting)) + packer.flush())
+    out.write(_end(count, digest))
+
+
+class ChangeList:
+    """A list that is whole and as it was written."""
+
+    def __init__(self, stream: IO[bytes], schema: Schema) -> None:
+        """``stream``: a list, which stays the caller's, and is read from its start whenever it is used. Raises
+        ListDamaged."""
+        self._stream = stream
+        self._schema = schema
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        digest = hashlib.sha256()
+        left = size - len(_end(0, digest))
+        while left > 0 and (block := stream.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+        end = stream.read()
+        said = re.search(rb"([0-9]{12,}) changes", end)
+        self.count = int(said[1]) if said else 0
+        if end != _end(self.count, digest):
+            raise ListDamaged("The list of changes is not as it was written: it was cut or changed since.")
+
+    def batches(self) -> Iterator[Batch]:
+        """The changes as they were written, those of one model and kind together as far as they follow each other and
+        are read together. Raises ListDamaged for changes of another schema."""
+        forms = {form.line: form for form in map(_Form, self._schema)}
+        decode = msgspec.json.Decoder(reduce(or_, forms)).decode_lines
+        self._stream.seek(0)
+        with gzip.GzipFile(fileobj=self._stream, mode="rb") as unpacked:
+            while some := b"".join(islice(unpacked, EVERY)):
+                try:
+                    lines = decode(some)
+                except msgspec.MsgspecError as error:
+                    raise ListDamaged(f"The list of changes is of other models or fields: {error}.") from error
+                for (kind, _change), run in groupby(lines, key=lambda line: (type(line), line.change)):
+                    yield forms[kind].model, forms[kind].changes(run)
+
+
+def _end(count: int, before: hashlib._Hash) -> bytes:
+    """The end of a list (RFC 1952): a member without content, whose comment says how many changes there are, and the
+    digest of every byte before it. ``before``: that of the other members."""
+    head = b"\x1f\x8b\x08\x10\0\0\0\0\0\xff" + f"{count:012} changes, SHA-256 ".encode()
+    digest = before.copy()
+    digest.update(head)
+    return head + digest.hexdigest().encode() + b"\0" + b"\x03\0" + bytes(8)
