@@ -29,7 +29,7 @@ def open_export(user: User) -> Operation | None:
     return _of(user).filter(state__in=jobs.OPEN).first()
 
 
-def submit(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
+def submit_export(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
     """Have the workbook written that a list with these filters, a query string, shows.
 
     Raises :class:`core.sheets.export.TooManyRows`.
@@ -38,7 +38,7 @@ def submit(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
     return jobs.submit(Kind.EXPORT, Actor.of(user), parameters={"filters": filters})
 
 
-def write(operation: Operation, rows: SelectRows) -> None:
+def write_export(operation: Operation, rows: SelectRows) -> None:
     """Write the workbook of a waiting operation, of what the account may see by now."""
     actor = operations.actor_of(operation)
     register = Register(operation.database)

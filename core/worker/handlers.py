@@ -22,7 +22,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.RESTORE: restore_jobs.apply,
     Kind.CHECK_SHEET: uploads.check,
     Kind.IMPORT: uploads.apply,
-    Kind.EXPORT: partial(export_jobs.write, rows=rows_shown),
+    Kind.EXPORT: partial(export_jobs.write_export, rows=rows_shown),
     Kind.DELETE_ALL: records.run_delete_all,
 }
 """Kinds that are not here are only run at once: by a command, or in a request."""

@@ -178,7 +178,7 @@ def export_workbook_view(request: HttpRequest) -> HttpResponse:
     if not filters.is_valid():
         return redirect(_list_with(request))
     try:
-        operation = export_jobs.submit(user, request.GET.urlencode(), filters.rows())
+        operation = export_jobs.submit_export(user, request.GET.urlencode(), filters.rows())
     except export.TooManyRows as error:
         messages.error(request, str(error))
         return redirect(_list_with(request))
