@@ -1,4 +1,4 @@
-"""Writing to a register: changes in batches, checked once more, and a decided plan with its account."""
+"""Writing to a register: changes in batches, which are checked once more, and a decided plan with its account."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from recordsync.streams import Change
 from recordsync.system.progress import EVERY, Progress, no_progress
 
 Batch = tuple[Model, list[Change]]
-"""Changes of one model that follow each other."""
+"""Consecutive changes of one model."""
 
 
 def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> Iterator[int]:
-    """How many changes are written so far, after each batch of :data:`EVERY`, in the current transaction.
+    """The number of changes written so far, after each batch of :data:`EVERY`, in the current transaction.
 
-    ``batches``: in an order in which they can be written: what is referred to comes first and goes last. ``now``: what
-    written rows get as ``updated_at``. Nothing is written unless the result is consumed. Raises what the store raises,
-    and RecordSyncError for a record that no register holds: the caller rolls back.
+    ``batches`` are in an order in which they can be written: a record that others refer to is added before them and
+    deleted after them. ``now``: what written rows get as ``updated_at``. Nothing is written unless the result is
+    consumed. Raises what the store raises, and RecordSyncError for a record that no register holds; the caller then
+    rolls back.
     """
     schema = store.schema
-    referred = {f.references for model in schema for f in model.key if f.references}
+    referred = {field.references for model in schema for field in model.key if field.references}
     waiting: dict[str, list[Change]] = {model.name: [] for model in schema}
     done = 0
 
@@ -42,7 +43,7 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> I
 
     for model, changes in batches:
         if changes and changes[0].after is None and model.name in referred:
-            yield flush()  # first what refers to it
+            yield flush()  # the records that refer to it first
         batch = waiting[model.name]
         while changes:
             room = EVERY - len(batch)
@@ -54,7 +55,7 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> I
 
 
 def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Batch]:
-    """What a decided plan writes, in an order in which it can be written. Each step is accounted for first.
+    """The changes of a decided plan, in an order in which they can be written. Each step is accounted for before.
 
     Raises RecordSyncError for a conflict that is not decided.
     """
@@ -69,10 +70,10 @@ def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Ba
 def apply_plan(
     plan: Plan, store: Store, decide: Decide, now: dt.datetime, progress: Progress = no_progress
 ) -> dict[str, Counts]:
-    """The account of a plan that is decided and written, in the current transaction.
+    """The account of a plan that this decides and writes in the current transaction.
 
-    Raises as :func:`apply_changes`, RecordSyncError where something is not accounted for or a conflict is not decided,
-    and what ``progress`` raises: the caller rolls back.
+    Raises what :func:`apply_changes` and ``progress`` raise, and RecordSyncError if a conflict is not decided or
+    something is not accounted for; the caller then rolls back.
     """
     account = Account(plan)
     for done in apply_changes(store, decided_batches(plan, decide, account), now):
@@ -81,7 +82,7 @@ def apply_plan(
 
 
 def _require_valid(model: Model, changes: Iterable[Change]) -> None:
-    """A merged record is checked again before it is written."""
+    """Raises RecordSyncError for a merged record that is not valid."""
     shape = model.shape()
     records = [change.after for change in changes if change.after is not None]
     if shape.are_valid([record.values for record in records]):

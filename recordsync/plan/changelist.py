@@ -55,25 +55,25 @@ class _Form:
         )
 
     def lines(self, changes: Iterable[Change]) -> list[Any]:
-        """The lines that say these changes. A record's ``created_at`` is the same before and after."""
+        """The lines of these changes. A record's ``created_at`` is the same before and after."""
         return [self._line_of(change.kind, change.before, change.after) for change in changes]
 
     def _line_of(self, kind: str, before: Record | None, after: Record | None) -> Any:
-        there = before or after
+        record = before or after
         return self.line(
             kind,
             None if before is None else self._content(*before.values),
             None if after is None else self._content(*after.values),
-            None if there is None else there.created_at,
+            None if record is None else record.created_at,
         )
 
     def changes(self, lines: Iterable[Any]) -> list[Change]:
-        """The changes that these lines say."""
-        found = []
+        """The changes in these lines."""
+        changes = []
         for line in lines:
             before, after = self._record(line.before, line), self._record(line.after, line)
-            found.append(Change((after or before).key, before, after))  # type: ignore[union-attr]
-        return found
+            changes.append(Change((after or before).key, before, after))  # type: ignore[union-attr]
+        return changes
 
     def _record(self, content: Any, line: Any) -> Record | None:
         return None if content is None else self._shape.record(msgspec.structs.astuple(content), line.created_at)
@@ -118,8 +118,8 @@ class ChangeList:
             digest.update(block)
             left -= len(block)
         end = stream.read()
-        said = re.search(rb"([0-9]{12,}) changes", end)
-        self.count = int(said[1]) if said else 0
+        written = re.search(rb"([0-9]{12,}) changes", end)
+        self.count = int(written[1]) if written else 0
         if end != _end(self.count, digest):
             raise ListDamaged("The list of changes is not as it was written: it was cut or changed since.")
 
@@ -130,13 +130,13 @@ class ChangeList:
         decode = msgspec.json.Decoder(reduce(or_, forms)).decode_lines
         self._stream.seek(0)
         with gzip.GzipFile(fileobj=self._stream, mode="rb") as unpacked:
-            while some := b"".join(islice(unpacked, EVERY)):
+            while text := b"".join(islice(unpacked, EVERY)):
                 try:
-                    lines = decode(some)
+                    lines = decode(text)
                 except msgspec.MsgspecError as error:
                     raise ListDamaged(f"The list of changes is of other models or fields: {error}.") from error
-                for (kind, _change), run in groupby(lines, key=lambda line: (type(line), line.change)):
-                    yield forms[kind].model, forms[kind].changes(run)
+                for (form, _change), together in groupby(lines, key=lambda line: (type(line), line.change)):
+                    yield forms[form].model, forms[form].changes(together)
 
 
 def _end(count: int, before: hashlib._Hash) -> bytes:

@@ -111,17 +111,17 @@ class Plan:
         reference = model.reference
         if reference is None or reference.references is None:
             return [False] * len(keyed)
-        at, present = model.key.index(reference), self.present[reference.references]
-        return [one.key[at] not in present for one in keyed]
+        position, present = model.key.index(reference), self.present[reference.references]
+        return [record.key[position] not in present for record in keyed]
 
     def is_same_as(self, other: Plan) -> bool:
-        """Whether both plans say the same: by their digests, and by their lines as they stand now."""
+        """Whether both plans are the same, by their digests and by their lines as the files have them now."""
         if self.digest != other.digest or self.held != other.held:
             return False
         self.items.seek(0)
         other.items.seek(0)
         blocks = iter(lambda: (self.items.read(_BLOCK), other.items.read(_BLOCK)), (b"", b""))
-        return all(one == two for one, two in blocks)
+        return all(ours == theirs for ours, theirs in blocks)
 
     def _step(self, model: Model, merged: Merged, decide: Decide) -> Step:
         sides: dict[str, Side] = {}
