@@ -96,6 +96,10 @@ class ListDamaged(RecordSyncError):
     """A list of changes is not whole, or not as it was written."""
 
 
+class CheckNeeded(RecordSyncError):
+    """A file cannot be used as it is read: only its check knows whether it is valid."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileError:
     """One error in a file: what is wrong, as a sentence, and where."""

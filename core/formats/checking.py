@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Final, TypeVar
 
 from django.conf import settings
 
 from core.formats.v1_0 import V1File
 from core.formats.v1_0_checker import check_v1_0, is_v1_0
+from core.models import Phase
 from core.operations.errors import NOTHING_CHANGED, as_failure
 from core.operations.results import ValidationResult
 from core.register.declared import SCHEMA
-from recordsync.backupfile import BackupFile, Limits, check_backup
-from recordsync.errors import InvalidFile
+from recordsync.backupfile import BackupFile, Limits, UncheckedFile, check_backup
+from recordsync.errors import CheckNeeded, InvalidFile, InvalidRecord, OutOfOrder
 from recordsync.system.inputs import Input, opened_input
 from recordsync.system.progress import Progress
 
+T = TypeVar("T")
+
 CheckedFile = BackupFile | V1File
 """A file that was read whole and found valid; a :class:`recordsync.plan.Snapshot`."""
+
+RestoredFile = CheckedFile | UncheckedFile
+"""What a plan is made of; it is valid once the plan is made."""
+
+_UNSETTLED: Final = (CheckNeeded, InvalidRecord, OutOfOrder)
+"""What is raised where a file cannot be checked on the way: something is wrong with it, or with the register."""
 
 
 def limits() -> Limits:
@@ -27,20 +36,44 @@ def limits() -> Limits:
     return Limits(content=settings.MUSTER_MAX_FILE_BYTES)
 
 
+def _unchecked(stream: BinaryIO) -> UncheckedFile | None:
+    """The file in a seekable stream, if a plan may check it on the way: a whole 2.0 file; else None.
+
+    Raises :class:`recordsync.errors.CheckNeeded`, and OSError. Touches no database.
+    """
+    if is_v1_0(stream, limits()):
+        return None
+    file = UncheckedFile(stream, SCHEMA, limits())
+    return file if file.is_complete and file.is_whole else None
+
+
 @contextmanager
-def opened_backup(source: Input, progress: Progress) -> Iterator[tuple[CheckedFile, BinaryIO]]:
-    """The checked file, and the seekable stream that it is read from, until the block ends.
+def checked(stream: BinaryIO, progress: Progress) -> Iterator[CheckedFile]:
+    """The checked file in a seekable stream, until the block ends.
 
     Raises :class:`recordsync.errors.InvalidFile` with everything that is wrong with it, and OSError. Touches no
     database.
     """
-    of_file = limits()
-    with opened_input(source, of_file.content, progress) as stream:
-        if is_v1_0(stream, of_file):
-            with check_v1_0(stream, of_file, progress) as old:
-                yield old, stream
-        else:
-            yield check_backup(stream, SCHEMA, of_file, progress), stream
+    if is_v1_0(stream, limits()):
+        with check_v1_0(stream, limits(), progress) as old:
+            yield old
+    else:
+        yield check_backup(stream, SCHEMA, limits(), progress)
+
+
+def used(stream: BinaryIO, use: Callable[[RestoredFile], T], progress: Progress) -> T:
+    """What ``use`` makes of the file in a seekable stream: of a whole 2.0 file, which it then checks on the way; where
+    something speaks against that, and of any other file, once more or first after the check.
+
+    Raises as :func:`checked`, and what ``use`` raises.
+    """
+    with suppress(*_UNSETTLED):
+        file = _unchecked(stream)
+        if file is not None:
+            progress(Phase.CHECK, 0, sum(file.counts.values()))
+            return use(file)
+    with checked(stream, progress) as valid:
+        return use(valid)
 
 
 def validate(source: Input, progress: Progress) -> ValidationResult:
@@ -49,7 +82,7 @@ def validate(source: Input, progress: Progress) -> ValidationResult:
     Raises :class:`core.operations.errors.OperationFailed` where the file cannot be read at all.
     """
     try:
-        with opened_backup(source, progress) as (file, _stream):
+        with opened_input(source, limits().content, progress) as stream, checked(stream, progress) as file:
             return ValidationResult(True, [], 0, file.warnings, file.metadata, file.counts, file.digest)
     except InvalidFile as invalid:
         return ValidationResult(False, list(invalid.errors), invalid.count, [], None)

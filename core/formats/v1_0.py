@@ -123,6 +123,9 @@ class V1File:
         """Itself: nobody but us knows the copy."""
         yield self
 
+    def unparsed(self, model: Model) -> None:
+        """None: its lines are not those of a register."""
+
     def deletions(self, model: Model) -> tuple[Deletion, ...]:
         """None: a 1.0 file does not say what was deleted."""
         return ()

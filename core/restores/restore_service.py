@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from core.backups import catalogue
 from core.formats import checking
-from core.formats.checking import CheckedFile
+from core.formats.checking import RestoredFile
 from core.models import AttendanceRecord, Kind, Operation, Phase, User
 from core.operations import holding
 from core.operations import run as operations
@@ -31,7 +31,7 @@ from recordsync.errors import FileError
 from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
 from recordsync.plan import ChangeList, Plan, apply_changes, apply_plan, differences, make_plan
-from recordsync.system.inputs import Input, input_name
+from recordsync.system.inputs import Input, input_name, opened_input
 from recordsync.system.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
@@ -89,11 +89,10 @@ class RestoreService:
         strategy = Strategy(merge_strategy)
         progress = progress_callback or no_progress
         try:
-            with checking.opened_backup(source, progress) as (file, _stream), ExitStack() as on_error:
+            with opened_input(source, checking.limits().content, progress) as stream, ExitStack() as on_error:
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
-                with self.register.read() as store:
-                    plan = make_plan(store, file, None, items, progress)
+                file, plan = self._planned(stream, items, progress)
                 counts = plan.counts(decide_by(strategy))
                 warnings = self._warnings(file)
                 on_error.pop_all()  # the preview holds the plan from here on
@@ -115,7 +114,7 @@ class RestoreService:
 
         ``preview``: only this is applied. If the register or the file is not as it was then, :class:`DataMoved` says
         what moved. ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: called when
-        the file has been checked and before anybody has to wait; a part of this operation. It lists what that preview
+        nobody has to wait yet; a part of this operation. It lists what that preview
         changes as it was decided, and this list is then applied.
 
         Raises :class:`FileRefused`, :class:`core.operations.errors.RegisterBusy`, :class:`ConflictsLeft`
@@ -135,16 +134,31 @@ class RestoreService:
             ) as run,
             ExitStack() as stack,
         ):
-            file, stream = stack.enter_context(checking.opened_backup(source, run))
-            warnings = self._warnings(file)
+            stream = stack.enter_context(opened_input(source, checking.limits().content, run))
             decided = None if prepare is None else prepare(run)
-            counts = self._in_transaction(run, file, strategy, preview, decided, stream)
+
+            def merged(file: RestoredFile) -> tuple[RestoredFile, dict[str, Counts], list[str]]:
+                warnings = self._warnings(file)
+                return file, self._in_transaction(run, file, strategy, preview, decided, stream), warnings
+
+            file, counts, warnings = checking.used(stream, merged, run)
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
+
+    def _planned(self, stream: BinaryIO, items: IO[bytes], progress: Progress) -> tuple[RestoredFile, Plan]:
+        """The file and its plan, by one look at the register."""
+
+        def planned(file: RestoredFile) -> tuple[RestoredFile, Plan]:
+            items.seek(0)
+            items.truncate()
+            with self.register.read() as store:
+                return file, make_plan(store, file, None, items, progress)
+
+        return checking.used(stream, planned, progress)
 
     def _in_transaction(
         self,
         run: Run,
-        file: CheckedFile,
+        file: RestoredFile,
         strategy: Strategy,
         preview: Previewed | None,
         decided: DecidedPlan | None,
@@ -194,7 +208,7 @@ class RestoreService:
                 count,
             )
 
-    def _warnings(self, file: CheckedFile) -> list[str]:
+    def _warnings(self, file: RestoredFile) -> list[str]:
         """What is odd about a valid file and does no harm."""
         return [*catalogue.gap_before(file.metadata, self.register), *file.warnings]
 
@@ -207,7 +221,7 @@ class RestoreService:
         return record.ep_no, record.company.name, record.date.isoformat()
 
 
-def _complete_log(run: Run, file: CheckedFile, counts: dict[str, Counts]) -> None:
+def _complete_log(run: Run, file: RestoredFile, counts: dict[str, Counts]) -> None:
     log, metadata, records = run.log, file.metadata, counts[ATTENDANCE_RECORDS.name]
     log.companies_count = counts[COMPANIES.name].read
     log.records_count = records.read

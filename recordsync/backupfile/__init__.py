@@ -9,6 +9,7 @@ from recordsync.backupfile.checker import Findings, check_backup
 from recordsync.backupfile.metadata import BackupType, Deletions, InstallationName, Metadata
 from recordsync.backupfile.reader import BackupFile
 from recordsync.backupfile.scanner import Limits
+from recordsync.backupfile.unchecked import UncheckedFile
 from recordsync.backupfile.writer import Rows, Written, write_backup
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Limits",
     "Metadata",
     "Rows",
+    "UncheckedFile",
     "Written",
     "check_backup",
     "write_backup",

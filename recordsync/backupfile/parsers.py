@@ -13,7 +13,7 @@ from recordsync.backupfile.layout import Section, deletion_names
 from recordsync.backupfile.messages import kept, shown, text_key
 from recordsync.backupfile.scanner import is_canonical
 from recordsync.errors import FileError, wrong_checksum
-from recordsync.model.records import Key, checksum
+from recordsync.model.records import Key, Record, Values, checksum
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Deletion
 from recordsync.streams.lines import Lines, are_legal, illegal, row_names
@@ -34,7 +34,17 @@ class RecordParser:
         self._lines = Lines(shape)
 
     def keys(self, rows: Sequence[bytes]) -> list[Key] | None:
-        """The records' keys; None if something is wrong with one of these lines.
+        """The records' keys; None if something is wrong with one of these lines."""
+        parts = self._legal_parts(rows)
+        return None if parts is None else list(map(self._shape.key, parts[0]))
+
+    def records(self, rows: Sequence[bytes]) -> list[Record] | None:
+        """The records; None if something is wrong with one of these lines."""
+        parts = self._legal_parts(rows)
+        return None if parts is None else list(map(self._shape.record, *parts))
+
+    def _legal_parts(self, rows: Sequence[bytes]) -> tuple[list[Values], list[str | None]] | None:
+        """The values of each line, and its ``created_at``.
 
         A line is right in everything (layout, names, checksum) if the writer would write the same for its values.
         """
@@ -46,8 +56,7 @@ class RecordParser:
         moments = [part[-1] for part in parts]
         if not are_legal(self._shape, contents, moments):
             return None
-        written = map(self._lines.line, contents, moments)
-        return list(map(self._shape.key, contents)) if all(map(eq, written, rows)) else None
+        return (contents, moments) if all(map(eq, map(self._lines.line, contents, moments), rows)) else None
 
     def check(self, row: bytes, line: int, note: Note) -> Key | None:
         """The record's key, or None if it has no legal one. ``note`` gets everything that is wrong with the line."""

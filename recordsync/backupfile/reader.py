@@ -117,6 +117,9 @@ class Reader:
                     *values, _checksum, created_at = read_line(row)
                     yield record(tuple(values), created_at)
 
+    def unparsed(self, model: Model) -> None:
+        """None: what was checked is read as records."""
+
     def deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
         """The deletions of a model in key order, each with its key and line number. What is before them is skipped."""
         with _change_reported():

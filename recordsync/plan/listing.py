@@ -59,6 +59,9 @@ class Listing:
             for values in stored(self._lines, 0, self._end):
                 yield self._shape.record(tuple(values))
 
+    def unparsed(self, model: Model) -> None:
+        """None: its lines are not those of a register."""
+
     def deletions(self, model: Model) -> Iterator[Deletion]:
         """None: a list says what is, not what was deleted."""
         return iter(())

@@ -15,10 +15,11 @@ from recordsync.model.schema import Model, Shape
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
-from recordsync.plan.source import Align, Snapshot
+from recordsync.plan.source import Align, Pass, Snapshot
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
-from recordsync.streams import join, stretches
+from recordsync.streams import Stretch, Unparsed, join, stretches, stretches_of_lines
+from recordsync.streams.lines import Lines
 from recordsync.system.progress import EVERY, Progress, no_progress
 
 
@@ -34,7 +35,7 @@ def make_plan(
     schema = store.schema
     plan = Plan(schema, {model.name: theirs.shape(model) for model in schema}, items)
     referred = {f.references for model in schema for f in model.key if f.references}
-    digest = hashlib.sha256(theirs.digest.encode())
+    digest = hashlib.sha256()
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
     with theirs.open() as reader:
@@ -43,7 +44,7 @@ def make_plan(
                 plan.present[model.name] = {record.key[0] for record in store.records(model)}
             repeated = theirs.repeated.get(model.name, 0)
             settled = plan.settled[model.name] = Counts(read=repeated, skipped=repeated)
-            for found in _merged(store, theirs, base, model, reader.records(model)):
+            for found in _merged(store, theirs, base, model, reader):
                 listed = _entries(found)
                 if done // EVERY < (done + listed) // EVERY:
                     progress("compare", done + listed, total)
@@ -71,6 +72,7 @@ def make_plan(
                         items.write(line)
     for held in plan.held:
         digest.update(b"%d\n" % held.references)
+    digest.update(theirs.digest.encode())  # which is known only now where the file is checked on the way
     progress("compare", total, total)
     items.flush()
     plan.digest = digest.hexdigest()
@@ -89,15 +91,16 @@ def _entries(found: Merged | Identical | Additions) -> int:
 
 
 def _merged(
-    store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, records: Iterable[Record]
+    store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, reader: Pass
 ) -> Iterator[Merged | Identical | Additions]:
-    """The merge of one model, whose ``records`` theirs are. Ours are looked up by their keys where theirs does not
+    """The merge of one model, theirs as ``reader`` reads them. Ours are looked up by their keys where theirs does not
     speak about everything."""
     whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
     align = theirs.alignment(model)
     if base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
-        yield from _merged_by_stretches(store, model, records, complete=complete)
+        yield from _merged_by_stretches(store, model, reader, complete=complete)
         return
+    records = reader.records(model)
     if complete:
         ours = store.records(model)
     else:
@@ -114,18 +117,29 @@ def _merged(
 
 
 def _merged_by_stretches(
-    store: Store, model: Model, theirs: Iterable[Record], *, complete: bool
+    store: Store, model: Model, reader: Pass, *, complete: bool
 ) -> Iterator[Merged | Identical | Additions]:
     """The merge without a base of records that have every field. What is alike is passed over together."""
     whole = model.shape()
-    for ours, part in [(store.records(model), theirs)] if complete else _looked_up(store, model, theirs):
-        for stretch in stretches(ours, part):
-            if stretch.alike:
-                yield Identical(stretch.alike)
-            elif not stretch.ours:
-                yield Additions(model, whole, stretch.theirs)
-            else:
-                yield from merge(whole, whole, None, stretch.ours, stretch.theirs, complete=complete)
+    for stretch in _stretches(store, model, reader, complete=complete):
+        if stretch.alike:
+            yield Identical(stretch.alike)
+        elif not stretch.ours:
+            yield Additions(model, whole, stretch.theirs)
+        else:
+            yield from merge(whole, whole, None, stretch.ours, stretch.theirs, complete=complete)
+
+
+def _stretches(store: Store, model: Model, reader: Pass, *, complete: bool) -> Iterator[Stretch]:
+    """Ours and theirs, side by side: as lines where both have them."""
+    theirs = reader.unparsed(model) if complete else None
+    if theirs is not None:
+        yield from stretches_of_lines(Unparsed(store.lines(model), Lines(model.shape()).records), theirs)
+    elif complete:
+        yield from stretches(store.records(model), reader.records(model))
+    else:
+        for ours, part in _looked_up(store, model, reader.records(model)):
+            yield from stretches(ours, part)
 
 
 def _merged_aligned(

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from recordsync.model.records import Record
 from recordsync.model.schema import Model, Shape
-from recordsync.streams import Deletion
+from recordsync.streams import Deletion, Unparsed
 
 Align = Callable[[Record, Record | None], Record]
 """Theirs as it means beside ours (None: nothing is there): with our value where both are the same to its precision."""
@@ -24,6 +24,10 @@ class Pass(Protocol):
     def records(self, model: Model) -> Iterable[Record]:
         """The model's records, in key order. Raises :class:`recordsync.errors.SourceChanged` where they are not those
         that were checked."""
+
+    def unparsed(self, model: Model) -> Unparsed | None:
+        """The lines of the same records, if they can be compared with those of a register; they are read once, either
+        so or as records."""
 
 
 class Snapshot(Protocol):

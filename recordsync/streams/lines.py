@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
+from typing import Final
 
 import msgspec
 import orjson
@@ -27,6 +28,7 @@ class Lines:
     """Writes and reads the lines of one model's records that have the fields of one shape."""
 
     def __init__(self, shape: Shape) -> None:
+        self._shape = shape
         names = row_names(shape.names)
         self._content = _struct(shape.names)
         self._row = _struct(names)
@@ -49,6 +51,15 @@ class Lines:
         texts or nulls. The caller compares the line with :meth:`line` of them.
         """
         return self._taken_apart(msgspec.structs.astuple(self._decode(line)))  # type: ignore[no-any-return]
+
+    def records(self, lines: Sequence[bytes]) -> list[Record]:
+        """The records of lines that are known to be right."""
+        parts = map(self.parts, lines)
+        return [
+            self._shape.record(values, created_at)
+            for *values_, _checksum, created_at in parts
+            for values in [tuple(values_)]
+        ]
 
 
 class SplicedLines:
@@ -115,6 +126,26 @@ def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
                 for field, value, expected in illegal(shape, record.values, record.created_at):
                     raise InvalidRecord(shape.model.name, record.key, field, value, expected)
         yield from batch
+
+
+_CREATED: Final = b'"created_at":"'
+"""In a line it stands only before the moment: inside a text, quotation marks are escaped."""
+_MOMENT: Final = 27
+"""The bytes of a legal moment."""
+
+
+def are_same_but_created(ours: Sequence[bytes], theirs: Sequence[bytes]) -> bool:
+    """Whether lines differ in nothing but their ``created_at``, and all of theirs are legal. Ours are legal."""
+    if len(ours) != len(theirs):
+        return False
+    moments = set()
+    for our, their in zip(ours, theirs, strict=True):
+        start = our.find(_CREATED) + len(_CREATED)
+        end = start + _MOMENT
+        if our[:start] != their[:start] or our[end:] != their[end:]:
+            return False
+        moments.add(their[start:end])
+    return all(moment.isascii() and TIMESTAMP.error(moment.decode()) is None for moment in moments)
 
 
 def row_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
 from recordsync.model.records import Key, Record
 from recordsync.streams.join import are_in_order, in_order
+from recordsync.streams.lines import are_same_but_created
 
 _STRETCH = 32
 """Records of each stream that are compared together. Few, because one that differs makes the whole stretch slower."""
@@ -71,4 +72,71 @@ class _Ahead:
         """The records up to a key, and including it (None: all). They are taken out."""
         count = len(self.records) if key is None else bisect_right(self.records, key, key=itemgetter(0))
         taken, self.records = self.records[:count], self.records[count:]
+        return taken
+
+
+class Unparsed(NamedTuple):
+    """Lines of records in key order, and what makes records of them. Equal lines are equal records."""
+
+    rows: Iterator[bytes]
+    parse: Callable[[Sequence[bytes]], list[Record]]
+
+
+def stretches_of_lines(ours: Unparsed, theirs: Unparsed) -> Iterator[Stretch]:
+    """As :func:`stretches`, of lines, which are parsed only where they differ.
+
+    Ours are known to be in order. Lines that are equal to ours follow what was cut off before, because that ended
+    at a key of ours or below it. Raises :class:`OutOfOrder`, and what parsing raises.
+    """
+    our_side, their_side = _AheadOfLines(ours), _AheadOfLines(theirs)
+    while True:
+        our_side.fill()
+        their_side.fill()
+        if not our_side.rows and not their_side.rows:
+            return
+        if our_side.rows == their_side.rows or are_same_but_created(our_side.rows, their_side.rows):
+            yield Stretch(len(our_side.rows), [], [])
+            our_side.take(None)
+            their_side.take(None)
+            continue
+        our_side.parse()
+        their_side.parse()
+        ends = [ahead.records[-1].key for ahead in (our_side, their_side) if not ahead.ended]
+        end = min(ends, default=None)
+        mine, others = our_side.take(end), their_side.take(end)
+        alike = [record.values for record in mine] == [record.values for record in others]
+        yield Stretch(len(mine), [], []) if alike else Stretch(0, mine, others)
+
+
+class _AheadOfLines:
+    """The next lines, and the records of the first of them that are parsed."""
+
+    def __init__(self, unparsed: Unparsed) -> None:
+        self._stream, self._parse = unparsed
+        self._last_row: list[bytes] = []
+        self.rows: list[bytes] = []
+        self.records: list[Record] = []
+        self.ended = False
+
+    def fill(self) -> None:
+        """Read on until there are as many lines as a stretch has, or the stream ends."""
+        self.rows += islice(self._stream, _STRETCH - len(self.rows))
+        self.ended = len(self.rows) < _STRETCH
+
+    def parse(self) -> None:
+        """Make records of all lines. Raises OutOfOrder."""
+        new = self._parse(self.rows[len(self.records) :])
+        before = self.records[-1:] or self._parse(self._last_row)
+        keys = [record.key for record in (*before, *new)]
+        if not are_in_order(keys):
+            for _ in in_order((key,) for key in keys):  # raises at the key that is wrong
+                pass
+        self.records += new
+
+    def take(self, key: Key | None) -> list[Record]:
+        """The parsed records up to a key, and including it (None: all). They and their lines are taken out."""
+        count = len(self.rows) if key is None else bisect_right(self.records, key, key=itemgetter(0))
+        taken, self.records = self.records[:count], self.records[count:]
+        self._last_row = self.rows[:count][-1:] or self._last_row
+        self.rows = self.rows[count:]
         return taken

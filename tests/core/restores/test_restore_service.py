@@ -210,10 +210,14 @@ def test_a_file_that_is_too_large_is_refused(register_db: str, settings: Setting
     assert "the limit of 500 bytes" in str(result.errors[0])
 
 
-@pytest.mark.parametrize("other", [file(register(day(shift="N"))).encode(), b"", b"nonsense"])
+OTHERS = pytest.mark.parametrize("other", [file(register(day(shift="N"))).encode(), b"", b"nonsense"])
+
+
+@OTHERS
 def test_the_file_that_was_checked_is_the_file_that_is_used(register_db: str, tmp_path: Path, other: bytes) -> None:
-    path = tmp_path / "full.json"
-    path.write_bytes(file(SMALL).encode())
+    """A part of a register is checked first, and read again when it is used."""
+    path = tmp_path / "part.json"
+    path.write_bytes(file(SMALL, selection={"companies": None, "date_from": None, "date_to": None}).encode())
 
     def swap(phase: str, done: int, total: int | None, /) -> None:
         if phase == "check":  # reported at the end of so short a check
@@ -222,6 +226,26 @@ def test_the_file_that_was_checked_is_the_file_that_is_used(register_db: str, tm
     with pytest.raises(OperationFailed, match="The file has changed since it was checked"):
         RestoreService(register=Register(register_db)).restore_backup(path, progress_callback=swap)
     assert rows(register_db).companies == {}
+
+
+@OTHERS
+def test_the_file_that_is_read_is_the_file_that_is_used(register_db: str, tmp_path: Path, other: bytes) -> None:
+    """A whole one is checked while it is compared: another one, that took its place, is restored whole or refused."""
+    path = tmp_path / "full.json"
+    path.write_bytes(file(SMALL).encode())
+
+    def swap(phase: str, done: int, total: int | None, /) -> None:
+        if phase == "check":
+            path.write_bytes(other)
+
+    service = RestoreService(register=Register(register_db))
+    if other.startswith(b"{"):
+        service.restore_backup(path, progress_callback=swap)
+        assert AttendanceRecord.objects.using(register_db).get().shift == "N"
+    else:
+        with pytest.raises(OperationFailed, match="is not a valid backup"):
+            service.restore_backup(path, progress_callback=swap)
+        assert rows(register_db).companies == {}
 
 
 def test_a_missing_file_is_one_sentence(register_db: str, tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""A 2.0 file that is checked while a plan is made of it, so that it is read once.
+
+A line that the register has byte for byte is right in everything, so it is neither parsed nor checked. This serves
+files in which nothing is wrong and nothing is listed as deleted, as most are. For any other one it raises
+:class:`recordsync.errors.CheckNeeded`: :func:`recordsync.backupfile.check_backup` then says what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import BinaryIO, NoReturn
+
+from recordsync.backupfile.layout import sections
+from recordsync.backupfile.parsers import RecordParser
+from recordsync.backupfile.reader import opened
+from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
+from recordsync.errors import CheckNeeded, FileError, InvalidFile
+from recordsync.model.records import Record
+from recordsync.model.schema import Model, Schema, Shape
+from recordsync.streams import Deletion, Unparsed
+from recordsync.system.progress import EVERY
+
+
+class UncheckedFile:
+    """A backup file before its check. Fits :class:`recordsync.plan.Snapshot`; its digest and its counts are known once
+    it was read whole.
+
+    ``source`` is a seekable binary stream, plain or compressed. It stays open and is the caller's. Raises
+    :class:`recordsync.errors.CheckNeeded`, and OSError if the file cannot be read. Touches no database.
+    """
+
+    def __init__(self, source: BinaryIO, schema: Schema, limits: Limits) -> None:
+        self._source = source
+        self._schema = schema
+        self._limits = limits
+        with _check_asked_for(), opened(source, schema, limits) as scanner:
+            self.metadata = scanner.metadata()
+        self.digest = ""
+        self.counts: dict[str, int] = dict(self.metadata.totals)
+        self.deleted = {model.name: 0 for model in schema}
+        self.repeated: Mapping[str, int] = {}
+        self.warnings: list[str] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file speaks about every record."""
+        return self.metadata.is_complete
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its records have every field of their models."""
+        return all(self.shape(model).is_whole for model in self._schema)
+
+    def shape(self, model: Model) -> Shape:
+        """The fields that this file's records of a model have."""
+        return model.shape(self.metadata.fields[model.name])
+
+    def alignment(self, model: Model) -> None:
+        """None: the records mean exactly what they say."""
+
+    @contextmanager
+    def open(self) -> Iterator[CheckingPass]:
+        """The one pass. The file is known to be valid when the block ends."""
+        with _check_asked_for(), opened(self._source, self._schema, self._limits) as scanner:
+            if scanner.metadata() != self.metadata:
+                raise CheckNeeded
+            reader = CheckingPass(scanner, self, self._schema)
+            yield reader
+            self.digest = reader.finish()
+
+    def records(self, model: Model) -> NoReturn:
+        """Raises CheckNeeded: the file is read once, and this asks for a second time."""
+        raise CheckNeeded
+
+    def deletions(self, model: Model) -> Sequence[Deletion]:
+        """None: a file that lists some is checked first."""
+        return ()
+
+
+class CheckingPass:
+    """One pass through a file that is checked on the way. Everything raises CheckNeeded."""
+
+    def __init__(self, scanner: Scanner, file: UncheckedFile, schema: Schema) -> None:
+        self._scanner = scanner
+        self._file = file
+        self._parts = scanner.parts()
+        self._pending: SectionPart | None = None
+        self._parsers = {
+            section.model.name: RecordParser(section, file.shape(section.model))
+            for section in sections(schema)
+            if not section.deleted
+        }
+        self._counts = dict.fromkeys(self._parsers, 0)
+
+    def unparsed(self, model: Model) -> Unparsed:
+        """The lines of the next model's records."""
+        parse = self._parsers[model.name].records
+
+        def checked(rows: Sequence[bytes]) -> list[Record]:
+            records = parse(rows)
+            if records is None:
+                raise CheckNeeded
+            return records
+
+        return Unparsed(self._rows(model), checked)
+
+    def records(self, model: Model) -> Iterator[Record]:
+        """The next model's records, each line checked."""
+        rows, parse = self.unparsed(model)
+        while batch := list(islice(rows, EVERY)):
+            yield from parse(batch)
+
+    def finish(self) -> str:
+        """The file's digest. Checks what follows the records."""
+        if self._next_part() is not None or self._counts != self._file.counts:
+            raise CheckNeeded
+        return self._scanner.trailer({**self._counts, "deleted": 0}, _needs_check)
+
+    def _rows(self, model: Model) -> Iterator[bytes]:
+        with _check_asked_for():
+            while (part := self._next_part()) is not None:
+                if part.section.deleted or part.section.model is not model:
+                    self._pending = part
+                    return
+                self._counts[model.name] += len(part.rows)
+                yield from part.rows
+
+    def _next_part(self) -> SectionPart | None:
+        pending, self._pending = self._pending, None
+        return next(self._parts, None) if pending is None else pending
+
+
+def _needs_check(error: FileError) -> NoReturn:
+    raise CheckNeeded
+
+
+@contextmanager
+def _check_asked_for() -> Iterator[None]:
+    """Around reading what nobody has checked: what cannot be read is for the check to report."""
+    try:
+        yield
+    except (Malformed, InvalidFile) as error:
+        raise CheckNeeded from error
