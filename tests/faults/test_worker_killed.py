@@ -119,7 +119,7 @@ from core.models import Operation, UploadLog
 from core.operations import recovery
 recovery.settle_accounts()
 upload = UploadLog.objects.get()
-print(upload.state, upload.message, [one.state for one in Operation.objects.filter(kind="import")])
+print(upload.stage, upload.message, [one.state for one in Operation.objects.filter(kind="import")])
 """
 
 

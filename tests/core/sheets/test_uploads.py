@@ -319,6 +319,23 @@ def test_a_sheet_that_was_imported_by_a_process_that_died_then_is_imported(root:
     assert not is_kept(kept)
 
 
+def test_a_decision_that_another_has_overtaken_leaves_nothing_waiting(
+    root: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody puts the sheet away between the look at it and the decision."""
+    upload = sent(root, row())
+    look = UploadLog.refresh_from_db
+
+    def overtaken(seen: UploadLog) -> None:
+        look(seen)
+        UploadLog.objects.update(put_away=uploads.PutAway.BY_SOMEBODY)
+
+    monkeypatch.setattr(UploadLog, "refresh_from_db", overtaken)
+    uploads.decide(upload, root)
+    assert not Operation.objects.filter(kind=Kind.IMPORT).exists()
+    assert not DBTaskResult.objects.using(JOBS).filter(status="READY").exists()
+
+
 def test_who_puts_a_sheet_away_while_another_decides_has_the_last_word(root: User) -> None:
     """The page was made before somebody decided: what is asked of it then concerns the import that waits."""
     upload = sent(root, row())
@@ -418,14 +435,19 @@ def test_a_check_is_cancelled(root: User, monkeypatch: pytest.MonkeyPatch, told:
     preview = ImportService.preview
 
     def cancelled(*args: Any, **options: Any) -> Any:
-        uploads.cancel(UploadLog.objects.get())
-        return preview(*args, **options)
+        if told:
+            uploads.cancel(UploadLog.objects.get())
+        found = preview(*args, **options)
+        if not told:
+            uploads.cancel(UploadLog.objects.get())
+        return found
 
     monkeypatch.setattr(ImportService, "preview", cancelled)
     work()
     upload.refresh_from_db()
     assert (upload.stage, upload.message) == (Stage.PUT_AWAY, "It was put away. Nothing was changed.")
     assert not is_kept(kept)
+    assert (upload.operation.state, upload.summary) == (ONE.CANCELLED, {})
 
 
 def test_one_account_has_so_many_sheets_kept_and_no_more(root: User, monkeypatch: pytest.MonkeyPatch) -> None:
