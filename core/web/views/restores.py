@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from core.models import JOBS, Backup, Installation, Operation
+from core.models import JOBS, Backup, Installation, Kind, Operation
 from core.operations import recovery
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
@@ -62,7 +62,7 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
         except OperationFailed as error:
             failed(request, error)
     recovery.settle_accounts()
-    recent = Operation.objects.using(JOBS).filter(kind__in=("check", "restore")).order_by("-started_at")[:10]
+    recent = Operation.objects.using(JOBS).filter(kind__in=(Kind.CHECK, Kind.RESTORE)).order_by("-started_at")[:10]
     return render(request, "restore_data.html", {"form": form, "recent": recent})
 
 
