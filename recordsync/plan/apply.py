@@ -18,11 +18,12 @@ Batch = tuple[Model, list[Change]]
 """Consecutive changes of one model."""
 
 
-def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> Iterator[int]:
+def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most: int = 0) -> Iterator[int]:
     """The number of changes written so far, after each batch of :data:`EVERY`, in the current transaction.
 
     ``batches`` are in an order in which they can be written: a record that others refer to is added before them and
-    deleted after them. ``now``: what written rows get as ``updated_at``. Nothing is written unless the result is
+    deleted after them. ``now``: what written rows get as ``updated_at``. ``most``: how many changes there may be;
+    where they are many beside what is there, indexes are made afterwards. Nothing is written unless the result is
     consumed. Raises what the store raises, and RecordSyncError for a record that no register holds; the caller then
     rolls back.
     """
@@ -41,17 +42,18 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime) -> I
                 batch.clear()
         return done
 
-    for model, changes in batches:
-        if changes and changes[0].after is None and model.name in referred:
-            yield flush()  # the records that refer to it first
-        batch = waiting[model.name]
-        while changes:
-            room = EVERY - len(batch)
-            batch += changes[:room]
-            changes = changes[room:]
-            if len(batch) == EVERY:
-                yield flush()
-    yield flush()
+    with store.filling(most):
+        for model, changes in batches:
+            if changes and changes[0].after is None and model.name in referred:
+                yield flush()  # the records that refer to it first
+            batch = waiting[model.name]
+            while changes:
+                room = EVERY - len(batch)
+                batch += changes[:room]
+                changes = changes[room:]
+                if len(batch) == EVERY:
+                    yield flush()
+        yield flush()
 
 
 def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Batch]:
@@ -76,7 +78,7 @@ def apply_plan(
     something is not accounted for; the caller then rolls back.
     """
     account = Account(plan)
-    for done in apply_changes(store, decided_batches(plan, decide, account), now):
+    for done in apply_changes(store, decided_batches(plan, decide, account), now, plan.size):
         progress("apply", min(done, plan.size), plan.size)
     return account.verified()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, islice
 from typing import Any
 
@@ -76,6 +77,9 @@ class OrmStore:
             for relation in self._django(model)._meta.related_objects
             if relation.on_delete is models.PROTECT
         )
+
+    def filling(self, most: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         self._parents.pop(model.name, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from django.db.models import Q
@@ -45,6 +46,10 @@ class Store(Protocol):
 
     def references(self, model: Model, key: Key) -> int:
         """The number of rows, of any table, that refer to the record and forbid its deletion."""
+
+    def filling(self, most: int) -> AbstractContextManager[None]:
+        """A block in which up to ``most`` changes are written. Where they are many beside the rows that are there,
+        what serves readers alone (indexes that are not unique) may be taken away meanwhile and made anew at its end."""
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         """Write one batch of changes.

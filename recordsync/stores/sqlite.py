@@ -62,6 +62,15 @@ class SqliteStore(SqlStore):
         row = f"({', '.join(['%s'] * len(types))})"
         return f"(VALUES {', '.join([row] * len(keys))}) AS wanted", [value for key in keys for value in key]
 
+    def _taken_away(self, model: Model) -> list[str]:
+        indexes = "SELECT list.name, sql FROM pragma_index_list(%s) AS list JOIN sqlite_master USING (name)"
+        with self._connection.cursor() as cursor:
+            cursor.execute(f'{indexes} WHERE NOT list."unique" ORDER BY name', [self._django(model)._meta.db_table])
+            found = cursor.fetchall()
+            for name, _statement in found:
+                cursor.execute(f"DROP INDEX {self._connection.ops.quote_name(name)}")
+        return [statement for _name, statement in found]
+
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
         marks = ", ".join(["%s"] * len(columns))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from recordsync.model.records import Key, Record
 from recordsync.streams.join import are_in_order, in_order
 from recordsync.streams.lines import are_same_but_created
+from recordsync.system.progress import EVERY
 
 _STRETCH = 32
 """Records of each stream that are compared together. Few, because one that differs makes the whole stretch slower."""
@@ -91,7 +92,8 @@ def stretches_of_lines(ours: Unparsed, theirs: Unparsed) -> Iterator[Stretch]:
     our_side, their_side = _AheadOfLines(ours), _AheadOfLines(theirs)
     while True:
         our_side.fill()
-        their_side.fill()
+        # Where ours are at their end, theirs are all additions.
+        their_side.fill(EVERY if our_side.ended and not our_side.rows else _STRETCH)
         if not our_side.rows and not their_side.rows:
             return
         if our_side.rows == their_side.rows or are_same_but_created(our_side.rows, their_side.rows):
@@ -118,10 +120,10 @@ class _AheadOfLines:
         self.records: list[Record] = []
         self.ended = False
 
-    def fill(self) -> None:
-        """Read on until there are as many lines as a stretch has, or the stream ends."""
-        self.rows += islice(self._stream, _STRETCH - len(self.rows))
-        self.ended = len(self.rows) < _STRETCH
+    def fill(self, size: int = _STRETCH) -> None:
+        """Read on until there are so many lines, or the stream ends."""
+        self.rows += islice(self._stream, size - len(self.rows))
+        self.ended = len(self.rows) < size
 
     def parse(self) -> None:
         """Make records of all lines. Raises OutOfOrder."""

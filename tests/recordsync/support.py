@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
@@ -137,6 +138,9 @@ class MemoryStore:
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         yield from (self.rows[model.name][key] for key in keys if key in self.rows[model.name])
+
+    def filling(self, most: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def references(self, model: Model, key: Key) -> int:
         naming = sum(1 for other in self.rows["attendance_records"] if other[0] == key[0])
