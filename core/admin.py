@@ -1,7 +1,7 @@
-"""What the root user's administration site shows and lets change.
+"""The models of the administration site, which is for root users: what it shows, and what can be changed there.
 
-Natural keys can be set when something is added, and never edited: to rename is to delete one key and add another,
-which a service does for every record concerned.
+A natural key can be set when something is added, and cannot be edited afterwards: to rename is to delete one key and
+add another, which a use case does for every record concerned.
 """
 
 from collections.abc import Iterator
@@ -30,28 +30,28 @@ from core.web.forms import MeetsOthers, RecordAdminForm
 
 
 class RootAdmin(admin.ModelAdmin[Any]):
-    """For all models."""
+    """The base of all models' pages."""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Lists are filtered by what their own filters offer. Django would take any lookup of any field, of which a
-        database does not know every one."""
-        field, _separator, how = lookup.partition("__")
-        return field in self.list_filter and how in ("", "exact", "id__exact", "isnull", "gte", "lt")
+        """Whether a list has a filter that uses this lookup. Django would allow any lookup of any field, and no
+        database supports all of them."""
+        field, _separator, comparison = lookup.partition("__")
+        return field in self.list_filter and comparison in ("", "exact", "id__exact", "isnull", "gte", "lt")
 
 
 class RegisterAdmin(RootAdmin):
-    """For the models that backups carry: the key is fixed once saved, and a change is dated."""
+    """The base for models that a backup holds. Their key is fixed once saved, and each save sets ``updated_at``."""
 
     key_fields: tuple[str, ...]
     readonly_fields = ("created_at", "updated_at")
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """Around every form of these models (see :meth:`core.web.admin_site.RootAdminSite.admin_view`)."""
+        """A transaction for a form of these models (see :meth:`core.web.admin_site.RootAdminSite.admin_view`)."""
         try:
             with changing(DEFAULT, [Company, AttendanceRecord], NOTHING_CHANGED):
                 yield
-        except IntegrityError as error:  # the form was in order when it was looked at
+        except IntegrityError as error:  # the form was valid when it was checked
             raise OperationFailed(
                 _("The same company or record was saved or deleted at the same moment. Nothing was changed. Try again.")
             ) from error
@@ -60,7 +60,7 @@ class RegisterAdmin(RootAdmin):
         return (*(self.key_fields if obj else ()), *self.readonly_fields)
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool) -> None:
-        """Set the time that the next incremental backup asks for."""
+        """Save with the ``updated_at`` by which the next incremental backup finds the row."""
         obj.updated_at = catalogue.stamp(DEFAULT)
         super().save_model(request, obj, form, change)
 
@@ -86,7 +86,7 @@ class AttendanceRecordAdmin(RegisterAdmin):
 
     @admin.display(description=gettext_lazy("in"), ordering="in_time", empty_value="-")
     def first_in(self, record: AttendanceRecord) -> str | None:
-        """With its seconds, where it has any: Django's own form of a time leaves them out."""
+        """The first in time as text, with seconds if it has any: Django itself would leave them out."""
         return None if record.in_time is None else moments.time_of_day(record.in_time)
 
     @admin.display(description=gettext_lazy("out"), ordering="out_time", empty_value="-")
@@ -95,7 +95,8 @@ class AttendanceRecordAdmin(RegisterAdmin):
 
 
 class PasswordForm(AdminPasswordChangeForm):
-    """Asks whether a root is left before Django makes the session fit the new password: undone is only the account."""
+    """Requires a root account to be left before Django updates the session for the new password: a transaction undoes
+    the change of the account, but not that of the session."""
 
     def save(self, commit: bool = True) -> User:
         account: User = super().save(commit)
@@ -105,12 +106,13 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class AccountAdminForm(MeetsOthers, UserChangeForm):
-    """An account of which somebody else may have saved something meanwhile."""
+    """The form of an account, which somebody else may have saved meanwhile."""
 
 
 @admin.register(User)
 class AccountAdmin(RootAdmin, UserAdmin[User]):
-    """Accounts. Rights follow from the role alone, so Django's own flags are not on the form but set from it."""
+    """The pages of accounts. Rights depend on the role alone, so the form sets Django's own flags and does not show
+    them."""
 
     form = AccountAdminForm
     change_password_form = PasswordForm
@@ -132,7 +134,7 @@ class AccountAdmin(RootAdmin, UserAdmin[User]):
     )
 
     def saving(self) -> AbstractContextManager[None]:
-        """Around every form of accounts."""
+        """A transaction for a form of accounts."""
         return changing_accounts(DEFAULT, NOTHING_CHANGED)
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm[User], change: bool) -> None:
@@ -141,7 +143,7 @@ class AccountAdmin(RootAdmin, UserAdmin[User]):
 
 
 class ReadOnlyAdmin(RootAdmin):
-    """For what the services write about backups: to be looked at only."""
+    """The base for models that only the use cases write. They can be looked at here, and not changed."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -196,4 +198,4 @@ class OperationAdmin(ReadOnlyAdmin):
     search_fields = ("actor_name", "filename", "message")
 
 
-admin.site.unregister(Group)  # rights follow from the role alone
+admin.site.unregister(Group)  # rights depend on the role alone

@@ -14,7 +14,7 @@ class CoreConfig(AppConfig):
         from core import checks, private_files
         from core.operations import waiting
 
-        private_files.keep()
+        private_files.close()
         register(checks.static_files_are_collected, Tags.staticfiles, deploy=True)
         register(checks.files_are_private, Tags.security, deploy=True)
         register(checks.servers_in_front_are_named, Tags.security, deploy=True)
@@ -27,7 +27,7 @@ class RootAdminConfig(AdminConfig):
     default_site = "core.web.admin_site.RootAdminSite"
 
     def ready(self) -> None:
-        """What other applications register is taken back: the queue is the worker's."""
+        """Unregister the table of the queue, which another application registers: it belongs to the worker."""
         super().ready()
         from django.contrib.admin import site
         from django_tasks_db.models import DBTaskResult

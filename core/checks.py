@@ -1,4 +1,4 @@
-"""What Django's system checks ask of this project: ``manage.py check --deploy``, and each web server as it starts."""
+"""The system checks of this project, for ``manage.py check --deploy`` and for each web server as it starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPEN_PATHS_NAMED: Final = 20
 
 
 def static_files_are_collected(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Error]:
-    """Pages name their style sheets and scripts by the manifest of collectstatic, and are errors without it."""
+    """An error if the manifest of collectstatic lacks a static file: pages would then fail."""
     manifest = getattr(staticfiles_storage, "hashed_files", None)
     if settings.DEBUG or manifest is None:
         return []
@@ -38,13 +38,13 @@ def static_files_are_collected(app_configs: Sequence[Any] | None = None, **optio
 
 
 def servers_in_front_are_named(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Caution]:
-    """Somebody in front ends HTTPS; unless it is named, everybody has its address."""
+    """A warning if HTTPS is on and no server in front is named: everybody would then have that server's address."""
     if not settings.HTTPS or settings.TRUSTED_PROXIES:
         return []
     return [
         Caution(
-            "HTTPS is on, and TRUSTED_PROXIES names no server in front that ends it. Everybody would have that "
-            "server's address, so that five wrong passwords for a name from anywhere would close it for all.",
+            "HTTPS is on, and TRUSTED_PROXIES does not name the server in front that handles it. Everybody would have "
+            "that server's address, so five wrong passwords for a name, from anywhere, would lock it for everybody.",
             hint="Set TRUSTED_PROXIES to the address that the server in front comes from, such as 127.0.0.1.",
             id="muster.W001",
         )
@@ -52,7 +52,7 @@ def servers_in_front_are_named(app_configs: Sequence[Any] | None = None, **optio
 
 
 def files_are_private(app_configs: Sequence[Any] | None = None, **options: Any) -> list[Caution]:
-    """Nobody else on this machine can get at what is kept here."""
+    """A warning for each of the first 20 files and folders that other users of this machine can read or change."""
     return [
         Caution(
             f"{place.path} is open to other users of this machine.",
@@ -64,6 +64,7 @@ def files_are_private(app_configs: Sequence[Any] | None = None, **options: Any) 
 
 
 def require_static_files() -> None:
-    """For the entry points of web servers, which run no checks. Raises ImproperlyConfigured."""
+    """Raises ImproperlyConfigured where a static file is missing. For the entry points of web servers, which run no
+    checks."""
     for error in static_files_are_collected():
         raise ImproperlyConfigured(f"{error.msg} {error.hint}")

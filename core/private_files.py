@@ -1,8 +1,8 @@
-"""What this installation keeps on disk is for its own user alone, whoever made the files and folders.
+"""The permissions of the files and folders of this installation: only its own user may use them.
 
 A folder that was made by hand, a database that was copied into it, a log of an earlier version: each may be open to
-every user of the machine. :func:`keep` closes what is ours when a process starts; what it cannot close,
-``manage.py check --deploy`` names.
+every user of the machine. :func:`close` closes those that belong to Muster when a process starts.
+``manage.py check --deploy`` names those that it cannot close.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _CLOSED_BY: Final = {
 
 
 class Place(NamedTuple):
-    """A file or folder, and what nobody else may do with it."""
+    """A file or folder, and the permissions that nobody else may have on it."""
 
     path: Path
     forbidden: int = _OTHERS
     is_ours: bool = True
-    """Whether it is Muster's alone, to be closed; a folder that may hold other things is its owner's to close."""
+    """Whether Muster closes it. A folder that may hold other things is closed by its owner."""
 
     @property
     def command(self) -> str:
-        """What closes it, for a shell."""
+        """The shell command that closes it."""
         return f"chmod {_CLOSED_BY[self.forbidden]} {shlex.quote(str(self.path))}"
 
 
-def keep() -> None:
-    """From now on this process makes everything for its own user alone, and what is there already is closed.
+def close() -> None:
+    """Close existing files and folders to other users, and let this process create new ones for its own user alone.
 
-    For each entry point; raises nothing: a command has to run where a file is another user's.
+    Each entry point calls it. Raises nothing: a command has to run even where a file belongs to another user.
     """
     os.umask(_OTHERS)
     with suppress(OSError):
@@ -57,7 +57,7 @@ def keep() -> None:
 
 
 def still_open() -> list[Place]:
-    """What other users of the machine can read or change."""
+    """The files and folders that other users of the machine can read or change."""
     return list(dict.fromkeys(place for place, _mode in _open_places()))
 
 
@@ -65,7 +65,7 @@ def _open_places() -> Iterator[tuple[Place, int]]:
     for place in _places():
         with suppress(OSError):
             mode = place.path.stat().st_mode
-            # What has the sticky bit, such as /tmp, is shared with everybody by whoever set it.
+            # A folder with the sticky bit, such as /tmp, is shared with everybody on purpose.
             if mode & place.forbidden and not mode & stat.S_ISVTX:
                 yield place, mode
 
@@ -77,13 +77,13 @@ def _places() -> Iterator[Place]:
     folders = [Path(settings.FILE_UPLOAD_TEMP_DIR), *(data / name for name in ("uploads", "restores", "changes"))]
     if backups.is_relative_to(data):
         folders.append(backups)
-    else:  # a group may look into it on purpose, and it may hold other things
+    else:  # a group may read it on purpose, and it may hold other things
         yield Place(backups, stat.S_IWGRP | stat.S_IRWXO, is_ours=False)
         yield from (Place(path) for path in _entries(backups) if path.name.startswith("backup_"))
     for database in (Path(str(c.settings_dict["NAME"])) for c in connections.all() if c.vendor == "sqlite"):
         files = files_of_database(database)
         yield from (Place(file) for file in files)
-        if files[0].parent != data:  # whoever may write there can exchange the file
+        if files[0].parent != data:  # who may write to the folder can replace the file
             yield Place(files[0].parent, stat.S_IWGRP | stat.S_IWOTH, is_ours=False)
         folders.append(database.with_name(f"{database.name}.locks"))
     for folder in folders:
@@ -91,7 +91,7 @@ def _places() -> Iterator[Place]:
 
 
 def _within(folder: Path) -> Iterator[Place]:
-    """A folder and everything in it. Links are not followed: what they lead to is not in it."""
+    """A folder and everything in it. Links are not followed, because what they lead to is elsewhere."""
     yield Place(folder)
     for path in _entries(folder):
         if path.is_dir():

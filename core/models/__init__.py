@@ -1,7 +1,7 @@
-"""The register (companies, accounts, attendance) and the account kept of its backups.
+"""The tables: companies, accounts and attendance; backups and the audit trail; operations and uploads.
 
-Every model here is either declared in :mod:`core.register.declared` as part of a backup or listed there as
-left out, with the reason; a test holds that.
+Every model here is either declared in :mod:`core.register.declared` as part of a backup, or listed there as
+left out, with the reason. A test checks this.
 
 Timestamps use ``default=timezone.now`` and explicit values, never ``auto_now``: bulk writes would
 replace an explicit ``auto_now_add`` value and would never refresh an ``auto_now`` one.

@@ -1,4 +1,4 @@
-"""Who signs in, and what they reach."""
+"""Accounts and their roles."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class MusterUserManager(UserManager["User"]):
     def create_superuser(
         self, username: str, email: str | None = None, password: str | None = None, **extra_fields: Any
     ) -> User:
-        """A root account: what ``createsuperuser`` makes."""
+        """The new root account that ``createsuperuser`` makes. Writes one row."""
         extra_fields.setdefault("role", Role.ROOT)
         return super().create_superuser(username, email, password, **extra_fields)
 
 
 class User(AbstractUser):
-    """An account. ``root`` reaches every company; ``admin`` and ``user1`` belong to one."""
+    """An account. ``root`` sees every company; ``admin`` and ``user1`` belong to one company."""
 
-    # Signing in must write nothing to this database, so that it works while a restore holds it.
+    # Signing in writes nothing to this database, so it works while a restore holds it.
     last_login = None
 
     role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.USER1)
@@ -45,8 +45,8 @@ class User(AbstractUser):
     objects: ClassVar = MusterUserManager()
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether this is the password. A hash of an older kind is renewed, unless somebody holds the database just
-        now: signing in waits for nobody."""
+        """Whether this is the password. If its hash is of an older kind, a new one is written to the database, unless
+        somebody else holds the database now: signing in does not wait."""
         is_right, is_old = verify_password(raw_password, self.password)
         if is_right and is_old:
             using, renewed = self._state.db or DEFAULT_DB_ALIAS, make_password(raw_password)

@@ -1,4 +1,4 @@
-"""Companies and what their people worked: the register."""
+"""Companies and their attendance records."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from recordsync.model.fields import MAX_MINUTES
 
 class CompanyQuerySet(models.QuerySet["Company"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """The companies that this person may know of: root all, the others their own."""
+        """The companies that this person may see: all for root, for others their own."""
         if not user.is_authenticated or not user.is_active:
             return self.none()
         return self if user.role == Role.ROOT else self.filter(pk=user.company_id)
 
 
 class Company(models.Model):
-    """A company whose attendance is kept. Its name is its natural key: renaming goes through a service."""
+    """A company. Its name is its natural key, so :func:`core.attendance.companies.rename_company` changes it."""
 
     name = models.CharField(_("name"), max_length=255, unique=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
@@ -68,14 +68,15 @@ MISSING_PUNCH = (
     | Q(in_time_3__isnull=True, out_time_3__isnull=False)
 )
 
-"""In without out, or out without in."""
+"""An in time without its out time, or an out time without its in time."""
 
 
 class AttendanceQuerySet(models.QuerySet["AttendanceRecord"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """The records in a person's scope, the one rule that every list, count, search and export goes through.
+        """The records that this person may see. Every list, count, search and export uses this rule.
 
-        root: all. admin: its company's. user1: its company's, within the assigned dates. Anybody else: none.
+        root: all. admin: those of the person's company. user1: of these, those within the assigned dates. Anybody
+        else: none.
         """
         if not user.is_authenticated or not user.is_active:
             return self.none()
@@ -90,7 +91,7 @@ class AttendanceQuerySet(models.QuerySet["AttendanceRecord"]):
         return own
 
     def editable_by(self, user: User | AnonymousUser) -> Self:
-        """Those of them that the person may change or delete: a supervisor only reads."""
+        """The records that this person may change or delete: those that the person may see. A supervisor: none."""
         visible = self.visible_to(user)
         return visible if user.is_authenticated and user.role in (Role.ROOT, Role.ADMIN) else self.none()
 
@@ -123,17 +124,17 @@ class AttendanceRecord(models.Model):
     class Meta:
         ordering: ClassVar = ["-date", "company", "ep_no"]
         indexes: ClassVar = [
-            # Every index is written with every row that a restore or import adds: these are what the pages cannot do
-            # without (benchmarks/RESULTS-pages.md). The list, newest first, and the dashboard, for every company or
-            # for one; status and overstay are in them so that rows filtered by these are counted without being read.
+            # Every row that a restore or import adds is written to every index, so there are only those that the pages
+            # need (benchmarks/RESULTS-pages.md). These two serve the list, newest first, and the dashboard, for all
+            # companies or one. They include status and overstay, so that filtered rows are counted without being read.
             models.Index(fields=["date", "company", "status", "overstay"], name="attendance_day"),
             models.Index(fields=["company", "date", "status", "overstay"], name="attendance_company_day"),
-            # Names are searched and sorted by it. Numbers are by the natural key, within each company.
+            # For searching and sorting by employee name. The natural key serves employee numbers within a company.
             models.Index(fields=["ep_name", "date"], name="attendance_ep_name"),
-            # Few rows each.
+            # These two have few rows.
             models.Index(fields=["date"], name="attendance_missing_punch", condition=MISSING_PUNCH),
             models.Index(fields=["date", "overstay"], name="attendance_long_overstay", condition=Q(overstay__gte=180)),
-            # What an incremental backup asks for, company by company.
+            # For incremental backups, which ask for changed records company by company.
             models.Index(fields=["company", "updated_at"], name="attendance_updated"),
         ]
         constraints: ClassVar = [

@@ -1,4 +1,4 @@
-"""The account kept of backups: the catalogue of files, and the audit trail."""
+"""The catalogue of backup files, and the audit trail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from core.models.kinds import Kind
 
 
 class Backup(models.Model):
-    """The catalogue: one row for every backup file written here, or restored here from elsewhere.
+    """An entry of the catalogue: a backup file that was written here, or that was restored here from elsewhere.
 
-    ``id`` is the id inside the file (a 1.0 file has none: there it follows from its bytes). Its ancestry
+    ``id`` is the id inside the file. A 1.0 file has none; its id is derived from its bytes. The ancestry
     (``parent``, ``merged``) proves what two installations once shared.
     """
 
@@ -72,7 +72,7 @@ class Backup(models.Model):
 
 
 class BackupLog(models.Model):
-    """The audit trail: one row for every finished backup or restore, failed ones too."""
+    """A row of the audit trail. Every finished backup, restore, import and so on has one, also if it failed."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, db_index=False)
     actor_name = models.CharField(max_length=150, help_text="Kept when the account is deleted.")
@@ -107,7 +107,8 @@ class BackupLog(models.Model):
 
     @property
     def left_out(self) -> int:
-        """Of a sheet that was imported, the rows that were refused or repeat another: the counts do not have them."""
+        """How many rows of an imported sheet were refused or repeat another row, which no other count says; 0 for
+        other operations."""
         if self.operation != Kind.IMPORT:
             return 0
         return self.records_count - self.records_added - self.records_updated - self.records_skipped

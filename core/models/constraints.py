@@ -1,4 +1,4 @@
-"""CHECKs that any SQL client can evaluate."""
+"""CHECK constraints that any SQL client can evaluate."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 
 class AsWritten(models.Func):
-    """A date or time column as the database itself would write it, in its own SQL.
+    """A date or time column as the database itself would write it.
 
-    Compared with the column it says that a time has no fraction, and on SQLite, where both are text, that
-    the text is a day ``YYYY-MM-DD`` or a time ``HH:MM:SS``. Only built-in functions, so that ``sqlite3`` and
-    ``psql`` can evaluate the constraint.
+    A CHECK that this equals the column refuses a time with a fraction, and on SQLite, where both are text, also any
+    text that is not a day ``YYYY-MM-DD`` or a time ``HH:MM:SS``. It uses only built-in functions, so that ``sqlite3``
+    and ``psql`` can evaluate the constraint.
     """
 
     arity = 1
@@ -28,12 +28,12 @@ class AsWritten(models.Func):
         self._kind = kind
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        # Adding no days turns 30 February into 2 March. What SQLite cannot read gives NULL, and a CHECK that is
-        # NULL holds: then something else than the column stands for it.
+        # Adding no days turns 30 February into 2 March. SQLite gives NULL for what it cannot read, and a CHECK that
+        # gives NULL passes, so NULL is replaced by a text that differs from the column.
         written = {"date": "date(%(expressions)s, '+0 days')", "time": "time(%(expressions)s)"}[self._kind]
         template = f"coalesce({written}, %(expressions)s || '!')"
         sql, parameters = self.as_sql(compiler, connection, template=template, **context)
-        return sql, (*parameters, *parameters)  # a value that is checked before it is saved stands in it twice
+        return sql, (*parameters, *parameters)  # Django's validation puts a value in place of the column, here twice
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         precision = "(0)" if self._kind == "time" else ""
@@ -41,7 +41,7 @@ class AsWritten(models.Func):
 
 
 def length_between(field: str, low: int, high: int, name: str) -> models.CheckConstraint:
-    """A CHECK on a text's length in characters, which SQLite does not hold by itself."""
+    """A CHECK that a text has from ``low`` to ``high`` characters. SQLite does not enforce ``max_length``."""
     length = Length(field)
     return models.CheckConstraint(
         condition=Q(GreaterThanOrEqual(length, low)) & Q(LessThanOrEqual(length, high)), name=name
@@ -49,9 +49,9 @@ def length_between(field: str, low: int, high: int, name: str) -> models.CheckCo
 
 
 def one_of(field: str, values: Iterable[str], name: str) -> models.CheckConstraint:
-    """A CHECK on a choice.
+    """A CHECK that a field has one of these values.
 
-    Not ``IN``: of more than two values SQLite builds a table, anew for every row that is written (``OpenEphemeral`` in
-    its bytecode), which took a third of an INSERT.
+    It does not use ``IN``: for more than two values, SQLite builds a table for every row that is written
+    (``OpenEphemeral`` in its bytecode), which took a third of the time of an INSERT.
     """
     return models.CheckConstraint(condition=Q(*((field, value) for value in values), _connector=Q.OR), name=name)

@@ -1,4 +1,4 @@
-"""Which installation this is."""
+"""The identity of this installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db.models import Q
 
 
 class Installation(models.Model):
-    """The one deployment that this database belongs to: a UUID that its backups carry, and a name."""
+    """The installation that this database belongs to: a UUID, which its backups carry, and a name."""
 
     only = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     id = models.UUIDField(default=uuid.uuid4, unique=True)
@@ -26,22 +26,23 @@ class Installation(models.Model):
 
     @classmethod
     def current(cls, using: str = "default") -> Installation:
-        """This database's installation; made on first use (one write).
+        """The installation of this database. Reads one row; writes it on first use.
 
-        The environment's ``INSTALLATION_NAME`` wins over the stored name, and the machine's name
-        stands in where nobody gave one.
+        Its name is the ``INSTALLATION_NAME`` of the environment. Without that it is the stored name, which is the name
+        of the machine at first.
         """
         defaults = {"name": (settings.INSTALLATION_NAME or socket.gethostname())[:100]}
         installation, _created = cls.objects.using(using).get_or_create(only=1, defaults=defaults)
-        return installation._as_the_environment_names_it()
+        return installation._named_by_settings()
 
     @classmethod
     def without_writing(cls, using: str = "default") -> Installation:
-        """As :meth:`current`, but one that was not made yet is not saved, and its id is good for nothing."""
+        """As :meth:`current`, but writes nothing: where there is no row yet, the installation has an id that must not
+        be used."""
         installation = cls.objects.using(using).filter(only=1).first() or cls(name=socket.gethostname()[:100])
-        return installation._as_the_environment_names_it()
+        return installation._named_by_settings()
 
-    def _as_the_environment_names_it(self) -> Self:
+    def _named_by_settings(self) -> Self:
         if settings.INSTALLATION_NAME:
             self.name = settings.INSTALLATION_NAME[:100]
         return self

@@ -1,4 +1,4 @@
-"""What people run, and what it is doing just now: the words, each with what people call it."""
+"""The kinds and the phases of operations, each with its label."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Kind(models.TextChoices):
-    """The kinds of operations. :mod:`core.operations.kinds` says what each does and leaves undone."""
+    """The kinds of operations. :mod:`core.operations.kinds` has the traits of each."""
 
     BACKUP_FULL = "backup_full", _("Full backup")
     BACKUP_INCREMENTAL = "backup_incremental", _("Incremental backup")
@@ -23,7 +23,8 @@ class Kind(models.TextChoices):
 
 
 class Phase(models.TextChoices):
-    """What an operation is doing. The engine reports its own phases by the same words (``recordsync``'s progress)."""
+    """What an operation is doing now. The engine reports its phases by the same words
+    (:mod:`recordsync.system.progress`)."""
 
     BEGIN = "", _("waiting to begin")
     WAIT = "wait", _("waiting for somebody else’s restore or import")

@@ -1,4 +1,4 @@
-"""What runs, and what was sent to be imported. In the jobs database."""
+"""Operations, and the sheets that people send to be imported. Their tables are in the jobs database."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from core.models.accounts import Role, User
 from core.models.kinds import Kind
 
 JOBS: Final = "jobs"
-"""The database in which these tables are: it can be written while a restore holds the register."""
+"""The alias of the database that has these tables. It can be written while a restore holds the register."""
 
 
 class Operation(models.Model):
-    """A waiting, running or finished backup, check or restore, with its progress and outcome.
+    """A waiting, running or finished piece of work (a backup, a restore, an import and so on), with its progress and
+    state.
 
-    Lives in the jobs database (a restore holds the register's), so it names account, log and backup
-    by plain values. The process that runs it holds the operation's lock, which the system releases
-    when the process dies: "running" with a free lock means abandoned.
+    It is in the jobs database, because a restore holds the register's, so it refers to account, log and backup by
+    plain values. The process that runs it holds the operation's lock, which the system releases when the process dies:
+    "running" with a free lock means abandoned.
     """
 
     class State(models.TextChoices):
@@ -63,20 +64,21 @@ class Operation(models.Model):
 
     @property
     def seconds(self) -> float:
-        """From its start to its end, the wait for others and the commit included; so far, of one without an end."""
+        """The seconds from its start to its end, or until now if it has not ended. They include the wait for others and
+        the commit."""
         return max(0.0, ((self.finished_at or timezone.now()) - self.started_at).total_seconds())
 
 
 class UploadQuerySet(models.QuerySet["UploadLog"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """root: all. admin: those for its own company. Anybody else: none."""
+        """The sheets that this person may see. root: all. admin: those for the person's company. Anybody else: none."""
         if not user.is_authenticated or not user.is_active or user.role not in (Role.ROOT, Role.ADMIN):
             return self.none()
         return self if user.role == Role.ROOT else self.filter(company_id=user.company_id)
 
 
 class UploadManager(models.Manager["UploadLog"]):
-    """Each sheet comes with the operation that its state is told from."""
+    """Reads each sheet together with its operation, which the stage depends on."""
 
     def get_queryset(self) -> UploadQuerySet:
         return UploadQuerySet(self.model, using=self._db).select_related("operation")
@@ -88,8 +90,8 @@ class UploadManager(models.Manager["UploadLog"]):
 class UploadLog(models.Model):
     """A sheet that somebody sent to be imported, and what was decided about it.
 
-    What is done about it are operations: first its check, then, if somebody decides so, its import. Lives in the jobs
-    database, like :class:`Operation`, so it names account and company by plain values.
+    Its check is an operation, and so is its import, if somebody decides to import it. It is in the jobs database, like
+    :class:`Operation`, so it refers to account and company by plain values.
     """
 
     class Stage(models.TextChoices):
@@ -103,7 +105,7 @@ class UploadLog(models.Model):
         PUT_AWAY = "put_away", _("Put away")
 
     class PutAway(models.TextChoices):
-        """Why it is not going to be imported."""
+        """Why a sheet will not be imported."""
 
         BY_SOMEBODY = "by_somebody", _("It was put away. Nothing was changed.")
         UNDECIDED = "undecided", _("Nobody decided about it. Nothing was changed.")
@@ -140,7 +142,7 @@ class UploadLog(models.Model):
 
     @property
     def stage(self) -> Stage:
-        """How it stands: by what was decided about it, else by how its last operation stands."""
+        """Its stage: put away, if somebody or something put it away; otherwise by its last operation's state."""
         if self.put_away:
             return self.Stage.PUT_AWAY
         is_import = self.operation.kind == Kind.IMPORT
@@ -157,30 +159,30 @@ class UploadLog(models.Model):
 
     @property
     def message(self) -> str:
-        """Why it was not imported, or has to be looked at again; blank where there is nothing to be said."""
+        """Why it was not imported, or why somebody has to look at it again; blank where neither is so."""
         if self.put_away:
             return str(self.PutAway(self.put_away).label)
         return self.operation.message or str(self.operation.result.get(self.LOOK_AGAIN, ""))
 
     LOOK_AGAIN: ClassVar = "look_again"
-    """In the result of a check: why its sheet was checked once more."""
+    """The key in a check's result under which it says why the sheet was checked once more."""
 
     @property
     def is_at_work(self) -> bool:
-        """Whether its page should be looked at again soon."""
+        """Whether a worker is to check or import it, or does so now. Its page is then loaded again soon."""
         return not self.put_away and self.operation.state in (Operation.State.WAITING, Operation.State.RUNNING)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a worker has still to begin."""
+        """Whether its check or import has not begun yet."""
         return self.stage in (self.Stage.WAITING, self.Stage.QUEUED)
 
     @property
     def may_be_tried_again(self) -> bool:
-        """Whether it failed for what is no fault of the sheet, which is kept."""
+        """Whether it failed for a reason that is not the sheet's fault, so that the sheet was kept."""
         return self.stage == self.Stage.FAILED and bool(self.file)
 
     @property
     def to_import(self) -> int:
-        """How many rows its check found new or changed."""
+        """How many rows are new or changed, as its check counted them."""
         return int(self.summary.get("added", 0) + self.summary.get("updated", 0))

@@ -1,1 +1,1 @@
-"""What a backup holds, declared; and the register in one database."""
+"""The declaration of what a backup holds, and the register in one database."""

@@ -19,8 +19,8 @@ from recordsync.system import locks
 from recordsync.system.transactions import committed, reading, writing
 
 REGISTER_LOCK: Final = "register"
-"""Restores and imports hold it from their start to their commit. A backup holds it while it opens its snapshot, and
-while it enters itself into the catalogue."""
+"""The name of the register's lock. Restores and imports hold it from their start to their commit. A backup holds it
+while it opens its snapshot, and while it is entered into the catalogue."""
 
 _M = TypeVar("_M", bound=Model)
 
@@ -32,10 +32,10 @@ def usual_wait() -> float:
 
 @dataclass(frozen=True)
 class Register:
-    """The register in the database of this ``alias``. Two with one alias are equal. Making one reads nothing.
+    """The register in the database of this ``alias``. Two with the same alias are equal. Making one reads nothing.
 
-    A store lives for one transaction: it is made by :meth:`read` or :meth:`write` and is of no use afterwards. Wherever
-    there is a ``wait``, it is the seconds to wait for other writers; None: ``LOCK_WAIT_SECONDS``.
+    A store lives for one transaction: :meth:`read` or :meth:`write` makes it, and it must not be used afterwards.
+    ``wait`` is always the seconds to wait for other writers; None: ``LOCK_WAIT_SECONDS``.
     """
 
     alias: str = DEFAULT_DB_ALIAS
@@ -57,16 +57,16 @@ class Register:
 
     @contextmanager
     def read(self) -> Iterator[Store]:
-        """A store in which everything is as it was at one moment, when the block begins. Nothing is written.
+        """A store that shows everything as it is when the block begins. Writes nothing.
 
-        Opens no transaction inside another: raises RuntimeError.
+        Raises RuntimeError inside another transaction.
         """
         with reading(self.alias):
             yield self._store()
 
     @contextmanager
     def write(self, wait: float | None = None) -> Iterator[Store]:
-        """A store in a transaction in which nobody else writes what a backup holds; readers go on.
+        """A store in a transaction. Until it ends, nobody else can write what a backup holds, and everybody can read.
 
         Raises what :func:`recordsync.system.transactions.writing` raises.
         """
@@ -76,27 +76,28 @@ class Register:
     def change(
         self, models: Sequence[type[Model]], wait: float | None = None, *, alone: bool = False
     ) -> AbstractContextManager[None]:
-        """A transaction that writes these models' tables, beside others who write other rows of them.
+        """A transaction that writes the tables of these models. Others may write other rows of them at the same time.
 
-        ``alone``: nobody else writes the tables meanwhile. Raises as :meth:`write`.
+        ``alone``: nobody else can write these tables until it ends. Raises what :meth:`write` raises.
         """
         return writing(self.alias, models, _seconds(wait), alone=alone)
 
     def commit(self, wait: float | None = None) -> AbstractContextManager[None]:
-        """A transaction that was committed when the block ends without an error, and was not when it raises.
+        """A transaction that is committed if the block ends without an error, and rolled back if the block raises.
 
-        It locks no table. ``wait``: for how long a database that does not answer is asked about a commit. Raises what
-        :func:`recordsync.system.transactions.committed` raises.
+        It locks no table. ``wait``: the seconds for which a database that does not answer is asked whether it has
+        committed. Raises what :func:`recordsync.system.transactions.committed` raises.
         """
         return committed(self.alias, _seconds(wait))
 
     def lock(
         self, wait: float | None = None, while_waiting: Callable[[], None] | None = None
     ) -> AbstractContextManager[locks.Lock]:
-        """The register's one lock, held for the block. It is no transaction, and keeps nobody from writing who does
-        not ask for it.
+        """The register's lock, held for the block. It is not a transaction, and it does not stop those who write
+        without asking for it.
 
-        ``while_waiting`` is called several times a second while it waits, and may raise to give up. Raises LockTimeout.
+        ``while_waiting`` is called several times a second during the wait, and may raise to give up. Raises
+        LockTimeout.
         """
         return locks.held(REGISTER_LOCK, self.alias, wait=_seconds(wait), while_waiting=while_waiting)
 
@@ -105,7 +106,7 @@ class Register:
         return locks.is_free(REGISTER_LOCK, self.alias)
 
     def _store(self) -> Store:
-        """A new store: by the database's own fast ways unless the settings say otherwise."""
+        """A new store: the fast one for this database, or the reference store if the settings say so."""
         return open_store(SCHEMA, self.alias, reference=settings.MUSTER_REFERENCE_STORE)
 
 

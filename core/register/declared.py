@@ -1,6 +1,6 @@
-"""Which models a backup holds, declared once: natural keys, content fields, and what merges whole.
+"""The declaration of the models that a backup holds: their natural keys, fields and units.
 
-The engine reads everything that it knows about attendance from here.
+Everything that the engine knows about attendance comes from here.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ DayText = Annotated[str, msgspec.Meta(pattern=str(Date().json_schema()["pattern"
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of the register: some companies (None: all), from one day to another, both included."""
+    """A part of the register: some companies (None: all), from one day to another, both inclusive."""
 
     companies: list[str] | None = None
     date_from: DayText | None = None
     date_to: DayText | None = None
 
 
-# Each one type for all its fields: what it has found legal for one is legal for the others.
+# All fields of a kind share one type, which remembers the texts that it has found legal.
 _TIME: Final = Time(nullable=True)
 _MINUTES: Final = Minutes(nullable=True)
 
@@ -51,7 +51,7 @@ ATTENDANCE_RECORDS: Final = Model(
         *(Field(name, _TIME) for name in TIME_FIELDS),
         *(Field(name, _MINUTES) for name in MINUTE_FIELDS),
     ),
-    # A merge takes each of these from one side, so that it never invents a day nobody worked.
+    # A merge takes each unit whole from one side, so that it never makes up a day that nobody worked.
     units={
         "name": ("ep_name",),
         "shift": ("shift",),
@@ -81,14 +81,14 @@ LEFT_OUT: Final = {
     "axes.AccessLog": "Who signed in here.",
     "django_tasks_database.DBTaskResult": "The queue of background jobs here.",
 }
-"""Models that no backup holds, each with the reason. A test asserts that every model is here or above."""
+"""Models that no backup holds, each with the reason. A test checks that every model is either here or declared."""
 
 
 RecordContent = Mapping[str, str | None]
 """A record's fields as texts, as they stand in a file."""
 
 NOT_CONTENT: Final = frozenset({"checksum", "created_at", "updated_at", "id"})
-"""What may stand in a record of a file and is not its content."""
+"""The names in a record of a file that are not fields of its content."""
 
 
 def content_of(row: models.Model) -> dict[str, str | None]:
@@ -99,10 +99,11 @@ def content_of(row: models.Model) -> dict[str, str | None]:
 
 
 def filters(selection: Selection | None = None, changed_since: object = None) -> Filters:
-    """Which rows of each declared model a selection and a moment (a datetime; None: any) leave in. Reads nothing.
+    """The filter of each declared model for the rows that a selection (None: all) includes and that have changed at or
+    after ``changed_since`` (a datetime; None: at any time). Reads nothing.
 
-    A company is in if it is selected or a record that is in names it; with ``changed_since`` also if it
-    changed itself.
+    A company is included if it is selected or if an included record refers to it; with ``changed_since`` also if it
+    has changed itself.
     """
     records = Q()
     names = selection.companies if selection else None

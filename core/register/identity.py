@@ -1,4 +1,4 @@
-"""What people know this installation by, on every page."""
+"""The name and colour of this installation, as every page shows them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Identity:
 
 
 def identity(register: Register = DEFAULT) -> Identity:
-    """The name and colour of this installation, so that nobody takes one for another.
+    """The name and colour by which people tell this installation from others.
 
-    Reads one row each time, so that a name that another process changed is right at once. Writes nothing, raises
-    nothing: where the database cannot be asked, it is what the environment says.
+    Reads one row at each call, so that a name that another process has changed is seen at once. Writes nothing and
+    raises nothing: if the database does not answer, name and colour are those of the environment.
     """
     try:
         installation = Installation.without_writing(register.alias)
@@ -42,5 +42,5 @@ def identity(register: Register = DEFAULT) -> Identity:
 
 
 def _colour_of(installation: Installation) -> str:
-    """The colour that belongs to an installation's id. Another installation most often has another."""
+    """The colour that follows from an installation's id. Two installations usually have different ones."""
     return settings.INSTALLATION_COLOURS[installation.id.int % len(settings.INSTALLATION_COLOURS)]
