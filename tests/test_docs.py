@@ -86,6 +86,37 @@ def test_the_index_of_decisions_has_each_with_its_title_and_date() -> None:
         assert path.read_text(encoding="utf-8").startswith(f"# {title}\n\n{date}\n\n"), path.name
 
 
+ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
+
+
+def _has_files(folder: Path) -> bool:
+    return any(path.is_file() and path.parent.name != "__pycache__" for path in folder.rglob("*"))
+
+
+def test_the_map_has_every_room_and_no_other() -> None:
+    """Of the packages and the tests every folder, and of the packages every module that is in none."""
+    block = ARCHITECTURE.split("## Where a thing lives\n\n```\n")[1].split("```")[0]
+    parts = dict(re.findall(r"^(\w+)/(.*\n(?: .*\n)*)", block, re.MULTILINE))
+    assert set(parts) == {"benchmarks", "core", "muster", "recordsync", "tests"}
+    for package in ("core", "muster", "recordsync", "tests"):
+        folders = set(re.findall(r"\b(\w+)/", parts[package]))
+        assert folders == {path.name for path in (PROJECT / package).iterdir() if path.is_dir() and _has_files(path)}
+        named = set(re.findall(r"\b\w+\.py\b", parts[package]))
+        assert named <= {path.name for path in (PROJECT / package).rglob("*.py")}
+        if package in ("core", "recordsync"):
+            assert {path.name for path in (PROJECT / package).glob("*.py")} - {"__init__.py"} <= named
+
+
+def test_what_the_page_for_developers_names_is_there() -> None:
+    """Files by their whole paths; and in a line that names files, every name in brackets stands in one of them."""
+    for line in ARCHITECTURE.splitlines():
+        paths = [PROJECT / path for path in re.findall(r"`((?:core|docs|muster|recordsync|tests)/[\w./-]+)`", line)]
+        assert all(path.exists() for path in paths), line
+        for names in re.findall(r"\((`\w+`(?:, `\w+`)*)\)", line):
+            for name in re.findall(r"\w+", names):
+                assert any(re.search(rf"\b{name}\b", path.read_text("utf-8")) for path in paths), (name, line)
+
+
 SETTINGS = [PROJECT / "muster" / name for name in ("settings.py", "environment.py")]
 
 

@@ -1,5 +1,7 @@
 """The tables: companies, accounts and attendance; backups and the audit trail; operations and uploads.
 
+The query sets say who sees which rows (``visible_to``).
+
 Every model here is either declared in :mod:`core.register.declared` as part of a backup, or listed there as
 left out, with the reason. A test checks this.
 

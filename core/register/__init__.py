@@ -1,1 +1,1 @@
-"""The declaration of what a backup holds, and the register in one database."""
+"""The declaration of what a backup holds, the register in one database, and the identity of this installation."""
