@@ -26,7 +26,8 @@ from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation,
 from core.operations.by_hand import changing
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.register.database import DEFAULT
-from core.web.forms import MeetsOthers, RecordAdminForm
+from core.web.forms.records import RecordAdminForm
+from core.web.forms.shared import SharedEditing
 
 
 class RootAdmin(admin.ModelAdmin[Any]):
@@ -105,7 +106,7 @@ class PasswordForm(AdminPasswordChangeForm):
         return account
 
 
-class AccountAdminForm(MeetsOthers, UserChangeForm):
+class AccountAdminForm(SharedEditing, UserChangeForm):
     """The form of an account, which somebody else may have saved meanwhile."""
 
 

@@ -1,4 +1,4 @@
-"""The pages of the register."""
+"""The addresses of the register's pages."""
 
 from django.contrib.auth.views import LogoutView
 from django.urls import path

@@ -1,4 +1,4 @@
-"""The pages, by the names that `core.urls` and links know them by; they are in :mod:`core.web.views`."""
+"""The views of all pages, by the names that `core.urls` uses. They live in :mod:`core.web.views`."""
 
 from core.web.views.accounts import ChangePasswordView, SignInView, user_view, users_view
 from core.web.views.attendance import (

@@ -1,4 +1,4 @@
-"""What the templates need besides Django's own tags."""
+"""The tags and filters of the templates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NAVIGATION: list[tuple[str, Any, frozenset[Role]]] = [
     ("backup_logs", _("Backup log"), _ROOT),
     ("admin:index", _("Administration"), _ROOT),
 ]
-"""URL name, text, roles. A page whose URL is not there has no link."""
+"""URL name, text and roles of each page. A page without a URL has no link."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Link:
 
 @register.simple_tag(takes_context=True)
 def navigation(context: Context) -> list[Link]:
-    """The pages that this person may open; the one they are on is marked, or the one that the view names by its URL's
-    name as ``section``."""
+    """Links to the pages that this person may open. The current page is marked, or the one that the view names by the
+    name of its URL as ``section``."""
     request = context.get("request")
     user = getattr(request, "user", None)
     if request is None or user is None or not user.is_authenticated:
@@ -76,13 +76,13 @@ def navigation(context: Context) -> list[Link]:
 
 @register.simple_tag
 def installation() -> Identity:
-    """What the page says it is a page of."""
+    """The installation that the page belongs to."""
     return identity()
 
 
 @register.simple_tag(takes_context=True)
 def query(context: Context, **changes: Any) -> str:
-    """This page's query string with some parameters changed (a blank or None takes one out): ``?a=1&b=2``."""
+    """This page's query string with some parameters changed, as ``?a=1&b=2``. A blank or None removes a parameter."""
     data = context["request"].GET.copy()
     for name, value in changes.items():
         if value in (None, ""):
@@ -94,13 +94,13 @@ def query(context: Context, **changes: Any) -> str:
 
 @register.filter
 def minutes(value: int | None) -> str:
-    """Minutes as ``HH:MM`` (hours may pass 24); nothing for null."""
+    """Minutes as ``HH:MM`` (hours may pass 24); blank for null."""
     return "" if value is None else f"{value // 60:02d}:{value % 60:02d}"
 
 
 @register.simple_tag
 def moment(value: dt.datetime | str | None = None) -> SafeString:
-    """A moment (a text as a file's metadata have it, too; none: now) in the project's zone."""
+    """A moment in the project's zone. ``value`` may be a text as in a file's metadata; None means now."""
     value = value or timezone.now()
     when = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     utc = when.astimezone(dt.UTC).isoformat()
@@ -109,13 +109,13 @@ def moment(value: dt.datetime | str | None = None) -> SafeString:
 
 @register.filter
 def day(value: dt.date | None) -> str:
-    """A day as everywhere; nothing for none."""
+    """A day as all pages write it; blank for None."""
     return moments.day(value) if value else ""
 
 
 @register.filter
 def shown(value: str | None) -> str:
-    """A field's value beside another: nothing is a dash, and text of which nothing is seen says that it is blank."""
+    """A field's value beside another one: a dash for None, and the word "blank" for text that cannot be seen."""
     if value is None:
         return "—"
     if any(character.isprintable() and not character.isspace() for character in value):
@@ -130,69 +130,69 @@ def shown(value: str | None) -> str:
 
 @register.filter
 def value_of(value: str | None, field: str) -> str | None:
-    """A field's value in a file, for people."""
+    """A value in a file, as people read it."""
     return wording.shown_value(field, value)
 
 
 @register.filter
 def field_name(name: str) -> str:
-    """What people call a field of a record."""
+    """The name that people use for a field of a record."""
     return str(wording.FIELD_NAMES.get(name, name))
 
 
 @register.filter
 def unit_name(name: str) -> str:
-    """What people call a unit, whose fields are taken together."""
+    """The name that people use for a unit, whose fields are taken together."""
     return str(wording.UNIT_NAMES.get(name, name))
 
 
 @register.filter
 def shown_key(key: Sequence[str] | None) -> str:
-    """What identifies a record, for people."""
+    """The key of a record, as people read it."""
     return wording.shown_key(key or ())
 
 
 @register.filter
 def where(error: FileError) -> str:
-    """Where in its file something is wrong."""
+    """The place in the file where the error is."""
     return wording.where(error)
 
 
 @register.filter
 def operation_name(kind: str) -> str:
-    """What people call an operation of this kind."""
+    """The name that people use for an operation of this kind."""
     return label_of(kind)
 
 
 @register.filter
 def punches(record: AttendanceRecord) -> list[str]:
-    """Its times in and out as they belong together, ``09:00 – 18:00``; a missing one is a question mark."""
+    """The record's times in and out in pairs, as ``09:00 – 18:00``. A question mark stands for a missing one."""
     pairs = (
         (record.in_time, record.out_time),
         (record.in_time_2, record.out_time_2),
         (record.in_time_3, record.out_time_3),
     )
     written = [
-        ["?" if at is None else moments.time_of_day(at) for at in pair] for pair in pairs if pair != (None, None)
+        ["?" if time is None else moments.time_of_day(time) for time in pair] for pair in pairs if pair != (None, None)
     ]
     return [" – ".join(pair) for pair in written]
 
 
 @register.filter
 def percent(part: int, whole: int) -> int:
-    """``part`` of ``whole`` in whole percent."""
+    """``part`` of ``whole`` in percent, rounded; 0 if ``whole`` is 0."""
     return round(100 * part / whole) if whole else 0
 
 
 @register.inclusion_tag("partials/pagination.html", takes_context=True)
 def pagination(context: Context, page: Page[Any]) -> dict[str, Any]:
-    """Links to the other pages, keeping the rest of the query string."""
+    """Links to the previous and next page that keep the rest of the query string."""
     return {"page": page, "request": context["request"]}
 
 
 @register.inclusion_tag("partials/chosen.html")
 def chosen(form: forms.BaseForm) -> dict[str, Any]:
-    """What a form of filters lets through, in words: on paper, where the form is not."""
+    """The filters that are set, in words, for a printed page, which does not show the form."""
     values = [(bound, form.cleaned_data.get(bound.name)) for bound in form.visible_fields()] if form.is_valid() else []
     return {"chosen": [(bound.label, _in_words(bound.field, value)) for bound, value in values if value]}
 
@@ -207,5 +207,5 @@ def _in_words(field: forms.Field, value: Any) -> str:
 
 @register.inclusion_tag("partials/field.html")
 def field(bound: Any) -> dict[str, Any]:
-    """A form field: label, widget, help, errors."""
+    """A form field with its label, help and errors."""
     return {"field": bound, "is_checkbox": getattr(bound.field.widget, "input_type", "") == "checkbox"}

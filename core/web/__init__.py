@@ -1,1 +1,1 @@
-"""Pages: views, forms, and what all pages share."""
+"""The pages: views, forms, and what all pages share."""

@@ -1,4 +1,4 @@
-"""Who may enter the administration site. Apart from :mod:`core.admin`, which needs the site to register with."""
+"""The administration site, and who may enter it. :mod:`core.admin` registers the models with it."""
 
 import logging
 from contextlib import nullcontext
@@ -27,11 +27,11 @@ _UNFIT: Final = (
     ValidationError,
     ValueError,
 )
-"""What Django's own pages raise for an id, a page, a choice or a filter that cannot be."""
+"""What Django's own pages raise for an impossible id, page, choice or filter."""
 
 
 class RootAdminSite(AdminSite):
-    """The administration site: signed in to like every other page, and open to active root users only."""
+    """The administration site. It is open to active root users only and has no sign-in page of its own."""
 
     site_header = "Muster administration"
     site_title = "Muster"
@@ -41,25 +41,25 @@ class RootAdminSite(AdminSite):
         return bool(request.user.is_authenticated and request.user.is_active and request.user.role == Role.ROOT)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What every page knows: also which installation it is of."""
+        """The context of every page, with the installation that it belongs to."""
         return {**super().each_context(request), "here": identity()}
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Send people to the one sign-in page; who is signed in and still comes here is not a root user."""
+        """A redirect to the sign-in page. Raises PermissionDenied if the person is signed in, but no root user."""
         if request.user.is_authenticated and not self.has_permission(request):
             raise PermissionDenied
         return redirect_to_login(request.GET.get("next") or reverse("admin:index", current_app=self.name))
 
     def get_urls(self) -> list[Any]:
-        """There is one page for one's own password, and it is not here. Nothing of the register has an address to be
-        viewed at on the site, which Django would look for with any id."""
+        """Django's addresses, but for two: the page for one's own password is elsewhere, and no model has a page
+        outside this site, which Django would look for under any id."""
         elsewhere = self.admin_view(RedirectView.as_view(pattern_name="change_password"))
         urls = [url for url in super().get_urls() if getattr(url, "name", None) != "view_on_site"]
         return [path("password_change/", elsewhere, name="password_change"), *urls]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """What a form of the site saves goes through the ``saving`` of its model's class (:mod:`core.admin`). What no
-        database can look for, by an address or a form that somebody wrote by hand, is a bad request."""
+        """The view, guarded. A form is saved inside the ``saving`` of its model's class (:mod:`core.admin`). An address
+        or form that somebody wrote by hand, with values that no database can look for, is a bad request."""
         saving = getattr(getattr(view, "__self__", None), "saving", nullcontext)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -67,7 +67,7 @@ class RootAdminSite(AdminSite):
                 with saving() if request.method == "POST" else nullcontext():
                     response: HttpResponse = view(request, *args, **kwargs)
                     if isinstance(response, SimpleTemplateResponse):
-                        response.render()  # which looks for rows and choices
+                        response.render()  # this looks for rows and choices
             except _UNFIT as error:
                 logger.warning("%s %s cannot be answered", request.method, request.path, exc_info=True)
                 raise BadRequest from error

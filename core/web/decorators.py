@@ -20,11 +20,11 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def role_required(roles: Iterable[str], *, keeps_typed: bool = False) -> Callable[[View[P]], View[P]]:
-    """Only for accounts with one of these roles (values of :class:`core.models.Role`).
+    """A decorator that admits accounts with one of these roles (values of :class:`core.models.Role`) to a view.
 
-    Who is not signed in is sent to the sign-in page; anybody else gets 403. Either is logged. ``keeps_typed``: the view
-    shows its form again, and does nothing, where :func:`core.web.typed.is_only_shown` says so, so that nothing typed is
-    lost when a session has ended.
+    A person who is not signed in is sent to the sign-in page; any other account gets 403. Both are logged.
+    ``keeps_typed``: the view only shows its form again if :func:`core.web.typed.is_only_shown` says so. Then what
+    somebody typed is not lost when their session has ended.
     """
     allowed = frozenset(roles)
 
@@ -35,7 +35,7 @@ def role_required(roles: Iterable[str], *, keeps_typed: bool = False) -> Callabl
             if not user.is_authenticated:
                 logger.warning("Somebody who is not signed in was refused: %s %s", request.method, request.path)
                 sign_in = redirect_to_login(request.get_full_path())
-                if request.headers.get("HX-Request"):  # the whole page goes there, not the part that was asked for
+                if request.headers.get("HX-Request"):  # the whole page goes there, not only the part that htmx asks for
                     return HttpResponse(status=204, headers={"HX-Redirect": sign_in.url})
                 if keeps_typed and (kept := typed.of(request)):
                     return typed.to_sign_in(request, request.get_full_path(), kept)
@@ -47,7 +47,7 @@ def role_required(roles: Iterable[str], *, keeps_typed: bool = False) -> Callabl
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 
-        vars(guarded)["keeps_typed"] = keeps_typed  # which looks for it by the path
+        vars(guarded)["keeps_typed"] = keeps_typed  # which finds the view by its path
         return guarded
 
     return decorate

@@ -1,4 +1,4 @@
-"""What the attendance list shows: the filters of its form, on the records in the person's scope."""
+"""The filters of the attendance list, and the records in the person's scope that pass them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.attendance.search import Matches, find, in_every_company
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
 from core.operations.errors import OperationFailed
 from core.register.database import DEFAULT, Register
-from core.web.forms import DateInput, Styled
+from core.web.forms.shared import DateInput, Styled
 
 OVERSTAY: dict[str, Q] = {
     "has": Q(overstay__gt=0),
@@ -37,10 +37,9 @@ SORTS: dict[str, tuple[str, ...]] = {
 
 
 class AttendanceFilter(Styled, forms.Form):
-    """The list's filters, from its query string.
+    """The filters of the list, read from its query string: ``AttendanceFilter(request.GET, user=request.user)``.
 
-    ``AttendanceFilter(request.GET, user=request.user)``: then :meth:`rows` are the records that the list shows and
-    an export holds; none if the filters are not valid.
+    :meth:`rows` gives the records that the list shows and that an export holds.
     """
 
     q = forms.CharField(
@@ -84,7 +83,7 @@ class AttendanceFilter(Styled, forms.Form):
     )
 
     narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing")
-    """The fields that leave something out."""
+    """The fields that leave records out."""
 
     def __init__(self, data: Any, *, user: User, register: Register = DEFAULT) -> None:
         super().__init__(data)
@@ -104,7 +103,7 @@ class AttendanceFilter(Styled, forms.Form):
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether any filter is set."""
+        """Whether any filter is set, or one is not valid."""
         return any(self.cleaned_data.get(name) for name in self.narrowing) if self.is_valid() else True
 
     @property
@@ -117,14 +116,15 @@ class AttendanceFilter(Styled, forms.Form):
         return self.register.rows(AttendanceRecord).visible_to(self.user)
 
     @cached_property
-    def _found(self) -> Matches:
+    def _matches(self) -> Matches:
         return find(self.cleaned_data["q"], self._visible)
 
     def rows(self, *, first: int | None = None) -> AttendanceQuerySet:
         """The records in the person's scope that pass the filters, in the order asked for.
 
-        ``first``: they are known to be many, and only so many from the start are wanted: the first are the same, met
-        in a way that pays off then. Others may be left out. Reads the database for a search, or for a sort by number.
+        None if a filter is not valid. ``first``: only so many from the start are needed, and there are
+        known to be more. The query is then quicker; records behind these may be missing. Reads the database for a
+        search, and for a sort by number with ``first``.
         """
         if not self.is_valid():
             return self._visible.none()
@@ -143,7 +143,7 @@ class AttendanceFilter(Styled, forms.Form):
         if chosen["missing"]:
             rows = rows.filter(MISSING_PUNCH)
         if chosen["q"]:
-            rows = rows.filter(self._found.rows(frequent=first is not None))
+            rows = rows.filter(self._matches.rows(frequent=first is not None))
         order = SORTS[chosen["sort"] or "-date"]
         if first is not None and order[0] in ("ep_no", "-ep_no"):
             rows = _first_by_number(rows, first, order[0])
@@ -151,19 +151,21 @@ class AttendanceFilter(Styled, forms.Form):
 
 
 def rows_shown(query: str, user: User, register: Register) -> AttendanceQuerySet:
-    """The records that the list with this query string shows to somebody. Raises OperationFailed where a filter is not
-    valid, as when its company is gone."""
+    """The records that the list with this query string shows to ``user``.
+
+    Raises OperationFailed if a filter is not valid any more: its company may have been deleted. Reads the database.
+    """
     filters = AttendanceFilter(QueryDict(query), user=user, register=register)
     if not filters.is_valid():
-        raise OperationFailed(gettext("A filter of the list is not valid any more. No file was written."))
+        raise OperationFailed(gettext("A filter of the list is no longer valid. No file was written."))
     return filters.rows()
 
 
 def _first_by_number(rows: AttendanceQuerySet, count: int, order: str) -> AttendanceQuerySet:
-    """Those of the rows, of many companies, that are not behind the first ``count`` by employee number.
+    """The rows whose employee numbers can be among the first ``count`` in this order. Reads the database.
 
-    The index has numbers in order within each company only. Where one company has ``count`` rows up to some number,
-    nobody behind that number is among the first; the nearest such number leaves few rows to sort.
+    The index has numbers in order within each company only. If one company has ``count`` rows up to some number, no
+    row behind that number is among the first. The nearest such number leaves few rows to sort.
     """
     register = Register(rows.db)
     companies = register.rows(Company).order_by()

@@ -1,4 +1,4 @@
-"""What surrounds every page."""
+"""The middleware around every page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.web.views import failures
 
 
 class PageMiddleware:
-    """A person waits for every page: nothing it does waits long for the register; what it could not do is said."""
+    """Keeps waits for the register short, because a person waits for the page, and answers failures with a page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response

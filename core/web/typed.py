@@ -1,7 +1,7 @@
-"""What somebody typed into a form whose session ended meanwhile: kept while they sign in, then shown in the form again.
+"""What somebody typed into a form when their session had ended: it is kept while they sign in, then shown again.
 
-It goes through the pages' own hidden fields, to nobody but whoever sent it; nothing is stored. Shown again means shown:
-nothing is done before they send the form themselves.
+Hidden fields of the pages carry it, to the browser that sent it and nowhere else; nothing is stored. The form is only
+shown again: nothing is done until the person sends it themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOT_TYPED: Final = {*_OF_THE_PAGE, "back"}
 
 
 def of(request: HttpRequest) -> str:
-    """What a form sent, to be kept, but for passwords and files; blank where nothing of it was typed."""
+    """The fields of a form, without passwords and files, as a query string; blank if the person typed nothing."""
     data = request.POST.copy()
     for name in [name for name in data if "password" in name or name in _OF_THE_PAGE]:
         del data[name]
@@ -30,12 +30,12 @@ def of(request: HttpRequest) -> str:
 
 
 def is_only_shown(request: HttpRequest) -> bool:
-    """Whether a form is sent to be shown again, and nothing else is to be done with it."""
+    """Whether the request only asks to show a form again with what was typed."""
     return _AGAIN in request.POST
 
 
 def keeps(path: str) -> bool:
-    """Whether the page at a path can show again what was typed (:func:`core.web.decorators.role_required`)."""
+    """Whether the page at this path can show again what was typed (:func:`core.web.decorators.role_required`)."""
     try:
         return bool(getattr(resolve(path.partition("?")[0]).func, "keeps_typed", False))
     except Resolver404:
@@ -43,20 +43,20 @@ def keeps(path: str) -> bool:
 
 
 def to_sign_in(request: HttpRequest, path: str, kept: str) -> HttpResponse:
-    """The sign-in page, which keeps what was typed into the form at ``path``."""
+    """The sign-in page, with what was typed into the form at ``path`` in a hidden field."""
     context = {"form": AuthenticationForm(request), "next": path, KEPT: kept}
     return render(request, "registration/login.html", context, status=403)
 
 
 def back_to(request: HttpRequest, path: str, kept: str, status: int = 200) -> HttpResponse:
-    """The way back to the form at ``path``, with what was kept of it."""
+    """A page that leads back to the form at ``path``, with what was typed into it."""
     fields = [(name, value) for name, values in QueryDict(kept).lists() for value in values]
     context = {"path": path, "fields": [*fields, (_AGAIN, "yes")]}
     return render(request, "registration/typed.html", context, status=status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """What is answered to a form without its token: of one of ours, opened before the last sign-in, nothing is lost."""
+    """The answer to a form without a valid token. It keeps what was typed into a form that is older than a sign-in."""
     path = request.get_full_path()
     kept = of(request) if keeps(path) else ""
     if KEPT in request.POST:  # a sign-in page that was left open while they signed in elsewhere

@@ -213,7 +213,7 @@ def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: B
     other.select_option("#id_of_company", "Asha Builders")
     other.select_option("#id_of_unit", "shift")
     other.click("button:text-is('Keep this server’s')")
-    assert other.locator("[role=status]").inner_text() == "Nothing was left to decide there."
+    assert other.locator("[role=status]").inner_text() == "Everything there was decided already."
     assert other.locator("h2 >> nth=0").inner_text() == "Change 1 decision that was made before?"
     other.click("text=Keep this server’s there, too")
     assert other.locator("[role=status]").inner_text() == "1 decision was changed: this server’s is kept."

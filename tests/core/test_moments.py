@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from core import moments
 from core.models import AttendanceRecord, Backup, BackupLog, Operation
 from core.operations.wording import shown_value
-from core.web.forms import TimeOfDayField
+from core.web.forms.records import TimeOfDayField
 from tests.builders.people import make_world
 from tests.builders.uploads import an_upload
 from tests.running.installation import PROJECT

@@ -1,1 +1,1 @@
-"""The pages, one module per area: thin; what they do is done in the rooms below."""
+"""The views of the pages, one module for each area. They are thin: the rooms below do the work."""

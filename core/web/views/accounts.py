@@ -22,12 +22,12 @@ from core.models import Role, User
 from core.operations.errors import OperationFailed
 from core.web import typed
 from core.web.decorators import role_required
-from core.web.forms import AccountForm, ChangePasswordForm
+from core.web.forms.accounts import AccountForm, ChangePasswordForm
 from core.web.views.failures import because_of
 
 
 class SignInView(LoginView):
-    """Sign in. Throttled by :mod:`core.accounts.sign_in`; a wrong name and a wrong password get the same answer."""
+    """The sign-in page, throttled by :mod:`core.accounts.sign_in`. Wrong names and wrong passwords get one answer."""
 
     redirect_authenticated_user = True
 
@@ -44,7 +44,7 @@ class SignInView(LoginView):
 
 
 class ChangePasswordView(PasswordChangeView):
-    """A person's own password; other sessions of the account end with it."""
+    """The page where a person changes their own password. Other sessions of the account then end."""
 
     form_class = ChangePasswordForm
     template_name = "registration/change_password.html"
@@ -66,12 +66,12 @@ class ChangePasswordView(PasswordChangeView):
 
 
 def locked_out(request: HttpRequest, response: object = None, credentials: object = None) -> HttpResponse:
-    """After too many wrong passwords: 429, and the same for names that have no account."""
+    """The page after too many wrong passwords (429). A name without an account gets the same page."""
     return render(request, "registration/locked_out.html", status=429)
 
 
 def _accounts(editor: User) -> QuerySet[User]:
-    """The accounts that this person manages: root all, an administrator the supervisors of their company."""
+    """The accounts that this person manages: all for root, the supervisors of the own company for an administrator."""
     accounts = User.objects.select_related("company").order_by("username")
     if editor.role == Role.ROOT:
         return accounts
@@ -83,7 +83,7 @@ def _accounts(editor: User) -> QuerySet[User]:
 @require_safe
 @role_required([Role.ROOT, Role.ADMIN])
 def users_view(request: HttpRequest) -> HttpResponse:
-    """The accounts that the person manages."""
+    """The page that lists the accounts that the person manages."""
     page = Paginator(_accounts(cast(User, request.user)), 50).get_page(request.GET.get("page"))
     return render(request, "users.html", {"page": page})
 
@@ -91,7 +91,7 @@ def users_view(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT, Role.ADMIN], keeps_typed=True)
 def user_view(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """Add an account, or change one."""
+    """The form that adds an account, or changes one. A valid POST saves it."""
     editor = cast(User, request.user)
     account = get_object_or_404(_accounts(editor), pk=pk) if pk is not None else User()
     form = AccountForm(request.POST or None, instance=account, editor=editor)

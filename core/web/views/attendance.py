@@ -1,4 +1,4 @@
-"""The attendance list, and changing one record."""
+"""The attendance list, and the pages that add, change and delete records."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from core.services.restore_service import RestoreService
 from core.web import typed
 from core.web.decorators import role_required
 from core.web.filters import AttendanceFilter
-from core.web.forms import AsSeen, ConfirmForm, ContentField, NewRecordForm, RecordForm
+from core.web.forms.records import AsSeen, ConfirmForm, ContentField, NewRecordForm, RecordForm
 from core.web.views.failures import because_of
 
 PER_PAGE: Final = 50
 REACH: Final = 5_000
-"""Rows that can be paged through and are counted: nobody reads on, and a database would count a million each time."""
+"""The number of rows that one can page through. More are not counted: a database would count a million each time."""
 
 EDITORS: Final = [Role.ROOT, Role.ADMIN]
 
 
 class CappedPaginator(Paginator[AttendanceRecord]):
-    """Counts, and pages through, the first :data:`REACH` rows."""
+    """A paginator that counts no more than the first :data:`REACH` rows, and pages through these."""
 
     @cached_property
     def count(self) -> int:
@@ -53,7 +53,7 @@ class CappedPaginator(Paginator[AttendanceRecord]):
 @require_safe
 @login_required
 def attendance_list_view(request: HttpRequest) -> HttpResponse:
-    """The records in the person's scope, as the query string filters and sorts them."""
+    """The page that lists the records in the person's scope, filtered and sorted by the query string."""
     user = cast(User, request.user)
     filters = AttendanceFilter(request.GET, user=user)
     paginator = CappedPaginator(filters.rows(), PER_PAGE)
@@ -74,23 +74,23 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
 
 
 def _columns(sort: str) -> list[dict[str, Any]]:
-    """The headings: text, the sort that a click asks for, and how it is sorted now (for aria-sort)."""
+    """The headings that sort the list: text, the sort that a click asks for, and the present direction (aria-sort)."""
     sortable = {"date": _("Date"), "ep_no": _("Number"), "ep_name": _("Name")}
     columns = []
     for name, text in sortable.items():
-        now = "ascending" if sort == name else "descending" if sort == f"-{name}" else ""
-        following = f"-{name}" if now == "ascending" or (name == "date" and not now) else name
-        columns.append({"text": text, "sort": following, "now": now})
+        direction = "ascending" if sort == name else "descending" if sort == f"-{name}" else ""
+        next_sort = f"-{name}" if direction == "ascending" or (name == "date" and not direction) else name
+        columns.append({"text": text, "sort": next_sort, "direction": direction})
     return columns
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(EDITORS, keeps_typed=True)
 def add_record_view(request: HttpRequest) -> HttpResponse:
-    """A new record, key and content; one that is there already (409) is shown beside what was typed."""
+    """The form that adds a record. If the record exists already (409), its values are shown beside what was typed."""
     user = cast(User, request.user)
     form = NewRecordForm(request.POST or None, user=user)
-    there, failure, status = None, None, 200
+    existing, failure, status = None, None, 200
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         service = RecordService(user)
         try:
@@ -98,38 +98,38 @@ def add_record_view(request: HttpRequest) -> HttpResponse:
         except AlreadyThere as error:
             status = 409
             form.add_error("ep_no", str(error))
-            if there := service.record_of(RestoreService._get_unique_key(form.instance)):
-                form.show_beside(collide(there, form.content(), None).beside)
+            if existing := service.record_of(RestoreService._get_unique_key(form.instance)):
+                form.show_beside(collide(existing, form.content(), None).beside)
         except OperationFailed as error:
             failure = error
             form.add_error(None, str(error))
         else:
             messages.success(request, _("Added the record of %(record)s.") % {"record": _named(form.instance)})
             return redirect(_back(request))
-    context = {"form": form, "record": None, "there": there, "back": _back(request)}
+    context = {"form": form, "record": None, "existing": existing, "back": _back(request)}
     return because_of(failure, render(request, "record_form.html", context, status=status))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(EDITORS, keeps_typed=True)
 def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """Change a record's content; what somebody saved or deleted meanwhile (409) is shown beside what was typed."""
+    """The form that changes a record. If somebody changed or deleted it meanwhile (409), the page shows that too."""
     user = cast(User, request.user)
     service = RecordService(user)
     record = service.record(pk)
     if record is None:
-        return _gone(request, user)
+        return _deleted_page(request, user)
     form = RecordForm(_with_saved(request.POST, record) or None, instance=record)
     failure = None
     if request.method == "POST" and form.is_valid():
         if "take" in request.POST or "instead" in request.POST or typed.is_only_shown(request):
-            return _beside(request, service, pk, form)
+            return _collision_page(request, service, pk, form)
         try:
             if not form.cleaned_data["seen"]:
                 raise LostUpdate(_unseen())
             service.change(pk, form.cleaned_data["seen"], form.content())
         except LostUpdate as error:
-            return _beside(request, service, pk, form, str(error))
+            return _collision_page(request, service, pk, form, str(error))
         except OperationFailed as error:
             failure = error
             form.add_error(None, str(error))
@@ -141,7 +141,7 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _unseen() -> str:
-    return _("The form did not say which state of the record it was made from. Nothing was saved.")
+    return _("The form does not say which state of the record it shows. Nothing was saved.")
 
 
 def _named(record: AttendanceRecord) -> str:
@@ -149,7 +149,7 @@ def _named(record: AttendanceRecord) -> str:
 
 
 def _with_saved(data: QueryDict, record: AttendanceRecord) -> QueryDict:
-    """What a form sends, with what is saved in the unit of which the person takes that."""
+    """The data of a form, with the saved values of the unit for which the person takes what is saved."""
     names = ATTENDANCE_RECORDS.units.get(data.get("take", ""), ())
     if names:
         data, saved = data.copy(), content_of(record)
@@ -158,14 +158,16 @@ def _with_saved(data: QueryDict, record: AttendanceRecord) -> QueryDict:
     return data
 
 
-def _beside(request: HttpRequest, service: RecordService, pk: int, form: RecordForm, lost: str = "") -> HttpResponse:
-    """The form with what the person typed, beside it what is saved. ``lost``: why it could not be saved (409)."""
+def _collision_page(
+    request: HttpRequest, service: RecordService, pk: int, form: RecordForm, lost: str = ""
+) -> HttpResponse:
+    """The form with what the person typed beside what is saved. ``lost``: why it could not be saved (409)."""
     record = service.record(pk)
     if record is None:
-        return _gone(request, service.user)
+        return _deleted_page(request, service.user)
     collision = collide(record, form.content(), form.cleaned_data["base"])
     if lost and form.cleaned_data["seen"] and collision.is_settled:
-        messages.success(request, _("The same was saved already: %(record)s.") % {"record": _named(record)})
+        messages.success(request, _("The record of %(record)s had these values already.") % {"record": _named(record)})
         return redirect(_back(request))
     form = RecordForm(instance=record, initial=collision.values)
     form.show_beside(collision.beside)
@@ -174,16 +176,19 @@ def _beside(request: HttpRequest, service: RecordService, pk: int, form: RecordF
 
 
 def _company_of(name: str, user: User) -> Company | None:
-    """The company of a record that somebody saw, if it is still there. Raises Http404 for who cannot have seen it."""
+    """The company of a record that the person saw; None if it is deleted. Raises Http404 if they could not see it."""
     company = Company.objects.visible_to(user).filter(name=name).first()
     if company is None and user.role != Role.ROOT:
         raise Http404
     return company
 
 
-def _gone(request: HttpRequest, user: User) -> HttpResponse:
-    """What to do about a record that is not there: what was typed about it is shown, to be added again (409); if
-    somebody has added it again already, beside that. Raises Http404 for whoever had not seen it."""
+def _deleted_page(request: HttpRequest, user: User) -> HttpResponse:
+    """The page after a record was deleted (409): what was typed, in a form that adds the record again.
+
+    If somebody has added it again already, the page shows that beside what was typed. Raises Http404 if the person
+    never saw the record.
+    """
     seen = ContentField().clean(request.POST.get("base"))
     if seen is None:
         raise Http404
@@ -193,7 +198,7 @@ def _gone(request: HttpRequest, user: User) -> HttpResponse:
         form = RecordForm(request.POST, instance=record)
         if form.is_valid():
             again = _("This record was deleted and added again while you were editing it. Nothing of yours was saved.")
-            return _beside(request, service, record.pk, form, again)
+            return _collision_page(request, service, record.pk, form, again)
     company = _company_of(company_name, user)
     data = request.POST.copy()
     data["company"] = str(company.pk) if company else ""
@@ -206,7 +211,7 @@ def _gone(request: HttpRequest, user: User) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(EDITORS)
 def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask, then delete; if somebody saved it meanwhile (409), say what they changed, and ask again."""
+    """The page that asks before it deletes a record. If somebody changed it meanwhile (409), it asks again."""
     user = cast(User, request.user)
     service = RecordService(user)
     asked = AsSeen(request.POST)
@@ -244,7 +249,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _changes(record: AttendanceRecord, base: RecordContent | None) -> list[tuple[str, str | None, str | None]]:
-    """What somebody has changed since ``base``: the fields, each with what was there and what is now."""
+    """The fields that somebody has changed since ``base``, each with its value before and now."""
     now = content_of(record)
     return [
         (name, shown_value(name, base[name]), shown_value(name, now[name]))
@@ -256,7 +261,7 @@ def _changes(record: AttendanceRecord, base: RecordContent | None) -> list[tuple
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT])
 def delete_all_view(request: HttpRequest) -> HttpResponse:
-    """Every record: the installation's name is typed; then the worker takes a full backup first."""
+    """The page that deletes every record, after a full backup. The person types the installation's name to confirm."""
     expected = Installation.without_writing().name
     form = ConfirmForm(request.POST or None, expected=expected)
     if request.method == "POST" and form.is_valid():
@@ -266,12 +271,12 @@ def delete_all_view(request: HttpRequest) -> HttpResponse:
 
 
 def _record(user: User, pk: int) -> AttendanceRecord:
-    """A record that this person may change; to others it does not exist."""
+    """The record with this id. Raises Http404 if it does not exist or the person may not change it."""
     return get_object_or_404(AttendanceRecord.objects.editable_by(user).select_related("company"), pk=pk)
 
 
 def _back(request: HttpRequest) -> str:
-    """The list as it was before, if the address says so and stays on this site."""
+    """The address of the list that the person came from, if the request names one on this site; else the plain list."""
     target = request.POST.get("back") or request.GET.get("back") or ""
     if target.startswith("/attendance/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
         return target

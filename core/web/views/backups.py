@@ -1,4 +1,4 @@
-"""Taking backups, and the catalogue of those there are."""
+"""The page that takes backups, and the catalogue."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from core.operations.errors import OperationFailed, as_failure
 from core.operations.run import Actor
 from core.register.database import DEFAULT
 from core.web import typed
-from core.web.backup_forms import BackupForm
 from core.web.decorators import role_required
+from core.web.forms.backups import BackupForm
 from core.web.views.operations import failed
 from core.web.views.request import signed_in
 
@@ -37,7 +37,7 @@ _BACKUPS_ON_A_PAGE = 25
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(["root"], keeps_typed=True)
 def backup_data_view(request: HttpRequest) -> HttpResponse:
-    """What there is, what changed since, and the form for another one; a POST puts it into the queue."""
+    """The page with the catalogue, what changed since the last backup, and a form. A POST queues a backup."""
     recovery.settle_accounts()
     form = BackupForm(request.POST or None)
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
@@ -67,12 +67,12 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
 @require_safe
 @role_required(["root"])
 def download_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
-    """The file, streamed; its name is the catalogue's, never the request's."""
+    """The file of a backup, streamed. The catalogue gives its name, never the request."""
     backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
     try:
         file = storages["backups"].open(backup.file, "rb")
     except FileNotFoundError as error:
-        logger.warning("The file of backup %s (%s) is not there", backup.pk, backup.file)
+        logger.warning("The file of backup %s (%s) does not exist", backup.pk, backup.file)
         raise Http404 from error
     except OSError as error:
         failed(request, as_failure(error, _("Nothing was downloaded.")))
@@ -84,7 +84,7 @@ def download_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBas
 @require_POST
 @role_required(["root"])
 def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Verify, protect, unprotect or delete a file of the catalogue."""
+    """Verifies, protects, unprotects or deletes a file of the catalogue, as the form says. Asks before it deletes."""
     backup = get_object_or_404(Backup.objects.exclude(file=""), pk=pk)
     actor = Actor.of(signed_in(request))
     action = request.POST.get("action")
@@ -96,23 +96,25 @@ def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         elif action == "delete":
             lost = _lost_with(backup)
             confirmed = request.POST.get("confirmed")
-            if confirmed != lost["told"]:
+            if confirmed != lost["fingerprint"]:
                 backup_jobs.require_deletable(backup)
                 if confirmed:
-                    messages.warning(request, _("This has changed meanwhile. Nothing was deleted. Look again."))
+                    messages.warning(
+                        request, _("The backup or its files have changed meanwhile. Nothing was deleted. Look again.")
+                    )
                 return render(request, "confirm_delete_backup.html", lost)
             if backup_jobs.delete(backup, actor):
-                told = _("Deleted the file %(file)s.")
+                text = _("Deleted the file %(file)s.")
             else:
-                told = _("The file %(file)s was not there any more. The catalogue says now that it is deleted.")
-            messages.success(request, told % {"file": backup.file})
+                text = _("The file %(file)s did not exist any more. The catalogue now says that it is deleted.")
+            messages.success(request, text % {"file": backup.file})
     except OperationFailed as error:
         failed(request, error)
     return redirect("backup_data")
 
 
 def _lost_with(backup: Backup) -> dict[str, Any]:
-    """What somebody should know before the file is deleted; ``told`` stands for all of it in the form that confirms."""
+    """What a person should know before they delete the file. ``fingerprint`` stands for all of it in the form."""
     (entry,) = catalogue.entries([backup])
     losses = {
         "is_only_full": catalogue.is_only_full(backup),
@@ -121,5 +123,5 @@ def _lost_with(backup: Backup) -> dict[str, Any]:
         "continuing": catalogue.continued_by(backup),
     }
     warns = any(losses.values()) or backup.purpose == Backup.Purpose.SAFETY
-    told = hashlib.sha256(repr([entry.is_there, losses]).encode()).hexdigest()
-    return {"backup": backup, "entry": entry, "warns": warns, "told": told, **losses}
+    fingerprint = hashlib.sha256(repr([entry.is_there, losses]).encode()).hexdigest()
+    return {"backup": backup, "entry": entry, "warns": warns, "fingerprint": fingerprint, **losses}

@@ -1,4 +1,4 @@
-"""Companies, for root."""
+"""The pages about companies, for root."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from core.models import AttendanceRecord, Company, Role, User
 from core.operations.errors import OperationFailed
 from core.web import typed
 from core.web.decorators import role_required
-from core.web.forms import CompanyForm, see_again
+from core.web.forms.companies import CompanyForm
+from core.web.forms.shared import mark_as_seen
 from core.web.views.failures import because_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT], keeps_typed=True)
 def companies_view(request: HttpRequest) -> HttpResponse:
-    """All companies, and a form to add one."""
+    """The page that lists all companies, with a form that adds one."""
     form = CompanyForm(request.POST or None, initial={"name": request.GET.get("name", "")})
     failure = None
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
@@ -51,7 +52,7 @@ def companies_view(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT], keeps_typed=True)
 def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """Another name for a company, which every record of it then bears."""
+    """The form that renames a company. All its records go with it."""
     company = Company.objects.filter(pk=pk).first()
     if company is None:
         if "name" not in request.POST:
@@ -71,7 +72,7 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
             failure = error
             form.add_error("name", str(error))
             company = Company.objects.filter(pk=pk).first() or company
-            see_again(form, "name", company.name)
+            mark_as_seen(form, "name", company.name)
         else:
             messages.success(
                 request,
@@ -88,7 +89,7 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required([Role.ROOT])
 def delete_company_view(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask, then delete a company that nothing refers to."""
+    """The page that asks before it deletes a company without records and accounts."""
     company = get_object_or_404(Company, pk=pk)
     if request.method == "POST":
         try:

@@ -1,4 +1,4 @@
-"""Where a person lands: the figures of their scope."""
+"""The first page after signing in: the figures of the person's scope."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STALE_AFTER = dt.timedelta(days=7)
 @require_safe
 @login_required
 def dashboard_view(request: HttpRequest) -> HttpResponse:
-    """Counts, the latest day, thirty days, by company; for root the last backup."""
+    """The dashboard: counts, the latest day, the last 30 days, the companies; for root also the last backup."""
     figures = dashboard(cast(User, request.user))
     age = timezone.now() - figures.last_backup.taken_at if figures.last_backup else None
     context = {
@@ -32,7 +32,7 @@ def dashboard_view(request: HttpRequest) -> HttpResponse:
             "absent": [day.absent for day in figures.trend],
             "other": [day.other for day in figures.trend],
         },
-        "backup_is_ahead": age is not None and age < dt.timedelta(),  # then nobody knows how old it is
+        "backup_is_ahead": age is not None and age < dt.timedelta(),  # then its age is unknown
         "backup_is_old": age is None or not dt.timedelta() <= age < _STALE_AFTER,
     }
     return render(request, "dashboard.html", context)

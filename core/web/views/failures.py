@@ -1,4 +1,4 @@
-"""Answers to what could not be done: the status of a form that says so itself, and a page where no form does."""
+"""Answers to requests that fail: the status for a form that shows the failure itself, and a page for all others."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ _OF_FILES: Final = {
     errno.EPERM,
     errno.EROFS,
 }
-"""Errors of the server's own files; others are of connections, whose other end is gone."""
+"""Errors of the server's own files. Any other OSError is of a connection whose other end has closed."""
 
 RETRY_AFTER: Final = 10
-"""Seconds after which a machine may ask again for what the register had no time for."""
+"""Seconds after which a program may ask again when the register was busy."""
 
 
 def because_of(error: Exception | None, response: HttpResponse) -> HttpResponse:
-    """The answer with the status that says why something was not done: 503 while somebody else holds the register, 507
-    where the disk is full. ``error`` None: nothing went wrong."""
+    """``response`` with the status that fits the error; unchanged if ``error`` is None.
+
+    The status is 503 if somebody else holds the register, 507 if the disk is full.
+    """
     if isinstance(error, RegisterBusy):
         response.status_code = 503
         response["Retry-After"] = str(RETRY_AFTER)
@@ -56,9 +58,9 @@ def because_of(error: Exception | None, response: HttpResponse) -> HttpResponse:
 
 
 def page(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
-    """A page that says what could not be done and why; None where only the log can say it.
+    """A page that says what was not done and why; None for an error that only the log can explain.
 
-    Made without the database, the session and the account: it may be these that failed.
+    It uses neither the database nor the session nor the account: these may be what failed.
     """
     failure = _failure(request, error)
     if failure is None:
@@ -69,25 +71,23 @@ def page(request: HttpRequest, error: BaseException | None) -> HttpResponse | No
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """What Django answers after an exception; the log has it."""
+    """Django's answer to an exception that no view caught. The log has the exception."""
     return page(request, sys.exc_info()[1]) or _rendered({}, status=500)
 
 
 def _failure(request: HttpRequest, error: BaseException | None) -> OperationFailed | None:
-    """The error as a failure for people, if it is one that they can do something about."""
+    """The error as a failure in words, if a person can do something about it; otherwise None."""
     if isinstance(error, OperationFailed):
         return error
-    then = _("Look whether what you asked for was done before you ask again.") if request.method == "POST" else ""
+    then = _("Check whether it was done before you try again.") if request.method == "POST" else ""
     if isinstance(error, Error | sqlite3.Error | OSError) and (is_full(error) or is_locked(error)):
         return by_hand.failure(error, DEFAULT, then)
     if isinstance(error, OSError) and error.errno in _OF_FILES:
         why = explain(OSError(error.errno, ""))
-        return OperationFailed(
-            sentences(why, _("It is a file or folder of this server; the log says which.")), then=then
-        )
+        return OperationFailed(sentences(why, _("The log says which file or folder of this server it is.")), then=then)
     if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError) and not is_of_a_query(error):
-        # Why may name users and machines: that is for the log.
-        return OperationFailed(_("The database does not answer as it should; the log says why."), then=then)
+        # The reason may name users and machines, so only the log has it.
+        return OperationFailed(_("The database does not answer as it should. The log says why."), then=then)
     return None
 
 

@@ -1,4 +1,4 @@
-"""The permanent page of an operation, and the audit trail."""
+"""The page of each operation, which stays, and the backup log."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.restores import jobs as restore_jobs
 from core.sheets import export_jobs
-from core.web.backup_forms import BackupLogFilterForm
 from core.web.decorators import role_required
+from core.web.forms.backups import BackupLogFilterForm
 from core.web.views.request import signed_in
 from recordsync.errors import FileError
 
@@ -42,18 +42,18 @@ _SECTIONS: Final[Mapping[str, str]] = {
     Kind.RESTORE: "restore_data",
     Kind.EXPORT: "attendance_list",
 }
-"""Where in the navigation the page of an operation belongs."""
+"""The entry of the navigation that the page of an operation belongs to, by kind."""
 
 
 @require_safe
 @role_required(Role.values)
 def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """How far it is, then what came of it. htmx asks for the inner part again; without scripts the page reloads."""
+    """The page of an operation: its progress, then its outcome. htmx updates it; without scripts it reloads."""
     recovery.settle_accounts()
     operation = _own_operation(request, pk)
-    context = _account_of(operation)
+    context = _context_of(operation)
     if operation.kind == Kind.EXPORT:
-        context |= _account_of_export(operation, signed_in(request))
+        context |= _context_of_export(operation, signed_in(request))
     if request.headers.get("HX-Request"):
         return render(request, "partials/operation.html", context)
     return render(request, "operation.html", context)
@@ -69,7 +69,7 @@ def cancel_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @require_safe
 @role_required(["root"])
 def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
-    """The list of what a restore changed, as compressed JSON lines."""
+    """The list of the changes that a restore made, as compressed JSON lines. Raises Http404 if there is none."""
     operation = _operation(pk)
     path = preview_changes.changes_file(operation.pk)
     if operation.state != Operation.State.SUCCEEDED or not path.is_file():
@@ -80,17 +80,17 @@ def operation_changes_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponseB
 @require_safe
 @role_required(["root"])
 def operation_errors_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """What was wrong with a file, in full, as JSON: as the command's summary has it."""
+    """All that was wrong with a file, as JSON, in the form of the command's summary."""
     operation = _operation(pk)
-    told = {name: operation.result.get(name) for name in ("errors", "error_count")}
+    errors = {name: operation.result.get(name) for name in ("errors", "error_count")}
     headers = {"Content-Disposition": f'attachment; filename="errors_{operation.pk}.json"'}
-    return JsonResponse(told, headers=headers, json_dumps_params={"indent": 2, "ensure_ascii": False})
+    return JsonResponse(errors, headers=headers, json_dumps_params={"indent": 2, "ensure_ascii": False})
 
 
 @require_safe
 @role_required(["root"])
 def backup_log_view(request: HttpRequest) -> HttpResponse:
-    """The audit trail, filtered."""
+    """The backup log: the audit rows, filtered."""
     recovery.settle_accounts()
     form = BackupLogFilterForm(request.GET)
     rows = BackupLog.objects.all()
@@ -111,7 +111,7 @@ def backup_log_view(request: HttpRequest) -> HttpResponse:
         pk__in=[row.operation_id for row in page], state=Operation.State.SUCCEEDED
     )
     seconds = {operation.pk: operation.seconds for operation in ended}
-    for row in page:  # as its own page has it: the row does not know how long its commit took
+    for row in page:  # as on its own page: the audit row does not include its own commit
         row.duration = seconds.get(row.operation_id, row.duration)
     return render(request, "backup_logs.html", {"form": form, "page": page})
 
@@ -128,7 +128,7 @@ def _operation(pk: uuid.UUID) -> Operation:
 
 
 def _own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
-    """Root's are all; anybody else's are the exports that the account asked for."""
+    """The operation. Raises PermissionDenied unless the person is root or asked for it and it is an export."""
     user = signed_in(request)
     if user.role != Role.ROOT:
         own = Operation.objects.using(JOBS).filter(pk=pk, kind=Kind.EXPORT, actor_id=user.pk)
@@ -138,8 +138,8 @@ def _own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
     return _operation(pk)
 
 
-def _account_of_export(operation: Operation, user: User) -> dict[str, Any]:
-    """What the page of an export shows besides."""
+def _context_of_export(operation: Operation, user: User) -> dict[str, Any]:
+    """What the page of an export shows in addition."""
     file = export_jobs.file_of(operation, user)
     if file is not None:
         file.close()
@@ -149,9 +149,11 @@ def _account_of_export(operation: Operation, user: User) -> dict[str, Any]:
     }
 
 
-def _account_of(operation: Operation) -> dict[str, Any]:
-    """What the page of an operation shows."""
-    in_phase = (operation.heartbeat_at - operation.phase_started_at).total_seconds()  # until done was last told
+def _context_of(operation: Operation) -> dict[str, Any]:
+    """What the page of every operation shows."""
+    in_phase = (
+        operation.heartbeat_at - operation.phase_started_at
+    ).total_seconds()  # up to the last report of progress
     rate = operation.done / in_phase if in_phase >= 1 else 0.0
     left = (operation.total - operation.done) / rate if rate and operation.total else None
     is_open = operation.state in jobs.OPEN
@@ -193,13 +195,13 @@ def _account_of(operation: Operation) -> dict[str, Any]:
 
 
 def _wizard_step(operation: Operation, *, is_open: bool) -> int | None:
-    """Where in the restore wizard the page is; None: nowhere in it."""
+    """The step of the restore wizard that the page shows; None if it belongs to no wizard."""
     if operation.kind == Kind.CHECK:
         return 2
     return (4 if is_open else 5) if operation.kind == Kind.RESTORE and "preview" in operation.parameters else None
 
 
 def failed(request: HttpRequest, error: Exception) -> None:
-    """Tell the person in a sentence what did not happen, and the log who asked for what."""
+    """Show the person a sentence that says what failed, and log who asked for what."""
     logger.warning("%s %s by %s: %s", request.method, request.path, request.user.get_username(), error)
     messages.error(request, str(error))

@@ -1,4 +1,4 @@
-"""What a request says of itself: who asks."""
+"""The person who sends a request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from core.models import User
 
 
 def signed_in(request: HttpRequest) -> User:
-    """The account of a request that got past :func:`core.web.decorators.role_required`."""
+    """The account that sends a request. The request has passed :func:`core.web.decorators.role_required`."""
     assert isinstance(request.user, User)
     return request.user

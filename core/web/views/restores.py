@@ -1,4 +1,4 @@
-"""The restore wizard: choose a file, look at the preview, decide, apply."""
+"""The restore wizard: choose a file, check it, look at the preview and decide, apply."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from core.preview.decisions import DecidedMeanwhile, Many
 from core.preview.filters import UNITS, Filter
 from core.preview.stored import StoredPreview
 from core.restores import jobs as restore_jobs
-from core.web.backup_forms import FILTER_FIELDS, STRATEGIES, PreviewFilterForm, RestoreForm
 from core.web.bodies import takes_files
 from core.web.decorators import role_required
+from core.web.forms.backups import FILTER_FIELDS, STRATEGIES, PreviewFilterForm, RestoreForm
 from core.web.views.operations import failed
 from core.web.views.request import signed_in
 from recordsync.merge import Side, Strategy
@@ -45,7 +45,7 @@ def _too_large(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @takes_files(["root"], "MUSTER_MAX_UPLOAD_BYTES", _too_large)
 def restore_data_view(request: HttpRequest) -> HttpResponse:
-    """Choose: a file to upload, or one of the catalogue."""
+    """The page that asks for a file to upload or a backup from the catalogue. A valid POST queues its check."""
     form = RestoreForm(request.POST or None, request.FILES or None, initial={"backup": request.GET.get("backup", "")})
     if request.method == "POST" and form.is_valid():
         restore_jobs.sweep()
@@ -69,7 +69,7 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(["root"])
 def preview_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """What restoring would do, line by line; a POST decides, changes the strategy, or has it all compared again."""
+    """The preview of a restore, line by line. A POST decides, changes the strategy, or asks for a new preview."""
     try:
         with stored_preview.opened(pk) as preview:
             restore_jobs.free_if_ended(preview)
@@ -86,7 +86,7 @@ def preview_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(["root"])
 def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Apply the preview as the person saw it; a GET leads back to it."""
+    """Queues the restore of the preview as the person saw it. A GET leads back to the preview."""
     if request.method != "POST":
         return redirect("preview_restore", pk=pk)
     try:
@@ -103,18 +103,18 @@ def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def _require_same(request: HttpRequest, preview: StoredPreview) -> None:
-    """What is applied is what the person saw, not what another tab made of it since."""
+    """Raise DecidedMeanwhile if somebody, in another tab perhaps, has changed the preview since the person saw it."""
     if _seen(request.POST) != preview.version:
         raise DecidedMeanwhile
 
 
 def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
-    """Do what the form says. What would change decisions that were made before is asked first, with their number."""
+    """Do what the form says. If that would change earlier decisions, the next page asks first and says how many."""
     data, back = request.POST, _back(request, preview.pk)
     if "strategy" in data and data["strategy"] in list(Strategy):
         return redirect(_choose_strategy(request, preview, Strategy(data["strategy"])))
-    if one := _one_decided(data):
-        preview.decide(one.side, one.item, one.unit, seen=_seen(data))
+    if decision := _decision(data):
+        preview.decide(decision.side, decision.item, decision.unit, seen=_seen(data))
     elif data.get("side") in _SIDES and data.get("scope") in _SCOPES:
         if data["scope"] == "filtered" and not PreviewFilterForm(data).is_valid():
             raise OperationFailed(_("The filter cannot be read. Nothing was decided. Correct it first."))
@@ -132,7 +132,7 @@ def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
 
 
 def _choose_strategy(request: HttpRequest, preview: StoredPreview, strategy: Strategy) -> str:
-    """Where it goes on: decisions that a strategy overrules are named before it is chosen."""
+    """The address to go on at. If the strategy overrules decisions, the next page asks before it is chosen."""
     here = reverse("preview_restore", kwargs={"pk": preview.pk})
     if preview.strategy is Strategy.MANUAL and preview.overruled(strategy):
         if "sure" not in request.POST:
@@ -147,41 +147,41 @@ _SCOPES: Final = ("filtered", "chosen")
 
 
 def _scope(data: QueryDict) -> Filter:
-    """The lines of which many are decided: those of the page's filter, or of the form's own two fields."""
+    """The lines that are decided together: those that the page's filter leaves, or those that the form chooses."""
     if data.get("scope") == "filtered":
         return _filter(data)
     return Filter(company=data.get("of_company", ""), unit=data.get("of_unit", ""))
 
 
-class _One(NamedTuple):
-    """A decision about one line: in all of its units or in one."""
+class _Decision(NamedTuple):
+    """A decision about one line: in one unit, or in all of them if ``unit`` is blank."""
 
     side: Side
     item: int
     unit: str
 
 
-def _one_decided(data: QueryDict) -> _One | None:
-    """What a line's button says, ``SIDE LINE`` or ``SIDE LINE UNIT``; None where none was pressed."""
+def _decision(data: QueryDict) -> _Decision | None:
+    """The decision of a line's button, ``SIDE LINE`` or ``SIDE LINE UNIT``; None if no such button was pressed."""
     match data.get("decide", "").split(" "):
         case [Side.OURS | Side.THEIRS as side, line, *unit] if len(unit) < 2 and (item := _number(line)) is not None:
-            return _One(Side(side), item, "".join(unit))
+            return _Decision(Side(side), item, "".join(unit))
     return None
 
 
 def _number(text: str) -> int | None:
-    """The number of a line; None for what cannot be one."""
+    """The text as a line's number; None if it cannot be one."""
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def _seen(data: QueryDict) -> int:
-    """The version of the preview that a form was made from; -1, which none is, where it does not say."""
+    """The version of the preview that the form was made from; -1, which no preview has, if the form does not say."""
     version = _number(data.get("version", ""))
     return -1 if version is None else version
 
 
 def _decided(side: Side, many: Many) -> str:
-    """What was decided, and what was left."""
+    """The sentence that says how many differences were decided, and for which side."""
     if side is Side.OURS:
         text = ngettext(
             "%(n)s difference was decided: this server’s is kept.",
@@ -195,11 +195,12 @@ def _decided(side: Side, many: Many) -> str:
             many.decided,
         )
     if not many.decided:
-        text = _("Nothing was left to decide there.")
+        text = _("Everything there was decided already.")
     return text % {"n": f"{many.decided:,}"}
 
 
 def _redecided(side: Side | None, n: int) -> str:
+    """The sentence that says how many decisions were changed or taken back."""
     if side is None:
         text = ngettext("%(n)s decision was taken back.", "%(n)s decisions were taken back.", n)
     elif side is Side.OURS:
@@ -225,17 +226,19 @@ def _filter(data: Any) -> Filter:
 
 
 def _back(request: HttpRequest, pk: uuid.UUID) -> str:
-    """The preview with the filter and place that the form carries: at the line that was decided, or where it says what
-    was decided about many."""
+    """The address of the preview with the filter and page that the form carries.
+
+    It leads to the line that was decided, or to the top if many were.
+    """
     kept = _kept(request.POST)
-    at = ""
-    if one := _one_decided(request.POST):  # among what is not decided it does not stand any more
-        at = "#lines" if "undecided" in kept else f"#line-{one.item}"
-    return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}{at}"
+    anchor = ""
+    if decision := _decision(request.POST):  # a list of what is not decided no longer has the line
+        anchor = "#lines" if "undecided" in kept else f"#line-{decision.item}"
+    return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(kept)}{anchor}"
 
 
 def _asking(request: HttpRequest, pk: uuid.UUID) -> str:
-    """The preview with the filter that the form carries, asking whether to change what is decided already."""
+    """The address of the preview with the filter that the form carries, where it asks before it changes decisions."""
     data = request.POST
     asked = {"ask": data["side"], **{name: data[name] for name in ("scope", "of_company", "of_unit") if data.get(name)}}
     return f"{reverse('preview_restore', kwargs={'pk': pk})}?{urlencode(_kept(data) | asked)}"
@@ -246,18 +249,18 @@ def _kept(data: QueryDict) -> dict[str, str]:
 
 
 class _Question(NamedTuple):
-    """What would change decisions that were made before, and is asked first."""
+    """A question that the page asks before earlier decisions are changed."""
 
     kind: str
     """``ours``, ``theirs``, ``none`` or a strategy."""
     n: int
-    """How many decisions."""
+    """How many decisions would change."""
     scope: str = ""
     chosen: Filter | None = None
 
 
 def _question(request: HttpRequest, preview: StoredPreview) -> _Question | None:
-    """What the address asks, with how many decisions it is about now; None where it is about none."""
+    """The question that the address asks, with how many decisions would change now; None if none would."""
     data, ask = request.GET, request.GET.get("ask", "")
     if preview.applying or preview.strategy is not Strategy.MANUAL:
         return None
@@ -273,7 +276,7 @@ def _question(request: HttpRequest, preview: StoredPreview) -> _Question | None:
 def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
     form = PreviewFilterForm(request.GET)
     chosen = _filter(request.GET)
-    place = {name: at for name in ("after", "before") if (at := _number(request.GET.get(name, ""))) is not None}
+    place = {name: line for name in ("after", "before") if (line := _number(request.GET.get(name, ""))) is not None}
     counts = preview.counts()
     page = preview.page(chosen, place.get("after"), place.get("before"))
     restore_jobs.look_up(page.lines)

@@ -1,4 +1,4 @@
-"""Sheets in and out: import (send, look, decide) and export."""
+"""The pages that import sheets (upload, preview, decide) and export them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _too_large(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @takes_files(EDITORS, "MUSTER_MAX_SHEET_UPLOAD_BYTES", _too_large)
 def upload_view(request: HttpRequest) -> HttpResponse:
-    """Send a sheet: it is checked, and its page says what importing it would do."""
+    """The page that uploads a sheet. A POST queues its check; the sheet's page then shows what an import would do."""
     if request.method != "POST":
         return _upload_page(request)
     file = request.FILES.get("file")
@@ -64,14 +64,14 @@ def _upload_page(request: HttpRequest, error: str = "", status: int = 200) -> Ht
 @require_GET
 @editors_only
 def upload_template_view(request: HttpRequest) -> HttpResponse:
-    """A sheet with the headings and an example row."""
+    """A sheet with the headings and an example row, as CSV."""
     return HttpResponse(export.template(), content_type=_CSV, headers=_attachment("attendance-template.csv"))
 
 
 @require_GET
 @editors_only
 def upload_logs_view(request: HttpRequest) -> HttpResponse:
-    """The sheets that were sent: all for root, the own company's for an administrator."""
+    """The import log: the sheets that were uploaded; for an administrator those of the own company."""
     recovery.settle_accounts()
     page = Paginator(UploadLog.objects.visible_to(request.user), _PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "upload_logs.html", {"page": page})
@@ -80,7 +80,7 @@ def upload_logs_view(request: HttpRequest) -> HttpResponse:
 @require_GET
 @editors_only
 def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """One sheet: its check, the preview and the decision, what became of it."""
+    """The page of one sheet: its check, its preview with the decision, its outcome."""
     recovery.settle_accounts()
     upload = _upload(request, pk)
     operation, summary = upload.operation, upload.summary
@@ -101,7 +101,7 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @editors_only
 def upload_apply_view(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Import what the preview showed."""
+    """Queues the import of the sheet as its preview shows it."""
     try:
         uploads.decide(_upload(request, pk), signed_in(request))
     except OperationFailed as error:
@@ -112,7 +112,7 @@ def upload_apply_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @editors_only
 def upload_again_view(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Check a sheet anew that failed for what is no fault of it."""
+    """Queues another check of a sheet that failed through no fault of its own."""
     try:
         uploads.try_again(_upload(request, pk), signed_in(request))
     except OperationFailed as error:
@@ -123,7 +123,7 @@ def upload_again_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @editors_only
 def upload_dates_view(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Check the sheet once more, with its dates in the other order."""
+    """Queues another check of the sheet, with its dates read in the other order."""
     upload = _upload(request, pk)
     order = request.POST.get("order")
     if order in [known.value for known in DateOrder]:
@@ -137,7 +137,7 @@ def upload_dates_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @editors_only
 def upload_cancel_view(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Stop a running import, or put a preview away."""
+    """Stops a running import, or puts a preview away."""
     uploads.cancel(_upload(request, pk))
     return redirect("upload_detail", pk)
 
@@ -145,7 +145,7 @@ def upload_cancel_view(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @editors_only
 def upload_refused_view(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """The refused rows, to correct and send again."""
+    """The refused rows as CSV, to correct and upload again. Raises Http404 if there are none."""
     upload = _upload(request, pk)
     if not upload.refused_file:
         raise Http404
@@ -158,7 +158,7 @@ def upload_refused_view(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 @require_GET
 @login_required
 def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
-    """What the list shows, as CSV. Where it shows that a filter is not valid, so does this."""
+    """The records that the list shows, as CSV. If a filter is not valid, it leads to the list, which says so."""
     filters = AttendanceFilter(request.GET, user=signed_in(request))
     if not filters.is_valid():
         return redirect(_list_with(request))
@@ -169,10 +169,10 @@ def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @login_required
 def export_workbook_view(request: HttpRequest) -> HttpResponse:
-    """Have what the list shows written as a workbook; its page says when it is there."""
+    """Queues a workbook (XLSX) of the records that the list shows. The operation's page says when it is ready."""
     user = signed_in(request)
     if open_export := export_jobs.open_export(user):
-        messages.warning(request, _("This export of yours is not done yet. Wait for it, or cancel it."))
+        messages.warning(request, _("You have an export that is not done yet. Wait for it, or cancel it."))
         return redirect("operation", pk=open_export.pk)
     filters = AttendanceFilter(request.GET, user=user)
     if not filters.is_valid():
@@ -188,7 +188,7 @@ def export_workbook_view(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def exported_workbook_view(request: HttpRequest, pk: UUID) -> FileResponse:
-    """The workbook that an export has written, for the account that asked for it."""
+    """The workbook that an export has written. Raises Http404 unless it exists and this account asked for it."""
     operation = Operation.objects.using(JOBS).filter(pk=pk).first()
     file = operation and export_jobs.file_of(operation, signed_in(request))
     if operation is None or file is None:
@@ -209,5 +209,5 @@ def _attachment(name: str) -> dict[str, str]:
 
 
 def _list_with(request: HttpRequest) -> str:
-    """The list with the same filters."""
+    """The address of the list with the same filters."""
     return f"{reverse('attendance_list')}?{request.GET.urlencode()}"

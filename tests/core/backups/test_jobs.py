@@ -147,7 +147,7 @@ def test_a_file_that_is_not_there_any_more_is_deleted_and_that_is_said(root: Cli
     backup = taken()
     Path(storages["backups"].path(backup.file)).unlink()
     answer = confirm(root, backup)
-    assert f"The file {backup.file} was not there any more." in strip_tags(answer.content.decode())
+    assert f"The file {backup.file} did not exist any more." in strip_tags(answer.content.decode())
     backup.refresh_from_db()
     assert backup.file == ""
 
@@ -205,7 +205,7 @@ def confirm(client: Client, backup: Backup, told: str = "") -> HttpResponse:
 
 
 def told_about(client: Client, backup: Backup) -> str:
-    return str(client.post(f"/backup/{backup.pk}/", {"action": "delete"}).context["told"])
+    return str(client.post(f"/backup/{backup.pk}/", {"action": "delete"}).context["fingerprint"])
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_nothing_is_deleted_on_a_confirmation_of_something_else(root: Client) ->
     harmless = told_about(root, second)
     taken(BackupRequest("incremental"))
     page = strip_tags(confirm(root, second, harmless).content.decode())
-    assert "This has changed meanwhile. Nothing was deleted. Look again." in page
+    assert "The backup or its files have changed meanwhile. Nothing was deleted. Look again." in page
     assert "One incremental backup continues it" in page
     assert Backup.objects.get(pk=second.pk).file
     assert "Deleted the file" in strip_tags(confirm(root, second).content.decode())

@@ -201,7 +201,7 @@ def test_a_form_that_does_not_say_what_it_was_made_from_changes_nothing(seen: st
     for name in ("edit_record", "delete_record"):
         page = client.post(reverse(name, args=[record.pk]), {"seen": seen, "status": "A"})
         assert page.status_code == 409
-        assert "did not say which state" in page.content.decode()
+        assert "does not say which state" in page.content.decode()
     record.refresh_from_db()
     assert record.status == "P"
 

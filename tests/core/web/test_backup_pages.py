@@ -193,7 +193,7 @@ def test_a_file_and_one_of_the_catalogue_are_not_both_restored(
     )
     asked = {"file": SimpleUploadedFile("a.json", b"{}"), "backup": str(backup.pk), "strategy": "manual"}
     page = signed_in(world.people["root"]).post("/restore/", asked)
-    assert "Choose a file to upload or one of the catalogue, not both." in page.content.decode()
+    assert "Choose a file to upload or a backup from the catalogue, not both." in page.content.decode()
     assert not Operation.objects.using(JOBS).exists()
 
 
@@ -296,7 +296,7 @@ def test_deciding_many_asks_before_it_changes_what_was_decided(world: World, dif
     stale = root.post(url, {**many, "sure": "yes", "version": version}, follow=True)
     assert "Something was decided in another tab" in stale.content.decode()
     again = root.post(url, many, follow=True)
-    assert "Nothing was left to decide there." in again.content.decode()
+    assert "Everything there was decided already." in again.content.decode()
     assert "Change 4 decisions that were made before?" in again.content.decode()
     sure = root.post(url, {**many, "sure": "yes", "version": again.context["preview"].version}, follow=True)
     assert "4 decisions were changed: the backup’s are taken." in sure.content.decode()

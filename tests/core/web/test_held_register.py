@@ -149,7 +149,7 @@ def test_a_file_of_the_server_that_cannot_be_used_is_said_and_not_named(
     monkeypatch.setattr("core.web.views.attendance.CappedPaginator", fail)
     answer = root.get("/attendance/")
     assert answer.status_code == 503
-    assert "Permission is denied. It is a file or folder of this server" in answer.content.decode()
+    assert "Permission is denied. The log says which file or folder of this server it is" in answer.content.decode()
     assert "secret" not in answer.content.decode()
 
 

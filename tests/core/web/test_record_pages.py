@@ -106,7 +106,7 @@ def test_who_typed_what_somebody_saved_already_is_told_so(world: World) -> None:
     form = fields(admin.get(edit(world)))
     saved_elsewhere(world, shift="N")
     page = admin.post(edit(world), form | {"shift": "N"}, follow=True)
-    assert "The same was saved already: A001 on 2026-11-20." in page.content.decode()
+    assert "The record of A001 on 2026-11-20 had these values already." in page.content.decode()
 
 
 def test_a_record_that_was_deleted_meanwhile_can_be_added_again(world: World) -> None:

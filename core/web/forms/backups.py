@@ -1,4 +1,4 @@
-"""The forms of backups and restores."""
+"""The forms of backups and restores, and of the backup log."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from core.operations.kinds import UNAUDITED
 from core.operations.wording import FIELD_NAMES, UNIT_NAMES
 from core.preview.filters import FIELDS, UNITS
 from core.register.declared import Selection
-from core.web.forms import DateInput, Styled
+from core.web.forms.shared import DateInput, Styled
 
 _CHOICES = 100
-"""How many of the newest backups are offered."""
+"""How many of the newest backups the form offers."""
 
 
 class StyledForm(Styled, forms.Form):
-    """A plain form that looks like the rest."""
+    """A form without a model, in the style of the others."""
 
 
 def _day(label: Any, **options: Any) -> forms.DateField:
-    """A day as a moment's bound: one whose midnight every time zone and every database has."""
+    """A field for a day whose midnight exists in every time zone and every database."""
     bounds = [MinValueValidator(dt.date(1900, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]
     return forms.DateField(label=label, required=False, widget=DateInput(), validators=bounds, **options)
 
 
 class BackupForm(StyledForm):
-    """Which backup to take."""
+    """The backup to take: its type, its part of the register, its compression."""
 
     backup_type = forms.ChoiceField(
         label=_("What"),
         choices=[("full", _("Full: everything")), ("incremental", _("Incremental: what changed since"))],
         initial="full",
     )
-    since = _day(_("Changed since"), help_text=_("Incremental only. Blank: since the backup that it continues."))
+    since = _day(
+        _("Changed since"), help_text=_("For an incremental backup. Blank: since the backup that it continues.")
+    )
     companies = forms.ModelMultipleChoiceField(
         label=_("Only these companies"), queryset=Company.objects.order_by("name"), required=False,
         to_field_name="name",
-        help_text=_("None chosen: all of them."),
+        help_text=_("Choose none for all companies."),
     )  # fmt: skip
     date_from = forms.DateField(label=_("First day"), required=False, widget=DateInput())
     date_to = forms.DateField(label=_("Last day"), required=False, widget=DateInput())
@@ -65,7 +67,7 @@ class BackupForm(StyledForm):
         return data
 
     def request(self) -> BackupRequest:
-        """What was asked for; only of a valid form."""
+        """The backup that the person asks for. Only for a valid form."""
         data = self.cleaned_data
         since = data["since"] and timezone.make_aware(dt.datetime.combine(data["since"], dt.time()))
         names = [company.name for company in data["companies"]] or None
@@ -82,20 +84,20 @@ STRATEGIES = (
 
 
 class RestoreForm(StyledForm):
-    """Which file to restore, and who wins where both sides differ."""
+    """The file to restore, and who wins where both sides differ."""
 
     file = forms.FileField(
         label=_("Backup file to upload"),
         required=False,
         allow_empty_file=True,
-        help_text=_("Keep your copy: this one is removed when it has been restored, or after a day."),
+        help_text=_("Keep your own copy: the uploaded file is deleted after it is restored, or after a day."),
     )
-    backup = forms.ChoiceField(label=_("or one of the catalogue"), required=False)
+    backup = forms.ChoiceField(label=_("or a backup from the catalogue"), required=False)
     strategy = forms.ChoiceField(
         label=_("Where both sides differ"),
         choices=STRATEGIES,
         initial="manual",
-        help_text=_("It can be changed in the preview. Nothing is written before you say so there."),
+        help_text=_("It can be changed in the preview. Nothing is written until you apply it there."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -104,7 +106,7 @@ class RestoreForm(StyledForm):
         rows = list(stored[:_CHOICES])
         chosen = self["backup"].value()
         if chosen and chosen not in {str(row.pk) for row in rows} and _is_uuid(chosen):
-            rows += stored.filter(pk=chosen)  # an older one, from its entry in the catalogue
+            rows += stored.filter(pk=chosen)  # an older backup, chosen in the catalogue
         field = self.fields["backup"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [("", "—"), *((str(row.pk), _backup_name(row)) for row in rows)]
@@ -112,9 +114,9 @@ class RestoreForm(StyledForm):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not data.get("file") and not data.get("backup"):
-            self.add_error("file", _("Choose a file to upload, or one of the catalogue."))
+            self.add_error("file", _("Choose a file to upload, or a backup from the catalogue."))
         if data.get("file") and data.get("backup"):
-            self.add_error("file", _("Choose a file to upload or one of the catalogue, not both."))
+            self.add_error("file", _("Choose a file to upload or a backup from the catalogue, not both."))
         return data
 
 
@@ -132,11 +134,11 @@ def _is_uuid(text: str) -> bool:
 
 
 FILTER_FIELDS = ("kind", "company", "ep_no", "date_from", "date_to", "field", "unit")
-"""What a preview is filtered by."""
+"""The filters of a preview, by name."""
 
 
 class PreviewFilterForm(StyledForm):
-    """Which lines of a preview to show."""
+    """The filters of a preview: which lines to show."""
 
     kind = forms.ChoiceField(
         label=_("What happens"),
@@ -167,7 +169,7 @@ class PreviewFilterForm(StyledForm):
 
 
 class BackupLogFilterForm(StyledForm):
-    """Which rows of the audit trail to show."""
+    """The filters of the backup log: which rows to show."""
 
     operation = forms.ChoiceField(
         label=_("What"),
