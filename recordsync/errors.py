@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_DIGITS = 12
-
 
 def printable(text: str) -> str:
     """The text, with escapes for characters that would control a terminal or start a new line in a log."""
@@ -22,19 +20,6 @@ def printable(text: str) -> str:
 def named(model: str, key: Sequence[str]) -> str:
     """A record's model and key, for a sentence."""
     return f"{model} {' · '.join(key)}"
-
-
-def digest_start(digest: object) -> str:
-    """The start of a digest, for a sentence: enough to tell it from another."""
-    return f"{str(digest)[:_DIGITS]}…" if len(str(digest)) > _DIGITS else repr(digest)
-
-
-def wrong_checksum(given: object, right: str) -> str:
-    """What is wrong with a record whose checksum is not that of its content."""
-    return (
-        f"the checksum is {digest_start(given)}, and the record's own is {digest_start(right)}: the record is damaged "
-        "or was changed by hand"
-    )
 
 
 def is_one_line(text: str) -> bool:

@@ -24,9 +24,9 @@ from core.models import Backup, Installation, Operation, Phase, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
-from core.operations.kinds import BACKUPS, TRAITS
 from core.operations.results import BackupResult
 from core.operations.run import Actor, Run
+from core.operations.traits import BACKUPS, TRAITS
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA, Selection, content_of, filters
 from recordsync.backupfile import BackupType, InstallationName, Metadata, Written, write_backup

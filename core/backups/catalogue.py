@@ -19,8 +19,8 @@ from django.utils.translation import gettext as _
 
 from core import moments
 from core.models import JOBS, Backup, BackupLog, Installation, Kind, Operation
-from core.operations.kinds import BACKUPS
 from core.operations.run import Run
+from core.operations.traits import BACKUPS
 from core.register.database import DEFAULT, Register
 from recordsync.backupfile import Metadata
 from recordsync.backupfile.metadata import VERSION
@@ -86,7 +86,7 @@ def _taken_at(register: Register) -> Subquery:
     return Subquery(register.rows(Backup).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
 
 
-def doubt(parent: Backup) -> str | None:
+def clock_doubt(parent: Backup) -> str | None:
     """A sentence that says why the clock cannot tell what changed since a backup; None where it can tell."""
     now = timezone.now()
     if now >= parent.taken_at:

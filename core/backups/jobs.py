@@ -23,8 +23,8 @@ from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing_catalogue
 from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known, shown_error
-from core.operations.kinds import BACKUPS, TRAITS
 from core.operations.run import Actor
+from core.operations.traits import BACKUPS, TRAITS
 from core.preview import folders as preview_folders
 from core.register.database import DEFAULT, Register
 from core.register.declared import Selection

@@ -61,7 +61,7 @@ def starting_point(register: Register, backup_type: BackupType, since: dt.dateti
                 "since when. No backup was written."
             )
         )
-    if doubt := catalogue.doubt(parent):
+    if doubt := catalogue.clock_doubt(parent):
         remedy = _("No backup was written. Set the clock right and take a full backup: the next one continues it.")
         raise OperationFailed(doubt, then=remedy)
     return StartingPoint(installation, parent, changed_since(parent), timezone.now())

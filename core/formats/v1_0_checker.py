@@ -24,8 +24,9 @@ from core.models import TIME_FIELDS, Phase
 from core.operations.wording import SECTIONS, shown_key
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA
 from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
+from recordsync.backupfile.messages import wrong_checksum
 from recordsync.backupfile.metadata import Application
-from recordsync.errors import FileError, InvalidFile, wrong_checksum
+from recordsync.errors import FileError, InvalidFile
 from recordsync.model.schema import Model
 from recordsync.streams.sort import sorted_on_disk, stored
 from recordsync.system.files import decompressed

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Kind(models.TextChoices):
-    """The kinds of operations. :mod:`core.operations.kinds` has the traits of each."""
+    """The kinds of operations. :mod:`core.operations.traits` has the traits of each."""
 
     BACKUP_FULL = "backup_full", _("Full backup")
     BACKUP_INCREMENTAL = "backup_incremental", _("Incremental backup")

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from core import moments
 from core.models import JOBS, Operation, Phase
 from core.operations.errors import LazyText, RegisterBusy
-from core.operations.kinds import BEFORE_THE_LOCK, WRITERS, traits_of
 from core.operations.recovery import settle_accounts
 from core.operations.run import Run
+from core.operations.traits import BEFORE_THE_LOCK, WRITERS, traits_of
 from core.operations.waiting import patience
 from core.register.database import Register
 from recordsync.errors import LockTimeout

@@ -20,7 +20,7 @@ from django_tasks_db.models import DBTaskResult
 
 from core.models import JOBS, BackupLog, Operation, Phase, User
 from core.operations.errors import NOTHING_CHANGED, LazyText, sentences
-from core.operations.kinds import BACKUPS, UNAUDITED, traits_of
+from core.operations.traits import BACKUPS, UNAUDITED, traits_of
 from core.register.database import Register
 from recordsync.errors import CommitUnknown
 from recordsync.system import locks

@@ -30,8 +30,8 @@ from core.operations.errors import (
     not_known,
     sentences,
 )
-from core.operations.kinds import UNAUDITED, traits_of
 from core.operations.recovery import existing_account, operation_lock, settle_accounts, settle_quietly
+from core.operations.traits import UNAUDITED, traits_of
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, LockLost
 from recordsync.system import locks

@@ -28,8 +28,8 @@ from core.operations.errors import (
     as_failure,
     shown_error,
 )
-from core.operations.kinds import WRITERS
 from core.operations.run import Actor, Run
+from core.operations.traits import WRITERS
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
 from core.preview import stored as stored_preview

@@ -17,11 +17,11 @@ from core.models import Phase
 from core.operations.errors import SheetRefused
 from core.register.database import Register
 from core.register.declared import SCHEMA
-from core.sheets.checked import KEPT, Sheet, not_read
 from core.sheets.columns import RowReader
 from core.sheets.dates import DateOrder, Dates
 from core.sheets.heading import find_heading
 from core.sheets.known_keys import KnownKeys
+from core.sheets.sheet import KEPT, Sheet, not_read
 from core.sheets.spoilt_text import normalised
 from core.sheets.spreadsheets import SheetFile
 from core.sheets.workbooks import Row

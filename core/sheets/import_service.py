@@ -24,9 +24,9 @@ from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, 
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
-from core.sheets.checked import Sheet
 from core.sheets.checking import checked
 from core.sheets.dates import DateOrder
+from core.sheets.sheet import Sheet
 from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.plan import Plan, Step, apply_plan, make_plan
 from recordsync.plan.listing import Listing

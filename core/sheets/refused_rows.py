@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.sheets.cells import CODES
-from core.sheets.checked import Sheet
 from core.sheets.columns import REASON
+from core.sheets.sheet import Sheet
 from core.sheets.spreadsheets import SheetFile, guarded_cell, written_text
 from recordsync.streams.sort import sorted_on_disk, stored
 

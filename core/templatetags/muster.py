@@ -20,7 +20,7 @@ from django.utils.translation import ngettext
 from core import moments
 from core.models import AttendanceRecord, Role
 from core.operations import wording
-from core.operations.kinds import label_of
+from core.operations.traits import label_of
 from core.register.identity import Identity, identity
 from recordsync.errors import FileError
 

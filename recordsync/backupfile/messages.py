@@ -9,6 +9,7 @@ from typing import Any
 
 from recordsync.errors import FileError
 
+_DIGITS = 12
 _SHOWN = 200
 """Characters of a value that are shown."""
 _KEY = 300
@@ -68,3 +69,16 @@ def value_at(content: Any, path: str) -> Any:
             return None
         content = content[name]
     return content
+
+
+def digest_start(digest: object) -> str:
+    """The start of a digest, for a sentence: enough to tell it from another."""
+    return f"{str(digest)[:_DIGITS]}…" if len(str(digest)) > _DIGITS else repr(digest)
+
+
+def wrong_checksum(given: object, right: str) -> str:
+    """What is wrong with a record whose checksum is not that of its content."""
+    return (
+        f"the checksum is {digest_start(given)}, and the record's own is {digest_start(right)}: the record is damaged "
+        "or was changed by hand"
+    )

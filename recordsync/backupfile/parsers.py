@@ -10,9 +10,9 @@ import msgspec
 import orjson
 
 from recordsync.backupfile.layout import Section, deletion_names
-from recordsync.backupfile.messages import kept, shown, text_key
+from recordsync.backupfile.messages import kept, shown, text_key, wrong_checksum
 from recordsync.backupfile.scanner import is_canonical
-from recordsync.errors import FileError, wrong_checksum
+from recordsync.errors import FileError
 from recordsync.model.records import Key, Record, Values, checksum
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Deletion

@@ -14,9 +14,9 @@ import msgspec
 import orjson
 
 from recordsync.backupfile.layout import END, METADATA_START, TRAILER_START, Section, sections
-from recordsync.backupfile.messages import kept, quoted, shown, value_at
+from recordsync.backupfile.messages import digest_start, kept, quoted, shown, value_at
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
-from recordsync.errors import FileError, digest_start
+from recordsync.errors import FileError
 from recordsync.model.records import canonical_json
 from recordsync.model.schema import Schema
 from recordsync.system.progress import EVERY

@@ -19,7 +19,7 @@ UNITS = {
     "day": ("status", "overstay", *TIMES),
     "overtime": ("overtime", "overtime_to_mandays"),
 }
-"""The fields that merge whole (DESIGN §6)."""
+"""The fields that merge whole."""
 
 ABC, XYZ = "ABC Corp", "XYZ Ltd"
 FRIDAY, SATURDAY = "2026-11-20", "2026-11-21"

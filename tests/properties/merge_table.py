@@ -1,4 +1,4 @@
-"""The merge table of DESIGN §6, written out once more, on plain dictionaries."""
+"""The merge table of docs/merging.md, written out once more, on plain dictionaries."""
 
 from __future__ import annotations
 

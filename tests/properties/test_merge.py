@@ -1,4 +1,4 @@
-"""Property 16: each strategy gives exactly the outcome in the merge table of DESIGN §6."""
+"""Property 16: each strategy gives exactly the outcome in the merge table."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.models import AttendanceRecord, BackupLog, Company, Operation, User
-from core.operations.kinds import UNAUDITED
+from core.operations.traits import UNAUDITED
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import check_backup
 from tests.running.installation import ScratchInstallation

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from core.backups.scope import unfit_for_1_0
 from core.formats.v1_0 import VERSION as OLD
 from core.management.console import ServiceCommand, StandardOutput, counted, day_argument, file_name, moment_argument
-from core.operations.kinds import BACKUPS
+from core.operations.traits import BACKUPS
 from core.register.declared import Selection
 from core.services.backup_service import BackupService, FileFormat
 from recordsync.errors import printable

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from core import moments
 from core.backups.jobs import BackupRequest
 from core.models import Backup, Company, Kind
-from core.operations.kinds import UNAUDITED
+from core.operations.traits import UNAUDITED
 from core.operations.wording import FIELD_NAMES, UNIT_NAMES
 from core.preview.filters import FIELDS, UNITS
 from core.register.declared import Selection

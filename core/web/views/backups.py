@@ -44,7 +44,7 @@ def backup_data_view(request: HttpRequest) -> HttpResponse:
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
         return redirect("operation", pk=operation.pk)
     last = catalogue.newest_parent(Installation.without_writing(), DEFAULT)
-    doubt = catalogue.doubt(last) if last else None
+    doubt = catalogue.clock_doubt(last) if last else None
     changed = None
     if last is not None and doubt is None:
         since = changed_since(last)

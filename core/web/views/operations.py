@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.models import JOBS, Backup, BackupLog, Kind, Operation, Phase, Role, User
 from core.operations import queue as jobs
 from core.operations import recovery
-from core.operations.kinds import label_of
+from core.operations.traits import label_of
 from core.operations.wording import SECTIONS, by_section
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders

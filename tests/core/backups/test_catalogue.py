@@ -1,4 +1,4 @@
-"""The catalogue of backups, and the ancestry that it proves (DESIGN §4 and §6)."""
+"""The catalogue of backups, and the ancestry that it proves."""
 
 from __future__ import annotations
 

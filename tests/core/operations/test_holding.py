@@ -13,7 +13,7 @@ from core import moments
 from core.models import JOBS, BackupLog, Operation
 from core.operations import holding, recovery
 from core.operations.errors import RegisterBusy
-from core.operations.kinds import WRITERS
+from core.operations.traits import WRITERS
 from core.register.database import Register
 from recordsync.system import locks
 from tests.builders.files import file

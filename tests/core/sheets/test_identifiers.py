@@ -13,9 +13,9 @@ from openpyxl.cell import Cell
 
 from core.models import AttendanceRecord
 from core.register.database import Register
-from core.sheets.checked import Problem
 from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
+from core.sheets.sheet import Problem
 from core.sheets.spreadsheets import read_text
 from tests.builders import registers
 from tests.builders.days import day

@@ -131,7 +131,7 @@ def test_what_cells_would_be_if_they_did_not_share_is_counted(settings: object) 
 def test_refused_rows_are_counted_when_nobody_can_read_them_all(
     register_db: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.sheets.checked._MAX_LINES", 20_000)
+    monkeypatch.setattr("core.sheets.sheet._MAX_LINES", 20_000)
     stream = io.BytesIO(HEAD + b"a,,,,,,\n" * 3_000)
     out = io.BytesIO()
     with ImportService(register=Register(register_db)).preview(stream) as preview:

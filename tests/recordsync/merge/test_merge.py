@@ -1,4 +1,4 @@
-"""The three-way merge: every row of DESIGN §6's table, and the laws that follow from it."""
+"""The three-way merge: every row of the merge table (docs/merging.md), and the laws that follow from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -178,7 +178,7 @@ def test_the_merge_table(row: Row) -> None:
 
 
 def test_the_table_has_every_row_of_the_design() -> None:
-    """By the three sides as DESIGN §6 names them: nobody removed a row."""
+    """By the three sides as the table names them: nobody removed a row."""
     assert {row.row.partition(":")[0] for row in TABLE} == {
         "any | X | X",
         "b | b | t",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import recordsync
 from core.models import Kind, Phase
-from core.operations.kinds import BACKUPS, BEFORE_THE_LOCK, TRAITS, UNAUDITED, WRITERS, label_of, traits_of
+from core.operations.traits import BACKUPS, BEFORE_THE_LOCK, TRAITS, UNAUDITED, WRITERS, label_of, traits_of
 from core.worker.handlers import HANDLERS
 
 AT_ONCE = {Kind.RENAME_COMPANY, Kind.SEED_DEMO}
