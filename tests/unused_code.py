@@ -29,7 +29,6 @@ ALLOWED: Mapping[str, str] = {
     "benchmarks.*.main": "benchmarks.__main__ calls it by the module's name",
     "benchmarks.imports.StepCost.peak": "benchmarks.imports unpacks it by its position",
     "core.apps.CoreConfig.verbose_name": "the administration site shows it",
-    "core.restores.restore_service.RestoreService.validate_backup": "a name that the plan binds",
     "core.backups.targets._Movable.temporary_file_path": "a storage of Django's moves the file instead of copying it",
     "core.management.commands.*.Command": "Django runs it by the module's name",
     "core.models.backups.Backup.deleted_count": "the administration site shows every column",

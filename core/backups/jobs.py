@@ -1,41 +1,34 @@
-"""Backups in the background: taking one, and verifying one of the catalogue."""
+"""Backups in the background: taking one; protecting and deleting files of the catalogue."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from contextlib import ExitStack, suppress
 from typing import Any, Final, cast
 
 import msgspec
 from django.core.files.storage import storages
-from django.db import Error
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.backups.backup_service import BackupService
-from core.formats import checking
 from core.models import JOBS, Backup, Kind, Operation
 from core.operations import holding, recovery
 from core.operations import queue as jobs
-from core.operations import run as operations
 from core.operations.by_hand import changing_catalogue
-from core.operations.errors import NotKnown, OperationFailed, as_failure, file_refused, not_known, shown_error
+from core.operations.errors import NotKnown, OperationFailed, as_failure, not_known
 from core.operations.run import Actor
-from core.operations.traits import BACKUPS, TRAITS
+from core.operations.traits import BACKUPS
 from core.preview import folders as preview_folders
 from core.register.database import DEFAULT, Register
 from core.register.declared import Selection
 from recordsync.backupfile import BackupType
-from recordsync.errors import CommitUnknown
 from recordsync.system.files import Compression
 
 logger = logging.getLogger(__name__)
 
 _NOT_DELETED: Final = gettext_lazy("Nothing was deleted.")
-_SECONDS_TO_WAIT = 600
 
 
 class BackupRequest(msgspec.Struct, frozen=True):
@@ -55,58 +48,13 @@ def take(operation: Operation) -> None:
     result = create(since_date=asked.since, selection=asked.selection, compression=asked.compression)
     operation.result = result.summary()
     operation.filename = result.name
-    operation.save(using="jobs", update_fields=["result", "filename"])
+    operation.save(using=JOBS, update_fields=["result", "filename"])
 
 
 def submit_backup(actor: Actor, asked: BackupRequest) -> Operation:
     """The waiting operation that takes a backup. Writes to the jobs database."""
     parameters = cast("dict[str, Any]", msgspec.to_builtins(asked))
     return jobs.submit(BACKUPS[asked.backup_type], actor, parameters=parameters)
-
-
-def submit_verify(actor: Actor, backup: Backup) -> Operation:
-    """The waiting operation that verifies a file of the catalogue. Writes to the jobs database."""
-    return jobs.submit(Kind.VERIFY, actor, filename=backup.file, parameters={"backup": str(backup.pk)})
-
-
-def verify(operation: Operation) -> None:
-    """Check the whole file of a waiting operation, compare it with its entry, and note there when that was.
-
-    Raises :class:`OperationFailed` where the file is not valid, or not the one that the catalogue describes.
-    """
-    register = Register(operation.database)
-    with operations.running(
-        Kind.VERIFY,
-        operations.actor_of(operation),
-        register,
-        operation=operation,
-    ) as run:
-        backups = register.rows(Backup)
-        backup = backups.get(pk=operation.parameters["backup"])
-        with storages["backups"].open(backup.file, "rb") as file:
-            found = checking.validate(file, run)
-        operation.result = {
-            "errors": [shown_error(error) for error in found.errors],
-            "error_count": found.error_count,
-            "records": backup.records_count,
-        }
-        whole = found.valid and found.digest == backup.digest
-        with ExitStack() as stack:
-            if not whole:  # what is wrong is told in any case
-                stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
-            stack.enter_context(holding.register_lock(run, _SECONDS_TO_WAIT))
-            stack.enter_context(register.commit())
-            backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
-        if not found.valid:
-            raise file_refused(found.errors, found.error_count, TRAITS[Kind.VERIFY].undone)
-        if not whole:
-            raise OperationFailed(
-                _(
-                    "%(file)s is a valid backup, but not the one that the catalogue describes: it was replaced. It was "
-                    "not marked as verified."
-                )
-                % {"file": backup.file}
-            )
 
 
 def set_protected(backup: Backup, protected: bool, register: Register = DEFAULT) -> None:

@@ -11,13 +11,14 @@ from core.backups import jobs as backup_jobs
 from core.models import Kind
 from core.operations.queue import Handler
 from core.restores import jobs as restore_jobs
+from core.restores import verification
 from core.sheets import export_jobs, uploads
 from core.web.filters import rows_shown
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.BACKUP_FULL: backup_jobs.take,
     Kind.BACKUP_INCREMENTAL: backup_jobs.take,
-    Kind.VERIFY: backup_jobs.verify,
+    Kind.VERIFY: verification.verify,
     Kind.CHECK: restore_jobs.check,
     Kind.RESTORE: restore_jobs.apply,
     Kind.CHECK_SHEET: uploads.check,

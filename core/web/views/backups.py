@@ -24,6 +24,7 @@ from core.operations import recovery
 from core.operations.errors import OperationFailed, as_failure
 from core.operations.run import Actor
 from core.register.database import DEFAULT
+from core.restores import verification
 from core.web import typed
 from core.web.decorators import role_required
 from core.web.forms.backups import BackupForm
@@ -90,7 +91,7 @@ def change_backup_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     action = request.POST.get("action")
     try:
         if action == "verify":
-            return redirect("operation", pk=backup_jobs.submit_verify(actor, backup).pk)
+            return redirect("operation", pk=verification.submit_verify(actor, backup).pk)
         if action in ("protect", "unprotect"):
             backup_jobs.set_protected(backup, action == "protect")
         elif action == "delete":

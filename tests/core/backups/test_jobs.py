@@ -29,6 +29,7 @@ from core.operations.run import Actor
 from core.preview import stored as stored_preview
 from core.register.database import DEFAULT, Register
 from core.restores import jobs as restore_jobs
+from core.restores import verification
 from core.restores.restore_service import RestoreService
 from recordsync.merge import Strategy
 from tests.builders.files import file
@@ -55,14 +56,6 @@ def taken(asked: BackupRequest = BackupRequest()) -> Backup:  # noqa: B008 # it 
     return Backup.objects.get(file=operation.filename)
 
 
-def verified(backup: Backup) -> Operation:
-    operation = backup_jobs.submit_verify(ACTOR, backup)
-    perform(operation.pk)
-    operation.refresh_from_db()
-    backup.refresh_from_db()
-    return operation
-
-
 def test_full_then_incremental() -> None:
     full = taken()
     Backup.objects.filter(pk=full.pk).update(taken_at=timezone.now())
@@ -83,26 +76,6 @@ def test_an_incremental_without_a_backup_says_what_to_do() -> None:
     operation.refresh_from_db()
     assert operation.state == Operation.State.FAILED
     assert "Take a full backup first" in operation.message
-
-
-def test_verifying_reads_the_whole_file() -> None:
-    backup = taken()
-    seen = [backup.verified_at]
-    assert verified(backup).state == Operation.State.SUCCEEDED
-    seen.append(backup.verified_at)
-    assert [moment is None for moment in seen] == [True, False]
-    path = Path(storages["backups"].path(backup.file))
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'"shift":"GS"', b'"shift":"GX"', 1))
-    damaged = verified(backup)
-    assert damaged.state == Operation.State.FAILED
-    assert "not a valid backup" in damaged.message
-    assert damaged.result["errors"][0]["field"] == "checksum"
-    path.write_bytes(Path(storages["backups"].path(taken().file)).read_bytes())
-    swapped = verified(backup)
-    assert "it was replaced" in swapped.message
-    assert backup.verified_at is None, "what was verified once is not there any more"
-    assert not BackupLog.objects.filter(operation="verify").exists()
 
 
 def test_a_protected_backup_is_not_deleted(settings: Settings) -> None:
@@ -131,7 +104,8 @@ def test_a_protected_backup_is_not_deleted(settings: Settings) -> None:
 )
 def test_a_file_that_cannot_be_deleted_stays_in_the_catalogue(root: Client, number: int, why: str) -> None:
     backup = taken()
-    verified(backup)
+    perform(verification.submit_verify(ACTOR, backup).pk)
+    backup.refresh_from_db()
     path = storages["backups"].path(backup.file)
     with patch("os.remove", side_effect=OSError(number, os.strerror(number), path)):
         answer = confirm(root, backup)
@@ -278,7 +252,7 @@ def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
     backup = taken()
     for submitted in (
         restore_jobs.submit_check(ACTOR, Strategy.MANUAL, backup=backup),
-        backup_jobs.submit_verify(ACTOR, backup),
+        verification.submit_verify(ACTOR, backup),
     ):
         with pytest.raises(RegisterBusy, match=r"Meena asked for a (check|verification) .* Nothing was deleted"):
             backup_jobs.delete(backup, ACTOR)
@@ -301,7 +275,7 @@ def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
 
 def test_a_file_that_somebody_took_away_is_not_called_verified(root: Client) -> None:
     backup = taken()
-    verified(backup)
+    perform(verification.submit_verify(ACTOR, backup).pk)
     taken(BackupRequest("incremental"))
     path = Path(storages["backups"].path(backup.file))
     path.rename(path.with_name("elsewhere"))

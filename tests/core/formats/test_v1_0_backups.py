@@ -15,12 +15,12 @@ from django.core.files.storage import InMemoryStorage, storages
 from django.test import Client
 from pytest_django import Settings
 
-from core.backups import jobs as backup_jobs
 from core.models import JOBS, AttendanceRecord, Backup, Operation, User
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
 from core.register.database import Register
 from core.register.declared import Selection
+from core.restores import verification
 from core.restores.restore_service import RestoreService
 from recordsync.system.files import decompressed
 from tests.builders.days import ABC, XYZ
@@ -118,7 +118,7 @@ def test_one_in_the_storage_is_verified_there(register_db: str, storage: InMemor
     entry = Backup.objects.using(register_db).get(pk=result.id)
 
     def verified() -> Operation:
-        operation = backup_jobs.submit_verify(Actor("Meena"), entry)
+        operation = verification.submit_verify(Actor("Meena"), entry)
         Operation.objects.using(JOBS).filter(pk=operation.pk).update(database=register_db)
         perform(operation.pk)
         return Operation.objects.using(JOBS).get(pk=operation.pk)

@@ -25,6 +25,7 @@ from core.operations import recovery
 from core.operations.errors import NotKnown, OperationFailed
 from core.operations.run import Actor
 from core.register.database import Register
+from core.restores import verification
 from core.restores.restore_service import RestoreService
 from recordsync.system import transactions
 from tests.builders.days import ABC, XYZ
@@ -89,7 +90,7 @@ def delete(alias: str) -> None:
 
 def verify(alias: str) -> None:
     asked = {"backup": str(the_backup(alias).pk)}
-    backup_jobs.verify(jobs.submit(Kind.VERIFY, Actor(ROOT), register=Register(alias), parameters=asked))
+    verification.verify(jobs.submit(Kind.VERIFY, Actor(ROOT), register=Register(alias), parameters=asked))
 
 
 def seeded(alias: str) -> bool:
