@@ -32,13 +32,13 @@ def changing_accounts(register: Register = DEFAULT, undone: LazyText = NOTHING_S
     """
     try:
         with changing(register, [User], undone, alone=True):
-            had_one = _roots(register).exists()
+            had_root = _roots(register).exists()
             yield
-            if had_one:
+            if had_root:
                 require_a_root(register, undone)
     except IntegrityError as error:
-        what = _("Somebody else changed an account or a company at the same moment.")
-        raise OperationFailed(what, undone=undone, then=_("Try again.")) from error
+        text = _("Somebody else changed an account or a company at the same moment.")
+        raise OperationFailed(text, undone=undone, then=_("Try again.")) from error
 
 
 def require_a_root(register: Register, undone: LazyText) -> None:

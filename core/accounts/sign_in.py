@@ -2,11 +2,11 @@
 
 django-axes asks :class:`SignInHandler` before a password is compared and shows the page of a refusal. An attempt is
 counted before its password is compared, by one statement of its own, and a right password releases it: however many
-requests arrive at once, no more passwords are compared than the limit says.
+requests arrive at once, no more passwords are compared than the limit allows.
 
-Whoever tries a name is counted twice, by name and address and by name alone, so that guesses from a thousand addresses
-have a limit, too. That limit would let strangers shut anybody out, so a browser in which the name signed in before is
-counted by itself, and by nothing else. People who share a browser are known there each by a cookie of their own.
+Every attempt is counted twice, by name and address and by name alone, so that guesses from a thousand addresses have a
+limit, too. That limit would let strangers shut anybody out, so attempts from a browser in which the name signed in
+before are counted for that browser alone. People who share a browser have a cookie each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from django.utils import timezone
 logger = logging.getLogger(__name__)
 
 LIMIT_OF_A_NAME: Final = 50
-"""Wrong passwords for one name from all addresses together, where :data:`AXES_FAILURE_LIMIT` is for each of them."""
+"""Wrong passwords that are allowed for one name from all addresses together. ``AXES_FAILURE_LIMIT`` is for each."""
 
 _NAME_KEPT: Final = 255
 """Characters of a name that the column of attempts holds."""
@@ -41,11 +41,11 @@ _COOKIE: Final = "muster_browser_"
 _COOKIE_AGE: Final = dt.timedelta(days=90)
 _COOKIE_PATH: Final = "/accounts/"
 _PEOPLE_OF_A_BROWSER: Final = 20
-"""Who signed in last: servers refuse a request whose cookies are long."""
+"""How many people a browser is remembered for, those who signed in last. Servers refuse requests with long cookies."""
 
 _CLOCKS_DIFFER: Final = dt.timedelta(minutes=5)
-"""So far the clocks of machines that share a database may be apart. An attempt that is later than this was counted
-while a clock was ahead, and says nothing."""
+"""How far apart the clocks of machines that share a database may be. An attempt that is further in the future was
+counted while a clock was ahead, and does not count."""
 
 Address = IPv4Address | IPv6Address
 
@@ -59,13 +59,13 @@ def client_address(request: HttpRequest) -> str | None:
     """
     # A request over a Unix socket has no address, and comes from this machine.
     address = _address(request.META.get("REMOTE_ADDR") or _THIS_MACHINE)
-    for said in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+    for text in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
         if address is None or not any(address in network for network in settings.TRUSTED_PROXIES):
             break
-        before = _address(said)
-        if before is None:
+        forwarded = _address(text)
+        if forwarded is None:
             break
-        address = before
+        address = forwarded
     if isinstance(address, IPv6Address):
         address = IPv6Address(int(address) >> 64 << 64)
     return None if address is None else str(address)
@@ -151,7 +151,7 @@ class SignInHandler(AxesDatabaseHandler):
     def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
         """Show the page of a refusal where the password was not compared, and for the last wrong one."""
         name, now = _name(credentials), timezone.now()
-        if not request.axes_locked_out and not any(one.is_used_up(now) for one in _counters(request, name)):
+        if not request.axes_locked_out and not any(counter.is_used_up(now) for counter in _counters(request, name)):
             return
         logger.warning("Sign-in from %s is refused: too many wrong passwords for one name", request.axes_ip_address)
         request.axes_locked_out = True

@@ -21,7 +21,7 @@ from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
 
-_GONE: Final = gettext_lazy("This company was deleted meanwhile. Nothing was changed.")
+_DELETED: Final = gettext_lazy("This company was deleted meanwhile. Nothing was changed.")
 _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
 
 
@@ -38,12 +38,12 @@ def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Compa
 
 
 def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, register: Register = DEFAULT) -> int:
-    """How many records moved with the company when it got its new name. ``seen``: the name that the person saw (None:
-    any).
+    """The number of the company's records. Gives the company another name. ``seen``: the name that the person saw
+    (None: any).
 
-    To other installations this is the deletion of one company and its records and the addition of another, so every
-    record is dated now and travels with the next incremental backup. Under the register's lock, in one transaction,
-    with a row in the audit trail. Raises OperationFailed.
+    To other installations this is the deletion of one company and its records and the addition of another, so
+    ``updated_at`` of every record is set, and the next incremental backup has them all. It takes the register's lock,
+    and writes in one transaction, with a row in the audit trail. Raises OperationFailed.
     """
     with (
         operations.running(Kind.RENAME_COMPANY, Actor.of(user), register) as run,
@@ -52,7 +52,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
         companies = register.rows(Company)
         company = companies.filter(pk=pk).first()
         if company is None:
-            raise OperationFailed(str(_GONE))
+            raise OperationFailed(str(_DELETED))
         if seen is not None and seen.split() != company.name.split():  # a browser changes line breaks
             raise OperationFailed(
                 _(
@@ -79,7 +79,7 @@ def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None
     """Delete a company. Raises OperationFailed where records or accounts refer to it, or it is not there."""
     company = register.rows(Company).filter(pk=pk).first()
     if company is None:
-        raise OperationFailed(str(_GONE))
+        raise OperationFailed(str(_DELETED))
     try:
         with changing(register, [Company], NOTHING_CHANGED):
             company.delete(using=register.alias)

@@ -120,10 +120,10 @@ def _whole_register(since: dt.date, register: Register) -> Totals:
 
 
 def _state(register: Register) -> tuple[str, ...] | None:
-    """What was committed in this PostgreSQL server: of two requests that are told the same, both see the same rows.
+    """What is committed on this PostgreSQL server: two requests that get the same state see the same rows.
 
-    Every write begins a transaction, which changes the snapshot. None for another engine, and where the transaction
-    has written itself, which no snapshot tells.
+    Every write begins a transaction, which changes the snapshot. None on another engine, and inside a transaction that
+    has written something itself, because no snapshot shows that.
     """
     if register.connection.vendor != "postgresql":
         return None
@@ -138,7 +138,7 @@ def _state(register: Register) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=1)
 def _remembered(since: dt.date, register: Register, _state: tuple[str, ...]) -> Totals:
-    # Written meanwhile? Then these are newer than the state says, and nobody is told that state again.
+    # If somebody writes meanwhile, these totals are newer than the state, and no request gets that state again.
     return _counted(since, register)
 
 

@@ -58,12 +58,12 @@ class Beside(NamedTuple):
 
 @dataclass(frozen=True)
 class Collision:
-    """An edit of a record that meets another one, merged unit by unit."""
+    """Two edits of one record, merged unit by unit."""
 
     values: dict[str, Any]
     """What the form shows: what the person typed in the units that they changed, and what is saved in the others."""
     beside: dict[str, Beside]
-    """What stands beside each field that differs from what is saved."""
+    """What the form shows beside each field that differs from what is saved."""
     conflicts: tuple[str, ...]
     """The units that both changed, differently. Where it is not known what the person saw, all units that differ."""
 
@@ -74,31 +74,31 @@ class Collision:
 
 
 def collide(saved: AttendanceRecord, typed: Mapping[str, Any], seen: RecordContent | None) -> Collision:
-    """What becomes of what somebody typed, where the record was saved with other values meanwhile. Writes nothing.
+    """The merge of what somebody typed with the record as somebody else has saved it meanwhile. Writes nothing.
 
-    ``typed``: the values by field, as Django has them; those of the key are left aside. ``seen``: the content that the
+    ``typed``: the values by field, as Django has them; those of the key are ignored. ``seen``: the content that the
     person saw (None: not known).
     """
-    now = content_of(saved)
+    current = content_of(saved)
     fields = ATTENDANCE_RECORDS.fields
-    mine = now | {field.name: field.type.to_text(typed[field.name]) for field in fields}
-    base = None if seen is None else now | {field.name: seen[field.name] for field in fields}
+    edited = current | {field.name: field.type.to_text(typed[field.name]) for field in fields}
+    base = None if seen is None else current | {field.name: seen[field.name] for field in fields}
     resolver = ConflictResolver()
     values: dict[str, Any] = {}
     beside: dict[str, Beside] = {}
     conflicts: list[str] = []
     for unit, names in ATTENDANCE_RECORDS.units.items():
-        alone = now | {name: mine[name] for name in names}  # as if they had typed nothing else
-        if resolver.detect_conflicts(alone, now, base):
+        alone = current | {name: edited[name] for name in names}  # as if they had typed nothing else
+        if resolver.detect_conflicts(alone, current, base):
             by = Changed.BOTH
             conflicts.append(unit)
         else:
-            merged = resolver.apply_merge_strategy(alone, now, "manual", base)
-            by = Changed.MINE if resolver._records_differ(merged, now) else Changed.THEIRS
+            merged = resolver.apply_merge_strategy(alone, current, "manual", base)
+            by = Changed.MINE if resolver._records_differ(merged, current) else Changed.THEIRS
         for name in names:
             values[name] = getattr(saved, name) if by is Changed.THEIRS else typed[name]
-            if mine[name] != now[name]:
-                beside[name] = Beside(by, mine[name] if by is Changed.THEIRS else now[name])
+            if edited[name] != current[name]:
+                beside[name] = Beside(by, edited[name] if by is Changed.THEIRS else current[name])
     return Collision(values, beside, tuple(conflicts))
 
 
@@ -132,9 +132,9 @@ class RecordService:
                 record.created_at = record.updated_at = catalogue.stamp(self.register)
                 record.save(using=self.register.alias, force_insert=True)
         except IntegrityError as error:
-            if not is_taken(error):  # what a record refers to is its company
-                gone = _("%(company)s was deleted meanwhile. Nothing was saved.")
-                raise OperationFailed(gone % {"company": record.company}) from error
+            if not is_taken(error):  # a record refers to nothing but its company
+                text = _("%(company)s was deleted meanwhile. Nothing was saved.")
+                raise OperationFailed(text % {"company": record.company}) from error
             raise AlreadyThere(
                 _("%(company)s already has a record of %(number)s on %(day)s. Nothing was saved.")
                 % {"company": record.company, "number": record.ep_no, "day": shown_day(record.date.isoformat())}
@@ -148,7 +148,7 @@ class RecordService:
         """
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
         with changing(self.register, [AttendanceRecord], NOTHING_SAVED):
-            # Later than what was seen, whatever the clock says: the next one to save must be able to tell.
+            # Later than what was seen, whatever the clock says, so that whoever saves next notices this change.
             now = max(catalogue.stamp(self.register), seen + dt.timedelta(microseconds=1))
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
                 raise LostUpdate(
@@ -170,7 +170,7 @@ class RecordService:
         logger.info("%s deleted record %s", self.user, pk)
 
     def delete_all(self, operation: Operation | None = None) -> BackupResult:
-        """The backup of all attendance records, which are deleted after it. Companies and accounts stay.
+        """The backup that was taken first. Then all attendance records are deleted. Companies and accounts stay.
 
         Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
         raises DataMoved, OperationFailed; PermissionError for anybody but root. ``operation``: the waiting one that
@@ -180,11 +180,11 @@ class RecordService:
             raise PermissionError("Only root may delete all records.")
         with operations.running(Kind.DELETE_ALL, Actor.of(self.user), self.register, operation=operation) as run:
             rows = self.register.rows(AttendanceRecord)
-            # Written while the clock was ahead; none, as a rule. Such a date says nothing about what was saved since.
+            # Records written while the clock was ahead, usually none. Their dates do not say when they were saved.
             ahead = set(rows.filter(updated_at__gt=timezone.now()).values_list("pk", "updated_at"))
             backup = BackupService(user=self.user, register=self.register).create_backup(
                 purpose=Backup.Purpose.SAFETY,
-                # Its own phases, its commit above all, are none of this operation.
+                # The backup's own phases, above all its commit, are not those of this operation.
                 progress_callback=lambda _phase, done, total: run(Phase.SAFETY, done, total),
             )
             with holding.holding_register(run):

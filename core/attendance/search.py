@@ -1,8 +1,8 @@
 """Searching a register of a million days for a person or a company.
 
-There are far fewer people than days, so what the box holds is compared with the names there are, and the days
-follow by an index. The names are read by a loose index scan (one look-up per name): nothing is kept beside the rows
-that a bulk write would have to keep in step, and letters fold as Unicode says on every engine.
+There are far fewer people than days, so the text of the search box is compared with every name, and an index leads
+from a name to its days. The names are read by a loose index scan (one look-up per name). So no bulk write has to keep
+a table of names up to date, and upper and lower case are compared by Unicode's rules on every engine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.models import AttendanceQuerySet, AttendanceRecord, Company
 from core.register.database import Register
 
 _LISTED: Final = 500
-"""Up to so many names are written into the statement one by one, so that the engine can use the index for each."""
+"""The most names that are written into a statement one by one, so that the engine can use the index for each."""
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,31 @@ class Matches:
     companies: Sequence[int]
 
     def rows(self, *, frequent: bool = False) -> Q:
-        """The records meant.
+        """The condition for the records that match.
 
-        ``frequent``: they are known to be many, so that the first of them are met sooner by walking the records in
-        their order than by fetching all of them. PostgreSQL's statistics tell it so; SQLite has to be kept from its
-        indexes.
+        ``frequent``: they are known to be many, so the first of them are found sooner by walking through the records
+        in their order than by fetching all matches. PostgreSQL knows that from its statistics; SQLite has to be kept
+        from using its indexes.
         """
         walk = frequent and self.register.connection.vendor == "sqlite"
         everywhere = in_every_company(self.register)
         numbers = [number if walk else number & everywhere for number in self.numbers]
         if not (self.names or self.companies):
             return reduce(operator.or_, numbers) if numbers else Q(pk__in=[])
-        places = self.companies
-        place = Q(In(Coalesce(F("company_id"), 0), places)) if walk and places else Q(company_id__in=places)
-        return reduce(operator.or_, numbers, _one_of(self.names, self.register, walk) | place)
+        pks = self.companies
+        of_companies = Q(In(Coalesce(F("company_id"), 0), pks)) if walk and pks else Q(company_id__in=pks)
+        return reduce(operator.or_, numbers, _one_of(self.names, self.register, walk) | of_companies)
 
 
 def find(text: str, records: AttendanceQuerySet) -> Matches:
-    """What a text, which is not blank, means in ``records``, those that a person may see. Reads the database.
+    """The matches of a text, which is not blank, in ``records``, those that a person may see. Reads the database.
 
-    With a digit in it: those whose employee number begins with it, if there are any. Otherwise those whose number
+    If the text has a digit: those whose employee number begins with it, if there are any. Otherwise those whose number
     begins with it, or whose name or company's name contains it, in upper or lower case.
     """
     text, register = text.strip(), Register(records.db)
     wanted = _folded(text)
-    # A spelling that no number has is left out, for every further alternative can cost the engine the use of an index.
+    # A spelling that no number has is left out, because each further one can keep the engine from using an index.
     spelt = [_begins_with(spelling) for spelling in dict.fromkeys((text, text.upper(), text.lower()))]
     numbers = [number for number in spelt if records.filter(number & in_every_company(register)).exists()]
     if numbers and any(letter.isdigit() for letter in text):

@@ -1,4 +1,4 @@
-"""Taking a backup: the register as it is at one moment, or what changed since another, into one file."""
+"""Taking a backup: one file with the register as it is at one moment, or with what changed since an earlier one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SECONDS_TO_WAIT_FOR_CATALOGUE = 600
 
 @dataclass(frozen=True)
 class _File:
-    """A backup file that is written and whole."""
+    """A backup file that was written whole."""
 
     metadata: Metadata
     written: Written
@@ -84,7 +84,7 @@ class BackupService:
         is full or since a moment, and is in no ancestry. ``progress_callback``: see
         :class:`recordsync.system.progress.Progress`.
 
-        Raises :class:`OperationFailed`: then no file is there under its final name, unless the text says so; and
+        Raises :class:`OperationFailed`, and then there is no file under its final name, unless the message says so;
         ValueError for another ``backup_type`` or ``file_format``.
         """
         if backup_type not in get_args(BackupType):
@@ -118,7 +118,7 @@ class BackupService:
                     selection=selection,
                     file_format=file_format,
                 )
-                with suppress(Error):  # everything is read: a connection that is lost now is no loss
+                with suppress(Error):  # everything has been read, so a connection that is lost now does no harm
                     snapshot.close()
             self._enter(run, start, file, purpose)
         return _result(run, start, file)
@@ -151,7 +151,7 @@ class BackupService:
         selection: Selection | None,
         file_format: FileFormat,
     ) -> _File:
-        """The file, whole under its final name. Reads the register; ``opened``: where it goes."""
+        """The file that was written, whole under its final name. Reads the register. ``opened``: its target."""
         metadata = msgspec.convert(
             self._create_metadata(
                 installation=start.installation,
@@ -185,7 +185,7 @@ class BackupService:
         try:
             with holding.register_lock(run, _SECONDS_TO_WAIT_FOR_CATALOGUE, undone=""), self.register.commit():
                 run.begin()
-                run(Phase.COMMIT, entries, entries)  # from here on it is not interrupted either
+                run(Phase.COMMIT, entries, entries)  # it cannot be cancelled from here on
                 catalogue.add(
                     file.metadata,
                     self.register,
@@ -244,7 +244,7 @@ class BackupService:
 
     @classmethod
     def _serialize_record(cls, record: models.Model) -> dict[str, Any]:
-        """A company or attendance record as it stands in a 2.0 file."""
+        """A company or attendance record as a 2.0 file holds it: content, ``checksum`` and ``created_at``."""
         content: dict[str, Any] = content_of(record)
         digest = cls._generate_checksum(content)
         created_at = TIMESTAMP.to_text(record.created_at)  # type: ignore[attr-defined] # every declared model has one
@@ -252,7 +252,7 @@ class BackupService:
 
     @staticmethod
     def _generate_checksum(record: Mapping[str, Any]) -> str:
-        """SHA-256 (hex) of a record's content; ``checksum``, ``created_at``, ``updated_at``, ``id`` left aside."""
+        """SHA-256 (hex) of a record's content, without ``checksum``, ``created_at``, ``updated_at`` and ``id``."""
         return checksum({name: value for name, value in record.items() if name not in NOT_CONTENT})
 
 

@@ -111,7 +111,7 @@ def stamp(register: Register) -> dt.datetime:
     """The ``updated_at`` for rows that are about to be written: now, but later than every backup that an incremental
     one may still count from, whatever the clock says.
 
-    Makes two queries. Whoever takes the register's lock calls it under the lock.
+    Makes two queries. A caller that takes the register's lock calls it while it holds the lock.
     """
     now = timezone.now()
     beginnings = _beginnings(register.rows(Installation).values("id"), register)
@@ -193,7 +193,8 @@ def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Ent
     """An entry for each of these backups, in their order. Reads the catalogue, the audit trail and the storage."""
     logs = register.rows(BackupLog).filter(operation=Kind.RESTORE, success=True)
     logs = logs.filter(backup_id__in=[backup.pk for backup in backups]).order_by("created_at")
-    restored = {(pk, digest): at for pk, digest, at in logs.values_list("backup_id", "digest", "created_at")}
+    rows = logs.values_list("backup_id", "digest", "created_at")
+    restored = {(pk, digest): restored_at for pk, digest, restored_at in rows}
     files = _files()
     kept = _kept_chains(register, files)
     return [
@@ -237,11 +238,11 @@ def _kept_chains(register: Register, files: frozenset[str] | None = None) -> dic
 def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:
     """Whether the chain from a backup that is kept leads to one that is not."""
     passed: set[uuid.UUID] = set()
-    at: uuid.UUID | None = pk if pk in kept else None
-    while at is not None and at in kept and at not in passed:
-        passed.add(at)
-        at = kept[at]
-    return at is not None
+    needed: uuid.UUID | None = pk if pk in kept else None
+    while needed is not None and needed in kept and needed not in passed:
+        passed.add(needed)
+        needed = kept[needed]
+    return needed is not None
 
 
 def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
@@ -252,13 +253,13 @@ def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
     children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
     for row in _kept(register).filter(kind=Backup.Type.INCREMENTAL, parent__isnull=False):
         children[row.parent].append(row)
-    found: list[Backup] = []
+    descendants: list[Backup] = []
     open_ends = [backup.pk]
     while open_ends:
         following = children.pop(open_ends.pop(), [])
-        found += following
+        descendants += following
         open_ends += [row.pk for row in following]
-    return sorted(found, key=lambda row: row.taken_at)
+    return sorted(descendants, key=lambda row: row.taken_at)
 
 
 def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
@@ -327,7 +328,7 @@ def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes]
             merged_at=merged_at,
         )
     elif str(earlier.installation_id) != metadata.installation.id:
-        logger.warning("The file says it is backup %s, which is another installation's here", metadata.id)
+        logger.warning("The file says it is backup %s, which the catalogue has from another installation", metadata.id)
     elif enters:
         earlier.merged_at = merged_at
         earlier.save(using=register.alias, update_fields=["merged_at"])
@@ -340,5 +341,5 @@ def _is_file_of(backup: Backup, stream: IO[bytes]) -> bool:
     try:
         stored = os.stat(storages["backups"].path(backup.file))
         return os.path.samestat(os.fstat(stream.fileno()), stored)
-    except (OSError, NotImplementedError):  # no file at all, or a storage that is no folder
+    except (OSError, NotImplementedError):  # the stream is not a file, or the storage is not a folder
         return False

@@ -32,7 +32,7 @@ _NOT_DELETED: Final = gettext_lazy("Nothing was deleted.")
 
 
 class BackupRequest(msgspec.Struct, frozen=True):
-    """What was asked for: the parameters of an operation of kind ``backup_full`` or ``backup_incremental``."""
+    """The parameters of an operation of kind ``backup_full`` or ``backup_incremental``."""
 
     backup_type: BackupType = "full"
     since: dt.datetime | None = None
@@ -42,19 +42,19 @@ class BackupRequest(msgspec.Struct, frozen=True):
 
 def take(operation: Operation) -> None:
     """Take the backup that a waiting operation asks for. Raises :class:`core.operations.errors.OperationFailed`."""
-    asked = msgspec.convert(operation.parameters, BackupRequest)
+    request = msgspec.convert(operation.parameters, BackupRequest)
     service = BackupService(operation=operation)
-    create = service.create_incremental_backup if asked.backup_type == "incremental" else service.create_backup
-    result = create(since_date=asked.since, selection=asked.selection, compression=asked.compression)
+    create = service.create_incremental_backup if request.backup_type == "incremental" else service.create_backup
+    result = create(since_date=request.since, selection=request.selection, compression=request.compression)
     operation.result = result.summary()
     operation.filename = result.name
     operation.save(using=JOBS, update_fields=["result", "filename"])
 
 
-def submit_backup(actor: Actor, asked: BackupRequest) -> Operation:
+def submit_backup(actor: Actor, request: BackupRequest) -> Operation:
     """The waiting operation that takes a backup. Writes to the jobs database."""
-    parameters = cast("dict[str, Any]", msgspec.to_builtins(asked))
-    return jobs.submit(BACKUPS[asked.backup_type], actor, parameters=parameters)
+    parameters = cast("dict[str, Any]", msgspec.to_builtins(request))
+    return jobs.submit(BACKUPS[request.backup_type], actor, parameters=parameters)
 
 
 def set_protected(backup: Backup, protected: bool, register: Register = DEFAULT) -> None:
@@ -83,7 +83,7 @@ def require_deletable(backup: Backup, register: Register = DEFAULT) -> None:
 
 
 def open_previews(backup: Backup, register: Register = DEFAULT) -> int:
-    """How many previews of the file could still be applied. They need the file. Reads the jobs database."""
+    """How many previews of the file can still be applied, for which they need the file. Reads the jobs database."""
     checks = Operation.objects.using(JOBS).filter(
         _reads(backup), kind=Kind.CHECK, state=Operation.State.SUCCEEDED, database=register.alias
     )
@@ -104,7 +104,7 @@ def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
     :func:`require_deletable` does, where somebody holds the register, and where the file cannot be deleted.
     """
     storage = storages["backups"]
-    was_there = is_gone = False
+    was_there = is_deleted = False
     try:
         with changing_catalogue(register, _NOT_DELETED):
             row = register.rows(Backup).get(pk=backup.pk)
@@ -114,17 +114,17 @@ def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
             register.rows(Backup).filter(pk=row.pk).update(file="", verified_at=None)
             was_there = storage.exists(row.file)
             storage.delete(row.file)
-            is_gone = True
+            is_deleted = True
     except OSError as error:
         raise as_failure(error, _("Nothing was deleted, and the catalogue has it as before.")) from error
     except OperationFailed as failure:
-        if not is_gone:
+        if not is_deleted:
             raise
         if isinstance(failure, NotKnown):
             look = _("Delete it there once more, if it still has it when it does.")
-            why = not_known(_("the catalogue has been told"), look)
+            why = not_known(_("the catalogue has been updated"), look)
             raise NotKnown(_("%(file)s is deleted. %(why)s") % {"file": row.file, "why": why}) from failure
-        text = _("%(file)s is deleted, but the catalogue could not be told. Delete it there once more. (%(why)s)")
+        text = _("%(file)s is deleted, but the catalogue could not be updated. Delete it there once more. (%(why)s)")
         raise OperationFailed(text % {"file": row.file, "why": failure}) from failure
     logger.info("%s deleted the backup %s (%s)", actor.name, row.file, row.pk)
     return was_there

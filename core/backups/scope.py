@@ -36,16 +36,16 @@ class StartingPoint:
     parent: Backup | None
     """The backup that this one continues."""
     since: dt.datetime | None
-    """The moment from which a record counts as changed; None: every record is in."""
+    """The moment from which a record counts as changed; None: every record is included."""
     taken_at: dt.datetime
     """The moment of the snapshot."""
 
 
 def starting_point(register: Register, backup_type: BackupType, since: dt.datetime | None) -> StartingPoint:
-    """Where a backup begins that is taken now. ``since``: the moment that somebody chose.
+    """Where a backup that is taken now begins. ``since``: the moment that somebody chose.
 
-    Reads the catalogue, and writes the installation where there is none yet. Raises OperationFailed where there is no
-    such point.
+    Reads the catalogue, and writes the installation where there is none yet. Raises OperationFailed where the backup
+    has nothing to begin from.
     """
     installation = Installation.current(register.alias)
     if since is not None:
@@ -104,9 +104,9 @@ def require_selection(selection: Selection | None, register: Register) -> None:
 
 
 def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) -> str | None:
-    """Why a backup cannot be a 1.0 file, as a sentence; None if it can. A gap must not look like something one had."""
+    """A sentence that says why a backup cannot be a 1.0 file; None if it can be one."""
     if selection is not None:
-        return _("A file of version 1.0 cannot say that it holds a selection: it would pass for all there is.")
+        return _("A file of version 1.0 cannot say that it holds a selection: it would look like the whole register.")
     if backup_type == "incremental" and since is None:
         return _(
             "A file of version 1.0 cannot name the backup that it continues: an incremental one needs a moment to "
@@ -135,4 +135,4 @@ class Content:
         return self.store.updated(model, self.where[model.name])
 
     def deletions(self, model: Model) -> Iterable[Deletion]:
-        return ()  # nothing here remembers what was deleted: the metadata say so
+        return ()  # the register does not remember what was deleted, and the metadata says so

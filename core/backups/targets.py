@@ -36,7 +36,8 @@ _SECONDS_TO_WAIT_FOR_A_NAME = 60
 class Target:
     """An open target. ``stream`` takes the uncompressed file; the rest is known when the block has ended.
 
-    ``file``: where it is, for people. ``name``: in the backups storage, else blank. ``size``: bytes as stored.
+    ``file``: where the file is, as people read it. ``name``: its name in the backups storage; blank if it is elsewhere.
+    ``size``: its bytes as stored.
     """
 
     stream: IO[bytes]
@@ -47,7 +48,7 @@ class Target:
 
 @dataclass
 class _Counted:
-    """Counts what passes to a stream."""
+    """A stream that counts the bytes that are written to it."""
 
     out: IO[bytes]
     size: int = field(default=0)
@@ -62,10 +63,10 @@ class _Counted:
 
 @contextmanager
 def opened(output: Path | IO[bytes] | None, name: str, compression: Compression | None) -> Iterator[Target]:
-    """A target whose file is there, whole, if the block ends without an error, and not there otherwise.
+    """A target whose file exists, whole, if the block ends without an error, and does not exist otherwise.
 
-    ``output``: a path; a stream, which stays open; None: the ``backups`` storage under ``name``, or a like
-    name if that is taken. Raises OSError.
+    ``output``: a path; a stream, which stays open; None: the ``backups`` storage under ``name``, or under a similar
+    name if that is taken. Raises OSError; OperationFailed for the path of a database of this installation.
     """
     if output is None:
         with _in_storage(storages["backups"], name, compression) as target:
@@ -95,7 +96,7 @@ def _refuse_databases(output: Path) -> None:
 @contextmanager
 def _compressed(out: IO[bytes], file: str, compression: Compression | None) -> Iterator[Target]:
     counted = _Counted(out)
-    with compressed(counted, compression) as stream:  # type: ignore[arg-type] # all it takes is write and flush
+    with compressed(counted, compression) as stream:  # type: ignore[arg-type] # it needs only write and flush
         target = Target(stream, file)
         yield target
     target.size = counted.size
@@ -126,7 +127,7 @@ def _in_storage(storage: Storage, name: str, compression: Compression | None) ->
         flush_to_disk(out)
         with hidden.open("rb") as content:
             file: File[bytes] = _Movable(hidden, content) if local else File(content, name=name)
-            # Choosing a free name and taking it are two steps.
+            # Choosing a free name and taking it are two steps, between which nobody else may take it.
             with locks.held("backup-name", JOBS, wait=_SECONDS_TO_WAIT_FOR_A_NAME):
                 target.name = storage.save(name, file)
         target.file = storage.path(target.name) if local else target.name

@@ -1,7 +1,7 @@
-"""The merge of single records, by the engine's rules. An edit that meets another one goes through it.
+"""The merge of single records, by the engine's rules. Two edits of one record are merged by it.
 
-A record here is a mapping from field names to texts, as ``BackupService._serialize_record`` gives; what is
-not content (``checksum``, ``created_at``, ``updated_at``, ``id``) is left aside. Nothing touches the database.
+A record here is a mapping from field names to texts, as ``BackupService._serialize_record`` returns it. What is
+not content (``checksum``, ``created_at``, ``updated_at``, ``id``) is ignored. Nothing touches the database.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class ConflictResolver:
     def detect_conflicts(
         self, backup_record: RecordContent, db_record: RecordContent, base_record: RecordContent | None = None
     ) -> bool:
-        """Whether both sides changed the same unit since the base, differently; with no base: whether they differ.
+        """Whether both sides changed the same unit since the base, each in another way; without a base: whether they
+        differ.
 
         Raises ValueError for records of different keys, KeyError for a missing field.
         """
@@ -36,7 +37,7 @@ class ConflictResolver:
         strategy: str = "backup_wins",
         base_record: RecordContent | None = None,
     ) -> dict[str, Any]:
-        """The merged record, with its checksum and the ``created_at`` of the database's.
+        """The merged record with its checksum, and with the ``created_at`` of the database's record if it has one.
 
         Raises ValueError for an unknown strategy, for ``manual`` where there is a conflict that somebody has to
         decide, and for records of different keys.
@@ -56,12 +57,12 @@ class ConflictResolver:
         return result
 
     def _records_differ(self, record1: RecordContent, record2: RecordContent) -> bool:
-        """Whether the content differs; timestamps and checksums left aside."""
+        """Whether the content differs. Timestamps and checksums are ignored."""
         return self._record(record1).values != self._record(record2).values
 
     def _merge(self, backup: RecordContent, database: RecordContent, base: RecordContent | None) -> Merged:
-        """Which units only one side changed, and which both. Raises ValueError, KeyError."""
-        records = [self._record(one) for one in (backup, database, base) if one is not None]
+        """The merge of one key: which units only one side changed, and which both. Raises ValueError, KeyError."""
+        records = [self._record(content) for content in (backup, database, base) if content is not None]
         if len({record.key for record in records}) != 1:
             raise ValueError(f"These are different records: {sorted({record.key for record in records})}")
         theirs, ours = records[0], records[1]

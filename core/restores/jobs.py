@@ -45,19 +45,20 @@ from recordsync.system import locks
 
 _UPLOAD = "upload"
 _SUBMITTING = "submitting-a-restore"
-"""The lock between looking whether a restore is waiting or running, and being one."""
+"""The name of the lock under which a restore looks whether another one waits or runs, and is then submitted."""
 _SECONDS_TO_SUBMIT = 10
 
 
 def sweep() -> None:
-    """Remove uploads and previews that were abandoned for a day."""
+    """Remove uploads and previews that nobody has touched for a day."""
     busy = Operation.objects.using(JOBS).filter(state__in=jobs.OPEN).values_list("id", "parameters")
-    preview_folders.remove_abandoned({str(pk) for pk, _ in busy} | {str(p.get("preview", "")) for _, p in busy})
+    previews = {str(parameters.get("preview", "")) for _pk, parameters in busy}
+    preview_folders.remove_abandoned({str(pk) for pk, _parameters in busy} | previews)
 
 
 def sweep_changes() -> None:
-    """Remove the lists of what restores changed that are older than :data:`preview_changes.CHANGES_KEPT`, and those of
-    restores that were killed while they wrote it."""
+    """Remove the lists of changes of restores that ended longer ago than :data:`preview_changes.CHANGES_KEPT`, and of
+    restores that did not succeed."""
     old = preview_changes.changes_before(timezone.now() - preview_folders.ABANDONED)
     kept = timezone.now() - preview_changes.CHANGES_KEPT
     wanted = Q(state=Operation.State.SUCCEEDED, finished_at__gte=kept) | Q(state__in=jobs.OPEN)
@@ -119,10 +120,10 @@ def submit_check(
 
 
 def check_again(actor: Actor, preview: StoredPreview) -> Operation:
-    """The waiting operation that checks a preview's file again, after the register has moved. Writes to the jobs
+    """The waiting operation that checks a preview's file again, after the register has changed. Writes to the jobs
     database. Decisions about lines that are still the same are carried over.
 
-    Raises :class:`OperationFailed` where the disk refuses.
+    Raises :class:`OperationFailed` where the new folder cannot be made.
     """
     earlier = Operation.objects.using(JOBS).get(pk=preview.pk)
     pk = uuid.uuid4()
@@ -196,9 +197,10 @@ def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
 def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFAULT) -> Operation:
     """The waiting operation that applies a preview as it is decided now. Writes to the jobs database.
 
-    Raises :class:`OperationFailed` where conflicts are undecided or it is being applied,
-    :class:`core.preview.decisions.DecidedMeanwhile` where it is not decided any more as it was when it was opened,
-    :class:`RegisterBusy` where another restore waits or runs: of two that ask at the same moment, one.
+    Raises :class:`OperationFailed` where conflicts are undecided or the preview is being applied already,
+    :class:`core.preview.decisions.DecidedMeanwhile` where somebody has decided something since it was opened, and
+    :class:`RegisterBusy` where another operation that writes is waiting or running. Of two requests at the same
+    moment, only one succeeds.
     """
     if preview.strategy is Strategy.MANUAL and preview.undecided:
         raise OperationFailed(
@@ -209,7 +211,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
             % {"count": f"{preview.undecided:,}"}
         )
     recovery.settle_accounts()
-    check_of = Operation.objects.using(JOBS).get(pk=preview.pk)
+    checked = Operation.objects.using(JOBS).get(pk=preview.pk)
     try:
         with locks.held(_SUBMITTING, JOBS, wait=_SECONDS_TO_SUBMIT):
             _require_alone(register)
@@ -220,11 +222,11 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
                 actor,
                 register=register,
                 pk=operation,
-                filename=check_of.filename,
+                filename=checked.filename,
                 parameters={
                     "preview": str(preview.pk),
                     "version": preview.version,
-                    "backup": check_of.parameters.get("backup"),
+                    "backup": checked.parameters.get("backup"),
                 },
             )
     except LockTimeout as error:
@@ -232,7 +234,7 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
 
 
 def _require_alone(register: Register) -> None:
-    """Raises RegisterBusy, which says who runs what, where another operation that writes waits or runs already."""
+    """Raises RegisterBusy, which says who runs what, where another operation that writes is waiting or running."""
     others = Operation.objects.using(JOBS).filter(state__in=jobs.OPEN, kind__in=WRITERS, database=register.alias)
     other = others.order_by("started_at").first()
     if other is not None:
@@ -247,7 +249,7 @@ def apply(operation: Operation) -> None:
     pk = uuid.UUID(operation.parameters["preview"])
     changes = preview_changes.changes_file(operation.pk)
     try:
-        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream, ExitStack() as opened:
+        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream, ExitStack() as stack:
             if preview.version != operation.parameters["version"]:
                 raise OperationFailed(
                     _("Something was decided after this was asked for. Nothing was changed. Look at it again.")
@@ -257,16 +259,16 @@ def apply(operation: Operation) -> None:
                 counts = preview_changes.write_changes(preview, changes, run)
                 operation.result = _expected(preview, counts)
                 operation.save(using=JOBS, update_fields=["result"])
-                return DecidedPlan(counts, opened.enter_context(preview_changes.read_changes(operation.pk)))
+                return DecidedPlan(counts, stack.enter_context(preview_changes.read_changes(operation.pk)))
 
             RestoreService(operation=operation).restore_backup(
                 stream, preview.strategy.value, preview=preview, prepare=prepare
             )
-    except NotKnown:  # if it was done, the list of changes is wanted
+    except NotKnown:  # it may have been committed, and then its list of changes is needed
         raise
     except Exception as error:
         changes.unlink(missing_ok=True)
-        with stored_preview.opened(pk) as preview:  # to be tried again
+        with stored_preview.opened(pk) as preview:  # so that it can be applied again
             preview.apply_by(None)
         if isinstance(error, DataMoved):
             operation.result = {"moved": True}
@@ -276,7 +278,8 @@ def apply(operation: Operation) -> None:
 
 
 def look_up(lines: Sequence[Line], register: Register = DEFAULT) -> None:
-    """Set ``changed_at`` of each line whose record is in the register: when it last changed there. Reads it there."""
+    """Set ``changed_at`` of each line whose record is in the register to when the record changed last. Reads the
+    register."""
     records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
     names = {company for company, _ep_no, _day in records}
     ids = dict(register.rows(Company).filter(name__in=names).values_list("name", "pk"))
@@ -300,7 +303,7 @@ def free_if_ended(preview: StoredPreview) -> None:
 def _expected(preview: StoredPreview, counts: Mapping[str, Counts]) -> dict[str, Any]:
     """The result of the restore if it succeeds: it applies the plan that was counted."""
     return {
-        "models": {name: asdict(one) for name, one in counts.items()},
+        "models": {name: asdict(model_counts) for name, model_counts in counts.items()},
         "companies": preview.results_by_company(),
         "strategy": preview.strategy.value,
         "origin": preview.origin.name,
@@ -311,7 +314,7 @@ def _expected(preview: StoredPreview, counts: Mapping[str, Counts]) -> dict[str,
 
 @contextmanager
 def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
-    """The file to restore: one of the catalogue's storage, or the upload with this id."""
+    """The file to restore: the operation's file of the catalogue, or the upload with this id."""
     stored = operation.parameters.get("backup")
     if stored:
         with storages["backups"].open(stored, "rb") as file:
@@ -322,7 +325,7 @@ def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
 
 
 class Named:
-    """A file under the name that people know it by."""
+    """An open file with the name that people know it by."""
 
     def __init__(self, file: Any, name: str) -> None:
         self._file = file

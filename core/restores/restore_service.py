@@ -40,14 +40,14 @@ _MOVED_SHOWN = 5
 
 
 class Previewed(Protocol):
-    """What a restore needs of a preview, held in memory or stored."""
+    """What a restore needs of a preview, whether that is in memory or stored."""
 
     @property
     def plan(self) -> Plan: ...
 
 
 class DecidedPlan(NamedTuple):
-    """A previewed plan as somebody decided it: what becomes of everything, and what is changed for that."""
+    """A previewed plan as somebody decided it: the counts of what becomes of it, per model, and its changes."""
 
     counts: dict[str, Counts]
     changes: ChangeList
@@ -113,13 +113,13 @@ class RestoreService:
         """What the restore did. Merges the file into the register in one transaction, and accounts for every entry.
 
         ``preview``: only this is applied. If the register or the file is not as it was then, :class:`DataMoved` says
-        what moved. ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: called when
-        nobody has to wait yet; a part of this operation. It lists what that preview
-        changes as it was decided, and this list is then applied.
+        what has changed. ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: called
+        as a part of this operation, before the register is locked. It lists the changes of the preview as it was
+        decided, and this list is then applied.
 
         Raises :class:`FileRefused`, :class:`core.operations.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
-        the text says that it is not known.
+        the message says that this is not known.
         """
         strategy = Strategy(merge_strategy)
         shown = input_name(source)
@@ -145,7 +145,7 @@ class RestoreService:
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
 
     def _planned(self, stream: BinaryIO, items: IO[bytes], progress: Progress) -> tuple[RestoredFile, Plan]:
-        """The file and its plan, by one look at the register."""
+        """The file and its plan. Reads the register at one moment, and writes the plan's lines to ``items``."""
 
         def planned(file: RestoredFile) -> tuple[RestoredFile, Plan]:
             items.seek(0)
@@ -164,7 +164,8 @@ class RestoreService:
         decided: DecidedPlan | None,
         stream: BinaryIO,
     ) -> dict[str, Counts]:
-        """The account of the merge, which is written in one transaction. Where it raises, the database is as it was."""
+        """The counts of what became of the file's records, per model. Writes in one transaction. Where it raises, the
+        database is as it was."""
         with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
             plan = make_plan(store, file, None, items, run)
             if preview is not None and not plan.is_same_as(preview.plan):
@@ -209,7 +210,7 @@ class RestoreService:
             )
 
     def _warnings(self, file: RestoredFile) -> list[str]:
-        """What is odd about a valid file and does no harm."""
+        """Sentences about what is odd in a valid file and does no harm. Reads the catalogue."""
         return [*catalogue.gap_before(file.metadata, self.register), *file.warnings]
 
     @staticmethod
@@ -237,7 +238,7 @@ def _complete_log(run: Run, file: RestoredFile, counts: dict[str, Counts]) -> No
 
 
 def _moved(before: Plan, now: Plan) -> str:
-    """What differs between two plans, as a sentence."""
+    """A sentence that says what differs between two plans."""
     moved: dict[str, list[str]] = {}
     count = 0
     for model, key in differences(before, now):

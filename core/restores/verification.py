@@ -30,7 +30,8 @@ def submit_verify(actor: Actor, backup: Backup) -> Operation:
 
 
 def verify(operation: Operation) -> None:
-    """Check the whole file of a waiting operation, compare it with its entry, and note there when that was.
+    """Check the whole file of a waiting operation, compare it with its entry, and note in the entry when it was
+    verified.
 
     Raises :class:`OperationFailed` where the file is not valid, or not the one that the catalogue describes.
     """

@@ -1,4 +1,4 @@
-"""What the worker does about each kind of operation that it is asked for."""
+"""The handler of each kind of operation that a worker runs."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.EXPORT: partial(export_jobs.write_export, rows=rows_shown),
     Kind.DELETE_ALL: records.run_delete_all,
 }
-"""Kinds that are not here are only run at once: by a command, or in a request."""
+"""The handlers by kind. Operations of other kinds run at once, in a command or a request."""

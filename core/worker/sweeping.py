@@ -1,6 +1,6 @@
-"""What killed processes and people who never came back leave behind, and who removes it: the worker, each hour.
+"""Removing what killed processes and abandoned work leave behind, which the worker does every hour.
 
-Nothing that a living process may still use is removed: it is a day old, or nobody holds its lock.
+Nothing that a running process may still use is removed: it is a day old, or nobody holds its lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def sweep() -> None:
-    """Remove all of it. What fails is logged, and the rest goes on."""
+    """Remove all that was left behind. If one part fails, that is logged, and the others go on."""
     for remove in (
         restore_jobs.sweep,
         restore_jobs.sweep_changes,
@@ -36,12 +36,12 @@ def sweep() -> None:
     ):
         try:
             remove()
-        except Exception:  # a full disk, a database that restarts: in an hour again
+        except Exception:  # such as a full disk or a database that restarts: it is tried again in an hour
             logger.exception("What was abandoned could not all be removed (%s)", remove.__name__)
 
 
 def _unfinished_files() -> None:
-    """Files that a process was receiving or writing when it was killed."""
+    """Remove files that a process was receiving or writing when it was killed."""
     remove_abandoned_files(Path(settings.BACKUP_DIR))
     before = time.time() - ABANDONED.total_seconds()
     for path in _unfinished():

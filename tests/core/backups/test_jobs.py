@@ -145,7 +145,10 @@ def test_a_process_that_ends_between_file_and_entry_leaves_what_is_true() -> Non
 def test_a_catalogue_that_cannot_be_told_is_not_called_untouched() -> None:
     backup = taken()
     commit = patch.object(connections["default"], "commit", side_effect=database_error("SQLITE_FULL"))
-    with commit, pytest.raises(OperationFailed, match=r"is deleted, but the catalogue could not be told.*disk is full"):
+    with (
+        commit,
+        pytest.raises(OperationFailed, match=r"is deleted, but the catalogue could not be updated.*disk is full"),
+    ):
         backup_jobs.delete(backup, ACTOR)
     backup.refresh_from_db()
     assert backup.file
