@@ -56,6 +56,19 @@ def carry_over(apps, schema_editor):
         upload.save(using=alias)
 
 
+def carry_back(apps, schema_editor):
+    """Sheets keep their files, and can be tried again."""
+    alias = schema_editor.connection.alias
+    uploads = apps.get_model('core', 'UploadLog').objects.using(alias)
+    for upload in uploads.select_related('operation').iterator():
+        is_imported = upload.operation.kind == 'import' and upload.operation.state == 'succeeded'
+        is_put_away = upload.put_away or upload.operation.state == 'cancelled'
+        upload.state = 'imported' if is_imported else 'put_away' if is_put_away else 'failed'
+        upload.message = '' if is_imported else UPDATED
+        upload.finished_at = upload.operation.finished_at or upload.created_at
+        upload.save(using=alias)
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -85,5 +98,5 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, choices=[('by_somebody', 'It was put away. Nothing was changed.'), ('undecided', 'Nobody decided about it. Nothing was changed.'), ('newer_sent', 'You sent newer sheets, and this one was put away. Nothing was changed.')], default='', max_length=20),
             preserve_default=False,
         ),
-        migrations.RunPython(carry_over, hints={'model_name': 'uploadlog'}),
+        migrations.RunPython(carry_over, carry_back, hints={'model_name': 'uploadlog'}),
     ]

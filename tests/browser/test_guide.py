@@ -39,7 +39,8 @@ def test_troubleshooting_quotes_what_people_see() -> None:
     code = said_in_the_code()
     for message in messages:
         for part in message.split("…"):
-            assert part.strip() in code, message
+            # What was not changed is said by whoever tells it.
+            assert part.strip() in code or part.removesuffix("Nothing was changed.").strip() in code, message
 
 
 def picture(page: Page, name: str, height: int) -> None:
