@@ -1,4 +1,5 @@
-"""Rounds of a restore in the background whose worker is killed at a random moment, played in one process.
+"""Rounds of work in the background whose worker is killed, played in one process: restores at random moments, and every
+kind of operation in the middle.
 
 Each worker is the real command in a forked process of its own, so that a round costs its work and no start of Python.
 Run by :mod:`tests.faults.test_worker_killed` inside an installation; prints what each round came to.
@@ -15,21 +16,28 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django.utils.html import strip_tags
 
-from core.models import JOBS, Operation, User
+from core.attendance import records
+from core.backups import jobs as backup_jobs
+from core.backups.jobs import BackupRequest
+from core.models import JOBS, AttendanceRecord, Backup, Kind, Operation, Phase, UploadLog, User
 from core.operations import recovery
-from core.operations.run import Actor
+from core.operations.run import Actor, Run
 from core.preview import stored as stored_preview
 from core.restores import jobs as restore_jobs
+from core.restores import verification
+from core.sheets import export_jobs, uploads
 from recordsync.merge import Strategy
 from tests.running import commands, inspection
 
 ACTOR = Actor("Meena")
+SHEET = "EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS\nE1,Meena,Asha Builders,2026-11-20,GS,,P\n"
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,69 @@ def main(files: Sequence[str], contents: Sequence[str], rounds: int) -> None:
         now = target
 
 
+@dataclass(frozen=True)
+class Middle:
+    """How one kind of operation ended whose worker was killed in the middle, and how the next one did."""
+
+    kind: str
+    state: str
+    page: str
+    is_as_before: bool
+    again: str
+
+
+def every_kind(file: str, other: str) -> None:
+    """Each kind of operation that a worker does, killed in the middle of its work and asked for again. ``file`` is
+    restored, and ``other`` over it."""
+    root = User.objects.create_user("meena", password=None, role="root")
+    _worked(_submit(file))  # something to back up
+    for ask, phase, again in (
+        (lambda: backup_jobs.submit_backup(ACTOR, BackupRequest()), Phase.WRITE, None),
+        (lambda: backup_jobs.submit_backup(ACTOR, BackupRequest("incremental")), Phase.WRITE, None),
+        (lambda: verification.submit_verify(ACTOR, Backup.objects.all()[0]), Phase.CHECK, None),
+        (lambda: _asked_to_check(other), Phase.COMPARE, None),
+        (lambda: _submit(other), Phase.LIST, _again),
+        (lambda: export_jobs.submit_export(root, "", AttendanceRecord.objects.all()), Phase.WRITE, None),
+        (lambda: uploads.receive(root, ContentFile(SHEET.encode(), "a.csv")).operation, Phase.CHECK, _tried_again),
+        (lambda: _decided(UploadLog.objects.get()), Phase.APPLY, _tried_again),
+        (lambda: records.submit_delete_all(root), Phase.DELETE, None),
+    ):
+        operation, before = ask(), inspection.content("default")
+        os.waitpid(_worker(wait=False, until=phase), 0)
+        _settled(operation)
+        state, page, is_as_before = _outcome(operation), _page(operation), inspection.content("default") == before
+        repeated = again(operation) if again else ask()
+        _worked(repeated)
+        found = Middle(operation.kind, state, page, is_as_before, _outcome(repeated))
+        print("ROUND", json.dumps(asdict(found)), flush=True)
+
+
+def _decided(upload: UploadLog) -> Operation:
+    uploads.decide(upload, User.objects.get())
+    return upload.operation
+
+
+def _tried_again(operation: Operation) -> Operation:
+    """A sheet is checked anew, and imported if it was to be."""
+    upload = UploadLog.objects.get(operation=operation)
+    uploads.try_again(upload, User.objects.get())
+    if operation.kind == Kind.CHECK_SHEET:
+        return upload.operation
+    _worked(upload.operation)
+    return _decided(UploadLog.objects.get(pk=upload.pk))
+
+
 def _submit(file: str) -> Operation:
-    with Path(file).open("rb") as stream:
-        pk = restore_jobs.receive([stream.read()], 1 << 30)
-    check = restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, uploaded=pk, name="a.json")
+    check = _asked_to_check(file)
     _worker(wait=True)
     with stored_preview.opened(check.pk) as preview:
         return restore_jobs.submit_apply(ACTOR, preview)
+
+
+def _asked_to_check(file: str) -> Operation:
+    with Path(file).open("rb") as stream:
+        pk = restore_jobs.receive([stream.read()], 1 << 30)
+    return restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, uploaded=pk, name="a.json")
 
 
 def _again(operation: Operation) -> Operation:
@@ -84,12 +148,17 @@ def _again(operation: Operation) -> Operation:
         return restore_jobs.submit_apply(ACTOR, preview)
 
 
-def _worker(*, wait: bool) -> int:
-    """A worker that does what is in the queue, in a process of its own; its id, unless its end was waited for."""
+def _worker(*, wait: bool, until: Phase | None = None) -> int:
+    """A worker that does what is in the queue, in a process of its own; its id, unless its end was waited for.
+
+    ``until``: it is killed when the operation has told that it is in this phase.
+    """
     connections.close_all()
     pid = os.fork()
     if not pid:
         try:
+            if until is not None:
+                _kill_at(until)
             call_command("db_worker", reload=False, batch=True, startup_delay=False, verbosity=0)
         finally:
             connections.close_all()
@@ -98,6 +167,17 @@ def _worker(*, wait: bool) -> int:
         os.waitpid(pid, 0)
         return 0
     return pid
+
+
+def _kill_at(phase: Phase) -> None:
+    report = Run.__call__
+
+    def killed(run: Run, now: str, done: int, total: int | None, /) -> None:
+        report(run, now, done, total)
+        if now == phase:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Run.__call__ = killed  # type: ignore[method-assign]
 
 
 def _worked(operation: Operation) -> float:

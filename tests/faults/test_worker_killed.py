@@ -1,4 +1,4 @@
-"""A worker killed (``kill -9``) during a restore: the register is old or new, and the page tells the truth."""
+"""A worker killed (``kill -9``) during its work: the register is old or new, and the page tells the truth."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from core.operations.traits import traits_of
+from core.worker.handlers import HANDLERS
 from tests.conftest import DEEP
 from tests.faults.conftest import Files
 from tests.faults.test_in_a_write import in_a_write
@@ -46,10 +48,9 @@ def shell(installation: ScratchInstallation, script: str) -> str:
     return installation.manage("shell", "--no-imports", "-c", script, check=True).stdout
 
 
-def played(installation: ScratchInstallation, files: Files, rounds: int) -> list[dict[str, Any]]:
-    """The rounds of :mod:`tests.faults.killed_workers`, each killed at a random moment."""
-    paths, contents = [str(files.a), str(files.b)], [files.content[files.a], files.content[files.b]]
-    program = f"from tests.faults import killed_workers as k; k.main({paths!r}, {contents!r}, {rounds}); sys.exit()"
+def played(installation: ScratchInstallation, call: str) -> list[dict[str, Any]]:
+    """The rounds of :mod:`tests.faults.killed_workers`."""
+    program = f"from tests.faults import killed_workers as k; k.{call}; sys.exit()"
     ended = commands.end(injected(installation, program), timeout=600)
     assert ended.code == 0, ended.out + ended.err
     print(ended.out)
@@ -62,7 +63,8 @@ def test_killed_at_random_moments_of_an_apply(
 ) -> None:
     installation = new_installation(engine)
     rounds = 30 if DEEP else rounds
-    found = played(installation, files, rounds)
+    paths, contents = [str(files.a), str(files.b)], [files.content[files.a], files.content[files.b]]
+    found = played(installation, f"main({paths!r}, {contents!r}, {rounds})")
     assert len(found) == rounds
     for one in found:
         if one["state"] == one["before"]:
@@ -77,6 +79,18 @@ def test_killed_at_random_moments_of_an_apply(
             assert one["outcome"] == "succeeded", one
             assert "Done." in one["page"], one
             assert "What was done with each entry of the file" in one["page"], one
+
+
+def test_whatever_is_killed_says_so_and_can_be_asked_for_again(new_installation: NewInstallation, files: Files) -> None:
+    """Every kind of operation that a worker does, in the middle of its work."""
+    found = played(new_installation("sqlite"), f"every_kind({str(files.a)!r}, {str(files.b)!r})")
+    assert {one["kind"] for one in found} == HANDLERS.keys()
+    for one in found:
+        assert one["state"] == "failed", one
+        told = f"The process was killed before it finished. {traits_of(one['kind']).undone_if_killed}"
+        assert told in one["page"], one
+        assert one["is_as_before"], one
+        assert one["again"] == "succeeded", one
 
 
 def test_a_worker_killed_while_it_writes_and_after_the_commit(new_installation: NewInstallation, files: Files) -> None:
