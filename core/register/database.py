@@ -66,7 +66,8 @@ class Register:
 
     @contextmanager
     def write(self, wait: float | None = None) -> Iterator[Store]:
-        """A store in a transaction. Until it ends, nobody else can write what a backup holds, and everybody can read.
+        """A store in a transaction. Until it ends, nobody else can write what a backup holds, and everybody can read
+        unless :meth:`Store.filling` says otherwise.
 
         Raises what :func:`recordsync.system.transactions.writing` raises.
         """
