@@ -1,4 +1,4 @@
-"""What a day was: at work, away, off; one employee's days one after the other."""
+"""What an employee does on each day, one day after the other: works, is away, or has a day off."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Calendar:
 
     @classmethod
     def until(cls, last: dt.date, days: int) -> Calendar:
-        """So many days up to the last, included."""
+        """The calendar of this many days, which ends on ``last``."""
         span = [last - dt.timedelta(days=back) for back in range(days - 1, -1, -1)]
         return cls(
             dates=[day.isoformat() for day in span],
@@ -50,9 +50,9 @@ class Calendar:
 
 
 class Shares:
-    """Keeps the statuses at their shares of the register: a status happens only while it is behind.
+    """Keeps the statuses at their shares of the register: a status is given only while it has less than its share.
 
-    Left to chance, a few people who are often away would decide the shares of a small register.
+    If it were left to chance, a few people who are often away would decide the shares of a small register.
     """
 
     def __init__(self) -> None:
@@ -60,20 +60,20 @@ class Shares:
         self._counts = dict.fromkeys(STATUS_SHARES, 0)
 
     def count(self, status: str) -> None:
-        """Another record has this status."""
+        """Count a record with this status."""
         self._total += 1
         if status in self._counts:
             self._counts[status] += 1
 
     def furthest_behind(self, statuses: Sequence[str]) -> str | None:
-        """The one of these that lacks most; None if each has its share."""
+        """The one of these statuses that lacks most of its share; None if each has its share."""
         lacking = [(STATUS_SHARES[status] * self._total - self._counts[status], status) for status in statuses]
         most, status = max(lacking)
         return status if most > 0 else None
 
 
 class Attendance:
-    """An employee's days. Ask for each day once, in order."""
+    """The days of an employee. Ask for each day once, in order."""
 
     def __init__(self, rng: random.Random, employee: Employee, calendar: Calendar, shares: Shares) -> None:
         self._rng = rng
@@ -97,7 +97,7 @@ class Attendance:
         if weekday == self._employee.day_off:
             return self._day_off(chance)
         if not self._days_left:
-            self._fall_out(chance, weekday)
+            self._perhaps_go_away(chance, weekday)
         if self._days_left:
             self._days_left -= 1
             return self._spell, False
@@ -106,14 +106,14 @@ class Attendance:
         return PRESENT, True
 
     def _day_off(self, chance: float) -> tuple[str, bool]:
-        if self._days_left:  # whoever is absent before and after it without leave is absent on it
+        if self._days_left:  # a day off between two days of absence without leave counts as absence too
             return (ABSENT if self._spell == ABSENT else WEEK_OFF), False
         if chance < WEEK_OFF_SWAPPED:
             return PRESENT, True
         return WEEK_OFF, chance < WEEK_OFF_SWAPPED + WEEK_OFF_WORKED
 
-    def _fall_out(self, chance: float, weekday: int) -> None:
-        """Perhaps begin to be away."""
+    def _perhaps_go_away(self, chance: float, weekday: int) -> None:
+        """Begin a spell of absence, leave or sickness, if chance says so."""
         spell = self._shares.furthest_behind(_AWAY)
         if spell is None:
             return

@@ -1,8 +1,8 @@
-"""How people come and go: measured figures as tables to draw from, and the ones put in by hand.
+"""How people come and go: measured figures as tables to draw from, and figures that were chosen by hand.
 
-The measured figures are in ``figures.json``, copied from public data sets that it names: aggregates only, nobody's row.
-They describe an office. A contractor's register has other shares, more shifts and worse punch clocks; what the data
-sets do not know is put in by hand below.
+The measured figures are in ``figures.json``, copied from public data sets that it names. They are aggregates: no row of
+any person is in them. They describe an office. A contractor's register has other shares, more shifts and worse punch
+clocks, so what the data sets do not tell is chosen by hand below.
 
 A table is a list of equally likely values, so that a draw is one look-up.
 """
@@ -29,7 +29,7 @@ class Percentiles(msgspec.Struct, frozen=True):
     p95: float
 
     def draw(self, rng: random.Random) -> float:
-        """A value between p5 and p95; straight lines between the percentiles, what lies beyond them cut off."""
+        """A random value between p5 and p95, linear between the percentiles. The tails beyond them are cut off."""
         share = rng.random()
         knots = ((0.05, self.p5), (0.25, self.p25), (0.5, self.p50), (0.75, self.p75), (0.95, self.p95))
         for (low, below), (high, above) in pairwise(knots):
@@ -168,16 +168,16 @@ CALENDAR_DAYS_PER_ROW: Final = 7 / 5 / OFFICE.present_rate_on_working_days_by_em
 """The office has a row for a day of presence only; a register has one for every day of employment."""
 
 ABSENCE_SCALE: Final = 0.8
-"""Of the office's absence: an upper bound, as the shares above hold back what is too much."""
+"""The part of the office's absence that is drawn. It is an upper bound, because the shares above limit absence too."""
 
 PARTIAL_RATE: Final = 0.08
-"""Of the working days at most this share is half or partial."""
+"""The share of the working days that are half or partial days, at most."""
 
 WEEK_OFF_WORKED: Final = 0.06
-"""Share of the days off with punches all the same, paid as overtime."""
+"""Share of the days off on which people work all the same, paid as overtime."""
 
 WEEK_OFF_SWAPPED: Final = 0.10
-"""Share of the days off worked as ordinary days, for a day off at another time."""
+"""Share of the days off that are worked as ordinary days, in exchange for another day off."""
 
 LOST_PUNCH: Final = 0.015
 """Share of the days at work on which one punch is missing."""
@@ -189,4 +189,4 @@ EXTRA_HALF_SHIFT: Final = 0.02
 """Share of the days at work with four hours more."""
 
 CORRECTED: Final = 0.02
-"""Share of the records that somebody corrected the evening after."""
+"""Share of the records that somebody corrects on the next evening."""

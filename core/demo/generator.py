@@ -13,21 +13,22 @@ from core.demo.days import Attendance, Calendar, Shares
 from core.demo.distributions import CORRECTED
 from core.demo.names import company_names
 from core.demo.people import Customs, Employee, hire
-from core.demo.punches import NONE, punch
+from core.demo.punches import NO_PUNCHES, punch
 
 DAYS: Final = 365
-"""A register covers so many days."""
+"""How many days a register covers."""
 
 EARLIEST: Final = dt.date(1970, 1, 1)
 _SIZE_SKEW: Final = 1.1
-"""Standard deviation of the logarithm of a company's size: the largest of a hundred has about a tenth of all."""
+"""Standard deviation of the logarithm of a company's size: the largest of 100 companies has about a tenth of all
+records."""
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What is wanted: so many companies and so many attendance records, exactly, up to the day ``until``.
+    """The exact numbers of companies and attendance records of a register that ends on the day ``until``.
 
-    The same plan gives the same register. Raises ValueError, with a sentence, for what cannot be had.
+    The same plan gives the same register. Raises ValueError, with a sentence, for an impossible plan.
     """
 
     companies: int
@@ -45,7 +46,7 @@ class DemoPlan:
 
 
 class DemoRow(NamedTuple):
-    """One attendance record. ``company`` is its place in :attr:`DemoRegister.companies`, counted from 0.
+    """One attendance record. ``company`` is its position in :attr:`DemoRegister.companies`, counted from 0.
 
     Texts as SQL writes them: dates, times, and moments ``YYYY-MM-DD HH:MM:SS+00:00``. Durations in minutes.
     """
@@ -82,8 +83,8 @@ class _Company:
 class DemoRegister:
     """The register of a plan.
 
-    Each day is entered in the evening of the day itself, and a few records are corrected the evening after. No
-    timestamp is later than ``now``, which matters only to days that are not over yet.
+    Each day is entered on its own evening, and a few records are corrected on the next evening. No timestamp is later
+    than ``now``, which matters only for days that are not over yet.
     """
 
     def __init__(self, plan: DemoPlan, now: dt.datetime) -> None:
@@ -98,7 +99,7 @@ class DemoRegister:
 
     @property
     def founded(self) -> str:
-        """When the companies were entered: on the first day."""
+        """The moment at which the companies are entered, on the first day."""
         return min(f"{self._calendar.dates[0]} 06:00:00+00:00", self._latest)
 
     def rows(self) -> Iterator[DemoRow]:
@@ -116,7 +117,7 @@ class DemoRegister:
                 serial += 1
 
     def _sizes(self) -> list[int]:
-        """How many records each company has: exactly as many as planned. The first company is the largest."""
+        """How many records each company has; together as many as planned. The first company is the largest."""
         if not self.plan.companies:
             return []
         rng = _random(self.plan.seed, "sizes")
@@ -143,30 +144,31 @@ class DemoRegister:
                 self._calendar.dates[day],
                 shift.name if at_work or customs.shift_on_days_off else "",
                 status,
-                *(punch(rng, employee, customs, shift, status) if at_work else NONE),
+                *(punch(rng, employee, customs, shift, status) if at_work else NO_PUNCHES),
                 entered[day],
                 entered[day + 1] if corrected else entered[day],
             )
 
 
 def row_moment(when: dt.datetime) -> str:
-    """A moment as a row has it."""
+    """The text of a moment in a row."""
     return when.astimezone(dt.UTC).isoformat(" ", timespec="seconds")
 
 
 def _random(seed: int, purpose: str) -> random.Random:
-    """A generator for one purpose. Seeded with text, it is the same in every process: it does not use hash()."""
+    """A random generator for one purpose. Its seed is a text, which Python does not hash by process, so it is the same
+    in every process."""
     return random.Random(f"{seed}: {purpose}")  # noqa: S311 - nothing here is secret
 
 
 def _shared_out(total: int, weights: list[float]) -> list[int]:
-    """Whole shares of a total, in proportion to the weights; everybody gets one first if there is enough."""
+    """Whole shares of a total, in proportion to the weights. If the total is large enough, no share is 0."""
     least = 1 if total >= len(weights) else 0
     rest = total - least * len(weights)
     whole = sum(weights)
     exact = [rest * weight / whole for weight in weights]
     shares = [int(share) for share in exact]
-    # What rounding down left over goes to those who lost most by it.
-    for place in sorted(range(len(weights)), key=lambda i: shares[i] - exact[i])[: rest - sum(shares)]:
-        shares[place] += 1
+    # What is left over by rounding down goes to the shares that lost most by it.
+    for position in sorted(range(len(weights)), key=lambda i: shares[i] - exact[i])[: rest - sum(shares)]:
+        shares[position] += 1
     return [least + share for share in shares]

@@ -1,4 +1,4 @@
-"""Names of people and companies, composed from common parts: nobody in particular."""
+"""Names of people and companies, composed of common parts. They are of nobody in particular."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _SCRIPTS: Final = (
 )
 """Given and family names: Latin with diacritics, Devanagari, Tamil, Arabic, Chinese, Cyrillic."""
 
-_CHINESE: Final = 4  # family name first, nothing between
+_CHINESE: Final = 4  # the family name comes first, without a space
 
 _EVERY_OTHER_SCRIPT: Final = 4
-"""One employee in so many has a name in another script."""
+"""Of this many employees, one has a name in another script."""
 
 _EVERY_BLANK: Final = 97
 
@@ -58,7 +58,7 @@ _ODD: Final = {13: "{given} <b>{family}</b>", 22: "{given} 🌻 {family}"}
 def person_name(rng: random.Random, serial: int) -> str:
     """The name of the employee with this number, counted from 0 over the whole register; "" for a few.
 
-    Which script it is written in goes by the number, so that a small register has them all.
+    The script depends on the number, so that a small register has all of them.
     """
     turn, other = divmod(serial, _EVERY_OTHER_SCRIPT)
     if serial in _ODD:
@@ -109,7 +109,7 @@ _EVERY_OTHER_COMPANY: Final = 9
 
 
 def company_names(rng: random.Random, count: int) -> list[str]:
-    """So many different names, by code point: the order of the register."""
+    """This many different names, in the order of their code points, which is the order of the register."""
     seen: Counter[str] = Counter()
     names = []
     for name in _company_names(rng, count):

@@ -1,4 +1,4 @@
-"""Companies' customs, and the people they employ: drawn once, before anybody's days."""
+"""The customs of companies, and the people they employ. They are drawn before anybody's days."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.demo.names import person_name
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A shift of eight hours. ``start``: minutes after midnight; None: everybody comes when they are used to."""
+    """A shift of eight hours. ``start``: minutes after midnight; None: everybody comes at their usual time."""
 
     name: str
     start: int | None = None
@@ -78,7 +78,8 @@ class Employee:
     """One person at one company. Starts are minutes after midnight, durations minutes.
 
     ``first`` and ``days``: from which day of the calendar on, and how many days, they are employed. ``day_off``: the
-    weekday from Monday, 0 to 6. ``absence``: the share of working days they would be away if nobody held it back.
+    weekday from Monday, 0 to 6. ``absence``: the share of working days they would be away without the
+    limits of :class:`core.demo.days.Shares`.
     """
 
     ep_no: str

@@ -1,4 +1,4 @@
-"""When people came and went on a day at work, and what follows from it: overstay and overtime."""
+"""When people come and go on a day at work, and the overstay and overtime that follow from it."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ class Punches(NamedTuple):
     overtime_to_mandays: int | None = None
 
 
-NONE: Final = Punches()
+NO_PUNCHES: Final = Punches()
 
 
 def punch(rng: random.Random, employee: Employee, customs: Customs, shift: Shift, status: str) -> Punches:
-    """A day at work with this status."""
+    """The punches and minutes of a day at work with this status."""
     start, worked = _presence(rng, employee, shift, status)
     times: list[str | None] = [clock(second) for second in _with_breaks(rng, customs, start, worked)]
     minutes = _minutes(customs, worked, status)
     if rng.random() < LOST_PUNCH:
         times[rng.randrange(len(times))] = None
-        minutes = (None, None, None)  # nobody knows how long it was
+        minutes = (None, None, None)  # without one punch, nobody knows how long the day was
     first, last, first_2, last_2, first_3, last_3 = times + [None] * (6 - len(times))
     return Punches(first, last, first_2, last_2, first_3, last_3, *minutes)
 
 
 def clock(second: int) -> str:
-    """A time of day, from seconds after midnight; past midnight it is the next day's."""
+    """The time of day, of seconds after midnight. After 24 hours it is a time of the next day."""
     minutes, seconds = divmod(second % _DAY, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}"
 
 
 def _presence(rng: random.Random, employee: Employee, shift: Shift, status: str) -> tuple[int, int]:
-    """When it began, in seconds after midnight, and how long the work lasted, in seconds.
+    """When the work begins, in seconds after midnight, and how long it lasts, in seconds.
 
-    The later somebody comes, the shorter they stay.
+    The later people come, the shorter they stay.
     """
     late = rng.choice(START_SHAPE)
     long = _CORRELATION * late + _UNCORRELATED * rng.choice(DURATION_SHAPE)
@@ -107,7 +107,7 @@ def _with_breaks(rng: random.Random, customs: Customs, start: int, worked: int) 
 def _minutes(customs: Customs, worked: int, status: str) -> tuple[int | None, int | None, int | None]:
     """Overstay, overtime, and the part of it that is paid in half mandays; from the seconds worked.
 
-    On a day off all of it is overstay.
+    On a day off, all of the work is overstay.
     """
     required = 0 if status in (HOLIDAY, WEEK_OFF) else _SHIFT_MINUTES
     overstay = max(0, worked // 60 - required)

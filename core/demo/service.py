@@ -1,9 +1,9 @@
-"""Fill an empty register with the demo register (:mod:`core.demo`), and make the demo accounts.
+"""Filling an empty register with the demo register (:mod:`core.demo`), and making the demo accounts.
 
-A demo register that nobody has changed since counts as empty: another one takes its place.
+A demo register that nobody has changed since counts as empty, and is replaced.
 
-The rows go past the ORM where the database has a faster way. All of it is one transaction, under the lock that
-restores and imports hold: it is there whole, or nothing is.
+Rows are written without the ORM where the database has a faster way. Everything is written in one transaction, under
+the lock that restores and imports hold: all of it, or nothing.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _USER1_DAYS: Final = 90
 class DemoAccount:
     """One of the demo accounts as it is now.
 
-    ``assigned``: the first and the last day that it sees (None: no limit). ``created``: just now. ``password``: the
-    demo password, if that opens it.
+    ``assigned``: the first and the last day that it sees (None: no limit). ``created``: whether it is new.
+    ``password``: the password of new accounts, if it is this account's.
     """
 
     username: str
@@ -57,7 +57,7 @@ class DemoAccount:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What was made. ``seeded``: False where the register was not empty, and was left as it is."""
+    """What a seeding made. ``seeded``: False where the register was not empty, and was left as it is."""
 
     plan: DemoPlan
     seeded: bool
@@ -75,8 +75,13 @@ class DemoResult:
             "seed": self.plan.seed,
             "until": self.plan.until.isoformat(),
             "accounts": [
-                {"username": a.username, "role": a.role, "company": a.company, "created": a.created}
-                for a in self.accounts
+                {
+                    "username": account.username,
+                    "role": account.role,
+                    "company": account.company,
+                    "created": account.created,
+                }
+                for account in self.accounts
             ],
             "seconds": round(self.seconds, 3),
             "errors": [],
@@ -97,13 +102,12 @@ class DemoService:
         password: str | None = None,
         progress_callback: Progress | None = None,
     ) -> DemoResult:
-        """Write the plan's register, and the accounts ``root``, ``admin`` and ``user1`` where they are missing.
+        """What was made: the plan's register, and the accounts ``root``, ``admin`` and ``user1`` if they are missing.
 
-        A register that has companies is refused unless it is an untouched demo register, which is replaced; with
-        ``if_empty`` either is left as it is. One of no companies gets no
-        ``admin`` and ``user1``. ``password``: of the new accounts; None: the well-known :data:`DEMO_PASSWORD`,
-        refused where others than this machine could sign in.
-        Raises OperationFailed.
+        A register that has companies is refused, unless it is an untouched demo register, which is replaced. With
+        ``if_empty``, either is left as it is. A register without companies gets no ``admin`` and ``user1``.
+        ``password``: of the new accounts; None: the well-known :data:`DEMO_PASSWORD`, which is refused where people at
+        other machines could sign in. Writes to the database. Raises OperationFailed.
         """
         try:
             return self._seed(plan, if_empty, password, progress_callback or no_progress)
@@ -119,7 +123,7 @@ class DemoService:
         made: Sequence[User] = ()
         seeded = self._may_seed(if_empty)
         if seeded:
-            made = self._missing_accounts(plan, chosen)  # not in the transaction: hashing takes its time
+            made = self._missing_accounts(plan, chosen)  # not in the transaction, because hashing is slow
             if made and not password:
                 _refuse_exposed()
             seeded = self._write(plan, made, if_empty, progress)
@@ -129,7 +133,8 @@ class DemoService:
         return DemoResult(plan, seeded, self._accounts(chosen, made if seeded else ()), seconds)
 
     def _may_seed(self, if_empty: bool) -> bool:
-        """Whether the register is empty. Raises OperationFailed if it is not, and ``if_empty`` does not expect that."""
+        """Whether the register is empty or an untouched demo register; with ``if_empty``, whether it is empty. Raises
+        OperationFailed where it is neither and ``if_empty`` is not set."""
         if not self.register.rows(Company).exists():
             return True
         if if_empty:
@@ -137,13 +142,13 @@ class DemoService:
         if self._holds_untouched_demo():
             return True
         raise OperationFailed(
-            "The register is not empty, and a demo register takes the place of nothing but a demo register that "
-            "nobody has changed.",
+            "The register is not empty. A demo register can replace only a demo register that nobody has changed.",
             undone=NOTHING_CHANGED,
         )
 
     def _holds_untouched_demo(self) -> bool:
-        """Whether the register is what a seeding left: as many rows, none written since, no account of others."""
+        """Whether the register is as a seeding left it: as many rows, none written since, no other account of a
+        company."""
         log = (
             self.register.rows(BackupLog).filter(operation=Kind.SEED_DEMO, success=True).order_by("-created_at").first()
         )
@@ -157,11 +162,12 @@ class DemoService:
         return not written_since and not others.exists()
 
     def _stored(self) -> tuple[int, int]:
-        """How many companies and records there are."""
+        """How many companies and records the register has."""
         return self.register.rows(Company).count(), self.register.rows(AttendanceRecord).count()
 
     def _missing_accounts(self, plan: DemoPlan, password: str) -> list[User]:
-        """The demo accounts that are not there, unsaved and without their company, which is not there either."""
+        """The demo accounts that do not exist yet, unsaved and without their company, which does not exist yet
+        either."""
         accounts = [User(username="root", role=Role.ROOT, is_staff=True, is_superuser=True)]
         if plan.companies:
             first_seen = plan.until - dt.timedelta(days=_USER1_DAYS - 1)
@@ -169,16 +175,16 @@ class DemoService:
                 User(username="admin", role=Role.ADMIN),
                 User(username="user1", role=Role.USER1, assigned_date_from=first_seen, assigned_date_to=plan.until),
             ]
-        there = set(self._demo_users().values_list("username", flat=True))
-        missing = [account for account in accounts if account.username not in there]
+        existing = set(self._demo_users().values_list("username", flat=True))
+        missing = [account for account in accounts if account.username not in existing]
         if missing:
-            hashed = make_password(password)  # once, as it takes its time; everybody knows that they have the same
+            hashed = make_password(password)  # once, because it is slow; that they share a password is no secret
             for account in missing:
                 account.password = hashed
         return missing
 
     def _write(self, plan: DemoPlan, accounts: Sequence[User], if_empty: bool, progress: Progress) -> bool:
-        """Everything, if the register is empty; whether it was."""
+        """Whether the register was empty. If it was, everything is written."""
         with (
             operations.running(Kind.SEED_DEMO, Actor.of(), self.register, callback=progress) as run,
             holding.holding_register(run),
@@ -205,18 +211,19 @@ class DemoService:
         self._require_all(plan)
 
     def _companies(self, names: Sequence[str], founded: dt.datetime) -> list[Company]:
-        """Exactly these companies; those of an earlier demo register stay or go, and its accounts move to the first."""
+        """These companies, which are then the only ones. Others of an earlier demo register are deleted, and their
+        accounts move to the first company."""
         rows = self.register.rows(Company)
-        there = set(rows.values_list("name", flat=True))
-        rows.bulk_create((Company(name=name) for name in names if name not in there), batch_size=EVERY)
+        existing = set(rows.values_list("name", flat=True))
+        rows.bulk_create((Company(name=name) for name in names if name not in existing), batch_size=EVERY)
         rows.update(created_at=founded, updated_at=founded)
         by_name = {company.name: company for company in rows}
         companies = [by_name.pop(name) for name in names]
-        gone = [company.pk for company in by_name.values()]
-        if gone:
-            users = self.register.rows(User).filter(company__in=gone)
+        others = [company.pk for company in by_name.values()]
+        if others:
+            users = self.register.rows(User).filter(company__in=others)
             users.update(company=companies[0]) if companies else users.delete()
-            rows.filter(pk__in=gone).delete()
+            rows.filter(pk__in=others).delete()
         return companies
 
     def _require_all(self, plan: DemoPlan) -> None:
@@ -233,7 +240,7 @@ class DemoService:
         return self.register.rows(User).filter(username__in=_USERNAMES).select_related("company")
 
     def _accounts(self, password: str, made: Sequence[User]) -> list[DemoAccount]:
-        """The demo accounts that are there now."""
+        """The demo accounts that exist now."""
         new = {user.username for user in made}
         return [
             DemoAccount(
@@ -249,7 +256,7 @@ class DemoService:
 
 
 def _refuse_exposed() -> None:
-    """Raises OperationFailed where others than this machine could sign in with a well-known password."""
+    """Raises OperationFailed where people at other machines could sign in with a well-known password."""
     if not settings.DEBUG and not set(settings.ALLOWED_HOSTS) <= _LOCAL_HOSTS:
         raise OperationFailed(
             "The demo accounts would have a well-known password while ALLOWED_HOSTS lets other machines in: choose "
@@ -259,7 +266,7 @@ def _refuse_exposed() -> None:
 
 
 def _reported(rows: Iterable[DemoRow], total: int, progress: Progress) -> Iterator[DemoRow]:
-    """The rows, with progress on the way."""
+    """The rows, while their progress is reported."""
     for done, row in enumerate(rows):
         if done % EVERY == 0:
             progress(Phase.APPLY, done, total)
@@ -274,7 +281,7 @@ _STORED_FIELDS: Final = [cast("Field[Any, Any]", AttendanceRecord._meta.get_fiel
 
 
 def write_by_orm(connection: BaseDatabaseWrapper, rows: Iterator[StoredRow]) -> None:
-    """For any database: the reference, whose result the others leave too."""
+    """Write rows by the ORM, to any database. The other writers must leave the same rows."""
     attributes = [field.attname for field in _STORED_FIELDS]
     while batch := list(islice(rows, EVERY)):
         AttendanceRecord.objects.using(connection.alias).bulk_create(
@@ -283,17 +290,17 @@ def write_by_orm(connection: BaseDatabaseWrapper, rows: Iterator[StoredRow]) -> 
 
 
 def write_to_sqlite(connection: BaseDatabaseWrapper, rows: Iterator[StoredRow]) -> None:
-    """About three times as fast as the ORM, generating included."""
+    """Write rows to SQLite. It is about three times as fast as the ORM, with the making of the rows."""
     values = ", ".join("?" * len(_STORED_FIELDS))
     statement = f"INSERT INTO {_target(connection)} VALUES ({values})"  # noqa: S608 - names of ours only
-    # Moments as Django writes them there: UTC, without saying so.
+    # Moments as Django writes them to SQLite: in UTC, without an offset.
     plain = ((*row[:-2], row[-2].removesuffix("+00:00"), row[-1].removesuffix("+00:00")) for row in rows)
     with connection.wrap_database_errors:
         connection.connection.executemany(statement, plain)
 
 
 def write_to_postgresql(connection: BaseDatabaseWrapper, rows: Iterator[StoredRow]) -> None:
-    """By COPY: more than three times as fast as the ORM, generating included."""
+    """Write rows to PostgreSQL by COPY. It is more than three times as fast as the ORM, with the making of the rows."""
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,

@@ -25,14 +25,14 @@ CheckedFile = BackupFile | V1File
 """A file that was read whole and found valid; a :class:`recordsync.plan.Snapshot`."""
 
 RestoredFile = CheckedFile | UncheckedFile
-"""What a plan is made of; it is valid once the plan is made."""
+"""The file that a plan is made of. It is valid once the plan is made."""
 
-_UNSETTLED: Final = (CheckNeeded, InvalidRecord, OutOfOrder)
-"""What is raised where a file cannot be checked on the way: something is wrong with it, or with the register."""
+_NOT_ON_THE_WAY: Final = (CheckNeeded, InvalidRecord, OutOfOrder)
+"""The errors of a file that cannot be checked on the way: something is wrong with it, or with the register."""
 
 
 def limits() -> Limits:
-    """What a file may hold, by the settings."""
+    """The limits of a file, by the settings."""
     return Limits(content=settings.MUSTER_MAX_FILE_BYTES)
 
 
@@ -55,19 +55,20 @@ def checked(stream: BinaryIO, progress: Progress) -> Iterator[CheckedFile]:
     database.
     """
     if is_v1_0(stream, limits()):
-        with check_v1_0(stream, limits(), progress) as old:
-            yield old
+        with check_v1_0(stream, limits(), progress) as file:
+            yield file
     else:
         yield check_backup(stream, SCHEMA, limits(), progress)
 
 
 def used(stream: BinaryIO, use: Callable[[RestoredFile], T], progress: Progress) -> T:
-    """What ``use`` makes of the file in a seekable stream: of a whole 2.0 file, which it then checks on the way; where
-    something speaks against that, and of any other file, once more or first after the check.
+    """The result of ``use`` for the file in a seekable stream.
 
-    Raises as :func:`checked`, and what ``use`` raises.
+    ``use`` gets a whole 2.0 file before its check, and checks it on the way. It gets any other file after its check.
+    Where a file cannot be checked on the way, ``use`` is called a second time after the check. Raises what
+    :func:`checked` and ``use`` raise.
     """
-    with suppress(*_UNSETTLED):
+    with suppress(*_NOT_ON_THE_WAY):
         file = _unchecked(stream)
         if file is not None:
             progress(Phase.CHECK, 0, sum(file.counts.values()))

@@ -1,6 +1,7 @@
-"""The 1.0 file of older installations (docs/file-format.md): read as a source that the engine can merge.
+"""The 1.0 file of older installations (docs/file-format.md), as a snapshot that the engine can merge.
 
-Ordinary JSON in any layout and order, without ancestry. :mod:`.v1_0_checker` reads it; this module says what it means.
+It is ordinary JSON in any layout and order, without ancestry. :mod:`.v1_0_checker` reads it; this module says what its
+values mean.
 """
 
 from __future__ import annotations
@@ -28,36 +29,38 @@ from recordsync.streams.sort import stored
 
 VERSION: Final = "1.0"
 MISSING: Final = 0
-"""Stands for a field that a record does not have, in the sorted copy: no value is a number."""
+"""Stands in the sorted copy for a field that a record does not have. No value is a number."""
 _TIMES: Final = {f"{n // 60:02}:{n % 60:02}": f"{n // 60:02}:{n % 60:02}:00" for n in range(24 * 60)}
 """Every time of a day as a 1.0 file spells it, and as the engine does."""
-_TIMES_AT: Final = tuple(ATTENDANCE_RECORDS.names.index(name) for name in TIME_FIELDS)
+_TIME_POSITIONS: Final = tuple(ATTENDANCE_RECORDS.names.index(name) for name in TIME_FIELDS)
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
-_encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make one for every record
+_encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make an encoder for every record
 
 
 def checksum_v1_0(model: Model, record: dict[str, Any]) -> str:
-    """SHA-256 (hex) of a 1.0 record's content; of a company, of its name."""
+    """SHA-256 (hex) of a 1.0 record's content. The content of a company is its name."""
     names = {"name"} if model is COMPANIES else record.keys() - NOT_CONTENT
     return sha256(content_v1_0({name: record[name] for name in names}))
 
 
 def content_v1_0(content: dict[str, Any]) -> str:
-    """The text that a 1.0 checksum is of: what Python's ``json.dumps`` writes, with sorted names."""
+    """The text whose SHA-256 is a 1.0 checksum: what Python's ``json.dumps`` writes, with sorted names."""
     return _encode(content)
 
 
 def sha256(text: str) -> str:
+    """SHA-256 (hex) of an ASCII text."""
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def id_v1_0(digest: str, created_at: str) -> str:
-    """A UUID for a 1.0 file, which has none: of its bytes and its moment, so that every installation finds the same."""
+    """The id of a 1.0 file, which holds none: a UUID made of its digest and its moment, so that every installation gets
+    the same one."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, digest + created_at))
 
 
 def as_described(metadata: Metadata, digest: str) -> Metadata:
-    """What remains of the description of a backup that was written as a 1.0 file with this digest."""
+    """The metadata of a backup that was written as a 1.0 file with this digest, without what the file cannot say."""
     return msgspec.structs.replace(
         metadata,
         version=cast(Any, VERSION),
@@ -72,7 +75,7 @@ class V1File:
     """A 1.0 file that was found valid, made by :func:`check_v1_0`. Fits :class:`recordsync.plan.Snapshot`."""
 
     is_complete = False
-    """What a 1.0 file does not list is not known to be deleted."""
+    """A record that a 1.0 file does not list is not known to be deleted."""
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class V1File:
     ) -> None:
         """``copy``: a file that holds each model's records in key order, between its ``bounds``."""
         self.metadata = metadata
-        """What the file says about itself, with the unknown left blank."""
+        """What the file says about itself. What it does not say is blank."""
         self.digest = digest
         self.counts = counts
         self.deleted = dict.fromkeys(counts, 0)
@@ -100,31 +103,31 @@ class V1File:
         return model.shape()
 
     def alignment(self, model: Model) -> Align:
-        """How a record is read beside ours: a time that is ours to the minute is ours to the second, and a field that
-        it does not have is ours, or blank."""
+        """How a record is read beside ours: a time that equals ours to the minute is ours with its seconds, and a field
+        that the record does not have is ours, or blank."""
         whole = model.shape()
         blank = tuple(kind.blank for kind in whole.types)
-        times = _TIMES_AT if model is ATTENDANCE_RECORDS else ()
+        times = _TIME_POSITIONS if model is ATTENDANCE_RECORDS else ()
 
         def align(theirs: Record, ours: Record | None) -> Record:
-            beside = blank if ours is None else ours.values
+            our_values = blank if ours is None else ours.values
             given: tuple[Any, ...] = theirs.values
-            values = [other if value == MISSING else value for value, other in zip(given, beside, strict=True)]
-            for place in times:
-                value, other = values[place], beside[place]
-                if value and other and value[:5] == other[:5]:
-                    values[place] = other
+            values = [our if value == MISSING else value for value, our in zip(given, our_values, strict=True)]
+            for position in times:
+                value, our = values[position], our_values[position]
+                if value and our and value[:5] == our[:5]:
+                    values[position] = our
             return Record(theirs.key, tuple(values), theirs.created_at)
 
         return align
 
     @contextmanager
     def open(self) -> Iterator[V1File]:
-        """Itself: nobody but us knows the copy."""
+        """This file. Nobody else can open the copy, so reading it needs no check."""
         yield self
 
     def unparsed(self, model: Model) -> None:
-        """None: its lines are not those of a register."""
+        """None: its lines cannot be compared with those of a register."""
 
     def deletions(self, model: Model) -> tuple[Deletion, ...]:
         """None: a 1.0 file does not say what was deleted."""
@@ -137,7 +140,7 @@ class V1File:
 
 
 def canonical(name: str, value: Any) -> Any:
-    """A 1.0 value as the engine spells it; what is not right is left for the type to refuse."""
+    """A 1.0 value as the engine spells it. A value that is not right becomes one that its type refuses."""
     if name in TIME_FIELDS and isinstance(value, str):
         return _TIMES.get(value, "not a time of a 1.0 file")
     if name == "overstay" and isinstance(value, str):
@@ -149,12 +152,12 @@ def canonical(name: str, value: Any) -> Any:
 
 
 def moment_v1_0(value: Any) -> str | None:
-    """A moment of a 1.0 file (a naive one is in UTC) as the engine spells it; None where it is none."""
+    """A moment of a 1.0 file (a naive one is in UTC) as the engine spells it; None where the value is no moment."""
     if not isinstance(value, str):
         return None
-    ours = f"{value.removesuffix('+00:00')}Z"
-    if TIMESTAMP.error(ours) is None:  # as we write it
-        return ours
+    spelt = f"{value.removesuffix('+00:00')}Z"
+    if TIMESTAMP.error(spelt) is None:  # as this program writes it
+        return spelt
     try:
         moment = dt.datetime.fromisoformat(value)
         text = TIMESTAMP.to_text(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))

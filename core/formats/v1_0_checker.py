@@ -1,5 +1,5 @@
-"""The check of a 1.0 file: parsed as a stream, checked, and copied in key order to a temporary file that nobody else
-can open. What is merged is that copy, so it is what was checked.
+"""The check of a 1.0 file. It is parsed as a stream, checked, and copied in key order to a temporary file that nobody
+else can open. That copy is merged, so what is merged was checked.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MOST_NAMES: Final = 64
 _MOST_DIGITS: Final = 600
 _DIGITS: Final = re.compile(rb"[0-9]{%d}" % (_MOST_DIGITS + 1))
 _START: Final = re.compile(rb'\s*\{\s*("companies"|"attendance_records"|"metadata"\s*:\s*\{[^{}]*\})')
-"""How the file begins, whatever is wrong in it: the metadata of other versions have objects in them."""
+"""How a 1.0 file begins, whatever is wrong in it. The metadata of other versions holds objects."""
 
 
 def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
@@ -55,18 +55,21 @@ def is_v1_0(source: BinaryIO, limits: Limits) -> bool:
 
 
 class _Broken(Exception):
-    """What follows cannot be read."""
+    """The rest of the file cannot be read."""
 
 
 class _OtherVersion(Exception):
-    """The file says that it is of another version than 1.0, this one: what else is in it cannot be judged."""
+    """The file says that it is of another version than 1.0, so that what else is in it cannot be judged. The text of
+    the exception is that version."""
 
 
 class _Bounded:
-    """A stream for the parser that is cut off where one object takes more than a line may; it hashes what it reads.
+    """A stream for the parser. It hashes what it reads, and raises _Broken where one object has more bytes than a line
+    may have.
 
-    It never gives the parser a number that Python might not make an integer of (as many digits as
-    ``sys.set_int_max_str_digits`` says, 640 or more): that leaves ijson's C code in a state that can kill the process.
+    It also raises _Broken before the parser gets a number that Python might not convert to an integer (one with more
+    digits than ``sys.set_int_max_str_digits`` allows, 640 or more): that would leave ijson's C code in a state that can
+    kill the process.
     """
 
     def __init__(self, stream: BinaryIO, most: int) -> None:
@@ -80,7 +83,7 @@ class _Bounded:
         data = self._stream.read(size)
         self.hash.update(data)
         self.since_object += len(data)
-        if self._at_start and data:  # the parser first reads nothing, to see what it gets
+        if self._at_start and data:  # the parser first reads 0 bytes, to see what type it gets
             self._at_start = False
             data = data.removeprefix(BOM_UTF8)
         if self.since_object > self._most:
@@ -105,7 +108,7 @@ def check_v1_0(source: BinaryIO, limits: Limits | None = None, progress: Progres
 
 
 class _Checker:
-    """Reads the whole of one file, checks everything, makes the sorted copy."""
+    """Reads one whole file, checks everything in it, and makes the sorted copy."""
 
     def __init__(self, source: BinaryIO, limits: Limits, copy: IO[bytes], progress: Progress) -> None:
         self._source = source
@@ -129,9 +132,9 @@ class _Checker:
             content = stack.enter_context(decompressed(self._source, self._limits.content))
             try:
                 stream = _Bounded(content, self._limits.line)
-                found = self._read(stream, files)
+                described = self._read(stream, files)
             except (ijson.JSONError, UnicodeDecodeError, InvalidOperation, _Broken) as error:
-                what = str(error).partition("\n")[0][:_SHOWN]  # below it the parser draws where
+                what = str(error).partition("\n")[0][:_SHOWN]  # in the lines below, the parser shows the place
                 if isinstance(error, InvalidOperation):
                     what = "a number has an exponent that is too large"
                 self._findings.note(FileError(f"the file is no 1.0 backup, or not whole: {what}"))
@@ -144,11 +147,11 @@ class _Checker:
         if (more := sum(self._repeated.values()) - len(self._warnings)) > 0:
             self._warnings.append(f"{more:,} more records stand twice; the second is skipped")
         digest = stream.hash.hexdigest()
-        metadata = self._described(found, digest)
+        metadata = self._metadata(described, digest)
         return V1File(metadata, digest, self._copy, self._bounds, self._counts, self._repeated, self._warnings)
 
     def _read(self, stream: _Bounded, files: dict[str, IO[bytes]]) -> dict[str, Any]:
-        """Pass once through the file; gives the metadata object."""
+        """The metadata object. Reads the file once, and checks its records."""
         events = ijson.basic_parse(stream)
         self._stream = stream
         metadata: dict[str, Any] | None = None
@@ -186,8 +189,8 @@ class _Checker:
         return metadata or {}
 
     def _object(self, events: Iterator[tuple[str, Any]], place: str) -> dict[str, Any]:
-        """A flat object, whose start has been read."""
-        found: dict[str, Any] = {}
+        """The members of a flat object, whose start has been read."""
+        members: dict[str, Any] = {}
         name = ""
         for event, value in events:
             if event == "end_map":
@@ -195,15 +198,15 @@ class _Checker:
                 break
             if event == "map_key":
                 name = value
-                if name in found:
+                if name in members:
                     raise _Broken(f"{place}: the name {name[:_SHOWN]!r} is given twice")
-                if len(found) >= _MOST_NAMES:
+                if len(members) >= _MOST_NAMES:
                     raise _Broken(f"{place}: more than {_MOST_NAMES} names")
             elif event in ("start_map", "start_array"):
                 raise _Broken(f"{place}: {name[:_SHOWN]} is an object or a list")
             else:
-                found[name] = value
-        return found
+                members[name] = value
+        return members
 
     def _record(self, model: Model, record: dict[str, Any], position: int, out: IO[bytes]) -> None:
         """Check one record, and keep it in its canonical form if it is right."""
@@ -218,7 +221,7 @@ class _Checker:
             and (updated_at is None or moment_v1_0(updated_at) is not None)
             and record["checksum"] == checksum_v1_0(model, record)
         )
-        # One that lacks a field that it may lack is right too.
+        # A record that lacks only fields that it may lack is right too.
         if right or self._nothing_wrong(model, record, position):
             item = [model.shape().key(values), values, moment, position]
             out.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
@@ -227,7 +230,7 @@ class _Checker:
             self._progress(Phase.CHECK, self._done, None)
 
     def _nothing_wrong(self, model: Model, record: dict[str, Any], position: int) -> bool:
-        """Look at a record name by name, and say everything that is wrong with it."""
+        """Whether nothing is wrong with a record. Looks at it name by name, and notes everything that is wrong."""
         key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
         before = self._findings.count
 
@@ -251,7 +254,7 @@ class _Checker:
         return self._findings.count == before
 
     def _sort(self, model: Model, unsorted: IO[bytes]) -> None:
-        """Copy a model's records in key order; every key once."""
+        """Copy a model's records in key order, each key once. Notes repeated records and different ones of one key."""
         start = self._copy.seek(0, 2)
         last: list[Any] | None = None
         items = stored(unsorted, 0, unsorted.tell())
@@ -274,26 +277,27 @@ class _Checker:
         self._copy.flush()
         self._bounds[model.name] = (start, self._copy.tell())
 
-    def _described(self, found: dict[str, Any], digest: str) -> Metadata:
-        """The metadata as the engine says them, which are checked. Raises InvalidFile for whatever was found wrong."""
-        for name in sorted(_METADATA - found.keys()):
+    def _metadata(self, described: dict[str, Any], digest: str) -> Metadata:
+        """The checked metadata as the engine has it. ``described``: the file's metadata object. Raises InvalidFile with
+        everything that is wrong with the file."""
+        for name in sorted(_METADATA - described.keys()):
             self._findings.note(FileError(f"metadata: the field {name} is missing", field=name))
         for model in SCHEMA:
             name = f"total_{model.name}"
-            given = self._given.get(model.name, 0)
-            if name in found and (type(found[name]) is not int or found[name] != given):
-                text = f"metadata: {name} is {str(found[name])[:_SHOWN]}, but there are {given}"
-                self._findings.note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
-        created, since = moment_v1_0(found.get("created_at")), moment_v1_0(found.get("since_date"))
-        kind = found.get("backup_type")
-        good = {
+            count = self._given.get(model.name, 0)
+            if name in described and (type(described[name]) is not int or described[name] != count):
+                text = f"metadata: {name} is {str(described[name])[:_SHOWN]}, but there are {count}"
+                self._findings.note(FileError(text, field=name, value=str(described[name])[:_SHOWN]))
+        created, since = moment_v1_0(described.get("created_at")), moment_v1_0(described.get("since_date"))
+        kind = described.get("backup_type")
+        right = {
             "backup_type": kind in ("full", "incremental"),
             "created_at": created is not None,
-            "since_date": found.get("since_date") is None or since is not None,
+            "since_date": described.get("since_date") is None or since is not None,
         }
-        for name in (name for name, right in good.items() if not right and name in found):
-            text = f"metadata: {name} is {str(found[name])[:_SHOWN]!r}, which a 1.0 file cannot say"
-            self._findings.note(FileError(text, field=name, value=str(found[name])[:_SHOWN]))
+        for name in (name for name, is_right in right.items() if not is_right and name in described):
+            text = f"metadata: {name} is {str(described[name])[:_SHOWN]!r}, which a 1.0 file cannot say"
+            self._findings.note(FileError(text, field=name, value=str(described[name])[:_SHOWN]))
         self._findings.require_none()
         return Metadata(
             version=cast(Any, VERSION),

@@ -1,4 +1,4 @@
-"""Writing a 1.0 file (docs/file-format.md), for installations that read no other. What it cannot carry is left out."""
+"""Writing a 1.0 file (docs/file-format.md), for installations that read no other. What it cannot hold is left out."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class DatedRecords(Protocol):
 
 
 def write_v1_0(out: IO[bytes], metadata: Metadata, dated: DatedRecords, progress: Progress = no_progress) -> Written:
-    """Write one file to a binary stream, a record a line, in ASCII. Its digest is that of all its bytes.
+    """The digest of all bytes of the file, and how many records it has. Writes it to a binary stream, a record a line,
+    in ASCII.
 
-    Of ``metadata`` only type, moments and totals have a place in the file. Raises
+    The file holds only type, moments and totals of ``metadata``. Raises
     :class:`recordsync.errors.InvalidRecord` for a record that could not be read back,
     :class:`recordsync.errors.OutOfOrder`, and :class:`recordsync.errors.RecordSyncError` where the records are not as
     many as ``metadata`` says.
@@ -64,12 +65,12 @@ def write_v1_0(out: IO[bytes], metadata: Metadata, dated: DatedRecords, progress
 def _description(metadata: Metadata) -> dict[str, Any]:
     since = {"since_date": _moment(metadata.since_date)} if metadata.since_date else {}
     totals = {f"total_{model.name}": metadata.totals[model.name] for model in SCHEMA}
-    said = {"version": VERSION, "created_at": _moment(metadata.created_at), "backup_type": metadata.backup_type}
-    return {**said, **since, **totals}
+    always = {"version": VERSION, "created_at": _moment(metadata.created_at), "backup_type": metadata.backup_type}
+    return {**always, **since, **totals}
 
 
 def _companies(dated: DatedRecords) -> Iterator[bytes]:
-    """A line for each company. ``id`` is its place in the file: ours mean nothing elsewhere."""
+    """A line for each company. ``id`` is its position in the file, because our own ids mean nothing elsewhere."""
     for number, record in enumerate(legal(COMPANIES.shape(), dated.records(COMPANIES)), 1):
         (name,) = record.values
         yield _line({"name": name}, f'"id": {number}', _stamp("created_at", record.created_at))
@@ -95,7 +96,8 @@ def _records(dated: DatedRecords) -> Iterator[bytes]:
 
 
 def _line(content: dict[str, Any], *rest: str) -> bytes:
-    """A record's line: the text that its checksum is of, and behind it the members that are not content."""
+    """The line of a record: its content, whose SHA-256 is the checksum, followed by the members that are not
+    content."""
     text = content_v1_0(content)
     members = (text[:-1], *rest, f'"checksum": "{sha256(text)}"}}')
     return ", ".join(members).encode("ascii")
@@ -106,5 +108,5 @@ def _stamp(name: str, moment: str | None) -> str:
 
 
 def _moment(text: str | None) -> str:
-    """A moment as every version of Python reads it."""
+    """A moment in the form that every version of Python can read."""
     return f"{str(text).removesuffix('Z')}+00:00"
