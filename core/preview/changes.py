@@ -1,4 +1,4 @@
-"""The lists of what restores changed, kept for whoever asks later."""
+"""The lists of what restores changed, which are kept for later."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ CHANGES_KEPT: Final = dt.timedelta(days=90)
 
 
 def changes_file(operation: uuid.UUID) -> Path:
-    """Where the list of what a restore changed is kept."""
+    """The path of the list of what a restore changed."""
     return Path(settings.DATA_DIR) / "changes" / f"{operation}.jsonl.gz"
 
 
 def changes_before(moment: dt.datetime) -> set[uuid.UUID]:
-    """The restores whose lists were last written before then."""
+    """The ids of the restores whose lists were written before this moment."""
     files = (Path(settings.DATA_DIR) / "changes").glob("*.jsonl.gz")
     return {uuid.UUID(path.name.partition(".")[0]) for path in files if path.stat().st_mtime < moment.timestamp()}
 
 
 def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> dict[str, Counts]:
-    """Write what applying the preview changes, as it is decided now. Returns what becomes of everything.
+    """The counts of what becomes of the preview's lines as they are decided now, per model. Writes the list of changes.
 
     The list appears whole, or not at all. Raises OSError, and RecordSyncError where something is not decided.
     """
@@ -43,11 +43,11 @@ def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> dic
     account = Account(preview.plan)
 
     def batches() -> Iterator[Batch]:
-        done = told = 0
+        done = next_report = 0
         for batch in decided_batches(preview.plan, preview.decisions(), account):
-            if done >= told:
+            if done >= next_report:
                 progress(Phase.LIST, min(done, preview.plan.size), preview.plan.size)
-                told = done + EVERY
+                next_report = done + EVERY
             done += len(batch[1])
             yield batch
 
@@ -58,6 +58,6 @@ def write_changes(preview: StoredPreview, path: Path, progress: Progress) -> dic
 
 @contextmanager
 def read_changes(operation: uuid.UUID) -> Iterator[ChangeList]:
-    """The list of what a restore changes or changed. Raises OSError, :class:`recordsync.errors.ListDamaged`."""
+    """The list of what a restore changes or has changed. Raises OSError, :class:`recordsync.errors.ListDamaged`."""
     with changes_file(operation).open("rb") as stream:
         yield ChangeList(stream, SCHEMA)

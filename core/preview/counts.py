@@ -1,6 +1,6 @@
-"""What becomes of a preview's lines, counted as they are decided without looking at each.
+"""The counts of what becomes of a preview's lines as they are decided, without reading each line.
 
-The tables have how many lines there are of which what becomes; what that is, and what it comes to, says the engine.
+The tables say how many lines have which effect. The engine says what each effect means for the counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from recordsync.model.schema import Model
 from recordsync.plan import Account, Plan, References
 
 _BY_COMPANY: Final = (Effect.ADD, Effect.UPDATE, Effect.DELETE, Effect.KEEP, Effect.UNDECIDED)
-"""What may become of an attendance record."""
+"""The effects that are counted by company."""
 
 _NAMES: Final = ", ".join(KEYS.names)
 _COUNT: Final = f"""
@@ -27,7 +27,7 @@ INSERT INTO decided
     SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts GROUP BY item HAVING count(side) = count(*)
   ) ON item = id GROUP BY model, {_NAMES}, effect, listed, held
 """  # noqa: S608 # of constants
-"""How many lines in conflict are decided in all of their units: ``tallies`` and this are all that is counted."""
+"""Counts the lines whose conflicts are all decided. All counts are made of ``tallies`` and this."""
 _COUNT_ONE: Final = f"""
 INSERT INTO decided SELECT model, {_NAMES}, iif(?, theirs, ours), listed, start < 0, ? FROM items WHERE id = ?
 ON CONFLICT DO UPDATE SET n = n + excluded.n
@@ -35,7 +35,7 @@ ON CONFLICT DO UPDATE SET n = n + excluded.n
 
 
 class Group(NamedTuple):
-    """So many lines of which the same becomes. ``name``: that others refer to it by, or that it refers to."""
+    """``n`` lines with the same effect. ``name``: the name that others refer to the record by, or that it refers to."""
 
     model: Model
     name: str
@@ -46,7 +46,7 @@ class Group(NamedTuple):
 
 
 class Tallies:
-    """How many lines there are of each kind, of each company: as the tables have it."""
+    """How many lines there are of each kind and company, as the tables say."""
 
     def __init__(self, db: sqlite3.Connection, plan: Plan) -> None:
         self._db = db
@@ -55,18 +55,18 @@ class Tallies:
     # --- kept
 
     def recount(self) -> None:
-        """Count anew what is decided."""
+        """Count again what is decided."""
         self._db.execute("DELETE FROM decided")
         self._db.execute(_COUNT)
 
     def state_of(self, item: int) -> int | None:
-        """1 where a line takes anything of the other side, 0 where it is kept, None where it is not decided yet."""
+        """1 where a line takes anything from theirs, 0 where it keeps ours, None where it is not decided yet."""
         query = "SELECT count(*) - count(side), max(side = 'theirs') FROM conflicts WHERE item = ?"
         is_open, takes_theirs = self._db.execute(query, [item]).fetchone()
         return None if is_open else takes_theirs
 
     def move(self, item: int, before: int | None, after: int | None) -> None:
-        """Count that a line went from one state to another."""
+        """Count that a line has moved from one state to another."""
         for state, n in ((before, -1), (after, 1)):
             if before != after and state is not None:
                 self._db.execute(_COUNT_ONE, [state, n, item])
@@ -74,31 +74,31 @@ class Tallies:
     # --- asked
 
     def conflicting_companies(self) -> list[str]:
-        """Companies of which something is to be decided."""
+        """The companies that have conflicts."""
         rows = self._db.execute(f"SELECT DISTINCT {COMPANY} FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")  # noqa: S608
         return [name for (name,) in rows if name]
 
     def by_company(self, strategy: Strategy, limit: int = 200) -> list[dict[str, Any]]:
-        """What becomes of attendance records that differ, by company: those with the most first."""
-        found: dict[str, dict[str, Any]] = {}
+        """For each company, how many attendance records have each effect. Those with the most changes come first."""
+        rows: dict[str, dict[str, Any]] = {}
         for group in self._groups(strategy, held=False):
             if group.model is ATTENDANCE_RECORDS:
-                one = found.setdefault(group.name, {"company": group.name, **dict.fromkeys(_BY_COMPANY, 0)})
-                one[group.effect] += group.n
-        changed = {company: sum(one[effect] for effect in _BY_COMPANY[:3]) for company, one in found.items()}
-        return sorted(found.values(), key=lambda one: (-changed[one["company"]], one["company"]))[:limit]
+                row = rows.setdefault(group.name, {"company": group.name, **dict.fromkeys(_BY_COMPANY, 0)})
+                row[group.effect] += group.n
+        changed = {company: sum(row[effect] for effect in _BY_COMPANY[:3]) for company, row in rows.items()}
+        return sorted(rows.values(), key=lambda row: (-changed[row["company"]], row["company"]))[:limit]
 
     def counts(self, strategy: Strategy) -> dict[str, Counts]:
-        """What becomes of everything."""
+        """The counts of what becomes of all entries of the file, per model."""
         account = Account(self._plan)
         references = self.references(strategy, account)
-        held = {(one.model.name, one.name): one for one in self._plan.held}
+        held = {(deletion.model.name, deletion.name): deletion for deletion in self._plan.held}
         for group in self._groups(strategy, held=True):
             _account(account, group, references.settled(held[group.model.name, group.name], group.effect))
         return account.verified()
 
     def references(self, strategy: Strategy, account: Account | None = None) -> References:
-        """What is referred to when everything but what is held is done, which is added to the account."""
+        """How much refers to what, once all lines but the held deletions are applied. Adds them to the account."""
         references = self._plan.references()
         for group in self._groups(strategy, held=False):
             created = references.follow(group.model, group.effect, {group.name: group.n})
@@ -109,7 +109,7 @@ class Tallies:
         return references
 
     def _groups(self, strategy: Strategy, *, held: bool) -> Iterator[Group]:
-        """All lines, in groups: models in the order of the schema."""
+        """All lines in groups, the models in the order of the schema."""
         side = strategy.side
         groups: Counter[tuple[int, str, bool, str, bool]] = Counter()
         query = f"SELECT kind = 'conflict', theirs, ours, listed, n, model, {_NAMES} FROM tallies WHERE held = ?"  # noqa: S608 # of constants

@@ -1,4 +1,4 @@
-"""What is decided in a preview, by one person or several at a time."""
+"""The decisions of a preview, which one person makes or several at the same time."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from recordsync.model.schema import Model
 
 
 class Many(NamedTuple):
-    """What deciding many came to, in units."""
+    """The result of deciding many conflicts at once, in units."""
 
     decided: int
-    """Those that nobody had decided before."""
+    """How many were decided now."""
     left: int
-    """Those that were decided before for the other side, and still are."""
+    """How many had been decided for the other side before, and still are."""
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """What became of the decisions of an earlier preview of the same file, in units."""
+    """The result of carrying over the decisions of an earlier preview of the same file, in units."""
 
     made: int
+    """How many were decided there."""
     carried: int
-    """Those of lines that are the same in both: they are decided here as they were there."""
+    """How many of them are decided here as they were there, because their lines are the same."""
 
     @property
     def lost(self) -> int:
@@ -44,7 +45,7 @@ class Carried(msgspec.Struct, frozen=True):
 
 
 class DecidedMeanwhile(OperationFailed):
-    """What the person saw is not what is decided now."""
+    """Somebody has decided something since the person saw the preview."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -63,26 +64,26 @@ class Decisions:
         self._tallies = tallies
         self.strategy = Strategy(meta["strategy"])
         self.version: int = meta["version"]
-        """Grows with every decision: who decides says which one they saw."""
+        """Grows with every decision. Whoever decides says which version they saw."""
         self.conflicting: int = meta["conflicting"]
-        """Conflicting units."""
+        """How many units are in conflict."""
         self.undecided: int = meta["undecided"]
-        """Those of them that nobody has decided yet."""
+        """How many of them nobody has decided yet."""
         self.carried = msgspec.convert(meta["carried"], Carried | None)
-        """What became of the decisions of the preview that this one was made again from; None: from none."""
+        """The result of carrying over the decisions of an earlier preview; None: there was none."""
         self.applying: str = meta["applying"]
-        """The id of the restore that applies it, or did."""
+        """The id of the restore that applies it or has applied it; blank: none."""
 
     @property
     def decided(self) -> int:
-        """Conflicting units that somebody has decided."""
+        """How many units in conflict somebody has decided."""
         return self.conflicting - self.undecided
 
     def decide(self, side: Side, item: int, unit: str = "", *, seen: int) -> int:
-        """Decide one line for a side, in one unit or in all. Saved when this returns; returns how many units.
+        """The number of units that were decided. Decides one line for a side, in one unit or in all, and saves that.
 
         ``seen``: the version that the person saw. Raises :class:`DecidedMeanwhile` where somebody has decided these
-        units otherwise since, :class:`OperationFailed` where the preview is being applied.
+        units for the other side since, :class:`OperationFailed` where the preview is being applied.
         """
         terms, values = "item = ?" + " AND unit = ?" * bool(unit), [item, *([unit] if unit else [])]
         with self._changing() as version:
@@ -90,66 +91,68 @@ class Decisions:
             if self._db.execute(overtaken, [*values, seen, side.value]).fetchone()[0]:
                 raise DecidedMeanwhile
             before = self._tallies.state_of(item)
-            found = self._set(side, terms, values, version)
+            count = self._set(side, terms, values, version)
             self._tallies.move(item, before, self._tallies.state_of(item))
-            return found
+            return count
 
     def decide_many(self, side: Side, chosen: Filter) -> Many:
-        """Decide for a side whatever a filter leaves that nobody has decided yet. Saved when this returns.
+        """How many units were decided. Decides for a side what a filter selects and nobody has decided, and saves that.
 
         Raises :class:`OperationFailed` where the preview is being applied.
         """
         with self._changing() as version:
             where, values = chosen.units()
             left = self.would_change(side, chosen)
-            found = self._set(side, f"{where} AND side IS NULL", values, version)
+            count = self._set(side, f"{where} AND side IS NULL", values, version)
             self._tallies.recount()
-            return Many(found, left)
+            return Many(count, left)
 
     def would_change(self, side: Side | None, chosen: Filter) -> int:
-        """How many units that are decided :meth:`redecide_many` would change."""
+        """How many decided units :meth:`redecide_many` would change."""
         where, values = chosen.units()
         query = f"SELECT count(*) FROM conflicts WHERE {where} AND side IS NOT NULL AND side IS NOT ?"  # noqa: S608 # of constants
         return int(self._db.execute(query, [*values, side and side.value]).fetchone()[0])
 
     def redecide_many(self, side: Side | None, chosen: Filter, *, seen: int) -> int:
-        """Change what is decided: for a side, or take it back (None). Saved when this returns; returns how many units.
+        """The number of units that were changed. Decides for a side (None: takes back) what a filter selects and
+        somebody has decided otherwise, and saves that.
 
-        ``seen``: the version in which the person was told how many it would be. Raises :class:`DecidedMeanwhile` where
-        it is another one now, :class:`OperationFailed` where the preview is being applied.
+        ``seen``: the version in which the person saw this number. Raises :class:`DecidedMeanwhile` where the version is
+        another one now, :class:`OperationFailed` where the preview is being applied.
         """
         with self._changing(seen) as version:
             where, values = chosen.units()
             other = f"{where} AND side IS NOT NULL AND side IS NOT ?"
-            found = self._set(side, other, [*values, side and side.value], version)
+            count = self._set(side, other, [*values, side and side.value], version)
             self._tallies.recount()
-            return found
+            return count
 
     def _set(self, side: Side | None, where: str, values: list[Any], version: int) -> int:
         query = f"UPDATE conflicts SET side = ?, decided = ? WHERE {where}"  # noqa: S608 # of constants
-        found = self._db.execute(query, [side and side.value, version, *values]).rowcount
+        count = self._db.execute(query, [side and side.value, version, *values]).rowcount
         self.undecided = self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0]
         put(self._db, undecided=self.undecided)
-        return found
+        return count
 
     def choose(self, strategy: Strategy) -> None:
-        """Another strategy; decisions are kept for when it is ``manual`` again.
+        """Choose another strategy. Decisions are kept for when it is ``manual`` again.
 
-        Raises :class:`DecidedMeanwhile` where somebody has decided something since it was opened.
+        Raises :class:`DecidedMeanwhile` where somebody has decided something since the preview was opened,
+        :class:`OperationFailed` where it is being applied.
         """
         with self._changing(self.version):
             put(self._db, strategy=strategy.value)
         self.strategy = strategy
 
     def overruled(self, strategy: Strategy) -> int:
-        """How many units that are decided come out otherwise under a strategy."""
+        """How many decided units a strategy decides for the other side."""
         query = "SELECT count(*) FROM conflicts WHERE side != ?"
         return int(self._db.execute(query, [strategy.side and strategy.side.value]).fetchone()[0])
 
     def apply_by(self, operation: uuid.UUID | None) -> None:
-        """From now on this restore applies it, and no decision is taken; None: it is free again.
+        """Let only this restore apply the preview, and take no decisions any more; None: set the preview free again.
 
-        Raises :class:`DecidedMeanwhile` where somebody has decided something since it was opened.
+        Raises :class:`DecidedMeanwhile` where somebody has decided something since the preview was opened.
         """
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -164,7 +167,8 @@ class Decisions:
 
     @contextmanager
     def _changing(self, seen: int | None = None) -> Iterator[int]:
-        """A change of what is decided, given the version that it makes. ``seen``: only of this version."""
+        """A transaction that changes what is decided, with the version that it makes. ``seen``: the version that it
+        must find (None: any)."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             (applying,) = self._db.execute("SELECT value FROM meta WHERE name = 'applying'").fetchone()
@@ -180,7 +184,7 @@ class Decisions:
             raise
 
     def _require(self, seen: int | None) -> int:
-        """The version that is stored. Raises :class:`DecidedMeanwhile` unless it is the one that was seen."""
+        """The stored version. Raises :class:`DecidedMeanwhile` unless it is the one that was seen (None: any)."""
         (text,) = self._db.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
         version = int(orjson.loads(text))
         if seen is not None and version != seen:
@@ -188,16 +192,17 @@ class Decisions:
         return version
 
     def decisions(self) -> Decide:
-        """Whose side a conflict takes, by the strategy or as decided. For ``manual`` a look into the file for each."""
+        """A function that says whose side a conflict takes, by the strategy or as it was decided. For ``manual`` it
+        reads the tables at each call."""
         if self.strategy is not Strategy.MANUAL:
             return decide_by(self.strategy)
         sides = {"ours": Side.OURS, "theirs": Side.THEIRS, None: None}
-        places = {model.name: place for place, model in enumerate(SCHEMA)}
+        positions = {model.name: position for position, model in enumerate(SCHEMA)}
         key = " AND ".join(f"{column} = ?" for column in KEYS.all)
         find = f"SELECT side FROM items JOIN conflicts ON item = id WHERE {key} AND model = ? AND unit = ?"  # noqa: S608 # of constants
 
         def decide(model: Model, merged: Merged, unit: str) -> Side | None:
-            values = (*KEYS.values(model, merged.key), places[model.name], unit)
+            values = (*KEYS.values(model, merged.key), positions[model.name], unit)
             (side,) = self._db.execute(find, values).fetchone()
             return sides[side]
 

@@ -1,4 +1,4 @@
-"""Which lines of a preview are meant: what people choose them by, as conditions in SQL."""
+"""The filters by which people choose lines of a preview, and their conditions in SQL."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from core.register.declared import SCHEMA
 from recordsync.merge import EXISTENCE
 
 FIELDS: Final = tuple(dict.fromkeys(field.name for model in SCHEMA for field in model.fields))
-"""The fields that a change may be filtered by; a change's fields are a number with one bit for each."""
+"""The fields by which changes can be filtered. The changed fields of a line are a number with one bit for each."""
 UNITS: Final = (*dict.fromkeys(unit for model in SCHEMA for unit in model.units), EXISTENCE)
-"""What may be in conflict."""
+"""The units that can be in conflict."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which lines to show or decide. Blank: any. Texts are compared, never run."""
+    """The lines to show or decide. A blank value selects all. Texts are passed as parameters, never as SQL."""
 
     kind: str = ""
     company: str = ""
@@ -29,7 +29,7 @@ class Filter:
     undecided: bool = False
 
     def where(self, *, by_date: bool = True) -> tuple[str, list[Any]]:
-        """The condition on ``items`` and its parameters. ``by_date``: whether the index of the date may be used."""
+        """The condition on ``items``, and its parameters. ``by_date``: whether SQLite may use the index of the date."""
         date = DATE if by_date else f"+{DATE}"
         terms: list[tuple[str, Any]] = []
         for column, value in (("kind", self.kind), (COMPANY, self.company), (EP_NO, self.ep_no)):
@@ -50,15 +50,15 @@ class Filter:
         return " AND ".join(f"({term})" for term in sql) or "1", values
 
     def conflicting(self) -> tuple[str, list[Any]]:
-        """The query for the lines of which ``unit`` is in conflict or ``undecided``, to be narrowed by further terms;
-        and its parameters."""
+        """The query for the lines whose ``unit`` is in conflict or which are ``undecided``, and its parameters. Further
+        terms can be added to it."""
         terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
         query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"  # noqa: S608 # of constants
         return query, [self.unit] if self.unit else []
 
     def units(self) -> tuple[str, list[Any]]:
-        """The condition on ``conflicts`` for what is decided where all that the filter leaves is decided: the units of
-        its lines, and with ``unit`` or ``undecided`` these alone; and its parameters."""
+        """The condition on ``conflicts``, and its parameters, for the units that are decided when all lines of the
+        filter are: every unit of the lines, or only those that ``unit`` and ``undecided`` select."""
         where, values = replace(self, unit="", undecided=False).where()
         terms = [f"item IN (SELECT id FROM items WHERE {where})"] if where != "1" else []  # noqa: S608 # of constants
         if self.unit:
@@ -70,11 +70,11 @@ class Filter:
 
     @property
     def is_tallied(self) -> bool:
-        """Whether the tables of counts know how many lines it leaves."""
+        """Whether the table of counts says how many lines it selects."""
         return not (self.ep_no or self.date_from or self.date_to or self.field or self.unit or self.undecided)
 
     @property
     def is_of_conflicts(self) -> bool:
-        """Whether it is about conflicts alone, whose own order and indexes then serve it."""
+        """Whether it selects conflicts by nothing else, so that their own table and indexes serve it."""
         others = (self.company, self.ep_no, self.date_from, self.date_to, self.field)
         return bool(self.unit or self.undecided) and self.kind in ("", "conflict") and not any(others)

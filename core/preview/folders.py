@@ -1,6 +1,6 @@
-"""Where previews are: a folder of its own for each, named by the id of the operation that made it.
+"""The folders of previews. Each preview has one, which is named by the id of the operation that made it.
 
-In it are the uploaded file, the plan's lines, and the tables.
+It holds the uploaded file, the plan's lines, and the tables.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final
 from django.conf import settings
 
 ABANDONED: Final = dt.timedelta(days=1)
-"""After how long nobody is expected to come back."""
+"""How long a preview is kept that nobody touches."""
 
 
 def folder_of(pk: uuid.UUID) -> Path:
-    """The folder of a preview; only its id goes into the path."""
+    """The folder of a preview. Nothing but its id is part of the path."""
     return Path(settings.DATA_DIR) / "restores" / str(pk)
 
 
@@ -29,18 +29,19 @@ def tables_of(pk: uuid.UUID) -> Path:
 
 
 def new_folder(pk: uuid.UUID) -> Path:
+    """The new folder of a preview. Raises OSError."""
     folder = folder_of(pk)
     folder.mkdir(mode=0o700, parents=True)
     return folder
 
 
 def remove(pk: uuid.UUID) -> None:
-    """Everything of a preview, the uploaded file included."""
+    """Remove the folder of a preview, with the uploaded file."""
     shutil.rmtree(folder_of(pk), ignore_errors=True)
 
 
 def remove_abandoned(busy: set[str]) -> int:
-    """Folders that nobody has touched for a day, except those of ``busy`` operations. Returns how many."""
+    """How many folders were removed: those that nobody has touched for a day, except those of ``busy`` operations."""
     root = Path(settings.DATA_DIR) / "restores"
     removed = 0
     for folder in root.iterdir() if root.is_dir() else ():

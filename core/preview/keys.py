@@ -1,7 +1,7 @@
-"""The columns that the keys of a preview's lines stand in, as the schema has them.
+"""The columns for the keys of a preview's lines, made from the schema.
 
-Fields of one name share a column. What a key names of another model stands in that model's column, beside its own
-records: so whatever is of one company is found by it.
+Fields of the same name share a column. A key field that refers to another model shares that model's column, so that one
+column finds a company and all of its records.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from recordsync.model.schema import Field, Model, Schema
 
 
 class KeyColumns:
-    """The columns of a schema's keys. ``names``: those of what others refer to; all have a text, blank for none."""
+    """The columns of a schema's keys, ``all``. ``names``: those of the models that others refer to. Every column
+    holds a text, which is blank where a key has no such field."""
 
     def __init__(self, schema: Schema) -> None:
         referred = dict.fromkeys(f.references for model in schema for f in model.key if f.references)
@@ -25,7 +26,7 @@ class KeyColumns:
             for model in schema
         }
         self.all: Final = tuple(dict.fromkeys(column for columns in self._by_model.values() for column in columns))
-        self._places: Final = {
+        self._positions: Final = {
             name: [columns.index(column) if column in columns else -1 for column in self.all]
             for name, columns in self._by_model.items()
         }
@@ -39,12 +40,12 @@ class KeyColumns:
         return self._by_model[model.name][model.key_names.index(field)]
 
     def values(self, model: Model, key: Key) -> tuple[str, ...]:
-        """What stands in each of the columns for a record's key."""
+        """The value of each column for a record's key."""
         padded = (*key, "")
-        return tuple([padded[place] for place in self._places[model.name]])
+        return tuple([padded[position] for position in self._positions[model.name]])
 
     def name(self, model: Model, names: Sequence[str]) -> str:
-        """The name that others refer to a record by, or that it refers to, by what stands in :attr:`names`."""
+        """The name that others refer to the record by, or that it refers to. ``names``: the values of :attr:`names`."""
         column = self._by_model[model.name][model.name_position]
         return names[self.names.index(column)] if column in self.names else ""
 

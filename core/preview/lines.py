@@ -1,4 +1,4 @@
-"""What a page of a preview shows: lines of the plan, for people."""
+"""The lines of a plan as a page of a preview shows them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recordsync.plan import Plan
 
 @dataclass(frozen=True)
 class FieldLine:
-    """One field of one line, on both sides."""
+    """One field of a line, with its values on both sides and in the base."""
 
     name: str
     ours: str | None
@@ -29,7 +29,7 @@ class FieldLine:
 
 @dataclass(frozen=True)
 class UnitLine:
-    """A unit that both sides changed: its fields, and whose side is taken as things stand (blank: not decided)."""
+    """A unit in conflict: its fields, and the side that it takes as it is decided now (blank: not decided)."""
 
     name: str
     side: str
@@ -38,7 +38,7 @@ class UnitLine:
 
 @dataclass
 class Line:
-    """One line of the plan for people."""
+    """One line of the plan, as people see it."""
 
     id: int
     kind: str
@@ -49,15 +49,15 @@ class Line:
     ours_is_there: bool
     theirs_is_there: bool
     base_is_known: bool
-    """Whether it is proven what both sides once had; it is shown beside them."""
+    """Whether it is proven what both sides once had, so that the page shows it beside them."""
     stays: bool = False
-    """Whether it is a company that the file deletes and that something here still refers to."""
+    """Whether it is a company that the file deletes, and that stays because something here still refers to it."""
     changed_at: dt.datetime | None = None
     """When the register's record last changed, if that was looked up (:func:`core.restores.jobs.look_up`)."""
 
     @classmethod
     def of(cls, plan: Plan, pk: int, kind: str, model: Model, merged: Merged, sides: Mapping[str, str]) -> Line:
-        """The line of a merge of a plan. ``sides``: per unit in conflict whose side is taken; blank: not decided."""
+        """The line for a merge of the plan. ``sides``: whose side each unit in conflict takes; blank: undecided."""
         shape, whole = plan.shapes[model.name], model.shape()
         ours = whole.content(merged.ours) if merged.ours else {}
         theirs = shape.content(merged.theirs) if merged.theirs else {}
@@ -70,14 +70,16 @@ class Line:
         ]
         if merged.ours and merged.theirs:
             shown = {*merged.units, *merged.conflicts}
-            fields = [one for one in fields if one.unit in shown and (one.differs or one.unit in merged.conflicts)]
+            fields = [
+                field for field in fields if field.unit in shown and (field.differs or field.unit in merged.conflicts)
+            ]
         units = [
-            UnitLine(unit, sides[unit], [one for one in fields if unit in (EXISTENCE, one.unit)])
+            UnitLine(unit, sides[unit], [field for field in fields if unit in (EXISTENCE, field.unit)])
             for unit in merged.conflicts
         ]
-        settled = [one for one in fields if one.unit not in merged.conflicts and EXISTENCE not in merged.conflicts]
-        there = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
-        return cls(pk, kind, model, merged.key, settled, units, *there)
+        settled = [field for field in fields if not {field.unit, EXISTENCE} & set(merged.conflicts)]
+        known = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
+        return cls(pk, kind, model, merged.key, settled, units, *known)
 
     @property
     def shown_key(self) -> str:
@@ -86,8 +88,9 @@ class Line:
 
 @dataclass
 class Page:
-    """A page of lines. ``total``: how many the filter leaves; ``more``: it is even more. ``before``/``after``: where
-    neighbours start."""
+    """A page of lines. ``total``: how many lines the filter selects; ``more``: whether there are more than that.
+    ``before``, ``after``: the lines at which the previous page ends and after which the next one begins (None: there is
+    no such page)."""
 
     lines: list[Line]
     total: int

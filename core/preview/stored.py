@@ -1,4 +1,4 @@
-"""A preview that is kept: what a checked file would do, filtered, paged, counted, and decided by a person."""
+"""A stored preview: what a checked file would do, for people to filter, page through, count and decide."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from recordsync.plan import Held, Plan, References
 
 PAGE: Final = 25
 COUNTED: Final = 10_000
-"""How far the lines of a filter are counted one by one; of more it is only said that there are more."""
+"""Up to how many the lines of a filter are counted. Beyond that a page says only that there are more."""
 
 
 class PreviewGone(OperationFailed):
-    """There is no such preview, or none that can be read."""
+    """There is no such preview, or it cannot be read."""
 
 
 @contextmanager
 def opened(pk: uuid.UUID) -> Iterator[StoredPreview]:
-    """The preview with this id. Raises :class:`PreviewGone` where it is not there any more."""
+    """The preview with this id, open until the block ends. Raises :class:`PreviewGone` where there is none any more."""
     path = tables_of(pk)
     if not path.is_file():
         raise PreviewGone(
@@ -72,11 +72,11 @@ class StoredPreview(Decisions):
         self.pk = pk
         self.origin = msgspec.convert(meta["origin"], Origin)
         self.warnings: list[str] = meta["warnings"]
-        """What is odd about the file and does no harm."""
+        """Sentences about what is odd in the file and does no harm."""
         self.file: str = meta["file"]
 
     def page(self, chosen: Filter, after: int | None = None, before: int | None = None) -> Page:
-        """The lines of a filter from one on (``after``), or up to one (``before``): :data:`PAGE` of them."""
+        """A page of :data:`PAGE` lines that a filter selects: those after one line, or those before one line."""
         total, many = self.count(chosen)
         backwards = before is not None
         edge, sign = (before, "<") if backwards else (-1 if after is None else after, ">")
@@ -85,7 +85,7 @@ class StoredPreview(Decisions):
             found, values = chosen.conflicting()
             where = f"id IN ({found} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"
         else:
-            # Of many lines a page is found soon by their order; few are found by the index and then put in order.
+            # Of many lines, a page is found soonest by their order. Few are found by the index, and then sorted.
             where, values = chosen.where(by_date=not many)
             where = f"{where} AND id {sign} ?"
         rows = self._db.execute(
@@ -102,8 +102,8 @@ class StoredPreview(Decisions):
         return Page(lines, total, many, first, last)
 
     def count(self, chosen: Filter) -> tuple[int, bool]:
-        """How many lines a filter leaves, and whether it is even more: where they are not tallied,
-        :data:`COUNTED` are counted."""
+        """How many lines a filter selects, and whether there are more. Lines that are not tallied are counted up to
+        :data:`COUNTED`."""
         if chosen.is_tallied:
             where, values = chosen.where()
             query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"  # noqa: S608 # of constants
@@ -118,25 +118,29 @@ class StoredPreview(Decisions):
         return min(n, COUNTED), n > COUNTED
 
     def counts(self) -> dict[str, Counts]:
-        """What becomes of everything when it is decided as it is now: what applying then does."""
+        """The counts of what becomes of all entries of the file as it is decided now, per model."""
         return self._tallies.counts(self.strategy)
 
     def results_by_company(self) -> list[dict[str, Any]]:
-        """What becomes of attendance records that differ, as decided now, by company: those with the most first."""
+        """For each company, what becomes of its attendance records as it is decided now. Companies with the most
+        changes come first."""
         return self._tallies.by_company(self.strategy)
 
     def conflicting_companies(self) -> list[str]:
-        """Companies of which something is to be decided."""
+        """The companies that have conflicts."""
         return self._tallies.conflicting_companies()
 
     def carry_over(self, earlier: StoredPreview) -> Carried:
-        """Decide as in an earlier preview of the same file whatever is the same in both: the line with everything that
-        it says of both sides, and of a company that the file deletes also how much refers to it."""
+        """The result of deciding as in an earlier preview of the same file where a line is the same in both.
+
+        A line is the same if it says the same of both sides, and of a company that the file deletes also how much
+        refers to it. The decisions are saved.
+        """
         key = ", ".join(KEYS.all)
         query = f"""
-            SELECT there.id, there.start, there.unit, there.side, here.id, here.start FROM (
+            SELECT old.id, old.start, old.unit, old.side, new.id, new.start FROM (
               SELECT * FROM earlier.items JOIN earlier.conflicts ON item = id WHERE side IS NOT NULL
-            ) AS there LEFT JOIN main.items AS here USING ({key}, model) ORDER BY there.id
+            ) AS old LEFT JOIN main.items AS new USING ({key}, model) ORDER BY old.id
         """  # noqa: S608 # of constants
         decide = "UPDATE conflicts SET side = ?, decided = ? WHERE item = ? AND unit = ?"
         self._db.execute("ATTACH ? AS earlier", [str(tables_of(earlier.pk))])
@@ -146,7 +150,7 @@ class StoredPreview(Decisions):
                 with closing(self._db.execute(query)) as decided:
                     for then, then_start, unit, side, now, now_start in decided:
                         made += 1
-                        if now is not None and earlier._said(then, then_start) == self._said(now, now_start):
+                        if now is not None and earlier._text(then, then_start) == self._text(now, now_start):
                             self._db.execute(decide, [side, version, now, unit])
                             carried += 1
                 self._tallies.recount()
@@ -158,16 +162,16 @@ class StoredPreview(Decisions):
             self._db.execute("DETACH earlier")
 
     def _sides(self, item: int) -> dict[str, str]:
-        """Per conflicting unit of a line whose side is taken, by the strategy or as decided (blank: not yet)."""
+        """The side that each unit in conflict of a line takes, by the strategy or as decided (blank: not decided)."""
         rows = self._db.execute("SELECT unit, coalesce(side, '') FROM conflicts WHERE item = ?", [item])
         return {unit: self.strategy.side or side for unit, side in rows}
 
     def _held(self, pk: int) -> Held:
-        """The deletion that stands at a line's place."""
+        """The held deletion with this line's id."""
         return self.plan.held[pk - self.plan.size]
 
-    def _said(self, pk: int, start: int) -> bytes:
-        """Everything that a line says."""
+    def _text(self, pk: int, start: int) -> bytes:
+        """The text of a line, which says everything that the line says."""
         if start < 0:
             held = self._held(pk)
             return b"%d %b" % (held.references, self.plan.codec.line(held.model, held.merged))
@@ -175,7 +179,8 @@ class StoredPreview(Decisions):
         return self.plan.items.readline()
 
     def _line(self, pk: int, start: int, kind: str, *, references: References | None) -> Line:
-        """``references``: what is referred to when all else is done, for lines that are held."""
+        """The line with this id, for people. ``references``: how much refers to what once all other lines are applied;
+        held deletions need it."""
         if start < 0:
             held = self._held(pk)
             line = Line.of(self.plan, pk, kind, held.model, held.merged, self._sides(pk))

@@ -1,6 +1,8 @@
-"""The tables of a preview: one SQLite file with a row for each line of the plan (what it does, its key, which fields it
-changes), so that a page of a million is found as quickly as one of ten; and the decisions, which wait for nobody's
-register."""
+"""The tables of a preview, in an SQLite file of its own.
+
+They have a row for each line of the plan (what it does, its key, which fields it changes), so that a page of a million
+lines is found as quickly as one of ten. They also have the decisions, which therefore never wait for the register.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ CREATE TABLE tallies AS
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where the previewed file comes from; a 1.0 file does not say whose it is (``name`` is blank)."""
+    """Where the previewed file comes from. A 1.0 file does not say that, so its ``name`` is blank."""
 
     installation: str
     """The id of the installation that wrote it."""
@@ -64,6 +66,6 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 def put(db: sqlite3.Connection, **values: Any) -> None:
-    """Keep these values, by name."""
+    """Store these values by their names. Writes to the table ``meta``."""
     rows = [(name, orjson.dumps(value).decode()) for name, value in values.items()]
     db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)

@@ -25,7 +25,7 @@ from recordsync.system.progress import EVERY, Progress
 
 
 def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
-    """Put a preview into its folder, whose ``items`` its plan has written already."""
+    """Write the tables of a preview into its folder. The folder's ``items`` are the plan's lines already."""
     plan = preview.plan
     path = tables_of(pk)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -42,12 +42,12 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             items.clear()
             conflicts.clear()
 
-        for pk_, (start, model, merged) in enumerate(_lines(plan)):
-            items.append(_item(plan, pk_, start, model, merged))
-            conflicts.extend((pk_, unit) for unit in merged.conflicts)
+        for item, (start, model, merged) in enumerate(_lines(plan)):
+            items.append(_item(plan, item, start, model, merged))
+            conflicts.extend((item, unit) for unit in merged.conflicts)
             if len(items) >= EVERY:
                 flush()
-                progress(Phase.PREPARE, pk_ + 1, plan.size)
+                progress(Phase.PREPARE, item + 1, plan.size)
         flush()
         db.execute("COMMIT")
         db.executescript(INDEXES)
@@ -63,19 +63,19 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             shapes={name: list(shape.names) for name, shape in plan.shapes.items()},
             settled={name: asdict(counts) for name, counts in plan.settled.items()},
             present={name: sorted(names) for name, names in plan.present.items()},
-            held=[[held.model.name, _dumped(plan, held), held.references] for held in plan.held],
+            held=[[held.model.name, _text(plan, held), held.references] for held in plan.held],
             version=0,
             carried=None,
             applying="",
-            conflicting=(found := db.execute("SELECT count(*) FROM conflicts").fetchone()[0]),
-            undecided=found,
+            conflicting=(count := db.execute("SELECT count(*) FROM conflicts").fetchone()[0]),
+            undecided=count,
         )
         db.execute("COMMIT")
     progress(Phase.PREPARE, plan.size, plan.size)
 
 
 def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:
-    """The plan's lines in the order in which they are decided, each with where it starts; what is held has -1."""
+    """The plan's lines in the order in which they are decided. Each has its start in the file; held ones have -1."""
     plan.items.seek(0)
     start = 0
     for line in plan.items:
@@ -86,21 +86,22 @@ def _lines(plan: Plan) -> Iterator[tuple[int, Model, Merged]]:
         yield -1, held.model, held.merged
 
 
-def _item(plan: Plan, pk: int, start: int, model: Model, merged: Merged) -> tuple[Any, ...]:
+def _item(plan: Plan, item: int, start: int, model: Model, merged: Merged) -> tuple[Any, ...]:
+    """The row of a line in the table ``items``."""
     theirs = effect_of(merged, takes_theirs=True)
     ours = effect_of(merged, takes_theirs=False) if merged.conflicts else theirs
     kind = "conflict" if merged.conflicts else theirs
     fields = 0
     if merged.ours is not None and merged.theirs is not None:
         shape = plan.shapes[model.name]
-        mine, other = shape.project(merged.ours, model.shape()).values, merged.theirs.values
+        our_values, their_values = shape.project(merged.ours, model.shape()).values, merged.theirs.values
         for unit in (*merged.units, *merged.conflicts):
-            for at in shape.units[unit]:
-                if mine[at] != other[at]:
-                    fields |= 1 << FIELDS.index(shape.names[at])
-    place = SCHEMA.models.index(model)
-    return pk, start, place, *KEYS.values(model, merged.key), kind, theirs, ours, fields, int(merged.listed)
+            for position in shape.units[unit]:
+                if our_values[position] != their_values[position]:
+                    fields |= 1 << FIELDS.index(shape.names[position])
+    key = KEYS.values(model, merged.key)
+    return item, start, SCHEMA.models.index(model), *key, kind, theirs, ours, fields, int(merged.listed)
 
 
-def _dumped(plan: Plan, held: Held) -> str:
+def _text(plan: Plan, held: Held) -> str:
     return plan.codec.line(held.model, held.merged).decode()
