@@ -32,7 +32,7 @@ def test_what_is_lost_with_a_backup_is_seen_before(
     assert "by a person" not in shown, "a script takes one every night"
     assert page.get_by_text(other.name, exact=True).and_(page.locator("p")).is_visible()
     assert f"Its file, {full.name}, is not in the folder of backups" in shown
-    assert "Its file was written to a place of its own" in shown
+    assert "Its file was written to another place" in shown
     assert "Muster keeps no copy of a file that it receives" in shown
     page.locator("summary", has_text=other.name).click()
     page.get_by_role("button", name=f"Delete… {other.name}").click()

@@ -112,5 +112,5 @@ def test_what_is_too_large_is_refused_on_a_page(world: World, open_as: OpenAs) -
         "const field = document.createElement('textarea'); field.name = 'more'; field.value = 'x'.repeat(300000);"
         "form.append(field); form.submit(); }"
     )
-    page.wait_for_selector("text=larger than this page takes (262,144 bytes)")
+    page.wait_for_selector("text=larger than this page accepts (262,144 bytes)")
     opened.look("not-taken")

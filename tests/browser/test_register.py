@@ -43,7 +43,7 @@ def test_on_a_phone_the_filters_open_and_stay_open_while_one_is_set(
     page.select_option("#id_status", "A")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#id_status")).to_be_visible()
-    assert "No record passes these filters." in page.inner_text("main")
+    assert "No record matches these filters." in page.inner_text("main")
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(page.url.split("?")[0])
     expect(page.locator("#id_status")).to_be_visible()

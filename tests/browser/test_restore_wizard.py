@@ -105,7 +105,7 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
     page.click("article >> button:has-text('Keep this server') >> nth=0")
     assert page.locator("#undecided").inner_text().startswith("Not decided yet: 1 of 2 differences in 1 record.")
     page.click("button:text-is('Take the backup’s')")
-    assert page.locator("#undecided").inner_text() == "All is decided: 2 differences in 1 record."
+    assert page.locator("#undecided").inner_text() == "Everything is decided: 2 differences in 1 record."
     page.click("button:has-text('Keep this server') >> nth=1")
     page.click("text=Apply to this server")
     work()
@@ -115,7 +115,7 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
     assert (log.success, log.records_added) == (True, 1)
     assert AttendanceRecord.objects.filter(ep_no="B001").exists()
     with page.expect_download():
-        page.click("text=Download the list of what changed")
+        page.click("text=Download the list of changes")
 
 
 def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:

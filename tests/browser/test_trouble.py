@@ -46,7 +46,7 @@ def test_a_sheet_that_no_worker_begins(world: World, open_as: OpenAs) -> None:
     page.click("text=Check the sheet")
     task = DBTaskResult.objects.using("jobs")
     task.update(enqueued_at=timezone.now() - dt.timedelta(minutes=1))
-    page.locator("main", has_text="The worker has not begun it yet").wait_for()
+    page.locator("main", has_text="No worker has started this yet").wait_for()
     opened.look("sheet-without-worker")
     task.update(status="FAILED")
     page.locator("main", has_text="The worker was killed before it began").wait_for()

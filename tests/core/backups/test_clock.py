@@ -151,7 +151,7 @@ def test_the_pages_say_that_the_clock_cannot_be_right(register_db: str, client: 
         assert "An incremental one begins" not in page
         dashboard = client.get("/")
         assert dashboard.context["backup_is_old"], "nobody knows how old it is"
-        assert "That is still to come: the clock was wrong then, or is wrong now." in dashboard.content.decode()
+        assert "That is in the future: the clock was wrong then, or is wrong now." in dashboard.content.decode()
         client.post("/backup/", {"backup_type": "incremental"})
         operation = Operation.objects.using(JOBS).latest("started_at")
         perform(operation.pk)

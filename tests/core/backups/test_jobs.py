@@ -199,7 +199,7 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     assert "The next incremental backup would continue it." in page_of(root, first)
     chain = [taken(BackupRequest("incremental")) for _ in range(12)]
     page = page_of(root, first)
-    assert "12 incremental backups continue it, and are not enough without it:" in page
+    assert "12 incremental backups continue it and need it:" in page
     assert [one.file in page for one in chain] == [True] * 10 + [False] * 2
     page = page_of(root, chain[-2])
     assert "One incremental backup continues it" in page
@@ -213,11 +213,11 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     answer = confirm(root, first)
     page = strip_tags(answer.content.decode())
     assert f"Deleted the file {first.file}." in page
-    assert page.count("A backup that it continues is not here any more.") == 12
+    assert page.count("A backup that it continues is no longer here.") == 12
     assert "It is the only full backup that is kept here" in page_of(root, second)
     backup_jobs.delete(second, ACTOR)
     assert catalogue.newest_parent(Installation.current(), Register()) is None
-    assert "Begin with a full one" in root.get("/backup/").content.decode()
+    assert "Take a full backup first" in root.get("/backup/").content.decode()
 
 
 def test_nothing_is_deleted_on_a_confirmation_of_something_else(root: Client) -> None:
@@ -264,7 +264,7 @@ def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
         jobs.cancel(submitted)
     check = restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, backup=backup)
     perform(check.pk)
-    assert "One preview of it is open, and could not be applied any more." in page_of(root, backup)
+    assert "One preview of it is open, and could then not be applied." in page_of(root, backup)
     with stored_preview.opened(check.pk) as preview:
         restore_jobs.submit_apply(ACTOR, preview)
     with pytest.raises(RegisterBusy, match="a restore"):
@@ -286,11 +286,11 @@ def test_a_file_that_somebody_took_away_is_not_called_verified(root: Client) -> 
     assert f"Its file, {backup.file}, is not in the folder of backups" in page
     assert page.count("verified") == page.count("not verified yet") == 1, "of the incremental"
     assert page.count("Restore from it") == 1
-    assert "A backup that it continues is not here any more." in page
-    assert "The file is not in the folder of backups any more." in page_of(root, backup)
+    assert "A backup that it continues is no longer here." in page
+    assert "The file is no longer in the folder of backups." in page_of(root, backup)
     path.with_name("elsewhere").rename(path)
     page = root.get("/backup/").content.decode()
-    assert "A backup that it continues is not here any more." not in page
+    assert "A backup that it continues is no longer here." not in page
     assert page.count("verified") == 2
 
 
@@ -306,14 +306,14 @@ def test_a_restore_from_the_catalogue_has_verified_the_file(root: Client, is_the
     backup.refresh_from_db()
     assert (backup.verified_at is not None) == is_the_stored_one
     page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
-    assert "checked whole and restored here" in page
+    assert "checked and restored here" in page
     assert ("not verified yet" in page) != is_the_stored_one
 
 
 def test_a_received_file_says_that_it_was_checked_and_restored_and_not_kept(root: Client, tmp_path: Path) -> None:
     RestoreService().restore_backup(file(SMALL).stream(), "backup_wins")
     page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
-    assert "checked whole and restored here" in page
+    assert "checked and restored here" in page
     assert "Muster keeps no copy of a file that it receives" in page
     assert "verified" not in page
     assert "Delete" not in page

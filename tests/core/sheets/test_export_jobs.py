@@ -93,7 +93,7 @@ def test_nobody_else_gets_the_file_or_sees_the_operation(world: World) -> None:
         assert signed_in(user).get(f"/operations/{operation.pk}/").status_code == 403
         assert signed_in(user).post(f"/operations/{operation.pk}/cancel/").status_code == 403
         assert fetched(user, operation) == 404
-    assert "it is not for this account" in page(world.people["root"], operation)
+    assert "your account may not see all of it" in page(world.people["root"], operation)
     assert fetched(world.people["root"], operation) == 404
     check = Operation.objects.using(JOBS).create(kind="check", actor_id=world.people["admin"].pk, actor_name="a")
     assert signed_in(world.people["admin"]).get(f"/operations/{check.pk}/").status_code == 403
@@ -192,5 +192,5 @@ def test_a_workbook_that_nobody_fetches_goes(world: World) -> None:
     os.utime(path, (0, 0))
     uploads.sweep()
     assert fetched(root, operation) == 404
-    assert "not here any more" in page(root, operation)
+    assert "The workbook was deleted" in page(root, operation)
     assert export_jobs.file_of(operation, root) is None

@@ -105,7 +105,7 @@ def test_every_company_that_is_created_is_named_however_many_days_come_before_it
     client.force_login(root)
     page = client.get(f"/upload/{upload.pk}/").content.decode()
     assert "Records to add: 1,202; to change: 0." in page
-    assert "Companies that are created: 2 (Abc Corp, Nova)." in page
+    assert "Companies to create: 2 (Abc Corp, Nova)." in page
     assert "Import 1,202 rows" in page
 
 
@@ -555,7 +555,7 @@ def test_a_sheet_that_no_worker_takes_says_so_until_one_does(root: User) -> None
     client = Client()
     client.force_login(root)
     upload = uploads.receive(root, ContentFile(as_csv(table(row())).getvalue(), "november.csv"))
-    missed = "or is not running (manage.py db_worker)"
+    missed = "or it is not running (manage.py db_worker)"
     assert missed not in client.get(f"/upload/{upload.pk}/").content.decode()
     task = DBTaskResult.objects.using(JOBS).filter(pk=str(upload.operation.task_id))
     task.update(enqueued_at=timezone.now() - dt.timedelta(minutes=1))

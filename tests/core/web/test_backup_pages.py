@@ -320,7 +320,7 @@ def test_a_strategy_that_overrules_decisions_says_how_many_first(differing: tupl
     assert (page.context["question"], page.context["manual"]) == (None, False), "it decides as was decided"
     root.post(url, {"strategy": "manual"})
     page = root.post(url, {"strategy": "database_wins"}, follow=True)
-    assert "2 decisions come out the other way if one side wins every difference." in page.content.decode()
+    assert "2 decisions are overruled if one side wins every difference." in page.content.decode()
     assert page.context["manual"]
     version = page.context["preview"].version
     root.post(url, {"decide": "theirs 1 name", "version": version})
@@ -422,7 +422,7 @@ def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
     pages.append(root.get(f"/operations/{restore.pk}/").content.decode())
     for page in pages:
         assert page.count("the same record twice; the second is skipped") == 2
-    assert "A backup that does not say where it is from" in pages[1]
+    assert "A backup that does not say where it comes from" in pages[1]
     for page in pages[1:]:
         assert "Backup of <time" in page
 

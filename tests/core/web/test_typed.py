@@ -47,7 +47,7 @@ def test_an_edit_comes_back_merged_with_what_was_saved_meanwhile(world: World) -
     AttendanceRecord.objects.filter(pk=world.record.pk).update(ep_name="Meena R. Rao")
     page = client.post(url, sent)
     assert page.status_code == 403
-    assert "What you typed is kept, and nothing was saved" in page.content.decode()
+    assert "What you typed is kept, but it is not saved yet" in page.content.decode()
     wrong = client.post(reverse("login"), {**inputs(page), "username": "root", "password": "no"})
     assert inputs(wrong)["kept"] == inputs(page)["kept"], "a wrong password loses nothing"
     shown = signed_in_again(client, wrong)
