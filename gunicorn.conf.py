@@ -1,6 +1,6 @@
-"""How the web server runs. gunicorn reads this in the folder where it is started: ``gunicorn muster.wsgi``.
+"""The settings of the web server. gunicorn reads them in the folder where it is started: ``gunicorn muster.wsgi``.
 
-What is given on its command line goes before.
+Options on its command line override them.
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-sys.path.insert(0, str(Path(__file__).parent))  # gunicorn does so only when it has read this
+sys.path.insert(0, str(Path(__file__).parent))  # gunicorn does this only after it has read this file
 
 from muster import environment as env
 
@@ -19,9 +19,9 @@ except ImproperlyConfigured as error:
     sys.exit(f"Error: {error}")
 workers = 2
 threads = 4
-worker_connections = 500  # a process may have 1,024 open files, and each connection keeps what it has sent in memory
+worker_connections = 500  # a process may have 1,024 open files, and what a connection sends is kept in memory
 worker_class = "muster.server.Worker"
 graceful_timeout = 3
 control_socket_disable = True
-if proxies:  # else gunicorn's own: this machine, or FORWARDED_ALLOW_IPS
+if proxies:  # otherwise gunicorn's default: this machine, or FORWARDED_ALLOW_IPS
     forwarded_allow_ips = ",".join(map(str, proxies))

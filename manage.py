@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Muster's command line: ``manage.py help`` lists what it can do."""
+"""Muster's command line. ``manage.py help`` lists the commands."""
 
 import gc
 import os
@@ -11,13 +11,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def stop_at_once(number: int, frame: FrameType | None) -> None:
-    """Before a command has begun there is nothing to clean up, and imports do not survive an exception."""
+    """End the process. Before a command begins there is nothing to clean up, and an exception would break imports."""
     os.write(2, b"Interrupted.\n")
     os._exit(1)
 
 
 def refuse_what_is_not_utf_8(command: str, arguments: list[str]) -> None:
-    """No database could store it. It is not repeated: it may be a password."""
+    """End the process if an argument is not UTF-8, which no database could store.
+
+    The message does not repeat the argument: it may be a password.
+    """
     for position, argument in enumerate(arguments, 1):
         try:
             argument.encode()
@@ -27,8 +30,8 @@ def refuse_what_is_not_utf_8(command: str, arguments: list[str]) -> None:
 
 
 def main() -> None:
-    gc.disable()  # what is imported lives as long as the process: looking for garbage in it is a fifth of the start
-    # What the process was started to ignore (nohup) stays ignored.
+    gc.disable()  # imports live as long as the process, and looking for garbage in them takes a fifth of the start
+    # A signal that was ignored when the process started (nohup) stays ignored.
     before = {n: signal.getsignal(n) for n in SIGNALS if signal.getsignal(n) != signal.SIG_IGN}
     for number in before:
         signal.signal(number, stop_at_once)
@@ -40,7 +43,7 @@ def main() -> None:
         def fetch_command(self, subcommand: str) -> BaseCommand:
             command = super().fetch_command(subcommand)
             gc.freeze()
-            gc.set_threshold(50_000)  # thousands of rows at a time are held, and none of them is part of a cycle
+            gc.set_threshold(50_000)  # commands hold thousands of rows at a time, and none is part of a cycle
             gc.enable()
             if not getattr(command, "takes_paths", False):
                 refuse_what_is_not_utf_8(subcommand, self.argv[2:])

@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 SMALL_BODY_BYTES = 256 * 1024
-"""The largest body of a request that is no upload: received before anybody asks who sends it."""
+"""The largest request body, in bytes, that is received before anybody checks who sends it. Only uploads are larger."""

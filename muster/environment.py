@@ -1,4 +1,4 @@
-"""What the settings read from the environment, with an error that names the variable at fault."""
+"""The environment variables that the settings read. An error names the variable at fault."""
 
 import difflib
 import os
@@ -21,7 +21,7 @@ SQLITE = "django.db.backends.sqlite3"
 POSTGRESQL = "django.db.backends.postgresql"
 
 _WIDEST_NETWORK: Final = 7
-"""Bits that the addresses of a network must have in common: the widest that anybody owns is fc00::/7."""
+"""Bits that all addresses of a network must have in common. The widest network that anybody owns is fc00::/7."""
 _NETWORK: Final = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -29,16 +29,16 @@ _NETWORK: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,  # milliseconds
 }
-"""How soon a PostgreSQL connection notices that the server, or the way to it, is gone: by default it may take hours."""
+"""How soon a PostgreSQL connection notices that it has lost its server. By default this may take hours."""
 _SYSTEM_ZONES: Final = Path("/usr/share/zoneinfo")
 _NO_ZONES: Final = ("right/", "posix/", "posixrules", "localtime", "Factory")
-"""What lies there beside the zones. ``right/`` counts leap seconds: every moment would be 27 seconds off."""
+"""Names in that folder that are no zones. ``right/`` counts leap seconds: every moment would be 27 seconds off."""
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable's value; an empty one counts as not set.
+    """The value of the variable; an empty one counts as not set.
 
-    The messages never repeat it: it may be a secret.
+    Raises ImproperlyConfigured. The messages never repeat the value: it may be a secret.
     """
     value = os.environ.get(name, "").strip()
     try:
@@ -51,7 +51,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def flag(name: str, default: bool = False) -> bool:
-    """A switch: 1, true, yes, on or 0, false, no, off."""
+    """Whether the variable is 1, true, yes or on, and not 0, false, no or off. Raises ImproperlyConfigured."""
     value = text(name).lower()
     if not value:
         return default
@@ -63,7 +63,7 @@ def flag(name: str, default: bool = False) -> bool:
 
 
 def number(name: str, default: int, largest: int = 2**53) -> int:
-    """A whole number from 0 to ``largest``."""
+    """The variable as a whole number. Raises ImproperlyConfigured unless it is from 0 to ``largest``."""
     value = text(name, str(default))
     if not (value.isascii() and value.isdigit()):
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number.")
@@ -74,42 +74,45 @@ def number(name: str, default: int, largest: int = 2**53) -> int:
 
 
 def names(name: str, default: str = "") -> list[str]:
-    """A list written with commas."""
+    """The parts of the variable, which commas separate."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
 
 
 def networks(name: str) -> list[IPv4Network | IPv6Network]:
-    """Addresses and networks written with commas, such as ``10.0.0.5, 10.1.0.0/24``."""
-    found = []
+    """The addresses and networks of the variable, such as ``10.0.0.5, 10.1.0.0/24``. Raises ImproperlyConfigured."""
+    networks = []
     for part in names(name):
         try:
             network = ip_network(part)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"{name} has {part!r}; it must be addresses or networks such as 10.0.0.5 or 10.1.0.0/24, with commas "
-                "between."
+                f"{name} has {part!r}; it must be addresses or networks such as 10.0.0.5 or 10.1.0.0/24, separated by "
+                "commas."
             ) from error
         if network.prefixlen < _WIDEST_NETWORK:
             raise ImproperlyConfigured(f"{name} has {part!r}, which is half the internet: name your own servers only.")
-        found.append(network)
-    return found
+        networks.append(network)
+    return networks
 
 
 def choice(name: str, choices: list[str]) -> str:
-    """One of ``choices``, written in any case, or "" when not set."""
+    """The choice that the variable names, in any case; blank if it is not set. Raises ImproperlyConfigured."""
     value = text(name)
-    known = {"": "", **{one.casefold(): one for one in choices}}
+    known = {"": "", **{allowed.casefold(): allowed for allowed in choices}}
     if value.casefold() not in known:
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(choices)}.")
     return known[value.casefold()]
 
 
 def zone(name: str, default: str) -> str:
-    """A time zone by its name in the IANA database, whose rules say when clocks change: no abbreviation, no offset."""
+    """The name of the variable's time zone in the IANA database. Raises ImproperlyConfigured.
+
+    Abbreviations and offsets are refused: they have no rules that say when clocks change.
+    """
     value = text(name, default)
     try:
         zoneinfo.ZoneInfo(value)
-        # Django and the C library look for it here.
+        # Django and the C library look for the zone here.
         known = not _SYSTEM_ZONES.exists() or _SYSTEM_ZONES.joinpath(value).is_file()
         known = known and not value.startswith(_NO_ZONES)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -121,7 +124,7 @@ def zone(name: str, default: str) -> str:
 
 
 def _like(value: str) -> list[str]:
-    """Names of zones that somebody who wrote ``value`` may have meant."""
+    """The zones that somebody who wrote ``value`` may have meant."""
     names = sorted(name for name in zoneinfo.available_timezones() if not name.startswith(_NO_ZONES))
     written = value.lower().replace(" ", "_")
     cities = [name for name in names if written in (name.lower(), name.rpartition("/")[2].lower())]
@@ -129,9 +132,9 @@ def _like(value: str) -> list[str]:
 
 
 def database(name: str, url: str) -> dict[str, Any]:
-    """The Django settings of the database at ``url``, which variable ``name`` gave.
+    """The Django settings of the database at ``url``, the value of the variable ``name``.
 
-    The messages never repeat the URL: it may hold a password.
+    Raises ImproperlyConfigured. The messages never repeat the URL: it may hold a password.
     """
     try:
         config = cast(dict[str, Any], dj_database_url.parse(url))
@@ -146,18 +149,18 @@ def database(name: str, url: str) -> dict[str, Any]:
     if config["ENGINE"] == SQLITE:
         return config | sqlite_options(name, config["NAME"])
     if config["ENGINE"] == POSTGRESQL:
-        # A web thread keeps its connection for a minute and notices when the server closed it.
+        # A web thread keeps its connection for a minute, and checks that it is open before each request.
         options = {**_NETWORK, **config.get("OPTIONS", {})}
         return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
-    raise ImproperlyConfigured(f"{name} names another engine; Muster runs on SQLite and PostgreSQL.")
+    raise ImproperlyConfigured(f"{name} names another engine. Muster runs on SQLite and PostgreSQL.")
 
 
 def sqlite_options(name: str, path: str) -> dict[str, Any]:
-    """How Muster opens an SQLite file.
+    """The Django settings with which Muster opens the SQLite file at ``path``. Raises ImproperlyConfigured.
 
-    WAL, so that readers go on while a restore writes. Transactions begin deferred (Django's way): begun
-    IMMEDIATE everywhere, a backup would block every writer; who writes after reading takes the lock itself.
-    Every commit is synced to disk. What a restore wrote into the -wal file is given back to the disk afterwards.
+    WAL lets readers go on while a restore writes. Transactions begin DEFERRED, as Django's do: if all were IMMEDIATE, a
+    backup would block every writer. Code that writes after reading takes the lock itself. Every commit is synced to
+    disk. After a restore the -wal file shrinks again.
     """
     if path == ":memory:":
         raise ImproperlyConfigured(f"{name} must name a file: several processes share the database.")
@@ -177,17 +180,17 @@ def sqlite_options(name: str, path: str) -> dict[str, Any]:
     }
 
 
-def is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two database settings lead to the same database, as far as it can be told without asking a server.
+def is_same(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether two database settings lead to the same database, as far as this is known without a server.
 
-    Looks at the files of SQLite: they may be named by links, or spelt otherwise.
+    It compares the files of SQLite: their names may be links, or spelt in different ways.
     """
-    if one["ENGINE"] != other["ENGINE"]:
+    if first["ENGINE"] != second["ENGINE"]:
         return False
-    if one["ENGINE"] == SQLITE:
-        files = Path(one["NAME"]), Path(other["NAME"])
+    if first["ENGINE"] == SQLITE:
+        files = Path(first["NAME"]), Path(second["NAME"])
         return leads_to_database(*files) or leads_to_database(*reversed(files))
-    return _server(one) == _server(other)
+    return _server(first) == _server(second)
 
 
 def _server(config: dict[str, Any]) -> tuple[str, str, str]:
@@ -200,10 +203,10 @@ def _server(config: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def secret_key(folder: Path) -> str:
-    """The SECRET_KEY of an installation that was given none: made once, kept in ``folder``, readable by its owner.
+    """The SECRET_KEY of an installation whose environment has none. It is made once and kept in ``folder``.
 
-    Several processes may start at once: each writes a key of its own under a temporary name, and the first to
-    link it to the final name wins. A key that is there is whole.
+    Only the owner can read it. Several processes may start at once: each writes its own key under a temporary name, and
+    the first to link it to the final name wins, so a key under that name is whole.
     """
     path = folder / "secret_key"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The log file that the web server, the worker and every command share."""
+"""The log file, which the web server, the worker and every command share."""
 
 import fcntl
 import logging
@@ -10,7 +10,7 @@ from recordsync.errors import printable
 
 
 class LineFormatter(logging.Formatter):
-    """One line a message: a name in it cannot start another line, nor steer the terminal that shows the log."""
+    """Writes each message on one line. A name in it cannot start another line or control the terminal that shows it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = printable(record.message)
@@ -20,8 +20,8 @@ class LineFormatter(logging.Formatter):
 class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
     """A rotating log file that several processes may write to at once.
 
-    Python's own handler assumes that it is alone: a process would go on writing to the file that another one
-    renamed. This one follows the name, and only the process that holds a lock rotates.
+    Python's own handler assumes that it is alone: a process would go on writing to the file that another has
+    renamed. This handler follows the name, and only the process that holds a lock rotates.
     """
 
     def __init__(self, filename: str, maxBytes: int, backupCount: int) -> None:
@@ -40,15 +40,15 @@ class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
                 super().doRollover()
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say nothing: a full disk or a folder without write permission must not hide what a command has to say.
+        """Ignore the error: a full disk or a folder without write permission must not hide the output of a command.
 
-        A file that could not be closed in order is closed all the same; the next message opens it again.
+        A file whose closing failed is closed all the same. The next message opens it again.
         """
         if self.stream and self.stream.closed:
             self.stream = None
 
     def _is_current(self, stream: IO[str]) -> bool:
-        """Whether the open file still bears the log's name."""
+        """Whether the open file still has the name of the log."""
         try:
             return os.path.samestat(os.fstat(stream.fileno()), os.stat(self.baseFilename))
         except FileNotFoundError:

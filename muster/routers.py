@@ -1,9 +1,9 @@
-"""Which of the two databases a table lives in.
+"""The rule that says in which of the two databases a table lives.
 
-SQLite has one writer. So that sessions, the throttling of sign-in, the task queue and the progress of operations can
-be written while a restore holds the register, they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is
-another connection to the same database, where the ``default`` alias's migrations create all tables. The engine's own
-tables are in both: whoever writes to a database looks there whether it was committed.
+SQLite has one writer. Sessions, the throttling of sign-in, the task queue and the progress of operations must be
+written while a restore holds the register, so they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is
+another connection to the same database, where the migrations of the alias ``default`` create all tables. The engine's
+own tables are in both databases: a writer looks in the database that it wrote to whether its transaction was committed.
 """
 
 from typing import Any
@@ -12,23 +12,23 @@ from django.conf import settings
 from django.db.models import Model
 
 JOBS = "jobs"
-HISTORICAL = "__fake__"  # the module that Django gives the models that migrations work with
+HISTORICAL = "__fake__"  # the module name of the models that migrations use
 JOBS_APPS = frozenset({"axes", "sessions", "django_tasks_database"})
 BOTH_APPS = frozenset({"recordsync"})
 JOBS_MODELS = frozenset({("core", "operation"), ("core", "uploadlog")})
 
 
 def lives_in_jobs(app_label: str, model_name: str | None) -> bool:
-    """Whether a model belongs to ``jobs``; a migration's code that names no model goes with its app."""
+    """Whether a model belongs to ``jobs``. ``model_name``: None for code of a migration that names no model."""
     return app_label in JOBS_APPS or (app_label, model_name) in JOBS_MODELS
 
 
 class JobsRouter:
-    """Sends the models of ``jobs`` there and leaves all others to Django: ``default``, or the alias asked for."""
+    """Sends the models of ``jobs`` to that alias, and leaves others to Django (``default``, or the alias in use)."""
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         if settings.JOBS_SHARE_DATABASE and model.__module__ == HISTORICAL:
-            # Over the other connection, a migration's code would wait for ever for the locks of its own migration.
+            # Over the other connection, a migration's code would wait for the locks of its own migration for ever.
             return None
         return JOBS if lives_in_jobs(model._meta.app_label, model._meta.model_name) else None
 

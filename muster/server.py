@@ -1,10 +1,11 @@
-"""The web server's worker: gunicorn's threads, which a request gets only when it has arrived.
+"""The worker of the web server: gunicorn's threaded worker, where a request gets a thread only when it has arrived.
 
-gunicorn's own threaded worker gives a connection a thread before it has sent anything, reads from it without a limit of
-time, and waits for it to close in the loop that accepts others: a few dozen connections that send a byte now and then
-keep everybody out. Here heads and small bodies are received by that loop, for many connections at once and for a
-limited time; connections are closed there as well, without waiting. A large body reaches a thread with its head
-alone: the application asks who sends it before it reads any of it (:mod:`core.web.bodies`), and it has to flow.
+gunicorn's own threaded worker gives a connection a thread before it has sent anything, reads from it without a time
+limit, and waits for it to close in the loop that accepts others. A few dozen connections that send a byte now and then
+would keep everybody out. Here that loop receives heads and small bodies, for many connections at once and for a limited
+time, and closes connections without waiting. A request with a large body gets a thread when its head has arrived: the
+application checks who sends it before it reads any of the body (:mod:`core.web.bodies`), and the body must not come too
+slowly.
 """
 
 from __future__ import annotations
@@ -27,22 +28,21 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from muster import SMALL_BODY_BYTES
 
 ARRIVAL_SECONDS: Final = 10.0
-"""For the head of a request, with its body where that is small; for the body as much longer as it takes at
-:data:`SLOWEST_BYTES`."""
+"""The time for the head of a request. A small body has the time in addition that it takes at :data:`SLOWEST_BYTES`."""
 
 SLOWEST_BYTES: Final = 16 * 1024
-"""In a second, of a body; for a large one :data:`PATIENCE_SECONDS` longer is allowed, once."""
+"""Bytes of a body that must arrive in a second. A large body has :data:`PATIENCE_SECONDS` in addition, once."""
 PATIENCE_SECONDS: Final = 30.0
 
 SEND_SECONDS: Final = 30.0
-"""For whoever is answered to take a piece of the answer."""
+"""The time for a client to take a piece of the answer."""
 
 PARTING_SECONDS: Final = 2.0
-"""For whoever was answered to close the connection; what they still send is thrown away."""
+"""The time for a client to close the connection after the answer. What it still sends is thrown away."""
 
 _LARGEST_HEAD: Final = 64 * 1024
 _LARGEST_REST: Final = 8 * 1024 * 1024
-"""Of what is thrown away. To close while something comes in could take the answer from whoever sends it."""
+"""Bytes that are thrown away at most. To close while bytes come in could take the answer from the client."""
 
 _PIECE: Final = 64 * 1024
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
@@ -52,24 +52,24 @@ _REFUSAL: Final = "HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n
 
 
 class Unreader(SocketUnreader):
-    """What a thread reads of a body that is still on its way: never slowly, and never after the application is done."""
+    """Reads a body that is still arriving, for a thread: never slowly, and never after the application is done."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._ended = True
 
     def begin(self, *, expects: bool) -> None:
-        """A request begins. ``expects``: its sender waits to be told to go on."""
+        """Begin a request. ``expects``: whether its client waits for a 100 Continue."""
         self._expects = expects
         self._ended = False
         self._waited, self._received = 0.0, 0
 
     def end(self) -> None:
-        """The request was answered: what has not come by now is not waited for."""
+        """End the request, which was answered: the rest of its body is not waited for."""
         self._ended = True
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next bytes. Raises TimeoutError where they take too long, ConnectionError where none will come."""
+        """The next bytes. Raises TimeoutError if they take too long, ConnectionError if the client has closed."""
         left = PATIENCE_SECONDS + self._received / SLOWEST_BYTES - self._waited
         if self._ended or left <= 0:
             raise TimeoutError("the body of the request does not arrive in time")
@@ -91,7 +91,7 @@ class Unreader(SocketUnreader):
 
 
 class Arrival:
-    """A request on its way."""
+    """A request that is arriving."""
 
     def __init__(self, conn: TConn, received: bytes) -> None:
         self.conn = conn
@@ -101,10 +101,10 @@ class Arrival:
         self._wanted = 0
 
     def is_whole(self) -> bool:
-        """Whether a thread can have it: its head has arrived, and its body if it is small.
+        """Whether a thread can have the request: its head has arrived, and its body if that is small.
 
-        What is read of the head here decides that and nothing else. gunicorn's parser reads it again and refuses what
-        is not right; the worst that a head can do which the two understand differently is to be read by a thread.
+        What is read of the head here decides nothing else. gunicorn's parser reads it again and refuses what is wrong.
+        If the two understand a head differently, the worst that happens is that a thread reads it.
         """
         if not self._wanted:
             first = 2 if self.received[:2] == b"\r\n" else 0  # gunicorn passes over one empty line before a request
@@ -126,12 +126,12 @@ class Arrival:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether its head is."""
+        """Whether the head of the request is too long."""
         return not self._wanted and len(self.received) > _LARGEST_HEAD
 
 
 def _received(sock: socket.socket) -> bytes | None:
-    """What a socket that does not block has received; nothing at its end, or if it is broken. None: nothing yet."""
+    """The bytes that a non-blocking socket has received; None if there are none yet, blank if it has ended."""
     try:
         return sock.recv(_PIECE)
     except (BlockingIOError, InterruptedError):
@@ -141,8 +141,10 @@ def _received(sock: socket.socket) -> bytes | None:
 
 
 class Worker(ThreadWorker):
-    """gunicorn's threaded worker, with another way from a connection to a thread and back. Everything here runs in
-    its main thread, but for :meth:`handle_request` and what that calls."""
+    """gunicorn's threaded worker, with another way from a connection to a thread and back.
+
+    Everything here runs in its main thread, but for :meth:`handle_request` and what that calls.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -153,12 +155,10 @@ class Worker(ThreadWorker):
     def check_config(cls, cfg: Any, log: Any) -> None:
         super().check_config(cfg, log)
         if cfg.is_ssl:
-            raise RuntimeError(
-                "HTTPS is ended by a server in front (docs/operators.md): leave certfile and keyfile away"
-            )
+            raise RuntimeError("A server in front ends HTTPS (docs/operators.md): do not set certfile and keyfile.")
 
     def load_wsgi(self) -> None:
-        """What the settings refuse is told in its sentence, as by the commands."""
+        """Load the application. An error in the settings becomes one sentence, as in the commands."""
         try:
             super().load_wsgi()
         except ImproperlyConfigured as error:
@@ -167,7 +167,7 @@ class Worker(ThreadWorker):
     # --- From a connection to a thread
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Something is about to come in: a connection is new, or was kept and has something to be read."""
+        """Receive the next request of a connection, which is new, or was kept and has something to read."""
         conn.sock.setblocking(False)
         if conn.parser is None:
             conn.parser = get_parser(self.cfg, conn.sock, conn.client)
@@ -213,7 +213,7 @@ class Worker(ThreadWorker):
     def handle_request(self, req: Any, conn: TConn) -> bool:
         conn.sock.settimeout(SEND_SECONDS)
         conn.parser.unreader.begin(expects=req._expected_100_continue)
-        req._expected_100_continue = False  # it is told to go on when the application wants to read
+        req._expected_100_continue = False  # it gets its 100 Continue when the application wants to read
         try:
             return bool(super().handle_request(req, conn))
         except TimeoutError as error:
@@ -221,7 +221,7 @@ class Worker(ThreadWorker):
             return False
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """Whether the connection serves another request: not while a body that nobody reads is on its way."""
+        """Whether the connection may serve another request: not while a body arrives that nobody reads."""
         conn.parser.unreader.end()
         return bool(keepalive and conn.parser.finish_body())
 
@@ -234,12 +234,12 @@ class Worker(ThreadWorker):
             self._part(conn)
 
     def _part(self, conn: TConn) -> None:
-        """Close a connection so that its last answer arrives: nothing more is sent, and the other side may close it."""
+        """Close a connection so that its last answer arrives: send nothing more, and let the client close it."""
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._throw_away, conn, [_LARGEST_REST]))
-        except OSError:  # the other side was quicker
+        except OSError:  # the client has closed it already
             self._close(conn)
         else:
             self._partings[conn] = time.monotonic() + PARTING_SECONDS
@@ -262,7 +262,7 @@ class Worker(ThreadWorker):
         conn.close()
 
     def murder_pending(self) -> None:
-        """Those whose time is over; when the worker stops, also those that have not begun."""
+        """End the connections whose time is over; when the worker stops, also those that have sent nothing."""
         now = time.monotonic()
         for arrival in list(self._arrivals.values()):
             if not arrival.received and (arrival.deadline <= now or not self.alive):

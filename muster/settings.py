@@ -1,7 +1,7 @@
-"""Settings, from environment variables whose defaults make a local run work (``make run``).
+"""The settings, from environment variables. Their defaults make a local run work (``make run``).
 
-A default is the safe choice of a server where the two can differ: DEBUG is off, nothing but this machine is answered,
-and as soon as ALLOWED_HOSTS names another host, HTTPS is required.
+Where a local run and a server need different values, the default is the safe one: DEBUG is off, only requests to this
+machine are answered, and HTTPS is required as soon as ALLOWED_HOSTS names another host.
 """
 
 import datetime as dt
@@ -17,7 +17,8 @@ from muster import environment as env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# What this installation keeps on disk, unless told otherwise: databases, backups, secret key, log, static files.
+# What this installation keeps on disk, unless other settings say where: databases, backups, secret key, log, static
+# files.
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).absolute()
 try:
     DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,8 +39,8 @@ MUSTER_MAX_FILE_BYTES = env.number("MUSTER_MAX_FILE_BYTES", 8 * 1024**3)  # of a
 MUSTER_MAX_SHEET_UPLOAD_BYTES = env.number("MUSTER_MAX_SHEET_UPLOAD_BYTES", 100 * 1024**2)  # of a sheet to import
 MUSTER_MAX_SHEET_BYTES = env.number("MUSTER_MAX_SHEET_BYTES", 1024**3)  # of a workbook (XLSX), unpacked
 MUSTER_MAX_UPLOAD_BYTES = env.number("MUSTER_MAX_UPLOAD_BYTES", 2 * 1024**3)  # of an uploaded backup file
-MUSTER_REFERENCE_STORE = env.flag("MUSTER_REFERENCE_STORE")  # Django's ORM instead of the database's own ways
-# For another restore or import to finish. Databases count it in milliseconds, up to 2^31.
+MUSTER_REFERENCE_STORE = env.flag("MUSTER_REFERENCE_STORE")  # Django's ORM instead of each database's own SQL
+# How long to wait for another restore or import. Databases count it in milliseconds, up to 2^31.
 LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30, largest=2_000_000)
 SAVE_WAIT_SECONDS = env.number("SAVE_WAIT_SECONDS", 4, largest=60)  # the same, while a person waits for a page
 
@@ -133,8 +134,9 @@ LOGIN_REDIRECT_URL = "dashboard"
 CSRF_FAILURE_VIEW = "core.web.typed.csrf_failure"
 LOGOUT_REDIRECT_URL = "login"
 
-# Five wrong passwords for one name from one address: no more for a quarter of an hour (core.accounts.sign_in). Its
-# counts are in the jobs database, so that signing in works while a restore holds the register.
+# After five wrong passwords for one name from one address, there is a wait of a quarter of an hour
+# (core.accounts.sign_in). The counts are in the jobs database, so that people can sign in while a restore holds the
+# register.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -153,18 +155,18 @@ _LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS") or _LOCAL_HOSTS
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 
-# The servers in front, whose X-Forwarded-For says who is asking (core.accounts.sign_in.client_address).
+# The servers in front, whose X-Forwarded-For gives the address of the visitor (core.accounts.sign_in.client_address).
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 
-# A proxy in front that ends HTTPS says so in X-Forwarded-Proto, which gunicorn believes from this machine, or from
-# the addresses in its own variable FORWARDED_ALLOW_IPS.
+# A proxy in front that ends HTTPS says so in X-Forwarded-Proto, which gunicorn believes from the addresses
+# in TRUSTED_PROXIES; without these, from this machine, or from those in its own variable FORWARDED_ALLOW_IPS.
 HTTPS = env.flag("HTTPS", default=not set(ALLOWED_HOSTS) <= set(_LOCAL_HOSTS))
 SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = env.number("HSTS_SECONDS", 30 * 24 * 3600) if HTTPS else 0
 SILENCED_SYSTEM_CHECKS = [
-    # HSTS for sub-domains and the browsers' preload list bind a whole domain, which is its owner's to decide.
+    # HSTS for sub-domains and the browsers' preload list bind a whole domain, so its owner has to decide on them.
     "security.W005",
     "security.W021",
 ]
@@ -191,7 +193,7 @@ FORMAT_MODULE_PATH = "muster.formats"
 # --- Files
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = SMALL_BODY_BYTES  # of a form, without its files
-FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # what is being received
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "incoming"  # files that are being received
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -201,7 +203,7 @@ STORAGES = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {
             "location": BACKUP_DIR,
-            "base_url": None,  # never served: a download goes through a view that checks who asks
+            "base_url": None,  # never served: downloads go through a view that checks the account
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         },
@@ -221,7 +223,7 @@ STORAGES = {
 #
 # Everything from INFO goes to a file in DATA_DIR, tracebacks included. Servers (wsgi, and the worker in Procfile)
 # set LOG_LEVEL to INFO and so write it to standard error as well, where their supervisor collects it. A command writes
-# only what it has to say itself: one clear sentence, unless LOG_LEVEL asks for more.
+# only its own output, unless LOG_LEVEL asks for more.
 
 LOG_LEVEL = env.choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 _handlers = ["file", "console"] if LOG_LEVEL else ["file"]

@@ -1,4 +1,4 @@
-"""All routes: the administration site, and everything else in :mod:`core.urls`."""
+"""All routes: those of the administration site, and those of :mod:`core.urls`."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -8,7 +8,7 @@ from core.checks import require_static_files
 from muster.databases import keep_readable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
-os.environ.setdefault("LOG_LEVEL", "INFO")  # a server tells what it does; see LOGGING
+os.environ.setdefault("LOG_LEVEL", "INFO")  # a server logs what it does; see LOGGING
 
 application = get_wsgi_application()
 require_static_files()

@@ -1,1 +1,1 @@
-"""The command line: the commands, and what they share (:mod:`.console`)."""
+"""The commands, and the code that they share (:mod:`.console`)."""

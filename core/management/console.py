@@ -1,4 +1,4 @@
-"""What the commands share at the console: progress, interruption, summaries, errors."""
+"""What the commands share: progress, interruption, summaries and errors at the console."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ _PHASES: Final[Mapping[str, str]] = {
     Phase.WRITE: "Writing the file",
     Phase.COMMIT: "Finishing",
 }
-"""At a terminal, where they begin a line."""
+"""The phases as the console names them, each at the start of a line."""
 
 
 class Error(CommandError):
-    """A failure, told in one sentence; the class's name is the first word that a person sees."""
+    """A failure in one sentence. Django writes the class's name before it, so it is called Error."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or a closed terminal."""
+    """The command was interrupted by Ctrl-C, SIGTERM or a closed terminal."""
 
 
 class StandardOutput:
-    """Standard output as a binary stream that keeps nothing back, so that every write error comes at once."""
+    """Standard output as a binary stream without a buffer, so that every write error is raised at once."""
 
     def __init__(self) -> None:
         if sys.stdout is None:
@@ -66,18 +66,18 @@ class StandardOutput:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: there is no buffer."""
 
 
 class _Closed(io.StringIO):
-    """Standard output that whoever started the process has closed: Python has no stream then."""
+    """Stands for a standard output that was closed when the process started: Python then has no stream."""
 
     def write(self, text: str, /) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class OutputCommand(BaseCommand, ABC):
-    """A command that fails in a sentence where its standard output cannot be written: closed, full, read by nobody."""
+    """A command that fails with one sentence if it cannot write its standard output (closed, full, read by nobody)."""
 
     def __init__(self, stdout: TextIO | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(stdout or sys.stdout or _Closed(), *args, **kwargs)
@@ -86,29 +86,29 @@ class OutputCommand(BaseCommand, ABC):
         try:
             returned = super().execute(*args, **options)
             self.stdout.flush()
-        except OSError as error:  # of our own output: services turn theirs into failures
+        except OSError as error:  # it is about our own output: services turn their errors into failures
             _drop(sys.stdout)
-            raise Error(f"{self.untold(options)} {explain(error)}") from error
+            raise Error(f"{self.unwritten(options)} {explain(error)}") from error
         return returned
 
     @abstractmethod
-    def untold(self, options: dict[str, Any]) -> str:
-        """What was done, or not, although it could not be written out."""
+    def unwritten(self, options: dict[str, Any]) -> str:
+        """The sentence for an output that could not be written: it says what was done all the same."""
 
 
 class ServiceCommand(OutputCommand):
-    """A command that runs one service: ``--json``, ``--quiet``, progress on standard error, exit status.
+    """A command that runs one service. It has ``--json``, ``--quiet``, progress on standard error and an exit status.
 
-    Subclasses define :meth:`run`, which returns the summary; an :class:`OperationFailed` becomes one
-    sentence and exit status 1.
+    Subclasses define :meth:`run`, which returns the summary. An :class:`OperationFailed` becomes one sentence and exit
+    status 1.
     """
 
     operation = ""
     interrupted = "Interrupted. Nothing was changed."
     examples = ""
-    handles_signals = True  # for manage.py
-    takes_paths = False  # for manage.py: arguments that are not UTF-8, as file names may be
-    requires_system_checks = ()  # they load every page of the site: a third of the time that such a process starts in
+    handles_signals = True  # manage.py reads it
+    takes_paths = False  # manage.py reads it: whether arguments may be no UTF-8, as file names may be
+    requires_system_checks = ()  # they load every page of the site, which takes a third of the start of a process
     _is_process = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -117,7 +117,7 @@ class ServiceCommand(OutputCommand):
         return parser
 
     def run_from_argv(self, argv: list[str]) -> None:
-        self._is_process = True  # nothing comes after the command that a signal would have to stop
+        self._is_process = True  # nothing runs after the command that a signal would have to stop
         sys.unraisablehook = _unraisable
         super().run_from_argv(argv)
 
@@ -127,7 +127,7 @@ class ServiceCommand(OutputCommand):
 
     @abstractmethod
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        """Do it; the summary. Raises OperationFailed."""
+        """Run the service. Returns the summary, raises OperationFailed. The service uses the database."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
@@ -135,7 +135,7 @@ class ServiceCommand(OutputCommand):
             try:
                 summary = self.run(progress, **options)
             except (OperationFailed, KeyboardInterrupt) as error:
-                interrupts.ignored = True  # what has ended is told, whatever comes
+                interrupts.ignored = True  # it has ended: nothing may interrupt its report
                 failure = error if isinstance(error, OperationFailed) else OperationFailed(self.interrupted)
                 _release(error)
                 if options["json"]:
@@ -144,29 +144,29 @@ class ServiceCommand(OutputCommand):
                     seconds = time.monotonic() - started
                     try:
                         self.print_json(failure_summary(self.named(options), file, failure, seconds), options)
-                    except OSError:  # why it failed is worth more than why that is not there as JSON
+                    except OSError:  # the reason of the failure matters more than the missing JSON
                         _drop(sys.stdout)
-                raise Error(_told(failure)) from error
+                raise Error(_failure_text(failure)) from error
         if options["json"]:
             self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
-        self.stdout.flush()  # here, before a subclass judges what was told
+        self.stdout.flush()  # before a subclass decides the exit status
 
-    def untold(self, options: dict[str, Any]) -> str:
+    def unwritten(self, options: dict[str, Any]) -> str:
         return f"The {self.operation} is done, but its summary could not be written."
 
     def named(self, options: dict[str, Any]) -> str:
-        """The operation's name in the summary."""
+        """The name of the operation in the summary."""
         return self.operation
 
     def print_json(self, summary: dict[str, Any], options: dict[str, Any]) -> None:
-        """The summary as one JSON object."""
+        """Write the summary as one JSON object, to standard error if standard output carries the file."""
         stream = self.stderr if options.get("output") == "-" else self.stdout
-        stream.write(json.dumps(summary), style_func=str)  # in ASCII: safe on every terminal
+        stream.write(json.dumps(summary), style_func=str)  # ASCII is safe on every terminal
         stream.flush()
 
 
 class ReadingCommand(ServiceCommand):
-    """A command that reads the file ``options["input"]``, and can show what it would do (``--preview``)."""
+    """A command that reads the file ``options["input"]`` and can preview what it would do (``--preview``)."""
 
     takes_paths = True
 
@@ -174,16 +174,16 @@ class ReadingCommand(ServiceCommand):
         super().add_arguments(parser)
         parser.add_argument("--preview", action="store_true", help="show what would change and write nothing")
 
-    def untold(self, options: dict[str, Any]) -> str:
+    def unwritten(self, options: dict[str, Any]) -> str:
         if options["preview"]:
             return "The preview could not be written out to its end. Nothing was changed."
-        return super().untold(options)
+        return super().unwritten(options)
 
     def named(self, options: dict[str, Any]) -> str:
         return "preview" if options["preview"] else self.operation
 
     def list_steps(self, steps: Iterator[Step], describe: Callable[[Step], str], most: int | None) -> None:
-        """Write the first steps of a preview, a line each, under their model's name."""
+        """Write the first ``most`` steps of a preview (None: all), a line each, under the name of their model."""
         section = ""
         for step in islice(steps, most):
             if section != (section := str(SECTIONS[step.model.name])):
@@ -194,7 +194,7 @@ class ReadingCommand(ServiceCommand):
 
     @staticmethod
     def source(options: dict[str, Any]) -> str | IO[bytes]:
-        """The file's path, or standard input for ``-``. Raises OperationFailed where that is closed."""
+        """The path of the file, or standard input for ``-``. Raises OperationFailed if that is closed."""
         if options["input"] != "-":
             return str(options["input"])
         if sys.stdin is None:
@@ -203,7 +203,7 @@ class ReadingCommand(ServiceCommand):
 
 
 def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:
-    """The JSON summary of something that did not happen: the keys that every summary has."""
+    """The JSON summary of a failure, with the keys that every summary has."""
     left = failure.error_count if isinstance(failure, ConflictsLeft) else 0
     return {
         "ok": None if isinstance(failure, NotKnown) else False,
@@ -221,14 +221,14 @@ def failure_summary(operation: str, file: str | None, failure: OperationFailed, 
 
 
 def _drop(stream: TextIO | None) -> None:
-    """Let go of an output that cannot be written: what is left in its buffer would fail again at the process's end."""
+    """Send a broken output to the null device: what is left in its buffer would fail again when the process ends."""
     if stream is not None:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _told(failure: OperationFailed) -> str:
-    """The failure's sentence, and below it what is wrong with the file."""
+def _failure_text(failure: OperationFailed) -> str:
+    """The sentence of the failure, and below it what is wrong with the file."""
     lines = [printable(str(failure))]
     if str(failure.errors[0]) != str(failure):
         for section, errors in by_section(failure.errors):
@@ -240,34 +240,34 @@ def _told(failure: OperationFailed) -> str:
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """An interruption that came in a finalizer is no news: see :meth:`_Interrupts.check`."""
+    """Report an exception in a finalizer, unless it is an interruption: :meth:`_Interrupts.check` raises that again."""
     if unraisable.exc_type is not Interrupted:
         sys.__unraisablehook__(unraisable)
 
 
 class _Interrupts:
-    """Turns the first signal into an exception, until nothing may be interrupted any more."""
+    """A signal handler that raises Interrupted at the first signal, unless ``ignored`` is set."""
 
     def __init__(self) -> None:
         self.ignored = False
-        self.came = False
+        self.received = False
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         if not self.ignored:
-            self.came = self.ignored = True  # cleaning up is not interrupted a second time
+            self.received = self.ignored = True  # a second signal must not interrupt the cleaning up
             raise Interrupted
 
     def check(self) -> None:
-        """Raise again what came where Python cannot raise, as in a finalizer."""
-        if self.came:
+        """Raise Interrupted again: Python drops an exception that is raised in a finalizer."""
+        if self.received:
             raise Interrupted
 
 
 @contextmanager
 def _interruptible(for_good: bool) -> Iterator[_Interrupts]:
-    """Within the block signals interrupt. ``for_good``: after it none does, so that the process ends as it has to.
+    """A block that signals interrupt. ``for_good``: after it they are ignored, so that the process ends in order.
 
-    What the process was started to ignore (``nohup``) stays ignored.
+    A signal that was ignored when the process started (``nohup``) stays ignored.
     """
     interrupts = _Interrupts()
     numbers = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
@@ -280,7 +280,7 @@ def _interruptible(for_good: bool) -> Iterator[_Interrupts]:
 
 
 def _release(error: BaseException) -> None:
-    """Let go of what the failed frames held: a half-read cursor must be closed before its connection is."""
+    """Clear the frames of an exception: a cursor that they hold half-read must be closed before its connection."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:  # a failure may name itself as its cause
@@ -291,9 +291,9 @@ def _release(error: BaseException) -> None:
 
 @contextmanager
 def _progress(quiet: bool, interrupts: _Interrupts) -> Iterator[Progress]:
-    """Progress on standard error: a live bar on a terminal, elsewhere at most one line a second.
+    """A display of progress on standard error: a live bar on a terminal, elsewhere at most one line a second.
 
-    It is no part of the work, which goes on where it cannot be shown.
+    If it cannot be written, the work goes on without it.
     """
     with _no_display() if quiet or sys.stderr is None else _bar() if sys.stderr.isatty() else _lines() as display:
 
@@ -302,7 +302,7 @@ def _progress(quiet: bool, interrupts: _Interrupts) -> Iterator[Progress]:
             if phase == Phase.COMMIT:
                 interrupts.ignored = True  # the point of no return
             elif phase == Phase.WAIT:
-                interrupts.ignored = False  # a finished backup may be left waiting for the catalogue
+                interrupts.ignored = False  # a person may stop waiting for the catalogue: the backup is whole
             display(phase, done, total)
 
         yield progress
@@ -352,13 +352,16 @@ def _bar() -> Iterator[Progress]:
         yield move
 
 
-def counted(number: int, one: str, more: str) -> str:
-    """A number with its noun."""
-    return f"{number:,} {one if number == 1 else more}"
+def counted(number: int, singular: str, plural: str) -> str:
+    """The number with the noun that fits it."""
+    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def moment_argument(text: str) -> dt.datetime:
-    """A past moment given on the command line: a date or a date and time, in the project's TIME_ZONE unless it says."""
+    """The moment, in UTC, that an argument names: a date or a date and time, in TIME_ZONE unless it names a zone.
+
+    Raises ArgumentTypeError if it is neither, or in the future.
+    """
     try:
         value = parse_datetime(text)
         day = None if value else parse_date(text)
@@ -379,7 +382,7 @@ def moment_argument(text: str) -> dt.datetime:
 
 
 def day_argument(text: str) -> str:
-    """A day given on the command line, YYYY-MM-DD."""
+    """The day that an argument names, as YYYY-MM-DD. Raises ArgumentTypeError if it names none."""
     try:
         return dt.date.fromisoformat(text).isoformat()
     except ValueError:
@@ -387,7 +390,7 @@ def day_argument(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """A file's path given on the command line. A shell's unset variable is empty; ``folder/`` is no file."""
+    """The path of a file that an argument names. Raises ArgumentTypeError for a blank one and for ``folder/``."""
     if not text:
         raise ArgumentTypeError("a file's name cannot be empty")
     if text.endswith("/"):

@@ -1,1 +1,1 @@
-"""How Django itself writes days and moments, by language (``FORMAT_MODULE_PATH``)."""
+"""The formats in which Django writes days and moments, by language (``FORMAT_MODULE_PATH``)."""

@@ -1,4 +1,4 @@
-"""``manage.py backup_data``: back up the register, or what changed in it, into one file."""
+"""``manage.py backup_data`` backs up the register, or what changed in it, into one file."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ examples:
   manage.py backup_data --company "ABC Corp" --date-from 2026-01-01 --date-to 2026-03-31 --output abc.json
       one company's first quarter
   manage.py backup_data --format 1.0 --output old.json
-      for an older installation, which reads no other version: times to the minute, no deletions
+      for an older installation that reads only version 1.0: times to the minute, no deletions
   manage.py backup_data --output - --quiet | ssh elsewhere 'cat > full.json'
 
-exit status: 0 done, 1 failed (and no file written), 2 wrong usage
+exit status: 0 done, 1 failed (no file was written), 2 wrong usage
 """
 
 
 class Command(ServiceCommand):
-    help = "Back up companies and attendance records into one file, from one moment."
+    help = "Back up companies and attendance records into one file, as they are at one moment."
     operation = "backup"
     interrupted = "Interrupted. No backup was written."
     takes_paths = True
@@ -75,13 +75,13 @@ class Command(ServiceCommand):
             "--format",
             choices=get_args(FileFormat),
             default="2.0",
-            help="the file's version: 2.0 (default), or 1.0 for an older installation (times to the minute; a full "
-            "backup or one with --since, and never what a later one continues)",
+            help="the version of the file: 2.0 (default), or 1.0 for an older installation (times to the minute; full, "
+            "or with --since; no later backup continues it)",
         )
         parser.add_argument(
             "--compress",
             choices=["gzip", "zstd"],
-            help="compress; a PATH that ends in .gz or .zst does so by itself, and no other format is written",
+            help="compress the file; a PATH that ends in .gz or .zst is compressed without this option",
         )
 
     def named(self, options: dict[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""The worker of background jobs: django-tasks-db's, which holds a lock while it lives and outlives its database."""
+"""``manage.py db_worker`` runs the worker of background jobs, that of django-tasks-db.
+
+It holds a lock while it lives, and waits for a database that restarts.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _SECONDS_BEFORE_ANOTHER_TRY = 2
 
 class Command(db_worker.Command):
     def handle(self, *args: Any, worker_id: str, **options: Any) -> None:
-        """Work until it is told to stop. A database that restarts is waited for, once it has answered."""
+        """Work until a signal stops it. After the database has answered once, it waits for one that restarts."""
         jobs.use_handlers(HANDLERS)
         ended = threading.Event()
         threading.Thread(target=sweep_hourly, args=(ended,), daemon=True).start()
@@ -35,11 +38,11 @@ class Command(db_worker.Command):
         try:
             while True:
                 try:
-                    # Also what this worker left behind when it lost the database: until it has its lock again, its
-                    # own tasks are those of a dead one.
+                    # This includes the tasks that this worker left when it lost the database: until it holds its lock
+                    # again, it counts as dead.
                     closed = jobs.close_lost_tasks()
                     if closed:
-                        logger.warning("%s task(s) of dead workers or an older version are marked as failed", closed)
+                        logger.warning("Marked %s task(s) of dead workers or of an older version as failed", closed)
                     sweeping.sweep()
                     with locks.held(worker_lock(worker_id), JOBS, on_lost=_stop):
                         has_worked = True
@@ -48,7 +51,7 @@ class Command(db_worker.Command):
                 except (OperationalError, InterfaceError):
                     if not has_worked:
                         raise
-                    logger.warning("The worker lost the database, and tries again", exc_info=True)
+                    logger.warning("The worker lost the database and tries again", exc_info=True)
                 connections.close_all()
                 time.sleep(_SECONDS_BEFORE_ANOTHER_TRY)
         finally:
@@ -56,12 +59,12 @@ class Command(db_worker.Command):
 
 
 def _stop() -> None:
-    """Another worker has this one's lock, and answers for its tasks: end as if told to, for whoever starts it again."""
+    """End the process: another worker holds this one's lock and answers for its tasks. A supervisor starts it again."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def sweep_hourly(ended: threading.Event) -> None:
-    """Until the event: what is abandoned for a day is removed, also when nobody restores anything for weeks."""
+    """Remove abandoned files every hour until the event, even if nobody restores anything for weeks."""
     while not ended.wait(_SECONDS_BETWEEN_SWEEPS):
         sweeping.sweep()
         connections.close_all()

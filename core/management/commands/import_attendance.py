@@ -1,4 +1,4 @@
-"""``manage.py import_attendance``: import a sheet of attendance, or show what that would do."""
+"""``manage.py import_attendance`` imports a sheet of attendance, or shows what an import would do."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ examples:
   manage.py import_attendance november.xlsx --preview
       what importing it would do: counts, what is refused and why, the first changes; nothing is written
   manage.py import_attendance november.csv
-      import the good rows in one transaction; the others are listed
+      import the good rows in one transaction and list the others
   manage.py import_attendance november.csv --json
-      the same; the summary as JSON
+      the same, with the summary as JSON
   manage.py import_attendance november.csv --date-order month --preview
-      the same sheet with 05/11/2026 as 11 May, if no date of it proves the order
+      the same sheet, with 05/11/2026 read as 11 May if no date in it proves the order
 
-Rows whose employee, company and date are in the register update it; columns that the sheet does not have stay
-as they are. docs/import-export.md says what a sheet looks like.
+A row whose employee, company and date are in the register updates that record. A field without a column stays
+as it is. docs/import-export.md says what a sheet looks like.
 
-exit status: 0 done (or nothing to do), 1 failed (and nothing changed) or rows were refused, 2 wrong usage
+exit status: 0 done (or nothing to do), 1 failed (nothing was changed) or rows were refused, 2 wrong usage
 """
 
 _SHOWN = 20
@@ -53,7 +53,7 @@ class Command(ReadingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._refused = 0
         super().handle(*args, **options)
-        if self._refused:  # a script must not take the sheet for done
+        if self._refused:  # a script must not think that all of the sheet was imported
             rest = "Nothing was changed" if options["preview"] else "The others were imported"
             raise Error(f"{counted(self._refused, 'row is', 'rows are')} refused. {rest}.")
 

@@ -1,4 +1,4 @@
-"""``manage.py migrate`` for a project of two databases."""
+"""``manage.py migrate`` migrates both databases of the project."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from core.operations.errors import explain
 
 
 class Command(OutputCommand, migrate.Command):
-    """Django's own command, run for each database in turn unless ``--database`` chooses one."""
+    """Django's own command, which here runs for each database in turn unless ``--database`` chooses one."""
 
-    help = "Brings the schema up to date: of the register and of the jobs database, or of the one given."
+    help = "Bring the schema of the register and of the jobs database, or of the database given, up to date."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -29,30 +29,30 @@ class Command(OutputCommand, migrate.Command):
         for alias in _aliases(options):
             super().handle(*args, **options | {"database": alias})
 
-    def untold(self, options: dict[str, Any]) -> str:
-        return "What was migrated could not be written: run it again, for the rest."
+    def unwritten(self, options: dict[str, Any]) -> str:
+        return "The migration stopped, because its messages could not be written. Run it again for the rest."
 
 
 def _refuse_one_database_under_two_addresses() -> None:
-    """Raises CommandError where both aliases lead to one database of PostgreSQL and the settings do not know.
+    """Raise CommandError if both aliases lead to one PostgreSQL database and the settings do not know it.
 
-    Each would be asked to make its own tables only, and the second would find every migration done.
+    Each alias would make its own tables only, and the second would find every migration applied already.
     """
     aliases = (DEFAULT_DB_ALIAS, JOBS)
     if settings.JOBS_SHARE_DATABASE or {connections[alias].vendor for alias in aliases} != {"postgresql"}:
         return
-    found = set()
+    databases = set()
     for alias in aliases:
         try:
             with connections[alias].cursor() as cursor:
                 cursor.execute("SELECT pg_postmaster_start_time(), current_database(), current_schema()")
-                found.add(cursor.fetchone())
+                databases.add(cursor.fetchone())
         except Error as error:
             raise CommandError(f"{explain(error)} Nothing was migrated.") from error
-    if len(found) == 1:
+    if len(databases) == 1:
         raise CommandError(
             "JOBS_DATABASE_URL leads to the database of DATABASE_URL by another address. Write both addresses alike, "
-            "or leave JOBS_DATABASE_URL away. Nothing was migrated."
+            "or remove JOBS_DATABASE_URL. Nothing was migrated."
         )
 
 

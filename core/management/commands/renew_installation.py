@@ -1,4 +1,4 @@
-"""``manage.py renew_installation``: a copied database becomes an installation of its own."""
+"""``manage.py renew_installation`` makes an installation of its own of a copied database."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def _name(text: str) -> str:
 class Command(OutputCommand):
     help = (
         "Give this database a new installation id. Run it once on a copy of another installation's database, "
-        "before the first backup: two installations with one id take each other's backups for their own."
+        "before the first backup. Two installations with one id would take each other's backups for their own."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--name",
             type=_name,
-            help="a new name as well, such as 'Site A office PC' (at most 100 characters); where the environment has "
-            "INSTALLATION_NAME, change it there",
+            help="also give it a new name, such as 'Site A office PC' (at most 100 characters); if the environment "
+            "sets INSTALLATION_NAME, change the name there",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,5 +60,5 @@ class Command(OutputCommand):
             raise CommandError(str(as_failure(error, NOTHING_CHANGED))) from error
         self.stdout.write(f"This installation is now {installation.id} ({installation.name}).")
 
-    def untold(self, options: dict[str, Any]) -> str:
-        return "This installation has a new id, but it could not be written."
+    def unwritten(self, options: dict[str, Any]) -> str:
+        return "This installation has a new id, but the command could not print it."

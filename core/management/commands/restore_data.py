@@ -1,4 +1,4 @@
-"""``manage.py restore_data``: merge a backup file into the register, or show what that would do."""
+"""``manage.py restore_data`` merges a backup file into the register, or shows what a restore would do."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ examples:
   manage.py restore_data --input full.json
       merge it; where both sides differ, the backup wins
   manage.py restore_data --input today.json.zst --strategy database_wins --json
-      where both sides differ, keep what is here; the summary as JSON
+      where both sides differ, keep what is here; print the summary as JSON
   manage.py restore_data --input full.json --strategy manual
-      list what somebody has to decide; restores only if there is nothing
+      list what a person has to decide; restore only if there is nothing to decide
   ssh elsewhere 'cat full.json' | manage.py restore_data --input -
 
-A restore is one transaction: it is done whole, or nothing is changed. Records that the file does not
+A restore is one transaction: either all of it is done, or nothing is changed. Records that the file does not
 list stay as they are.
 
-exit status: 0 done (or nothing to do), 1 failed or conflicts left (and nothing changed), 2 wrong usage
+exit status: 0 done (or nothing to do), 1 failed or conflicts left (nothing was changed), 2 wrong usage
 """
 
 _SHOWN = 20
@@ -89,7 +89,7 @@ class Command(ReadingCommand):
         self.stdout.write("This was a preview: nothing was changed.")
 
     def _tell(self, outcome: RestoreEffect, *, done: bool) -> None:
-        """The counts, a line for each model; before them, on standard error, what is odd in the file."""
+        """Write the counts, a line for each model, and before them the warnings, on standard error."""
         for warning in outcome.warnings:
             self.stderr.write(f"Warning: {printable(warning)}", style_func=self.style.WARNING)
         for name, counts in outcome.models.items():
@@ -105,4 +105,4 @@ class Command(ReadingCommand):
             ]
             self.stdout.write(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
             if counts.created:
-                self.stdout.write(f"  {counts.created:,} of these are named by records only, not listed in the file.")
+                self.stdout.write(f"  {counts.created:,} of these are not listed in the file: only records name them.")

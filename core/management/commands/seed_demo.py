@@ -1,4 +1,4 @@
-"""``manage.py seed_demo``: fill an empty register with an invented one that looks real."""
+"""``manage.py seed_demo`` fills an empty register with invented records that look real."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from recordsync.system.progress import Progress
 EXAMPLES = f"""\
 examples:
   manage.py seed_demo
-      a contractors' register of a year: 104 companies, 100,000 attendance records
+      a year of a contractors' register: 104 companies, 100,000 attendance records
   manage.py seed_demo --companies 12 --records 5000 --if-empty
-      a small one, unless the register has companies already
+      a small register, unless there are companies already
   manage.py seed_demo --seed 7 --until 2026-10-31
       always the same register, whenever and wherever it is made
 
-The register must be empty, or a demo register that nobody has changed: that one is replaced.
-All people and companies are invented. The register covers the {DAYS} days up to --until; each day is entered
-in the evening of the day itself (UTC), never in the future.
+The register must be empty, or a demo register that nobody has changed; that is replaced. All people and
+companies are invented. The register covers the {DAYS} days up to --until. Each day is entered in the evening
+of the day itself (UTC), never in the future.
 
-Where they are missing, it makes the accounts root, admin (of the first company) and user1 (who sees its
-last 90 days). It refuses to give them the well-known default password where DEBUG is off and ALLOWED_HOSTS
-lets other machines in.
+If they are missing, the command makes the accounts root, admin (of the first company) and user1 (who sees its
+last 90 days). It refuses to give them the well-known default password if DEBUG is off and ALLOWED_HOSTS lets
+other machines in.
 
-exit status: 0 done (or --if-empty and not empty), 1 failed (and nothing changed), 2 wrong usage
+exit status: 0 done (or --if-empty and not empty), 1 failed (nothing was changed), 2 wrong usage
 """
 
 _ROLES = {Role.ROOT: "every company", Role.ADMIN: "administrator of {}", Role.USER1: "supervisor of {}"}
@@ -51,8 +51,8 @@ class Command(ServiceCommand):
             "--seed",
             type=int,
             default=1,
-            help="another number, another register (default: 1); the same register needs the same --companies, "
-            "--records and --until as well",
+            help="another number makes another register (default: 1); the same --seed, --companies, --records and "
+            "--until make the same register",
         )
         parser.add_argument(
             "--until",
@@ -60,9 +60,9 @@ class Command(ServiceCommand):
             metavar="DATE",
             help="the last day (default: yesterday in UTC, the last day that is over)",
         )
-        parser.add_argument("--if-empty", action="store_true", help="leave a register that is not empty as it is")
+        parser.add_argument("--if-empty", action="store_true", help="do nothing if the register is not empty")
         parser.add_argument(
-            "--password", type=_password, help=f"of the accounts that are made (default: {DEMO_PASSWORD})"
+            "--password", type=_password, help=f"the password of the accounts that it makes (default: {DEMO_PASSWORD})"
         )
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Command(ServiceCommand):
             self._tell(result)
         return result.summary()
 
-    def untold(self, options: dict[str, Any]) -> str:
+    def unwritten(self, options: dict[str, Any]) -> str:
         return "The command is done, but its summary could not be written."
 
     def _tell(self, result: DemoResult) -> None:
@@ -99,7 +99,7 @@ class Command(ServiceCommand):
 
 
 def _reach(account: DemoAccount) -> str:
-    """What the account is for."""
+    """What the account may see."""
     text = _ROLES[Role(account.role)].format(account.company)
     first, last = account.assigned
     return f"{text}, {first} to {last}" if first and last else text

@@ -1,4 +1,4 @@
-"""As :mod:`core.moments` writes them: what the administration site lists, and a template's ``{{ value }}``."""
+"""The formats of :mod:`core.moments`, for the administration site and a template's ``{{ value }}``."""
 
 from core.moments import DAY, MOMENT, TIME
 

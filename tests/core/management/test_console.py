@@ -126,9 +126,9 @@ UNTOLD = {
     "import_attendance sheet.csv --preview": "The preview could not be written out to its end. Nothing was changed.",
     "import_attendance sheet.csv": "The import is done, but its summary could not be written.",
     "print_file_schema": "The schema could not be written out to its end.",
-    "migrate": "What was migrated could not be written: run it again, for the rest.",
+    "migrate": "The migration stopped, because its messages could not be written. Run it again for the rest.",
     "seed_demo --if-empty --json": "The command is done, but its summary could not be written.",
-    "renew_installation": "This installation has a new id, but it could not be written.",
+    "renew_installation": "This installation has a new id, but the command could not print it.",
 }
 
 
