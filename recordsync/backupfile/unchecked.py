@@ -1,8 +1,8 @@
-"""A 2.0 file that is checked while a plan is made of it, so that it is read once.
+"""A 2.0 file that is checked while a plan is made of it, so that it is read only once.
 
-A line that the register has byte for byte is right in everything, so it is neither parsed nor checked. This serves
-files in which nothing is wrong and nothing is listed as deleted, as most are. For any other one it raises
-:class:`recordsync.errors.CheckNeeded`: :func:`recordsync.backupfile.check_backup` then says what is wrong.
+A line that the register has byte for byte is right, so it is neither parsed nor checked. This works for files in which
+nothing is wrong and no deletions are listed, as in most files. For any other file it raises
+:class:`recordsync.errors.CheckNeeded`, and :func:`recordsync.backupfile.check_backup` must then check the file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from recordsync.system.progress import EVERY
 
 
 class UncheckedFile:
-    """A backup file before its check. Fits :class:`recordsync.plan.Snapshot`; its digest and its counts are known once
-    it was read whole.
+    """A backup file before its check. Fits :class:`recordsync.plan.Snapshot`. Its digest is known, and its counts are
+    proven, when the file has been read whole.
 
     ``source`` is a seekable binary stream, plain or compressed. It stays open and is the caller's. Raises
     :class:`recordsync.errors.CheckNeeded`, and OSError if the file cannot be read. Touches no database.
@@ -35,7 +35,7 @@ class UncheckedFile:
         self._source = source
         self._schema = schema
         self._limits = limits
-        with _check_asked_for(), opened(source, schema, limits) as scanner:
+        with _errors_need_check(), opened(source, schema, limits) as scanner:
             self.metadata = scanner.metadata()
         self.digest = ""
         self.counts: dict[str, int] = dict(self.metadata.totals)
@@ -62,8 +62,8 @@ class UncheckedFile:
 
     @contextmanager
     def open(self) -> Iterator[CheckingPass]:
-        """The one pass. The file is known to be valid when the block ends."""
-        with _check_asked_for(), opened(self._source, self._schema, self._limits) as scanner:
+        """The only pass. When the block ends without an error, the file is valid."""
+        with _errors_need_check(), opened(self._source, self._schema, self._limits) as scanner:
             if scanner.metadata() != self.metadata:
                 raise CheckNeeded
             reader = CheckingPass(scanner, self, self._schema)
@@ -71,16 +71,17 @@ class UncheckedFile:
             self.digest = reader.finish()
 
     def records(self, model: Model) -> NoReturn:
-        """Raises CheckNeeded: the file is read once, and this asks for a second time."""
+        """Raises CheckNeeded, because this would read the file a second time."""
         raise CheckNeeded
 
     def deletions(self, model: Model) -> Sequence[Deletion]:
-        """None: a file that lists some is checked first."""
+        """No deletions: a file that lists some must be checked first."""
         return ()
 
 
 class CheckingPass:
-    """One pass through a file that is checked on the way. Everything raises CheckNeeded."""
+    """One pass through a file, which it checks on the way. Each method raises CheckNeeded where the file needs the
+    check."""
 
     def __init__(self, scanner: Scanner, file: UncheckedFile, schema: Schema) -> None:
         self._scanner = scanner
@@ -113,13 +114,13 @@ class CheckingPass:
             yield from parse(batch)
 
     def finish(self) -> str:
-        """The file's digest. Checks what follows the records."""
+        """The digest of the file. Checks its counts and what follows the records."""
         if self._next_part() is not None or self._counts != self._file.counts:
             raise CheckNeeded
         return self._scanner.trailer({**self._counts, "deleted": 0}, _needs_check)
 
     def _rows(self, model: Model) -> Iterator[bytes]:
-        with _check_asked_for():
+        with _errors_need_check():
             while (part := self._next_part()) is not None:
                 if part.section.deleted or part.section.model is not model:
                     self._pending = part
@@ -137,8 +138,8 @@ def _needs_check(error: FileError) -> NoReturn:
 
 
 @contextmanager
-def _check_asked_for() -> Iterator[None]:
-    """Around reading what nobody has checked: what cannot be read is for the check to report."""
+def _errors_need_check() -> Iterator[None]:
+    """Raises CheckNeeded in place of an error of the block: the check is to report what cannot be read."""
     try:
         yield
     except (Malformed, InvalidFile) as error:

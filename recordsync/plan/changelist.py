@@ -1,9 +1,9 @@
-"""Lists of changes in files: what was changed, whole, so that it can be read by people, applied and undone.
+"""Lists of changes in files, so that a changeset can be read by people, applied and undone.
 
-A list is compressed by gzip, one JSON object a line: the model, what happens, the record before and after with every
-field of the model, and when it was created. At its end stands an empty part of gzip, in whose heading are the number of
-changes and the SHA-256 of every byte before: programs that unpack the list pass over it, and a list that was cut or
-changed anywhere is known by it.
+A list is compressed by gzip, one JSON object a line: the model, the kind of change, the record before and after with
+every field of the model, and its ``created_at``. The file ends with an empty member of gzip, whose header has the
+number of changes and the SHA-256 of every byte before. Programs that unpack the list pass over this member, and it
+shows whether the list was cut or changed anywhere.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from recordsync.system.progress import EVERY
 _BLOCK: Final = 1 << 20
 _LEVEL: Final = 3
 _GZIP: Final = 31
-"""What zlib calls a whole member of gzip."""
+"""The ``wbits`` of zlib for a whole member of gzip."""
 
 
-class _Form:
-    """How the lines of one model's changes are written and read."""
+class _ModelLines:
+    """The lines of one model's changes, and how they are made and read."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -81,7 +81,7 @@ class _Form:
 
 def list_changes(out: IO[bytes], schema: Schema, batches: Iterable[Batch]) -> None:
     """Write the changes to ``out``, an empty file, as a list."""
-    forms = {model.name: _Form(model) for model in schema}
+    lines_of = {model.name: _ModelLines(model) for model in schema}
     encode = msgspec.json.Encoder().encode_lines
     packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
     digest = hashlib.sha256()
@@ -93,7 +93,7 @@ def list_changes(out: IO[bytes], schema: Schema, batches: Iterable[Batch]) -> No
 
     waiting: list[Any] = []
     for model, changes in batches:
-        waiting += forms[model.name].lines(changes)
+        waiting += lines_of[model.name].lines(changes)
         count += len(changes)
         if len(waiting) >= EVERY:
             put(packer.compress(encode(waiting)))
@@ -103,11 +103,11 @@ def list_changes(out: IO[bytes], schema: Schema, batches: Iterable[Batch]) -> No
 
 
 class ChangeList:
-    """A list that is whole and as it was written."""
+    """A list of changes in a file, which is whole and as it was written."""
 
     def __init__(self, stream: IO[bytes], schema: Schema) -> None:
-        """``stream``: a list, which stays the caller's, and is read from its start whenever it is used. Raises
-        ListDamaged."""
+        """``stream``: a seekable file with the list. It stays open and is the caller's, and each use reads it from its
+        start. Raises ListDamaged where the list was cut or changed."""
         self._stream = stream
         self._schema = schema
         size = stream.seek(0, io.SEEK_END)
@@ -124,10 +124,10 @@ class ChangeList:
             raise ListDamaged("The list of changes is not as it was written: it was cut or changed since.")
 
     def batches(self) -> Iterator[Batch]:
-        """The changes as they were written, those of one model and kind together as far as they follow each other and
-        are read together. Raises ListDamaged for changes of another schema."""
-        forms = {form.line: form for form in map(_Form, self._schema)}
-        decode = msgspec.json.Decoder(reduce(or_, forms)).decode_lines
+        """The changes in the order in which they were written. Changes of one model and kind that follow each other are
+        in one batch, if they are read at once. Raises ListDamaged for changes of another schema."""
+        by_type = {of_model.line: of_model for of_model in map(_ModelLines, self._schema)}
+        decode = msgspec.json.Decoder(reduce(or_, by_type)).decode_lines
         self._stream.seek(0)
         with gzip.GzipFile(fileobj=self._stream, mode="rb") as unpacked:
             while text := b"".join(islice(unpacked, EVERY)):
@@ -135,13 +135,14 @@ class ChangeList:
                     lines = decode(text)
                 except msgspec.MsgspecError as error:
                     raise ListDamaged(f"The list of changes is of other models or fields: {error}.") from error
-                for (form, _change), together in groupby(lines, key=lambda line: (type(line), line.change)):
-                    yield forms[form].model, forms[form].changes(together)
+                for (line_type, _kind), together in groupby(lines, key=lambda line: (type(line), line.change)):
+                    of_model = by_type[line_type]
+                    yield of_model.model, of_model.changes(together)
 
 
 def _end(count: int, before: hashlib._Hash) -> bytes:
-    """The end of a list (RFC 1952): a member without content, whose comment says how many changes there are, and the
-    digest of every byte before it. ``before``: that of the other members."""
+    """The end of a list (RFC 1952): a member without content, whose comment has the number of changes and the digest of
+    every byte before it. ``before``: the digest of the other members."""
     head = b"\x1f\x8b\x08\x10\0\0\0\0\0\xff" + f"{count:012} changes, SHA-256 ".encode()
     digest = before.copy()
     digest.update(head)

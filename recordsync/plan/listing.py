@@ -1,6 +1,6 @@
-"""Records of one model, listed on disk: a snapshot that speaks about these records and no others.
+"""A snapshot of some records of one model, which are listed on disk. It speaks about no other records.
 
-It may have some of the model's fields only, and parts of units: what it does not have is left as it is.
+Its records may have only some of the model's fields, and parts of units. A merge leaves the other fields as they are.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from recordsync.streams.sort import stored
 
 
 class Listing:
-    """See the module. Fits :class:`recordsync.plan.Snapshot`."""
+    """Some records of one model. Fits :class:`recordsync.plan.Snapshot`."""
 
     is_complete = False
 
     def __init__(self, schema: Schema, shape: Shape, records: Iterable[Record], lines: IO[bytes]) -> None:
         """``records``: checked, of this shape, in key order. They are written to ``lines``, an empty temporary file,
-        which stays the caller's."""
+        which stays open and is the caller's."""
         self._shape = shape
         self._lines = lines
         digest = hashlib.sha256(orjson.dumps([shape.model.name, *shape.names]))
@@ -42,7 +42,7 @@ class Listing:
         self.repeated: Mapping[str, int] = {}
 
     def shape(self, model: Model) -> Shape:
-        """The listed fields of the listed model; of others, all, and no records."""
+        """The listed fields of the listed model. Other models have all fields and no records."""
         return self._shape if model is self._shape.model else model.shape()
 
     def alignment(self, model: Model) -> None:
@@ -50,7 +50,7 @@ class Listing:
 
     @contextmanager
     def open(self) -> Iterator[Listing]:
-        """Itself: nobody else knows the temporary file, so a pass needs no check of its own."""
+        """This listing. Nobody else can open the temporary file, so a pass needs no check."""
         yield self
 
     def records(self, model: Model) -> Iterator[Record]:
@@ -60,8 +60,8 @@ class Listing:
                 yield self._shape.record(tuple(values))
 
     def unparsed(self, model: Model) -> None:
-        """None: its lines are not those of a register."""
+        """None: its lines cannot be compared with those of a register."""
 
     def deletions(self, model: Model) -> Iterator[Deletion]:
-        """None: a list says what is, not what was deleted."""
+        """No deletions: the list says which records exist, not which were deleted."""
         return iter(())

@@ -28,9 +28,9 @@ def make_plan(
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
-    ``base``: the last state that both sides are proven to have shared; None: there is none. Its records are seen
-    through theirs' fields. ``items``: an empty file that takes the plan's lines; nothing else is written.
-    Raises :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`.
+    ``base``: the last state that both sides are proven to have shared; None: there is none. Its records are projected
+    to the fields of ``theirs``. ``items``: an empty file that takes the plan's lines. Reads the database, and writes
+    nothing but ``items``. Raises :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`.
     """
     schema = store.schema
     plan = Plan(schema, {model.name: theirs.shape(model) for model in schema}, items)
@@ -80,7 +80,7 @@ def make_plan(
 
 
 def _entries(found: Merged | Identical | Additions) -> int:
-    """How many of theirs' entries this is about."""
+    """How many entries of theirs this part of the merge covers."""
     match found:
         case Identical():
             return found.count
@@ -93,8 +93,8 @@ def _entries(found: Merged | Identical | Additions) -> int:
 def _merged(
     store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, reader: Pass
 ) -> Iterator[Merged | Identical | Additions]:
-    """The merge of one model, theirs as ``reader`` reads them. Ours are looked up by their keys where theirs does not
-    speak about everything."""
+    """The merge of one model. ``reader`` reads theirs. Where theirs does not speak about every record, ours are looked
+    up by its keys."""
     whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
     align = theirs.alignment(model)
     if base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
@@ -104,7 +104,7 @@ def _merged(
     if complete:
         ours = store.records(model)
     else:
-        # Read apart: how far ahead a look-up reads before it finds something is not known.
+        # The keys come from a read of their own, because nobody knows how far ahead a look-up reads.
         keys = merge_sorted(
             (record.key for record in theirs.records(model)), (deletion.key for deletion in theirs.deletions(model))
         )
@@ -112,14 +112,14 @@ def _merged(
     if align is not None:
         yield from _merged_aligned(whole, shape, ours, records, align, complete=complete)
         return
-    before = None if base is None else _seen_through(shape, base, model)
+    before = None if base is None else _projected(shape, base, model)
     yield from merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
 
 
 def _merged_by_stretches(
     store: Store, model: Model, reader: Pass, *, complete: bool
 ) -> Iterator[Merged | Identical | Additions]:
-    """The merge without a base of records that have every field. What is alike is passed over together."""
+    """The merge of records that have every field, without a base. Stretches that are alike are counted as a whole."""
     whole = model.shape()
     for stretch in _stretches(store, model, reader, complete=complete):
         if stretch.alike:
@@ -131,7 +131,7 @@ def _merged_by_stretches(
 
 
 def _stretches(store: Store, model: Model, reader: Pass, *, complete: bool) -> Iterator[Stretch]:
-    """Ours and theirs, side by side: as lines where both have them."""
+    """The stretches of ours and theirs: of lines where both have lines, otherwise of records."""
     theirs = reader.unparsed(model) if complete else None
     if theirs is not None:
         yield from stretches_of_lines(Unparsed(store.lines(model), Lines(model.shape()).records), theirs)
@@ -145,7 +145,7 @@ def _stretches(store: Store, model: Model, reader: Pass, *, complete: bool) -> I
 def _merged_aligned(
     whole: Shape, shape: Shape, ours: Iterable[Record], theirs: Iterable[Record], align: Align, *, complete: bool
 ) -> Iterator[Merged | Identical]:
-    """The merge without a base of records that mean something only beside ours."""
+    """The merge of records that have a meaning only beside ours, without a base."""
     for our, their in join(ours, theirs):
         aligned = None if their is None else align(their, our)
         if our is not None and aligned is not None and aligned.values == our.values:
@@ -161,8 +161,8 @@ def _merged_aligned(
             )
 
 
-def _seen_through(shape: Shape, base: Snapshot, model: Model) -> Iterator[Record]:
-    """The base's records with the fields of ``shape``; those that it lacks are blank."""
+def _projected(shape: Shape, base: Snapshot, model: Model) -> Iterator[Record]:
+    """The base's records with the fields of ``shape``. Fields that the base lacks are blank."""
     origin = base.shape(model)
     return (shape.project(record, origin) for record in base.records(model))
 
@@ -170,8 +170,8 @@ def _seen_through(shape: Shape, base: Snapshot, model: Model) -> Iterator[Record
 def _looked_up(
     store: Store, model: Model, theirs: Iterable[Record]
 ) -> Iterator[tuple[Iterable[Record], Sequence[Record]]]:
-    """Their records in batches, each with those of the same keys that are there. Raises OutOfOrder where a batch does
-    not go on where the last one ended; within one, :func:`recordsync.streams.stretches` does."""
+    """Ours with the keys of a batch of theirs, and the batch, for each batch. Raises OutOfOrder where a batch begins
+    with a key that is not above the last one; :func:`recordsync.streams.stretches` checks the order within a batch."""
     stream = iter(theirs)
     last: Key | None = None
     while batch := list(islice(stream, EVERY)):

@@ -1,7 +1,7 @@
-"""What can be merged: snapshots, whatever they come from.
+"""The protocol of snapshots, from which plans are made.
 
-A checked backup file is one, the rows of a sheet are another, and so is the base of a merge. A plan asks all of them
-the same; what makes one kind special is part of the protocol, and nobody looks at a snapshot's type.
+A backup file is a snapshot, and so are the rows of a sheet and the base of a merge. A plan asks all of them the same.
+What is special about one kind of snapshot is part of the protocol, so no code looks at a snapshot's type.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from recordsync.model.schema import Model, Shape
 from recordsync.streams import Deletion, Unparsed
 
 Align = Callable[[Record, Record | None], Record]
-"""Theirs as it means beside ours (None: nothing is there): with our value where both are the same to its precision."""
+"""A function that returns a record of theirs as it is meant beside ours (None: we have none): with our value where both
+are equal to the precision of theirs."""
 
 
 class Pass(Protocol):
-    """One pass through a snapshot, the models in the schema's order."""
+    """One pass through a snapshot, with the models in the order of the schema."""
 
     def records(self, model: Model) -> Iterable[Record]:
-        """The model's records, in key order. Raises :class:`recordsync.errors.SourceChanged` where they are not those
+        """The model's records in key order. Raises :class:`recordsync.errors.SourceChanged` where they are not those
         that were checked."""
 
     def unparsed(self, model: Model) -> Unparsed | None:
-        """The lines of the same records, if they can be compared with those of a register; they are read once, either
-        so or as records."""
+        """The lines of the same records, if they can be compared with those of a register; else None. A pass reads a
+        model either as lines or as records."""
 
 
 class Snapshot(Protocol):
@@ -35,7 +36,7 @@ class Snapshot(Protocol):
 
     @property
     def digest(self) -> str:
-        """What identifies the content."""
+        """The text that identifies the content."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -47,23 +48,23 @@ class Snapshot(Protocol):
 
     @property
     def repeated(self) -> Mapping[str, int]:
-        """How many entries say again what another one says, per model that has such: they are read and skipped."""
+        """How many entries repeat another one, per model that has such entries. They are read and skipped."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether it speaks about every record, so that what it does not list is not there."""
+        """Whether it speaks about every record, so that a record that it does not list does not exist."""
 
     def shape(self, model: Model) -> Shape:
-        """The fields that its records of a model have."""
+        """The shape of its records of a model: the fields that they have."""
 
     def alignment(self, model: Model) -> Align | None:
-        """How its records of a model are read beside ours; None: they mean exactly what they say."""
+        """The function that reads its records of a model beside ours; None: they mean exactly what they say."""
 
     def open(self) -> AbstractContextManager[Pass]:
-        """Read it all, once."""
+        """One pass through all of it, until the block ends."""
 
     def records(self, model: Model) -> Iterable[Record]:
-        """A model's records in key order, read by themselves."""
+        """A model's records in key order, by a read of their own."""
 
     def deletions(self, model: Model) -> Iterable[Deletion]:
-        """What it lists as deleted of a model, in key order, read by itself."""
+        """A model's listed deletions in key order, by a read of their own."""

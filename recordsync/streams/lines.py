@@ -25,7 +25,7 @@ from recordsync.system.progress import EVERY
 
 
 class Lines:
-    """Writes and reads the lines of one model's records that have the fields of one shape."""
+    """The lines of one model's records that have the fields of one shape, and how they are made and read."""
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
@@ -34,10 +34,10 @@ class Lines:
         self._row = _struct(names)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(self._row).decode
-        # A row is ``(*content, checksum, created_at)`` in the order of the names.
-        together = (*shape.names, "checksum", "created_at")
-        self._arranged = itemgetter(*(together.index(name) for name in names))
-        self._taken_apart = itemgetter(*(names.index(name) for name in together))
+        # Between ``(*content, checksum, created_at)`` and the order of the names in a line.
+        parts = (*shape.names, "checksum", "created_at")
+        self._arranged = itemgetter(*(parts.index(name) for name in names))
+        self._taken_apart = itemgetter(*(names.index(name) for name in parts))
 
     def line(self, values: Values, created_at: str | None) -> bytes:
         """The line of a record. Every value is a text without unpaired surrogates, or null."""
@@ -47,8 +47,8 @@ class Lines:
     def parts(self, line: bytes) -> tuple[str | None, ...]:
         """The values, the checksum and ``created_at`` of a line, in this order.
 
-        Raises :class:`msgspec.MsgspecError` or UnicodeDecodeError unless the line is an object that has them all as
-        texts or nulls. The caller compares the line with :meth:`line` of them.
+        Raises :class:`msgspec.MsgspecError` or UnicodeDecodeError unless the line is an object that has all of them as
+        texts or nulls. The line may still be wrong: the caller compares it with what :meth:`line` makes of the values.
         """
         return self._taken_apart(msgspec.structs.astuple(self._decode(line)))  # type: ignore[no-any-return]
 
@@ -63,10 +63,10 @@ class Lines:
 
 
 class SplicedLines:
-    """Makes the lines of records from the JSON that a database gives.
+    """The lines of records, made of the JSON that a database returns.
 
-    ``names`` are the content fields. The field ``constant`` has one value in many records. ``groups`` are the other
-    fields as they stand side by side in a line; the database gives a JSON object for each group.
+    ``names`` are the content fields. The field ``constant`` has one value in many records. ``groups`` are the groups of
+    other fields that are adjacent in a line. The database returns a JSON object for each group.
     """
 
     def __init__(self, names: Sequence[str], constant: str) -> None:
@@ -92,10 +92,10 @@ class SplicedLines:
         )
         stamps = {"checksum": b'"checksum":"%b"', "created_at": b'"created_at":"%b"', self._constant: member}
         line = b"{%b}" % b",".join(b"%b" if isinstance(part, list) else stamps[part] for part in self._parts)
-        # ``(checksum, created_at, *groups)`` is put into the order of the line.
-        together = ["checksum", "created_at", *self.groups]
+        # From ``(checksum, created_at, *groups)`` to the order of the line.
+        given = ["checksum", "created_at", *self.groups]
         arranged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = itemgetter(
-            *(together.index(part) for part in self._parts if part != self._constant)
+            *(given.index(part) for part in self._parts if part != self._constant)
         )
 
         def spliced(created_at: str, *objects: str) -> bytes:
@@ -118,7 +118,7 @@ def lines_of(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
-    """The records, in checked order and with legal values. Raises as :func:`lines_of`."""
+    """The same records, after a check of their order and values. Raises what :func:`lines_of` raises."""
     stream = in_order(records)
     while batch := list(islice(stream, EVERY)):
         if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
@@ -129,13 +129,13 @@ def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
 
 
 _CREATED: Final = b'"created_at":"'
-"""In a line it stands only before the moment: inside a text, quotation marks are escaped."""
+"""In a line, this is found only before the moment, because quotation marks inside a text are escaped."""
 _MOMENT: Final = 27
-"""The bytes of a legal moment."""
+"""How many bytes a legal moment has."""
 
 
 def are_same_but_created(ours: Sequence[bytes], theirs: Sequence[bytes]) -> bool:
-    """Whether lines differ in nothing but their ``created_at``, and all of theirs are legal. Ours are legal."""
+    """Whether the lines differ in nothing but ``created_at``, and all of theirs are legal. Ours must be legal."""
     if len(ours) != len(theirs):
         return False
     moments = set()

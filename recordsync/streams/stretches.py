@@ -14,11 +14,13 @@ from recordsync.streams.lines import are_same_but_created
 from recordsync.system.progress import EVERY
 
 _STRETCH = 32
-"""Records of each stream that are compared together. Few, because one that differs makes the whole stretch slower."""
+"""How many records of each stream are compared at once. They are few, because one that differs makes the whole stretch
+slower."""
 
 
 class Stretch(NamedTuple):
-    """A stretch of two streams: the number of records, if all are ``alike`` in both; else the records of each."""
+    """A stretch of two streams. ``alike``: the number of its records, if they are alike in both streams; otherwise 0,
+    and ``ours`` and ``theirs`` are the records."""
 
     alike: int
     ours: list[Record]
@@ -41,13 +43,13 @@ def stretches(ours: Iterable[Record], theirs: Iterable[Record]) -> Iterator[Stre
             yield Stretch(len(our_side.records), [], [])
             our_side.records, their_side.records = [], []
             continue
-        # Later records have greater keys than the last one of a stream that has more.
+        # A stretch ends at the last key that was read of a stream that has more: all later records are above it.
         ends = [ahead.records[-1].key for ahead in (our_side, their_side) if not ahead.ended]
         yield Stretch(0, our_side.up_to(min(ends, default=None)), their_side.up_to(min(ends, default=None)))
 
 
 class _Ahead:
-    """The next records of a stream, in checked order."""
+    """The next records of a stream, whose order is checked."""
 
     def __init__(self, stream: Iterable[Record]) -> None:
         self._stream = iter(stream)
@@ -56,43 +58,43 @@ class _Ahead:
         self.ended = False
 
     def fill(self) -> None:
-        """Read on until there are as many records as a stretch has, or the stream ends. Raises OutOfOrder."""
+        """Read on until there are enough records for a stretch, or the stream ends. Raises OutOfOrder."""
         new = list(islice(self._stream, _STRETCH - len(self.records)))
         self.ended = len(self.records) + len(new) < _STRETCH
         keys = [record.key for record in new]
         if self._last is not None:
             keys.insert(0, self._last)
         if not are_in_order(keys):
-            for _ in in_order((key,) for key in keys):  # raises at the key that is wrong
+            for _ in in_order((key,) for key in keys):  # raises at the first wrong key
                 pass
         if keys:
             self._last = keys[-1]
         self.records += new
 
     def up_to(self, key: Key | None) -> list[Record]:
-        """The records up to a key, and including it (None: all). They are taken out."""
+        """The records up to and including a key (None: all). They are removed from here."""
         count = len(self.records) if key is None else bisect_right(self.records, key, key=itemgetter(0))
         taken, self.records = self.records[:count], self.records[count:]
         return taken
 
 
 class Unparsed(NamedTuple):
-    """Lines of records in key order, and what makes records of them. Equal lines are equal records."""
+    """Lines of records in key order, and the function that parses them. Equal lines are equal records."""
 
     rows: Iterator[bytes]
     parse: Callable[[Sequence[bytes]], list[Record]]
 
 
 def stretches_of_lines(ours: Unparsed, theirs: Unparsed) -> Iterator[Stretch]:
-    """As :func:`stretches`, of lines, which are parsed only where they differ.
+    """The stretches of two sorted streams of lines. They are parsed only where they differ.
 
-    Ours are known to be in order. Lines that are equal to ours follow what was cut off before, because that ended
-    at a key of ours or below it. Raises :class:`OutOfOrder`, and what parsing raises.
+    Ours are known to be in order. So are lines of theirs that equal ours, because what was taken before ended at a key
+    of ours or below it. Raises :class:`OutOfOrder`, and what parsing raises.
     """
     our_side, their_side = _AheadOfLines(ours), _AheadOfLines(theirs)
     while True:
         our_side.fill()
-        # Where ours are at their end, theirs are all additions.
+        # When ours have ended, the rest of theirs are additions.
         their_side.fill(EVERY if our_side.ended and not our_side.rows else _STRETCH)
         if not our_side.rows and not their_side.rows:
             return
@@ -105,13 +107,13 @@ def stretches_of_lines(ours: Unparsed, theirs: Unparsed) -> Iterator[Stretch]:
         their_side.parse()
         ends = [ahead.records[-1].key for ahead in (our_side, their_side) if not ahead.ended]
         end = min(ends, default=None)
-        mine, others = our_side.take(end), their_side.take(end)
-        alike = [record.values for record in mine] == [record.values for record in others]
-        yield Stretch(len(mine), [], []) if alike else Stretch(0, mine, others)
+        our_records, their_records = our_side.take(end), their_side.take(end)
+        alike = [record.values for record in our_records] == [record.values for record in their_records]
+        yield Stretch(len(our_records), [], []) if alike else Stretch(0, our_records, their_records)
 
 
 class _AheadOfLines:
-    """The next lines, and the records of the first of them that are parsed."""
+    """The next lines of a stream, and the records of those that are parsed, which are the first ones."""
 
     def __init__(self, unparsed: Unparsed) -> None:
         self._stream, self._parse = unparsed
@@ -121,22 +123,22 @@ class _AheadOfLines:
         self.ended = False
 
     def fill(self, size: int = _STRETCH) -> None:
-        """Read on until there are so many lines, or the stream ends."""
+        """Read on until there are ``size`` lines, or the stream ends."""
         self.rows += islice(self._stream, size - len(self.rows))
         self.ended = len(self.rows) < size
 
     def parse(self) -> None:
-        """Make records of all lines. Raises OutOfOrder."""
+        """Parse all lines. Raises OutOfOrder."""
         new = self._parse(self.rows[len(self.records) :])
         before = self.records[-1:] or self._parse(self._last_row)
         keys = [record.key for record in (*before, *new)]
         if not are_in_order(keys):
-            for _ in in_order((key,) for key in keys):  # raises at the key that is wrong
+            for _ in in_order((key,) for key in keys):  # raises at the first wrong key
                 pass
         self.records += new
 
     def take(self, key: Key | None) -> list[Record]:
-        """The parsed records up to a key, and including it (None: all). They and their lines are taken out."""
+        """The parsed records up to and including a key (None: all). They and their lines are removed from here."""
         count = len(self.rows) if key is None else bisect_right(self.records, key, key=itemgetter(0))
         taken, self.records = self.records[:count], self.records[count:]
         self._last_row = self.rows[:count][-1:] or self._last_row
