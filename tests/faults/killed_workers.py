@@ -12,7 +12,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,6 +77,10 @@ def main(files: Sequence[str], contents: Sequence[str], rounds: int) -> None:
         now = target
 
 
+Asked = tuple[Callable[[], Operation], Phase, Callable[[Operation], Operation] | None]
+"""What asks for an operation, the phase in which it is killed, and what asks for it again, unless the first does."""
+
+
 @dataclass(frozen=True)
 class Middle:
     """How one kind of operation ended whose worker was killed in the middle, and how the next one did."""
@@ -93,7 +97,7 @@ def every_kind(file: str, other: str) -> None:
     restored, and ``other`` over it."""
     root = User.objects.create_user("meena", password=None, role="root")
     _worked(_submit(file))  # something to back up
-    for ask, phase, again in (
+    asked: tuple[Asked, ...] = (
         (lambda: backup_jobs.submit_backup(ACTOR, BackupRequest()), Phase.WRITE, None),
         (lambda: backup_jobs.submit_backup(ACTOR, BackupRequest("incremental")), Phase.WRITE, None),
         (lambda: verification.submit_verify(ACTOR, Backup.objects.all()[0]), Phase.CHECK, None),
@@ -103,7 +107,8 @@ def every_kind(file: str, other: str) -> None:
         (lambda: uploads.receive(root, ContentFile(SHEET.encode(), "a.csv")).operation, Phase.CHECK, _tried_again),
         (lambda: _decided(UploadLog.objects.get()), Phase.APPLY, _tried_again),
         (lambda: records.submit_delete_all(root), Phase.DELETE, None),
-    ):
+    )
+    for ask, phase, again in asked:
         operation, before = ask(), inspection.content("default")
         os.waitpid(_worker(wait=False, until=phase), 0)
         _settled(operation)

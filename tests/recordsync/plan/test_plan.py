@@ -12,7 +12,7 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import OutOfOrder, RecordSyncError, RegisterMoved
 from recordsync.merge import Counts, Outcome, Side, Strategy, decide_by, resolve
 from recordsync.model.records import Record
-from recordsync.model.schema import Model
+from recordsync.model.schema import Model, Shape
 from recordsync.plan import Account, Additions, Plan, Step, apply_plan, differences, make_plan
 from recordsync.plan.listing import Listing
 from recordsync.stores import Store
@@ -35,6 +35,7 @@ from tests.strategies.records import shapes, snapshots
 SINCE: Final[dict[str, Any]] = {"backup_type": "incremental", "since_date": MOMENT}
 BACKUP_WINS: Final = decide_by(Strategy.BACKUP_WINS)
 DATABASE_WINS: Final = decide_by(Strategy.DATABASE_WINS)
+WHOLE: Final = ATTENDANCE_RECORDS.shape()
 
 
 def planned(store: Store, theirs: Sections, base: Sections | None = None, **described: Any) -> Plan:
@@ -43,6 +44,11 @@ def planned(store: Store, theirs: Sections, base: Sections | None = None, **desc
         opened(written(base, **({"fields": described["fields"]} if "fields" in described else {}))) if base else None
     )
     return make_plan(store, file, based, io.BytesIO())
+
+
+def fields_of(shape: Shape) -> dict[str, list[str]]:
+    """As a file describes them whose records of days have this shape."""
+    return {"attendance_records": list(shape.names), "companies": ["name"]}
 
 
 def companies_of(days: Sequence[Record]) -> list[Record]:
@@ -327,6 +333,23 @@ def test_what_is_held_is_among_what_is_merged() -> None:
     assert plan.digest == moved.digest, "a company that the file says nothing about"
 
 
+@given(snapshots(), snapshots(), snapshots(), shapes(), shapes())
+def test_a_base_of_other_fields_is_seen_through_the_files(
+    ours: list[Record], theirs: list[Record], base: list[Record], shape: Shape, before: Shape
+) -> None:
+    """A field that the base lacks was blank in it; one that the file lacks is left alone."""
+    store = MemoryStore(sections_of(ours))
+    file = opened(written(sections_of([cut(record, shape) for record in theirs]), fields=fields_of(shape)))
+    of_old = [cut(record, before) for record in base]
+    seen = [cut(WHOLE.project(record, before), shape) for record in of_old]
+    one, other = (
+        make_plan(store, file, opened(written(sections_of(days), fields=fields_of(fields))), io.BytesIO())
+        for days, fields in ((of_old, before), (seen, shape))
+    )
+    assert one.is_same_as(other)
+    assert one.settled == other.settled
+
+
 # --- Applying
 
 
@@ -336,7 +359,7 @@ def test_applying_leaves_what_the_steps_say_and_counts_add_up(
 ) -> None:
     narrow = [cut(record, shape) for record in theirs]
     based = None if base is None else sections_of([cut(record, shape) for record in base])
-    described = {"fields": {"attendance_records": list(shape.names), "companies": ["name"]}}
+    described = {"fields": fields_of(shape)}
     store = MemoryStore(sections_of(ours, "A"))
     plan = planned(store, sections_of(narrow), based, **described, **(SINCE if incremental else {}))
     expected = {name: dict(rows) for name, rows in store.rows.items()}
