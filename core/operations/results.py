@@ -67,8 +67,8 @@ class ValidationResult:
 
 
 @dataclass(frozen=True)
-class RestoreEffect:
-    """The effect of a restore on the register, per model; counts of attendance records at the top.
+class RestoreSummary:
+    """What a restore does to the register, or would do, counted per model.
 
     ``warnings``: what is odd in the file and does no harm, as sentences; the first hundred.
     """
@@ -122,7 +122,7 @@ class RestoreEffect:
 
 
 @dataclass(frozen=True)
-class Preview(RestoreEffect):
+class Preview(RestoreSummary):
     """What restoring a file would do; it iterates the steps. Nothing was written.
 
     Holds a temporary file until it is closed (or collected). Give it to ``restore_backup`` to make sure
@@ -153,7 +153,7 @@ class Preview(RestoreEffect):
 
 
 @dataclass(frozen=True)
-class RestoreResult(RestoreEffect):
+class RestoreResult(RestoreSummary):
     """What a restore did."""
 
     seconds: float

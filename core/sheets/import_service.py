@@ -40,8 +40,8 @@ _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
 
 
 @dataclass(frozen=True)
-class ImportEffect:
-    """What importing a sheet does to the register. Counts of rows add up: see :attr:`rows`."""
+class ImportSummary:
+    """What the import of a sheet does to the register, or would do. Its rows add up: see :attr:`rows`."""
 
     file: str
     sheet: Sheet
@@ -102,7 +102,7 @@ class ImportEffect:
 
 
 @dataclass(frozen=True)
-class ImportPreview(ImportEffect):
+class ImportPreview(ImportSummary):
     """What importing would do; iterate it for the steps. Holds temporary files until it is closed."""
 
     plan: Plan
@@ -122,7 +122,7 @@ class ImportPreview(ImportEffect):
 
 
 @dataclass(frozen=True)
-class ImportResult(ImportEffect):
+class ImportResult(ImportSummary):
     """What importing did."""
 
     seconds: float
@@ -224,9 +224,9 @@ class ImportService:
                         )
                     )
                 counts = apply_plan(plan, store, _DECIDE, catalogue.stamp(self.register), run)
-                effect = ImportEffect(name, sheet, counts, plan.digest)
-                effect.verify()
-                _complete_log(run, effect)
+                summary = ImportSummary(name, sheet, counts, plan.digest)
+                summary.verify()
+                _complete_log(run, summary)
                 run.complete(plan.size)
         return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk)
 
@@ -242,10 +242,10 @@ class ImportService:
         return self.register.rows(Company).get(users=self._user.pk).name
 
 
-def _complete_log(run: Run, effect: ImportEffect) -> None:
-    log, records = run.log, effect.records
-    log.companies_count = effect.new_companies
-    log.records_count = effect.rows
+def _complete_log(run: Run, summary: ImportSummary) -> None:
+    log, records = run.log, summary.records
+    log.companies_count = summary.new_companies
+    log.records_count = summary.rows
     log.records_added = records.added
     log.records_updated = records.updated
     log.records_skipped = records.skipped

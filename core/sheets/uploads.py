@@ -40,7 +40,7 @@ from core.register.declared import ATTENDANCE_RECORDS
 from core.sheets.columns import COLUMNS
 from core.sheets.dates import DateOrder
 from core.sheets.heading import look
-from core.sheets.import_service import ImportEffect, ImportPreview, ImportService
+from core.sheets.import_service import ImportPreview, ImportService, ImportSummary
 from core.sheets.refused_rows import write_refused
 from recordsync.errors import LockLost
 
@@ -240,16 +240,16 @@ def _is_no_fault_of_the_sheet(failure: OperationFailed) -> bool:
 # --- What is kept of a preview
 
 
-def counts(effect: ImportEffect) -> dict[str, int]:
+def counts(summary: ImportSummary) -> dict[str, int]:
     """Of rows; they add up to ``rows``."""
     return {
-        "rows": effect.rows,
-        "added": effect.records.added,
-        "updated": effect.records.updated,
-        "unchanged": effect.records.skipped,
-        "repeated": effect.sheet.repeated,
-        "refused": effect.sheet.rejected,
-        "companies": effect.new_companies,
+        "rows": summary.rows,
+        "added": summary.records.added,
+        "updated": summary.records.updated,
+        "unchanged": summary.records.skipped,
+        "repeated": summary.sheet.repeated,
+        "refused": summary.sheet.rejected,
+        "companies": summary.new_companies,
     }
 
 

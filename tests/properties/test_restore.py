@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from core.models import JOBS, AttendanceRecord, BackupLog, Company, Kind, Operation
 from core.operations import queue as jobs
 from core.operations.errors import ConflictsLeft, DataMoved, OperationFailed
-from core.operations.results import RestoreEffect, RestoreResult
+from core.operations.results import RestoreResult, RestoreSummary
 from core.operations.run import Actor, Run
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
@@ -353,7 +353,7 @@ def test_property_17_what_moved_since_the_preview_stops_the_restore(
         before = everything(alias)
         stopped = None
         try:
-            outcome: RestoreEffect = service.restore_backup(stream, strategy, preview=preview)
+            outcome: RestoreSummary = service.restore_backup(stream, strategy, preview=preview)
         except DataMoved as moved:
             stopped = moved
     if stopped is None:

@@ -10,7 +10,7 @@ from core.management.console import Error, ReadingCommand, counted, file_name
 from core.models import Kind
 from core.operations.wording import describe_import
 from core.sheets.dates import DateOrder
-from core.sheets.import_service import ImportEffect, ImportService
+from core.sheets.import_service import ImportService, ImportSummary
 from recordsync.errors import printable
 from recordsync.system.progress import Progress
 
@@ -77,18 +77,18 @@ class Command(ReadingCommand):
             self.stdout.write(f"Done in {result.seconds:.1f} s.")
         return result.summary()
 
-    def _tell(self, effect: ImportEffect, *, done: bool) -> None:
-        records, sheet = effect.records, effect.sheet
+    def _tell(self, summary: ImportSummary, *, done: bool) -> None:
+        records, sheet = summary.records, summary.sheet
         to = "" if done else "to "
         added, updated = ("added", "updated") if done else ("add", "update")
         self.stdout.write(
-            f"{counted(effect.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
+            f"{counted(summary.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
             f"{records.updated:,} {to}{updated}, {records.skipped:,} unchanged, "
             f"{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
-            f"{counted(effect.new_companies, 'new company', 'new companies')}."
+            f"{counted(summary.new_companies, 'new company', 'new companies')}."
         )
         if sheet.new_companies:
-            more = ", …" if effect.new_companies > len(sheet.new_companies) else ""
+            more = ", …" if summary.new_companies > len(sheet.new_companies) else ""
             created = "Companies that were created" if done else "Companies to create"
             self.stdout.write(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
         for notice in sheet.notices():

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from core.management.console import ReadingCommand, file_name
 from core.models import Kind
-from core.operations.results import Preview, RestoreEffect
+from core.operations.results import Preview, RestoreSummary
 from core.operations.wording import describe
 from core.services.restore_service import RestoreService
 from recordsync.errors import printable
@@ -88,11 +88,11 @@ class Command(ReadingCommand):
         )
         self.stdout.write("This was a preview: nothing was changed.")
 
-    def _tell(self, outcome: RestoreEffect, *, done: bool) -> None:
+    def _tell(self, summary: RestoreSummary, *, done: bool) -> None:
         """Write the counts, a line for each model, and before them the warnings, on standard error."""
-        for warning in outcome.warnings:
+        for warning in summary.warnings:
             self.stderr.write(f"Warning: {printable(warning)}", style_func=self.style.WARNING)
-        for name, counts in outcome.models.items():
+        for name, counts in summary.models.items():
             added = counts.added + counts.created
             parts = [
                 f"{added:,} {'added' if done else 'to add'}",
