@@ -1,4 +1,4 @@
-"""Figures, measured, never asserted in tests.
+"""Measurements. No test asserts their figures.
 
 ``make bench`` measures the commands (:mod:`benchmarks.commands`) and writes ``RESULTS.md``;
 ``python -m benchmarks NAME`` runs ``main()`` of another module here.

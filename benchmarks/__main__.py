@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME] [OPTIONS]``: the measurement ``NAME`` of this folder; without a name, ``commands``."""
+"""``python -m benchmarks [NAME] [OPTIONS]`` runs the measurement ``NAME`` of this folder, by default ``commands``."""
 
 import importlib
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run it with the options that follow its name."""
+    """Run the measurement with the options that follow its name."""
     folder = Path(__file__).parent
     names = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")} - {"results", "surroundings"}
     name, options = "commands", sys.argv[1:]

@@ -1,8 +1,8 @@
-"""Muster's commands beside Django's own and the engine's, as whole processes, in turns, in one run.
+"""Measures Muster's commands beside Django's own and the database's, as whole processes, in turns, in one run.
 
-For each engine and size a demo register is seeded; then, in each round, every step runs once on it or on an empty
-installation. Everything syncs to disk as it does by default. Each step's summary is checked: a step that did not do
-what it stands for is no measurement. Writes ``RESULTS.md`` anew after every engine and size.
+For each engine and size a demo register is seeded. Then, in each round, every step runs once, on this register or on an
+empty installation. Everything syncs to disk as it does by default. The summary of each step is checked: a step that did
+not do its work is no measurement. ``RESULTS.md`` is written again after every engine and size.
 """
 
 import argparse
@@ -79,7 +79,7 @@ class Bench:
         self.runs: dict[str, list[Measure]] = defaultdict(list)
 
     def run(self, repeats: int, loaddata_repeats: int) -> None:
-        """Every step ``repeats`` times in turn, ``loaddata`` only in the first ``loaddata_repeats`` rounds."""
+        """Run every step ``repeats`` times in turn, and ``loaddata`` only in the first ``loaddata_repeats`` rounds."""
         with self._installation() as full:
             self._finished(full.popen("seed_demo", "--records", self._records, "--quiet", stdout=subprocess.DEVNULL))
             if self._server:
@@ -115,7 +115,7 @@ class Bench:
         self._muster(INCREMENTAL, full, *command, "--output", self._folder / "incremental.json", records=changed)
 
     def _dump(self, installation: ScratchInstallation) -> None:
-        """The engine's own dump, of the same tables."""
+        """Measure the database's own dump of the same tables."""
         output = self._folder / "dump.sql"
         if self._server:
             tables = [f"--table={table}" for table in TABLES]
@@ -127,7 +127,7 @@ class Bench:
                 self._timed(DUMP["sqlite"], lambda: subprocess.Popen(command, stdout=file))
 
     def _copy(self, full: ScratchInstallation, empty: ScratchInstallation) -> None:
-        """The rows of ``full`` into the tables of ``empty``, which are indexed and checked as any."""
+        """Measure a copy of the rows of ``full`` into the tables of ``empty``, with indexes and constraints."""
         out = [f"\\copy {table} TO '{self._folder / table}'" for table in TABLES]
         into = [f"\\copy {table} FROM '{self._folder / table}'" for table in TABLES]
         self._finished(self._psql(full, out))
@@ -140,7 +140,7 @@ class Bench:
         return subprocess.Popen([program, "-X", "-q", "-v", "ON_ERROR_STOP=1", *commands, installation.database_url])
 
     def _change(self, installation: ScratchInstallation, every: int) -> int:
-        """Change every so manieth record, as a person's edits would be spread; returns how many."""
+        """Change one record in ``every``, spread as edits by people are. Returns how many."""
         from core.models import AttendanceRecord
 
         with installation.opened() as alias:
@@ -157,12 +157,12 @@ class Bench:
             installation.remove()
 
     def _muster(self, step: str, installation: ScratchInstallation, *command: object, **expected: int) -> None:
-        """A command of Muster's own, which must say in its summary that it did what is expected."""
+        """Measure a command of Muster, whose summary must say that it did what is expected."""
         self._measure(step, installation, *command, "--quiet", "--json")
         summary: dict[str, Any] = json.loads(self._summary.read_bytes())
-        found = {name: summary[name] for name in expected}
-        if found != expected:
-            raise SystemExit(f"{step} on {self._engine}: expected {expected}, but it did {found}.")
+        done = {name: summary[name] for name in expected}
+        if done != expected:
+            raise SystemExit(f"{step} on {self._engine}: expected {expected}, but it did {done}.")
 
     def _measure(self, step: str, installation: ScratchInstallation, *command: object) -> None:
         with self._summary.open("wb") as output:
@@ -189,7 +189,7 @@ class Bench:
 
 
 def server_cpu(server: PostgresServer | None) -> float:
-    """Seconds of processor time of the server and its children, ended ones included; 0 where there is no /proc."""
+    """CPU seconds of the server and its children, including those that have ended; 0 on a system without /proc."""
     if server is None:
         return 0.0
     main = (server.folder / "data/postmaster.pid").read_text().split()[0]
@@ -208,7 +208,7 @@ def server_cpu(server: PostgresServer | None) -> float:
 
 
 def main() -> None:
-    """Run, and write the results."""
+    """Run the measurements and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
@@ -249,13 +249,13 @@ def _notes(engine: str, records: int, repeats: int, loaddata_repeats: int) -> li
 
 
 def _computed(measured: dict[tuple[str, int], Medians], engine: str, records: int) -> Measure:
-    """What ``loaddata`` would take in proportion to the size below. Raises SystemExit without one."""
+    """What ``loaddata`` would take, in proportion to the next smaller size. Raises SystemExit if none was measured."""
     below = max((size for of, size in measured if of == engine and size < records), default=None)
     if below is None:
         raise SystemExit("--loaddata-repeats 0 needs a size up to 100,000 to compute from.")
     known, floor = measured[engine, below][LOADDATA], measured[engine, below][FLOOR]
     times = records / below
-    wall, cpu = (floor[at] + (known[at] - floor[at]) * times for at in (0, 1))
+    wall, cpu = (floor[n] + (known[n] - floor[n]) * times for n in (0, 1))
     return Measure(wall, cpu, known.server_cpu * times, float("nan"))
 
 
@@ -285,7 +285,7 @@ def _document(measured: dict[tuple[str, int], Medians], notes: list[str], server
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells."""
+    """The name of the processor, if the system says it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,7 +1,8 @@
-"""Importing sheets: whole processes of ``import_attendance`` on both engines, and reading the sheet by itself.
+"""Measures imports of sheets: whole processes of ``import_attendance`` on both engines, and reading the sheet alone.
 
-A row's rate once read is by CPU seconds: those of the process less those of one that does nothing and of reading
-the sheet, each measured before and after it. Medians. Each step's summary is checked.
+The rate of rows "once read" is by CPU seconds: those of the process, less those of a process that does nothing and
+those of reading the sheet, both measured before and after it. All figures are medians. The summary of each step is
+checked.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from benchmarks.surroundings import surroundings
 from tests.running.installation import Installations, ScratchInstallation
 
 STEPS = {"into empty": "added", "again": "skipped"}
-"""Each step, and what becomes of every row in it."""
+"""Each step, with the count that every row of the sheet belongs to after it."""
 DAYS = 300
 FIRST = dt.date(2025, 1, 1)
 
 
 class StepCost(NamedTuple):
-    """Seconds that passed and of the processor, peak MB, and rows a CPU second once read."""
+    """Wall seconds, CPU seconds, peak memory in MB, and rows a CPU second once they are read."""
 
     wall: float
     cpu: float
@@ -40,7 +41,7 @@ class StepCost(NamedTuple):
 
 
 def cells(rows: int) -> Iterator[list[str]]:
-    """Rows of a sheet, of twenty companies, not sorted by key."""
+    """The rows of a sheet of twenty companies, not sorted by key."""
     from core.sheets.columns import COLUMNS
 
     yield [column.heading for column in COLUMNS]
@@ -67,7 +68,7 @@ def write_xlsx(path: Path, rows: int) -> None:
 
 
 def read(path: Path) -> float:
-    """CPU seconds to read a sheet, nothing else."""
+    """The CPU seconds that reading a sheet takes, and nothing else."""
     from core.sheets.spreadsheets import SheetFile
 
     started = time.process_time()
@@ -78,7 +79,7 @@ def read(path: Path) -> float:
 
 
 def read_by_openpyxl(path: Path) -> float:
-    """CPU seconds of openpyxl's reader of rows for the same."""
+    """The CPU seconds that openpyxl takes to read the same rows."""
     started = time.process_time()
     for _row in openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0].iter_rows(values_only=True):
         pass
@@ -86,7 +87,7 @@ def read_by_openpyxl(path: Path) -> float:
 
 
 def imported(installation: ScratchInstallation, path: Path, **expected: int) -> tuple[float, float, float]:
-    """Wall and CPU seconds and peak MB of the command, which must have done what is expected."""
+    """Wall seconds, CPU seconds and peak MB of an import, which must have done what is expected."""
     output = installation.folder / "summary.json"
     started = time.perf_counter()
     with output.open("wb") as file:
@@ -102,7 +103,7 @@ def imported(installation: ScratchInstallation, path: Path, **expected: int) -> 
 
 
 def floor_of(installation: ScratchInstallation) -> float:
-    """CPU seconds of a process that does nothing."""
+    """The CPU seconds of a process that does nothing."""
     with open(os.devnull, "wb") as nowhere:
         process = installation.popen("version", stdout=nowhere)
         _pid, status, usage = os.wait4(process.pid, 0)
@@ -111,7 +112,7 @@ def floor_of(installation: ScratchInstallation) -> float:
 
 
 def measured(installations: Installations, engine: str, folder: Path, path: Path, rows: int) -> list[StepCost]:
-    """A sheet imported into an empty register and once more, in an installation of its own."""
+    """The costs of importing a sheet into an empty register, and of importing it once more."""
     installation = installations.new(engine, folder / "installation")
     runs = []
     for becomes in STEPS.values():

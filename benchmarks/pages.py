@@ -1,8 +1,8 @@
-"""How long the server takes for the register's pages.
+"""Measures how long the server takes for the pages of the register.
 
 For each engine and size a demo register is seeded and served in a process of its own, without a network: the whole
-application with its middleware, sessions, connections opened and closed as in production. Every address of a case is
-asked for in turn. Writes ``RESULTS-pages.md``.
+application with its middleware and sessions, and with connections that open and close as in production. Every address
+of a case is requested in turn. Writes ``RESULTS-pages.md``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tests.running.installation import ScratchInstallation
 RESULTS: Final = Path(__file__).with_name("RESULTS-pages.md")
 LIST: Final = "/attendance/"
 PAGE_TARGET: Final = 0.150
-"""Seconds for 95 of 100 requests."""
+"""The seconds in which 95 of 100 requests must be answered."""
 SEARCH_TARGET: Final = 0.500
-"""The same for a search for anything but an employee number."""
+"""The same for a search that is not for an employee number."""
 
 
 class Case(NamedTuple):
-    """Addresses that one target is about, asked for as the account ``who``."""
+    """Addresses with one target, requested as the account ``who``."""
 
     title: str
     target: float
@@ -44,15 +44,15 @@ class Case(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Seconds for one request: that passed, and of the process's CPU."""
+    """The wall seconds and CPU seconds of one request."""
 
     wall: float
     cpu: float
 
 
 class Timing(NamedTuple):
-    """Of one case: its requests, median and 95th percentile of the seconds that passed and of the process's CPU
-    seconds, and the address with the worst median."""
+    """The result of a case: the number of requests, the median and 95th percentile of their wall and CPU seconds, and
+    the address with the worst median."""
 
     title: str
     target: float
@@ -66,7 +66,7 @@ class Timing(NamedTuple):
 
 
 def cases() -> Iterator[Case]:
-    """What is measured, with values that are in the register that Django is set up for."""
+    """The cases to measure, with values from the register that Django is set up for. Reads the database."""
     from core.models import AttendanceRecord, Company, Status
     from core.web.filters import OVERSTAY, SORTS
 
@@ -115,16 +115,19 @@ def _list(**parameters: object) -> str:
 
 
 def _spread(rows: object, count: int = 12) -> list[int]:
-    """``count`` keys from all over the table."""
+    """``count`` primary keys, spread over the table."""
     from django.db.models import Max, Min, QuerySet
 
     assert isinstance(rows, QuerySet)
     ends = rows.aggregate(first=Min("pk"), last=Max("pk"))
-    return [ends["first"] + (ends["last"] - ends["first"]) * at // count for at in range(count)]
+    return [ends["first"] + (ends["last"] - ends["first"]) * step // count for step in range(count)]
 
 
 def serve(seconds: float) -> Iterator[Timing]:
-    """In the installation's own process: every case, for about so long, and each address at least 7 times."""
+    """The timing of every case, for about so many seconds each, and of each address at least 7 times.
+
+    It runs in a process of the installation.
+    """
     from django.core.handlers.wsgi import WSGIHandler
     from django.test import Client, RequestFactory
 
@@ -176,7 +179,7 @@ def serve(seconds: float) -> Iterator[Timing]:
 
 
 def measured(installation: ScratchInstallation, seconds: float) -> list[Timing]:
-    """Start :func:`serve` in the installation's environment."""
+    """The timings of :func:`serve`, run in the environment of the installation."""
     installation.manage("collectstatic", "--noinput", check=True)
     environment = installation.env | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
     command = [sys.executable, "-m", "benchmarks.pages", "--serve", str(seconds)]
@@ -185,7 +188,7 @@ def measured(installation: ScratchInstallation, seconds: float) -> list[Timing]:
 
 
 def table(timings: Mapping[str, Sequence[Timing]]) -> str:
-    """Of one size, every case on every engine. Milliseconds."""
+    """The table of every case on every engine at one size, in milliseconds."""
     titles = "| page | engine | requests | CPU p50 | CPU p95 | p50 | p95 | of | slowest |"
     lines = [titles, "|---|---|---:|---:|---:|---:|---:|---:|---|"]
     for rows in zip(*timings.values(), strict=True):
@@ -200,7 +203,7 @@ def table(timings: Mapping[str, Sequence[Timing]]) -> str:
 
 
 def main() -> None:
-    """Run, and write the results."""
+    """Run the measurements and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])

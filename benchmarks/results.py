@@ -1,4 +1,4 @@
-"""What was measured, beside what was aimed for, in Markdown."""
+"""Tables, in Markdown, of what was measured beside the goals."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ DUMP = {"sqlite": "`sqlite3 .dump`", "postgres": "`pg_dump`"}
 COPY = "`psql \\copy` into empty"
 
 OURS = (FULL, PREVIEW, IDENTICAL, CHANGED, EMPTY, INCREMENTAL)
-"""The processes of Muster's own that the memory target is about."""
+"""The steps of Muster that the goal for memory is about."""
 
 
 class Measure(NamedTuple):
-    """One finished process: seconds that passed, of its processor, of the PostgreSQL server's processor; peak RSS."""
+    """The cost of a finished process: wall seconds, CPU seconds, those of the PostgreSQL server, and peak memory."""
 
     wall: float
     cpu: float
@@ -33,7 +33,7 @@ class Measure(NamedTuple):
 
 
 Medians = Mapping[str, Measure]
-"""Of one engine at one size, by step."""
+"""The medians of one engine at one size, by step."""
 
 
 def medians(runs: Mapping[str, Sequence[Measure]]) -> dict[str, Measure]:
@@ -44,7 +44,7 @@ def medians(runs: Mapping[str, Sequence[Measure]]) -> dict[str, Measure]:
 
 
 class Goal(NamedTuple):
-    """A figure that was aimed for. ``figure`` computes it from the seconds of each step; KeyError: not measured."""
+    """A goal. ``figure`` computes its figure from the seconds of each step; KeyError if a step was not measured."""
 
     text: str
     limit: float
@@ -69,13 +69,13 @@ GOALS = (
     Goal("incremental of 1,000: under 1 s more than process start", 1, lambda s: s[INCREMENTAL] - s[FLOOR], " s"),
 )
 MEMORY = 150
-"""Megabytes of any process of Muster's own."""
+"""The most megabytes that a process of Muster may take."""
 FLATNESS = 1.15
-"""Times the memory at the size before the greatest that the greatest may take."""
+"""How many times the memory at the second largest size the largest may take."""
 
 
 def steps_table(records: int, measured: Medians) -> str:
-    """Every step of one engine at one size."""
+    """The table of every step of one engine at one size."""
     server = any(one.server_cpu for one in measured.values())
     titles = ["step", "wall s", "CPU s", *(["server's CPU s"] if server else []), "records/s", "peak MB"]
     lines = [_row(titles), _row(["---"] + ["---:"] * (len(titles) - 1))]
@@ -91,10 +91,10 @@ def steps_table(records: int, measured: Medians) -> str:
 
 
 def goals_table(measured: Mapping[tuple[str, int], Medians]) -> str:
-    """Every target on every engine, at every size that was measured.
+    """The table of every goal on every engine, at every size that was measured.
 
-    Judged by the seconds that passed; in brackets the same by CPU seconds, the server's included, which what else
-    runs on the machine disturbs less.
+    Wall seconds decide whether a goal is met. The figure in brackets is by CPU seconds, including those of the server,
+    which other work on the machine disturbs less.
     """
     sizes = sorted({size for _engine, size in measured})
     engines = list(dict.fromkeys(engine for engine, _size in measured))

@@ -1,4 +1,4 @@
-"""What every benchmark runs in: a folder of its own, Django, and installations on real databases."""
+"""The surroundings of every benchmark: a folder of its own, Django, and installations on real databases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.running.postgres_server import PostgresServer
 
 @contextmanager
 def surroundings(engines: Sequence[str]) -> Iterator[tuple[Path, Installations, PostgresServer | None]]:
-    """The folder, what makes installations, and the server, which syncs to disk, if ``postgres`` is asked for."""
+    """The folder, the maker of installations, and, if ``postgres`` is asked for, a server that syncs to disk."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muster-bench-")))
@@ -34,9 +34,9 @@ def surroundings(engines: Sequence[str]) -> Iterator[tuple[Path, Installations, 
 
 @cache
 def origin() -> str:
-    """When, of which state of the program, where Git tells, and by which command something was measured: a sentence.
+    """A sentence that says when, at which commit (if Git knows it) and by which command something was measured.
 
-    As it is when it is first asked for: the results are files of the program too.
+    It is made once, before results are written: these files would change the state of the work tree.
     """
     command = ["git", "describe", "--always", "--dirty=, changed since", "--exclude=*"]
     try:

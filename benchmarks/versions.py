@@ -1,9 +1,9 @@
-"""An older commit beside this checkout: CPU seconds of the same commands, the server's included.
+"""Compares this checkout with an older commit, by the CPU seconds of the same commands, including those of the server.
 
-Each version has installations of its own, migrated and seeded by itself with the same demo register. In each round
-every step runs once by either version, the older first in one round and last in the next. What is told is the median
-of the ratios within the rounds, which what else runs on the machine disturbs less than seconds. Each step's summary
-is checked. Writes ``RESULTS-versions.md``.
+Each version migrates and seeds its own installations, with the same demo register. In each round both versions run
+every step once; the older version is first in one round and last in the next. The result is the median of the ratios
+within the rounds, which other work on the machine disturbs less than seconds. The summary of each step is checked.
+Writes ``RESULTS-versions.md``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CHANGE = "UPDATE core_attendancerecord SET shift = 'changed', updated_at = '2026
 
 
 class Ratio(NamedTuple):
-    """CPU seconds of the older and of this version, medians; and the ratios of this to the older, round by round."""
+    """The median CPU seconds of the older and of this version, and the ratios of this to the older, by round."""
 
     old: float
     new: float
@@ -44,7 +44,7 @@ class Ratio(NamedTuple):
 
 
 class Version:
-    """One checkout on one engine, with the installations that it made."""
+    """A checkout on one engine, with the installations that it has made."""
 
     def __init__(self, checkout: Path, engine: str, folder: Path, server: PostgresServer | None) -> None:
         self._checkout = checkout
@@ -63,7 +63,7 @@ class Version:
 
     @contextmanager
     def scratch(self, full: bool = False) -> Iterator[ScratchInstallation]:
-        """A copy of the empty installation, or of the full one, removed at the end."""
+        """A copy of the empty or the full installation, which is removed at the end of the block."""
         installation = self.copy(self.full if full else self._empty)
         try:
             yield installation
@@ -78,7 +78,7 @@ class Version:
         return self._on_server(folder, template=psycopg.conninfo.conninfo_to_dict(of.database_url)["dbname"])
 
     def cpu(self, installation: ScratchInstallation, *command: object, **expected: int) -> float:
-        """CPU seconds of a command and of the server meanwhile. ``expected``: what its summary must say."""
+        """The CPU seconds of a command and of the server meanwhile. ``expected``: what its summary must say."""
         output = installation.folder / "summary.json"
         server_before = server_cpu(self._server)
         words = [*command, "--json"] if expected else [*command]
@@ -121,7 +121,7 @@ def _sqlite(folder: Path) -> str:
 
 
 def steps(version: Version, records: int, sheet: Path) -> Iterator[tuple[str, float]]:
-    """Each step's name and CPU seconds, by one version."""
+    """The name and CPU seconds of each step, by one version."""
     full, restore = version.full, ("restore_data", "--input", version.backup, "--quiet")
     into = ("import_attendance", sheet, "--quiet")
     yield "process start", version.cpu(full, "version")
@@ -148,7 +148,7 @@ def _change(installation: ScratchInstallation) -> int:
 
 
 def compared(old: Version, new: Version, records: int, rounds: int, sheet: Path) -> dict[str, Ratio]:
-    """Every step of two versions of the program, in turns."""
+    """The ratio of every step of two versions of the program, which run in turns."""
     seconds: dict[str, tuple[list[float], list[float]]] = {}
     for number in range(rounds):
         runs = {version: steps(version, records, sheet) for version in (old, new)}
@@ -167,7 +167,7 @@ def compared(old: Version, new: Version, records: int, rounds: int, sheet: Path)
 
 @contextmanager
 def checked_out(commit: str, folder: Path) -> Iterator[Path]:
-    """A work tree of the commit, removed at the end."""
+    """A work tree of the commit, which is removed at the end of the block."""
     subprocess.run(["git", "worktree", "add", "--detach", "--quiet", folder, commit], cwd=PROJECT, check=True)
     try:
         yield folder
@@ -176,7 +176,7 @@ def checked_out(commit: str, folder: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Run, and write the results."""
+    """Run the measurements and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("commit", help="the older version, as Git names it")
     parser.add_argument("--records", type=int, default=100_000)

@@ -1,4 +1,4 @@
-"""A restore in the browser at full size: what it takes, how much memory, and how long others wait meanwhile.
+"""Measures a restore in the browser at full size: its time and memory, and how long other people wait meanwhile.
 
 For each engine: the real web server and the real worker on an installation of so many records, all of which a file
 says differently. The file is uploaded, checked, looked at, and applied, while somebody else reads; then ten records
@@ -39,9 +39,9 @@ from tests.running.installation import PROJECT, ScratchInstallation
 
 RESULTS = Path(__file__).with_name("RESULTS-web.md")
 MEMORY = 250
-"""Megabytes that the web server's processes and the worker may take, each."""
+"""Megabytes that each process of the web server, and the worker, may take."""
 READ = 300
-"""Milliseconds within which 95 of 100 reads are answered while a restore runs."""
+"""Milliseconds in which 95 of 100 reads must be answered while a restore runs."""
 PAUSE = 0.1
 """Seconds between the reads of one person."""
 _FEW = 10
@@ -69,7 +69,7 @@ class Answer:
 
 
 class Visitor:
-    """Somebody who is signed in: a kept-alive connection with a session."""
+    """A person who is signed in: a connection that is kept alive, with a session."""
 
     def __init__(self, port: int, session: str) -> None:
         self._cookies = f"sessionid={session}; csrftoken={'c' * 32}"
@@ -82,7 +82,7 @@ class Visitor:
         return self._ask("POST", path, urlencode(data).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
 
     def upload(self, path: str, file: Path, data: Mapping[str, str]) -> Answer:
-        """As a browser sends a form with a file; read from disk in blocks."""
+        """The answer to a form with a file, which is sent as a browser does and read from disk in blocks."""
         mark = uuid.uuid4().hex
         parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{data[name]}\r\n' for name in data]
         parts.append(f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n\r\n')
@@ -117,7 +117,7 @@ class Visitor:
 
 
 class Site:
-    """An installation with its web server and worker running."""
+    """An installation whose web server and worker run."""
 
     def __init__(self, installation: ScratchInstallation) -> None:
         self.installation = installation
@@ -156,7 +156,7 @@ class Site:
         raise SystemExit("The web server did not start.")
 
     def peaks(self) -> tuple[float, float]:
-        """Megabytes that the greatest process of the web server and the worker have taken so far."""
+        """The peak megabytes so far of the largest process of the web server, and of the worker."""
         web = _children(self._web.pid) or [self._web.pid]
         return max(map(_peak, web)), _peak(self._worker.pid)
 
@@ -183,13 +183,13 @@ def _peak(pid: int) -> float:
 
 @dataclass
 class Reads:
-    """How long somebody waited for pages, by page, in milliseconds."""
+    """How long a person waited for pages, in milliseconds, by page."""
 
     waited: dict[str, list[float]] = field(default_factory=dict)
 
     @contextmanager
     def going_on(self, site: Site, *pages: str) -> Iterator[None]:
-        """Another person opens these pages in turn until the block ends."""
+        """Another person, who opens these pages in turn until the end of the block."""
         stop = threading.Event()
         failed: list[BaseException] = []
 
@@ -215,7 +215,7 @@ class Reads:
 
     @property
     def p95(self) -> float:
-        """Of all of them together."""
+        """The 95th percentile of the waits for all pages together."""
         return p95([one for waited in self.waited.values() for one in waited])
 
 
@@ -225,7 +225,7 @@ def p95(values: list[float]) -> float:
 
 @dataclass
 class Measurements:
-    """What one engine at one size came to."""
+    """The results of one engine at one size."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     checking: Reads = field(default_factory=Reads)
@@ -237,7 +237,7 @@ class Measurements:
 
 
 def measure(installation: ScratchInstallation, records: int, folder: Path, postgres: bool) -> Measurements:
-    """One engine at one size."""
+    """The results of one engine at one size, measured."""
     found = Measurements()
     file = folder / "backup.json"
     _done(installation, "seed_demo", "--records", records, "--quiet")
@@ -267,7 +267,7 @@ def measure(installation: ScratchInstallation, records: int, folder: Path, postg
 
 
 def _done(installation: ScratchInstallation, *command: object) -> None:
-    """Run a command to its end, however long it takes."""
+    """Run a command to its end, without a time limit."""
     process = installation.popen(*command, stdout=subprocess.DEVNULL)
     if process.wait():
         raise SystemExit(f"Failed with status {process.returncode}: {command!r}")
@@ -284,7 +284,7 @@ def _change(installation: ScratchInstallation, every: int, shift: str) -> None:
 
 
 def _checked(site: Site, visitor: Visitor, file: Path, found: Measurements | None) -> str:
-    """Upload the file and have it checked; the id of its preview."""
+    """The id of the preview of a file, which is uploaded and checked."""
     answer = visitor.upload("/restore/", file, {"strategy": "backup_wins"})
     seconds = _until_done(visitor, answer.location)
     if found is not None:
@@ -313,7 +313,7 @@ def _version(visitor: Visitor, preview: str) -> str:
 
 
 def _paging(visitor: Visitor, preview: str, file: Path, lines: int) -> dict[str, float]:
-    """Milliseconds of each kind of page, at the median; and of deciding, with what is counted anew after it."""
+    """The median milliseconds of each kind of page, and of a decision with the counts that follow it."""
     record = _a_record(file)
     middle = str(lines // 2)
     values = {"company": record["company_name"], "ep_no": record["ep_no"], "day": record["date"], "middle": middle}
@@ -345,7 +345,7 @@ def _a_record(file: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run, and write the results."""
+    """Run the measurements and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])

@@ -1,1 +1,1 @@
-"""What tests are made of: days, registers, files, sheets, people. Plain data, which shares no code with the engine."""
+"""Builders of test data: days, registers, files, sheets, people. They make plain data without code of the engine."""

@@ -1,4 +1,4 @@
-"""Registers of many records, made quickly: big enough for a command to be hit in the middle of it."""
+"""Registers of many records, made quickly, and big enough to interrupt a command in the middle of its work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 def fill(alias: str, records: int, companies: int = 8, version: str = "a") -> None:
-    """A register of so many records by raw inserts. ``version``: the same keys with other values in every other one."""
+    """Fill a register with so many records by raw SQL. Another ``version`` has other values in every second record."""
     made = [Company(name=f"Company {n}", created_at=_STAMP, updated_at=_STAMP) for n in range(companies)]
     Company.objects.using(alias).bulk_create(made)
     keys = [company.pk for company in made]

@@ -1,11 +1,11 @@
-"""One person's one day, as plain data: what a record says, in the texts that a file has."""
+"""One day of one person as plain data: the content of a record, as texts as in a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 Key = tuple[str, str, str]
-"""(company_name, ep_no, date), as a file sorts them."""
+"""(company_name, ep_no, date), in the order in which a file sorts."""
 
 Content = Mapping[str, str | None]
 """A record's fields as texts, as they stand in a file."""
@@ -26,7 +26,7 @@ FRIDAY, SATURDAY = "2026-11-20", "2026-11-21"
 
 
 def day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str | None) -> Content:
-    """A day's work, but for what ``fields`` say otherwise."""
+    """A day's work. ``fields`` replaces single values."""
     worked: dict[str, str | None] = {
         "company_name": company, "ep_no": ep_no, "date": date, "ep_name": "Meena", "shift": "GS", "status": "P",
         "in_time": "09:00:00", "out_time": "18:00:00", "in_time_2": None, "out_time_2": None, "in_time_3": None,
@@ -36,7 +36,7 @@ def day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str
 
 
 def blank_day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **fields: str | None) -> Content:
-    """A day of which nothing but the status is known, but for what ``fields`` say."""
+    """A day of which only the status is known. ``fields`` replaces single values."""
     blank: dict[str, str | None] = {"ep_name": "", "shift": "", **dict.fromkeys((*TIMES, *MINUTES))}
     return day(company, ep_no, date, **{**blank, **fields})
 

@@ -1,4 +1,4 @@
-"""Backup files of version 2.0 written by hand, from the format's description and by Python's ``json`` alone."""
+"""Backup files of version 2.0, written from the description of the format with Python's ``json`` alone."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def _no_lines() -> dict[str, list[Line]]:
 
 @dataclass
 class File:
-    """A file's parts, to be changed at will and then encoded. ``counts``: what the trailer says, where it lies."""
+    """The parts of a file, which a test may change before it encodes them. ``counts``: false counts for the trailer."""
 
     metadata: dict[str, Any]
     records: dict[str, list[Line]] = field(default_factory=_no_lines)
     deleted: dict[str, list[Line]] = field(default_factory=_no_lines)
 
     def body(self, replaced: Mapping[tuple[str, int], str] | None = None) -> str:
-        """Everything before the trailer. ``replaced``: lines to write otherwise, by section and position."""
+        """All text before the trailer. ``replaced``: lines to write instead of others, by section and position."""
         written = [
             _rows([(replaced or {}).get((section, at)) or canonical(line) for at, line in enumerate(lines)])
             for section, lines in (*self.records.items(), *self.deleted.items())
@@ -75,7 +75,7 @@ class File:
 
     @property
     def trailer(self) -> dict[str, Any]:
-        """What the trailer says, but for the digest."""
+        """The trailer without its digest."""
         counts = {section: len(lines) for section, lines in self.records.items()}
         return {**counts, "deleted": sum(len(lines) for lines in self.deleted.values())}
 
@@ -86,8 +86,8 @@ class File:
         return io.BytesIO(self.encode())
 
     def line_number(self, section: str, position: int) -> int:
-        """Where a record stands in the file, counted from 1."""
-        number = 3  # the metadata, the first section's opening, its first record
+        """The number of a record's line in the file, counted from 1."""
+        number = 3  # the metadata, the start of the first section, its first record
         for name in SECTIONS:
             if name == section:
                 return number + position
@@ -96,12 +96,12 @@ class File:
 
     @property
     def size(self) -> int:
-        """How many entries it has."""
+        """The number of entries in the file."""
         return sum(len(lines) for lines in (*self.records.values(), *self.deleted.values()))
 
 
 def sealed(body: str, trailer: Mapping[str, Any]) -> bytes:
-    """A body with its trailer: the digest is right, whatever the body is."""
+    """A body with its trailer, whose digest is right whatever the body is."""
     return f'{body}"trailer":{canonical({**trailer, "sha256": sha256(body)})}}}\n'.encode()
 
 
@@ -167,19 +167,19 @@ def key_in(section: str, line: Mapping[str, Any]) -> Any:
 
 
 def unpacked(data: bytes, compression: str | None) -> bytes:
-    """A file's content, by the libraries themselves."""
+    """The content of a compressed file, decompressed by the libraries themselves."""
     if compression == "gzip":
         return gzip.decompress(data)
     return zstandard.ZstdDecompressor().decompressobj().decompress(data) if compression == "zstd" else data
 
 
 def parsed(data: bytes) -> dict[str, Any]:
-    """A file as JSON says it: the one document that it is."""
+    """The file as a JSON document."""
     return dict(json.loads(data))
 
 
 def contents(document: Mapping[str, Any]) -> dict[Key, Content]:
-    """The attendance records of a parsed file by key, as content; each once."""
+    """The content of the attendance records of a parsed file, by key. Asserts that each is there once."""
     found: dict[Key, Content] = {}
     for line in document["attendance_records"]:
         key = key_in("attendance_records", line)

@@ -1,4 +1,4 @@
-"""1.0 files as older installations wrote them: by Python's own json, and nothing of ours."""
+"""1.0 files as older installations wrote them, made with Python's own json and no code of Muster."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STAMPS = (
     "2026-01-15T08:00:00", "2026-01-15T08:00:00.250000", "2026-01-15T08:00:00Z", "2026-01-15T13:30:00+05:30",
     "2026-01-15 08:00:00+00:00",
 )  # fmt: skip
-"""Spellings of a moment; one without a zone is in UTC."""
+"""Spellings of a moment. A moment without a zone is in UTC."""
 
 SPELLINGS = ("", "-", None)
-"""Of a blank overstay."""
+"""Spellings of a blank overstay."""
 
 
 def parsed_moment(text: str) -> dt.datetime:

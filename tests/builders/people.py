@@ -1,4 +1,4 @@
-"""A small register with everybody in it: two companies, and an account for each role."""
+"""A small register with two companies and an account for each role."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.models import AttendanceRecord, Company, Role, User
 
 NOBODY = "anonymous"
 WHO = (NOBODY, "user1", "admin", "other_admin", "root")
-"""Everybody whose way in differs: ``user1`` and ``admin`` are of the company ``own``, ``other_admin`` of ``other``."""
+"""The kinds of people. ``user1`` and ``admin`` are of the company ``own``, ``other_admin`` is of ``other``."""
 
 DAY = dt.date(2026, 11, 20)
 PASSWORD = "a good one"
@@ -20,13 +20,13 @@ class World:
     own: Company
     other: Company
     record: AttendanceRecord
-    """Of ``own``, on a day that user1 is assigned."""
+    """A record of ``own``, on a day that is assigned to user1."""
     other_record: AttendanceRecord
     people: dict[str, User]
 
 
 def make_world() -> World:
-    """Write it to the default database."""
+    """The world, written to the default database."""
     own, other = Company.objects.create(name="Asha Builders"), Company.objects.create(name="Borealis Works")
 
     def record(company: Company, ep_no: str, day: dt.date, name: str) -> AttendanceRecord:

@@ -31,7 +31,7 @@ def company(name: str, created_at: str | None = MOMENT) -> Record:
 def record(
     company: str, ep_no: str, date: str = FRIDAY, *, created_at: str | None = MOMENT, **fields: str | None
 ) -> Record:
-    """A :func:`blank_day` as the engine has it."""
+    """A :func:`blank_day` as a record of the engine."""
     return ATTENDANCE_RECORDS.shape().from_mapping(blank_day(company, ep_no, date, **fields), created_at)
 
 
@@ -46,7 +46,7 @@ def cut(record: Record, shape: Shape) -> Record:
 
 @dataclass
 class Sections:
-    """What goes into a file, as lists per model."""
+    """The content of a file, as lists by model."""
 
     by_model: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     gone: Mapping[str, Sequence[Deletion]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Registers as plain data: put into a database, and read back, by Django's ORM alone."""
+"""Registers as plain data, which Django's ORM alone writes to a database and reads back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stamps:
 
 @dataclass(frozen=True)
 class RegisterData:
-    """Companies by name and records by key, and each row's timestamps where they are not ``LONG_AGO``."""
+    """Companies by name, records by key, and the timestamps of each row that are not ``LONG_AGO``."""
 
     companies: tuple[str, ...] = ()
     records: Mapping[Key, Content] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class RegisterData:
         return self.record_stamps.get(key, Stamps())
 
     def having(self, records: Mapping[Key, Content]) -> RegisterData:
-        """These records instead, and every company that they need."""
+        """A register with these records instead, and with every company that they need."""
         names = {*self.companies, *(key[0] for key in records)}
         return replace(self, companies=tuple(sorted(names)), records=records)
 
@@ -54,7 +54,7 @@ SMALL = register(day(), day(date=SATURDAY), day(XYZ, shift="N", in_time="22:00:0
 
 
 def put(alias: str, register: RegisterData) -> None:
-    """Add a register's rows to a database."""
+    """Add the rows of a register to a database."""
     companies = [Company(name=name, **_stamps(register.company_stamp(name))) for name in sorted(register.companies)]
     Company.objects.using(alias).bulk_create(companies)
     ids = dict(Company.objects.using(alias).values_list("name", "pk"))
@@ -66,13 +66,13 @@ def put(alias: str, register: RegisterData) -> None:
 
 
 def put_day(alias: str, content: Content) -> AttendanceRecord:
-    """Add the register of this one day to an empty database; its row."""
+    """The row of this day, whose register is added to an empty database."""
     put(alias, register(content))
     return AttendanceRecord.objects.using(alias).get()
 
 
 def columns(content: Content, company_ids: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's values of a record that is given as texts."""
+    """The values of the model's fields for a record that is given as texts."""
     values: dict[str, Any] = dict(content)
     values["company_id"] = company_ids[values.pop("company_name")]
     values["date"] = dt.date.fromisoformat(values["date"])
@@ -116,7 +116,7 @@ class Rows:
 
 
 def rows(alias: str) -> Rows:
-    """Read every company and every record."""
+    """Every company and every record of a database."""
     companies = {
         company.name: Row(company.pk, company.created_at, company.updated_at, {})
         for company in Company.objects.using(alias)
@@ -132,7 +132,7 @@ def rows(alias: str) -> Rows:
 
 
 def texts(record: AttendanceRecord, company_name: str) -> Content:
-    """A row's content as texts."""
+    """The content of a row as texts."""
     content: dict[str, str | None] = {
         "ep_no": record.ep_no,
         "ep_name": record.ep_name,
@@ -151,8 +151,8 @@ def texts(record: AttendanceRecord, company_name: str) -> Content:
 
 
 def everything(alias: str) -> dict[str, list[Any]]:
-    """Every row of every table of a database, ids and timestamps included; the audit trail left aside, and which
-    transactions were committed."""
+    """Every row of every table of a database, with ids and timestamps, but without the audit trail and the table of
+    committed transactions."""
     connection = connections[alias]
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
@@ -167,7 +167,7 @@ _TABLES = ("core_attendancerecord", "core_user", "core_company", "core_backup", 
 
 
 def empty(alias: str) -> None:
-    """Empty what a test of the services writes to a register; much quicker than emptying every table."""
+    """Empty the tables of a register that a test of the services writes. This is quicker than emptying all tables."""
     connection = connections[alias]
     with connection.cursor() as cursor:
         for table in _TABLES:
@@ -175,7 +175,7 @@ def empty(alias: str) -> None:
 
 
 def an_account(alias: str, company: str) -> User:
-    """An account of a company, which then cannot be deleted."""
+    """An account of a company. The company then cannot be deleted."""
     return User.objects.using(alias).create(username="meena", company=Company.objects.using(alias).get(name=company))
 
 

@@ -25,7 +25,7 @@ def row(**cells: str) -> dict[str, str]:
 
 
 def table(*rows: dict[str, str], headings: Sequence[str] = HEADINGS) -> list[list[str]]:
-    """The rows under these headings."""
+    """A table of the rows under these headings."""
     fields = {column.heading: column.field for column in COLUMNS}
     return [list(headings), *([cells.get(fields[heading], "") for heading in headings] for cells in rows)]
 

@@ -20,7 +20,7 @@ def zipped(parts: dict[str, str | bytes]) -> io.BytesIO:
 
 
 def relationships(**targets: str) -> str:
-    """Relationships of these kinds; their ids are the kinds."""
+    """The XML of relationships of these kinds. Their ids are the kinds."""
     found = "".join(f'<Relationship Id="{k}" Type="{OFFICE}/{k}" Target="{part}"/>' for k, part in targets.items())
     return f'<Relationships xmlns="{PACKAGE}">{found}</Relationships>'
 

@@ -1,1 +1,1 @@
-"""What tests run things with: installations and their commands, servers, databases, services, wires that break."""
+"""What tests run: installations and their commands, servers, databases, services, connections that break."""

@@ -1,4 +1,4 @@
-"""Commands of an installation: run, waited for, hit in the middle, with faults put into them."""
+"""Commands of an installation: to run them, to interrupt them, and to inject faults into them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.running.installation import PROJECT, ScratchInstallation
 from tests.running.zygote import Process
 
 SEED = int(os.environ.get("MUSTER_TEST_SEED", "0")) or random.randrange(1, 1 << 32)
-"""Where random moments start from: printed, and given back by MUSTER_TEST_SEED."""
+"""The seed of random moments. It is printed; MUSTER_TEST_SEED sets it."""
 
 
 @dataclass
 class Ended:
-    """How a command ended."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -42,7 +42,7 @@ class Ended:
         return lines[0]
 
     def assert_refused(self, *words: str) -> str:
-        """Exit status 1 and one clear sentence that has these words; the sentence."""
+        """The command's sentence. Asserts that it exited with status 1, and that one clear sentence has these words."""
         assert self.code == 1, (self.code, self.err)
         assert_clear(self.err)
         for word in words:
@@ -61,25 +61,25 @@ PROGRESS = (
 
 
 def assert_clear(err: str) -> None:
-    """Nothing in it that only a programmer understands."""
+    """Assert that the text has nothing that only a programmer understands."""
     for word in ("Traceback", "Exception", "psycopg", "sqlite3.", "Unexpected error", "Errno", "object at 0x"):
         assert word not in err, err
 
 
 def start(installation: ScratchInstallation, *args: Any, **options: Any) -> Process:
-    """Start a command with its output in pipes."""
+    """A command that was just started, with its output in pipes."""
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return installation.popen(*args, **options)
 
 
 def end(process: Process, timeout: float = 60) -> Ended:
-    """Wait for a started command."""
+    """The outcome of a started command, which it waits for."""
     out, err = process.communicate(timeout=timeout)
     return Ended(process.returncode, out.decode(), err.decode())
 
 
 def run(installation: ScratchInstallation, *args: Any, **options: Any) -> Ended:
-    """Run a command to its end, and measure it."""
+    """The outcome of a command, which it runs to its end and measures."""
     started = time.monotonic()
     process = start(installation, *args, **options)
     ended = end(process)
@@ -90,7 +90,7 @@ def run(installation: ScratchInstallation, *args: Any, **options: Any) -> Ended:
 def signalled(
     installation: ScratchInstallation, args: tuple[Any, ...], seconds: float, number: signal.Signals, **options: Any
 ) -> Ended:
-    """Run a command, send it a signal after so many seconds (if it is still there), and wait for its end."""
+    """The outcome of a command that gets a signal after so many seconds, if it still runs then."""
     process = start(installation, *args, **options)
     try:
         process.wait(seconds)
@@ -101,7 +101,7 @@ def signalled(
 
 @contextmanager
 def worker(installation: ScratchInstallation) -> Iterator[Process]:
-    """A worker that waits for something to do."""
+    """A worker that waits for operations, until the end of the block."""
     process = start(installation, "db_worker", "--no-reload", "--no-startup-delay", "--interval", "0.2")
     try:
         yield process
@@ -112,7 +112,7 @@ def worker(installation: ScratchInstallation) -> Iterator[Process]:
 
 
 def take_backup(installation: ScratchInstallation) -> None:
-    """Have a backup taken by the installation's worker, and see it done."""
+    """Queue a backup, and wait until the installation's worker has taken it."""
     script = (
         "from core.backups import jobs as backup_jobs;from core.operations import run as operations;"
         "backup_jobs.submit_backup(operations.Actor('Meena'), backup_jobs.BackupRequest())"
@@ -127,7 +127,7 @@ def take_backup(installation: ScratchInstallation) -> None:
 
 
 def injected(installation: ScratchInstallation, fault: str, *args: Any, **options: Any) -> Process:
-    """Start a command in whose process ``fault``, Python source, runs once Django is set up."""
+    """A started command in whose process ``fault``, Python source, runs as soon as Django is set up."""
     program = (
         "import os, sys\n"
         f"sys.path.insert(0, {str(PROJECT)!r})\n"
@@ -145,7 +145,7 @@ def injected(installation: ScratchInstallation, fault: str, *args: Any, **option
 
 
 def at_phase(phase: str, action: str) -> str:
-    """Source for :func:`injected`: do ``action`` (one line) when the operation first reports the phase."""
+    """Source for :func:`injected` that does ``action`` (one line) when the operation first reports the phase."""
     return (
         "import time, signal\n"
         "from core.operations import run as operations\n"
@@ -160,7 +160,7 @@ def at_phase(phase: str, action: str) -> str:
 
 
 UNTIL_TOLD = "[time.sleep(0.02) for _ in range(2000) if not os.path.exists('go-on')]"
-"""An action for :func:`at_phase`: wait for :func:`tell_to_go_on`."""
+"""An action for :func:`at_phase` that waits for :func:`tell_to_go_on`."""
 
 
 def tell_to_go_on(installation: ScratchInstallation) -> None:
@@ -178,7 +178,7 @@ def wait_for_phase(installation: ScratchInstallation, phase: str, seconds: float
 
 
 class Moments:
-    """Random moments, from the printed seed, that fall within a command's measured duration."""
+    """Random moments within the measured duration of a command, from the printed seed."""
 
     def __init__(self, name: str) -> None:
         print(f"{name}: MUSTER_TEST_SEED={SEED}")
@@ -192,7 +192,7 @@ class Moments:
 
 
 def bound_by_permissions() -> dict[str, Any]:
-    """For start and run: permissions and owners of files bind the process, even if the user is root."""
+    """Options for start and run under which file permissions bind the process, even if the user is root."""
     capabilities = (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER of linux/capability.h
     drop = 24  # PR_CAPBSET_DROP of linux/prctl.h
 

@@ -15,7 +15,7 @@ _KEPT = {ContentType._meta.db_table, Permission._meta.db_table}  # made by migra
 
 
 def empty(*aliases: str) -> None:
-    """Delete every row of the databases' tables: for a register or ``jobs``.
+    """Delete every row of the tables of these databases, which may be registers or ``jobs``.
 
     Plain deletes in one transaction: for the few rows of a test far quicker than Django's flush. Foreign keys are
     checked at the end of the transaction on both engines, so that the order does not matter.

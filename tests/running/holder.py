@@ -1,4 +1,4 @@
-"""Somebody else who holds the register."""
+"""Another person who holds the register."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.builders.registers import LONG_AGO
 
 @contextmanager
 def held(alias: str) -> Iterator[None]:
-    """In another thread, Meena restores: she has the register to herself until the block ends."""
+    """A block during which Meena restores in another thread, so that she alone can write to the register."""
     holds, end = threading.Event(), threading.Event()
 
     def restore() -> None:

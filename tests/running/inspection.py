@@ -1,4 +1,4 @@
-"""What is in an installation: digests of its register, what it says about its operations, its files."""
+"""What tests look at in an installation: digests of its register, its operations and audit rows, its files."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def jobs_of(installation: ScratchInstallation) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Accounts:
-    """What an installation says about its operations that are audited: outcomes, and the audit rows."""
+    """The audited operations of an installation: their outcomes, and the audit rows."""
 
     outcomes: dict[str, str]
     success: dict[str, bool]
     messages: dict[str, str]
 
     def assert_settled(self) -> None:
-        """Nothing is shown as running, and every operation has its audit row, which agrees with it."""
+        """Assert that no operation counts as running, and that each has an audit row that agrees with it."""
         assert Operation.State.RUNNING not in self.outcomes.values()
         assert {pk: outcome == Operation.State.SUCCEEDED for pk, outcome in self.outcomes.items()} == self.success
         assert all(self.messages[pk] for pk, success in self.success.items() if not success)
@@ -92,7 +92,7 @@ def last_log(installation: ScratchInstallation) -> BackupLog:
 
 
 def assert_whole(folder: Path) -> int:
-    """Every backup file under a final name is valid; how many there are."""
+    """The number of backup files under a final name. Asserts that each is valid."""
     found = list(folder.glob("*.json*"))
     for path in found:
         assert_valid(path)
@@ -100,13 +100,13 @@ def assert_whole(folder: Path) -> int:
 
 
 def assert_valid(path: Path) -> dict[str, int]:
-    """A backup file is valid; how many entries it holds, per model."""
+    """The number of entries in a backup file, by model. Asserts that the file is valid."""
     with path.open("rb") as stream:
         return check_backup(stream, SCHEMA).counts
 
 
 def file_content(path: Path) -> str:
-    """What :func:`content` would say of the register that this full file holds."""
+    """What :func:`content` returns for the register that this full file holds."""
     lines: list[str] = []
     with path.open("rb") as stream:
         file = check_backup(stream, SCHEMA)
@@ -124,5 +124,5 @@ def file_content(path: Path) -> str:
 
 
 def leftovers(*folders: Path) -> list[Path]:
-    """Temporary files of ours that are still there."""
+    """Temporary files of Muster that still exist in these folders."""
     return [path for folder in folders for path in folder.glob("*") if path.name.startswith((".muster-", "tmp"))]

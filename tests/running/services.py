@@ -1,4 +1,4 @@
-"""The services on streams in memory, and what they leave in the database."""
+"""The services, run on streams in memory, and the rows that they leave in the database."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def backup(alias: str, *args: Any, **options: Any) -> BackupResult:
 
 
 def backup_bytes(alias: str, *args: Any, **options: Any) -> tuple[bytes, BackupResult]:
-    """The bytes of a backup of this register, and what the service says about it."""
+    """The bytes of a backup of this register, and the result of the service."""
     out = io.BytesIO()
     result = backup(alias, *args, output=out, **options)
     return out.getvalue(), result
 
 
 def restore(alias: str, file: File | bytes, *args: Any, **options: Any) -> RestoreResult:
-    """Merge a file into this register."""
+    """The result of a restore, which merges a file into this register."""
     data = file if isinstance(file, bytes) else file.encode()
     return RestoreService(register=Register(alias)).restore_backup(io.BytesIO(data), *args, **options)
 
@@ -52,7 +52,7 @@ def the_operation() -> Operation:
 
 
 def own_file(alias: str, content: RegisterData, **metadata: Any) -> File:
-    """A file that says that this installation wrote it."""
+    """A file that names this installation as its maker."""
     return file(content, installation={"id": str(Installation.current(alias).id), "name": "Here"}, **metadata)
 
 
@@ -61,8 +61,8 @@ def some_id() -> str:
 
 
 def database_error(code: str | type[psycopg.Error], text: str = "पाठ") -> OperationalError:
-    """What Django makes of an error that SQLite calls by this name, or of one of PostgreSQL's; its text is in any
-    language."""
+    """The error that Django raises for an SQLite error of this name, or for this PostgreSQL error. Its text may be in
+    any language."""
     error = OperationalError(text)
     if isinstance(code, str):
         error.__cause__ = sqlite3.OperationalError(text)

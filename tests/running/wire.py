@@ -1,4 +1,4 @@
-"""Something between a client and its PostgreSQL server that takes the answer to a COMMIT away."""
+"""A proxy between a client and its PostgreSQL server that loses the answer to a COMMIT."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SECONDS = 30
 
 
 class Line:
-    """One connection. What the server says passes until the line is ``muted``."""
+    """One connection. The server's messages pass until the line is ``muted``."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
         self.muted = False
         self.answered = threading.Event()
-        """The server has said something that did not pass."""
+        """Set when the server has sent something that did not pass."""
 
     def cut(self) -> None:
         for end in (self.client, self.server):
@@ -38,11 +38,11 @@ class Line:
 
 
 Act = Callable[[Line, bytes], None]
-"""Called with a line and the bytes that hold a COMMIT, which have not passed yet."""
+"""A function that gets a line and the bytes of a COMMIT that has not passed yet."""
 
 
 class Wire:
-    """A server's socket with something in between."""
+    """A socket that leads to the server's socket, through this proxy."""
 
     def __init__(self, folder: Path, server: Path) -> None:
         self.open = True
@@ -63,25 +63,25 @@ class Wire:
     # --- What it can do
 
     def lose_commit(self, line: Line, data: bytes) -> None:
-        """The COMMIT never arrives."""
+        """Lose the COMMIT: it never arrives."""
 
     def lose_answer(self, line: Line, data: bytes) -> None:
-        """It is committed, and nobody is told."""
+        """Lose the answer: the transaction is committed, and the client does not hear of it."""
         line.muted = True
         line.server.sendall(data)
         assert line.answered.wait(_SECONDS)
 
     def lose_sight(self, line: Line, data: bytes) -> None:
-        """The COMMIT arrives, and the line is cut before the server is done with it."""
+        """Cut the line after the COMMIT arrives, before the server is done with it."""
         line.muted = True
         line.server.sendall(data)
 
     def lose_all(self, line: Line, data: bytes) -> None:
-        """The COMMIT never arrives, and nobody answers until ``open`` is set again."""
+        """Lose the COMMIT and the server: nothing answers until ``open`` is set again."""
         self.open = False
 
     def lose_server(self, line: Line, data: bytes) -> None:
-        """It is committed, nobody is told, and nobody answers until ``open`` is set again."""
+        """Lose the answer and the server: it is committed, and nothing answers until ``open`` is set again."""
         self.open = False
         self.lose_answer(line, data)
 
@@ -132,7 +132,7 @@ class Wire:
 
 @contextlib.contextmanager
 def wired(url: str) -> Iterator[tuple[Wire, str]]:
-    """A wire to the server at ``url``, and the address over it."""
+    """A wire to the server at ``url``, and the URL that leads through it."""
     server = Path(str(psycopg.conninfo.conninfo_to_dict(url)["host"]))
     with tempfile.TemporaryDirectory(prefix="muster-wire-", dir="/tmp") as folder:  # a socket's path must be short
         wire = Wire(Path(folder), server)
@@ -144,7 +144,7 @@ def wired(url: str) -> Iterator[tuple[Wire, str]]:
 
 @contextlib.contextmanager
 def wired_register() -> Iterator[tuple[Wire, str]]:
-    """A wire to the server of the test run, and an alias of the register ``pg`` over it."""
+    """A wire to the server of the test run, and an alias of the register ``pg`` that leads through it."""
     settings = connections["pg"].settings_dict
     alias = "wired"
     with wired(os.environ[PG_URL]) as (wire, url):

@@ -1,4 +1,4 @@
-"""The background worker's work, done in the test's own process."""
+"""The work of the background worker, done in the process of the test."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ queue.use_handlers(HANDLERS)
 
 
 def perform(operation: uuid.UUID | str) -> None:
-    """Do one operation that waits."""
+    """Run one waiting operation."""
     queue.run_operation.call(str(operation))
 
 
 def work() -> None:
-    """Do what is in the queue."""
+    """Run all operations in the queue."""
     for row in DBTaskResult.objects.using("jobs").filter(status=TaskResultStatus.READY):
         row.task.call(*row.args_kwargs["args"])
         DBTaskResult.objects.using("jobs").filter(pk=row.pk).update(status=TaskResultStatus.SUCCESSFUL)

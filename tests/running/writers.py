@@ -1,4 +1,4 @@
-"""Every way in which the register is written, and a clock that can be set."""
+"""Every way to write the register, and a clock that tests can set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.running.services import imported, restore
 
 @dataclass
 class Clock:
-    """What the program takes for the time."""
+    """The time, as the program sees it."""
 
     now: dt.datetime
 
@@ -35,7 +35,7 @@ class Clock:
 
 @contextmanager
 def clock(now: dt.datetime) -> Iterator[Clock]:
-    """For the block, in every thread, it is what the clock says."""
+    """A clock that every thread goes by until the end of the block."""
     ours = Clock(now)
     with patch("django.utils.timezone.now", lambda: ours.now):
         yield ours
@@ -90,4 +90,4 @@ WRITERS: Final[dict[str, Callable[[str, int], None]]] = {
     "restore": _restore,
     "restore 1.0": _restore_1_0,
 }
-"""By name: ``write(alias, number)`` writes something else for each number."""
+"""The ways to write, by name. ``write(alias, number)`` writes something different for each number."""

@@ -1,4 +1,4 @@
-"""Python processes that begin with everything loaded which every command loads, instead of loading it again.
+"""Python processes that start with all modules loaded that every command needs, instead of loading them again.
 
 Starting Python and loading Django is half a second, and most of what a quick command takes. One process, the zygote,
 loads all of it that does not depend on settings, and forks: each command is still a process of its own, in a session of
@@ -55,12 +55,12 @@ LOADED = (
 
 _MESSAGE = 1 << 17
 _SECONDS = 60
-"""For an answer, loading included."""
+"""The time for an answer, which includes the loading."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 class Zygote:
-    """Starts scripts by forking. Linux only: elsewhere nobody can adopt the child of another process."""
+    """Starts scripts by forking. It needs Linux: elsewhere a process cannot adopt the child of another."""
 
     def __init__(self) -> None:
         # Whoever the zygote orphans becomes a child of this process, which can wait for it as for any other.
@@ -87,8 +87,7 @@ class Zygote:
         return Forked(self, args, env, cwd, **streams)
 
     def fork(self, args: Sequence[str], env: Mapping[str, str], cwd: str | Path, streams: Sequence[int]) -> int:
-        """As :meth:`popen`; the id of the new child of this process. ``streams``: the descriptors that it has as 0, 1
-        and 2."""
+        """The id of a new child of this process, started as by :meth:`popen`. ``streams``: its descriptors 0 to 2."""
         request = repr((list(args), dict(env), str(cwd))).encode()
         assert len(request) <= _MESSAGE, "too long to be received whole"
         with self._lock:
@@ -107,8 +106,10 @@ class Zygote:
 
 
 class Forked:
-    """A process that a zygote forked. ``subprocess`` has no public way to take one over that others forked, so this has
-    of ``subprocess.Popen`` what tests use, and all of it means what it means there."""
+    """A process that a zygote forked, with the part of ``subprocess.Popen`` that tests use.
+
+    ``subprocess`` cannot take over a process that others forked.
+    """
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class Forked:
         return int(self.returncode)
 
     def communicate(self, given: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
-        """As Popen's, but nothing is kept for a second call after TimeoutExpired, and what is in no pipe is empty."""
+        """As of Popen, but a second call after TimeoutExpired loses output, and a stream without a pipe is empty."""
         until = None if timeout is None else time.monotonic() + timeout
         read: dict[IO[bytes] | None, bytes] = {}
 
@@ -179,7 +180,7 @@ class Forked:
         return read.get(self.stdout, b""), read.get(self.stderr, b"")
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:  # until it is waited for, its id is nobody else's
+        if self.poll() is None:  # until it is waited for, no other process gets its id
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
@@ -190,7 +191,7 @@ class Forked:
 
 
 Process = subprocess.Popen[bytes] | Forked
-"""A command that was started, one way or the other."""
+"""A started command, forked or not."""
 
 
 def _stream(number: int, wanted: int | IO[bytes] | None, theirs: ExitStack) -> tuple[int, IO[bytes] | None]:
@@ -219,8 +220,10 @@ def _left(until: float | None) -> float | None:
 
 
 def serve(channel: socket.socket) -> Sequence[str]:
-    """Fork for each request. Comes back in the new process only, with the script that it has to run and what that is
-    given; ends the zygote when the other end of the channel is closed."""
+    """Fork for each request. Returns in the new process only: the script that it has to run, and its arguments.
+
+    The zygote ends when the other end of the channel is closed.
+    """
     while True:
         request, streams, _flags, _address = socket.recv_fds(channel, _MESSAGE, 3)
         if not request:
@@ -244,7 +247,7 @@ def serve(channel: socket.socket) -> Sequence[str]:
 
 
 def become(request: bytes, streams: Sequence[int]) -> Sequence[str]:
-    """Take over the folder, the environment and the streams that were asked for; the script and what it is given."""
+    """The script and its arguments, after taking over the folder, environment and streams of the request."""
     args, env, cwd = ast.literal_eval(request.decode())
     os.setsid()
     for number, descriptor in enumerate(streams):
