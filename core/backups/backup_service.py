@@ -201,8 +201,9 @@ class BackupService:
         except CommitUnknown as error:
             text = _(
                 "The backup is written and whole (%(file)s). It is not known whether it is in the catalogue: the "
-                "connection to the database was lost during the commit, and the database does not answer now. If "
-                "it is not there when it does, the next incremental backup will not continue it."
+                "connection to the database was lost during the commit, and the database does not answer now. Look at "
+                "the catalogue when it answers. If the backup is not in it, the next incremental backup will not "
+                "continue it."
             )
             raise NotKnown(text % {"file": target.file}) from error
         except (Exception, KeyboardInterrupt) as error:

@@ -96,11 +96,11 @@ def _reads(backup: Backup) -> Q:
 
 
 def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
-    """Whether the file was still there. Deletes the file; its entry stays, because later backups may name it as their
+    """Whether the file still existed. Deletes the file; its entry stays, because later backups may name it as their
     ancestor.
 
     The file is deleted before the entry is committed. If the process dies between the two, the page shows that the file
-    is not there, which is true, and it can be deleted again. Raises :class:`OperationFailed` where
+    does not exist, which is true, and it can be deleted again. Raises :class:`OperationFailed` where
     :func:`require_deletable` does, where somebody holds the register, and where the file cannot be deleted.
     """
     storage = storages["backups"]
@@ -121,7 +121,7 @@ def delete(backup: Backup, actor: Actor, register: Register = DEFAULT) -> bool:
         if not is_deleted:
             raise
         if isinstance(failure, NotKnown):
-            look = _("Delete it there once more, if it still has it when it does.")
+            look = _("When it answers, look at the catalogue. If the file is still in it, delete it there once more.")
             why = not_known(_("the catalogue has been updated"), look)
             raise NotKnown(_("%(file)s is deleted. %(why)s") % {"file": row.file, "why": why}) from failure
         text = _("%(file)s is deleted, but the catalogue could not be updated. Delete it there once more. (%(why)s)")

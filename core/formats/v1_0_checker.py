@@ -137,7 +137,7 @@ class _Checker:
                 what = str(error).partition("\n")[0][:_SHOWN]  # in the lines below, the parser shows the place
                 if isinstance(error, InvalidOperation):
                     what = "a number has an exponent that is too large"
-                self._findings.note(FileError(f"the file is no 1.0 backup, or not whole: {what}"))
+                self._findings.note(FileError(f"the file is not a 1.0 backup, or not whole: {what}"))
                 self._findings.require_none()
             except _OtherVersion as other:
                 text = f'this is a file of version {other}; this program reads version "{VERSION}" in this layout'
@@ -145,7 +145,7 @@ class _Checker:
             for model in SCHEMA:
                 self._sort(model, files[model.name])
         if (more := sum(self._repeated.values()) - len(self._warnings)) > 0:
-            self._warnings.append(f"{more:,} more records stand twice; the second is skipped")
+            self._warnings.append(f"{more:,} more records are in the file twice; the second is skipped")
         digest = stream.hash.hexdigest()
         metadata = self._metadata(described, digest)
         return V1File(metadata, digest, self._copy, self._bounds, self._counts, self._repeated, self._warnings)
@@ -176,7 +176,7 @@ class _Checker:
                     if inner == "end_array":
                         break
                     if inner != "start_map":
-                        raise _Broken(f"{name}: where a record is expected, something else stands")
+                        raise _Broken(f"{name}: something else is where a record is expected")
                     count += 1
                     self._record(model, self._object(events, f"{name}, record {count}"), count, files[name])
                 self._given[name] = count

@@ -82,8 +82,8 @@ class StoredPreview(Decisions):
         edge, sign = (before, "<") if backwards else (-1 if after is None else after, ">")
         order = "DESC" if backwards else ""
         if chosen.is_of_conflicts:
-            found, values = chosen.conflicting()
-            where = f"id IN ({found} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"
+            conflicting, values = chosen.conflicting()
+            where = f"id IN ({conflicting} AND item {sign} ? ORDER BY item {order} LIMIT {PAGE + 1})"
         else:
             # Of many lines, a page is found soonest by their order. Few are found by the index, and then sorted.
             where, values = chosen.where(by_date=not many)
@@ -109,11 +109,11 @@ class StoredPreview(Decisions):
             query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"  # noqa: S608 # of constants
             return int(self._db.execute(query, values).fetchone()[0]), False
         if chosen.is_of_conflicts:
-            found, values = chosen.conflicting()
+            selected, values = chosen.conflicting()
         else:
             where, values = chosen.where()
-            found = f"SELECT 1 FROM items WHERE {where}"  # noqa: S608 # of constants
-        query = f"SELECT count(*) FROM ({found} LIMIT {COUNTED + 1})"  # noqa: S608 # of constants
+            selected = f"SELECT 1 FROM items WHERE {where}"  # noqa: S608 # of constants
+        query = f"SELECT count(*) FROM ({selected} LIMIT {COUNTED + 1})"  # noqa: S608 # of constants
         n = int(self._db.execute(query, values).fetchone()[0])
         return min(n, COUNTED), n > COUNTED
 

@@ -51,16 +51,16 @@ def verify(operation: Operation) -> None:
             "error_count": result.error_count,
             "records": backup.records_count,
         }
-        whole = result.valid and result.digest == backup.digest
+        is_right = result.valid and result.digest == backup.digest
         with ExitStack() as stack:
-            if not whole:  # what is wrong is told in any case
+            if not is_right:  # a failure to note that must not hide what is wrong with the file
                 stack.enter_context(suppress(OperationFailed, Error, CommitUnknown))
             stack.enter_context(holding.register_lock(run, _SECONDS_TO_WAIT))
             stack.enter_context(register.commit())
-            backups.filter(pk=backup.pk).update(verified_at=timezone.now() if whole else None)
+            backups.filter(pk=backup.pk).update(verified_at=timezone.now() if is_right else None)
         if not result.valid:
             raise file_refused(result.errors, result.error_count, TRAITS[Kind.VERIFY].undone)
-        if not whole:
+        if not is_right:
             raise OperationFailed(
                 _(
                     "%(file)s is a valid backup, but not the one that the catalogue describes: it was replaced. It was "

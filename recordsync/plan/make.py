@@ -44,30 +44,30 @@ def make_plan(
                 plan.present[model.name] = {record.key[0] for record in store.records(model)}
             repeated = theirs.repeated.get(model.name, 0)
             settled = plan.settled[model.name] = Counts(read=repeated, skipped=repeated)
-            for found in _merged(store, theirs, base, model, reader):
-                listed = _entries(found)
+            for part in _merged(store, theirs, base, model, reader):
+                listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
                     progress("compare", done + listed, total)
                 done += listed
                 settled.read += listed
-                if isinstance(found, Identical):
+                if isinstance(part, Identical):
                     settled.skipped += listed
-                elif isinstance(found, Additions):
+                elif isinstance(part, Additions):
                     plan.size += listed
-                    lines = plan.codec.added(model, found.theirs)
-                    missing = plan.missing(model, found.theirs)
+                    lines = plan.codec.added(model, part.theirs)
+                    missing = plan.missing(model, part.theirs)
                     digest.update(b"".join([b"%b%d" % pair for pair in zip(lines, missing, strict=True)]))
                     items.writelines(lines)
-                elif found.outcome in (Outcome.SAME, Outcome.KEEP):
+                elif part.outcome in (Outcome.SAME, Outcome.KEEP):
                     settled.skipped += listed
-                    settled.absent_kept += not found.listed and found.outcome is Outcome.KEEP
+                    settled.absent_kept += not part.listed and part.outcome is Outcome.KEEP
                 else:
                     plan.size += 1
-                    line = plan.codec.line(model, found)
+                    line = plan.codec.line(model, part)
                     digest.update(line)
-                    digest.update(b"%d" % plan.creates(model, found))
-                    if model.name in referred and found.theirs is None:
-                        plan.held.append(Held(model, found, store.references(model, found.key)))
+                    digest.update(b"%d" % plan.creates(model, part))
+                    if model.name in referred and part.theirs is None:
+                        plan.held.append(Held(model, part, store.references(model, part.key)))
                     else:
                         items.write(line)
     for held in plan.held:
@@ -79,15 +79,15 @@ def make_plan(
     return plan
 
 
-def _entries(found: Merged | Identical | Additions) -> int:
+def _entries(part: Merged | Identical | Additions) -> int:
     """How many entries of theirs this part of the merge covers."""
-    match found:
+    match part:
         case Identical():
-            return found.count
+            return part.count
         case Additions():
-            return len(found.theirs)
+            return len(part.theirs)
         case _:
-            return int(found.listed)
+            return int(part.listed)
 
 
 def _merged(

@@ -180,7 +180,7 @@ def test_a_number_that_nobody_means_is_refused_before_the_parser_meets_it(border
 def test_a_number_that_cannot_be_is_refused_in_one_line(number: bytes) -> None:
     for file in (b'{"metadata":{"version":' + number + b"}}", b'{"companies":[{"name":' + number + b"}]}"):
         (error,) = _refused(file).errors
-        assert error.message.startswith("the file is no 1.0 backup, or not whole: ")
+        assert error.message.startswith("the file is not a 1.0 backup, or not whole: ")
         assert "\n" not in error.message
 
 

@@ -86,7 +86,7 @@ def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
     document["metadata"]["total_attendance_records"] = 300
     path.write_text(json.dumps({**document, "attendance_records": records * 3}))
     warnings = summary(run(small_sqlite, "restore_data", "--input", path, "--json"))["warnings"]
-    assert (len(warnings), warnings[-1]) == (101, "100 more records stand twice; the second is skipped")
+    assert (len(warnings), warnings[-1]) == (101, "100 more records are in the file twice; the second is skipped")
 
 
 def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:
