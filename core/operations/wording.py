@@ -82,10 +82,10 @@ def shown_key(key: Sequence[str]) -> str:
 
 def by_section(errors: Iterable[FileError]) -> Iterator[tuple[str, list[FileError]]]:
     """Errors by the part of the file that they are in, each with its name for people (blank: the file as a whole)."""
-    found: dict[str, list[FileError]] = {}
+    by_section: dict[str, list[FileError]] = {}
     for error in errors:
-        found.setdefault(error.section or "", []).append(error)
-    for section, group in found.items():
+        by_section.setdefault(error.section or "", []).append(error)
+    for section, group in by_section.items():
         yield str(SECTIONS.get(section, section)), group
 
 
@@ -132,11 +132,16 @@ def conflict(step: Step, shape: Shape) -> str:
         return "conflict: deleted here, changed there"
     if theirs is None:
         return "conflict: changed here, deleted there"
-    mine = step.model.shape().content(ours)
-    other = shape.content(theirs)
-    fields = [name for unit in step.merged.conflicts for name in step.model.units[unit] if mine[name] != other[name]]
+    our_values = step.model.shape().content(ours)
+    their_values = shape.content(theirs)
+    fields = [
+        name
+        for unit in step.merged.conflicts
+        for name in step.model.units[unit]
+        if our_values[name] != their_values[name]
+    ]
     differing = "; ".join(
-        f"{name} here {_text(name, mine[name])}, backup {_text(name, other[name])}" for name in fields
+        f"{name} here {_text(name, our_values[name])}, backup {_text(name, their_values[name])}" for name in fields
     )
     return f"conflict in {', '.join(step.merged.conflicts)}: {differing}"
 

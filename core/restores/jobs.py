@@ -286,9 +286,9 @@ def look_up(lines: Sequence[Line], register: Register = DEFAULT) -> None:
     by_key = {(ids[key[0]], *key[1:]): line for key, line in records.items() if key[0] in ids}
     if by_key:
         keys = [Q(company_id=company, ep_no=ep_no, date=day) for company, ep_no, day in by_key]
-        found = register.rows(AttendanceRecord).filter(reduce(or_, keys)).order_by()
-        for company, ep_no, day, at in found.values_list("company_id", "ep_no", "date", "updated_at"):
-            by_key[company, ep_no, day.isoformat()].changed_at = at
+        rows = register.rows(AttendanceRecord).filter(reduce(or_, keys)).order_by()
+        for company, ep_no, day, changed_at in rows.values_list("company_id", "ep_no", "date", "updated_at"):
+            by_key[company, ep_no, day.isoformat()].changed_at = changed_at
 
 
 def free_if_ended(preview: StoredPreview) -> None:

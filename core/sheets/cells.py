@@ -106,11 +106,11 @@ def punch_time(cell: str) -> str | None:
     text = plain_text(cell)
     if _NO_PUNCH.fullmatch(text):
         return None
-    found = _TIME.fullmatch(text)
-    if found is None or int(found[1]) > 23 or int(found[2]) > 59 or int(found[3] or 0) > 59:
+    match = _TIME.fullmatch(text)
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59 or int(match[3] or 0) > 59:
         raise BadCell(_("is not a time of day: write 09:00 or 09:00:30, or 06:10 (N) for the next day"))
-    time = f"{int(found[1]):02}:{found[2]}:{found[3] or '00'}"
-    return NextDay(time) if found[4] else time
+    time = f"{int(match[1]):02}:{match[2]}:{match[3] or '00'}"
+    return NextDay(time) if match[4] else time
 
 
 _MINUTES: Final = re.compile(r"(\d{1,4}):([0-5]\d)(?::00)?", re.ASCII)
@@ -123,10 +123,10 @@ def duration(cell: str) -> str | None:
         return None
     if text == "0":
         return "00:00"
-    found = _MINUTES.fullmatch(text)
-    if found is None:
+    match = _MINUTES.fullmatch(text)
+    if match is None:
         raise BadCell(
             _("is not a duration: write hours and minutes such as 01:30, up to %(most)s")
             % {"most": f"{MAX_MINUTES // 60}:59"}
         )
-    return f"{int(found[1]):02}:{found[2]}"
+    return f"{int(match[1]):02}:{match[2]}"

@@ -50,9 +50,9 @@ def checked(
     dates = Dates(timezone.localdate(), date_order)
     while True:
         with ExitStack() as files, suppress(_ReadAgain):
-            found = _checked_once(stream, name, register, company, dates, files, progress)
+            result = _checked_once(stream, name, register, company, dates, files, progress)
             stack.push(files.pop_all())
-            return found
+            return result
         dates.begin()
 
 
@@ -67,9 +67,9 @@ def _checked_once(
 ) -> tuple[Sheet, Listing]:
     """The same, by what is known of its dates. Raises _ReadAgain where they turn out to be other ones."""
     file = SheetFile(stream)
-    found = stack.enter_context(closing(file.rows()))
+    all_rows = stack.enter_context(closing(file.rows()))
     try:
-        start = find_heading(found)
+        start = find_heading(all_rows)
     except SheetRefused as unclear:
         if not file.other_sheets:
             raise
@@ -88,7 +88,7 @@ def _checked_once(
     _require_no_day_above(start.above, sheet)
     reader = RowReader(heading, dates)
     names = KnownKeys(register, company, reader, heading)
-    rows = _fitted(chain(start.below, found), sheet, file)
+    rows = _fitted(chain(start.below, all_rows), sheet, file)
     read = _read(rows, reader, names, sheet, progress)
     ordered = sorted_on_disk(read, spill, reader.shape.key)
     records = names.noted(_once_each(ordered, reader, sheet), sheet)
@@ -98,11 +98,11 @@ def _checked_once(
 
 
 def _read(
-    found: Iterable[Row], reader: RowReader, names: KnownKeys, sheet: Sheet, progress: Progress
+    rows: Iterable[Row], reader: RowReader, names: KnownKeys, sheet: Sheet, progress: Progress
 ) -> Iterator[tuple[str | int | None, ...]]:
     """Of every good row the values and, last, the number. Raises _ReadAgain."""
     place_of_dates = sheet.heading.place("date")
-    for batch in _batches(found):
+    for batch in _batches(rows):
         good: list[tuple[int, list[str], tuple[str | None, ...]]] = []
         for number, cells in batch:
             if sheet.totals_row is not None:
@@ -142,19 +142,19 @@ def _fitted(rows: Iterable[Row], sheet: Sheet, file: SheetFile) -> Iterator[Row]
     """
     heading = sheet.heading.cells
     width = len(heading)
-    unnamed = [at for at, cell in enumerate(heading) if not normalised(cell)]
+    unnamed = [position for position, cell in enumerate(heading) if not normalised(cell)]
     for number, cells in rows:
         if file.is_text and len(cells) < width:
             sheet.note_short(number)
         elif not file.is_text and len(cells) > width:
-            for at in range(width, len(cells)):
-                if cells[at].strip():
-                    sheet.unread.setdefault(at, number)
+            for position in range(width, len(cells)):
+                if cells[position].strip():
+                    sheet.unread.setdefault(position, number)
             del cells[width:]
-        for at in unnamed:
-            if at < len(cells) and cells[at].strip():
-                sheet.unread[at] = number
-                unnamed = [other for other in unnamed if other != at]
+        for position in unnamed:
+            if position < len(cells) and cells[position].strip():
+                sheet.unread[position] = number
+                unnamed = [other for other in unnamed if other != position]
         yield number, cells
     file.require_end(width)
 

@@ -83,7 +83,9 @@ def _plain(heading: str) -> str:
 
 
 _BY_HEADING: Final = {_plain(name): column for column in COLUMNS for name in (column.heading, *column.aliases)}
-SCHEMES: Final = tuple({_plain(column.punches[at]): column for column in COLUMNS if column.punches} for at in range(2))
+SCHEMES: Final = tuple(
+    {_plain(column.punches[position]): column for column in COLUMNS if column.punches} for position in range(2)
+)
 """Two ways of numbering punches: both of a pair have its number, or each has its own. They use the same headings for
 different punches, so that only all of a sheet's together tell which it is."""
 
@@ -104,11 +106,11 @@ class Heading:
 
     @property
     def fields(self) -> list[str]:
-        return [column.field for _at, column in self.columns]
+        return [column.field for _position, column in self.columns]
 
     def place(self, field: str) -> int:
         """Of the column that holds a field, which has one. Raises KeyError."""
-        return {column.field: at for at, column in self.columns}[field]
+        return {column.field: position for position, column in self.columns}[field]
 
     def is_repeated_by(self, cells: Sequence[str]) -> bool:
         return tuple(cells) == self.cells
@@ -134,23 +136,23 @@ def read_heading(cells: Sequence[str]) -> Heading:
     certain which punch one is."""
     names = [" ".join(normalised(cell).split()) for cell in cells]
     columns = _BY_HEADING | _punches(names)
-    found: dict[str, tuple[int, Column]] = {}
+    by_heading: dict[str, tuple[int, Column]] = {}
     unknown: list[str] = []
-    for at, name in enumerate(names):
+    for position, name in enumerate(names):
         column = columns.get(_plain(name))
         if column is None:
             if name and name.upper() != REASON:
                 unknown.append(name[:100])
-        elif column.heading in found:
-            first = names[found[column.heading][0]]
+        elif column.heading in by_heading:
+            first = names[by_heading[column.heading][0]]
             if first.upper() == name.upper():
                 text = _("The heading has the column %(column)s more than once.")
             else:
                 text = _("The heading has the column %(column)s more than once: as “%(first)s” and as “%(again)s”.")
             raise SheetRefused(text % {"column": column.heading, "first": first, "again": name})
         else:
-            found[column.heading] = (at, column)
-    missing = [column.heading for column in COLUMNS if column.required and column.heading not in found]
+            by_heading[column.heading] = (position, column)
+    missing = [column.heading for column in COLUMNS if column.required and column.heading not in by_heading]
     if len(missing) == sum(column.required for column in COLUMNS):
         raise SheetRefused(
             _(
@@ -161,7 +163,7 @@ def read_heading(cells: Sequence[str]) -> Heading:
         )
     if missing:
         raise SheetRefused(_("The heading lacks %(headings)s.") % {"headings": ", ".join(missing)})
-    return Heading(tuple(cells), tuple(found.values()), tuple(unknown))
+    return Heading(tuple(cells), tuple(by_heading.values()), tuple(unknown))
 
 
 def _punches(names: Sequence[str]) -> dict[str, Column]:
@@ -211,8 +213,8 @@ class RowReader:
         self._plan = [(heading.place(name), _parser(name, dates)) for name in self.shape.names]
         # Values repeat, those of a person too: what was read once is remembered. A workbook's date is not its text's.
         self._quick = [
-            (at, lru_cache(20_000, typed=name in _TYPED)(_unmarked(parse)))
-            for name, (at, parse) in zip(self.shape.names, self._plan, strict=True)
+            (position, lru_cache(20_000, typed=name in _TYPED)(_unmarked(parse)))
+            for name, (position, parse) in zip(self.shape.names, self._plan, strict=True)
         ]
         self._times = [(name, self.shape.names.index(name)) for name in TIME_FIELDS if name in self.shape.names]
 
@@ -224,7 +226,7 @@ class RowReader:
                 return None
         if max(map(len, cells)) <= _LONG:  # longer ones are not kept
             try:
-                return tuple([parse(cells[at]) for at, parse in self._quick])
+                return tuple([parse(cells[position]) for position, parse in self._quick])
             except BadCell:
                 if not any("(" in cells[self._plan[place][0]] for _field, place in self._times):
                     return None
@@ -237,9 +239,9 @@ class RowReader:
         """Everything that is wrong with a row: heading, what stands there, and why it cannot be."""
         if self._heading.is_repeated_by(cells):
             return [("", "", _("the heading stands here again"))]
-        found: list[tuple[str, str, str]] = []
+        problems: list[tuple[str, str, str]] = []
         if any(cell.strip() for cell in cells[self._width :]):
-            found.append(
+            problems.append(
                 ("", "", _("the row has more cells than the heading: is a comma missing its quotation marks?"))
             )
         cells = [*cells, *[""] * (self._width - len(cells))]
@@ -247,21 +249,24 @@ class RowReader:
         if contradiction := self._contradiction(values):
             place, reason = contradiction
             bad.append((self._plan[place][0], reason))
-        found += [(" ".join(self._heading.cells[at].split()), cells[at], reason) for at, reason in sorted(bad)]
-        return found
+        problems += [
+            (" ".join(self._heading.cells[position].split()), cells[position], reason)
+            for position, reason in sorted(bad)
+        ]
+        return problems
 
     def _read(self, cells: Sequence[str]) -> tuple[list[str | None], list[tuple[int, str]]]:
         """A row's values, and of those that cannot be read, which are None, where they stand and why."""
         values: list[str | None] = []
         bad: list[tuple[int, str]] = []
-        for at, parse in self._plan:
+        for position, parse in self._plan:
             try:
-                if len(cells[at]) > _MOST:
-                    raise BadCell(_("has %(count)s characters") % {"count": f"{len(cells[at]):,}"})
-                values.append(parse(cells[at]))
+                if len(cells[position]) > _MOST:
+                    raise BadCell(_("has %(count)s characters") % {"count": f"{len(cells[position]):,}"})
+                values.append(parse(cells[position]))
             except BadCell as reason:
                 values.append(None)
-                bad.append((at, str(reason)))
+                bad.append((position, str(reason)))
         return values, bad
 
     def _contradiction(self, values: Sequence[str | None]) -> tuple[int, str] | None:

@@ -173,7 +173,7 @@ def _delimiter(head: Sequence[str]) -> tuple[str, int]:
     by the first line that has something in it."""
     lines = [re.sub(r'"[^"]*"', "", line) for line in head if line.strip()] or [""]
     counts = [{mark: line.count(mark) for mark in DELIMITERS} for line in lines]
-    decisive = next((found for found in counts if max(found.values()) >= _FEWEST), counts[0])
+    decisive = next((count for count in counts if max(count.values()) >= _FEWEST), counts[0])
     mark = max(DELIMITERS, key=decisive.__getitem__)
     return mark, decisive[mark] + 1
 

@@ -109,23 +109,23 @@ class Dates:
         try:
             return self._day(text, is_real=isinstance(cell, Moment)).isoformat()
         except BadCell:
-            found = _DATE.fullmatch(text)
-            if found is None:
+            match = _DATE.fullmatch(text)
+            if match is None:
                 return guarded_cell(cell)
-            if found[1]:
-                return f"{int(found[4])}-{_MONTHS[int(found[3]) - 1]}-{found[1]}" if isinstance(cell, Moment) else text
+            if match[1]:
+                return f"{int(match[4])}-{_MONTHS[int(match[3]) - 1]}-{match[1]}" if isinstance(cell, Moment) else text
             return f"{text} ?" if self._is_contradictory else text
 
     def _day(self, text: str, *, is_real: bool) -> dt.date:
         if not text:
             raise BadCell(_("is blank"))
-        found = _DATE.fullmatch(text)
-        if found is None:
+        match = _DATE.fullmatch(text)
+        if match is None:
             if like := _LIKE_DATE.fullmatch(text):
                 self._learn(text, like[1], like[3], f"20{like[4][-2:]}")
             raise BadCell(_("is not a date: write 2026-11-20 or 20-11-2026"))
-        if found[1]:
-            day = _date(found[1], found[3], found[4])
+        if match[1]:
+            day = _date(match[1], match[3], match[4])
             if is_real and day.day != day.month and day.day <= 12:
                 self._real = self._real or Example(text)
                 if self._is_exchanged:
@@ -137,7 +137,7 @@ class Dates:
                         % {"text": self._left}
                     )
             return day
-        return self._in_order(text, found[5], found[7], found[8])
+        return self._in_order(text, match[5], match[7], match[8])
 
     def _in_order(self, text: str, first: str, second: str, year: str) -> dt.date:
         """The day of a text that has the year last."""
@@ -265,8 +265,8 @@ def _is_day(order: DateOrder, first: str, second: str, year: str) -> bool:
 
 def _both_days(text: str) -> dict[str, str]:
     """A date in each order, as people write it."""
-    found = _DATE.fullmatch(text)
-    assert found is not None
-    first, second, year = found[5], found[7], found[8]
+    match = _DATE.fullmatch(text)
+    assert match is not None
+    first, second, year = match[5], match[7], match[8]
     days = {"day": _date(year, second, first), "month": _date(year, first, second)}
     return {name: moments.day_in_words(day) for name, day in days.items()}

@@ -80,12 +80,12 @@ def find_heading(rows: Iterator[Row]) -> FoundHeading:
     head = list(islice(rows, ROWS_LOOKED_AT))
     texts = [(number, [cell[:_LONG] for cell in cells]) for number, cells in head]
     most, reason = -1, SheetRefused("")
-    for at, (_number, cells) in enumerate(texts):
+    for index, (_number, cells) in enumerate(texts):
         known = sum(column_named(cell) is not None for cell in cells)
         if known <= most:
             continue
         try:
-            first, last, whole = _whole(texts, at)
+            first, last, whole = _whole(texts, index)
             heading = read_heading(whole)
         except SheetRefused as refused:
             most, reason = known, refused
@@ -95,26 +95,28 @@ def find_heading(rows: Iterator[Row]) -> FoundHeading:
     raise reason
 
 
-def _whole(head: Sequence[Row], at: int) -> tuple[int, int, list[str]]:
+def _whole(head: Sequence[Row], index: int) -> tuple[int, int, list[str]]:
     """A heading of which one row is known: the places of its first and last row, and its cells together."""
-    number, cells = head[at]
-    last = at
-    for below in range(at + 1, min(at + _ROWS, len(head))):
+    number, cells = head[index]
+    last = index
+    for below in range(index + 1, min(index + _ROWS, len(head))):
         if head[below][0] != head[last][0] + 1 or not _goes_on(cells, head[below][1]):
             break
         last = below
         cells = _with_columns_below(cells, head[last][1])
-    if last > at or not at or head[at - 1][0] != number - 1:
-        return at, last, cells
-    together = _with_groups_above(head[at - 1][1], cells)
-    return (at - 1 if together != cells else at), at, together
+    if last > index or not index or head[index - 1][0] != number - 1:
+        return index, last, cells
+    together = _with_groups_above(head[index - 1][1], cells)
+    return (index - 1 if together != cells else index), index, together
 
 
 def _goes_on(cells: Sequence[str], below: Sequence[str]) -> bool:
     """Whether the row below a heading belongs to it: no employee's day can be in it, and it has the heading of a
     column, or something below what is none."""
-    needed = [at for at, cell in enumerate(cells) if (column := column_named(cell)) and column.field in NEVER_BLANK]
-    if not needed or any(cell.strip() for cell in (below[at] for at in needed if at < len(below))):
+    needed = [
+        index for index, cell in enumerate(cells) if (column := column_named(cell)) and column.field in NEVER_BLANK
+    ]
+    if not needed or any(cell.strip() for cell in (below[index] for index in needed if index < len(below))):
         return False
     pairs = zip_longest(cells, below, fillvalue="")
     return any(cell.strip() and (column_named(cell) or not column_named(above)) for above, cell in pairs)

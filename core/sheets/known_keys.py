@@ -52,10 +52,10 @@ class KnownKeys:
         if as_written:
             keys = sorted({record.key for record in as_written.values()})
             with self._register.read() as store:
-                there = {record.key for record in store.lookup(ATTENDANCE_RECORDS, keys)}
-            for at, record in as_written.items():
-                if record.key in there:
-                    rows_[at] = (rows_[at][0], record.values)
+                present = {record.key for record in store.lookup(ATTENDANCE_RECORDS, keys)}
+            for position, record in as_written.items():
+                if record.key in present:
+                    rows_[position] = (rows_[position][0], record.values)
         return iter(rows_)
 
     def noted(self, records: Iterable[Record], sheet: Sheet) -> Iterator[Record]:
@@ -78,5 +78,5 @@ def _as_written(cell: str, tidy: str | None) -> str | None:
     return written if written != tidy and normalised(written) == tidy else None
 
 
-def _replaced(values: tuple[str | None, ...], at: int, value: str) -> tuple[str | None, ...]:
-    return (*values[:at], value, *values[at + 1 :])
+def _replaced(values: tuple[str | None, ...], position: int, value: str) -> tuple[str | None, ...]:
+    return (*values[:position], value, *values[position + 1 :])

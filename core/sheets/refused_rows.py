@@ -36,22 +36,22 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
     text = io.TextIOWrapper(cast(Any, out), "utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     heading = [*sheet.heading.cells, *[""] * (sheet.width - len(sheet.heading.cells))]
-    kept = [at for at, cell in enumerate(heading) if cell.strip().upper() != REASON]
-    columns = {at: column.field for at, column in sheet.heading.columns}
+    kept = [position for position, cell in enumerate(heading) if cell.strip().upper() != REASON]
+    columns = {position: column.field for position, column in sheet.heading.columns}
 
-    def resent(at: int, cell: str) -> str:
+    def resent(position: int, cell: str) -> str:
         """A cell of a row, in its column."""
-        field = columns.get(at)
+        field = columns.get(position)
         if field == "date" and len(cell) <= _MAX_CELL:
             return sheet.dates.resent(cell)
         return _resent(cell, is_code=field in CODES)
 
-    writer.writerow([*(_resent(heading[at]) for at in kept), REASON])
+    writer.writerow([*(_resent(heading[position]) for position in kept), REASON])
     written = 0
     for number, cells, reasons in _refused(source, sheet):
         if out.tell() >= MAX_BYTES:
             break
-        shown = [resent(at, cells[at]) if at < len(cells) else "" for at in kept]
+        shown = [resent(position, cells[position]) if position < len(cells) else "" for position in kept]
         told = _("Row %(row)s: %(reason)s") % {"row": number, "reason": "; ".join(reasons)}
         # What a row has more than the heading stands behind it, where it is refused again until it is put right.
         writer.writerow([*shown, written_text(told), *map(_resent, cells[sheet.width :])])

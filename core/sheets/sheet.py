@@ -116,7 +116,8 @@ class Sheet:
             "rows_above_heading": list(self.rows_above),
             "ignored_columns": list(self.heading.unknown),
             "unread_columns": [
-                {"column": get_column_letter(at + 1), "first_row": row} for at, row in sorted(self.unread.items())
+                {"column": get_column_letter(position + 1), "first_row": row}
+                for position, row in sorted(self.unread.items())
             ],
             "other_sheets": self.other_sheets,
             "short_rows": {"count": self.short, "first": self.first_short},
@@ -142,8 +143,8 @@ class Sheet:
             yield _("Columns that are not read: %(names)s.") % {"names": ", ".join(self.heading.unknown)}
         if self.unread:
             columns = [
-                _("%(column)s (from row %(row)s)") % {"column": get_column_letter(at + 1), "row": row}
-                for at, row in sorted(self.unread.items())
+                _("%(column)s (from row %(row)s)") % {"column": get_column_letter(position + 1), "row": row}
+                for position, row in sorted(self.unread.items())
             ]
             yield _("Columns with values and no heading, which are not read: %(columns)s.") % {
                 "columns": ", ".join(columns)

@@ -101,8 +101,8 @@ _WHOLE: Final = re.compile(r"(0|[1-9][0-9]{0,14})\.00?")
 
 def without_decimals(text: str) -> str:
     """A whole number that a program has made a decimal one of (``123.0``), as it was; other text as it is."""
-    found = _WHOLE.fullmatch(text)
-    return found[1] if found else text
+    match = _WHOLE.fullmatch(text)
+    return match[1] if match else text
 
 
 def spoilt(text: str, *, is_code: bool = True) -> str:
@@ -110,10 +110,10 @@ def spoilt(text: str, *, is_code: bool = True) -> str:
 
     ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas, or calls Nan.
     """
-    found = _SPOILT.fullmatch(text)
-    if found is None or ((found["shown"] or found["missing"] or found["formula"]) and not is_code):
+    match = _SPOILT.fullmatch(text)
+    if match is None or ((match["shown"] or match["missing"] or match["formula"]) and not is_code):
         return ""
-    return str(_REASONS[next(kind for kind in _REASONS if found[kind])])
+    return str(_REASONS[next(kind for kind in _REASONS if match[kind])])
 
 
 def has_lost_digits(number: str) -> bool:

@@ -160,9 +160,9 @@ def cancel(upload: UploadLog) -> None:
 def _put_away(upload: UploadLog, why: PutAway) -> bool:
     """Note that a sheet is not going to be imported; whether nobody has decided otherwise meanwhile."""
     as_it_is = UploadLog.objects.filter(pk=upload.pk, operation=upload.operation, put_away="")
-    found = as_it_is.update(put_away=why)
+    updated = as_it_is.update(put_away=why)
     upload.refresh_from_db()
-    return bool(found)
+    return bool(updated)
 
 
 # --- In the worker

@@ -153,10 +153,10 @@ Ends = Callable[[], None]
 
 
 class PartReader(Generic[Item]):
-    """Reads a part. Subclasses are told of the elements of some names, and put what they make of them in ``found``."""
+    """Reads a part. Subclasses are told of the elements of some names, and put what they make of them in ``items``."""
 
     def __init__(self, starts: Mapping[str, Starts], ends: Mapping[str, Ends]) -> None:
-        self.found: list[Item] = []
+        self.items: list[Item] = []
         self._start_of = {f"{namespace} {name}": told for name, told in starts.items() for namespace in _NAMESPACES}
         self._end_of = {f"{namespace} {name}": told for name, told in ends.items() for namespace in _NAMESPACES}
         self._depth = 0
@@ -176,8 +176,8 @@ class PartReader(Generic[Item]):
             # A tag that does not end is kept by the parser, and looked at again with every block.
             if fed - self._parser.CurrentByteIndex > _MAX_TAG or len(self._parser.intern) > _MAX_NAMES:
                 raise damaged()
-            yield from self.found
-            self.found.clear()
+            yield from self.items
+            self.items.clear()
         self._parser.Parse(b"", True)
 
     def _starts(self, tag: str, attributes: dict[str, str]) -> None:
@@ -206,7 +206,7 @@ class ElementReader(PartReader[Element]):
         super().__init__({name: partial(self._add, name) for name in names}, {})
 
     def _add(self, name: str, attributes: dict[str, str]) -> None:
-        self.found.append((name, attributes))
+        self.items.append((name, attributes))
 
 
 class TextReader(PartReader[Item]):
@@ -268,4 +268,4 @@ class SharedTextReader(TextReader[str]):
             raise SheetRefused(
                 _("The workbook has more text than is read at once. Save it as CSV UTF-8, which is read row by row.")
             )
-        self.found.append(text)
+        self.items.append(text)

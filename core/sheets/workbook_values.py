@@ -85,12 +85,12 @@ _ERROR: Final = re.compile(r"#(?:N/[AD]|NV|GETTING_DATA|[¡¿]?(?:DIV/0|[A-Z]+)[
 def written_xlsx(text: str) -> str:
     """Text for XLSX: characters that XML cannot hold (and CR, which it changes) as ``_xHHHH_`` (22.9.2.19,
     ST_Xstring), and what only looks like that protected the same way."""
-    return _NOT_XML.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+    return _NOT_XML.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
 
 
 def read_xlsx(text: str) -> str:
     """The text that XLSX holds: what :func:`written_xlsx` and spreadsheet programs wrote is taken back."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
 
 
 def is_error(text: str) -> bool:

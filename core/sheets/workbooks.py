@@ -201,7 +201,7 @@ class _Rows(TextReader[Row]):
 
     def _row_ends(self) -> None:
         if self._cells:
-            self.found.append((self._number, self._cells))
+            self.items.append((self._number, self._cells))
         self._cells_left -= max(len(self._cells), self._count)
         self._text_left -= self._row_text
         if self._cells_left < 0 or self._text_left < 0:

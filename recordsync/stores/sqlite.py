@@ -66,10 +66,10 @@ class SqliteStore(SqlStore):
         indexes = "SELECT list.name, sql FROM pragma_index_list(%s) AS list JOIN sqlite_master USING (name)"
         with self._connection.cursor() as cursor:
             cursor.execute(f'{indexes} WHERE NOT list."unique" ORDER BY name', [self._django(model)._meta.db_table])
-            found = cursor.fetchall()
-            for name, _statement in found:
+            rows = cursor.fetchall()
+            for name, _statement in rows:
                 cursor.execute(f"DROP INDEX {self._connection.ops.quote_name(name)}")
-        return [statement for _name, statement in found]
+        return [statement for _name, statement in rows]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
