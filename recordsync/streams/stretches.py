@@ -103,6 +103,13 @@ def stretches_of_lines(ours: Unparsed, theirs: Unparsed) -> Iterator[Stretch]:
             our_side.take(None)
             their_side.take(None)
             continue
+        if (changed := _changed(our_side, their_side)) is not None:
+            before, after = changed
+            yield Stretch(len(our_side.rows) - len(before), [], [])
+            yield Stretch(0, before, after)
+            our_side.take(None)
+            their_side.take(None)
+            continue
         our_side.parse()
         their_side.parse()
         ends = [ahead.records[-1].key for ahead in (our_side, their_side) if not ahead.ended]
@@ -112,11 +119,26 @@ def stretches_of_lines(ours: Unparsed, theirs: Unparsed) -> Iterator[Stretch]:
         yield Stretch(len(our_records), [], []) if alike else Stretch(0, our_records, their_records)
 
 
+def _changed(ours: _AheadOfLines, theirs: _AheadOfLines) -> tuple[list[Record], list[Record]] | None:
+    """The records of either side that differ, if every line stands opposite one with the same key; else None.
+
+    Theirs are then in order, because ours are.
+    """
+    if len(ours.rows) != len(theirs.rows):
+        return None
+    pairs = [(our, their) for our, their in zip(ours.rows, theirs.rows, strict=True) if our != their]
+    if len(pairs) > len(ours.rows) // 2:
+        return None
+    before, after = ours.read([our for our, _their in pairs]), theirs.read([their for _our, their in pairs])
+    is_opposite = [record.key for record in before] == [record.key for record in after]
+    return (before, after) if is_opposite else None
+
+
 class _AheadOfLines:
     """The next lines of a stream, and the records of those that are parsed, which are the first ones."""
 
     def __init__(self, unparsed: Unparsed) -> None:
-        self._stream, self._parse = unparsed
+        self._stream, self.read = unparsed
         self._last_row: list[bytes] = []
         self.rows: list[bytes] = []
         self.records: list[Record] = []
@@ -129,8 +151,8 @@ class _AheadOfLines:
 
     def parse(self) -> None:
         """Parse all lines. Raises OutOfOrder."""
-        new = self._parse(self.rows[len(self.records) :])
-        before = self.records[-1:] or self._parse(self._last_row)
+        new = self.read(self.rows[len(self.records) :])
+        before = self.records[-1:] or self.read(self._last_row)
         keys = [record.key for record in (*before, *new)]
         if not are_in_order(keys):
             for _ in in_order((key,) for key in keys):  # raises at the first wrong key

@@ -71,6 +71,18 @@ def test_more_than_one_stretch(theirs: range) -> None:
     assert in_one_pass(store, data) == checked_first(store, data) is not None
 
 
+@pytest.mark.parametrize("lacking", [([], []), ([5], [20]), ([5], [6]), ([31], [32]), ([], [40]), ([0], [99])])
+@pytest.mark.parametrize("changed", [{}, {7}, {7, 8, 64}, {31, 32}, set(range(0, 100, 3)), set(range(100))])
+def test_lines_that_stand_opposite_each_other(lacking: tuple[list[int], list[int]], changed: set[int]) -> None:
+    """Few changes are found without parsing their neighbours; a key that one side lacks moves the others."""
+    ours, theirs = ([number for number in range(100) if number not in gone] for gone in lacking)
+    store = MemoryStore(sections_of([record("A", f"{number:03}") for number in ours]))
+    data = written(
+        sections_of([record("A", f"{number:03}", shift="N" if number in changed else "") for number in theirs])
+    )
+    assert in_one_pass(store, data) == checked_first(store, data) is not None
+
+
 @given(snapshots(), snapshots(), st.randoms(use_true_random=False), st.booleans())
 def test_of_any_other_it_is_that_plan_or_none(
     ours: list[Record], theirs: list[Record], choose: random.Random, is_sealed: bool
