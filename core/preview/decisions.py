@@ -150,7 +150,7 @@ class Decisions:
         return int(self._db.execute(query, [strategy.side and strategy.side.value]).fetchone()[0])
 
     def apply_by(self, operation: uuid.UUID | None) -> None:
-        """Let only this restore apply the preview, and take no decisions any more; None: set the preview free again.
+        """Let only this restore apply the preview, and accept no more decisions; None: set the preview free again.
 
         Raises :class:`DecidedMeanwhile` where somebody has decided something since the preview was opened.
         """

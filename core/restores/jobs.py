@@ -252,7 +252,7 @@ def apply(operation: Operation) -> None:
         with stored_preview.opened(pk) as preview, _source(pk, operation) as stream, ExitStack() as stack:
             if preview.version != operation.parameters["version"]:
                 raise OperationFailed(
-                    _("Something was decided after this was asked for. Nothing was changed. Look at it again.")
+                    _("Something was decided after this restore was asked for. Nothing was changed. Look at it again.")
                 )
 
             def prepare(run: Run) -> DecidedPlan:

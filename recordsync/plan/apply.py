@@ -22,9 +22,9 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most
     """The number of changes written so far, after each batch of :data:`EVERY`, in the current transaction.
 
     ``batches`` are in an order in which they can be written: a record that others refer to is added before them and
-    deleted after them. ``now``: what written rows get as ``updated_at``. ``most``: how many changes there may be;
-    where they are many beside what is there, indexes are made afterwards. Nothing is written unless the result is
-    consumed. Raises what the store raises, and RecordSyncError for a record that no register holds; the caller then
+    deleted after them. ``now``: what written rows get as ``updated_at``. ``most``: the largest number of
+    changes; if it is large compared with the table, indexes are made afterwards. Nothing is written unless the result
+    is consumed. Raises what the store raises, and RecordSyncError for a record that no register holds; the caller then
     rolls back.
     """
     schema = store.schema
