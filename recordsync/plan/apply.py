@@ -44,7 +44,7 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most
 
     with store.filling(most):
         for model, changes in batches:
-            if changes and changes[0].after is None and model.name in referred:
+            if model.name in referred and any(change.after is None for change in changes):
                 yield flush()  # the records that refer to it first
             batch = waiting[model.name]
             while changes:

@@ -23,7 +23,7 @@ from recordsync.merge import Side
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model
-from recordsync.plan import apply_plan, make_plan
+from recordsync.plan import Batch, apply_changes, apply_plan, make_plan
 from recordsync.stores import Store, open_store, tables
 from recordsync.streams import Change, in_order
 from tests.builders.records import (
@@ -338,6 +338,18 @@ def test_a_thousand_changes_are_one_batch(register_db: str) -> None:
     with transaction.atomic(using=register_db):
         store.write(ATTENDANCE_RECORDS, [Change(record.key, record, None) for record in changed], LATER)
     assert not store.count(ATTENDANCE_RECORDS)
+
+
+def test_a_company_goes_after_its_records_whatever_else_its_batch_does(register_db: str) -> None:
+    old = record("A", "1")
+    store = stored(register_db, sections_of([old]))
+    batches: list[Batch] = [
+        (ATTENDANCE_RECORDS, [Change(old.key, old, None)]),
+        (COMPANIES, [Change(("B",), None, company("B")), Change(("A",), company("A"), None)]),
+    ]
+    with transaction.atomic(using=register_db):
+        assert list(apply_changes(store, batches, NOW))[-1] == 3
+    assert everything(store) == {"companies": [company("B")], "attendance_records": []}
 
 
 def test_the_tables_of_a_schema() -> None:
