@@ -173,7 +173,7 @@ class RestoreService:
             now = catalogue.stamp(self.register)
             if decided is not None:
                 counts = decided.counts
-                for done in apply_changes(store, decided.changes.batches(), now, plan.size):
+                for done in apply_changes(store, decided.changes.batches(), now, decided.changes.count):
                     run(Phase.APPLY, min(done, plan.size), plan.size)
             else:
                 if strategy is Strategy.MANUAL:

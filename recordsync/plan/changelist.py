@@ -30,6 +30,7 @@ from recordsync.system.progress import EVERY
 
 _BLOCK: Final = 1 << 20
 _LEVEL: Final = 3
+_DAMAGED: Final = "The list of changes is not as it was written: it was cut or changed since."
 _GZIP: Final = 31
 """The ``wbits`` of zlib for a whole member of gzip."""
 
@@ -121,23 +122,36 @@ class ChangeList:
         written = re.search(rb"([0-9]{12,}) changes", end)
         self.count = int(written[1]) if written else 0
         if end != _end(self.count, digest):
-            raise ListDamaged("The list of changes is not as it was written: it was cut or changed since.")
+            raise ListDamaged(_DAMAGED)
 
     def batches(self) -> Iterator[Batch]:
         """The changes in the order in which they were written. Changes of one model and kind that follow each other are
-        in one batch, if they are read at once. Raises ListDamaged for changes of another schema."""
+        in one batch, if they are read at once. Raises ListDamaged for changes of another schema, and where the list is
+        not any more what it was when it was opened."""
         by_type = {of_model.line: of_model for of_model in map(_ModelLines, self._schema)}
         decode = msgspec.json.Decoder(reduce(or_, by_type)).decode_lines
+        count = 0
+        for text in self._blocks():
+            try:
+                lines = decode(text)
+            except msgspec.MsgspecError as error:
+                raise ListDamaged(f"The list of changes is of other models or fields: {error}.") from error
+            count += len(lines)
+            for (line_type, _kind), together in groupby(lines, key=lambda line: (type(line), line.change)):
+                of_model = by_type[line_type]
+                yield of_model.model, of_model.changes(together)
+        if count != self.count:
+            raise ListDamaged(_DAMAGED)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The lines, unpacked, :data:`EVERY` together."""
         self._stream.seek(0)
-        with gzip.GzipFile(fileobj=self._stream, mode="rb") as unpacked:
-            while text := b"".join(islice(unpacked, EVERY)):
-                try:
-                    lines = decode(text)
-                except msgspec.MsgspecError as error:
-                    raise ListDamaged(f"The list of changes is of other models or fields: {error}.") from error
-                for (line_type, _kind), together in groupby(lines, key=lambda line: (type(line), line.change)):
-                    of_model = by_type[line_type]
-                    yield of_model.model, of_model.changes(together)
+        try:
+            with gzip.GzipFile(fileobj=self._stream, mode="rb") as unpacked:
+                while text := b"".join(islice(unpacked, EVERY)):
+                    yield text
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ListDamaged(_DAMAGED) from error
 
 
 def _end(count: int, before: hashlib._Hash) -> bytes:

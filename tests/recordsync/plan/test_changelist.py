@@ -97,6 +97,22 @@ def test_a_list_that_was_cut_or_changed_anywhere_is_refused() -> None:
         read(b"")
 
 
+def test_a_list_that_is_changed_while_it_is_open_is_not_read_to_its_end() -> None:
+    """Where the digest was right, so that only the second reading can tell."""
+    data = listed(one_of_each())
+    shorter = listed(one_of_each()[:-1])
+    changed = [data[:-end] for end in (len(data) // 2, len(data) - 20)]
+    changed += [data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in (0, 30, len(data) // 3)]
+    for other in (*changed, shorter):
+        stream = io.BytesIO(data)
+        changes = ChangeList(stream, SCHEMA)
+        stream.seek(0)
+        stream.truncate()
+        stream.write(other)
+        with pytest.raises(ListDamaged):
+            list(changes.batches())
+
+
 def test_a_list_of_other_models_is_refused() -> None:
     with pytest.raises(ListDamaged, match="other models or fields"):
         read(listed(one_of_each()), Schema((COMPANIES,)))
