@@ -1,1 +1,1 @@
-"""Work that is accounted for: who runs what, how far it is, how it ended, and how that is told."""
+"""Operations: who runs what, how far it is, how it ended, and the words for all this."""

@@ -1,4 +1,4 @@
-"""What people change by hand: each in a short transaction, which does not wait long for restores and imports."""
+"""Changes that people make by hand. Each is a short transaction, which does not wait long for restores and imports."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MOMENT = 0.5
 def changing(
     register: Register, models: Sequence[type[Model]], undone: LazyText, *, alone: bool = False
 ) -> Iterator[None]:
-    """A short transaction that writes these models' tables; it waits for a restore or import as long as it may.
+    """A short transaction that writes the tables of these models. It waits for a restore or import as long as it may.
 
-    ``undone``: a sentence that says what is not done if it fails. ``alone``: nobody else changes these tables
-    meanwhile. Raises :class:`RegisterBusy`, which says who holds the register where that is known, NotKnown and
+    ``undone``: a sentence that says what a failure leaves undone. ``alone``: whether others must not change these
+    tables meanwhile. Raises :class:`RegisterBusy`, which says who holds the register if that is known, NotKnown or
     OperationFailed; an IntegrityError passes.
     """
     try:
@@ -39,19 +39,21 @@ def changing(
     except IntegrityError:
         raise
     except (Error, CommitUnknown) as error:
-        told = failure(error, register, undone)
-        logger.warning("A change by hand failed: %s", told, exc_info=not isinstance(told, RegisterBusy))
-        raise told from error
+        failed = failure(error, register, undone)
+        logger.warning("A change by hand failed: %s", failed, exc_info=not isinstance(failed, RegisterBusy))
+        raise failed from error
 
 
 @contextmanager
 def changing_catalogue(register: Register, undone: LazyText) -> Iterator[None]:
-    """As :func:`changing`, of the catalogue of backups, under the register's lock: no backup begins meanwhile, which
-    would continue another one as it was."""
+    """As :func:`changing`, for the catalogue of backups, under the register's lock.
+
+    So no backup begins meanwhile that would continue an entry that changes.
+    """
     try:
         with ExitStack() as stack:
             with patience(lambda: _holder(register) is not None) as seconds:
-                # Whoever looks whether the lock is free holds it for a moment.
+                # A process that checks whether the lock is free holds it for a moment.
                 stack.enter_context(register.lock(max(seconds, _MOMENT)))
             stack.enter_context(changing(register, [Backup], undone))
             yield
@@ -60,15 +62,15 @@ def changing_catalogue(register: Register, undone: LazyText) -> Iterator[None]:
 
 
 def failure(error: Exception, register: Register, undone: LazyText) -> OperationFailed:
-    """An error as a failure for people: where the register is locked, with who holds it."""
+    """The error as a failure for people. If the register is locked, it says who holds it."""
     holder = _holder(register) if is_locked(error) else None
     return holding.busy(holder, undone) if holder else as_failure(error, undone)
 
 
 def _holder(register: Register) -> Operation | None:
-    """The restore or import that holds the register, where that can be told."""
+    """The restore or import that holds the register; None if that is not known."""
     try:
         return holding.current(register)
     except Error:
-        logger.warning("Who holds the register cannot be told", exc_info=True)
+        logger.warning("It is not known who holds the register", exc_info=True)
         return None

@@ -1,4 +1,4 @@
-"""Failures as sentences: what happened, to what, what was not changed, what to do next."""
+"""Failures as sentences: what happened, to what, what was not changed, and what to do next."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from django.utils.translation import gettext_lazy, ngettext
 from recordsync.errors import CommitUnknown, FileError, InvalidFile, RecordSyncError, printable_path
 
 LazyText = str | Promise
-"""Words for people, perhaps translated only when they are shown."""
+"""Words for people, which may be translated only when they are shown."""
 
 NOTHING_CHANGED: Final = gettext_lazy("Nothing was changed.")
 NOTHING_SAVED: Final = gettext_lazy("Nothing was saved.")
 
 
 def sentences(*parts: LazyText) -> str:
-    """The sentences after each other, without those that are blank."""
+    """The sentences in one text, without those that are blank."""
     return " ".join(filter(None, map(str, parts)))
 
 
 class OperationFailed(Exception):
-    """What somebody asked for and did not happen. Its text is for that person.
+    """An operation failed. The text is for the person who asked for it.
 
-    ``what`` happened, what is ``undone`` (what was not changed), and what to do ``then``: sentences, the last two of
-    which ``what`` may say itself.
+    ``what``: what happened. ``undone``: what was not changed. ``then``: what to do next. All are sentences; the last
+    two may be blank.
     """
 
     def __init__(
@@ -44,18 +44,18 @@ class OperationFailed(Exception):
         then: LazyText = "",
     ) -> None:
         message = sentences(what, undone, then)
-        message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database, too
+        message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database as well
         super().__init__(message)
         self.errors = tuple(errors) or (FileError(message),)
         self.error_count = len(self.errors) if error_count is None else error_count
 
 
 class FileRefused(OperationFailed):
-    """The file is not a whole and valid backup; ``errors`` say why, the first hundred of ``error_count``."""
+    """The file is not a whole and valid backup. ``errors`` say why: the first hundred of ``error_count``."""
 
 
 class SheetRefused(FileRefused):
-    """The file cannot be read as a sheet at all. ``reason``: why, in a sentence."""
+    """The file cannot be read as a sheet at all. ``reason``: a sentence that says why."""
 
     def __init__(self, message: str) -> None:
         self.reason = message
@@ -63,19 +63,19 @@ class SheetRefused(FileRefused):
 
 
 class ConflictsLeft(OperationFailed):
-    """Somebody has to decide conflicts first."""
+    """A person has to decide conflicts first."""
 
 
 class RegisterBusy(OperationFailed):
-    """Somebody else writes to the register, and did not finish in time."""
+    """Somebody else writes to the register and did not finish in time."""
 
 
 class DiskFull(OperationFailed):
-    """There is no room on a disk."""
+    """A disk is full."""
 
 
 class NotKnown(OperationFailed):
-    """It may have happened: the answer to its commit was lost, and the database does not say."""
+    """Nobody knows whether it was done: the answer to its commit was lost, and the database does not answer."""
 
 
 class DataMoved(OperationFailed):
@@ -83,7 +83,7 @@ class DataMoved(OperationFailed):
 
 
 class Cancelled(OperationFailed):
-    """Somebody asked for it to stop."""
+    """Somebody cancelled the operation."""
 
 
 _OS_SENTENCES: Final = {
@@ -109,7 +109,7 @@ _OF_THE_DATABASE: Final = (OperationalError, InterfaceError, InternalError, Prog
 
 
 def explain(error: BaseException) -> str:
-    """One sentence on what went wrong, without what it means for the operation."""
+    """A sentence that says what went wrong, but not what this means for the operation."""
     if isinstance(error, OperationFailed | RecordSyncError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
@@ -127,9 +127,9 @@ def explain(error: BaseException) -> str:
 
 
 def code_of(error: BaseException | None) -> str:
-    """What the database calls an error: its SQLSTATE, or SQLite's name of it; blank where it was never asked.
+    """The code of a database error: its SQLSTATE or its name in SQLite; blank for an error of another kind.
 
-    Its text is no help: a server writes it in its own language.
+    The text of the error is no help: a server writes it in its own language.
     """
     while error is not None:
         if code := getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None):
@@ -139,25 +139,25 @@ def code_of(error: BaseException | None) -> str:
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether the database would not wait any longer for somebody who is writing."""
+    """Whether the database gave up waiting for another writer."""
     return code_of(error).startswith(_LOCKED)
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether there is no room on a disk: the database's, or that of a file."""
+    """Whether the disk of the database or of a file is full."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return code_of(error).startswith(_FULL)
 
 
 def is_taken(error: BaseException) -> bool:
-    """Whether what was to be saved has a key that another row has."""
+    """Whether another row has the key of the row to save already."""
     return code_of(error) in _TAKEN
 
 
 def is_of_a_query(error: BaseException) -> bool:
-    """Whether the database is well, and a query was not."""
-    return code_of(error) == "SQLITE_ERROR"  # PostgreSQL's are no operational errors
+    """Whether the query is at fault and not the database."""
+    return code_of(error) == "SQLITE_ERROR"  # on PostgreSQL these are not operational errors
 
 
 _TAKEN: Final = ("SQLITE_CONSTRAINT_UNIQUE", "23505")
@@ -199,7 +199,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def as_failure(error: Exception, undone: LazyText = "") -> OperationFailed:
-    """Any error as a failure for people. ``undone``: what it leaves undone, a sentence."""
+    """The error as a failure for people. ``undone``: a sentence that says what it leaves undone."""
     if isinstance(error, OperationFailed):
         return error
     if isinstance(error, InvalidFile):
@@ -211,7 +211,7 @@ def as_failure(error: Exception, undone: LazyText = "") -> OperationFailed:
 
 
 def not_known(perhaps: LazyText, look: LazyText) -> NotKnown:
-    """A failure of which it is not known whether it is one: ``perhaps`` it happened; ``look``: where it is seen."""
+    """A failure for an unknown outcome. ``perhaps``: what may have happened. ``look``: where a person can see it."""
     text = _(
         "It is not known whether %(what)s: the connection to the database was lost during the commit, and the database "
         "does not answer now."
@@ -220,7 +220,7 @@ def not_known(perhaps: LazyText, look: LazyText) -> NotKnown:
 
 
 def file_refused(errors: Sequence[FileError], count: int, undone: LazyText) -> FileRefused:
-    """A refusal for what is wrong with a file."""
+    """A failure that says how many errors a file has, and lists them."""
     text = ngettext(
         "The file is not a valid backup (%(count)s problem).",
         "The file is not a valid backup (%(count)s problems).",
@@ -230,7 +230,7 @@ def file_refused(errors: Sequence[FileError], count: int, undone: LazyText) -> F
 
 
 def shown_error(error: FileError) -> dict[str, Any]:
-    """An error as a database keeps it: what none can store (NUL, half a surrogate pair) is written out."""
+    """The error as a database can keep it: characters that none can store (NUL, surrogates) are written as escapes."""
     return {name: _storable(value) for name, value in error.as_dict().items()}
 
 

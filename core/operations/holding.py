@@ -1,4 +1,4 @@
-"""Holding the register: who may write to it, and what others are told meanwhile."""
+"""The lock of the register: who holds it, and what to say to people who wait for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from recordsync.system import locks
 
 @contextmanager
 def register_lock(run: Run, wait: float | None = None, undone: LazyText | None = None) -> Iterator[locks.Lock]:
-    """Hold the one lock of the register; wait for it for ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
+    """The one lock of the register, held in the block after a wait of ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
 
-    Raises :class:`RegisterBusy`, which says who holds it, and what is ``undone`` (None: what its kind says).
+    Raises :class:`RegisterBusy`, which says who holds it and what is ``undone`` (None: the sentence of its kind).
     """
     with ExitStack() as stack:
         try:
@@ -37,9 +37,10 @@ def register_lock(run: Run, wait: float | None = None, undone: LazyText | None =
 
 @contextmanager
 def holding_register(run: Run) -> Iterator[Store]:
-    """A store, under the register's lock, in a transaction in which nobody else writes to it; waits as long as it may.
+    """A store under the register's lock, in a transaction in which nobody else can write.
 
-    The block's last is :meth:`Run.complete`. Raises :class:`RegisterBusy`, OperationalError, CommitUnknown, LockLost.
+    It waits as long as it may. The block must end with :meth:`Run.complete`. Raises :class:`RegisterBusy`,
+    OperationalError, CommitUnknown, LockLost.
     """
     with ExitStack() as stack:
         with patience(lambda: current(run.register) is not None) as seconds:
@@ -51,8 +52,10 @@ def holding_register(run: Run) -> Iterator[Store]:
 
 
 def busy(holder: Operation | None, undone: LazyText) -> RegisterBusy:
-    """What to tell somebody whom ``holder``, a restore or its like, keeps waiting (None: it is not known which), with
-    what is ``undone``, a sentence."""
+    """The failure for a person whom ``holder`` keeps waiting: a restore or the like, None if it is not known.
+
+    ``undone``: a sentence that says what was not done.
+    """
     if holder is None:
         who, then = _("The register is in use by another restore or import."), _("Try again later.")
     else:
@@ -61,7 +64,7 @@ def busy(holder: Operation | None, undone: LazyText) -> RegisterBusy:
 
 
 def who_runs(operation: Operation) -> str:
-    """Who is running what, since when and how far, or waits to: a sentence."""
+    """A sentence that says who runs what, since when and how far it is, or that it waits for the worker."""
     if operation.state == Operation.State.WAITING:
         if operation.filename:
             text = _("%(who)s asked for %(what)s of %(file)s at %(time)s, which waits for the worker.")
@@ -80,7 +83,7 @@ def who_runs(operation: Operation) -> str:
 
 
 def current(register: Register) -> Operation | None:
-    """The restore or import that holds this register now, if it is known."""
+    """The restore or import that holds this register now; None if none is known. Reads the jobs database."""
     settle_accounts()
     return (
         Operation.objects.using(JOBS)

@@ -1,7 +1,7 @@
-"""Work in the background: asked for in a request, done by a worker (``manage.py db_worker``).
+"""The queue of operations that run in the background. Pages submit them; a worker (``manage.py db_worker``) runs them.
 
-An operation exists, waiting, from the moment somebody asks for it, and the queue's row with it: both or neither.
-The worker holds a lock while it lives, so that what a dead one left behind is told from what runs.
+The row of a waiting operation and its row in the queue are written together: both or neither. A worker holds a lock
+while it lives, so that tasks of a dead worker can be recognised.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ logger = logging.getLogger(__name__)
 _SECONDS_TO_WAIT = 5
 
 OPEN = (Operation.State.WAITING, Operation.State.RUNNING)
-"""States of what has not ended yet."""
+"""The states of operations that have not ended yet."""
 
 Handler = Callable[[Operation], None]
-"""Does the work of a waiting operation, through :func:`operations.running`."""
+"""A function that does the work of a waiting operation, within :func:`operations.running`."""
 
 _ASKED: Final = gettext_lazy("this was asked for")
 _ASK_AGAIN: Final = gettext_lazy("Look at it when it does, before you ask again.")
@@ -55,16 +55,16 @@ _handlers: dict[str, Handler] = {}
 
 
 def use_handlers(handlers: Mapping[str, Handler]) -> None:
-    """Do each of these kinds of operations by its handler, when a worker takes it."""
+    """Register the handler of each of these kinds of operations, which a worker then calls."""
     _handlers.update(handlers)
 
 
 @task()
 def run_operation(operation_id: str) -> None:
-    """In the worker: do the work of a waiting operation, by the handler of its kind.
+    """Do the work of a waiting operation, in the worker, with the handler of its kind.
 
-    What that raises is accounted for in it; what happens before is accounted for here. What is not known is left as it
-    is, until :func:`recovery.settle_accounts` finds it out.
+    The handler accounts for the errors of its work; errors before it begins are accounted for here. An unknown outcome
+    stays open until :func:`recovery.settle_accounts` finds it out.
     """
     operation = Operation.objects.using(JOBS).get(pk=operation_id)
     try:
@@ -83,7 +83,7 @@ def run_operation(operation_id: str) -> None:
 
 
 def _handler_of(operation: Operation) -> Handler:
-    """Raises OperationFailed where there is none."""
+    """The handler of the operation's kind. Raises OperationFailed if there is none."""
     handler = _handlers.get(operation.kind)
     if handler is None:
         raise OperationFailed(
@@ -102,18 +102,17 @@ def submit(
     pk: uuid.UUID | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> Operation:
-    """Put an operation into the queue, as :func:`enqueue`, in a transaction of its own. Raises OperationFailed."""
+    """A new operation in the queue, as of :func:`enqueue`, in a transaction of its own. Raises OperationFailed."""
     with asking():
         return enqueue(kind, actor, register=register, filename=filename, pk=pk, parameters=parameters)
 
 
 @contextmanager
 def asking(perhaps: LazyText = _ASKED, look: LazyText = _ASK_AGAIN) -> Iterator[None]:
-    """A transaction of the jobs database, in which something is asked for and what belongs to it is written: both or
-    neither. No worker sees an operation before its row in the queue, or the other way round.
+    """A transaction of the jobs database for an operation, its row in the queue, and other rows that belong to it.
 
-    A restore that holds the register does not delay it. ``perhaps`` and ``look`` are told where nobody knows whether it
-    was committed. Raises OperationFailed.
+    A worker sees all of these rows or none. A restore that holds the register does not delay it. ``perhaps`` and
+    ``look`` are for the message if nobody knows whether it was committed. Raises OperationFailed.
     """
     try:
         with committed(JOBS, _SECONDS_TO_WAIT):
@@ -133,9 +132,10 @@ def enqueue(
     pk: uuid.UUID | None = None,
     parameters: dict[str, Any] | None = None,
 ) -> Operation:
-    """An operation that waits for the handler of its kind (:func:`use_handlers`); in a block of :func:`asking`.
+    """A new operation that waits for the handler of its kind (:func:`use_handlers`).
 
-    ``parameters``: whatever JSON holds, for the worker. ``pk``: the operation's id, if something bears it already.
+    It is called in a block of :func:`asking`. ``parameters``: JSON values for the worker. ``pk``: the id of the
+    operation, if something is named by it already.
     """
     operation = Operation(
         pk=pk or uuid.uuid4(),
@@ -154,7 +154,7 @@ def enqueue(
 
 
 def cancel(operation: Operation) -> None:
-    """Ask an operation to stop. One that waits never begins; one that runs stops before its commit, or not at all."""
+    """Ask an operation to stop. A waiting one never begins; a running one stops before its commit or not at all."""
     rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
     never_begun = rows.filter(state=Operation.State.WAITING).update(
         state=Operation.State.CANCELLED,
@@ -166,8 +166,10 @@ def cancel(operation: Operation) -> None:
 
 
 def close_lost_tasks() -> int:
-    """Mark as failed what the queue believes to be running and is not, and what it holds for an older program, whose
-    tasks had other names; returns how many. The operations follow."""
+    """The number of tasks that were marked as failed: those of dead workers and of an older version of the program.
+
+    Their operations are closed as well.
+    """
     tasks = DBTaskResult.objects.using(JOBS)
     running = tasks.filter(status=TaskResultStatus.RUNNING)
     workers_of = {task.pk: {recovery.worker_lock(worker) for worker in task.worker_ids} for task in running}

@@ -1,6 +1,6 @@
-"""The truth about operations whose process died, and the audit rows that could not be written when they failed.
+"""Closes operations whose process died, and writes the audit rows that could not be written when they failed.
 
-The process holds the operation's lock for as long as it works; the system releases it when the process dies.
+A process holds the lock of its operation as long as it works. The system releases the lock when the process dies.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 _SECONDS_BEFORE_A_WORKER_IS_MISSED = 20
 
 TASK = "core.operations.queue.run_operation"
-"""The queue's name of the one task that there is. Older programs had one for each kind of operation."""
+"""The name of the only task in the queue. Older versions of the program had one for each kind of operation."""
 
 _NEVER_BEGUN = gettext_lazy("The worker was killed before it began.")
 _UPDATED = gettext_lazy("The program was updated before it began.")
@@ -41,14 +41,14 @@ _UNLOGGED = Q(state__in=_ENDED, log_id=None) & ~Q(kind__in=UNAUDITED)
 
 
 def settle_accounts() -> None:
-    """Say the truth about operations whose process died, and write the audit rows that could not be written before.
+    """Close operations whose process died, and write the audit rows that could not be written before.
 
-    Called when operations start and end, and by whoever shows them.
+    Operations call it when they start and end, and pages before they show operations.
     """
     open_ = list(Operation.objects.using(JOBS).filter(_UNFINISHED | _UNLOGGED))
-    running = {operation_lock(one.pk) for one in open_ if one.state == Operation.State.RUNNING}
+    running = {operation_lock(row.pk) for row in open_ if row.state == Operation.State.RUNNING}
     abandoned = locks.abandoned(running, JOBS)
-    lost = _lost_tasks(one.task_id for one in open_ if one.state == Operation.State.WAITING)
+    lost = _lost_tasks(row.task_id for row in open_ if row.state == Operation.State.WAITING)
     for operation in open_:
         try:
             if operation.state == Operation.State.RUNNING and operation_lock(operation.pk) in abandoned:
@@ -57,13 +57,15 @@ def settle_accounts() -> None:
                 _close_forgotten(operation)
             if operation.state in _ENDED and operation.log_id is None and traits_of(operation.kind).is_audited:
                 _log_late(operation)
-        except (Error, CommitUnknown):  # its register does not answer now; the others' may
+        except (Error, CommitUnknown):  # this register does not answer now; others may
             logger.warning("The account of %s could not be settled", operation, exc_info=True)
 
 
 def _lost_tasks(waited_for: Iterable[uuid.UUID | None]) -> set[uuid.UUID | None]:
-    """Those of these tasks that no worker will begin any more: gone, an older program's, or of a worker that died. None
-    is no task."""
+    """The tasks among these that no worker will begin: deleted, of an older program, or of a worker that died.
+
+    None counts as a deleted task.
+    """
     asked = set(waited_for)
     known = DBTaskResult.objects.using(JOBS).filter(task_path=TASK)
     tasks = known.in_bulk([pk for pk in asked if pk is not None])
@@ -75,14 +77,14 @@ def _lost_tasks(waited_for: Iterable[uuid.UUID | None]) -> set[uuid.UUID | None]
 
 
 def is_overdue(task_id: uuid.UUID | None) -> bool:
-    """Whether no worker has taken a task for so long that there may be none."""
+    """Whether a task has waited so long that no worker may be running."""
     before = timezone.now() - dt.timedelta(seconds=_SECONDS_BEFORE_A_WORKER_IS_MISSED)
     waiting = DBTaskResult.objects.using(JOBS).filter(status=TaskResultStatus.READY, enqueued_at__lt=before)
     return task_id is not None and waiting.filter(pk=task_id).exists()
 
 
 def settle_quietly() -> None:
-    """For others, whose failure could not be written while this operation held the register."""
+    """Settle the accounts of operations that failed while this one held the register. Errors are only logged."""
     try:
         settle_accounts()
     except Exception:
@@ -90,9 +92,9 @@ def settle_quietly() -> None:
 
 
 def _close_abandoned(operation: Operation) -> None:
-    """A running one whose process died: done if its audit row, which is written with its work, says so; else failed.
+    """Close a running operation whose process died: as done if its audit row, which is written with its work, says so.
 
-    Not as long as its transaction is open, nor if it has reported progress since it was looked at: it lives.
+    Otherwise it has failed. While its transaction is open, or if it has reported progress meanwhile, it still runs.
     """
     if not locks.is_free(operation_lock(operation.pk), operation.database):
         return
@@ -110,7 +112,7 @@ def _close_abandoned(operation: Operation) -> None:
     )
     operation.refresh_from_db(using=JOBS)
     if closed:
-        logger.warning("%s by %s was found dead", operation.kind, operation.actor_name)
+        logger.warning("The process of %s by %s has died", operation.kind, operation.actor_name)
 
 
 def _why_it_stopped(operation: Operation) -> LazyText:
@@ -120,7 +122,7 @@ def _why_it_stopped(operation: Operation) -> LazyText:
 
 
 def _close_forgotten(operation: Operation) -> None:
-    """A waiting one that no worker will take any more, or whose worker died before it began, has failed."""
+    """Close, as failed, a waiting operation that no worker will take, or whose worker died before it began."""
     is_old = DBTaskResult.objects.using(JOBS).filter(pk__in=[operation.task_id]).exclude(task_path=TASK).exists()
     Operation.objects.using(JOBS).filter(pk=operation.pk, state=Operation.State.WAITING).update(
         state=Operation.State.FAILED,
@@ -135,11 +137,11 @@ def worker_lock(worker_id: str) -> str:
 
 
 def _log_late(operation: Operation) -> None:
-    """Write the audit row of a failure that could not be written when it failed; not while the register is held."""
+    """Write the audit row of a failure that could not be written at the time, unless somebody holds the register."""
     register = Register(operation.database)
     if not register.is_free():
         return
-    with register.change([BackupLog], 0):  # whoever reads a page waits for nobody
+    with register.change([BackupLog], 0):  # a person who only reads a page must not wait
         log, _created = register.rows(BackupLog).get_or_create(
             operation_id=operation.pk,
             defaults={
@@ -153,12 +155,12 @@ def _log_late(operation: Operation) -> None:
                 "duration": max(0.0, (operation.heartbeat_at - operation.started_at).total_seconds()),
             },
         )
-    truth = {"state": Operation.State.SUCCEEDED, "message": ""} if log.success else {}  # it went with the data
-    Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk, **truth)
+    outcome = {"state": Operation.State.SUCCEEDED, "message": ""} if log.success else {}  # written with the data
+    Operation.objects.using(JOBS).filter(pk=operation.pk).update(log_id=log.pk, **outcome)
 
 
 def existing_account(user_id: int | None, register: Register) -> int | None:
-    """The account's id, if there still is one."""
+    """The id of the account; None if the account does not exist any more."""
     return user_id if user_id and register.rows(User).filter(pk=user_id).exists() else None
 
 

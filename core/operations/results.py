@@ -1,4 +1,4 @@
-"""What the services give back."""
+"""The results of the services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from recordsync.plan import Plan, Step
 
 @dataclass(frozen=True)
 class BackupResult:
-    """A backup that was written. ``file``: where, in full; ``name``: in the backups storage, else blank."""
+    """A backup that was written. ``file``: its full path. ``name``: its name in the backups storage, or blank."""
 
     id: uuid.UUID
     operation: str
@@ -55,7 +55,7 @@ class BackupResult:
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What checking a file found. ``errors``: the first hundred of ``error_count``."""
+    """The result of the check of a file. ``errors``: the first hundred of ``error_count``."""
 
     valid: bool
     errors: list[FileError]
@@ -68,9 +68,9 @@ class ValidationResult:
 
 @dataclass(frozen=True)
 class RestoreSummary:
-    """What a restore does to the register, or would do, counted per model.
+    """What a restore does to the register, or would do, counted by model.
 
-    ``warnings``: what is odd in the file and does no harm, as sentences; the first hundred.
+    ``warnings``: sentences about what is odd in the file but does no harm; the first hundred.
     """
 
     metadata: Metadata
@@ -88,7 +88,7 @@ class RestoreSummary:
 
     @property
     def conflicts(self) -> int:
-        """Records, companies included, that both sides changed, or that cannot be deleted as the file asks."""
+        """The number of records and companies that both sides changed, or that cannot be deleted as the file asks."""
         return sum(counts.conflicts for counts in self.models.values())
 
     @property
@@ -123,10 +123,9 @@ class RestoreSummary:
 
 @dataclass(frozen=True)
 class Preview(RestoreSummary):
-    """What restoring a file would do; it iterates the steps. Nothing was written.
+    """What a restore of a file would do. Iterate it for the steps. Nothing was written.
 
-    Holds a temporary file until it is closed (or collected). Give it to ``restore_backup`` to make sure
-    that exactly this is applied.
+    It holds a temporary file until it is closed (or collected). Give it to ``restore_backup`` to apply exactly this.
     """
 
     plan: Plan
@@ -136,7 +135,7 @@ class Preview(RestoreSummary):
         return self.plan.steps(decide_by(self.strategy))
 
     def to_decide(self) -> Iterator[Step]:
-        """The steps that a person decides where the strategy is ``manual``."""
+        """The steps that a person has to decide if the strategy is ``manual``."""
         return self.plan.to_decide(decide_by(self.strategy))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Running an operation: who does it, how far it is, how it ended, and its audit row.
+"""The run of an operation: who runs it, how far it is, how it ended, and its audit row.
 
-The row lives in the jobs database, where it can be written while a restore holds the register. The
-process holds the operation's lock for as long as it works; the system releases it when the process dies.
+The row of an operation lives in the jobs database, which can be written while a restore holds the register. A process
+holds the lock of its operation as long as it works. The system releases the lock when the process dies.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CANCELLED_BEFORE = gettext_lazy("It was cancelled before it began.")
 
 @dataclass(frozen=True)
 class Actor:
-    """Who does it: an account, or for commands the operating system's user."""
+    """The person who runs an operation: an account, or for commands the user of the operating system."""
 
     name: str
     user_id: int | None = None
@@ -57,28 +57,28 @@ class Actor:
         if user is not None:
             return cls(user.get_username(), user.pk)
         try:
-            return cls(pwd.getpwuid(os.getuid()).pw_name[:150])  # not from the environment, where anyone is anyone
+            return cls(pwd.getpwuid(os.getuid()).pw_name[:150])  # the environment could name anybody
         except KeyError:  # a user id without a name, as in some containers
             return cls(f"uid {os.getuid()}")
 
 
 @dataclass
 class Run:
-    """A running operation. Call it to report progress: it is a :class:`Progress` that also cancels."""
+    """A running operation. Call it to report progress; it raises Cancelled if somebody asked for that."""
 
     operation: Operation
     actor: Actor
     register: Register
     callback: Progress
     log: BackupLog
-    """The audit row, to be completed by whoever works."""
+    """The audit row, which the code that works completes."""
     lock: locks.Lock
-    """The operation's own: as long as somebody holds it, the operation is running."""
+    """The lock of the operation. As long as it is held, the operation is running."""
     started: float = field(default_factory=time.monotonic)
     past_return: bool = False
     """Whether the point of no return was passed."""
     committed: bool = False
-    """Whether what was to be done is done, and can be read by others."""
+    """Whether the work is committed, so that others can read it."""
     _bound: tuple[locks.Lock, ...] = ()
     _written: float = 0.0
 
@@ -105,7 +105,7 @@ class Run:
         self.past_return = self.past_return or phase == Phase.COMMIT
 
     def _save_progress(self) -> None:
-        """Raises LockLost where somebody has taken this process for dead, and told people so."""
+        """Save the progress, and read whether to cancel. Raises LockLost if the operation was closed as dead."""
         operation = self.operation
         operation.heartbeat_at = timezone.now()
         rows = Operation.objects.using(JOBS).filter(pk=operation.pk)
@@ -126,26 +126,32 @@ class Run:
             raise LockLost(_("It could not be seen any more that this was being done, so that it counted as failed."))
 
     def begin(self, *held: locks.Lock) -> None:
-        """The first thing in the transaction that does the work: from here to its end nobody takes this process for
-        dead, or gets the locks that it ``held``. Raises LockLost where somebody has."""
+        """Bind the locks to the transaction that does the work. Call it first in that transaction.
+
+        Until its end nobody can close the operation as dead or get the locks that it ``held``. Raises LockLost if
+        somebody has.
+        """
         self._bound = (self.lock, *held)
         for lock in self._bound:
             lock.bind(self.register.connection)
         self._save_progress()
 
     def complete(self, entries: int) -> None:
-        """The last thing in that transaction: the audit row, and the point of no return. Raises LockLost."""
+        """Write the audit row, and pass the point of no return. Call it last in that transaction. Raises LockLost."""
         for lock in self._bound:
             lock.confirm()
         self.save_log(success=True)
         self(Phase.COMMIT, entries, entries)
 
     def save_log(self, *, success: bool, error_message: str = "") -> None:
-        """Write the audit row, in the current transaction if there is one. There is one for each operation, ever.
+        """Write the audit row, in the current transaction if there is one. An operation never has more than one.
 
-        Raises LockLost where somebody has taken this process for dead and written another.
+        Raises LockLost if somebody has closed the operation as dead and written another.
         """
-        self.log.pk, self.log._state.adding = None, True  # an earlier try was rolled back, its id may be another's
+        self.log.pk, self.log._state.adding = (
+            None,
+            True,
+        )  # an earlier try was rolled back, and its id may belong to another row
         self.log.success = success
         self.log.error_message = error_message
         self.log.duration = round(self.seconds, 3)
@@ -157,17 +163,17 @@ class Run:
         self.operation.log_id = self.log.pk
 
     def finish(self, state: Operation.State, message: str = "") -> None:
-        """Say how it ended, where people look for it."""
+        """Save the outcome of the operation in the jobs database."""
         operation = self.operation
         operation.state, operation.message, operation.finished_at = state, message, timezone.now()
         for left in reversed(range(_TRIES_TO_SAY_HOW_IT_ENDED)):
-            connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost while this one worked
+            connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost during the work
             try:
                 operation.save(using=JOBS)
                 return
             except Error:
                 logger.warning("The end of %s could not be saved", operation, exc_info=True)
-            if connections[JOBS].vendor != "postgresql":  # no connection that another one would take the place of
+            if connections[JOBS].vendor != "postgresql":  # SQLite has no connection to replace
                 return
             if left:
                 time.sleep(_SECONDS_BETWEEN_WRITES)
@@ -183,13 +189,13 @@ def running(
     callback: Progress | None = None,
     operation: Operation | None = None,
 ) -> Iterator[Run]:
-    """Account for an operation: its row while it runs, its outcome, its audit row.
+    """A run whose progress, outcome and audit row are written.
 
-    Whatever the block raises is logged, written to the audit trail, and raised again as an
-    :class:`OperationFailed`, which also says what such an operation leaves undone (KeyboardInterrupt as it is).
-    ``operation``: the waiting one that this is the run of. The block itself calls :meth:`Run.complete` in its own
-    transaction. Of what raises :class:`NotKnown` nothing is written: its audit row, if it is there when the database
-    answers, says how it ended (:func:`settle_accounts`).
+    An error in the block is logged, written to the audit trail, and raised again as an :class:`OperationFailed`, which
+    also says what the operation leaves undone (a KeyboardInterrupt stays as it is). ``operation``: the waiting
+    operation to run, or None for a new one. The block itself calls :meth:`Run.complete` in its own transaction. After a
+    :class:`NotKnown` nothing is written: when the database answers again, the audit row says how it ended
+    (:func:`settle_accounts`).
     """
     undone = traits_of(kind).undone
     with ExitStack() as stack:
@@ -221,7 +227,7 @@ def running(
             raise failure from error
         except BaseException:  # KeyboardInterrupt and its like
             logger.warning("%s by %s was interrupted", kind, actor.name)
-            if not run.past_return:  # else only the database knows, and is asked when the lock is free
+            if not run.past_return:  # otherwise only the database knows, which is asked when the lock is free
                 _account_for_failure(run, sentences(_("It was interrupted."), undone), cancelled=True)
             raise
         run.finish(Operation.State.SUCCEEDED)
@@ -229,7 +235,7 @@ def running(
 
 
 def _failure(run: Run, error: Exception) -> OperationFailed:
-    """What to tell people."""
+    """The error as a failure for people."""
     traits = traits_of(run.operation.kind)
     if run.committed:
         why = as_failure(error).args[0].strip()
@@ -248,7 +254,7 @@ def _started(
     callback: Progress | None,
     operation: Operation | None,
 ) -> Run:
-    """A run with its row, its lock held until the stack is closed."""
+    """A new run with its row. Its lock is held until the stack is closed."""
     settle_accounts()
     if operation is None:
         operation = Operation(
@@ -268,7 +274,7 @@ def _started(
 
 
 def _begin(operation: Operation) -> None:
-    """From waiting to running. Raises Cancelled where somebody was quicker."""
+    """Set a waiting operation to running. Raises Cancelled if somebody has cancelled it."""
     now = timezone.now()
     begun = {"state": Operation.State.RUNNING, "heartbeat_at": now, "started_at": now}
     waiting = Operation.objects.using(JOBS).filter(pk=operation.pk, state=Operation.State.WAITING)
@@ -278,8 +284,8 @@ def _begin(operation: Operation) -> None:
 
 
 def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
-    """Write the audit row of a failure, unless somebody holds the register: then it is written when they are done."""
-    run.operation.log_id = None  # what a rolled-back transaction wrote is gone
+    """Write the audit row of a failure. If somebody holds the register, it is written when they are done."""
+    run.operation.log_id = None  # the transaction that wrote it was rolled back
     try:
         if traits_of(run.operation.kind).is_audited and run.register.is_free():
             run.save_log(success=False, error_message=sentence)
@@ -289,5 +295,5 @@ def _account_for_failure(run: Run, sentence: str, *, cancelled: bool) -> None:
 
 
 def actor_of(operation: Operation) -> Actor:
-    """Who asked for it; without the account's id where the account is gone."""
+    """The person who asked for the operation; without an account's id if the account was deleted."""
     return Actor(operation.actor_name, existing_account(operation.actor_id, Register(operation.database)))

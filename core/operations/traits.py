@@ -1,4 +1,4 @@
-"""What is to be known about each kind of operation beside its name: whether it writes, and how it is told."""
+"""The traits of each kind of operation: whether it writes, whether it is audited, and its words for people."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from recordsync.backupfile import BackupType
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What is to be known about a kind of operation."""
+    """The traits of a kind of operation."""
 
     in_a_sentence: LazyText
-    """What somebody runs or asked for: "Meena has been running a restore"."""
+    """Its name in a sentence, as in "Meena has been running a restore"."""
     holds_register: bool = False
     """Whether it holds the register's lock while it writes, so that others wait for it."""
     is_audited: bool = True
-    """Whether it leaves a row in the audit trail. What only looks leaves none."""
+    """Whether it leaves a row in the audit trail. An operation that only reads leaves none."""
     undone: LazyText = NOTHING_CHANGED
-    """What a failure leaves undone, as a sentence."""
+    """A sentence that says what a failure leaves undone."""
     undone_if_killed: LazyText = NOTHING_CHANGED
-    """The same, where the process was killed: it could not tidy up after itself."""
+    """The same for a process that was killed and could not clean up."""
     perhaps: LazyText = ""
-    """What may have happened where nobody knows whether its commit did; blank: that is found out by its audit row."""
+    """What may have happened if the outcome of its commit is unknown. Blank if its audit row shows the outcome."""
     look: LazyText = ""
-    """Where it is seen then, and when to try again."""
+    """A sentence that says where a person can then see the outcome."""
 
 
 TRAITS: Final[Mapping[str, Traits]] = {
@@ -91,14 +91,14 @@ UNAUDITED: Final = tuple(kind for kind in Kind if not TRAITS[kind].is_audited)
 BACKUPS: Final[Mapping[BackupType, Kind]] = {"full": Kind.BACKUP_FULL, "incremental": Kind.BACKUP_INCREMENTAL}
 
 BEFORE_THE_LOCK: Final = (Phase.BEGIN, Phase.RECEIVE, Phase.CHECK, Phase.LIST, Phase.WAIT, Phase.SAFETY)
-"""Phases in which whoever is to write does not hold the register yet."""
+"""Phases in which an operation that writes does not hold the register yet."""
 
 
 def traits_of(kind: str) -> Traits:
-    """What is known about the kind of a row, which another version of the program may have written."""
+    """The traits of the kind of a row, which another version of the program may have written."""
     return TRAITS.get(kind) or Traits(in_a_sentence=kind)
 
 
 def label_of(kind: str) -> str:
-    """What people call the kind of a row; the kind itself where this program does not know it."""
+    """The name that people use for the kind of a row; the kind itself if this program does not know it."""
     return str(Kind(kind).label) if kind in Kind.values else kind

@@ -18,10 +18,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from core.register.database import usual_wait
 
 _PEOPLE: Final = 2
-"""How many people may wait in one process: half of the threads that the Procfile gives it."""
+"""How many people may wait in one process: half of the threads that gunicorn.conf.py gives it."""
 
 _MOMENT: Final = 1.5
-"""Seconds for whoever else would wait, where nobody is known to hold the register: others save just now."""
+"""Seconds that other people may wait if nobody is known to hold the register: somebody is saving just then."""
 
 _at_a_page: ContextVar[bool] = ContextVar("at_a_page", default=False)
 _turns = threading.BoundedSemaphore(_PEOPLE)
@@ -29,7 +29,7 @@ _turns = threading.BoundedSemaphore(_PEOPLE)
 
 @contextmanager
 def at_a_page() -> Iterator[None]:
-    """In the block, a person waits for what is done."""
+    """A block during which a person waits for a page."""
     token = _at_a_page.set(True)
     try:
         yield
@@ -39,9 +39,9 @@ def at_a_page() -> Iterator[None]:
 
 @contextmanager
 def patience(is_held: Callable[[], bool]) -> Iterator[float]:
-    """The seconds that may be waited in the block for other writers.
+    """The seconds that the block may wait for other writers.
 
-    ``is_held``: whether somebody holds the register who takes longer; asked where too many people wait already.
+    ``is_held``: tells whether somebody holds the register for longer. It is called if too many people wait already.
     """
     if not _at_a_page.get():
         yield usual_wait()
@@ -55,12 +55,13 @@ def patience(is_held: Callable[[], bool]) -> Iterator[float]:
 
 
 def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Let no statement of a new connection wait longer than a person at a page; for other connections nothing changes.
+    """Limit how long statements of a new connection wait, if it is made for a page.
 
-    For the few writes that no service makes, as of sessions. By default PostgreSQL would wait for ever.
+    This is for the few writes that no service makes, such as those of sessions. By default PostgreSQL would wait for
+    ever.
     """
     if _at_a_page.get():
-        milliseconds = int(1000 * settings.SAVE_WAIT_SECONDS) or 1  # 0 would be for ever
+        milliseconds = int(1000 * settings.SAVE_WAIT_SECONDS) or 1  # 0 would mean for ever
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
                 cursor.execute(f"SET lock_timeout = {milliseconds}")

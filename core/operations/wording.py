@@ -1,4 +1,4 @@
-"""A step of a plan as a line of text; and the names that people have for fields, units and the parts of a file."""
+"""Steps of a plan as lines of text, and the names that people use for fields, units and parts of a file."""
 
 from __future__ import annotations
 
@@ -51,12 +51,11 @@ SECTIONS: Final = {
     "deleted.companies": _("Deleted companies"),
     "deleted.attendance_records": _("Deleted attendance records"),
 }
-"""The parts of a file."""
+"""The names of the parts of a file."""
 
 
 def shown_value(field: str, text: str | None) -> str | None:
-    """A field's value for people, as lists show it, from its text in a file: a status by its name, a time without
-    seconds where it has none."""
+    """A value as lists show it, made of its text in a file: a status by its name, a time without zero seconds."""
     if not text:
         return text
     if field == "status":
@@ -67,7 +66,7 @@ def shown_value(field: str, text: str | None) -> str | None:
 
 
 def shown_day(text: str) -> str:
-    """A day of a file for people; what is none as it is."""
+    """The text of a day as lists show days; any other text as it is."""
     try:
         return moments.day(dt.date.fromisoformat(text))
     except ValueError:
@@ -75,37 +74,38 @@ def shown_day(text: str) -> str:
 
 
 def shown_key(key: Sequence[str]) -> str:
-    """What identifies a record, for people: ``ABC Corp · EMP001 · 2026-11-20``, or a company's name."""
+    """The key of a record as people read it: ``ABC Corp · EMP001 · 2026-11-20``, or the name of a company."""
     parts = [*key[:2], *map(shown_day, key[2:])]
     return " · ".join(part or "—" for part in parts)
 
 
 def by_section(errors: Iterable[FileError]) -> Iterator[tuple[str, list[FileError]]]:
-    """Errors by the part of the file that they are in, each with its name for people (blank: the file as a whole)."""
-    by_section: dict[str, list[FileError]] = {}
+    """The name of each part of the file that has errors (blank for the file as a whole), with these errors."""
+    sections: dict[str, list[FileError]] = {}
     for error in errors:
-        by_section.setdefault(error.section or "", []).append(error)
-    for section, group in by_section.items():
+        sections.setdefault(error.section or "", []).append(error)
+    for section, group in sections.items():
         yield str(SECTIONS.get(section, section)), group
 
 
 def where(error: FileError) -> str:
-    """The place of an error in its file: its line, or which record it is."""
+    """The place of an error in its file: its line or the number of its record; blank if neither is known."""
     if error.line is not None:
         return gettext("line %(number)s") % {"number": f"{error.line:,}"}
     return gettext("record %(number)s") % {"number": f"{error.number:,}"} if error.number is not None else ""
 
 
 def told(error: FileError) -> str:
-    """An error in one line, without the part of the file that it is in."""
+    """The error in one line, without the part of the file that it is in."""
     place = ", ".join(part for part in (where(error), shown_key(error.key or ())) if part)
     return f"{place}: {error.message}" if place else error.message
 
 
 def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
-    """What a step does to which record, or what somebody has to decide about it: one line, without the model's name.
+    """A line that says what a step does to which record, or what a person has to decide about it.
 
-    ``theirs_shape``: the fields that the file has. ``decided``: a strategy has decided the conflicts.
+    It does not name the model. ``theirs_shape``: the fields that the file has. ``decided``: whether a strategy has
+    decided the conflicts.
     """
     key = step.change.key if step.change else step.merged.key if step.merged else ()
     what = shown_key(key)
@@ -119,13 +119,13 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
 
 
 def describe_import(step: Step) -> str:
-    """What a step of an import does to which record: one line, without the model's name."""
+    """A line that says what a step of an import does to which record. It does not name the model."""
     assert step.change is not None
     return f"{shown_key(step.change.key)}: {_change(step)}"
 
 
 def conflict(step: Step, shape: Shape) -> str:
-    """What somebody has to decide about a record. ``shape``: the fields that the file has."""
+    """What a person has to decide about a record. ``shape``: the fields that the file has."""
     assert step.merged is not None
     ours, theirs = step.merged.ours, step.merged.theirs
     if ours is None:
