@@ -161,7 +161,7 @@ class BackupAdmin(ReadOnlyAdmin):
     list_display = (
         "taken_at",
         "installation_name",
-        "kind",
+        "backup_type",
         "version",
         "purpose",
         "records_count",
@@ -169,7 +169,7 @@ class BackupAdmin(ReadOnlyAdmin):
         "created_by",
         "id",
     )
-    list_filter = ("kind", "version", "purpose", "installation_name")
+    list_filter = ("backup_type", "version", "purpose", "installation_name")
     search_fields = ("id", "file", "location", "created_by")
 
 

@@ -76,7 +76,7 @@ def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -
     ``here``: the id of this installation, or a query for it.
     """
     own = register.rows(Backup).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
-    whole = own.filter(selection__isnull=True).filter(Q(kind=Backup.Type.FULL) | Q(parent__isnull=False))
+    whole = own.filter(selection__isnull=True).filter(Q(backup_type=Backup.Type.FULL) | Q(parent__isnull=False))
     taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
     return _rows(register).filter(taken | Q(operation=Kind.SEED_DEMO)).order_by("-pk")
 
@@ -159,7 +159,7 @@ def add(
         installation_name=metadata.installation.name[:100],
         parent=uuid.UUID(metadata.parent) if metadata.parent else None,
         merged=metadata.merged,
-        kind=metadata.backup_type,
+        backup_type=metadata.backup_type,
         selection=metadata.selection,
         since=TIMESTAMP.to_python(metadata.since_date),
         file=file,
@@ -227,10 +227,10 @@ def _kept_chains(register: Register, files: frozenset[str] | None = None) -> dic
 
     ``files``: only backups whose file is among these, or was written outside the storage.
     """
-    rows = _kept(register).values_list("pk", "kind", "parent", "file")
+    rows = _kept(register).values_list("pk", "backup_type", "parent", "file")
     return {
-        pk: parent if kind == Backup.Type.INCREMENTAL else None
-        for pk, kind, parent, file in rows
+        pk: parent if backup_type == Backup.Type.INCREMENTAL else None
+        for pk, backup_type, parent, file in rows
         if files is None or not file or file in files
     }
 
@@ -251,7 +251,7 @@ def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
     Without those that lack something already, because a backup between is not kept. Reads the catalogue.
     """
     children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
-    for row in _kept(register).filter(kind=Backup.Type.INCREMENTAL, parent__isnull=False):
+    for row in _kept(register).filter(backup_type=Backup.Type.INCREMENTAL, parent__isnull=False):
         children[row.parent].append(row)
     descendants: list[Backup] = []
     open_ends = [backup.pk]
@@ -265,7 +265,7 @@ def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
 def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
     """Whether this file is the only one in the storage that brings the whole register back. Another file of version 1.0
     does not count, because it has no seconds. Reads the catalogue and the storage."""
-    whole = register.rows(Backup).filter(kind=Backup.Type.FULL, selection__isnull=True, file__in=_files())
+    whole = register.rows(Backup).filter(backup_type=Backup.Type.FULL, selection__isnull=True, file__in=_files())
     others = whole.filter(version=VERSION).exclude(pk=backup.pk)
     return whole.filter(pk=backup.pk).exists() and not others.exists()
 

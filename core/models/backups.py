@@ -39,7 +39,7 @@ class Backup(models.Model):
         null=True, blank=True, help_text="The backup of the same installation that this one continues."
     )
     merged = models.JSONField(default=dict, help_text="Per other installation, its last backup restored before.")
-    kind = models.CharField(max_length=12, choices=Type)
+    backup_type = models.CharField(_("kind"), max_length=12, choices=Type)
     selection = models.JSONField(null=True, blank=True)
     since = models.DateTimeField(null=True, blank=True)
     file = models.CharField(
@@ -68,7 +68,7 @@ class Backup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {moments.moment(self.taken_at)}"
+        return f"{self.get_backup_type_display()} {moments.moment(self.taken_at)}"
 
 
 class BackupLog(models.Model):

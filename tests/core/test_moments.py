@@ -96,8 +96,8 @@ def test_one_moment_looks_the_same_on_every_page(kolkata: None, client: Client) 
         actor_name="root", operation="restore", operation_id=operation.pk, success=False, created_at=EVENING
     )
     backup = Backup.objects.create(
-        id=uuid.uuid4(), installation_id=uuid.uuid4(), installation_name="Site A", kind="full", file="a.json", size=1,
-        digest="0" * 64, companies_count=1, records_count=1, taken_at=EVENING,
+        id=uuid.uuid4(), installation_id=uuid.uuid4(), installation_name="Site A", backup_type="full", file="a.json",
+        size=1, digest="0" * 64, companies_count=1, records_count=1, taken_at=EVENING,
     )  # fmt: skip
     upload = an_upload(state=Operation.State.FAILED, created_at=EVENING)
     AttendanceRecord.objects.filter(pk=world.record.pk).update(updated_at=EVENING)

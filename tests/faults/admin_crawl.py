@@ -134,7 +134,7 @@ def main(seed: int, number: int) -> None:
     """Follow every link of the lists; then ask for so many of each kind, chosen by the seed; 0: all."""
     world = make_world()
     Backup.objects.create(
-        id=uuid.UUID(int=1), installation_id=uuid.uuid4(), installation_name="Site A", kind="full", size=1,
+        id=uuid.UUID(int=1), installation_id=uuid.uuid4(), installation_name="Site A", backup_type="full", size=1,
         digest="0" * 64, companies_count=1, records_count=1, taken_at="2026-11-20T00:00:00Z",
     )  # fmt: skip
     BackupLog.objects.create(actor_name="root", operation="backup_full", operation_id=uuid.uuid4(), success=True)

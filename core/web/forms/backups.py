@@ -121,8 +121,8 @@ class RestoreForm(StyledForm):
 
 
 def _backup_name(backup: Backup) -> str:
-    when = moments.moment(backup.taken_at)
-    return f"{backup.get_kind_display()}, {when}, {backup.installation_name} ({backup.records_count:,}): {backup.file}"
+    what = f"{backup.get_backup_type_display()}, {moments.moment(backup.taken_at)}"
+    return f"{what}, {backup.installation_name} ({backup.records_count:,}): {backup.file}"
 
 
 def _is_uuid(text: str) -> bool:

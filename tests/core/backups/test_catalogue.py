@@ -37,7 +37,13 @@ def test_a_backup_is_entered_as_it_is(register_db: str) -> None:
     entry = _backups(register_db).get()
     here = Installation.current(register_db)
     assert (entry.pk, entry.installation_id, entry.installation_name) == (result.id, here.id, here.name)
-    assert (entry.kind, entry.selection, entry.since, entry.parent, entry.merged) == ("full", None, None, None, {})
+    assert (entry.backup_type, entry.selection, entry.since, entry.parent, entry.merged) == (
+        "full",
+        None,
+        None,
+        None,
+        {},
+    )
     assert (entry.companies_count, entry.records_count, entry.deleted_count) == (2, 3, 0)
     assert (entry.size, entry.digest) == (len(out.getvalue()), result.digest)
     assert (entry.file, entry.location, entry.purpose) == ("", "-", Backup.Purpose.USER)
@@ -132,7 +138,7 @@ def test_a_file_that_names_itself_as_its_parent_is_no_endless_chain(register_db:
     one = backup(register_db)
     two = backup(register_db, "incremental")
     for child, parent in ((one, two), (two, one)):
-        _backups(register_db).filter(pk=child.id).update(kind="incremental", parent=parent.id)
+        _backups(register_db).filter(pk=child.id).update(backup_type="incremental", parent=parent.id)
     entries = catalogue.entries(list(_backups(register_db)), Register(register_db))
     assert [entry.lacks for entry in entries] == [True, True]
     assert len(catalogue.continued_by(_backups(register_db).get(pk=one.id), Register(register_db))) == 2

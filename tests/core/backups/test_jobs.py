@@ -63,7 +63,7 @@ def test_full_then_incremental() -> None:
     changed = AttendanceRecord.objects.all()[0]
     AttendanceRecord.objects.filter(pk=changed.pk).update(updated_at=timezone.now(), shift="NIGHT")
     incremental = taken(BackupRequest("incremental"))
-    assert (incremental.kind, incremental.parent) == (Backup.Type.INCREMENTAL, full.pk)
+    assert (incremental.backup_type, incremental.parent) == (Backup.Type.INCREMENTAL, full.pk)
     assert (full.records_count, incremental.records_count) == (3, 1)
     with storages["backups"].open(incremental.file) as file:
         assert [record["shift"] for record in json.load(file)["attendance_records"]] == ["NIGHT"]

@@ -55,7 +55,13 @@ def test_a_file_and_its_entry_say_the_same(register_db: str, compression: Any) -
     entry = Backup.objects.using(register_db).get()
     assert found.digest == entry.digest == result.digest == hashlib.sha256(content).hexdigest()
     assert found.metadata.id == str(entry.pk) == str(result.id)
-    assert (entry.version, entry.kind, entry.parent, entry.merged, entry.since) == ("1.0", "full", None, {}, None)
+    assert (entry.version, entry.backup_type, entry.parent, entry.merged, entry.since) == (
+        "1.0",
+        "full",
+        None,
+        {},
+        None,
+    )
     assert (entry.companies_count, entry.records_count, entry.size) == (2, 3, len(out.getvalue()))
     assert (entry.taken_at, entry.created_by) == (
         dt.datetime.fromisoformat(document["metadata"]["created_at"]),
@@ -77,7 +83,7 @@ def test_since_a_moment(register_db: str) -> None:
     (record,) = document["attendance_records"]
     assert record["updated_at"] == document["metadata"]["since_date"]
     entry = Backup.objects.using(register_db).get()
-    assert (entry.kind, entry.since, entry.parent) == ("incremental", SINCE, None)
+    assert (entry.backup_type, entry.since, entry.parent) == ("incremental", SINCE, None)
 
 
 def test_the_first_incremental_does_not_continue_a_1_0_file(register_db: str) -> None:
@@ -136,8 +142,8 @@ def test_one_in_the_storage_is_verified_there(register_db: str, storage: InMemor
 def test_the_page_of_backups_names_the_version(client: Client, storage: InMemoryStorage) -> None:
     client.force_login(User.objects.create_superuser("root"))
     row = {
-        "installation_id": uuid.uuid4(), "installation_name": "Here", "kind": "full", "size": 2, "digest": "0" * 64,
-        "companies_count": 0, "records_count": 0, "taken_at": SINCE,
+        "installation_id": uuid.uuid4(), "installation_name": "Here", "backup_type": "full", "size": 2,
+        "digest": "0" * 64, "companies_count": 0, "records_count": 0, "taken_at": SINCE,
     }  # fmt: skip
     Backup.objects.create(id=uuid.uuid4(), file="new.json", **row)
     assert "Version" not in client.get("/backup/").content.decode()

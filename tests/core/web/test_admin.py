@@ -90,7 +90,7 @@ def test_what_services_wrote_is_only_looked_at(root: Client) -> None:
             id=uuid.uuid4(),
             installation_id=uuid.uuid4(),
             installation_name="Site A",
-            kind="full",
+            backup_type="full",
             size=1,
             digest="0" * 64,
             companies_count=1,

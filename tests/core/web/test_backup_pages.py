@@ -184,7 +184,7 @@ def test_a_file_and_one_of_the_catalogue_are_not_both_restored(
     backup = Backup.objects.create(
         id=uuid.uuid4(),
         installation_id=uuid.uuid4(),
-        kind="full",
+        backup_type="full",
         file="a.json",
         size=1,
         companies_count=0,
@@ -453,7 +453,7 @@ def test_the_catalogue_says_what_a_selection_holds(world: World) -> None:
         Backup.objects.create(
             id=uuid.uuid4(),
             installation_id=uuid.uuid4(),
-            kind="full",
+            backup_type="full",
             selection=selection,
             size=1,
             companies_count=0,

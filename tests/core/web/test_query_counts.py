@@ -74,8 +74,9 @@ def grow(world: World, number: int) -> None:
         User.objects.create(username=f"{made}{at}", role=Role.USER1, company=company)
         AttendanceRecord.objects.create(company=company, ep_no=f"A0{at}", ep_name="Person", date=DAY, status="P")
         backup = Backup.objects.create(
-            id=uuid.uuid4(), installation_id=uuid.uuid4(), installation_name="Here", kind="full", file=f"{made}{at}",
-            size=1, digest="0" * 64, companies_count=1, records_count=1, taken_at=DAYTIME, created_by="root",
+            id=uuid.uuid4(), installation_id=uuid.uuid4(), installation_name="Here", backup_type="full",
+            file=f"{made}{at}", size=1, digest="0" * 64, companies_count=1, records_count=1, taken_at=DAYTIME,
+            created_by="root",
         )  # fmt: skip
         log = BackupLog.objects.create(actor_name="root", operation="restore", operation_id=backup.pk, success=True)
         Operation.objects.create(kind="restore", state="failed", actor_name="root", log_id=log.pk)
