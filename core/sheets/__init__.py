@@ -1,1 +1,1 @@
-"""Sheets of attendance: read, imported, exported."""
+"""Import and export of sheets of attendance."""

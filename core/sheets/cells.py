@@ -1,4 +1,4 @@
-"""What the cells of a sheet may say, by the kind of their column; dates are in :mod:`core.sheets.dates`."""
+"""The values that the cells of a sheet may have, by the kind of their column. Dates are in :mod:`core.sheets.dates`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.sheets.workbook_values import Moment, Number, Truth, is_error
 from recordsync.model.fields import MAX_MINUTES
 
 Parse = Callable[[str], str | None]
-"""What reads a cell. Raises BadCell."""
+"""A function that reads a cell. Raises BadCell."""
 
 CODES: Final = {"ep_no", "shift"}
 """Fields of numbers and codes."""
@@ -25,7 +25,7 @@ NEVER_BLANK: Final = {"ep_no", "ep_name", "company_name", "date", "status"}
 
 
 class BadCell(Exception):
-    """A cell that cannot be read. The text is the reason, for whoever filled it in."""
+    """A cell that cannot be read. The text is the reason, for the person who filled it in."""
 
 
 class NextDay(str):
@@ -35,7 +35,7 @@ class NextDay(str):
 
 
 def text_parser(field: str) -> Parse:
-    """What reads the cells of a field that holds text."""
+    """The parser for the cells of a field that holds text."""
     kind = ATTENDANCE_RECORDS.all_fields[field].type
     most = kind.max_length  # type: ignore[attr-defined]
     never_blank = field in NEVER_BLANK
@@ -68,7 +68,7 @@ _NO_TEXT: Final = frozenset([Moment, Number, Truth])
 
 
 def _require_text(cell: str) -> None:
-    """Raises BadCell for a cell of a workbook that may have been another text before it became what it is."""
+    """Raise BadCell for a cell of a workbook whose text the spreadsheet may have turned into something else."""
     if isinstance(cell, Moment):
         raise BadCell(
             _(
@@ -102,7 +102,7 @@ _NO_PUNCH: Final = re.compile(r"|-|0(?:\.0+)?", re.ASCII)
 
 
 def punch_time(cell: str) -> str | None:
-    """A time in ISO 8601, a :class:`NextDay` where it is marked so; None: no punch. Raises BadCell."""
+    """A time in ISO 8601, as a :class:`NextDay` if it is marked so; None for no punch. Raises BadCell."""
     text = plain_text(cell)
     if _NO_PUNCH.fullmatch(text):
         return None
@@ -117,7 +117,7 @@ _MINUTES: Final = re.compile(r"(\d{1,4}):([0-5]\d)(?::00)?", re.ASCII)
 
 
 def duration(cell: str) -> str | None:
-    """Hours and minutes; None: none. Raises BadCell."""
+    """Hours and minutes; None for a blank cell. Raises BadCell."""
     text = plain_text(cell)
     if text in ("", "-"):
         return None

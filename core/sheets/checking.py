@@ -1,4 +1,4 @@
-"""Checking a sheet: its rows are read, the good ones sorted on disk, and the others refused with the reasons."""
+"""The check of a sheet: it reads the rows, sorts the good ones on disk, and refuses the others with the reasons."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from recordsync.streams.sort import sorted_on_disk
 from recordsync.system.progress import EVERY, Progress
 
 _CHARACTERS_AT_ONCE: Final = 1 << 20
-"""Of the rows that are looked at together."""
+"""Characters of the rows that are checked together."""
 
 
 def checked(
@@ -45,7 +45,7 @@ def checked(
 ) -> tuple[Sheet, Listing]:
     """The sheet, and its good rows sorted on disk. Temporary files go to the stack. Raises SheetRefused.
 
-    ``company``: the only one that its rows may concern; None: any. Reads the register, for the keys that it has.
+    ``company``: the only company that its rows may name, or None for any. Reads the register for the keys that it has.
     """
     dates = Dates(timezone.localdate(), date_order)
     while True:
@@ -65,7 +65,7 @@ def _checked_once(
     stack: ExitStack,
     progress: Progress,
 ) -> tuple[Sheet, Listing]:
-    """The same, by what is known of its dates. Raises _ReadAgain where they turn out to be other ones."""
+    """The same, with the order of dates that is known so far. Raises _ReadAgain if the dates prove another order."""
     file = SheetFile(stream)
     all_rows = stack.enter_context(closing(file.rows()))
     try:
@@ -100,7 +100,7 @@ def _checked_once(
 def _read(
     rows: Iterable[Row], reader: RowReader, names: KnownKeys, sheet: Sheet, progress: Progress
 ) -> Iterator[tuple[str | int | None, ...]]:
-    """Of every good row the values and, last, the number. Raises _ReadAgain."""
+    """The values of every good row and, last, its number. Raises _ReadAgain."""
     place_of_dates = sheet.heading.place("date")
     for batch in _batches(rows):
         good: list[tuple[int, list[str], tuple[str | None, ...]]] = []
@@ -122,7 +122,7 @@ def _read(
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows, some at a time: so many as progress is told of, or fewer that are long."""
+    """The rows in batches: as many as progress is reported for at once, or fewer if they are long."""
     batch: list[Row] = []
     size = 0
     for row in rows:
@@ -136,9 +136,9 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _fitted(rows: Iterable[Row], sheet: Sheet, file: SheetFile) -> Iterator[Row]:
-    """The rows below the heading, while the sheet is told of cells that are missing, or that no heading names.
+    """The rows below the heading. The sheet takes note of missing cells and of cells without a heading.
 
-    In a workbook a cell beyond the heading is one without a heading; in a text it is a sign that cells have moved.
+    A cell beyond the heading has no heading in a workbook; in CSV it is a sign that cells have moved.
     """
     heading = sheet.heading.cells
     width = len(heading)
@@ -160,11 +160,11 @@ def _fitted(rows: Iterable[Row], sheet: Sheet, file: SheetFile) -> Iterator[Row]
 
 
 class _ReadAgain(Exception):
-    """A sheet has to be read again from its start, because its dates are not in the order that they were read in."""
+    """The sheet has to be read again from its start, because its dates prove another order of day and month."""
 
 
 def _require_no_day_above(above: Iterable[Row], sheet: Sheet) -> None:
-    """Raises SheetRefused where a row above the heading is one of attendance."""
+    """Raise SheetRefused if a row above the heading is one of attendance."""
     readers = [RowReader(sheet.heading, Dates(timezone.localdate(), order)) for order in DateOrder]
     for number, cells in above:
         if any(reader.values(cells) is not None for reader in readers):
@@ -180,7 +180,7 @@ _TOTALS: Final = re.compile(
 
 
 def _problems(number: int, cells: list[str], reader: RowReader, sheet: Sheet) -> list[tuple[str, str, str]]:
-    """What is wrong with a row; the sheet is told of totals."""
+    """The problems of a row. The sheet takes note of the first row of totals."""
     ep_no = sheet.heading.place("ep_no")
     says_total = [cell for cell in cells if _TOTALS.match(cell[:50])]
     if says_total and (ep_no >= len(cells) or not cells[ep_no].strip() or cells[ep_no] in says_total):
@@ -191,7 +191,7 @@ def _problems(number: int, cells: list[str], reader: RowReader, sheet: Sheet) ->
 
 
 def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Iterator[Record]:
-    """Every key once. The later of rows that say the same is counted; rows that differ are all refused."""
+    """The records, each key once. Of equal rows the later ones count as repeated; rows that differ are all refused."""
     for _key, same_key in groupby(ordered, key=reader.shape.key):
         values, number, others, differing = _compared(same_key)
         if differing is None:
@@ -206,8 +206,8 @@ def _once_each(ordered: Iterable[Any], reader: RowReader, sheet: Sheet) -> Itera
 
 
 def _compared(same_key: Iterator[Any]) -> tuple[list[str | None], int, array[int], int | None]:
-    """Of rows with one key: the values and the number of the first, the numbers of the others, and that of the first
-    which says something else."""
+    """The values and the number of the first row with a key, the numbers of the others, and that of the first which
+    differs."""
     *values, number = next(same_key)
     others = array("q")  # of which there may be as many as the sheet has rows
     differing: int | None = None
@@ -219,5 +219,5 @@ def _compared(same_key: Iterator[Any]) -> tuple[list[str | None], int, array[int
 
 
 def _temporary() -> IO[bytes]:
-    """A file that is gone when it is closed."""
+    """A temporary file, which is deleted when it is closed."""
     return tempfile.TemporaryFile()

@@ -1,4 +1,4 @@
-"""The columns of a sheet of attendance: their headings, the fields they hold, and the rows under them."""
+"""The columns of a sheet of attendance: their headings, their fields, and how a row is read."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from core.sheets.spreadsheets import plain_text
 from recordsync.model.schema import Shape
 
 REASON: Final = "REASON"
-"""The last column of rejected rows: what was wrong. Not read."""
+"""The last column in a file of refused rows, which says what is wrong. An import does not read it."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """``heading``: as it is written; ``field``: of the record; ``required``: the sheet must have it; ``example`` and
-    ``meaning``: for the template and the documentation; ``punches``: how it is called by each of the
-    :data:`SCHEMES`."""
+    """A column of a sheet. ``heading``: as it is written. ``field``: the field of the record. ``required``: whether the
+    sheet must have it. ``example`` and ``meaning``: for the template and the documentation. ``punches``: its names in
+    each of the :data:`SCHEMES`."""
 
     heading: str
     field: str
@@ -69,16 +69,16 @@ COLUMNS: Final = (
 
 _TEXTS: Final = {*CODES, "ep_name", "company_name"}
 _TYPED: Final = {*_TEXTS, "date"}
-"""Fields for which it matters what kind of cell a workbook has."""
+"""Fields for which the kind of a workbook's cell matters."""
 _BETWEEN: Final = re.compile(r"[\s\-‐-―_.,:;()\[\]#*/\\'’\"]+|(?<!\d)0+(?=\d)")
-"""What makes no difference in a heading."""
+"""Parts of a heading that make no difference."""
 _PUNCH: Final = re.compile(r"PUNCH(?:ES)?(?:\d|IN|OUT|TIME|HH|MM|SS)+|(?:IN|OUT)PUNCH(?:\d|HH|MM|SS)*")
 _NUMBERED: Final = re.compile(r"\d*(?:IN|OUT)\d*")
 
 
 def _plain(heading: str) -> str:
-    """A heading by which it is compared: in any case, with any spaces, hyphens and the like, or none, and however it
-    was kept from being changed."""
+    """A heading in the form in which headings are compared: without case, spaces, hyphens and the like, and without
+    what protects it from spreadsheets."""
     return _BETWEEN.sub("", unicodedata.normalize("NFKC", plain_text(heading))).upper()
 
 
@@ -86,19 +86,19 @@ _BY_HEADING: Final = {_plain(name): column for column in COLUMNS for name in (co
 SCHEMES: Final = tuple(
     {_plain(column.punches[position]): column for column in COLUMNS if column.punches} for position in range(2)
 )
-"""Two ways of numbering punches: both of a pair have its number, or each has its own. They use the same headings for
-different punches, so that only all of a sheet's together tell which it is."""
+"""Two ways to number punches: both punches of a pair have its number, or each has its own. Both use the same headings
+for different punches, so only all headings of a sheet together show which one it uses."""
 
 
 _LONG: Final = 300
-"""Characters of a cell: more than any value has."""
+"""Characters of a cell. No value has more."""
 _MOST: Final = 2_000
-"""Characters of a cell that is looked at, with blanks around it and in any form of Unicode."""
+"""Characters of a cell that is read, with blanks around it and in any form of Unicode."""
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A sheet's heading, understood. ``columns``: per known column its place. ``unknown``: what is ignored."""
+    """The heading of a sheet. ``columns``: the known columns, with their places. ``unknown``: ignored headings."""
 
     cells: tuple[str, ...]
     columns: tuple[tuple[int, Column], ...]
@@ -109,7 +109,7 @@ class Heading:
         return [column.field for _position, column in self.columns]
 
     def place(self, field: str) -> int:
-        """Of the column that holds a field, which has one. Raises KeyError."""
+        """The place of the column that holds a field. Raises KeyError if no column does."""
         return {column.field: position for position, column in self.columns}[field]
 
     def is_repeated_by(self, cells: Sequence[str]) -> bool:
@@ -117,14 +117,16 @@ class Heading:
 
 
 def column_named(cell: str) -> Column | None:
-    """The column that a heading names; of a punch, which may be another one by another numbering, that of the first of
-    the :data:`SCHEMES` that knows it. None: no known one."""
+    """The column that a heading names; None if it names none.
+
+    A punch gets its column in the first of the :data:`SCHEMES` that knows it, although it may be another in the other.
+    """
     name = _plain(cell)
     return next((names[name] for names in (_BY_HEADING, *SCHEMES) if name in names), None)
 
 
 def is_time(cell: str) -> bool:
-    """Whether a heading names a time, or may do so."""
+    """Whether a heading names a time, or may name one."""
     column, name = column_named(cell), _plain(cell)
     if column is not None:
         return column.field in TIME_FIELDS
@@ -132,8 +134,10 @@ def is_time(cell: str) -> bool:
 
 
 def read_heading(cells: Sequence[str]) -> Heading:
-    """Find the columns: any order, any case. Raises SheetRefused where one is missing or stands twice, or it is not
-    certain which punch one is."""
+    """The heading in a row of cells, in any order and case.
+
+    Raises SheetRefused if a column is missing or there twice, or if it is not certain which punch a heading names.
+    """
     names = [" ".join(normalised(cell).split()) for cell in cells]
     columns = _BY_HEADING | _punches(names)
     by_heading: dict[str, tuple[int, Column]] = {}
@@ -167,8 +171,10 @@ def read_heading(cells: Sequence[str]) -> Heading:
 
 
 def _punches(names: Sequence[str]) -> dict[str, Column]:
-    """The columns of the headings that name punches, among all of a sheet's. Raises SheetRefused where they fit no
-    scheme as a whole, or more than one, differently."""
+    """The columns of those headings of a sheet that name punches.
+
+    Raises SheetRefused if together they fit no scheme, or several with different meanings.
+    """
     punches = {plain: name for name in names if _PUNCH.fullmatch(plain := _plain(name))}
     numbered = {plain: name for name in names if _NUMBERED.fullmatch(plain := _plain(name))}
     if not punches:
@@ -187,7 +193,7 @@ def _punches(names: Sequence[str]) -> dict[str, Column]:
 
 
 def _is_whole(fields: set[str]) -> bool:
-    """Whether every time in has its time out."""
+    """Whether every time in has a time out, and the other way round."""
     return all((in_ in fields) == (out in fields) for in_, out in zip(TIME_FIELDS[::2], TIME_FIELDS[1::2], strict=True))
 
 
@@ -203,15 +209,15 @@ def _not_clear(names: Sequence[str]) -> SheetRefused:
 
 
 class RowReader:
-    """Reads rows of one sheet into the values of a record: trimmed, canonical, checked."""
+    """Reads the rows of a sheet as values of records: trimmed, canonical and checked."""
 
     def __init__(self, heading: Heading, dates: Dates) -> None:
-        """``dates``: read those of the sheet, and learn from them how they have to be read."""
+        """``dates``: reads the dates of the sheet, and learns from them how to read them."""
         self.shape: Shape = ATTENDANCE_RECORDS.shape(heading.fields)
         self._heading = heading
         self._width = len(heading.cells)
         self._plan = [(heading.place(name), _parser(name, dates)) for name in self.shape.names]
-        # Values repeat, those of a person too: what was read once is remembered. A workbook's date is not its text's.
+        # Values repeat, so what was read once is remembered. A date of a workbook is not the same as its text.
         self._quick = [
             (position, lru_cache(20_000, typed=name in _TYPED)(_unmarked(parse)))
             for name, (position, parse) in zip(self.shape.names, self._plan, strict=True)
@@ -219,7 +225,7 @@ class RowReader:
         self._times = [(name, self.shape.names.index(name)) for name in TIME_FIELDS if name in self.shape.names]
 
     def values(self, cells: Sequence[str]) -> tuple[str | None, ...] | None:
-        """A record's values in the order of ``shape``; None where :meth:`problems` has some."""
+        """The values of a record in the order of ``shape``; None if :meth:`problems` finds any."""
         if len(cells) != self._width:
             cells = [*cells, *[""] * (self._width - len(cells))]
             if any(cell.strip() for cell in cells[self._width :]):
@@ -236,7 +242,7 @@ class RowReader:
         return tuple([value and str(value) for value in values])
 
     def problems(self, cells: Sequence[str]) -> list[tuple[str, str, str]]:
-        """Everything that is wrong with a row: heading, what stands there, and why it cannot be."""
+        """Everything that is wrong with a row: the heading, the cell, and the reason."""
         if self._heading.is_repeated_by(cells):
             return [("", "", _("the heading stands here again"))]
         problems: list[tuple[str, str, str]] = []
@@ -256,7 +262,7 @@ class RowReader:
         return problems
 
     def _read(self, cells: Sequence[str]) -> tuple[list[str | None], list[tuple[int, str]]]:
-        """A row's values, and of those that cannot be read, which are None, where they stand and why."""
+        """The values of a row, None for those that cannot be read, and the places of these with the reasons."""
         values: list[str | None] = []
         bad: list[tuple[int, str]] = []
         for position, parse in self._plan:
@@ -270,8 +276,10 @@ class RowReader:
         return values, bad
 
     def _contradiction(self, values: Sequence[str | None]) -> tuple[int, str] | None:
-        """The first time of a row that cannot be as it is marked: its place in ``values``, and why. None where the
-        times, which are kept without a day, follow each other just so that an earlier one is of the next day."""
+        """The place in ``values`` of the first time that contradicts its mark, and the reason; None if there is none.
+
+        Times are kept without a day. A time that is earlier than the one before it is of the next day.
+        """
         if NextDay not in map(type, values):
             return None
         before = ""
@@ -300,7 +308,7 @@ class RowReader:
 
 
 def _unmarked(parse: Parse) -> Parse:
-    """A parser that does not take times of the next day, which are read together with the row's others."""
+    """A parser that refuses times of the next day, which are read together with the other times of the row."""
 
     def unmarked(cell: str) -> str | None:
         value = parse(cell)

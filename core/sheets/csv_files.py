@@ -1,7 +1,7 @@
-"""Reading CSV a row at a time: what a row may cost is bounded while it is read, and a file that was cut is told.
+"""Reads CSV a row at a time. The cost of a row is bounded while it is read, and a file that was cut off is recognised.
 
-A spreadsheet program forgives much in CSV, and somebody sees what it made of it. Nobody sees what is made of it here:
-what looks like a missing quotation mark is refused, with the line where the row begins.
+A spreadsheet program forgives much in CSV, and a person sees the result. Nobody sees the result here, so what looks
+like a missing quotation mark is refused, with the line in which the row begins.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from core.operations.errors import SheetRefused
 from core.sheets.workbooks import Row
 
 DELIMITERS: Final = ",;\t|"
-"""What may stand between the cells of a row."""
+"""The characters that may separate the cells of a row."""
 MAX_ROW: Final = 1 << 18
 """Characters of a row, however many lines it has."""
 
 _MAX_ROWS: Final = 10_000_000
-"""Of a file, the blank ones included; 100 MiB have fewer that are not."""
+"""Rows of a file, with blank ones. 100 MiB cannot hold as many rows that are not blank."""
 _HEAD: Final = 1 << 16
 _LINES_OF_HEAD: Final = 20
 _FEWEST: Final = 6
-"""Delimiters in a heading: the columns that a sheet must have are one more."""
+"""Delimiters in a heading, one less than the columns that a sheet must have."""
 _SEP: Final = re.compile(r"\"?sep=([^\w\s\"']|\t)\"?[\r\n]*", re.IGNORECASE)
-"""The first line in which Excel is told the delimiter."""
+"""The first line that tells Excel the delimiter."""
 _END_OF_TEXT: Final = "\x1a"
-"""What programs of the time of DOS put behind a text."""
+"""The character that programs of the time of DOS put at the end of a text."""
 _CUT: Final = ("unexpected end of data", "truncated data")
-"""What Python's decoders say of bytes that are missing."""
+"""The words of Python's decoders for missing bytes."""
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the next
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -44,23 +44,22 @@ _BOMS: Final = (
 
 
 class CsvFile:
-    """A file of CSV, or of what is close to it. Raises SheetRefused for what is no text."""
+    """A file of CSV or something close to it. Raises SheetRefused if it is no text."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         stream.seek(0)
         self._encoding = _encoding(stream.read(_HEAD))
         self._line = self._start = 0
-        """The line that was read last, and the one in which the row begins that is being read."""
+        """The line that was read last, and the line in which the present row begins."""
         self._size = 0
-        """Characters of that row so far."""
+        """Characters of the present row so far."""
         self._has_end = True
         self.without_end: tuple[int, int] | None = None
-        """When all rows are read, of a last row without a line end: the line where it begins, and how many cells it
-        has."""
+        """When all rows are read: the first line and the number of cells of a last row without a line end."""
 
     def rows(self) -> Generator[Row, None, None]:
-        """All rows, the blank ones included. Raises SheetRefused."""
+        """All rows, with blank ones. Raises SheetRefused."""
         self._stream.seek(0)
         text = io.TextIOWrapper(cast(IO[bytes], self._stream), self._encoding, newline="")
         self._line, self.without_end = 0, None
@@ -72,7 +71,7 @@ class CsvFile:
             raise self._not_csv(error) from None
         finally:
             if not self._stream.closed:
-                text.detach()  # the stream stays open, and is not ours to close
+                text.detach()  # the stream belongs to the caller and stays open
 
     def _rows(self, lines: Iterator[str]) -> Iterator[Row]:
         head = list(islice(lines, _LINES_OF_HEAD))
@@ -88,7 +87,7 @@ class CsvFile:
         for number, cells in enumerate(reader, start=1):
             if self._line > self._start and (
                 len(cells) > width or any(may_be_rows(cell, delimiter) and cell[0] != "'" for cell in cells)
-            ):  # what we write with an apostrophe is meant so
+            ):  # a cell that Muster wrote with an apostrophe may have lines
                 raise SheetRefused(
                     _(
                         "The row that begins in line %(line)s goes on over %(count)s lines, with the cells of other "
@@ -109,7 +108,7 @@ class CsvFile:
         self._size = 0
 
     def _counted(self, lines: Iterator[str]) -> Iterator[str]:
-        """The lines, while they are counted. The reader asks for more where a quotation mark is open."""
+        """The lines, which it counts. While a quotation mark is open, the reader takes more than one for a row."""
         for line in lines:
             if line == _END_OF_TEXT:
                 continue
@@ -146,7 +145,7 @@ class CsvFile:
         )
 
     def _not_csv(self, error: csv.Error) -> SheetRefused:
-        if "after" not in str(error):  # the end of the file, or of what a cell may hold
+        if "after" not in str(error):  # the file ended, or a cell grew too long
             return self._open_quote()
         return SheetRefused(
             _(
@@ -158,19 +157,19 @@ class CsvFile:
 
 
 def _physical(text: io.TextIOWrapper) -> Iterator[str]:
-    """The lines, of which a long one comes in pieces."""
+    """The lines, long ones in pieces."""
     while line := text.readline(MAX_ROW + 1):
         yield line
 
 
 def may_be_rows(cell: str, delimiters: str) -> bool:
-    """Whether a cell has lines and a delimiter, as rows have: a missing quotation mark makes one cell of them."""
+    """Whether a cell has line breaks and delimiters, as if a missing quotation mark had joined several rows."""
     return ("\n" in cell or "\r" in cell) and any(mark in cell for mark in delimiters)
 
 
 def _delimiter(head: Sequence[str]) -> tuple[str, int]:
-    """What stands between the cells, and how many a row has: by the first line that has enough for a heading, or else
-    by the first line that has something in it."""
+    """The delimiter and the number of cells in a row, from the first line that has enough delimiters for a heading, or
+    else from the first that is not blank."""
     lines = [re.sub(r'"[^"]*"', "", line) for line in head if line.strip()] or [""]
     counts = [{mark: line.count(mark) for mark in DELIMITERS} for line in lines]
     decisive = next((count for count in counts if max(count.values()) >= _FEWEST), counts[0])
@@ -186,18 +185,18 @@ def _encoding(head: bytes) -> str:
     if b"\0" not in head:
         return "utf-8-sig"
     first, second = head[0::2].count(0), head[1::2].count(0)
-    enough = len(head) // 4  # of Latin letters, digits and delimiters all
+    enough = len(head) // 4  # all Latin letters, digits and delimiters have one
     if not first and second >= enough:
         return "utf-16-le"
     if not second and first >= enough:
         return "utf-16-be"
     if b"\0" in head.partition(b"\n")[0]:
         raise SheetRefused(_("This is not a spreadsheet: send CSV or XLSX."))
-    return "utf-8-sig"  # a text that was damaged: whoever reads it finds the line
+    return "utf-8-sig"  # a damaged text: reading it finds the line
 
 
 def _not_decoded(error: UnicodeError, row: int) -> SheetRefused:
-    """The file ends in the middle of a character, or is in another encoding."""
+    """The refusal of a file that ends in the middle of a character, or is in another encoding."""
     if isinstance(error, UnicodeDecodeError) and error.end == len(error.object) and error.reason in _CUT:
         return SheetRefused(
             _("The file ends in the middle of a character: a part of it is missing. Get it again, or save it anew.")

@@ -1,7 +1,7 @@
-"""The days of a sheet: one order of day and month for the whole column, and which of them cannot be believed.
+"""The dates of a sheet: one order of day and month for the whole column, and the dates that cannot be trusted.
 
-``05/11/2026`` is a day in November or one in May. What the other dates of the column prove counts for it, too: where
-they prove another order than the sheet was read in so far, it has to be read again.
+``05/11/2026`` is a day in November or in May. The other dates of the column can prove which. If they prove another
+order than that in which the sheet was read so far, it has to be read again.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from core.sheets.workbooks import Row
 
 
 class DateOrder(StrEnum):
-    """What comes first in a date."""
+    """What comes first in a date, the day or the month."""
 
     DAY = "day"
     MONTH = "month"
 
     @property
     def other(self) -> DateOrder:
-        """The other one."""
+        """The other order."""
         return DateOrder.MONTH if self is DateOrder.DAY else DateOrder.DAY
 
 
@@ -38,12 +38,15 @@ _OLDEST: Final = 1900
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE: Final = re.compile(r"(?:(\d{4})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6(\d{4}))", re.ASCII)
 _LIKE_DATE: Final = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?:[T ,]+\d.*)?", re.ASCII | re.DOTALL)
-"""The same with the year last, or with a year of two digits or a time, which is no date here and proves an order."""
+"""A text like a date with the year last, perhaps with two digits or a time.
+
+It may be no date here, but proves an order.
+"""
 
 
 @dataclass
 class Example:
-    """A date as it stands in the sheet, and its row, as soon as that is known."""
+    """A date as the sheet has it, and its row as soon as that is known."""
 
     text: str
     row: int = 0
@@ -53,9 +56,9 @@ class Example:
 
 
 class Dates:
-    """What is known of a sheet's dates, through all readings of it: :meth:`parse` reads them, and takes notes.
+    """What is known about the dates of a sheet, through all readings. :meth:`parse` reads them and learns from them.
 
-    ``chosen``: the order in which somebody wants them to be read, unless they prove the other.
+    ``chosen``: the order in which a person wants to read them, unless they prove the other.
     """
 
     def __init__(self, today: dt.date, chosen: DateOrder | None = None) -> None:
@@ -63,23 +66,22 @@ class Dates:
         self._today = today
         self._chosen = chosen
         self._only: dict[DateOrder, Example] = {}
-        """Of each order a date that cannot be read in the other."""
+        """For each order a date that cannot be read in the other."""
         self._either: Example | None = None
-        """One that is another day in each."""
+        """A date that is a different day in each order."""
         self._left: Example | None = None
-        """A text that is a day in one order, so that a spreadsheet that reads the other left it as it was."""
+        """A text that is a day in one order only. A spreadsheet that reads the other order has left it as text."""
         self._real: Example | None = None
-        """A real date of the spreadsheet that would be a day as well if day and month had changed places."""
+        """A real date of the spreadsheet that would also be a day if its day and month had changed places."""
         self.begin()
 
     def begin(self) -> None:
-        """The sheet is read from its start, by what is known until now."""
+        """Begin to read the sheet from its start, with what is known by now."""
         self._order, self._is_contradictory, self._is_exchanged = self._known()
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the sheet has to be read again, because what was read since proves that it has to be read
-        otherwise."""
+        """Whether the sheet has to be read again, because dates that were read since prove something else."""
         return self._known() != (self._order, self._is_contradictory, self._is_exchanged)
 
     def _known(self) -> tuple[DateOrder, bool, bool]:
@@ -91,7 +93,7 @@ class Dates:
     # --- Cells
 
     def parse(self, cell: str) -> str:
-        """The day of a cell in ISO 8601. Raises BadCell where it is none, or not certain, or cannot be right."""
+        """The day of a cell in ISO 8601. Raises BadCell if it is no day, is not certain, or cannot be right."""
         text = plain_text(cell)
         day = self._day(text, is_real=isinstance(cell, Moment))
         if not _OLDEST <= day.year <= self._today.year + 1:
@@ -104,7 +106,7 @@ class Dates:
         return day.isoformat()
 
     def resent(self, cell: str) -> str:
-        """A cell for another sheet, in which it is read as in this one: what is not certain here is no date there."""
+        """A cell for another sheet, where it reads as the same day; an uncertain date becomes no date there."""
         text = plain_text(cell)
         try:
             return self._day(text, is_real=isinstance(cell, Moment)).isoformat()
@@ -140,10 +142,10 @@ class Dates:
         return self._in_order(text, match[5], match[7], match[8])
 
     def _in_order(self, text: str, first: str, second: str, year: str) -> dt.date:
-        """The day of a text that has the year last."""
+        """The day of a text with the year last. Raises BadCell."""
         orders = _orders(first, second, year)
         if not orders or int(first) == int(second):
-            return _date(year, second, first)  # the same, or none, in either order
+            return _date(year, second, first)  # the same day, or none, in either order
         if len(orders) > 1:
             self._either = self._either or Example(text)
         self._learn(text, first, second, year)
@@ -168,7 +170,7 @@ class Dates:
     # --- The whole column
 
     def note_rows(self, rows: Iterable[Row], place: int) -> None:
-        """Find the rows of the examples among those that were read just now. ``place``: of the column."""
+        """Find the rows of the examples among the rows that were just read. ``place``: that of the column of dates."""
         wanted = [one for one in (*self._only.values(), self._either, self._left, self._real) if one and not one.row]
         if wanted:
             for number, cells in reversed([*rows]):
@@ -178,7 +180,7 @@ class Dates:
                         one.row = number
 
     def notices(self) -> Iterator[str]:
-        """In which order the dates are read, where somebody has to know, and which are refused for it."""
+        """Sentences that say in which order the dates are read, if a person has to know, and which are refused."""
         if self._is_contradictory:
             text = self._contradiction(
                 _("The dates are day first in %(day)s and month first in %(month)s."),
@@ -213,13 +215,13 @@ class Dates:
 
     @property
     def offered(self) -> DateOrder | None:
-        """The order in which the dates could be read as well, or for a first time."""
+        """The other order in which a person may want to read the dates; None if there is none."""
         if self._is_contradictory:
             return self._chosen.other if self._chosen and len(self._only) == 1 else None
         return self._order.other if self._either and not self._only else None
 
     def summary(self) -> dict[str, Any]:
-        """For JSON: in which order the dates are read, and by what."""
+        """For JSON: the order in which the dates are read, and what decided it."""
         if self._is_contradictory:
             return {"date_order": None, "date_order_by": "contradiction"}
         if not (self._only or self._either):
@@ -228,7 +230,7 @@ class Dates:
         return {"date_order": str(self._order), "date_order_by": by}
 
     def _contradiction(self, both: str, *, day_chosen: str, month_chosen: str) -> str:
-        """The sentence that fits, with its examples: the dates have both orders, or not the one that was chosen."""
+        """The sentence that fits, with its examples: either both orders are proven, or the one that was not chosen."""
         examples = {"day": self._only.get(DateOrder.DAY), "month": self._only.get(DateOrder.MONTH)}
         if all(examples.values()):
             return both % examples
@@ -236,7 +238,7 @@ class Dates:
 
 
 def _orders(first: str, second: str, year: str) -> list[DateOrder]:
-    """Those in which two numbers can be a day and a month."""
+    """The orders in which two numbers can be a day and a month."""
     one, two = int(first), int(second)
     if 0 in (one, two, int(year)):
         return []

@@ -1,4 +1,4 @@
-"""Attendance as a sheet that people open and that imports again without a change: CSV, streamed, and XLSX."""
+"""Writes attendance as a sheet that people can open, and that imports again without a change: streamed CSV, or XLSX."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from recordsync.model.fields import Minutes
 from recordsync.system.progress import Progress
 
 MAX_XLSX_ROWS: Final = 100_000
-"""A workbook takes its time to write, and its reader to open; CSV has no limit."""
+"""The most rows of a workbook, which takes long to write and to open. CSV has no limit."""
 
 _CHUNK: Final = 500
 _OLDEST: Final = dt.date(1900, 3, 1)
-"""Before it, spreadsheets count days in two ways."""
+"""Before this day, spreadsheets count days in two ways."""
 
 _SOURCES: Final = ["company__name" if column.field == "company_name" else column.field for column in COLUMNS]
 _FIELDS: Final = [column.field for column in COLUMNS]
 _MINUTES: Final = Minutes(nullable=True)
 _written: Final = lru_cache(10_000)(written_text)
-"""The same texts come again and again."""
+"""It remembers texts, because the same ones come again and again."""
 
 
 class TooManyRows(OperationFailed):
-    """More than a workbook can have."""
+    """There are more rows than a workbook may have."""
 
 
 def csv_chunks(records: AttendanceQuerySet) -> Iterator[bytes]:
@@ -54,7 +54,7 @@ def csv_chunks(records: AttendanceQuerySet) -> Iterator[bytes]:
 
 
 def require_few(records: AttendanceQuerySet) -> int:
-    """How many records there are. Raises TooManyRows."""
+    """The number of records. Raises TooManyRows. Reads the database."""
     count = records.count()
     if count > MAX_XLSX_ROWS:
         raise TooManyRows(
@@ -65,9 +65,9 @@ def require_few(records: AttendanceQuerySet) -> int:
 
 
 def write_xlsx(records: AttendanceQuerySet, out: IO[bytes], progress: Progress) -> int:
-    """The records as a workbook: dates and times are real ones, everything else is text. Returns how many there are.
+    """The number of records that it writes to ``out``, a binary file, as a workbook. Raises TooManyRows.
 
-    ``out``: a binary file. Raises TooManyRows.
+    Dates and times are real ones; everything else is text. Reads the database.
     """
     count = require_few(records)
     book = openpyxl.Workbook(write_only=True)
@@ -83,7 +83,7 @@ def write_xlsx(records: AttendanceQuerySet, out: IO[bytes], progress: Progress) 
             written += 1
     except BaseException:
         with open(os.devnull, "wb") as nowhere:
-            book.save(nowhere)  # or else its temporary file stays
+            book.save(nowhere)  # otherwise its temporary file stays
         raise
     book.save(out)
     return written
@@ -97,7 +97,7 @@ def template() -> bytes:
 
 
 class _Lines:
-    """A file for the csv module that keeps what is written until it is taken."""
+    """A file for the csv module that keeps the lines until they are taken."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []

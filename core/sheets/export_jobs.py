@@ -1,4 +1,4 @@
-"""Exports in the background: a workbook takes its time to write, and is fetched when it is there."""
+"""Exports in the background: a workbook takes long to write, and a person fetches it when it is ready."""
 
 from __future__ import annotations
 
@@ -20,32 +20,34 @@ from core.register.database import Register
 from core.sheets import export
 
 SelectRows = Callable[[str, User, Register], AttendanceQuerySet]
-"""What a list shows: by the query string of its filters, to this account, of this register. Raises OperationFailed."""
+"""A function that returns the records that a list shows, by its query string, to an account, of a register.
+
+Raises OperationFailed."""
 
 
 def open_export(user: User) -> Operation | None:
-    """The account's export that waits or is being written, of which it has one at a time."""
+    """The export of the account that waits or runs; None if there is none. An account has one at a time."""
     recovery.settle_accounts()
     return _of(user).filter(state__in=jobs.OPEN).first()
 
 
 def submit_export(user: User, filters: str, records: AttendanceQuerySet) -> Operation:
-    """Have the workbook written that a list with these filters, a query string, shows.
+    """A new operation that writes the workbook of a list. ``filters``: the query string of the list.
 
-    Raises :class:`core.sheets.export.TooManyRows`.
+    Raises :class:`core.sheets.export.TooManyRows`. Reads the register and writes to the jobs database.
     """
     export.require_few(records)
     return jobs.submit(Kind.EXPORT, Actor.of(user), parameters={"filters": filters})
 
 
 def write_export(operation: Operation, rows: SelectRows) -> None:
-    """Write the workbook of a waiting operation, of what the account may see by now."""
+    """Write the workbook of a waiting operation, with records that the account may see now. Raises OperationFailed."""
     actor = operations.actor_of(operation)
     register = Register(operation.database)
     with operations.running(Kind.EXPORT, actor, register, operation=operation) as run:
         user = register.rows(User).filter(pk=actor.user_id or 0, is_active=True).first()
         if user is None:
-            raise OperationFailed(_("The account that asked for it is gone, or not active. No file was written."))
+            raise OperationFailed(_("The account that asked for it was deleted or is not active. No file was written."))
         storage = storages["uploads"]
         with TemporaryFile() as out:
             with register.read():
@@ -59,8 +61,8 @@ def write_export(operation: Operation, rows: SelectRows) -> None:
 
 
 def file_of(operation: Operation, user: User) -> IO[bytes] | None:
-    """The workbook of an operation, for the account that asked for it; None if it is not there, or no more, or the
-    account may see something else by now."""
+    """The workbook of an operation, for the account that asked for it; None if it does not exist (any more), or if the
+    account may see other records by now."""
     name, scope = operation.result.get("file"), operation.result.get("scope")
     if operation.kind != Kind.EXPORT or operation.actor_id != user.pk or scope != _scope(user) or not name:
         return None
@@ -73,6 +75,6 @@ def _of(user: User) -> Any:
 
 
 def _scope(user: User) -> list[Any]:
-    """What decides which records an account may see, as JSON has it."""
+    """The values that decide which records an account may see, for JSON."""
     days = [day and day.isoformat() for day in (user.assigned_date_from, user.assigned_date_to)]
     return [user.is_active, user.role, user.company_id, *days]

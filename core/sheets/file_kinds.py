@@ -1,4 +1,4 @@
-"""What a file is that is no sheet, by how it begins: people send what a program gave them, under any name."""
+"""Recognises files that are no sheets by how they begin: people send whatever a program gave them, under any name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 HEAD: Final = 4096
-"""Bytes of a file's beginning that are enough to tell."""
+"""Bytes at the beginning of a file that are enough to recognise it."""
 
 _SAVE: Final = gettext_lazy("Open it in a spreadsheet program and save it as .xlsx or as CSV UTF-8.")
 _PICTURE: Final = gettext_lazy("This is a picture, not a spreadsheet: send CSV or XLSX.")
@@ -60,14 +60,16 @@ _PUNCH: Final = re.compile(
     rb"\s*\"?[A-Za-z]{0,3}\d+\"?[\t ,;]+\"?(?:\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})[\t ,;T]+"
     rb"\d\d?:\d\d(?::\d\d)?(?:[\t ,;\"]+\w+)*[\s,;\"]*"
 )
-"""A line of a clock's own log (attlog.dat): a number, a moment, and codes."""
+"""A line in the log of an attendance clock (attlog.dat): a number, a moment, and codes."""
 _CLOCK: Final = re.compile(rb"\bEnNo\b.*\bDateTime\b", re.IGNORECASE | re.DOTALL)
-"""The heading of another (glog.txt)."""
+"""The heading in the log of another clock (glog.txt)."""
 
 
 def foreign(head: bytes) -> str | None:
-    """A sentence that says what a file is, and what to do, of what is certainly no sheet; else None. ``head``: its
-    first :data:`HEAD` bytes."""
+    """A sentence that says what a file is and what to do, if it is certainly no sheet; otherwise None.
+
+    ``head``: the first :data:`HEAD` bytes of the file.
+    """
     for beginning, told in _BEGINNINGS:
         if head.startswith(beginning):
             return str(told)

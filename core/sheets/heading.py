@@ -1,7 +1,7 @@
-"""Finding the heading of a sheet among its first rows: below titles, or in rows of which one has groups of columns.
+"""Finds the heading of a sheet among its first rows: below titles, or in several rows, one with groups of columns.
 
-It is read where there is one way to read it. What could be read in two ways is refused with the words that are not
-clear: a column that is taken for another is worse than a sheet that has to be sent again.
+A heading that can be read in two ways is refused, and the message names the words that are not clear. A column that is
+taken for another is worse than a sheet that has to be sent again.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from core.sheets.spreadsheets import SheetFile, is_workbook
 from core.sheets.workbooks import Row
 
 ROWS_LOOKED_AT: Final = 30
-"""Rows that are not blank, the heading among them."""
+"""Rows that are not blank among which the heading must be."""
 LOOK: Final = 1 << 18
-"""Bytes of CSV that are looked at."""
+"""Bytes of CSV that are read to find the heading."""
 _ROWS: Final = 4
-"""Of a heading, at most."""
+"""The most rows of a heading."""
 _LONG: Final = 100
-"""Characters of a heading: more than any has."""
+"""Characters of a heading. No heading has more."""
 
 
 @dataclass(frozen=True)
 class FoundHeading:
-    """A heading and the rows that were looked at. ``rows``: the numbers of its own, more than one if it has groups;
-    ``above``: those before it, which are not read; ``below``: those after it."""
+    """A heading, and the rows that were read to find it. ``rows``: its own numbers, more than one if it has groups.
+    ``above``: the rows before it, which are not imported. ``below``: the rows after it."""
 
     heading: Heading
     rows: tuple[int, ...]
@@ -44,8 +44,10 @@ class FoundHeading:
 
 
 def look(stream: BinaryIO) -> None:
-    """Raises SheetRefused for what is certainly no sheet of attendance. Reads the head of a seekable stream: of CSV the
-    first rows, of a workbook what parts it has."""
+    """Raise SheetRefused for a file that is certainly no sheet of attendance.
+
+    Reads the beginning of a seekable stream: the first rows of CSV, or the list of parts of a workbook.
+    """
     if is_workbook(stream):
         workbooks.look(stream)
         return
@@ -54,11 +56,11 @@ def look(stream: BinaryIO) -> None:
 
 
 class _SeenEnough(Exception):
-    """There is more of a file than is looked at."""
+    """The file has more than the part that is read."""
 
 
 class _Head(io.BytesIO):
-    """The first bytes of a stream, behind which there is no end."""
+    """The first bytes of a stream. Reading on raises _SeenEnough, unless the stream has no more."""
 
     def __init__(self, stream: BinaryIO) -> None:
         stream.seek(0)
@@ -73,9 +75,9 @@ class _Head(io.BytesIO):
 
 
 def find_heading(rows: Iterator[Row]) -> FoundHeading:
-    """Where the heading is. Takes from ``rows``, those of a sheet that are not blank, as many as are looked at.
+    """The heading of a sheet. It takes :data:`ROWS_LOOKED_AT` of ``rows``, which are not blank.
 
-    Raises SheetRefused where there is none, or it is not clear.
+    Raises SheetRefused if there is no heading, or if it is not clear.
     """
     head = list(islice(rows, ROWS_LOOKED_AT))
     texts = [(number, [cell[:_LONG] for cell in cells]) for number, cells in head]
@@ -96,7 +98,7 @@ def find_heading(rows: Iterator[Row]) -> FoundHeading:
 
 
 def _whole(head: Sequence[Row], index: int) -> tuple[int, int, list[str]]:
-    """A heading of which one row is known: the places of its first and last row, and its cells together."""
+    """The places of the first and last row of a heading, one row of which is known, and its cells, put together."""
     number, cells = head[index]
     last = index
     for below in range(index + 1, min(index + _ROWS, len(head))):
@@ -111,8 +113,8 @@ def _whole(head: Sequence[Row], index: int) -> tuple[int, int, list[str]]:
 
 
 def _goes_on(cells: Sequence[str], below: Sequence[str]) -> bool:
-    """Whether the row below a heading belongs to it: no employee's day can be in it, and it has the heading of a
-    column, or something below what is none."""
+    """Whether the row below a heading belongs to it: it cannot be an employee's day, and it has the heading of a
+    column, or something below a cell that is none."""
     needed = [
         index for index, cell in enumerate(cells) if (column := column_named(cell)) and column.field in NEVER_BLANK
     ]
@@ -123,8 +125,10 @@ def _goes_on(cells: Sequence[str], below: Sequence[str]) -> bool:
 
 
 def _with_columns_below(groups: Sequence[str], below: Sequence[str]) -> list[str]:
-    """Headings with those that stand below some of them. A group goes on to the right, while there is something below
-    and nothing above."""
+    """The headings together with those below some of them.
+
+    A group goes on to the right while there is something below it and nothing above.
+    """
     together: list[str] = []
     group = ""
     for above, cell in zip_longest(groups, below, fillvalue=""):
@@ -133,14 +137,14 @@ def _with_columns_below(groups: Sequence[str], below: Sequence[str]) -> list[str
             group = ""
             together.append(above)
         elif column_named(above) and not column_named(cell):
-            together.append(above)  # how it is to be written, such as hh:mm
+            together.append(above)  # how to write it, such as hh:mm
         else:
             together.append(_in_group(group, cell))
     return together
 
 
 def _with_groups_above(groups: Sequence[str], cells: Sequence[str]) -> list[str]:
-    """Headings, the times among them with the groups above them. What stands above other columns is a title."""
+    """The headings. The times among them get the names of the groups above them; other cells above are titles."""
     together: list[str] = []
     group = ""
     for above, cell in zip_longest(groups[: len(cells)], cells, fillvalue=""):
@@ -153,7 +157,7 @@ def _with_groups_above(groups: Sequence[str], cells: Sequence[str]) -> list[str]
 
 
 def _in_group(group: str, cell: str) -> str:
-    """A heading in a group. Raises SheetRefused where it is a time, and the group does not say which."""
+    """A heading together with its group. Raises SheetRefused if it is a time and the group does not say which."""
     together = f"{group} {cell}".strip()
     if column_named(together) is None:
         if group.strip() and is_time(cell):

@@ -1,7 +1,7 @@
-"""Importing a sheet of attendance: check, preview, apply.
+"""The import of a sheet of attendance: check, preview, apply.
 
-The good rows become a sorted snapshot on disk, a source like any other, and go through the engine's plan and apply;
-the others are refused with their cells and the reasons, and block nobody. What a sheet does not say stays as it is.
+The good rows become a sorted snapshot on disk, a source like any other, which the engine plans and applies. The other
+rows are refused with their cells and the reasons, and do not stop the import. What a sheet does not say stays as it is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from recordsync.system.progress import Progress, no_progress
 logger = logging.getLogger(__name__)
 
 _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
-"""Same key = update: where the sheet says something else than the register, the sheet is right."""
+"""A row whose key is in the register updates the record: where they differ, the sheet is right."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ImportSummary:
         return not (self.records.added or self.records.updated)
 
     def verify(self) -> None:
-        """Raises OperationFailed unless every row is accounted for."""
+        """Raise OperationFailed unless every row is accounted for."""
         if self.records.read + self.sheet.rejected + self.sheet.repeated != self.rows:
             raise OperationFailed(
                 _("Of %(count)s rows read, not all are accounted for. Nothing was changed.")
@@ -103,7 +103,7 @@ class ImportSummary:
 
 @dataclass(frozen=True)
 class ImportPreview(ImportSummary):
-    """What importing would do; iterate it for the steps. Holds temporary files until it is closed."""
+    """What an import would do. Iterate it for the steps. It holds temporary files until it is closed."""
 
     plan: Plan
     _files: ExitStack
@@ -123,7 +123,7 @@ class ImportPreview(ImportSummary):
 
 @dataclass(frozen=True)
 class ImportResult(ImportSummary):
-    """What importing did."""
+    """What an import did."""
 
     seconds: float
     log_id: int
@@ -133,11 +133,11 @@ class ImportResult(ImportSummary):
 
 
 class ImportService:
-    """Imports sheets into the register, in the name of ``user``, or as the waiting ``operation``, in its register and
-    in the name of who asked for it.
+    """Imports sheets into the register.
 
-    No user is the operating system's, who like root reaches every company and creates those that are not there; an
-    administrator reaches their own. Anybody else is refused (OperationFailed).
+    It acts for ``user``, or runs the waiting ``operation``, in its register and for the account that asked for it.
+    Without a user it acts for the user of the operating system, who like root may import for every company and create
+    new ones; an administrator may import for their own. Other accounts are refused (OperationFailed).
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class ImportService:
         if operation is not None:
             user = self.register.rows(User).filter(pk__in=[operation.actor_id]).first()
             if user is None:
-                raise OperationFailed(_("The account that asked for it is gone."), undone=NOTHING_CHANGED)
+                raise OperationFailed(_("The account that asked for it was deleted."), undone=NOTHING_CHANGED)
         if user is not None and not (user.is_active and user.role in (Role.ROOT, Role.ADMIN)):
             raise OperationFailed(_("This account may not import."), undone=NOTHING_CHANGED)
         self.actor = Actor.of(user)
@@ -161,10 +161,11 @@ class ImportService:
         date_order: DateOrder | None = None,
         progress_callback: Progress | None = None,
     ) -> ImportPreview:
-        """What importing the sheet would do now. Writes nothing but temporary files, which the preview holds.
+        """What an import of the sheet would do now. It writes only temporary files, which the preview holds.
 
-        ``date_order``: in which its dates are to be read if they prove none; None: day first. Raises
-        :class:`core.operations.errors.SheetRefused` for what is not a sheet, OperationFailed otherwise.
+        ``date_order``: the order of its dates if they prove none; None means day first. Raises
+        :class:`core.operations.errors.SheetRefused` if the file is no sheet, and OperationFailed otherwise. Reads the
+        register.
         """
         progress = progress_callback or no_progress
         with ExitStack() as stack:
@@ -192,12 +193,12 @@ class ImportService:
         date_order: DateOrder | None = None,
         progress_callback: Progress | None = None,
     ) -> ImportResult:
-        """Import the good rows, in one transaction, and account for it.
+        """The result of an import of the good rows, in one transaction of the register, with an audit row.
 
-        ``plan_digest``: of a preview, to apply that and nothing else: if the register or the sheet is not as it was
-        then, :class:`DataMoved` says so. ``date_order``: as the preview had it. Raises
-        :class:`core.operations.errors.SheetRefused`, :class:`core.operations.errors.RegisterBusy`, OperationFailed: in
-        each case nothing was changed, except where the text says that it is not known.
+        ``plan_digest``: that of a preview, to apply exactly this; raises :class:`DataMoved` if the register or the
+        sheet has changed since. ``date_order``: as for the preview. Raises
+        :class:`core.operations.errors.SheetRefused`, :class:`core.operations.errors.RegisterBusy` or OperationFailed.
+        Nothing was changed then, unless the text says that the outcome is not known.
         """
         name = input_name(source)
         with (
@@ -236,7 +237,7 @@ class ImportService:
         return checked(stream, name, self.register, self._own_company(), date_order, stack, progress)
 
     def _own_company(self) -> str | None:
-        """The one company that the user may import into; None: all."""
+        """The only company that the user may import for; None for all."""
         if self._user is None or self._user.role == Role.ROOT:
             return None
         return self.register.rows(Company).get(users=self._user.pk).name

@@ -1,4 +1,4 @@
-"""The keys of a sheet's rows, as the register has them."""
+"""The keys of the rows of a sheet, in the spelling of the register."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from recordsync.model.records import Record
 
 
 class KnownKeys:
-    """Finds the keys that the register has verbatim, although a tidy sheet would write them otherwise; and refuses
-    companies out of reach."""
+    """Finds keys that the register has as the sheet wrote them, before they were tidied.
+
+    Refuses companies out of reach.
+    """
 
     def __init__(self, register: Register, company: str | None, reader: RowReader, heading: Heading) -> None:
         self._register = register
@@ -33,7 +35,7 @@ class KnownKeys:
     def known(
         self, good: Iterable[tuple[int, list[str], tuple[str | None, ...]]], sheet: Sheet
     ) -> Iterator[tuple[int, tuple[str | None, ...]]]:
-        """The rows, by the register's own spelling of their keys."""
+        """The rows, with their keys in the spelling of the register. Reads the database."""
         rows_: list[tuple[int, tuple[str | None, ...]]] = []
         as_written: dict[int, Record] = {}
         for number, cells, values in good:
@@ -59,7 +61,7 @@ class KnownKeys:
         return iter(rows_)
 
     def noted(self, records: Iterable[Record], sheet: Sheet) -> Iterator[Record]:
-        """The records, which are in the order of their keys, while the sheet is told of companies that are new."""
+        """The records, which come in key order. The sheet takes note of new companies."""
         last: str | None = None
         for record in records:
             name = record.values[self._company]
@@ -71,7 +73,7 @@ class KnownKeys:
 
 
 def _as_written(cell: str, tidy: str | None) -> str | None:
-    """A cell's text before it was tidied; None if that is the same, or more was done to it."""
+    """The text of a cell before it was tidied; None if it is the same, or if the cell was changed in other ways too."""
     if cell == tidy:
         return None
     written = unwrapped(cell)

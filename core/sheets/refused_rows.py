@@ -1,4 +1,4 @@
-"""The refused rows of a sheet as a file, to be corrected and sent again."""
+"""Writes the refused rows of a sheet to a file, which a person corrects and sends again."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from core.sheets.spreadsheets import SheetFile, guarded_cell, written_text
 from recordsync.streams.sort import sorted_on_disk, stored
 
 MAX_BYTES: Final = 10 << 20
-"""Of the file. Rows that do not fit are counted in its last row."""
+"""The most bytes of the file. Its last row counts the rows that do not fit."""
 _MAX_CELL: Final = 500
-"""Characters of a cell. No value that can be right is longer."""
+"""The most characters of a cell. No valid value is longer."""
 
 
 def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
-    """Write as CSV the refused rows of a sheet: their cells as they were, and why they were refused.
+    """Write the refused rows of a sheet as CSV: their cells as they were, and the reasons.
 
-    ``source``: the same file again, seekable. What a spreadsheet would run is written so that it does not, and reads
-    the same. Raises SheetRefused where the file is another one.
+    ``source``: the file of the sheet, seekable. A text that a spreadsheet would run is written so that it does not run
+    and reads the same. Raises SheetRefused if the file is a different one.
     """
     out.write(codecs.BOM_UTF8)
     text = io.TextIOWrapper(cast(Any, out), "utf-8", newline="", write_through=True)
@@ -40,7 +40,7 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
     columns = {position: column.field for position, column in sheet.heading.columns}
 
     def resent(position: int, cell: str) -> str:
-        """A cell of a row, in its column."""
+        """A cell of a row, as it is written in its column."""
         field = columns.get(position)
         if field == "date" and len(cell) <= _MAX_CELL:
             return sheet.dates.resent(cell)
@@ -53,7 +53,7 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
             break
         shown = [resent(position, cells[position]) if position < len(cells) else "" for position in kept]
         told = _("Row %(row)s: %(reason)s") % {"row": number, "reason": "; ".join(reasons)}
-        # What a row has more than the heading stands behind it, where it is refused again until it is put right.
+        # Cells beyond the heading stay beyond it, so that the row is refused again until they are corrected.
         writer.writerow([*shown, written_text(told), *map(_resent, cells[sheet.width :])])
         written += 1
     if left := sheet.rejected - written:
@@ -67,7 +67,7 @@ def write_refused(source: BinaryIO, sheet: Sheet, out: IO[bytes]) -> None:
 
 
 def _refused(source: BinaryIO, sheet: Sheet) -> Iterator[tuple[int, list[str], list[str]]]:
-    """The number, the cells and the reasons of each refused row, in their order."""
+    """The number, the cells and the reasons of each refused row, in order."""
     with tempfile.TemporaryFile() as spill, closing(SheetFile(source).rows()) as rows:
         lines = stored(sheet.lines, 0, sheet.lines.seek(0, io.SEEK_END))
         pending = sorted_on_disk(lines, spill, itemgetter(0))
@@ -81,7 +81,7 @@ def _refused(source: BinaryIO, sheet: Sheet) -> Iterator[tuple[int, list[str], l
 
 
 def _resent(cell: str, *, is_code: bool = False) -> str:
-    """A cell that reads as this one does, unless it is longer than anything that is right."""
+    """A cell that reads as this one does; a cell that is too long to be valid is cut."""
     if len(cell) > _MAX_CELL:
         count = _("%(count)s characters") % {"count": f"{len(cell):,}"}
         cell = f"{cell[:_MAX_CELL]}… [{count}]"

@@ -1,4 +1,4 @@
-"""What is known of a sheet that was checked: its rows counted, what is wrong with some, and what is not read of it."""
+"""A checked sheet: its counts, what is wrong with some rows, and what is not read of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from core.sheets.columns import Heading
 from core.sheets.dates import Dates
 
 KEPT: Final = 100
-"""Of problems, repeats and new companies, how many are kept to be shown; all are counted."""
+"""How many problems, repeated rows and new companies are kept to be shown. All are counted."""
 
 _NAMED: Final = 10
-"""Rows that a notice names."""
+"""The most rows that a notice names."""
 _CELL: Final = 200
 _MAX_LINES: Final = 12 << 20
-"""Bytes of :attr:`Sheet.lines`: as many as the file of refused rows can take up."""
+"""The most bytes of :attr:`Sheet.lines`: as many as the file of refused rows can hold."""
 
 
 def not_read(sheets: Iterable[str]) -> str:
@@ -31,7 +31,7 @@ def not_read(sheets: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with one cell. ``column`` and ``value`` are blank where it is the whole row."""
+    """Something that is wrong with a cell, or with a whole row if ``column`` and ``value`` are blank."""
 
     row: int
     column: str
@@ -51,8 +51,7 @@ class Problem:
 
 @dataclass
 class Sheet:
-    """A sheet that was checked. ``lines``: of every refused row its number and problems, as they were found, until they
-    are too many to keep."""
+    """A checked sheet. ``lines``: the number and problems of every refused row, until they are too many to keep."""
 
     name: str
     lines: IO[bytes]
@@ -64,17 +63,17 @@ class Sheet:
     rows: int = 0
     rejected: int = 0
     repeated: int = 0
-    """Rows that say again what an earlier one said."""
+    """Rows that repeat another row."""
     problems: list[Problem] = field(default_factory=list)
     """The first :data:`KEPT`, by row."""
     repeats: list[tuple[int, int]] = field(default_factory=list)
-    """Of the first repeated rows: the row, and the one that it repeats."""
+    """The first repeated rows, each with the row that it repeats."""
     new_companies: list[str] = field(default_factory=list)
-    """The names of the first :data:`KEPT` that the register does not have."""
+    """The first :data:`KEPT` companies that the register does not have."""
     other_sheets: list[str] = field(default_factory=list)
-    """The names of a workbook's other sheets, which are not read."""
+    """The names of the other sheets of a workbook, which are not read."""
     unread: dict[int, int] = field(default_factory=dict)
-    """Places of columns that have values and no heading: the first row with one."""
+    """The places of columns with values and no heading, each with the first such row."""
     short: int = 0
     """Rows with fewer cells than the heading. What they lack is read as blank."""
     first_short: list[int] = field(default_factory=list)
@@ -89,11 +88,11 @@ class Sheet:
         return max(len(self.heading.cells), max(self.unread, default=-1) + 1)
 
     def wants_reasons(self, row: int) -> bool:
-        """Whether it is kept why this row is refused. Beyond what anybody reads, refused rows are only counted."""
+        """Whether the reasons of this refused row are kept. Beyond a limit, refused rows are only counted."""
         return self.lines.tell() < _MAX_LINES or len(self.problems) < KEPT or row < self.problems[-1].row
 
     def refuse(self, row: int, problems: Iterable[tuple[str, str, str]]) -> None:
-        """A row is not imported, for these reasons: of each the column and its value, or blanks for the whole row."""
+        """Refuse a row. ``problems``: the column, value and reason of each; blank columns are for the whole row."""
         told = [Problem(row, column, value[:_CELL], reason) for column, value, reason in problems]
         self.rejected += 1
         if self.lines.tell() < _MAX_LINES:
@@ -103,13 +102,13 @@ class Sheet:
             self.problems = sorted([*self.problems, *told], key=lambda problem: problem.row)[:KEPT]
 
     def note_short(self, row: int) -> None:
-        """A row has fewer cells than the heading."""
+        """Take note of a row with fewer cells than the heading."""
         self.short += 1
         if len(self.first_short) < _NAMED:
             self.first_short.append(row)
 
     def summary(self) -> dict[str, Any]:
-        """For JSON: what is not read, or not as it stands there, and how dates are read."""
+        """For JSON: what is not read, or read in another way, and how dates are read."""
         return {
             **self.dates.summary(),
             "heading_rows": list(self.heading_rows),
@@ -126,7 +125,7 @@ class Sheet:
         }
 
     def notices(self) -> Iterator[str]:
-        """The same in sentences."""
+        """The same, as sentences for people."""
         yield from self.dates.notices()
         if self.rows_above:
             yield _("The heading is in row %(row)s. The rows above it are not read: %(rows)s.") % {

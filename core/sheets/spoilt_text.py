@@ -1,6 +1,6 @@
-"""Text that spreadsheet programs have changed, or hold what nobody sees: mended where it is certain, else known.
+"""Recognises text that spreadsheet programs have changed, or that has unseen characters, and mends what is certain.
 
-A program that opens CSV takes 6-2 for a day, 000123 for 123 and a long number for one of fifteen digits, and saves
+A program that opens CSV takes 6-2 for a day, 000123 for 123, and a long number for one of fifteen digits. Then it saves
 what it made of them.
 """
 
@@ -13,10 +13,10 @@ from typing import Final
 from django.utils.translation import gettext_lazy
 
 _SHAPED = "\u0600-\u180a\u1810-\u1fff\u2190-\ufdff\ufe10-\ufefe\uff00-\U000dffff"
-"""Characters whose shape those that nobody sees can change: of scripts that join letters, and pictures."""
+"""Characters whose shape unseen characters can change: those of scripts that join letters, and pictures."""
 _VARIANTS = "\u180b-\u180f\ufe00-\ufe0f\U000e0001-\U000e01ef"
 _VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
-"""At the end of a word, a joiner after one of them makes another letter of what is before it."""
+"""Characters after which a joiner, at the end of a word, makes another letter of what stands before."""
 UNSEEN: Final = (
     "\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u17b4\u17b5\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffb"
@@ -29,12 +29,14 @@ _UNSEEN: Final = re.compile(
     f"|\u200c(?![{_SHAPED}])|(?<![{_VIRAMAS}])\u200d(?![{_SHAPED}])"
 )
 _SPACES: Final = re.compile("[\u00a0\u2000-\u200a\u202f\u205f]")
-"""Spaces of other widths, or without a line break."""
+"""Spaces of other widths, or that allow no line break."""
 
 
 def normalised(text: str) -> str:
-    """Text as people mean it: trimmed, in NFC, with plain spaces and without characters that nobody sees. The joiners
-    that some scripts write with stay."""
+    """Text as people mean it: trimmed, in NFC, with plain spaces and without unseen characters.
+
+    Joiners that some scripts need stay.
+    """
     text = text.strip()
     if text.isascii() and text.isprintable():
         return text
@@ -57,7 +59,7 @@ _SPOILT: Final = re.compile(
     r"|(?P<missing>nan|NaN|NaT|<NA>|None)"
     r"|(?P<shown>[0-9]+[.,]0+|[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.0+)?)"
 )
-"""What spreadsheet programs write, or programs that calculate with tables, and people hardly."""
+"""Texts that spreadsheets, or programs that calculate with tables, write, and people hardly do."""
 _REASONS: Final = {
     "date": gettext_lazy(
         "is a date, which a spreadsheet may have made of something like 6-2. Write what was meant; if this is right, "
@@ -93,22 +95,22 @@ _REASONS: Final = {
     ),
 }
 FORMULA: Final = "(formula)"
-"""What stands for a formula where it must not run: doubted as it is."""
+"""The text that stands for a formula that must not run. An import doubts it too."""
 _DIGITS: Final = 15
-"""What spreadsheets keep of a number."""
+"""Digits of a number that spreadsheets keep."""
 _WHOLE: Final = re.compile(r"(0|[1-9][0-9]{0,14})\.00?")
 
 
 def without_decimals(text: str) -> str:
-    """A whole number that a program has made a decimal one of (``123.0``), as it was; other text as it is."""
+    """A whole number that a program has turned into a decimal (``123.0``), as it was; any other text as it is."""
     match = _WHOLE.fullmatch(text)
     return match[1] if match else text
 
 
 def spoilt(text: str, *, is_code: bool = True) -> str:
-    """Why it is not certain that a text is the one that was meant; blank: it is.
+    """The reason why a text may not be what was meant; blank if there is none.
 
-    ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas, or calls Nan.
+    ``is_code``: whether it is a number or a code, which nobody writes with decimals or commas, and which is never Nan.
     """
     match = _SPOILT.fullmatch(text)
     if match is None or ((match["shown"] or match["missing"] or match["formula"]) and not is_code):

@@ -1,7 +1,7 @@
-"""Reading sheets that people send (CSV and XLSX), and the text of a cell, in both directions.
+"""Reads the sheets that people send (CSV and XLSX), and converts the text of a cell in both directions.
 
-A sheet is untrusted: what it may cost is bounded, and whatever is wrong with it as a
-whole is one sentence (:class:`SheetRefused`). Every cell comes as text; what it means is for others to say.
+A sheet is untrusted: its cost is bounded, and whatever is wrong with it as a whole is one sentence
+(:class:`SheetRefused`). Every cell comes as text; other modules say what it means.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def too_large() -> SheetRefused:
-    """A file over the limit."""
+    """The refusal of a file over the limit."""
     limit = settings.MUSTER_MAX_SHEET_UPLOAD_BYTES / (1 << 20)
     return SheetRefused(_("The file is larger than %(limit)s MiB. Send it in parts.") % {"limit": f"{limit:,.0f}"})
 
 
 class SheetFile:
-    """A file that is read as a sheet. Raises SheetRefused where it is none.
+    """A file that is read as a sheet. Raises SheetRefused if it is none.
 
-    The content says what it is; whoever named the stream ``.xlsx`` has to hear that it is no workbook.
+    Its content decides what it is. If its name ends in ``.xlsx`` and it is no workbook, the refusal says so.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -44,7 +44,7 @@ class SheetFile:
 
     @property
     def is_text(self) -> bool:
-        """Whether a row has just the cells that it was written with. In a workbook those at its end may be missing."""
+        """Whether a row has exactly the cells that were written. In a workbook, cells at its end may be missing."""
         return isinstance(self._source, CsvFile)
 
     @property
@@ -53,21 +53,25 @@ class SheetFile:
         return self._source.others if isinstance(self._source, Workbook) else []
 
     def rows(self) -> Generator[Row, None, None]:
-        """The rows that are not blank, from the first. Memory: a row; of a workbook also the texts that its cells
-        share. Raises SheetRefused."""
-        some = False
+        """The rows that are not blank, from the first. Raises SheetRefused.
+
+        It keeps one row in memory, and the texts that the cells of a workbook share.
+        """
+        has_rows = False
         for number, cells in self._source.rows():
             if len(cells) > MAX_COLUMNS:
                 raise too_wide(number, len(cells))
             if any(cells) and any(cell.strip() for cell in cells):
-                some = True
+                has_rows = True
                 yield number, cells
-        if not some:
+        if not has_rows:
             raise SheetRefused(_("The sheet has no rows."))
 
     def require_end(self, width: int) -> None:
-        """Raises SheetRefused if the file ends in the middle of a row, which has ``width`` cells when it is whole. To
-        be asked when all rows are read."""
+        """Raise SheetRefused if the file ends in the middle of a row. Call it when all rows are read.
+
+        ``width``: how many cells a whole row has.
+        """
         last = self._source.without_end if isinstance(self._source, CsvFile) else None
         if last is not None and last[1] < width:
             raise SheetRefused(
@@ -80,7 +84,7 @@ class SheetFile:
 
 
 def is_workbook(stream: BinaryIO) -> bool:
-    """Whether a seekable file is a workbook, by its first bytes, or CSV. Raises SheetRefused where it is neither."""
+    """Whether a seekable file is a workbook, by its first bytes, and not CSV. Raises SheetRefused if it is neither."""
     if stream.seek(0, io.SEEK_END) > settings.MUSTER_MAX_SHEET_UPLOAD_BYTES:
         raise too_large()
     stream.seek(0)
@@ -99,28 +103,28 @@ def is_workbook(stream: BinaryIO) -> bool:
 # --- Text that survives a spreadsheet
 
 _SIGNS: Final = "=+-@＝＋－＠"
-"""What spreadsheets take for the start of a formula (OWASP, CSV Injection), the full-width forms included."""
+"""Characters that start a formula in spreadsheets (OWASP, CSV Injection), with their full-width forms."""
 _FORMULA: Final = frozenset(f"{_SIGNS}\t\r\n")
 _ENDS: Final = f"{DELIMITERS}\r\n"
-"""What ends a cell in some program: which delimiter CSV has is told by nobody, and guessed by the reader's settings."""
+"""Characters that end a cell in some program. CSV does not name its delimiter; each program guesses it."""
 _STARTS: Final = rf"(?=(?:[^\S\t\r\n]|['\"{UNSEEN}])*[{re.escape(_SIGNS)}])"
 _OPEN: Final = re.compile(f"([{_ENDS}]){_STARTS}")
 """A place where another delimiter would start a formula."""
 _CLOSED: Final = re.compile(f"([{_ENDS}])'{_STARTS}")
 """The same with an apostrophe."""
 _HARMLESS: Final = re.compile(r"-|[+-][0-9]+(?:[.,][0-9]+)?")
-"""Cells that say something here (no overstay, a half day), and that no spreadsheet calculates."""
+"""Cells that have a meaning here (no overstay, a half day) and that no spreadsheet calculates."""
 _ANY_NUMBER: Final = re.compile(r"[+(-]?[0-9][0-9eE.,:/+() -]*")
 """Numbers, days and times, in any notation."""
 
 
 def _is_risky(text: str) -> bool:
-    """Whether a spreadsheet would run it or a part of it, or it could be taken for several rows of CSV."""
+    """Whether a spreadsheet would run the text or a part of it, or could take it for several rows of CSV."""
     return text[:1] in _FORMULA or _OPEN.search(text) is not None or may_be_rows(text, DELIMITERS)
 
 
 def _is_delicate(text: str) -> bool:
-    """The same, or it looks like an error, or :func:`read_text` would tidy or doubt it."""
+    """Whether a text is risky, looks like an error, or would be tidied or doubted by :func:`read_text`."""
     return _is_risky(text) or is_error(text) or bool(spoilt(text)) or text != normalised(text)
 
 
@@ -129,17 +133,16 @@ def _quoted(text: str) -> str:
 
 
 def written_text(text: str) -> str:
-    """Text for a cell: an apostrophe goes before what is delicate, wherever a cell might begin, and before what begins
-    with one, so that it can be taken back."""
+    """The text for a cell. Delicate text gets an apostrophe wherever a cell might begin, and so does text that begins
+    with one, so that :func:`read_text` can remove it."""
     return _quoted(text) if text[:1] == "'" or _is_delicate(text) else text
 
 
 def read_text(cell: str, *, is_code: bool = False) -> tuple[str, bool]:
-    """The text that a cell stands for, and whether it is verbatim: what :func:`written_text` wrote is taken back, other
-    text is :func:`normalised`. A lone apostrophe is text without characters.
+    """The text of a cell, and whether it is verbatim: it undoes :func:`written_text`, and normalises other text.
 
-    ``is_code``: whether it is a number or a code, which never begins with an apostrophe. A name may, but not before a
-    number: there somebody has told a spreadsheet to take it for text.
+    A lone apostrophe is text without characters. ``is_code``: whether it is a number or a code, which never begins with
+    an apostrophe. A name may begin with one, but not before a number: there it tells a spreadsheet to take it for text.
     """
     return _read(unwrapped(cell), is_code)
 
@@ -156,9 +159,9 @@ def _read(cell: str, is_code: bool) -> tuple[str, bool]:
 
 
 def guarded_cell(cell: str, *, is_code: bool = False) -> str:
-    """A cell of somebody's sheet, written so that it runs nothing, and reads as it did."""
+    """A cell of a sheet that somebody sent, written so that it runs nothing and reads as before."""
     if isinstance(cell, Number) and has_lost_digits(cell):
-        return f"{float(cell):.14E}"  # as a text it would be believed
+        return f"{float(cell):.14E}"  # as plain text it would be trusted
     if is_code and is_formula(cell):
         return FORMULA
     bare = unwrapped(cell)
@@ -173,19 +176,20 @@ def guarded_cell(cell: str, *, is_code: bool = False) -> str:
 
 
 def is_formula(cell: str) -> bool:
-    """Whether a cell is the text of a formula, which CSV may have in place of what it gives; not one that only quotes a
-    text (:func:`unwrapped`)."""
+    """Whether a cell is the text of a formula, which CSV may have in place of its result.
+
+    A formula that only quotes a text (:func:`unwrapped`) is none.
+    """
     return normalised(cell)[:1] in ("=", "＝") and unwrapped(cell) is cell
 
 
 def plain_text(cell: str) -> str:
-    """The text of a cell that is no text itself, such as a day: without what keeps spreadsheets from changing it."""
+    """The text of a cell that holds a day or the like, without what protects it from spreadsheets."""
     return normalised(unwrapped(cell).strip().removeprefix("'"))
 
 
 def unwrapped(cell: str) -> str:
-    """The text that a formula only quotes, which keeps spreadsheets from changing it (``="000123"``); another cell as
-    it is."""
+    """The text that a formula only quotes to protect it from spreadsheets (``="000123"``); any other cell as it is."""
     text = cell.strip()
     if len(text) > 2 and text.startswith('="') and text.endswith('"'):
         quoted = text[2:-1].replace('""', "")

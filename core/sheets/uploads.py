@@ -1,4 +1,4 @@
-"""Sheets that people send through the pages: kept, and checked and imported by the worker, each as an operation."""
+"""Sheets that people send through the pages. The worker checks and imports them, each as an operation."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ from recordsync.errors import LockLost
 logger = logging.getLogger(__name__)
 
 KEPT_DAYS: Final = 14
-"""How long a sheet that nobody decides about, and refused rows, are kept."""
+"""How many days refused rows are kept, and sheets that nobody decides about."""
 
 KEPT_OF_ONE: Final = 20
-"""Sheets of one account whose files are kept, their refused rows included."""
+"""How many sheets of one account are kept, with their refused rows."""
 
 _SAVED: Final = gettext_lazy("this was saved")
 _LOOK: Final = gettext_lazy("Look at the sheets that were sent when it does, before you try again.")
@@ -62,10 +62,10 @@ PutAway = UploadLog.PutAway
 
 
 def receive(user: User, file: File[bytes]) -> UploadLog:
-    """Keep a sheet and have it checked in the background. What is certainly none is refused at once: its row says so.
+    """The row of a sheet that is kept and queued for its check. A file that is certainly no sheet is refused at once.
 
-    Of the sheet only its head is read here. Raises OperationFailed for who may not import, or has too many sheets that
-    wait for the worker, and where its row cannot be written.
+    Only the beginning of the sheet is read here. Raises OperationFailed if the person may not import or has too many
+    sheets that wait for the worker, or if the row cannot be written.
     """
     ImportService(user=user)
     sweep()
@@ -104,31 +104,33 @@ def receive(user: User, file: File[bytes]) -> UploadLog:
 
 
 def decide(upload: UploadLog, user: User) -> None:
-    """Import what was previewed, in the background. What somebody else decided already is left alone.
+    """Queue the import of a sheet as it was previewed, unless somebody has decided about it already.
 
-    Raises OperationFailed where its row cannot be written.
+    Raises OperationFailed if its row cannot be written.
     """
     _ask(upload, user, Kind.IMPORT, where=Stage.CHECKED)
 
 
 def try_again(upload: UploadLog, user: User) -> None:
-    """Have a sheet checked anew that failed for what is no fault of it. Raises OperationFailed as :func:`decide`."""
+    """Queue another check of a sheet that failed through no fault of its own. Raises OperationFailed."""
     if upload.file:
         _ask(upload, user, Kind.CHECK_SHEET, where=Stage.FAILED)
 
 
 def read_dates(upload: UploadLog, user: User, order: DateOrder) -> None:
-    """Have a sheet that nobody has decided about checked once more, with its dates read in this order. Raises
-    OperationFailed as :func:`decide`."""
+    """Queue another check of a sheet that nobody has decided about, with its dates read in this order.
+
+    Raises OperationFailed as :func:`decide`.
+    """
     _ask(upload, user, Kind.CHECK_SHEET, where=Stage.CHECKED, date_order=order.value, summary={})
 
 
 class _Overtaken(Exception):
-    """Somebody else has decided something about the sheet just now."""
+    """Somebody else has just decided about the sheet."""
 
 
 def _ask(upload: UploadLog, user: User, kind: Kind, *, where: Stage, **known: Any) -> None:
-    """Have a worker do something about a sheet, if it stands like that. ``known``: other columns to set."""
+    """Queue an operation about a sheet, if it is at the stage ``where``. ``known``: other columns to set."""
     upload.refresh_from_db()
     if upload.stage != where:
         return
@@ -141,24 +143,23 @@ def _ask(upload: UploadLog, user: User, kind: Kind, *, where: Stage, **known: An
 
 
 def cancel(upload: UploadLog) -> None:
-    """Ask a check or a running import to stop: it changes nothing then. What has not begun, or is not decided, is put
-    away."""
+    """Stop a check or a running import, which then changes nothing, or put away a sheet before its import begins."""
     while True:
         jobs.cancel(upload.operation)
         upload.refresh_from_db()
         operation = upload.operation
         ended = (Stage.FAILED, Stage.IMPORTED)
         if upload.put_away or upload.stage in ended or upload.stage == Stage.APPLYING:
-            return  # an import that runs ends as it can
+            return  # a running import ends by itself
         if _put_away(upload, PutAway.BY_SOMEBODY):
             break
     operation.refresh_from_db()
-    if operation.state != Operation.State.RUNNING:  # else the worker, which has the file open, deletes it
+    if operation.state != Operation.State.RUNNING:  # otherwise the worker, which has the file open, deletes it
         _forget_file(upload)
 
 
 def _put_away(upload: UploadLog, why: PutAway) -> bool:
-    """Note that a sheet is not going to be imported; whether nobody has decided otherwise meanwhile."""
+    """Mark a sheet as put away. Returns whether that was done: somebody may have decided otherwise meanwhile."""
     as_it_is = UploadLog.objects.filter(pk=upload.pk, operation=upload.operation, put_away="")
     updated = as_it_is.update(put_away=why)
     upload.refresh_from_db()
@@ -169,7 +170,7 @@ def _put_away(upload: UploadLog, why: PutAway) -> bool:
 
 
 def check(operation: Operation) -> None:
-    """Check a sheet, and keep what importing it would do. Raises OperationFailed."""
+    """Check a sheet, and keep what an import would do. Raises OperationFailed."""
     with _file_of(operation) as upload:
         register = Register(operation.database)
         with operations.running(Kind.CHECK_SHEET, operations.actor_of(operation), register, operation=operation) as run:
@@ -177,7 +178,7 @@ def check(operation: Operation) -> None:
 
 
 def apply(operation: Operation) -> None:
-    """Import a sheet as it was previewed; if the register moved since, check it once more. Raises OperationFailed."""
+    """Import a sheet as it was previewed. If the register has changed since, check it again. Raises OperationFailed."""
     with _file_of(operation) as upload:
         service = ImportService(operation=operation)
         try:
@@ -214,11 +215,11 @@ def _file_of(operation: Operation) -> Iterator[UploadLog]:
 
 
 def _check(upload: UploadLog, service: ImportService, run: Run) -> None:
-    """Raises Cancelled where the sheet was put away meanwhile."""
+    """Check a sheet and keep its preview. Raises Cancelled if the sheet was put away meanwhile."""
     rows = UploadLog.objects.filter(pk=upload.pk)
     order = _date_order(upload)
     with storages["uploads"].open(upload.file) as sheet:
-        named = File(sheet.file, upload.filename)  # as it was sent: its name says what it should be
+        named = File(sheet.file, upload.filename)  # under the name that it was sent with, which says what it should be
         with service.preview(named, date_order=order, progress_callback=run) as preview:
             summary = {**counts(preview), **_details(preview), "changes": list(_changes(preview))}
             rows.update(refused_file=_refused(upload, cast(BinaryIO, sheet), preview))
@@ -233,7 +234,7 @@ def _date_order(upload: UploadLog) -> DateOrder | None:
 
 
 def _is_no_fault_of_the_sheet(failure: OperationFailed) -> bool:
-    """Whether trying again may help: somebody held the register, a disk was full, a database was gone."""
+    """Whether trying again may help: somebody held the register, a disk was full, a database did not answer."""
     return isinstance(failure, RegisterBusy) or isinstance(failure.__cause__, Error | OSError | LockLost)
 
 
@@ -241,7 +242,7 @@ def _is_no_fault_of_the_sheet(failure: OperationFailed) -> bool:
 
 
 def counts(summary: ImportSummary) -> dict[str, int]:
-    """Of rows; they add up to ``rows``."""
+    """The counts of rows, which add up to ``rows``, and of new companies."""
     return {
         "rows": summary.rows,
         "added": summary.records.added,
@@ -265,12 +266,12 @@ def _details(preview: ImportPreview) -> dict[str, Any]:
 
 
 def _stored(text: str) -> str:
-    """Text of a sheet that is no record, as PostgreSQL can keep it."""
+    """Text of a sheet, outside of records, as PostgreSQL can keep it."""
     return text.replace("\0", "\ufffd")
 
 
 def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
-    """The first changes: what, whose, and per changed column what it says now and what it will."""
+    """The first changes: their kind, their key, and the value before and after in each changed column."""
     of_records = (step.change for step in preview if step.change is not None and step.model is ATTENDANCE_RECORDS)
     for change in islice(of_records, _CHANGES_KEPT):
         cells = []
@@ -286,7 +287,7 @@ def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
 
 
 def _refused(upload: UploadLog, sheet: BinaryIO, preview: ImportPreview) -> str:
-    """The name under which the refused rows of a preview are kept now; blank where there are none."""
+    """The name of the file with the refused rows of a preview, which it writes; blank if there are none."""
     storage = storages["uploads"]
     if upload.refused_file:
         storage.delete(upload.refused_file)
@@ -302,7 +303,7 @@ def _refused(upload: UploadLog, sheet: BinaryIO, preview: ImportPreview) -> str:
 
 
 def _kept(name: str, file: File[bytes]) -> str:
-    """The name in the storage under which a sheet is kept. Raises OperationFailed where the disk refuses."""
+    """The name in the storage of a sheet, which it keeps there. Raises OperationFailed if the disk refuses."""
     try:
         return storages["uploads"].save(name, file)
     except OSError as error:
@@ -312,15 +313,15 @@ def _kept(name: str, file: File[bytes]) -> str:
 
 
 def _forget_file(upload: UploadLog) -> None:
-    """The sheet is not needed any more."""
+    """Delete the file of a sheet that is not needed any more."""
     name, upload.file = upload.file, ""
     UploadLog.objects.filter(pk=upload.pk).update(file="")
     if name:
-        _delete(name)  # what cannot be deleted now, sweep() tries again
+        _delete(name)  # if that fails, sweep() tries again
 
 
 def _delete(name: str) -> bool:
-    """Delete a file that is kept; whether it is gone."""
+    """Delete a kept file. Returns whether that worked."""
     try:
         storages["uploads"].delete(name)
     except OSError:
@@ -330,8 +331,7 @@ def _delete(name: str) -> bool:
 
 
 def sweep() -> None:
-    """Remove sheets and refused rows that nobody came back for, and files of processes that were killed before they
-    could enter them, or delete them."""
+    """Delete sheets and refused rows that nobody came back for, and files that killed processes left behind."""
     recovery.settle_accounts()
     limit = timezone.now() - dt.timedelta(days=KEPT_DAYS)
     for upload in UploadLog.objects.filter(created_at__lt=limit).exclude(file="", refused_file=""):
@@ -349,9 +349,9 @@ def sweep() -> None:
 
 
 def _make_room(user: User) -> None:
-    """Sheets of one account take up so much room, and no more: the oldest are put away.
+    """Put away the oldest sheets of an account, so that there is room for another.
 
-    Raises OperationFailed where they all wait for the worker.
+    Raises OperationFailed if all of them wait for the worker.
     """
     files = UploadLog.objects.filter(actor_id=user.pk).exclude(file="", refused_file="")
     newest_first = list(files.order_by("-created_at"))
@@ -369,7 +369,7 @@ def _make_room(user: User) -> None:
 
 
 def _forget(upload: UploadLog, why: PutAway) -> None:
-    """A sheet's files are not kept any more. ``why``: is told if nobody has decided about it."""
+    """Delete the files of a sheet. ``why``: the reason to show if nobody has decided about it."""
     if upload.stage == Stage.CHECKED and not _put_away(upload, why):
         return  # somebody decided about it just now
     if upload.refused_file and _delete(upload.refused_file):

@@ -1,4 +1,4 @@
-"""The parts of a workbook: what is in its ZIP file, and its XML, read piece by piece and no further than it may grow.
+"""Reads the parts of a workbook, the files in its ZIP file, and their XML piece by piece, within limits.
 
 The format is ECMA-376: Part 1, 18 (SpreadsheetML) and Part 2 (packages). ``zipfile`` and ``expat`` take it apart.
 """
@@ -21,7 +21,7 @@ from core.operations.errors import SheetRefused
 from core.sheets.workbook_values import read_xlsx
 
 Element = tuple[str, dict[str, str]]
-"""Its name, and its attributes by name."""
+"""An element: its name, and its attributes by name."""
 Item = TypeVar("Item")
 
 MAX_SHARED_TEXTS: Final = 128 << 20
@@ -32,22 +32,22 @@ _MAX_TEXT: Final = 1 << 16
 _MAX_TAG: Final = 1 << 20
 """Bytes of a tag or a comment."""
 _MAX_NAMES: Final = 5_000
-"""Names of elements and attributes in a part, which the parser keeps."""
+"""The most names of elements and attributes in a part; the parser keeps them."""
 _MAX_DIRECTORY: Final = 1 << 18
-"""Bytes of a ZIP file's directory, which has some 80 for each part; a workbook has some dozens of them."""
+"""The most bytes of a ZIP file's directory, which has some 80 for each part. A workbook has some dozens of parts."""
 _MIME_TYPE: Final = 100
-"""Bytes of the part ``mimetype`` that are looked at."""
+"""Bytes of the part ``mimetype`` that are read."""
 _MAX_DEPTH: Final = 64
 _MAX_RATIO: Final = 200
 _RATIO_MATTERS_FROM: Final = 10 << 20
 _MAX_SMALL_PART: Final = 16 << 20
 _BLOCK: Final = 1 << 16
 _NOT_PLAIN: Final = 0x61
-"""Flags of what is encrypted or patched (APPNOTE.TXT of ZIP, 4.4.4)."""
+"""Flags of encrypted or patched entries (APPNOTE.TXT of ZIP, 4.4.4)."""
 
 
 def damaged() -> SheetRefused:
-    """The refusal of what cannot be read as a workbook."""
+    """The refusal of a file that cannot be read as a workbook."""
     return SheetRefused(_("The file is damaged, or not a workbook (XLSX)."))
 
 
@@ -56,7 +56,7 @@ def too_much() -> SheetRefused:
 
 
 def whole_number(text: str) -> int:
-    """A number without a sign, as XML has it, which is stricter than Python. Raises ValueError."""
+    """A number without a sign as XML writes it, which is stricter than Python. Raises ValueError."""
     if not (text.isascii() and text.isdigit()):
         raise ValueError(text)
     return int(text)
@@ -66,21 +66,21 @@ def whole_number(text: str) -> int:
 
 
 class _Directory:
-    """A stream for ``zipfile``, which reads a whole directory at once, however many entries it has."""
+    """A stream that limits ``zipfile``, which would read a whole directory at once, however large it is."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
         self._read = stream.read
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, or those that are left, if these are few. Raises SheetRefused."""
+        """The next ``size`` bytes, or all that are left. Raises SheetRefused if it would be too many."""
         if size > _MAX_DIRECTORY:
             raise SheetRefused(_("The file is a ZIP file with more parts than any workbook has."))
         return self._read(_MAX_DIRECTORY if size < 0 else size)
 
 
 class Package:
-    """The parts in a ZIP file. What they unpack to is counted, not believed."""
+    """The parts in a ZIP file. Their unpacked size is counted; the size that the file states is not trusted."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._archive = zipfile.ZipFile(cast(IO[bytes], _Directory(stream)))
@@ -91,7 +91,7 @@ class Package:
         self._left = min(settings.MUSTER_MAX_SHEET_BYTES, max(_RATIO_MATTERS_FROM, _MAX_RATIO * packed))
 
     def require_workbook(self) -> None:
-        """Raises SheetRefused for what has the parts of something else, or none of a workbook."""
+        """Raise SheetRefused for a file that has the parts of something else, or none of a workbook."""
         if "mimetype" in self:
             kind = next(self.blocks("mimetype"), b"")[:_MIME_TYPE]
             if b"opendocument.spreadsheet" in kind:
@@ -107,7 +107,7 @@ class Package:
         return _normalised(part) in self._entries
 
     def blocks(self, part: str) -> Iterator[bytes]:
-        """What is in a part, unpacked."""
+        """The unpacked content of a part, in blocks."""
         entry = self._entries[_normalised(part)]
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or entry.flag_bits & _NOT_PLAIN:
             raise SheetRefused(_("The workbook is packed in a way that spreadsheets do not use."))
@@ -119,13 +119,13 @@ class Package:
                 yield block
 
     def elements(self, part: str, *names: str) -> Iterator[Element]:
-        """The elements of these names in a small part, in their order."""
+        """The elements with these names in a small part, in order."""
         if self._entries[_normalised(part)].file_size > _MAX_SMALL_PART:
             raise too_much()
         return ElementReader(names).read(self.blocks(part))
 
     def related(self, part: str = "") -> dict[str, tuple[str, str]]:
-        """By their ids the kind and the name of the parts that a part, or the package, refers to (Part 2, 9.3)."""
+        """The kinds and names of the parts that a part, or the package, refers to, by id (Part 2, 9.3)."""
         folder, name = posixpath.split(part)
         return {
             attributes["Id"]: (attributes["Type"].rpartition("/")[2], posixpath.join(folder, attributes["Target"]))
@@ -134,7 +134,7 @@ class Package:
 
 
 def _normalised(name: str) -> str:
-    """A part's name from the root, without regard to case."""
+    """The name of a part from the root, in lower case."""
     return posixpath.normpath("/" + name.replace("\\", "/")).lower().lstrip("/")
 
 
@@ -148,12 +148,12 @@ _NAMESPACES: Final = (
 
 
 Starts = Callable[[dict[str, str]], None]
-"""Is told of an element that starts: its attributes."""
+"""A function that gets the attributes of an element that starts."""
 Ends = Callable[[], None]
 
 
 class PartReader(Generic[Item]):
-    """Reads a part. Subclasses are told of the elements of some names, and put what they make of them in ``items``."""
+    """Reads a part. Subclasses handle elements of some names, and put what they make of them in ``items``."""
 
     def __init__(self, starts: Mapping[str, Starts], ends: Mapping[str, Ends]) -> None:
         self.items: list[Item] = []
@@ -164,16 +164,16 @@ class PartReader(Generic[Item]):
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._starts
         self._parser.EndElementHandler = self._ends
-        self._parser.StartDoctypeDeclHandler = self._document_type  # no workbook does, and entities could grow
-        self._parser.StartNamespaceDeclHandler = self._namespace  # so that they are among the parser's names, too
+        self._parser.StartDoctypeDeclHandler = self._document_type  # no workbook has one, and its entities could grow
+        self._parser.StartNamespaceDeclHandler = self._namespace  # so that the parser keeps their names too
 
     def read(self, blocks: Iterable[bytes]) -> Iterator[Item]:
-        """What is found in a part, while it is read."""
+        """The items in a part, while it is read."""
         fed = 0
         for block in blocks:
             fed += len(block)
             self._parser.Parse(block)
-            # A tag that does not end is kept by the parser, and looked at again with every block.
+            # The parser keeps a tag that does not end, and reads it again with every block.
             if fed - self._parser.CurrentByteIndex > _MAX_TAG or len(self._parser.intern) > _MAX_NAMES:
                 raise damaged()
             yield from self.items
@@ -196,7 +196,7 @@ class PartReader(Generic[Item]):
         raise damaged()
 
     def _namespace(self, *_declaration: object) -> None:
-        """There is nothing to do but to be told."""
+        """Do nothing. With a handler, the parser counts the name among those that it keeps."""
 
 
 class ElementReader(PartReader[Element]):
@@ -223,7 +223,7 @@ class TextReader(PartReader[Item]):
         self.has_text = False
 
     def taken(self) -> str:
-        """The text since the last was taken."""
+        """The text since the last call."""
         text = "".join(self._pieces)
         self._pieces.clear()
         self._length = 0

@@ -1,4 +1,4 @@
-"""What stands in the cells of a workbook (XLSX) as text, and the text that XLSX can hold, in both directions."""
+"""Converts the values in the cells of a workbook (XLSX) to text, and text to and from what XLSX can hold."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _DAY_OF_TIMES: Final = "0001-01-01"
 
 
 def number_text(value: str, format_: str, epoch: dt.datetime) -> str:
-    """A number as text: whole numbers without a point; dates, times and durations, which are numbers of days, to the
-    second (18.17.4). What is none is left as it is."""
+    """The text of a number. A whole number has no point; a date, time or duration, which is a number of days, is to the
+    second (18.17.4). Any other text stays as it is."""
     if _NUMBER.fullmatch(value) is None:
         return value
     if not format_ and value.isdigit():
@@ -48,7 +48,7 @@ def number_text(value: str, format_: str, epoch: dt.datetime) -> str:
 
 
 def iso_text(value: str) -> str:
-    """A date or a time of ISO 8601 to the second; what is none, or has a time zone, is left as it is."""
+    """A date or a time of ISO 8601, to the second. Other text, or one with a time zone, stays as it is."""
     text = value.removesuffix("Z")
     try:
         if "-" not in text:
@@ -60,7 +60,7 @@ def iso_text(value: str) -> str:
         return value
     if not text.startswith(_DAY_OF_TIMES):
         return _moment_text(moment.replace(microsecond=0))
-    return _moment_text(moment.time()) if moment.day == 1 else value  # no time is rounded to the next day's
+    return _moment_text(moment.time()) if moment.day == 1 else value  # a time must not be rounded to the next day
 
 
 def _moment_text(value: dt.date | dt.time | dt.timedelta) -> Moment:
@@ -77,22 +77,22 @@ def _moment_text(value: dt.date | dt.time | dt.timedelta) -> Moment:
 
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED: Final = re.compile("_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")
-"""But no half of a character of UTF-16."""
+"""Escapes, but not those of half a character in UTF-16."""
 _ERROR: Final = re.compile(r"#(?:N/[AD]|NV|GETTING_DATA|[¡¿]?(?:DIV/0|[A-Z]+)[!?]|##+)|Err:[0-9]{3}")
-"""18.17.3, those that came later, which end as they do, and how CSV has them in other languages."""
+"""The errors of 18.17.3, later ones that end in the same way, and their forms in CSV of other languages."""
 
 
 def written_xlsx(text: str) -> str:
-    """Text for XLSX: characters that XML cannot hold (and CR, which it changes) as ``_xHHHH_`` (22.9.2.19,
-    ST_Xstring), and what only looks like that protected the same way."""
+    """The text for XLSX. Characters that XML cannot hold, and CR, which it changes, become ``_xHHHH_`` (22.9.2.19,
+    ST_Xstring); text that only looks like that is protected in the same way."""
     return _NOT_XML.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
 
 
 def read_xlsx(text: str) -> str:
-    """The text that XLSX holds: what :func:`written_xlsx` and spreadsheet programs wrote is taken back."""
+    """The text that XLSX holds, without the escapes of :func:`written_xlsx` and of spreadsheet programs."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
 
 
 def is_error(text: str) -> bool:
-    """Whether a spreadsheet shows this where a formula failed, such as ``#N/A``."""
+    """Whether a text is what a spreadsheet shows for a failed formula, such as ``#N/A``."""
     return text[:1] in ("#", "E") and _ERROR.fullmatch(text) is not None

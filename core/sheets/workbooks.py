@@ -1,4 +1,4 @@
-"""Reading workbooks (XLSX) a row at a time.
+"""Reads workbooks (XLSX) a row at a time.
 
 The format is ECMA-376; numbers in brackets are sections of its Part 1. openpyxl knows what a number's format means. Why
 no library reads it whole: docs/decisions/0044.
@@ -25,8 +25,8 @@ from core.sheets.workbook_parts import Package, SharedTextReader, TextReader, da
 from core.sheets.workbook_values import Truth, is_error, iso_text, number_text, read_xlsx
 
 Row = tuple[int, list[str]]
-"""The row's number as a spreadsheet program counts it, and its cells' text; of a workbook's cell that is no text, as a
-:class:`Moment`, :class:`Number` or :class:`Truth`."""
+"""The number of a row as a spreadsheet counts it, and the text of its cells; a cell of a workbook that is no text comes
+as a :class:`Moment`, :class:`Number` or :class:`Truth`."""
 
 
 MAX_COLUMNS: Final = 500
@@ -34,27 +34,27 @@ MAX_COLUMNS: Final = 500
 _MAX_ROW: Final = 1_048_576
 _MAX_CELLS_OF_A_ROW: Final = 16_384
 _MAX_CELLS: Final = 50_000_000
-"""Of a sheet, with the blank ones between them: 47 columns of as many rows as there can be."""
+"""The most cells of a sheet, with blank ones between them: 47 columns of as many rows as there can be."""
 _MAX_ROW_TEXT: Final = 1 << 20
-"""Characters of a row."""
+"""The most characters of a row."""
 _MAX_FORMATS: Final = 100_000
-"""Styles of cells, and characters of all their formats' codes. Excel allows 65,490 styles."""
+"""The most styles of cells, and characters of the codes of all formats. Excel allows 65,490 styles."""
 _MAX_CODE: Final = 1_000
-"""Characters of a format's code. Excel allows 255."""
+"""The most characters of the code of a format. Excel allows 255."""
 _OTHERS_NAMED: Final = 100
 _OTHER_NAME: Final = 100
-"""Characters of a sheet's name. Excel allows 31."""
+"""The most characters of a sheet's name. Excel allows 31."""
 _TRUE: Final = ("1", "true")
 
 
 class Workbook:
-    """A workbook that is read. ``stream``: seekable. Raises SheetRefused."""
+    """A workbook to read. ``stream``: seekable. Raises SheetRefused."""
 
     def __init__(self, stream: BinaryIO) -> None:
         with _damage_told():
             self._book = _Book(Package(stream))
         self.others = self._book.others
-        """The names of the sheets that :meth:`rows` does not read, the hidden ones among them; the first of them."""
+        """The names of the first sheets that :meth:`rows` does not read, with hidden ones."""
 
     def rows(self) -> Generator[Row, None, None]:
         """The rows of the first visible sheet that have cells with something in them.
@@ -69,7 +69,7 @@ class Workbook:
 
 
 def look(stream: BinaryIO) -> None:
-    """Raises SheetRefused for a ZIP file that is certainly no workbook. Reads its directory, and of a part 1 KiB."""
+    """Raise SheetRefused for a ZIP file that is certainly no workbook. Reads its directory, and 1 KiB of a part."""
     with _damage_told():
         Package(stream).require_workbook()
 
@@ -80,12 +80,12 @@ def _damage_told() -> Iterator[None]:
         yield
     except (zipfile.BadZipFile, NotImplementedError, zlib.error, expat.ExpatError, EOFError) as error:
         raise damaged() from error
-    except (LookupError, ValueError) as error:  # something refers to what is not there, or is no number
+    except (LookupError, ValueError) as error:  # a reference leads nowhere, or a text is no number
         raise damaged() from error
 
 
 def too_wide(row: int, columns: int) -> SheetRefused:
-    """The refusal of a row with more than :data:`MAX_COLUMNS`."""
+    """The refusal of a row with more than :data:`MAX_COLUMNS` columns."""
     return SheetRefused(
         _("Row %(row)s has %(count)s columns; a sheet may have %(most)s.")
         % {"row": row, "count": f"{columns:,}", "most": MAX_COLUMNS}
@@ -93,7 +93,7 @@ def too_wide(row: int, columns: int) -> SheetRefused:
 
 
 class _Book:
-    """What there is to know before the first visible sheet is read: which it is, and what its cells refer to."""
+    """The parts that are read before the first visible sheet: which sheet it is, and what its cells refer to."""
 
     def __init__(self, package: Package) -> None:
         self.package = package
@@ -104,7 +104,10 @@ class _Book:
         self._related = package.related(main)
         self.epoch = WINDOWS_EPOCH
         self.is_calculated = True
-        """Whether the results of its formulas are true. Who writes some without calculating says so (18.2.2)."""
+        """Whether the results of its formulas are right.
+
+        A program that writes some without calculating says so (18.2.2).
+        """
         self.sheet = ""
         self.others: list[str] = []
         for name, attributes in package.elements(main, "workbookPr", "sheet", "calcPr"):
@@ -122,11 +125,11 @@ class _Book:
         if not self.sheet:
             raise SheetRefused(_("There is no visible sheet in the file, which has to be a workbook (XLSX)."))
         self.formats: dict[str, str] = {}
-        """By number, as cells write it."""
+        """The format of each style, by the number that cells name."""
         self.texts: list[str] = []
 
     def load(self) -> None:
-        """The formats and the texts that cells refer to."""
+        """Read the formats and texts that cells refer to."""
         parts = dict(self._related.values())
         if styles := parts.get("styles"):
             self.formats = {str(number): format_ for number, format_ in enumerate(_formats(self.package, styles))}
@@ -140,11 +143,11 @@ def _id(attributes: dict[str, str]) -> str:
 
 
 _EAST_ASIAN_DATES: Final = frozenset([*range(27, 37), *range(50, 59)])
-"""Formats built in by number that have no code of their own (18.8.30)."""
+"""The numbers of built-in formats that have no code of their own (18.8.30)."""
 
 
 def _formats(package: Package, part: str) -> Iterator[str]:
-    """What a number is by each style of cells: ``date``, ``duration``, or nothing of the kind."""
+    """The kind of a number in each style of cells: ``date``, ``duration``, or blank for others."""
     codes: dict[str, str] = {}
     kinds: dict[str, str] = {}
     size = 0
@@ -187,7 +190,7 @@ class _Rows(TextReader[Row]):
         self._row_text = 0
         self._cells_left = _MAX_CELLS
         self._text_left = settings.MUSTER_MAX_SHEET_BYTES
-        """Characters that cells may still have, those of shared texts counted in each."""
+        """Characters that cells may still have. A shared text counts in each cell."""
         self._cells: list[str] = []
         self._cell: dict[str, str] = {}
         self._is_formula = False
@@ -213,7 +216,7 @@ class _Rows(TextReader[Row]):
             raise damaged()
         self._cell = attributes
         self._is_formula = False
-        place = attributes.get("r")  # without one it is the next
+        place = attributes.get("r")  # a cell without a place is the next one
         self._column = column_index_from_string(place.rstrip(digits)) if place else self._column + 1
 
     def _formula_starts(self, _attributes: dict[str, str]) -> None:

@@ -116,7 +116,7 @@ def test_an_account_that_changed_gets_what_it_may_see_by_now(world: World, chang
     work()
     before.refresh_from_db()
     if changed == "inactive":
-        assert (before.state, before.message[:37]) == ("failed", "The account that asked for it is gone")
+        assert (before.state, before.message[:41]) == ("failed", "The account that asked for it was deleted")
         return
     shown = AttendanceRecord.objects.visible_to(user)
     assert fetched(user, before) == sorted({record.ep_no for record in shown})
