@@ -18,7 +18,7 @@ def printable(text: str) -> str:
 
 
 def named(model: str, key: Sequence[str]) -> str:
-    """A record's model and key, for a sentence."""
+    """A record's model and key, for a sentence. ``key``: as people read it (:meth:`Model.spelt`)."""
     return f"{model} {' · '.join(key)}"
 
 
@@ -47,7 +47,7 @@ class OutOfOrder(RecordSyncError):
 
 
 class InvalidRecord(RecordSyncError):
-    """The register has a record that no file can hold."""
+    """The register has a record that no file can hold. ``key``: as people read it."""
 
     def __init__(self, model: str, key: tuple[str, ...], field: str, value: object, expected: str) -> None:
         super().__init__(
@@ -93,6 +93,7 @@ class FileError:
     line: int | None = None
     """Counted from 1."""
     key: tuple[str, ...] | None = None
+    """As people read it (:meth:`Model.spelt`), which is not always the order that keys are sorted in."""
     field: str | None = None
     value: Any = None
     section: str | None = None

@@ -145,7 +145,7 @@ def _remembered(since: dt.date, register: Register, _state: tuple[str, ...]) -> 
 def _counted(since: dt.date, register: Register) -> Totals:
     """The records and employees of the whole register, and the employees with a record since a day.
 
-    Employees by two look-ups in the natural key's index for each, however many days each has.
+    Employees by two look-ups in their index for each, however many days each has.
     """
     table = register.connection.ops.quote_name(AttendanceRecord._meta.db_table)
     companies = register.connection.ops.quote_name(Company._meta.db_table)

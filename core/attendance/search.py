@@ -72,8 +72,8 @@ def find(text: str, records: AttendanceQuerySet) -> Matches:
 
 
 def in_every_company(register: Register) -> Q:
-    """True of every record; has the engine go company by company, as the natural key's index has them: it serves
-    numbers, which have no index of their own."""
+    """True of every record; has the engine go company by company, as the index of employees has them: it serves
+    numbers, which have no index across companies."""
     return Q(company_id__in=register.rows(Company).values("pk"))
 
 

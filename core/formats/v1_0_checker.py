@@ -231,7 +231,7 @@ class _Checker:
 
     def _nothing_wrong(self, model: Model, record: dict[str, Any], position: int) -> bool:
         """Whether nothing is wrong with a record. Looks at it name by name, and notes everything that is wrong."""
-        key = tuple(str(record.get(name, ""))[:_SHOWN] for name in model.key_names)
+        key = model.spelt([str(record.get(name, ""))[:_SHOWN] for name in model.key_names])
         before = self._findings.count
 
         def wrong(field: str, what: str, value: Any = None, expected: Any = None) -> None:
@@ -265,11 +265,11 @@ class _Checker:
                     if item[1] == last[1]:
                         self._repeated[model.name] += 1
                         if len(self._warnings) < self._limits.errors:
-                            place = f"{SECTIONS[model.name]}, {shown_key(item[0])}, {which}"
+                            place = f"{SECTIONS[model.name]}, {shown_key(model.spelt(item[0]))}, {which}"
                             self._warnings.append(f"{place}: the same record twice; the second is skipped")
                     else:
                         text = f"{which} are two different records with one key"
-                        self._findings.note(FileError(text, key=tuple(item[0]), section=model.name))
+                        self._findings.note(FileError(text, key=model.spelt(item[0]), section=model.name))
                     continue
                 self._copy.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
                 self._counts[model.name] += 1

@@ -84,7 +84,7 @@ def _records(dated: DatedRecords) -> Iterator[bytes]:
     records = legal(model.shape(), dated.records(model))
     for record, updated_at in zip(records, dated.updated(model), strict=True):
         if TIMESTAMP.error(updated_at):
-            raise InvalidRecord(model.name, record.key, "updated_at", updated_at, TIMESTAMP.expected)
+            raise InvalidRecord(model.name, model.spelt(record.key), "updated_at", updated_at, TIMESTAMP.expected)
         values = list(record.values)
         for position in times:
             value = values[position]

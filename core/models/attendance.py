@@ -125,11 +125,13 @@ class AttendanceRecord(models.Model):
         ordering: ClassVar = ["-date", "company", "ep_no"]
         indexes: ClassVar = [
             # Every row that a restore or import adds is written to every index, so there are only those that the pages
-            # need (benchmarks/RESULTS-pages.md). These two serve the list, newest first, and the dashboard, for all
-            # companies or one. They include status and overstay, so that filtered rows are counted without being read.
+            # need (benchmarks/RESULTS-pages.md). This one serves the list, newest first, and the dashboard, for all
+            # companies; it includes status and overstay, so that filtered rows are counted without being read. The
+            # natural key serves one company's days.
             models.Index(fields=["date", "company", "status", "overstay"], name="attendance_day"),
-            models.Index(fields=["company", "date", "status", "overstay"], name="attendance_company_day"),
-            # For searching and sorting by employee name. The natural key serves employee numbers within a company.
+            # For an employee's days, and for searching, sorting and counting by employee number within a company.
+            models.Index(fields=["company", "ep_no", "date"], name="attendance_employee"),
+            # For searching and sorting by employee name.
             models.Index(fields=["ep_name", "date"], name="attendance_ep_name"),
             # These two have few rows.
             models.Index(fields=["date"], name="attendance_missing_punch", condition=MISSING_PUNCH),
@@ -138,7 +140,8 @@ class AttendanceRecord(models.Model):
             models.Index(fields=["company", "updated_at"], name="attendance_updated"),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["company", "ep_no", "date"], name="attendance_natural_key"),
+            # In the order in which files, sheets and previews have records: new days are added at one place of it.
+            models.UniqueConstraint(fields=["company", "date", "ep_no"], name="attendance_natural_key"),
             one_of("status", Status.values, "attendance_status_is_known"),
             models.CheckConstraint(
                 condition=Q(Exact(F("date"), AsWritten("date", "date"))), name="attendance_date_is_a_day"

@@ -74,7 +74,10 @@ def shown_day(text: str) -> str:
 
 
 def shown_key(key: Sequence[str]) -> str:
-    """The key of a record as people read it: ``ABC Corp · EMP001 · 2026-11-20``, or the name of a company."""
+    """The key of a record as people read it: ``ABC Corp · EMP001 · 2026-11-20``, or the name of a company.
+
+    ``key``: its values in that order (:meth:`recordsync.model.schema.Model.spelt`).
+    """
     parts = [*key[:2], *map(shown_day, key[2:])]
     return " · ".join(part or "—" for part in parts)
 
@@ -108,7 +111,7 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
     decided the conflicts.
     """
     key = step.change.key if step.change else step.merged.key if step.merged else ()
-    what = shown_key(key)
+    what = shown_key(step.model.spelt(key)) if key else ""
     if step.blocked:
         return f"{what}: deleted there, but records or accounts here still refer to it; it stays"
     if step.merged is None:
@@ -121,7 +124,7 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
 def describe_import(step: Step) -> str:
     """A line that says what a step of an import does to which record. It does not name the model."""
     assert step.change is not None
-    return f"{shown_key(step.change.key)}: {_change(step)}"
+    return f"{shown_key(step.model.spelt(step.change.key))}: {_change(step)}"
 
 
 def conflict(step: Step, shape: Shape) -> str:

@@ -83,7 +83,7 @@ class Line:
 
     @property
     def shown_key(self) -> str:
-        return shown_key(self.key)
+        return shown_key(self.model.spelt(self.key))
 
 
 @dataclass

@@ -36,7 +36,7 @@ CREATE TABLE decided (
 """
 """``items.theirs`` and ``items.ours``: what becomes of the line when its conflicts are decided for that side.
 ``conflicts.decided``: the version of the preview that the last decision about the unit made."""
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """Of these tables: a preview that another version of the program made is not read."""
 INDEXES: Final = f"""
 CREATE INDEX items_by_key ON items ({_KEY}, model);

@@ -41,9 +41,10 @@ ATTENDANCE_RECORDS: Final = Model(
     label="core.AttendanceRecord",
     key=(
         Field("company_name", Text(min_length=1, max_length=255), column="company", references="companies"),
-        Field("ep_no", Text(min_length=1, max_length=50)),
         Field("date", Date()),
+        Field("ep_no", Text(min_length=1, max_length=50)),
     ),
+    spelling=("company_name", "ep_no", "date"),
     fields=(
         Field("ep_name", Text(max_length=255)),
         Field("shift", Text(max_length=50)),

@@ -281,14 +281,14 @@ def look_up(lines: Sequence[Line], register: Register = DEFAULT) -> None:
     """Set ``changed_at`` of each line whose record is in the register to when the record changed last. Reads the
     register."""
     records = {line.key: line for line in lines if line.model is ATTENDANCE_RECORDS and line.ours_is_there}
-    names = {company for company, _ep_no, _day in records}
+    names = {company for company, _day, _ep_no in records}
     ids = dict(register.rows(Company).filter(name__in=names).values_list("name", "pk"))
     by_key = {(ids[key[0]], *key[1:]): line for key, line in records.items() if key[0] in ids}
     if by_key:
-        keys = [Q(company_id=company, ep_no=ep_no, date=day) for company, ep_no, day in by_key]
+        keys = [Q(company_id=company, date=day, ep_no=ep_no) for company, day, ep_no in by_key]
         rows = register.rows(AttendanceRecord).filter(reduce(or_, keys)).order_by()
-        for company, ep_no, day, changed_at in rows.values_list("company_id", "ep_no", "date", "updated_at"):
-            by_key[company, ep_no, day.isoformat()].changed_at = changed_at
+        for company, day, ep_no, changed_at in rows.values_list("company_id", "date", "ep_no", "updated_at"):
+            by_key[company, day.isoformat(), ep_no].changed_at = changed_at
 
 
 def free_if_ended(preview: StoredPreview) -> None:

@@ -194,7 +194,9 @@ class RestoreService:
             count += 1
             if step.merged is not None and count <= checking.limits().errors:
                 text, fields = conflict(step, plan.shapes[step.model.name]), ", ".join(step.merged.conflicts)
-                first.append(FileError(text, key=step.merged.key, field=fields, section=step.model.name))
+                first.append(
+                    FileError(text, key=step.model.spelt(step.merged.key), field=fields, section=step.model.name)
+                )
         if count:
             raise ConflictsLeft(
                 ngettext(
@@ -244,7 +246,7 @@ def _moved(before: Plan, now: Plan) -> str:
     for model, key in differences(before, now):
         count += 1
         if count <= _MOVED_SHOWN:
-            moved.setdefault(str(SECTIONS[model.name]), []).append(shown_key(key))
+            moved.setdefault(str(SECTIONS[model.name]), []).append(shown_key(model.spelt(key)))
     shown = "; ".join(f"{section} {', '.join(keys)}" for section, keys in moved.items())
     more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
     if not moved:

@@ -283,7 +283,7 @@ def _changes(preview: ImportPreview) -> Iterator[dict[str, Any]]:
                 for name, old, new in pairs
                 if old != new
             ]
-        yield {"kind": change.kind, "key": list(change.key), "cells": cells}
+        yield {"kind": change.kind, "key": list(ATTENDANCE_RECORDS.spelt(change.key)), "cells": cells}
 
 
 def _refused(upload: UploadLog, sheet: BinaryIO, preview: ImportPreview) -> str:

@@ -118,6 +118,7 @@ def _check_totals(metadata: Metadata, counts: dict[str, int], note: Note) -> Non
 
 def _check_each(part: SectionPart, parser: RecordParser | DeletionParser, before: Key | None, note: Note) -> Key | None:
     """The last legal key of a part, or ``before`` if it has none. Checks each line, because one may be wrong."""
+    model = part.section.model
     for line, row in part.numbered():
         key = parser.check(row, line, note)
         if key is not None:
@@ -126,8 +127,8 @@ def _check_each(part: SectionPart, parser: RecordParser | DeletionParser, before
                 message = (
                     "it stands twice" if is_repeated else "it is out of order: the record before it belongs after it"
                 )
-                value = None if is_repeated else list(before)
-                note(FileError(message, line, key, value=value, section=part.section.place))
+                value = None if is_repeated else list(model.spelt(before))
+                note(FileError(message, line, model.spelt(key), value=value, section=part.section.place))
             before = key
     return before
 
@@ -140,4 +141,4 @@ def _check_deleted_apart(file: BackupFile, schema: Schema, note: Note) -> None:
         for record, deleted in join(file.records(model), file.numbered_deletions(model)):
             if record is not None and deleted is not None:
                 message = "it stands among the records and among the deleted"
-                note(FileError(message, deleted[2], record.key, section=model.name))
+                note(FileError(message, deleted[2], model.spelt(record.key), section=model.name))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from recordsync.errors import FileError
+from recordsync.model.schema import Model
 
 _DIGITS = 12
 _SHOWN = 200
@@ -51,9 +52,9 @@ def bounded(error: FileError) -> FileError:
     )
 
 
-def text_key(key: Sequence[Any]) -> tuple[str, ...]:
-    """A key of a file, which may hold anything, as short texts."""
-    return tuple(cut(part, _KEY) if part is not None else "" for part in key)
+def text_key(key: Sequence[Any], model: Model) -> tuple[str, ...]:
+    """A key of a file, which may hold anything, as short texts, as people read it."""
+    return model.spelt([cut(part, _KEY) if part is not None else "" for part in key])
 
 
 def quoted(message: str) -> str:

@@ -79,7 +79,12 @@ class RecordParser:
             note(_illegal(self._section, line, key, name, value, expected))
         if not wrong and given != (right := checksum(content)):
             message = wrong_checksum(given, right)
-            note(FileError(message, line, key, "checksum", kept(given), self._section.place, expected=right))
+            place = self._section.place
+            note(
+                FileError(
+                    message, line, text_key(key, self._shape.model), "checksum", kept(given), place, expected=right
+                )
+            )
         return None if wrong.intersection(key_names) else key
 
 
@@ -129,20 +134,19 @@ def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note:
         note(FileError(f"the line is not JSON: {error}", line, value=shown(row), section=place))
         return None
     if set(content) != set(names):
-        key_names = section.model.key_names
-        key = tuple(content.get(name) for name in key_names)
+        key = text_key([content.get(name) for name in section.model.key_names], section.model)
         for name in names:
             if name not in content:
-                note(FileError(f"the field {name} is missing", line, text_key(key), name, section=place))
+                note(FileError(f"the field {name} is missing", line, key, name, section=place))
         for name in content:
             if name not in names:
                 message = f"the field {shown(name)} is not known"
-                note(FileError(message, line, text_key(key), kept(name), kept(content[name]), place))
+                note(FileError(message, line, key, kept(name), kept(content[name]), place))
         return None
     if not is_canonical(content, row):
-        key = tuple(content[name] for name in section.model.key_names)
+        key = text_key([content[name] for name in section.model.key_names], section.model)
         message = "the line is not in canonical form (a name given twice, other order or spacing)"
-        note(FileError(message, line, text_key(key), section=place))
+        note(FileError(message, line, key, section=place))
         return None
     return content
 
@@ -150,4 +154,4 @@ def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note:
 def _illegal(section: Section, line: int, key: Sequence[Any], name: str, value: Any, expected: str) -> FileError:
     """The error that a field has this value."""
     message = f"{name} is {shown(value)}, where {expected} is expected"
-    return FileError(message, line, text_key(key), name, kept(value), section.place)
+    return FileError(message, line, text_key(key, section.model), name, kept(value), section.place)

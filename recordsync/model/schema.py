@@ -39,7 +39,8 @@ class Model:
 
     ``name`` is its name in a file, ``label`` its name in Django (``app.Model``). ``key`` has the fields of the natural
     key *in sort order*, and ``fields`` has the other content fields. ``units`` has groups of ``fields`` that merge
-    whole, each under a name for people.
+    whole, each under a name for people. ``spelling`` has the names of the key's fields in the order in which people
+    read them, where this is another than the sort order.
     """
 
     name: str
@@ -47,11 +48,14 @@ class Model:
     key: tuple[Field, ...]
     fields: tuple[Field, ...] = ()
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    spelling: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         united = [name for names in self.units.values() for name in names]
         if sorted(united) != sorted(f.name for f in self.fields):
             raise ValueError(f"{self.name}: every field but the key belongs to exactly one unit")
+        if self.spelling and sorted(self.spelling) != sorted(self.key_names):
+            raise ValueError(f"{self.name}: the spelling has every field of the key once")
 
     @cached_property
     def all_fields(self) -> dict[str, Field]:
@@ -66,6 +70,14 @@ class Model:
     @cached_property
     def key_names(self) -> tuple[str, ...]:
         return tuple(f.name for f in self.key)
+
+    def spelt(self, key: Sequence[str]) -> tuple[str, ...]:
+        """A key's values in the order in which people read them, for messages and pages."""
+        return tuple([key[position] for position in self._spelling])
+
+    @cached_property
+    def _spelling(self) -> tuple[int, ...]:
+        return tuple(self.key_names.index(name) for name in self.spelling or self.key_names)
 
     @cached_property
     def reference(self) -> Field | None:

@@ -63,7 +63,9 @@ def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Ba
     """
     for step in plan.decided(decide):
         if isinstance(step, Step) and step.undecided and step.merged is not None:
-            raise RecordSyncError(f"Nobody has decided about {named(step.model.name, step.merged.key)} yet.")
+            raise RecordSyncError(
+                f"Nobody has decided about {named(step.model.name, step.model.spelt(step.merged.key))} yet."
+            )
         account.add(step)
         if changes := step.changes():
             yield step.model, changes
@@ -91,6 +93,5 @@ def _require_valid(model: Model, changes: Iterable[Change]) -> None:
         return
     for record in records:
         for name, value, expected in shape.errors(record.values):
-            raise RecordSyncError(
-                f"Merging {named(model.name, record.key)} gives {value!r} as {name}, where {expected} is expected."
-            )
+            what = named(model.name, model.spelt(record.key))
+            raise RecordSyncError(f"Merging {what} gives {value!r} as {name}, where {expected} is expected.")

@@ -89,7 +89,9 @@ class OrmStore:
             row = rows.get(change.key)
             before = change.before.values if change.before else None
             if (row[1].values if row else None) != before:
-                raise RegisterMoved(f"{named(model.name, change.key)} is not as it was when the change was planned.")
+                raise RegisterMoved(
+                    f"{named(model.name, model.spelt(change.key))} is not as it was when the change was planned."
+                )
         added = [change.after for change in changes if change.before is None and change.after is not None]
         updates = [change for change in changes if change.before is not None and change.after is not None]
         deleted_rows = [rows[change.key][0] for change in changes if change.after is None]
@@ -165,7 +167,8 @@ class OrmStore:
             return
         position = model.key.index(model.reference)
         parents = self._parent_ids(model)
-        # The index gives a superset (the first other key field by value, the last by range), which is filtered here.
+        # The index gives a superset (the first other key field by value, the last by range), which is filtered here:
+        # of a batch of days, the few days and a stretch of numbers.
         others = [part for part in model.key if part is not model.reference]
         first, last = others[0], others[-1]
         first_position, last_position = model.key.index(first), model.key.index(last)
@@ -173,13 +176,14 @@ class OrmStore:
             if name not in parents:
                 continue
             of_parent = list(group)
+            firsts = sorted({key[first_position] for key in of_parent})
             lasts = [key[last_position] for key in of_parent]
             rows = (
                 self._rows(model)
                 .filter(
                     **{
                         f"{model.reference.source}_id": parents[name],
-                        f"{first.source}__in": sorted({key[first_position] for key in of_parent}),
+                        f"{first.source}__in": [first.type.to_python(text) for text in firsts],
                         f"{last.source}__gte": last.type.to_python(min(lasts)),
                         f"{last.source}__lte": last.type.to_python(max(lasts)),
                     }

@@ -158,7 +158,7 @@ class SqlStore(OrmStore):
         # A join with the keys first, because SQLite scans the whole table for (a, b, c) IN (VALUES ...).
         wanted, parameters = self._wanted(types, values)
         keyed = f"SELECT stored.{pk} FROM {wanted} CROSS JOIN {table} AS stored WHERE {equal}"
-        rows = self._rows(model).extra(where=[f"{table}.{pk} IN ({keyed})"], params=parameters)
+        rows = self._rows(model).extra(where=[f"{table}.{pk} IN ({keyed})"], params=parameters).order_by()
         with self._connection.cursor() as cursor:  # a cursor in the server takes three round trips
             cursor.execute(*self._compiled(self._texts(model, rows, {})))
             texts = cursor.fetchall()

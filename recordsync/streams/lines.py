@@ -124,7 +124,7 @@ def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
         if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
             for record in batch:
                 for field, value, expected in illegal(shape, record.values, record.created_at):
-                    raise InvalidRecord(shape.model.name, record.key, field, value, expected)
+                    raise InvalidRecord(shape.model.name, shape.model.spelt(record.key), field, value, expected)
         yield from batch
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Key = tuple[str, str, str]
-"""(company_name, ep_no, date), in the order in which a file sorts."""
+"""(company_name, date, ep_no), in the order in which a file sorts."""
 
 Content = Mapping[str, str | None]
 """A record's fields as texts, as they stand in a file."""
@@ -42,4 +42,4 @@ def blank_day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **field
 
 
 def key_of(content: Content) -> Key:
-    return str(content["company_name"]), str(content["ep_no"]), str(content["date"])
+    return str(content["company_name"]), str(content["date"]), str(content["ep_no"])

@@ -20,7 +20,7 @@ from tests.builders.registers import LONG_AGO, RegisterData
 Line = dict[str, Any]
 
 SECTIONS = ("companies", "attendance_records")
-KEY_NAMES = {"companies": ("name",), "attendance_records": ("company_name", "ep_no", "date")}
+KEY_NAMES = {"companies": ("name",), "attendance_records": ("company_name", "date", "ep_no")}
 
 ELSEWHERE = uuid.UUID("0c9ff6a2-6a5a-4f0e-9d3e-5a1f7d0f3b11")
 """The installation that the files come from."""

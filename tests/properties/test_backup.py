@@ -110,7 +110,7 @@ def _orders(draw: st.DrawFn) -> tuple[RegisterData, dict[str, Any]]:
 def _belongs(key: Key, selection: Selection | None) -> bool:
     if selection is None:
         return True
-    company, _number, day = key
+    company, day, _number = key
     named = selection.companies is None or company in selection.companies
     return named and (selection.date_from or "") <= day <= (selection.date_to or "9999-12-31")
 

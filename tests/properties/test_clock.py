@@ -85,7 +85,7 @@ def test_an_incremental_is_complete_or_refused(alias: str, actions: list[Any]) -
         if kind == "incremental":
             file = json.loads(out.getvalue())
             listed = {entry["name"] for entry in file["companies"]}
-            listed |= {(entry["company_name"], entry["ep_no"], entry["date"]) for entry in file["attendance_records"]}
+            listed |= {(entry["company_name"], entry["date"], entry["ep_no"]) for entry in file["attendance_records"]}
             parent = known[file["metadata"]["parent"]]
             assert {key for key, value in content.items() if parent.get(key) != value} <= listed
         known[str(result.id)] = content

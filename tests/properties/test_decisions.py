@@ -102,7 +102,7 @@ def under(chosen: Filter, keys: dict[int, tuple[str, ...]], decided: Decided) ->
         (line, unit)
         for (line, unit), (side, _at) in decided.items()
         if chosen.company in ("", keys[line][0])
-        and chosen.ep_no in ("", keys[line][1])
+        and chosen.ep_no in ("", keys[line][-1])
         and chosen.unit in ("", unit)
         and not (chosen.undecided and side)
     ]

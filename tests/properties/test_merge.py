@@ -65,7 +65,7 @@ def _cases(draw: st.DrawFn) -> dict[Key, tuple[list[Content | None], str | None]
     some = draw(parts())
     for company in some.companies:
         for number in some.numbers[:2]:
-            key = (company, number, some.days[0])
+            key = (company, some.days[0], number)
             states = draw(_versions(key))
             deleted = None
             if states[2] is None and draw(st.booleans()):

@@ -373,7 +373,7 @@ def test_property_18_any_text_is_stored_verbatim(
     """For all texts in all fields that hold text: restoring stores them character for character, and backing up
     writes them so; nothing is executed, escaped, trimmed, folded or normalised."""
     content = {**content, "ep_name": name, "shift": shift, "ep_no": number, "company_name": company}
-    key: Key = (company, number, content["date"])
+    key: Key = (company, content["date"], number)
     register = RegisterData().having({key: content})
     data = files.file(register).encode()
     restore(alias, data)

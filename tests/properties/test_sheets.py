@@ -51,9 +51,9 @@ def test_an_export_imports_again_without_a_change(alias: str, register: Register
     assert rows(alias) == before
     if result is None:
         return
-    good = {key: content for key, content in before.contents.items() if key[2] >= "1900"}
+    good = {key: content for key, content in before.contents.items() if key[1] >= "1900"}
     assert (result.records.skipped, result.new_companies) == (len(good), 0)
-    assert {problem.value for problem in result.sheet.problems} == {key[2] for key in before.records if key not in good}
+    assert {problem.value for problem in result.sheet.problems} == {key[1] for key in before.records if key not in good}
     clear(alias)
     with any_day:
         ImportService(register=Register(alias)).apply(file)
@@ -168,7 +168,7 @@ def test_an_administrator_changes_only_their_own_company(alias: str, sides: tupl
     with any_day:
         result = ImportService(user=admin, register=Register(alias)).apply(sheet)
     after = rows(alias)
-    own = {key: content for key, content in theirs.records.items() if key[0] == name and key[2] >= "1900"}
+    own = {key: content for key, content in theirs.records.items() if key[0] == name and key[1] >= "1900"}
     assert after.companies == before.companies
     assert {k: v for k, v in after.records.items() if k[0] != name} == {
         k: v for k, v in before.records.items() if k[0] != name

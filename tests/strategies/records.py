@@ -8,7 +8,7 @@ from recordsync.model.schema import Shape
 from tests.builders.records import record
 
 KEYS = [
-    (company, ep_no, date) for company in ("A", "é") for ep_no in ("1", "10") for date in ("2026-01-01", "2026-01-02")
+    (company, date, ep_no) for company in ("A", "é") for date in ("2026-01-01", "2026-01-02") for ep_no in ("1", "10")
 ]
 
 names = st.sampled_from(["", "Anna"])
@@ -20,8 +20,11 @@ minutes = st.sampled_from([None, "00:30"])
 @st.composite
 def days_at(draw: st.DrawFn, key: Key) -> Record:
     """A record with this key, out of few."""
+    company, date, ep_no = key
     return record(
-        *key,
+        company,
+        ep_no,
+        date,
         ep_name=draw(names),
         shift=draw(shifts),
         status=draw(st.sampled_from(["P", "A"])),

@@ -81,7 +81,7 @@ past_moments = st.one_of(
 
 def keys(companies: Sequence[str], numbers: Sequence[str], days: Sequence[str]) -> st.SearchStrategy[Key]:
     """Keys of a few parts, so that they meet, and one number stands in several companies."""
-    return st.tuples(st.sampled_from(companies), st.sampled_from(numbers), st.sampled_from(days))
+    return st.tuples(st.sampled_from(companies), st.sampled_from(days), st.sampled_from(numbers))
 
 
 # Made once, not in each example: making and validating strategies costs as much as drawing from them.
@@ -92,11 +92,11 @@ _fates = st.sampled_from(["keep", "keep", "change", "change", "delete", "delete"
 
 def content_of(key: Key, values: Mapping[str, Any]) -> Content:
     """A record's content: its key, and the values of its other fields."""
-    company, number, day = key
+    company, day, number = key
     return {"company_name": company, "ep_no": number, "date": day, **values}
 
 
-contents = st.builds(content_of, st.tuples(company_names, employee_numbers, dates), field_values)
+contents = st.builds(content_of, st.tuples(company_names, dates, employee_numbers), field_values)
 """One record's content."""
 
 

@@ -57,7 +57,7 @@ def test_any_layout_and_order_and_compression(db: None, monkeypatch: pytest.Monk
     shuffled = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     for data in (shuffled, gzip.compress(shuffled)):
         with _checked(data) as file:
-            assert [record.key[1] for record in file.records(ATTENDANCE_RECORDS)] == [
+            assert [record.key[2] for record in file.records(ATTENDANCE_RECORDS)] == [
                 f"E{n}" for n in (1, 2, 3, 5, 7, 8, 9)
             ]
         result = RestoreService().validate_backup(io.BytesIO(data))
@@ -120,7 +120,7 @@ def test_a_file_of_another_version_is_told_so_whatever_follows(rest: bytes) -> N
 def test_two_different_records_with_one_key_are_refused_naming_both() -> None:
     (error,) = _refused(old_document([old_record(day()), old_record(day(status="A"))])).errors
     assert "records 1 and 2" in error.message
-    assert error.key == key_of(day())
+    assert error.key == ("ABC Corp", "E1", "2026-11-20")
 
 
 def test_it_enters_no_ancestry_and_proves_no_deletion(register_db: str) -> None:

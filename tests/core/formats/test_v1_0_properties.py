@@ -164,7 +164,7 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(
         with pytest.raises(FileRefused) as refused:
             restore(alias, data)
         (error,) = refused.value.errors
-        assert error.key == one
+        assert error.key == (one[0], one[2], one[1])  # as people read it
         assert "records 1 and 2" in error.message
         assert rows(alias).records == {}
         event("equal and different")
@@ -316,4 +316,5 @@ def test_property_14_a_file_with_one_wrong_field_is_refused_naming_it(document: 
         else:
             model = COMPANIES if section == "companies" else ATTENDANCE_RECORDS
             assert (named[0].section, named[0].number) == (section, at + 1)
-            assert named[0].key == tuple(str(target.get(part, ""))[:200] for part in model.key_names)
+            as_read = ("name",) if model is COMPANIES else ("company_name", "ep_no", "date")
+            assert named[0].key == tuple(str(target.get(part, ""))[:200] for part in as_read)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 
+from core.models import AttendanceRecord
+from tests.builders.days import ABC, FRIDAY, SATURDAY, XYZ, day
+from tests.builders.registers import put, register, rows
 from tests.running.installation import NewInstallation
 
 BEFORE = "0013_operation_state"
@@ -15,7 +18,7 @@ KILLED = "The process was killed before it finished. Nothing was changed."
 
 OLD_SHEETS = f"""
 import uuid
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 apps = MigrationExecutor(connections["default"]).loader.project_state([("core", "{BEFORE}")]).apps
@@ -104,3 +107,42 @@ def test_sheets_of_before_stand_as_they_stood(new_installation: NewInstallation,
     installation.manage("migrate", "core", BEFORE, "--database", database, check=True)
     done = installation.manage("shell", "--no-imports", "-c", OLD_STATES, check=True)
     assert json.loads(done.stdout) == {"failed": 9, "imported": 1, "put_away": 3}, "an older program goes on with them"
+
+
+BY_EMPLOYEE, BY_DATE = ["company_id", "ep_no", "date"], ["company_id", "date", "ep_no"]
+DAYS = register(
+    *(
+        day(company, number, date)
+        for company in (XYZ, ABC)
+        for number in ("E10", "E9", "é")
+        for date in (SATURDAY, FRIDAY)
+    ),
+    companies=("Nobody's",),
+)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_the_key_is_put_in_another_order_and_the_rows_stay(new_installation: NewInstallation, engine: str) -> None:
+    """SQLite rebuilds the table for it, twice; forwards and backwards every row stays as it was, its id too."""
+    installation = new_installation(engine)
+    with installation.opened() as alias:
+        put(alias, DAYS)
+        before = rows(alias)
+        for migration, unique in (("0016_backup_type", BY_EMPLOYEE), ("0017_key_order", BY_DATE)):
+            connections[alias].close()
+            installation.manage("migrate", "core", migration, "--database", "default", check=True)
+            assert rows(alias) == before
+            with connections[alias].cursor() as cursor:
+                found = connections[alias].introspection.get_constraints(cursor, AttendanceRecord._meta.db_table)
+            assert found["attendance_natural_key"]["columns"] == unique
+            assert found["attendance_natural_key"]["unique"]
+            assert ("attendance_employee" in found, "attendance_company_day" in found) == (
+                (True, False) if unique is BY_DATE else (False, True)
+            )
+            kept = {name for name, one in found.items() if one["check"]}
+            assert {"attendance_date_is_a_day", "attendance_status_is_known"} <= kept
+            same = AttendanceRecord.objects.using(alias).earliest("pk")
+            with pytest.raises(IntegrityError), transaction.atomic(using=alias):
+                AttendanceRecord.objects.using(alias).create(
+                    company_id=same.company_id, ep_no=same.ep_no, date=same.date, status="P"
+                )

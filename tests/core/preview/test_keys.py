@@ -18,7 +18,7 @@ MORE = KeyColumns(Schema((*SCHEMA, SEALS, SITES, POSTS, HOLIDAYS)))
 
 
 def test_every_field_of_a_key_has_a_column_that_models_share_by_its_name() -> None:
-    assert KEYS.all == ("key_companies", "key_ep_no", "key_date")
+    assert KEYS.all == ("key_companies", "key_date", "key_ep_no")
     assert MORE.all == (*KEYS.all, "key_month", "key_sites")
     assert (KEYS.names, MORE.names) == (("key_companies",), ("key_companies", "key_sites"))
     assert MORE.of(HOLIDAYS, "date") == KEYS.of(ATTENDANCE_RECORDS, "date")
@@ -29,11 +29,11 @@ def test_every_field_of_a_key_has_a_column_that_models_share_by_its_name() -> No
     ("model", "key", "stands", "name"),
     [
         (COMPANIES, ("ABC",), ("ABC", "", "", "", ""), "ABC"),
-        (ATTENDANCE_RECORDS, ("ABC", "E1", "2026-11-20"), ("ABC", "E1", "2026-11-20", "", ""), "ABC"),
+        (ATTENDANCE_RECORDS, ("ABC", "2026-11-20", "E1"), ("ABC", "2026-11-20", "E1", "", ""), "ABC"),
         (SEALS, ("ABC", "2026-11"), ("ABC", "", "", "2026-11", ""), "ABC"),
         (SITES, ("Gate",), ("", "", "", "", "Gate"), "Gate"),
-        (POSTS, ("E1", "Gate"), ("", "E1", "", "", "Gate"), "Gate"),
-        (HOLIDAYS, ("2026-11-20",), ("", "", "2026-11-20", "", ""), ""),
+        (POSTS, ("E1", "Gate"), ("", "", "E1", "", "Gate"), "Gate"),
+        (HOLIDAYS, ("2026-11-20",), ("", "2026-11-20", "", "", ""), ""),
     ],
 )
 def test_what_a_key_names_of_another_model_stands_beside_that_models_own(

@@ -22,7 +22,7 @@ from tests.builders.records import company, record
 from tests.running.processes import other_process
 
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
-KEY = ("B", "E1", "2026-11-20")
+KEY = ("B", "2026-11-20", "E1")
 
 WRITING = """
 from core.register.database import Register
@@ -235,7 +235,7 @@ def test_companies_of_a_transaction_that_was_rolled_back_are_forgotten(register:
     def ghost() -> None:
         with register.write(5) as store:
             store.write(COMPANIES, [Change(("Ghost",), None, company("Ghost"))], NOW)
-            store.write(ATTENDANCE_RECORDS, [Change(("Ghost", "E1", KEY[2]), None, record("Ghost", "E1"))], NOW)
+            store.write(ATTENDANCE_RECORDS, [Change(("Ghost", KEY[1], "E1"), None, record("Ghost", "E1"))], NOW)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -244,7 +244,7 @@ def test_companies_of_a_transaction_that_was_rolled_back_are_forgotten(register:
     with register.write(5) as store:
         store.write(ATTENDANCE_RECORDS, [Change(KEY, None, record("B", "E1"))], NOW)
         assert [record.key for record in store.records(ATTENDANCE_RECORDS)] == [KEY]
-        assert not list(store.lookup(ATTENDANCE_RECORDS, [("Ghost", "E1", KEY[2])]))
+        assert not list(store.lookup(ATTENDANCE_RECORDS, [("Ghost", KEY[1], "E1")]))
 
 
 @pytest.mark.parametrize("reference", [True, False])

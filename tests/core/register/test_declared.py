@@ -48,4 +48,4 @@ def test_what_merges_whole() -> None:
         "day": {"status", "overstay", *TIME_FIELDS},
         "overtime": {"overtime", "overtime_to_mandays"},
     }
-    assert records.key_names == ("company_name", "ep_no", "date")
+    assert records.key_names == ("company_name", "date", "ep_no")

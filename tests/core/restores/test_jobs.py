@@ -96,7 +96,7 @@ def test_from_upload_to_summary(register_db: str) -> None:
     assert done.result["models"]["attendance_records"] == asdict(counts["attendance_records"])
     log = BackupLog.objects.using(register_db).get()
     assert (log.records_added, log.records_updated, log.records_skipped, log.records_deleted) == (1, 1, 1, 0)
-    assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
+    assert rows(register_db).contents[(ABC, "2026-11-20", "E1")]["shift"] == "N"
     assert not preview_folders.folder_of(check.pk).exists()
     assert preview_changes.changes_file(done.pk).stat().st_size
     with pytest.raises(OperationFailed, match="not there any more"), stored_preview.opened(check.pk):
@@ -135,7 +135,7 @@ def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
         assert preview.strategy is Strategy.DATABASE_WINS
         done = applied(register_db, preview)
     assert (done.state, done.message) == (Operation.State.SUCCEEDED, "")
-    assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "Q"
+    assert rows(register_db).contents[(ABC, "2026-11-20", "E1")]["shift"] == "Q"
     assert preview_folders.folder_of(check.pk).exists()
 
 
@@ -160,7 +160,7 @@ def test_a_1_0_file_and_its_warnings(register_db: str) -> None:
         done = applied(register_db, preview)
     assert (done.state, done.message) == (Operation.State.SUCCEEDED, "")
     assert check.result["warnings"] == done.result["warnings"] == [warning]
-    assert rows(register_db).contents[(ABC, "E1", "2026-11-20")]["shift"] == "N"
+    assert rows(register_db).contents[(ABC, "2026-11-20", "E1")]["shift"] == "N"
 
 
 def test_a_company_that_cannot_be_deleted_is_said_to_stay(register_db: str) -> None:
@@ -298,7 +298,7 @@ def test_a_new_preview_carries_over_what_was_decided_about_lines_that_are_the_sa
         assert preview.carried == Carried(made=8, carried=4)
         assert (preview.decided, preview.version) == (4, 1)
         lines = preview.page(Filter(kind="conflict")).lines
-        assert {line.key[-2:][0]: [unit.side for unit in line.units] for line in lines} == {
+        assert {line.key[-1]: [unit.side for unit in line.units] for line in lines} == {
             "E0": ["theirs", "theirs"], "E1": ["", "", ""], "E3": ["ours", ""], "More": [""], "Same": ["theirs"]
         }  # fmt: skip
         assert preview.counts() == preview.plan.counts(preview.decisions())
@@ -388,11 +388,11 @@ def test_every_filter_gives_its_lines_however_many_are_counted(
         chosen: dict[Filter, Callable[[Line], bool]] = {
             Filter(kind="add"): lambda line: line.kind == "add",
             Filter(kind="conflict", company=XYZ): lambda line: line.kind == "conflict" and line.key[0] == XYZ,
-            Filter(ep_no="E07"): lambda line: line.key[1:2] == ("E07",),
+            Filter(ep_no="E07"): lambda line: line.key[2:] == ("E07",),
             Filter(date_from="2026-11-02", date_to="2026-11-05"): lambda line: (
-                line.key[2:] > ("2026-11-01",) and line.key[2:] < ("2026-11-06",)
+                line.key[1:2] > ("2026-11-01",) and line.key[1:2] < ("2026-11-06",)
             ),
-            Filter(date_to="2026-11-02"): lambda line: ("",) < line.key[2:] < ("2026-11-03",),
+            Filter(date_to="2026-11-02"): lambda line: ("",) < line.key[1:2] < ("2026-11-03",),
             Filter(field="shift"): lambda line: any(
                 one.name == "shift" and one.differs for unit in line.units for one in unit.fields
             ),

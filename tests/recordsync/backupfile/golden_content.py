@@ -24,8 +24,8 @@ FULL: Final[Sections] = sections(
     ],
     [
         record("ABC Corp", "E10", in_time="09:00:00", out_time="18:07:30", created_at="2026-11-20T03:30:00.000001Z"),
-        record("ABC Corp", "E10", "2026-11-21", status="-0.5", ep_name="Anna", shift="G", overtime="00:00"),
         record("ABC Corp", "E9", status="WO", overstay="123:45", overtime="9999:59", overtime_to_mandays="08:00"),
+        record("ABC Corp", "E10", "2026-11-21", status="-0.5", ep_name="Anna", shift="G", overtime="00:00"),
         record("Zoë & Söhne GmbH", "1", "0001-01-01", status="-1", ep_name=NASTY, shift=NASTY[:50]),
         record(
             "é",

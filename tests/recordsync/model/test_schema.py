@@ -34,7 +34,7 @@ def test_a_schema_gives_its_models_in_order_and_by_name() -> None:
 
 def test_names_stand_in_the_order_of_a_line() -> None:
     assert list(ATTENDANCE_RECORDS.names) == sorted(ATTENDANCE_RECORDS.names)
-    assert ATTENDANCE_RECORDS.key_names == ("company_name", "ep_no", "date")
+    assert ATTENDANCE_RECORDS.key_names == ("company_name", "date", "ep_no")
     assert WHOLE.is_whole
     assert not NARROW.is_whole
 
@@ -47,7 +47,7 @@ def test_what_a_file_cannot_leave_out() -> None:
 def test_the_key_field_that_refers_to_another_model() -> None:
     assert ATTENDANCE_RECORDS.reference is ATTENDANCE_RECORDS.key[0]
     assert ATTENDANCE_RECORDS.key[0].source == "company"
-    assert ATTENDANCE_RECORDS.key[1].source == "ep_no"
+    assert ATTENDANCE_RECORDS.key[2].source == "ep_no"
     assert COMPANIES.reference is None
 
 
@@ -63,7 +63,7 @@ def test_every_field_but_the_key_belongs_to_exactly_one_unit(units: dict[str, tu
 
 
 def test_keys_are_in_sort_order_whatever_the_order_of_names() -> None:
-    assert FULL_DAY.key == ("ABC", "E1", "2026-11-20")
+    assert FULL_DAY.key == ("ABC", "2026-11-20", "E1")
     assert company("ABC").key == ("ABC",)
 
 
