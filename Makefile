@@ -24,6 +24,7 @@ help:
 	@echo "make lint       style, types, layers, code that only tests call, missing migrations"
 	@echo "make bench      measure beside Django's and the databases' own tools; writes benchmarks/RESULTS*.md (an hour;"
 	@echo "                SIZES=\"10000 100000\" for minutes)"
+	@echo "                OLD=COMMIT for an older version beside this one, in ten minutes"
 	@echo "make lock       choose new versions of the pinned packages"
 	@echo "make clean      remove the environment and caches; the data in var/ stays"
 
@@ -61,10 +62,15 @@ lint: setup
 	$(MANAGE) makemigrations --check
 
 # SIZES="10000 100000" measures these only; BENCH takes any other option (python -m benchmarks --help).
+# OLD=COMMIT measures that version beside this one, in rounds of one run, and nothing else.
 bench: setup
+ifdef OLD
+	$(BIN)/python -m benchmarks versions $(OLD) $(BENCH)
+else
 	$(BIN)/python -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(BENCH)
 	$(BIN)/python -m benchmarks web_restore $(if $(SIZES),--records $(lastword $(SIZES)))
 	$(BIN)/python -m benchmarks pages $(if $(SIZES),--sizes $(SIZES))
+endif
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
