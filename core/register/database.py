@@ -66,8 +66,7 @@ class Register:
 
     @contextmanager
     def write(self, wait: float | None = None) -> Iterator[Store]:
-        """A store in a transaction. Until it ends, nobody else can write what a backup holds, and everybody can read
-        unless :meth:`Store.filling` says otherwise.
+        """A store in a transaction. Until it ends, nobody else can write what a backup holds, and everybody can read.
 
         Raises what :func:`recordsync.system.transactions.writing` raises.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError
 
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
@@ -13,16 +13,6 @@ from recordsync.stores.sql import SqlStore
 
 _LEGAL_DAY: Final = "%(expressions)s BETWEEN '0001-01-01' AND '9999-12-31'"
 _LEGAL_MOMENT: Final = "%(expressions)s >= '0001-01-02 00:00:00+00' AND %(expressions)s < '9999-12-31 00:00:00+00'"
-
-
-_SERVING_READERS: Final = """
-SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
-WHERE indrelid = %(table)s::regclass AND NOT indisunique ORDER BY 1
-"""
-_FOREIGN_KEYS: Final = """
-SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint
-WHERE conrelid = %(table)s::regclass AND contype = 'f' ORDER BY 1
-"""
 
 
 class PostgresStore(SqlStore):
@@ -60,36 +50,6 @@ class PostgresStore(SqlStore):
         arrays = ", ".join(f"%s::{kind}[]" for kind in types)
         names = ", ".join(f"column{number}" for number in range(1, len(types) + 1))
         return f"unnest({arrays}) AS wanted ({names})", [list(column) for column in zip(*keys, strict=True)]
-
-    def _taken_away(self, model: Model) -> list[str]:
-        # Only of an empty table, and where nobody reads it: readers would wait until the end of the transaction.
-        (table,) = self._quoted(model)
-        if self.count(model):
-            return []
-        name = self._django(model)._meta.db_table
-        with self._connection.cursor() as cursor:
-            cursor.execute(_SERVING_READERS, {"table": name})
-            indexes = cursor.fetchall()
-            cursor.execute(_FOREIGN_KEYS, {"table": name})
-            keys = cursor.fetchall()
-            cursor.execute("SHOW lock_timeout")
-            (usual,) = cursor.fetchone()
-            try:
-                with transaction.atomic(using=self.using):
-                    cursor.execute("SET LOCAL lock_timeout = '100ms'")
-                    for key, _definition in keys:
-                        cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {key}")
-                    for index, _definition in indexes:
-                        cursor.execute(f"DROP INDEX {index}")
-                    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [usual])
-            except OperationalError:  # somebody reads
-                return []
-        # What is checked at the end of the transaction is checked before the table is changed once more.
-        return [
-            "SET CONSTRAINTS ALL IMMEDIATE",
-            *(definition for _index, definition in indexes),
-            *(f"ALTER TABLE {table} ADD CONSTRAINT {key} {definition}" for key, definition in keys),
-        ]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)

@@ -49,8 +49,7 @@ class Store(Protocol):
 
     def filling(self, most: int) -> AbstractContextManager[None]:
         """A block in which up to ``most`` changes are written. Where they are many beside the rows that are there,
-        what serves readers alone (indexes that are not unique) may be taken away meanwhile and made anew at its end.
-        On PostgreSQL readers of an empty table then wait until the transaction ends."""
+        what serves readers alone (indexes that are not unique) may be taken away meanwhile and made anew at its end."""
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         """Write one batch of changes.

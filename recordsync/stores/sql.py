@@ -10,7 +10,6 @@ import datetime as dt
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -30,12 +29,6 @@ from recordsync.streams.lines import SplicedLines
 
 _FETCH = 2000
 """Rows that one fetch asks for."""
-
-
-_MANY = 2000
-"""Changes from which it pays to make indexes afterwards."""
-_TIMES_AS_MANY = 2
-"""So many times the rows that are there."""
 
 
 class SqlStore(OrmStore):
@@ -205,18 +198,6 @@ class SqlStore(OrmStore):
         for row in rows:
             yield row[0], record(row[2:], row[1])
 
-    @contextmanager
-    def filling(self, most: int) -> Iterator[None]:
-        remade: list[str] = []
-        if most >= _MANY:
-            for model in self.schema:
-                if most > _TIMES_AS_MANY * self.count(model):
-                    remade += self._taken_away(model)
-        yield
-        with self._connection.cursor() as cursor:
-            for statement in remade:
-                cursor.execute(statement)
-
     def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
         # The unique constraint finds an added record that is there already.
         return [change for change in changes if change.before is not None]
@@ -304,10 +285,6 @@ class SqlStore(OrmStore):
     @abstractmethod
     def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
         """The SQL of a table ``wanted (column1, …)`` with a row for each key, and its parameters."""
-
-    @abstractmethod
-    def _taken_away(self, model: Model) -> list[str]:
-        """The statements that make anew what serves readers of the model's table alone, and was taken away."""
 
     @abstractmethod
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.db import IntegrityError
@@ -11,6 +12,11 @@ from django.db import IntegrityError
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
+
+_MANY = 2000
+"""Changes from which it pays to make indexes afterwards."""
+_TIMES_AS_MANY = 2
+"""So many times the rows that are there."""
 
 
 class SqliteStore(SqlStore):
@@ -62,14 +68,27 @@ class SqliteStore(SqlStore):
         row = f"({', '.join(['%s'] * len(types))})"
         return f"(VALUES {', '.join([row] * len(keys))}) AS wanted", [value for key in keys for value in key]
 
-    def _taken_away(self, model: Model) -> list[str]:
+    @contextmanager
+    def filling(self, most: int) -> Iterator[None]:
+        statements: list[str] = []
+        if most >= _MANY:
+            for model in self.schema:
+                if most > _TIMES_AS_MANY * self.count(model):
+                    statements += self._drop_indexes(model)
+        yield
+        with self._connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def _drop_indexes(self, model: Model) -> list[str]:
+        """The statements that make the indexes anew that are not unique; these are dropped."""
         indexes = "SELECT list.name, sql FROM pragma_index_list(%s) AS list JOIN sqlite_master USING (name)"
         with self._connection.cursor() as cursor:
             cursor.execute(f'{indexes} WHERE NOT list."unique" ORDER BY name', [self._django(model)._meta.db_table])
-            rows = cursor.fetchall()
-            for name, _statement in rows:
+            dropped = cursor.fetchall()
+            for name, _statement in dropped:
                 cursor.execute(f"DROP INDEX {self._connection.ops.quote_name(name)}")
-        return [statement for _name, statement in rows]
+        return [statement for _name, statement in dropped]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)

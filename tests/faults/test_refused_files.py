@@ -227,7 +227,7 @@ def check_refused(answer: Answer, bad: Bad) -> None:
     told = answer.ended
     assert told.code == 1, told.err
     commands.assert_clear(told.err)
-    first, *rest = told.err.splitlines()
+    first, *rest = [line for line in told.err.splitlines() if not line.startswith(commands.PROGRESS)]
     assert first.startswith("Error: The file is not a valid backup")
     assert "Nothing was changed" in first
     assert answer.message in first
