@@ -13,35 +13,26 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from types import FrameType
-from typing import IO, Any, Final, TextIO
+from typing import IO, Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.text import capfirst
 
 from core.models import Phase
 from core.operations.errors import ConflictsLeft, NotKnown, OperationFailed, explain
+from core.operations.traits import phase_label
 from core.operations.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
 from recordsync.plan import Step
 from recordsync.system.progress import Progress
 
 _SECONDS_BETWEEN_LINES = 1.0
-
-_PHASES: Final[Mapping[str, str]] = {
-    Phase.RECEIVE: "Receiving",
-    Phase.WAIT: "Waiting for another operation",
-    Phase.CHECK: "Checking the file",
-    Phase.COMPARE: "Comparing",
-    Phase.APPLY: "Writing to the database",
-    Phase.WRITE: "Writing the file",
-    Phase.COMMIT: "Finishing",
-}
-"""The phases as the console names them, each at the start of a line."""
 
 
 class Error(CommandError):
@@ -323,7 +314,7 @@ def _lines() -> Iterator[Progress]:
             last = time.monotonic()
             amount = f" {done:,}" + (f" of {total:,}" if total is not None else "") if done else ""
             try:
-                sys.stderr.write(f"{_PHASES.get(phase, phase)}{amount}\n")
+                sys.stderr.write(f"{capfirst(phase_label(phase))}{amount}\n")
                 sys.stderr.flush()
             except OSError:
                 _drop(sys.stderr)
@@ -345,7 +336,7 @@ def _bar() -> Iterator[Progress]:
         def move(phase: str, done: int, total: int | None, /) -> None:
             nonlocal shown
             if phase != shown:
-                bars.reset(task, description=_PHASES.get(phase, phase))
+                bars.reset(task, description=capfirst(phase_label(phase)))
                 shown = phase
             bars.update(task, completed=done, total=total)
 

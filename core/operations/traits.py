@@ -102,3 +102,8 @@ def traits_of(kind: str) -> Traits:
 def label_of(kind: str) -> str:
     """The name that people use for the kind of a row; the kind itself if this program does not know it."""
     return str(Kind(kind).label) if kind in Kind.values else kind
+
+
+def phase_label(phase: str) -> str:
+    """The label of a row's phase; the phase itself if this program does not know it."""
+    return str(Phase(phase).label) if phase in Phase.values else phase

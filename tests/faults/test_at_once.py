@@ -143,7 +143,7 @@ def test_a_backup_waits_while_a_restore_commits(
     tell_to_go_on(installation)
     ended = end(process)
     assert ended.code == 0, ended.err
-    assert "Waiting for another operation" in ended.err
+    assert "Waiting for somebody else’s restore or import" in ended.err
     assert end(restore).code == 0
     assert inspection.file_content(tmp_path / "full.json") == files.content[files.a]
 

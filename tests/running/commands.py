@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from core.models import Operation
+from django.utils.text import capfirst
+
+from core.models import Operation, Phase
 from tests.running.inspection import jobs_of
 from tests.running.installation import PROJECT, ScratchInstallation
 from tests.running.zygote import Process
@@ -50,14 +52,7 @@ class Ended:
         return self.sentence
 
 
-PROGRESS = (
-    "Receiving",
-    "Waiting for another operation",
-    "Checking the file",
-    "Comparing",
-    "Writing",
-    "Finishing",
-)
+PROGRESS = tuple(capfirst(str(phase.label)) for phase in Phase)
 
 
 def assert_clear(err: str) -> None:

@@ -17,10 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from core.models import JOBS, Backup, BackupLog, Kind, Operation, Phase, Role, User
+from core.models import JOBS, Backup, BackupLog, Kind, Operation, Role, User
 from core.operations import queue as jobs
 from core.operations import recovery
-from core.operations.traits import label_of
+from core.operations.traits import label_of, phase_label
 from core.operations.wording import SECTIONS, by_section
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
@@ -167,7 +167,7 @@ def _context_of(operation: Operation) -> dict[str, Any]:
     return {
         "operation": operation,
         "title": label_of(operation.kind),
-        "phase": Phase(operation.phase).label if operation.phase in Phase.values else operation.phase,
+        "phase": phase_label(operation.phase),
         "is_open": is_open,
         "section": _SECTIONS.get(operation.kind),
         "wizard_step": _wizard_step(operation, is_open=is_open),

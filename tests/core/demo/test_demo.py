@@ -540,7 +540,7 @@ def test_the_command_refuses_well_known_passwords_on_a_server(installation: Scra
 def test_a_terminated_command_leaves_nothing(installation: ScratchInstallation) -> None:
     process = installation.popen("seed_demo", "--records", 1_000_000, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr
-    assert process.stderr.readline().startswith(b"Writing to the database")
+    assert process.stderr.readline().startswith(b"Writing to the register")
     process.send_signal(signal.SIGTERM)
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 1
