@@ -23,7 +23,29 @@ from recordsync.system.files import decompressed
 _CHANGED = "The file has changed since it was checked: check it again."
 
 
-class BackupFile:
+class DescribedFile:
+    """What the metadata of a 2.0 file say of its records."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
+        self.repeated: Mapping[str, int] = {}
+        self.warnings: list[str] = []
+        """What is odd about the file and does no harm. In this version there is nothing."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file speaks about every record: see :attr:`Metadata.is_complete`."""
+        return self.metadata.is_complete
+
+    def shape(self, model: Model) -> Shape:
+        """The fields that this file's records of a model have."""
+        return model.shape(self.metadata.fields[model.name])
+
+    def alignment(self, model: Model) -> None:
+        """None: the records mean exactly what they say."""
+
+
+class BackupFile(DescribedFile):
     """A valid backup file, made by :func:`recordsync.backupfile.check_backup`. Fits :class:`recordsync.plan.Snapshot`.
 
     Not thread-safe: two threads need two of these.
@@ -41,29 +63,14 @@ class BackupFile:
         counts: dict[str, int],
         deleted: dict[str, int],
     ) -> None:
+        super().__init__(metadata)
         self._source = source
         self._schema = schema
         self._limits = limits
         self._blocks = blocks
-        self.metadata = metadata
         self.digest = digest
         self.counts = counts
         self.deleted = deleted
-        self.repeated: Mapping[str, int] = {}
-        self.warnings: list[str] = []
-        """What is odd about the file and does no harm. In this version there is nothing."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the file speaks about every record: see :attr:`Metadata.is_complete`."""
-        return self.metadata.is_complete
-
-    def shape(self, model: Model) -> Shape:
-        """The fields that this file's records of a model have."""
-        return model.shape(self.metadata.fields[model.name])
-
-    def alignment(self, model: Model) -> None:
-        """None: the records mean exactly what they say."""
 
     @contextmanager
     def open(self) -> Iterator[Reader]:

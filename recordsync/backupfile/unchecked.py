@@ -7,23 +7,23 @@ nothing is wrong and no deletions are listed, as in most files. For any other fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import BinaryIO, NoReturn
 
 from recordsync.backupfile.layout import sections
 from recordsync.backupfile.parsers import RecordParser
-from recordsync.backupfile.reader import opened
+from recordsync.backupfile.reader import DescribedFile, opened
 from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
 from recordsync.errors import CheckNeeded, FileError, InvalidFile
 from recordsync.model.records import Record
-from recordsync.model.schema import Model, Schema, Shape
+from recordsync.model.schema import Model, Schema
 from recordsync.streams import Deletion, Unparsed
 from recordsync.system.progress import EVERY
 
 
-class UncheckedFile:
+class UncheckedFile(DescribedFile):
     """A backup file before its check. Fits :class:`recordsync.plan.Snapshot`. Its digest is known, and its counts are
     proven, when the file has been read whole.
 
@@ -36,29 +36,15 @@ class UncheckedFile:
         self._schema = schema
         self._limits = limits
         with _errors_need_check(), opened(source, schema, limits) as scanner:
-            self.metadata = scanner.metadata()
+            super().__init__(scanner.metadata())
         self.digest = ""
         self.counts: dict[str, int] = dict(self.metadata.totals)
         self.deleted = {model.name: 0 for model in schema}
-        self.repeated: Mapping[str, int] = {}
-        self.warnings: list[str] = []
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the file speaks about every record."""
-        return self.metadata.is_complete
 
     @property
     def is_whole(self) -> bool:
         """Whether its records have every field of their models."""
         return all(self.shape(model).is_whole for model in self._schema)
-
-    def shape(self, model: Model) -> Shape:
-        """The fields that this file's records of a model have."""
-        return model.shape(self.metadata.fields[model.name])
-
-    def alignment(self, model: Model) -> None:
-        """None: the records mean exactly what they say."""
 
     @contextmanager
     def open(self) -> Iterator[CheckingPass]:
