@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, cast, get_args
 
 import msgspec
 from django.conf import settings
-from django.db import Error, models
+from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,7 +20,7 @@ from core.backups import catalogue, scope, targets
 from core.backups.scope import StartingPoint
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
-from core.models import Backup, Installation, Operation, Phase, User
+from core.models import AttendanceRecord, Backup, Company, Installation, Operation, Phase, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
@@ -244,11 +244,11 @@ class BackupService:
         return cast(dict[str, Any], msgspec.to_builtins(metadata))
 
     @classmethod
-    def _serialize_record(cls, record: models.Model) -> dict[str, Any]:
+    def _serialize_record(cls, record: AttendanceRecord | Company) -> dict[str, Any]:
         """A company or attendance record as a 2.0 file holds it: content, ``checksum`` and ``created_at``."""
         content: dict[str, Any] = content_of(record)
         digest = cls._generate_checksum(content)
-        created_at = TIMESTAMP.to_text(record.created_at)  # type: ignore[attr-defined] # every declared model has one
+        created_at = TIMESTAMP.to_text(record.created_at)
         return dict(sorted({**content, "checksum": digest, "created_at": created_at}.items()))
 
     @staticmethod

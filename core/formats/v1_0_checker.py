@@ -16,7 +16,7 @@ from decimal import InvalidOperation
 from operator import itemgetter
 from typing import IO, Any, BinaryIO, Final, cast
 
-import ijson  # type: ignore[import-untyped] # ships no types
+import ijson
 import orjson
 
 from core.formats.v1_0 import MISSING, VERSION, V1File, canonical, checksum_v1_0, id_v1_0, moment_v1_0

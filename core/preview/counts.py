@@ -26,12 +26,12 @@ INSERT INTO decided
   FROM items JOIN (
     SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts GROUP BY item HAVING count(side) = count(*)
   ) ON item = id GROUP BY model, {_NAMES}, effect, listed, held
-"""  # noqa: S608 # of constants
+"""
 """Counts the lines whose conflicts are all decided. All counts are made of ``tallies`` and this."""
 _COUNT_ONE: Final = f"""
 INSERT INTO decided SELECT model, {_NAMES}, iif(?, theirs, ours), listed, start < 0, ? FROM items WHERE id = ?
 ON CONFLICT DO UPDATE SET n = n + excluded.n
-"""  # noqa: S608 # of constants
+"""
 
 
 class Group(NamedTuple):
@@ -75,7 +75,7 @@ class Tallies:
 
     def conflicting_companies(self) -> list[str]:
         """The companies that have conflicts."""
-        rows = self._db.execute(f"SELECT DISTINCT {COMPANY} FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")  # noqa: S608
+        rows = self._db.execute(f"SELECT DISTINCT {COMPANY} FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")
         return [name for (name,) in rows if name]
 
     def by_company(self, strategy: Strategy, limit: int = 200) -> list[dict[str, Any]]:
@@ -112,13 +112,13 @@ class Tallies:
         """All lines in groups, the models in the order of the schema."""
         side = strategy.side
         groups: Counter[tuple[int, str, bool, str, bool]] = Counter()
-        query = f"SELECT kind = 'conflict', theirs, ours, listed, n, model, {_NAMES} FROM tallies WHERE held = ?"  # noqa: S608 # of constants
+        query = f"SELECT kind = 'conflict', theirs, ours, listed, n, model, {_NAMES} FROM tallies WHERE held = ?"
         for to_decide, theirs, ours, listed, n, model, *names in self._db.execute(query, [held]):
             name = KEYS.name(SCHEMA.models[model], names)
             effect = theirs if side is Side.THEIRS or not to_decide else ours if side is Side.OURS else Effect.UNDECIDED
             groups[model, name, bool(to_decide), effect, bool(listed)] += n
         if side is None:
-            query = f"SELECT effect, listed, n, model, {_NAMES} FROM decided WHERE held = ?"  # noqa: S608 # of constants
+            query = f"SELECT effect, listed, n, model, {_NAMES} FROM decided WHERE held = ?"
             for effect, listed, n, model, *names in self._db.execute(query, [held]):
                 name = KEYS.name(SCHEMA.models[model], names)
                 groups[model, name, True, Effect.UNDECIDED, bool(listed)] -= n

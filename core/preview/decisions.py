@@ -87,7 +87,7 @@ class Decisions:
         """
         terms, values = "item = ?" + " AND unit = ?" * bool(unit), [item, *([unit] if unit else [])]
         with self._changing() as version:
-            overtaken = f"SELECT EXISTS (SELECT 1 FROM conflicts WHERE {terms} AND decided > ? AND side IS NOT ?)"  # noqa: S608 # of constants
+            overtaken = f"SELECT EXISTS (SELECT 1 FROM conflicts WHERE {terms} AND decided > ? AND side IS NOT ?)"
             if self._db.execute(overtaken, [*values, seen, side.value]).fetchone()[0]:
                 raise DecidedMeanwhile
             before = self._tallies.state_of(item)
@@ -110,7 +110,7 @@ class Decisions:
     def would_change(self, side: Side | None, chosen: Filter) -> int:
         """How many decided units :meth:`redecide_many` would change."""
         where, values = chosen.units()
-        query = f"SELECT count(*) FROM conflicts WHERE {where} AND side IS NOT NULL AND side IS NOT ?"  # noqa: S608 # of constants
+        query = f"SELECT count(*) FROM conflicts WHERE {where} AND side IS NOT NULL AND side IS NOT ?"
         return int(self._db.execute(query, [*values, side and side.value]).fetchone()[0])
 
     def redecide_many(self, side: Side | None, chosen: Filter, *, seen: int) -> int:
@@ -128,7 +128,7 @@ class Decisions:
             return count
 
     def _set(self, side: Side | None, where: str, values: list[Any], version: int) -> int:
-        query = f"UPDATE conflicts SET side = ?, decided = ? WHERE {where}"  # noqa: S608 # of constants
+        query = f"UPDATE conflicts SET side = ?, decided = ? WHERE {where}"
         count = self._db.execute(query, [side and side.value, version, *values]).rowcount
         self.undecided = self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0]
         put(self._db, undecided=self.undecided)
@@ -199,7 +199,7 @@ class Decisions:
         sides = {"ours": Side.OURS, "theirs": Side.THEIRS, None: None}
         positions = {model.name: position for position, model in enumerate(SCHEMA)}
         key = " AND ".join(f"{column} = ?" for column in KEYS.all)
-        find = f"SELECT side FROM items JOIN conflicts ON item = id WHERE {key} AND model = ? AND unit = ?"  # noqa: S608 # of constants
+        find = f"SELECT side FROM items JOIN conflicts ON item = id WHERE {key} AND model = ? AND unit = ?"
 
         def decide(model: Model, merged: Merged, unit: str) -> Side | None:
             values = (*KEYS.values(model, merged.key), positions[model.name], unit)

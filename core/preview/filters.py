@@ -53,14 +53,14 @@ class Filter:
         """The query for the lines whose ``unit`` is in conflict or which are ``undecided``, and its parameters. Further
         terms can be added to it."""
         terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
-        query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"  # noqa: S608 # of constants
+        query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"
         return query, [self.unit] if self.unit else []
 
     def units(self) -> tuple[str, list[Any]]:
         """The condition on ``conflicts``, and its parameters, for the units that are decided when all lines of the
         filter are: every unit of the lines, or only those that ``unit`` and ``undecided`` select."""
         where, values = replace(self, unit="", undecided=False).where()
-        terms = [f"item IN (SELECT id FROM items WHERE {where})"] if where != "1" else []  # noqa: S608 # of constants
+        terms = [f"item IN (SELECT id FROM items WHERE {where})"] if where != "1" else []
         if self.unit:
             terms.append("unit = ?")
             values.append(self.unit)

@@ -89,7 +89,7 @@ class StoredPreview(Decisions):
             where, values = chosen.where(by_date=not many)
             where = f"{where} AND id {sign} ?"
         rows = self._db.execute(
-            f"SELECT id, start, kind FROM items WHERE {where} ORDER BY id {order} LIMIT {PAGE + 1}",  # noqa: S608 # of constants
+            f"SELECT id, start, kind FROM items WHERE {where} ORDER BY id {order} LIMIT {PAGE + 1}",
             [*values, edge],
         ).fetchall()
         more, rows = len(rows) > PAGE, rows[:PAGE]
@@ -106,14 +106,14 @@ class StoredPreview(Decisions):
         :data:`COUNTED`."""
         if chosen.is_tallied:
             where, values = chosen.where()
-            query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"  # noqa: S608 # of constants
+            query = f"SELECT coalesce(sum(n), 0) FROM tallies WHERE {where}"
             return int(self._db.execute(query, values).fetchone()[0]), False
         if chosen.is_of_conflicts:
             selected, values = chosen.conflicting()
         else:
             where, values = chosen.where()
-            selected = f"SELECT 1 FROM items WHERE {where}"  # noqa: S608 # of constants
-        query = f"SELECT count(*) FROM ({selected} LIMIT {COUNTED + 1})"  # noqa: S608 # of constants
+            selected = f"SELECT 1 FROM items WHERE {where}"
+        query = f"SELECT count(*) FROM ({selected} LIMIT {COUNTED + 1})"
         n = int(self._db.execute(query, values).fetchone()[0])
         return min(n, COUNTED), n > COUNTED
 
@@ -141,7 +141,7 @@ class StoredPreview(Decisions):
             SELECT old.id, old.start, old.unit, old.side, new.id, new.start FROM (
               SELECT * FROM earlier.items JOIN earlier.conflicts ON item = id WHERE side IS NOT NULL
             ) AS old LEFT JOIN main.items AS new USING ({key}, model) ORDER BY old.id
-        """  # noqa: S608 # of constants
+        """
         decide = "UPDATE conflicts SET side = ?, decided = ? WHERE item = ? AND unit = ?"
         self._db.execute("ATTACH ? AS earlier", [str(tables_of(earlier.pk))])
         try:

@@ -49,7 +49,7 @@ CREATE INDEX conflicts_open_unit ON conflicts (unit, item) WHERE side IS NULL;
 CREATE TABLE tallies AS
   SELECT model, {_NAMES}, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
   GROUP BY model, {_NAMES}, kind, theirs, ours, listed, held;
-"""  # noqa: S608 # of constants
+"""
 
 
 class Origin(msgspec.Struct, frozen=True):

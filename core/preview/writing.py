@@ -37,7 +37,7 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
         conflicts: list[tuple[int, str]] = []
 
         def flush() -> None:
-            db.executemany(f"INSERT INTO items VALUES ({marks})", items)  # noqa: S608 # of constants
+            db.executemany(f"INSERT INTO items VALUES ({marks})", items)
             db.executemany("INSERT INTO conflicts (item, unit) VALUES (?,?)", conflicts)
             items.clear()
             conflicts.clear()

@@ -13,7 +13,7 @@ from core.register.declared import ATTENDANCE_RECORDS
 from core.sheets.spoilt_text import FORMULA, has_lost_digits, spoilt
 from core.sheets.spreadsheets import is_formula, plain_text, read_text
 from core.sheets.workbook_values import Moment, Number, Truth, is_error
-from recordsync.model.fields import MAX_MINUTES
+from recordsync.model.fields import MAX_MINUTES, Text
 
 Parse = Callable[[str], str | None]
 """A function that reads a cell. Raises BadCell."""
@@ -37,7 +37,8 @@ class NextDay(str):
 def text_parser(field: str) -> Parse:
     """The parser for the cells of a field that holds text."""
     kind = ATTENDANCE_RECORDS.all_fields[field].type
-    most = kind.max_length  # type: ignore[attr-defined]
+    assert isinstance(kind, Text)
+    most = kind.max_length
     never_blank = field in NEVER_BLANK
     is_code = field in CODES
 

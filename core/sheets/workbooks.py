@@ -78,6 +78,7 @@ def look(stream: BinaryIO) -> None:
 def _damage_told() -> Iterator[None]:
     try:
         yield
+    # zipfile raises NotImplementedError for a compression that it does not know.
     except (zipfile.BadZipFile, NotImplementedError, zlib.error, expat.ExpatError, EOFError) as error:
         raise damaged() from error
     except (LookupError, ValueError) as error:  # a reference leads nowhere, or a text is no number

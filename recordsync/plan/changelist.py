@@ -73,7 +73,9 @@ class _ModelLines:
         changes = []
         for line in lines:
             before, after = self._record(line.before, line), self._record(line.after, line)
-            changes.append(Change((after or before).key, before, after))  # type: ignore[union-attr]
+            record = after or before
+            assert record is not None  # list_changes writes no change without either
+            changes.append(Change(record.key, before, after))
         return changes
 
     def _record(self, content: Any, line: Any) -> Record | None:

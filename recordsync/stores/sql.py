@@ -274,7 +274,7 @@ class SqlStore(OrmStore):
 
     def _field(self, model: Model, source: str) -> models.Field[Any, Any]:
         meta = self._django(model)._meta
-        return meta.pk if source == "pk" else meta.get_field(source)  # type: ignore[return-value]
+        return meta.pk if source == "pk" else meta.get_field(source)  # type: ignore[return-value] # a declared field is a column
 
     def _quoted(self, model: Model, *sources: str) -> list[str]:
         """The names of the table and of these fields' columns, in SQL."""

@@ -37,7 +37,9 @@ class Lines:
         # Between ``(*content, checksum, created_at)`` and the order of the names in a line.
         parts = (*shape.names, "checksum", "created_at")
         self._arranged = itemgetter(*(parts.index(name) for name in names))
-        self._taken_apart = itemgetter(*(names.index(name) for name in parts))
+        self._taken_apart: Callable[[tuple[str | None, ...]], tuple[str | None, ...]] = itemgetter(
+            *(names.index(name) for name in parts)
+        )
 
     def line(self, values: Values, created_at: str | None) -> bytes:
         """The line of a record. Every value is a text without unpaired surrogates, or null."""
@@ -50,7 +52,7 @@ class Lines:
         Raises :class:`msgspec.MsgspecError` or UnicodeDecodeError unless the line is an object that has all of them as
         texts or nulls. The line may still be wrong: the caller compares it with what :meth:`line` makes of the values.
         """
-        return self._taken_apart(msgspec.structs.astuple(self._decode(line)))  # type: ignore[no-any-return]
+        return self._taken_apart(msgspec.structs.astuple(self._decode(line)))
 
     def records(self, lines: Sequence[bytes]) -> list[Record]:
         """The records of lines that are known to be right."""

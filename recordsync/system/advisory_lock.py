@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from recordsync.system.lock import Lock
 
+_IS_GRANTED = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND "
 _KEY = "(classid::bigint << 32) | objid::bigint"  # pg_locks shows the key of an advisory lock in two halves
 
 
@@ -31,8 +32,7 @@ class AdvisoryLock(Lock):
         """Whether anybody holds the lock. Takes nothing."""
         try:
             return self._ask(
-                f"SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "  # noqa: S608
-                f"AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+                f"{_IS_GRANTED}database = (SELECT oid FROM pg_database WHERE datname = current_database()) "  # noqa: S608 - of constants
                 f"AND {_KEY} IN (%s, %s))",
                 self._session,
                 self._bound,
@@ -64,8 +64,7 @@ class AdvisoryLock(Lock):
     def _is_held(self) -> bool:
         try:
             return self._ask(
-                f"SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "  # noqa: S608
-                f"AND pid = pg_backend_pid() AND {_KEY} = %s)",
+                f"{_IS_GRANTED}pid = pg_backend_pid() AND {_KEY} = %s)",
                 self._session,
             )
         except Error:

@@ -88,7 +88,7 @@ class AccountForm(Styled, SharedEditing, forms.ModelForm):
         return [*sorted(self.fields.keys() & set(self.changed_data)), "is_staff", "is_superuser"]
 
     def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
+        super()._post_clean()  # type: ignore[misc] # the stubs lack it
         if password := self.cleaned_data.get("password"):
             try:
                 password_validation.validate_password(password, self.instance)

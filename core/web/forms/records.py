@@ -227,7 +227,7 @@ class NewRecordForm(RecordForm):
 
     def _get_validation_exclusions(self) -> set[str]:
         # The service says that a record exists already, and what to do.
-        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc] # the stubs lack it
         return excluded | {"company"}
 
 
