@@ -225,12 +225,11 @@ class BackupService:
         created_at: dt.datetime,
         totals: Mapping[str, int],
     ) -> dict[str, Any]:
-        """The metadata of a 2.0 file, but with ``totals`` in one mapping. Reads the catalogue."""
+        """The metadata of a 2.0 file, but with ``totals`` in one mapping."""
         metadata = Metadata(
             id=str(uuid.uuid4()),
             installation=InstallationName(id=str(installation.id), name=installation.name),
             parent=str(parent.pk) if parent else None,
-            merged=catalogue.merged_backups(installation, self.register),
             backup_type=backup_type,
             since_date=TIMESTAMP.to_text(since),
             selection=msgspec.to_builtins(selection) if selection else None,

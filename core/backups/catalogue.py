@@ -130,14 +130,6 @@ def stamp(register: Register) -> dt.datetime:
     return latest + dt.timedelta(microseconds=1 + now.microsecond)
 
 
-def merged_backups(installation: Installation, register: Register) -> dict[str, str]:
-    """The id of the last backup of each other installation that became part of this register's ancestry, by the
-    installation's id. Reads the catalogue."""
-    others = register.rows(Backup).exclude(installation_id=installation.id).filter(merged_at__isnull=False)
-    rows = others.order_by("merged_at").values_list("installation_id", "id")
-    return {str(other): str(backup) for other, backup in rows}
-
-
 def add(
     metadata: Metadata,
     register: Register,
@@ -158,7 +150,6 @@ def add(
         installation_id=uuid.UUID(metadata.installation.id),
         installation_name=metadata.installation.name[:100],
         parent=uuid.UUID(metadata.parent) if metadata.parent else None,
-        merged=metadata.merged,
         backup_type=metadata.backup_type,
         selection=metadata.selection,
         since=TIMESTAMP.to_python(metadata.since_date),
@@ -292,13 +283,6 @@ def gap_before(metadata: Metadata, register: Register) -> list[str]:
     return [text % {"since": moments.moment(since), "parent": metadata.parent}]
 
 
-def _merged_now(backups: QuerySet[Backup]) -> dt.datetime:
-    """Now, but later than every earlier ``merged_at``: the order of these moments says which backup was merged last."""
-    newest = backups.aggregate(newest=Max("merged_at"))["newest"]
-    now = timezone.now()
-    return now if newest is None else max(now, newest + dt.timedelta(microseconds=1))
-
-
 def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes], digest: str, deleted: int) -> None:
     """Note in the catalogue that a file was restored here. Called in the transaction of the restore.
 
@@ -315,7 +299,7 @@ def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes]
     if metadata.version != VERSION or metadata.installation.id == str(installation.id):
         return
     enters = metadata.selection is None and (metadata.backup_type == "full" or _had_parent(metadata, register))
-    merged_at = _merged_now(backups) if enters else None
+    merged_at = timezone.now() if enters else None
     if earlier is None:
         add(
             metadata,

@@ -66,7 +66,6 @@ def as_described(metadata: Metadata, digest: str) -> Metadata:
         version=cast(Any, VERSION),
         id=id_v1_0(digest, metadata.created_at),
         parent=None,
-        merged={},
         deletions="unknown",
     )
 

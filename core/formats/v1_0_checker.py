@@ -304,7 +304,6 @@ class _Checker:
             id=id_v1_0(digest, cast(str, created)),
             installation=InstallationName(id=str(uuid.UUID(int=0)), name=""),
             parent=None,
-            merged={},
             backup_type=cast(Any, kind),
             since_date=since,
             selection=None,

@@ -16,8 +16,8 @@ from core.models.kinds import Kind
 class Backup(models.Model):
     """An entry of the catalogue: a backup file that was written here, or that was restored here from elsewhere.
 
-    ``id`` is the id inside the file. A 1.0 file has none; its id is derived from its bytes. The ancestry
-    (``parent``, ``merged``) proves what two installations once shared.
+    ``id`` is the id inside the file. A 1.0 file has none; its id is derived from its bytes. ``merged_at``
+    says which backups of others this register has whole.
     """
 
     class Type(models.TextChoices):
@@ -38,7 +38,6 @@ class Backup(models.Model):
     parent = models.UUIDField(
         null=True, blank=True, help_text="The backup of the same installation that this one continues."
     )
-    merged = models.JSONField(default=dict, help_text="Per other installation, its last backup restored before.")
     backup_type = models.CharField(_("kind"), max_length=12, choices=Type)
     selection = models.JSONField(null=True, blank=True)
     since = models.DateTimeField(null=True, blank=True)
@@ -64,7 +63,6 @@ class Backup(models.Model):
         ordering: ClassVar = ["-taken_at"]
         indexes: ClassVar = [
             models.Index(fields=["installation_id", "-taken_at"], name="backup_by_installation"),
-            models.Index(fields=["installation_id", "-merged_at"], name="backup_merged"),
         ]
 
     def __str__(self) -> str:

@@ -49,16 +49,14 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The metadata of a 2.0 file. In the file, ``totals`` is one member ``total_<model>`` for each model.
 
-    ``parent`` is the backup of the same installation that this one continues. ``merged`` has, for each other
-    installation, the last of its backups that was restored there. ``fields`` has, for each model, the content fields of
-    its records. ``selection`` is the part that the application chose (None: everything).
+    ``parent`` is the backup of the same installation that this one continues. ``fields`` has, for each model,
+    the content fields of its records. ``selection`` is the part that the application chose (None: everything).
     """
 
     version: Literal["2.0"] = "2.0"
     id: UuidText
     installation: InstallationName
     parent: UuidText | None
-    merged: Annotated[dict[UuidText, UuidText], msgspec.Meta(max_length=1000)]
     backup_type: BackupType
     since_date: MomentText | None
     selection: dict[str, Any] | None
@@ -132,8 +130,6 @@ def _check_ancestry(metadata: Metadata) -> None:
     """Raises ValidationError if a backup is its own ancestor, or if a full one has a starting date."""
     if metadata.parent == metadata.id:
         raise msgspec.ValidationError("Expected another backup's id - at `$.parent`")
-    if metadata.installation.id in metadata.merged:
-        raise msgspec.ValidationError("Expected other installations only - at `$.merged`")
     if (metadata.since_date is None) != (metadata.backup_type == "full"):
         raise msgspec.ValidationError("Expected a moment in an incremental, null in a full file - at `$.since_date`")
 

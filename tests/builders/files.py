@@ -146,7 +146,6 @@ def file(
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, canonical(records))),
         "installation": {"id": str(ELSEWHERE), "name": "Site A"},
         "parent": None,
-        "merged": {},
         "backup_type": "full",
         "since_date": None,
         "selection": None,

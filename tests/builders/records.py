@@ -80,7 +80,6 @@ def metadata(of: Sections | None = None, **changed: Any) -> Metadata:
         "id": FILE_ID,
         "installation": InstallationName(HERE, "Site A office PC"),
         "parent": None,
-        "merged": {},
         "backup_type": "full",
         "since_date": None,
         "selection": None,

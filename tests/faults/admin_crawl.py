@@ -47,7 +47,7 @@ DAYS = ("2026-13-45", "0000-00-00", "99999-01-01", "2026-11-20T25:61:61", "0001-
 VALUES = (*NUMBERS, *TEXTS, *DAYS)
 FIELDS = (
     "id", "pk", "date", "company", "company__name", "status", "role", "is_active", "password", "created_at", "kind",
-    "version", "success", "state", "started_at", "installation_name", "merged", "nope", "user__username",
+    "version", "success", "state", "started_at", "installation_name", "selection", "nope", "user__username",
     "attendance_records__ep_no", "__", "",
 )  # fmt: skip
 LOOKUPS = (

@@ -91,7 +91,6 @@ _METADATA_WRONG: dict[str, tuple[Any, ...]] = {
     "id": ("", "x", "9B2F0E2A-0000-4000-8000-000000000000", 7, None),
     "installation": (None, "Site A", {}, {"id": "x", "name": "y"}),
     "parent": ("", "x", 0),
-    "merged": (None, [], {"x": "y"}),
     "backup_type": ("", "partial", None, 1),
     "since_date": ("", "2026-11-01", "2026-02-30T00:00:00.000000Z", 5),
     "selection": ("all", [], {"companies": "all"}, {"other": None}, {"date_from": "1.1.2026"}),

@@ -16,10 +16,8 @@ from core.demo.service import DemoService
 from core.models import JOBS, AttendanceRecord, Backup, Company, Operation, User
 from core.operations.errors import DataMoved, OperationFailed
 from core.register.database import Register
-from tests.builders.days import day
-from tests.builders.files import file
-from tests.builders.registers import LONG_AGO, SMALL, put, register, rows
-from tests.running.services import backup, restore, some_id
+from tests.builders.registers import LONG_AGO, SMALL, put, rows
+from tests.running.services import backup
 from tests.running.work_queue import perform
 from tests.running.writers import WRITERS, clock
 
@@ -187,15 +185,6 @@ def test_one_that_is_known_to_be_from_the_future_is_never_continued(register_db:
         time.step(DAY)
         incremental = backup(register_db, "incremental")
         assert (incremental.metadata.parent, incremental.records) == (str(first.id), 1)
-
-
-def test_the_last_one_merged_is_not_told_by_the_clock(register_db: str) -> None:
-    first, second = file(SMALL), file(register(day()), id=some_id())
-    with clock(NOON) as time:
-        restore(register_db, first)
-        time.step(-HOUR)
-        restore(register_db, second)
-        assert list(backup(register_db).metadata.merged.values()) == [second.metadata["id"]]
 
 
 def test_a_demo_register_that_somebody_changed_is_kept(register_db: str) -> None:

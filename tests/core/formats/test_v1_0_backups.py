@@ -55,13 +55,7 @@ def test_a_file_and_its_entry_say_the_same(register_db: str, compression: Any) -
     entry = Backup.objects.using(register_db).get()
     assert found.digest == entry.digest == result.digest == hashlib.sha256(content).hexdigest()
     assert found.metadata.id == str(entry.pk) == str(result.id)
-    assert (entry.version, entry.backup_type, entry.parent, entry.merged, entry.since) == (
-        "1.0",
-        "full",
-        None,
-        {},
-        None,
-    )
+    assert (entry.version, entry.backup_type, entry.parent, entry.since) == ("1.0", "full", None, None)
     assert (entry.companies_count, entry.records_count, entry.size) == (2, 3, len(out.getvalue()))
     assert (entry.taken_at, entry.created_by) == (
         dt.datetime.fromisoformat(document["metadata"]["created_at"]),

@@ -120,7 +120,7 @@ def test_lists_and_searches(root: Client, record: AttendanceRecord, model: str) 
     "address",
     [
         "core/user/?password__startswith=pbkdf2",
-        "core/backup/?merged__contains=1",
+        "core/backup/?selection__contains=1",
         "core/company/?name__regex=(",
         "core/attendancerecord/?status__exact=%00",
         "core/company/?id__range=1",

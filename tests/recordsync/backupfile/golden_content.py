@@ -58,7 +58,6 @@ DELETIONS: Final[Sections] = sections(
 DELETIONS_METADATA: Final[dict[str, Any]] = {
     "id": "0190f3a2-7c11-7e5d-8a44-4be7a1c0f00d",
     "parent": "0190f3a2-7c11-7e5d-8a44-4be7a1c0ffee",
-    "merged": {"aaaaaaaa-2222-4333-8444-555555555555": "bbbbbbbb-2222-4333-8444-555555555555"},
     "backup_type": "incremental",
     "since_date": "2026-11-20T18:35:00.000000Z",
     "deletions": "complete",
