@@ -30,14 +30,14 @@ def held(alias: str) -> Iterator[None]:
                 run("apply", 12, 100)
                 Company.objects.using(alias).update(updated_at=LONG_AGO)
                 holds.set()
-                end.wait(60)
+                end.wait()
         finally:
             holds.set()
             connections.close_all()
 
     thread = threading.Thread(target=restore)
     thread.start()
-    assert holds.wait(30)
+    assert holds.wait(120)
     try:
         yield
     finally:
