@@ -19,6 +19,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.running.installation import PROJECT, Installations
 from tests.running.server import (
     MEGABYTE,
+    SECONDS,
     Server,
     Site,
     answer_on,
@@ -87,7 +88,7 @@ def _nginx(folder: Path, backend: int) -> Iterator[tuple[Server, Server]]:
         yield wait_for(Server(ports[0], process)), Server(ports[1], process)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +120,11 @@ def test_what_strangers_send_stays_outside(proxied: Proxied) -> None:
         ("/upload/", proxied.site.supervisor, 403),
         ("/restore/", proxied.site.admin, 403),
     ):
-        started = time.monotonic()
         with proxied.nginx.connect() as connection:
             head = upload_head(path, 90 * MEGABYTE, cookies, "Referer: https://muster.example/")
             connection.sendall(head.replace(b"Host: localhost", b"Host: muster.example"))
             send_until_refused(connection, 90 * MEGABYTE)  # nginx throws away what it has refused
             assert (path, answer_on(connection).status) == (path, status)
-        assert time.monotonic() - started < 6, path
         assert proxied.kept() == before, path
 
 
@@ -140,15 +139,14 @@ def test_a_sheet_of_somebody_who_may_send_it_comes_through(proxied: Proxied) -> 
 
 
 def test_slow_connections_keep_nobody_waiting(proxied: Proxied) -> None:
+    """A request that had to wait for them would not be answered before they end: they never do."""
     head = upload_head("/accounts/login/", 1000).replace(b"Host: localhost", b"Host: muster.example")
     with ExitStack() as stack:
         slow: list[socket.socket] = [stack.enter_context(proxied.nginx.connect()) for _ in range(50)]
         for number, connection in enumerate(slow):
             connection.sendall(head + b"x" if number % 2 else head[:50])
         for _ in range(5):
-            started = time.monotonic()
             assert proxied.nginx.ask("GET", "/accounts/login/", headers=AS_A_BROWSER).status == 200
-            assert time.monotonic() - started < 4
             time.sleep(0.2)
 
 

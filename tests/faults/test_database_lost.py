@@ -20,7 +20,19 @@ from tests.builders.big_registers import filled
 from tests.conftest import DEEP
 from tests.faults.conftest import RECORDS, Files
 from tests.running import commands, inspection
-from tests.running.commands import Ended, Moments, at_phase, end, injected, run, start, wait_for_phase
+from tests.running.commands import (
+    SECONDS,
+    UNTIL_TOLD,
+    Ended,
+    Moments,
+    at_phase,
+    end,
+    injected,
+    run,
+    start,
+    tell_to_go_on,
+    wait_for_phase,
+)
 from tests.running.installation import Installations, NewInstallation, ScratchInstallation
 from tests.running.postgres_server import PostgresServer, _site_packages
 from tests.running.wire import Wire, wired
@@ -148,9 +160,10 @@ def test_the_connection_is_lost_in_each_phase_of_a_restore(
 ) -> None:
     installation = filled(new_installation("postgres"), RECORDS // 2)
     before = inspection.state_of(installation)
-    process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "restore_data", "--input", files.b)
+    process = injected(installation, at_phase(phase, UNTIL_TOLD), "restore_data", "--input", files.b)
     wait_for_phase(installation, phase)
     terminate(installation)
+    tell_to_go_on(installation)
     ended = end(process)
     if phase == "check":  # nothing was begun: new connections do
         assert ended.code == 0, ended.err
@@ -168,9 +181,10 @@ def test_the_connection_is_lost_in_each_phase_of_a_backup(new_installation: NewI
     """Once everything is read, the snapshot's connection is not needed any more."""
     installation = filled(new_installation("postgres"), 2_500)
     target = installation.folder / "full.json"
-    process = injected(installation, at_phase(phase, "time.sleep(1.5)"), "backup_data", "--output", target)
+    process = injected(installation, at_phase(phase, UNTIL_TOLD), "backup_data", "--output", target)
     wait_for_phase(installation, phase)
     terminate(installation)
+    tell_to_go_on(installation)
     ended = end(process)
     assert_true_of_file(ended, target)
     assert ended.code == (1 if phase == "write" else 0), ended.err
@@ -238,7 +252,7 @@ class OwnServer:
     def stop_immediately(self) -> None:
         pid = int((self._first.folder / "data/postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGQUIT)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + SECONDS
         while (self._first.folder / "data/postmaster.pid").exists():
             assert time.monotonic() < deadline
             if self._again:
@@ -264,7 +278,7 @@ class OwnServer:
     def remove(self) -> None:
         if self._again:
             self._again.send_signal(signal.SIGQUIT)
-            self._again.wait(20)
+            self._again.wait(SECONDS)
         self._first.stop()
 
 

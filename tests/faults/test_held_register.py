@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from core.models import AttendanceRecord
@@ -16,9 +14,8 @@ from tests.running.installation import ScratchInstallation
 from tests.running.server import Answer, serving
 
 PEOPLE = 12
-WAIT = 3
-SECONDS = 3.5
-"""How long somebody reads: longer than anybody waits who writes."""
+WAIT = 60
+"""The largest: nobody who reads waits so long, however busy the machine is."""
 SIGNED_IN = """
 from django.contrib.auth import BACKEND_SESSION_KEY as B, HASH_SESSION_KEY as H, SESSION_KEY as S
 from django.contrib.sessions.backends.db import SessionStore
@@ -32,17 +29,15 @@ print(session.session_key)
 """
 
 
-def timed(ask: object, *args: object, **options: object) -> tuple[float, Answer]:
-    """How long it takes to be answered, and the answer."""
-    started = time.monotonic()
-    answer = ask(*args, **options)  # type: ignore[operator]
-    return time.monotonic() - started, answer
+def is_refused(answer: Answer) -> bool:
+    return answer.status == 503 and b"has been running a restore since" in answer.body
 
 
 def test_readers_do_not_wait_behind_writers_who_wait(
     installation: ScratchInstallation, files: Files, static_files: Path
 ) -> None:
-    """More people save, again and again, than the web server has threads."""
+    """More people save, again and again, than the web server has threads. Some wait all the time, and have not been
+    answered yet when the others are."""
     installation.env["SAVE_WAIT_SECONDS"] = str(WAIT)
     filled(installation, 300)
     cookies = f"sessionid={installation.manage('shell', '--no-imports', '-c', SIGNED_IN, check=True).stdout.strip()}"
@@ -55,33 +50,33 @@ def test_readers_do_not_wait_behind_writers_who_wait(
         wait_for_phase(installation, "commit")
         over = threading.Event()
 
-        def save(number: int) -> list[tuple[float, Answer]]:
+        def save(number: int) -> Answer:
             path, data = "/admin/core/company/add/", {"name": f"Company {number}"}
             if number % 4:
                 path, data = f"/attendance/{record.pk}/edit/", form
-            answers = []
-            while not over.wait(1):
-                answers.append(timed(server.form, path, data, cookies=cookies))
-            return answers
+            return server.form(path, data, cookies=cookies, timeout=3 * WAIT)
 
-        with ThreadPoolExecutor(PEOPLE) as people:
+        def save_again(number: int) -> None:
+            while not over.wait(1):
+                answer = save(number)
+                assert over.is_set() or is_refused(answer), answer.status
+
+        with ThreadPoolExecutor(2 * PEOPLE) as people:
             saves = [people.submit(save, number) for number in range(PEOPLE)]
-            reads: list[tuple[float, Answer]] = []
-            started = time.monotonic()
-            while time.monotonic() - started < SECONDS or len(reads) < 12:
-                reads.append(timed(server.ask, "GET", "/attendance/", headers={"Cookie": cookies}))
-                time.sleep(0.05)
+            told, _waiting = wait(saves, WAIT / 2, FIRST_COMPLETED)
+            again = [people.submit(save_again, number) for number in range(PEOPLE)]
+            reads = [server.ask("GET", "/attendance/", headers={"Cookie": cookies}) for _ in range(12)]
             signed_in = server.sign_in("root", "a good one")
+            waiting = [one for one in saves if not one.done()]
             over.set()
-            saved = [answer for one in saves for answer in one.result(30)]
-        tell_to_go_on(installation)
-        assert end(restore).code == 0
-        after = server.form("/admin/core/company/add/", {"name": "Afterwards"}, cookies=cookies)
-    assert {answer.status for _seconds, answer in reads} == {200}
-    seconds = [seconds for seconds, _answer in reads]
-    assert statistics.quantiles(seconds, n=20)[-1] < WAIT, seconds  # on a machine of its own a twentieth of that
+            tell_to_go_on(installation)
+            assert end(restore).code == 0
+            after = server.form("/admin/core/company/add/", {"name": "Afterwards"}, cookies=cookies)
+            for one in again:
+                one.result()
+    assert told
+    assert len(waiting) >= 2, "nobody waited all the time: this proved nothing"
+    assert all(is_refused(one.result()) for one in saves if one not in waiting)
+    assert {answer.status for answer in reads} == {200}
     assert signed_in.status == 302
-    assert {answer.status for _seconds, answer in saved} == {503}
-    assert all(b"has been running a restore since" in answer.body for _seconds, answer in saved)
-    assert WAIT < max(seconds for seconds, _answer in saved) < WAIT + 3, "who waited, waited for as long as is said"
     assert after.status == 302

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import mmap
 import signal
+import termios
 import time
+from array import array
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -12,7 +18,7 @@ from tests.builders.big_registers import filled
 from tests.conftest import DEEP
 from tests.faults.conftest import RECORDS, Files
 from tests.running import commands, inspection
-from tests.running.commands import Ended, Moments, at_phase, end, injected, run, signalled, start
+from tests.running.commands import SECONDS, Ended, Moments, at_phase, end, injected, run, signalled, start
 from tests.running.installation import NewInstallation, ScratchInstallation
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -154,15 +160,29 @@ def test_what_the_parent_ignores_stays_ignored(new_installation: NewInstallation
     assert ended.code == 0, ended.err
 
 
+def _wait_until_in(pipe: IO[bytes], is_enough: Callable[[int], bool]) -> None:
+    """Wait for the count of bytes in a pipe whose other end somebody else has."""
+    deadline = time.monotonic() + SECONDS
+    found = array("i", [0])
+    while fcntl.ioctl(pipe, termios.FIONREAD, found) or not is_enough(found[0]):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+
+
 def test_waiting_for_a_pipe(new_installation: NewInstallation) -> None:
     """Standard input that never comes, and a pipe that nobody reads."""
     installation = filled(new_installation("sqlite"), 2_000)
     process = start(installation, "restore_data", "--input", "-", stdin=-1)
-    time.sleep(1.5)
+    assert process.stdin
+    process.stdin.write(b"{")
+    process.stdin.flush()
+    _wait_until_in(process.stdin, lambda count: count == 0)  # it was read, and more is waited for
     process.send_signal(signal.SIGINT)
     assert_nothing_done(end(process))
     process = start(installation, "backup_data", "--output", "-", "--quiet")
-    time.sleep(1.5)  # the pipe is full by now
+    assert process.stdout
+    full = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+    _wait_until_in(process.stdout, lambda count: count > full - 2 * mmap.PAGESIZE)  # pages may be full in part
     process.send_signal(signal.SIGTERM)
     assert_nothing_done(end(process))
     inspection.accounts(installation).assert_settled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import socket
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
@@ -24,6 +26,7 @@ from tests.running import inspection
 from tests.running.installation import Installations, NewInstallation, ScratchInstallation
 from tests.running.server import (
     MEGABYTE,
+    SECONDS,
     Site,
     answer_on,
     answers_on,
@@ -116,14 +119,12 @@ def test_large_bodies_are_refused_before_they_are_read(site: Site) -> None:
         head = upload_head(path, 200 * MEGABYTE, cookies)
         if cookies == "elsewhere":  # the page of an error reads what was sent
             head = head.replace(b"Host: localhost", b"Host: elsewhere.example")
-        started = time.monotonic()
         with site.server.connect() as connection:
             connection.sendall(head)
             sent = send_until_refused(connection, 200 * MEGABYTE)
             answer = answer_on(connection)
         assert (path, answer.status) == (path, status)
         assert sent < 20 * MEGABYTE, path  # what fits into the buffers between here and there
-        assert time.monotonic() - started < 5, path
         assert site.received() == before, path
 
 
@@ -165,7 +166,10 @@ SLOW: dict[str, bytes] = {
 
 
 def test_slow_connections_keep_nobody_waiting(site: Site) -> None:
-    """Many of each kind at once, that send a byte now and then and are never closed, on eight threads."""
+    """Many of each kind at once, that send a byte now and then and are never closed, on eight threads.
+
+    A request that had to wait for them would not be answered in time: 200 of them, with ten seconds each.
+    """
     with ExitStack() as stack:
         opened: dict[str, list[socket.socket]] = {}
         for kind, begun in SLOW.items():
@@ -177,13 +181,10 @@ def test_slow_connections_keep_nobody_waiting(site: Site) -> None:
         dripping = threading.Thread(target=_drip, args=(every, ended))
         dripping.start()
         try:
-            for n in range(10):
-                started = time.monotonic()
+            for _ in range(10):
                 assert site.server.get("/accounts/login/").status == 200
-                # A second on a machine that does nothing else; the tests of a whole run are beside it.
-                assert time.monotonic() - started < 4, n
                 time.sleep(0.3)
-            deadline = time.monotonic() + 20  # they are given ten seconds
+            deadline = time.monotonic() + 2 * SECONDS  # they are given ten seconds
             for kind in ("half a head", "a small body", "a small body that waits to be asked for"):
                 for connection in opened[kind]:
                     connection.settimeout(max(0.1, deadline - time.monotonic()))
@@ -199,21 +200,20 @@ def test_slow_uploads_of_people_who_are_signed_in_take_half_the_threads(site: Si
     before = site.received()
     with ExitStack() as stack:
         uploads = [stack.enter_context(site.server.connect()) for _ in range(20)]
-        refused = 0
+        answered = selectors.DefaultSelector()
         for connection in uploads:
             connection.sendall(upload_head("/upload/", 2 * MEGABYTE, site.admin) + upload_form(b"")[:100])
-        for connection in uploads:
-            connection.settimeout(0.5)
-            with contextlib.suppress(TimeoutError):
-                answer = answer_on(connection)
+            answered.register(connection, selectors.EVENT_READ)
+        while len(answered.get_map()) > 4:  # two at once in each of two processes
+            ready = answered.select(SECONDS)
+            assert ready, f"{len(answered.get_map())} are kept"
+            for key, _events in ready:
+                answer = answer_on(cast(socket.socket, key.fileobj))
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
-                refused += 1
-        assert refused >= 16  # two at once in each of two processes
+                answered.unregister(key.fileobj)
         for _ in range(4):
-            started = time.monotonic()
             assert site.server.get("/accounts/login/").status == 200
-            assert time.monotonic() - started < 4
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 2 * SECONDS
     while site.received() != before:  # those that were received have gone away in the middle
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -279,7 +279,7 @@ def test_what_a_killed_process_was_receiving_is_swept(new_installation: NewInsta
             connection.sendall(
                 upload_head("/upload/", 20 * MEGABYTE, site.admin) + upload_form(b"")[:80] + b"x" * 8 * MEGABYTE
             )
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + SECONDS
             while not (left := list((site.installation.folder / "incoming").iterdir())):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -296,13 +296,13 @@ def test_what_a_killed_process_was_receiving_is_swept(new_installation: NewInsta
 def test_a_server_that_stops_does_not_wait_for_connections_that_say_nothing(
     new_installation: NewInstallation, static_files: Path
 ) -> None:
-    with serving(new_installation("sqlite"), static_files) as server, ExitStack() as stack:
+    installation = new_installation("sqlite")
+    installation.env["GUNICORN_CMD_ARGS"] = f"--graceful-timeout {2 * SECONDS} --keep-alive {2 * SECONDS}"
+    with serving(installation, static_files) as server, ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(server.connect())
         kept = stack.enter_context(server.connect())
         kept.sendall(b"GET /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer_on(kept).status == 200
-        started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(20)
-        assert time.monotonic() - started < 6
+        server.process.wait(SECONDS)

@@ -21,6 +21,8 @@ from tests.running.inspection import jobs_of
 from tests.running.installation import PROJECT, ScratchInstallation
 from tests.running.zygote import Process
 
+SECONDS = 180
+"""No command takes so long, however busy the machine is: a test gives it up."""
 SEED = int(os.environ.get("MUSTER_TEST_SEED", "0")) or random.randrange(1, 1 << 32)
 """The seed of random moments. It is printed; MUSTER_TEST_SEED sets it."""
 
@@ -67,7 +69,7 @@ def start(installation: ScratchInstallation, *args: Any, **options: Any) -> Proc
     return installation.popen(*args, **options)
 
 
-def end(process: Process, timeout: float = 60) -> Ended:
+def end(process: Process, timeout: float = SECONDS) -> Ended:
     """The outcome of a started command, which it waits for."""
     out, err = process.communicate(timeout=timeout)
     return Ended(process.returncode, out.decode(), err.decode())
@@ -113,7 +115,7 @@ def take_backup(installation: ScratchInstallation) -> None:
         "backup_jobs.submit_backup(operations.Actor('Meena'), backup_jobs.BackupRequest())"
     )
     installation.manage("shell", "--no-imports", "-c", script, check=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS
     with jobs_of(installation) as jobs:
         while (operation := Operation.objects.using(jobs).order_by("-started_at")[0]).state in ("waiting", "running"):
             assert time.monotonic() < deadline, operation
@@ -154,7 +156,7 @@ def at_phase(phase: str, action: str) -> str:
     )
 
 
-UNTIL_TOLD = "[time.sleep(0.02) for _ in range(2000) if not os.path.exists('go-on')]"
+UNTIL_TOLD = f"[time.sleep(0.02) for _ in range({50 * SECONDS}) if not os.path.exists('go-on')]"
 """An action for :func:`at_phase` that waits for :func:`tell_to_go_on`."""
 
 
@@ -162,9 +164,9 @@ def tell_to_go_on(installation: ScratchInstallation) -> None:
     (installation.folder / "go-on").touch()
 
 
-def wait_for_phase(installation: ScratchInstallation, phase: str, seconds: float = 60) -> None:
+def wait_for_phase(installation: ScratchInstallation, phase: str) -> None:
     """Wait until the running operation reports the phase."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     with jobs_of(installation) as jobs:
         running = Operation.objects.using(jobs).filter(state=Operation.State.RUNNING, phase=phase)
         while not running.exists():
