@@ -11,6 +11,9 @@ from django.db import connections, router, transaction
 ALIASES: Final = {"sqlite": "default", "postgres": "pg"}
 """The database alias of the register on each engine."""
 
+LONG: Final = 60
+"""Seconds: far longer than anything takes that waits for nobody, however busy the machine is."""
+
 _KEPT = {ContentType._meta.db_table, Permission._meta.db_table}  # made by migrate, needed by all
 
 
@@ -25,6 +28,15 @@ def empty(*aliases: str) -> None:
         with transaction.atomic(using=alias), connection.cursor() as cursor:
             for table in tables(alias):
                 cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+def patient(alias: str) -> None:
+    """Let this thread's connection wait for others for :data:`LONG`, unless it is told to wait for less."""
+    with connections[alias].cursor() as cursor:
+        if connections[alias].vendor == "postgresql":
+            cursor.execute(f"SET lock_timeout = {1000 * LONG}")
+        else:
+            cursor.execute(f"PRAGMA busy_timeout = {1000 * LONG}")
 
 
 def tables(alias: str) -> Sequence[str]:

@@ -47,6 +47,8 @@ class Wire:
     def __init__(self, folder: Path, server: Path) -> None:
         self.open = True
         self.acted = False
+        self.missed = threading.Event()
+        """Set when somebody has asked for a connection and got none."""
         self._armed: Act | None = None
         self._passing = 0
         self._server = server / _SOCKET
@@ -93,6 +95,7 @@ class Wire:
                 client, _ = self._listener.accept()
                 if not self.open:
                     client.close()
+                    self.missed.set()
                     continue
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(str(self._server))

@@ -27,11 +27,10 @@ from core.register.database import Register
 from recordsync.system.transactions import writing
 from tests.builders.days import blank_day
 from tests.builders.registers import LONG_AGO, everything, put_day
+from tests.running.databases import LONG
 from tests.running.holder import held
 
 DAY = dt.date(2026, 11, 20)
-LONG = 60
-"""Seconds: far longer than anything takes that waits for nobody, however busy the machine is."""
 
 
 @pytest.fixture(autouse=True)
