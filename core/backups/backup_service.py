@@ -233,7 +233,7 @@ class BackupService:
             backup_type=backup_type,
             since_date=TIMESTAMP.to_text(since),
             selection=msgspec.to_builtins(selection) if selection else None,
-            deletions="complete" if backup_type == "full" and selection is None else "unknown",
+            deletions="complete" if since is None else "unknown",
             created_at=cast(str, TIMESTAMP.to_text(created_at)),
             created_by=self.actor.name,
             fields={model.name: list(model.names) for model in SCHEMA},

@@ -149,7 +149,7 @@ def add(
         version=metadata.version,
         installation_id=uuid.UUID(metadata.installation.id),
         installation_name=metadata.installation.name[:100],
-        parent=uuid.UUID(metadata.parent) if metadata.parent else None,
+        parent=uuid.UUID(metadata.parent_backup) if metadata.parent_backup else None,
         backup_type=metadata.backup_type,
         selection=metadata.selection,
         since=TIMESTAMP.to_python(metadata.since_date),
@@ -266,21 +266,27 @@ def _had_parent(metadata: Metadata, register: Register) -> bool:
     parents = register.rows(Backup).filter(installation_id=metadata.installation.id)
     if metadata.installation.id != str(Installation.current(register.alias).id):
         parents = parents.filter(merged_at__isnull=False)
-    return metadata.parent is not None and parents.filter(pk=metadata.parent).exists()
+    return metadata.parent_backup is not None and parents.filter(pk=metadata.parent_backup).exists()
 
 
 def gap_before(metadata: Metadata, register: Register) -> list[str]:
     """One warning where an incremental file continues a backup that this register never had, else none. Reads the
     catalogue."""
     since = TIMESTAMP.to_python(metadata.since_date)
-    if metadata.parent is None or since is None or _had_parent(metadata, register):
+    if metadata.parent is None or _had_parent(metadata, register):
         return []
+    remedy = _(
+        "What changed before then may be missing here: restore the full backup first, and every incremental one after "
+        "it in order."
+    )
+    if since is None:
+        text = _("This is what changed after snapshot %(parent)s, which is not known here.")
+        return [f"{text % {'parent': metadata.parent}} {remedy}"]
     text = _(
         "This is what changed since %(since)s, after backup %(parent)s, which was never made or restored here, or "
-        "itself lacks what came before it. What changed before then may be missing here: restore the full backup "
-        "first, and every incremental one after it in order."
+        "itself lacks what came before it."
     )
-    return [text % {"since": moments.moment(since), "parent": metadata.parent}]
+    return [f"{text % {'since': moments.moment(since), 'parent': metadata.parent}} {remedy}"]
 
 
 def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes], digest: str, deleted: int) -> None:

@@ -51,9 +51,9 @@ def starting_point(register: Register, backup_type: BackupType, since: dt.dateti
     if since is not None:
         _require_past(since, backup_type)
         return StartingPoint(installation, None, since, timezone.now())
-    parent = catalogue.newest_parent(installation, register)
     if backup_type == "full":
-        return StartingPoint(installation, parent, None, timezone.now())
+        return StartingPoint(installation, None, None, timezone.now())
+    parent = catalogue.newest_parent(installation, register)
     if parent is None:
         raise OperationFailed(
             _(

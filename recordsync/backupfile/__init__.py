@@ -6,10 +6,11 @@ that is wrong, and :mod:`.reader` reads a file that was checked.
 """
 
 from recordsync.backupfile.checker import Findings, check_backup
-from recordsync.backupfile.metadata import BackupType, Deletions, InstallationName, Metadata
+from recordsync.backupfile.metadata import BackupType, Deletions, Metadata
 from recordsync.backupfile.reader import BackupFile
 from recordsync.backupfile.scanner import Limits
 from recordsync.backupfile.unchecked import UncheckedFile
+from recordsync.backupfile.values import InstallationName
 from recordsync.backupfile.writer import Rows, Written, write_backup
 
 __all__ = [

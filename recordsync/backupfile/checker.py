@@ -101,7 +101,7 @@ def _checked(
         source,
         schema,
         limits,
-        blocks=scanner.blocks,
+        pieces=scanner.pieces,
         metadata=metadata,
         digest=digest,
         counts=counts,

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from recordsync.backupfile.blocks import Block
 from recordsync.backupfile.layout import deletion_names
 from recordsync.backupfile.metadata import Metadata
 from recordsync.model.fields import TIMESTAMP, whole_pattern
@@ -24,7 +25,7 @@ _COUNT = {"type": "integer", "minimum": 0}
 
 def file_schema(schema: Schema) -> dict[str, Any]:
     """The JSON Schema of an application's files."""
-    types = [Metadata, *([schema.selection] if schema.selection else [])]
+    types = [Metadata, Block, *([schema.selection] if schema.selection else [])]
     _refs, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     definitions["Metadata"] = _metadata(definitions["Metadata"], schema)
     for model in schema:
@@ -32,12 +33,14 @@ def file_schema(schema: Schema) -> dict[str, Any]:
         definitions[f"deleted_{model.name}"] = _deletion(model)
     sections = {model.name: _list_of(model.name) for model in schema}
     deleted = {model.name: _list_of(f"deleted_{model.name}") for model in schema}
+    blocks = {"anyOf": [_list_of("Block"), {"type": "null"}]}
     trailer = {**{model.name: _COUNT for model in schema}, "deleted": _COUNT, "sha256": _SHA256}
+    parts = {"metadata": _ref("Metadata"), "blocks": blocks, **sections, "deleted": _object(deleted)}
     return {
         "$schema": DIALECT,
         "title": "Muster backup file, version 2.0",
         "description": "One JSON document, one record a line; see docs/file-format.md for what no schema can say.",
-        **_object({"metadata": _ref("Metadata"), **sections, "deleted": _object(deleted), "trailer": _object(trailer)}),
+        **_object({**parts, "trailer": _object(trailer)}),
         "$defs": dict(sorted(definitions.items())),
     }
 

@@ -1,8 +1,8 @@
 """The order of the lines of a 2.0 file: the one description that writer and scanner share.
 
-A file is the metadata line, then for each section its opening text and its rows, then the trailer line. The rows of a
-section stand one a line between ``[`` and ``]``, with a comma after each but the last. An empty section is ``[]`` on
-the line of its opening.
+A file is the metadata line, then the list of blocks (or ``null``), then for each section its opening text and its rows,
+then the trailer line. The rows of a section stand one a line between ``[`` and ``]``, with a comma after each but the
+last. An empty section is ``[]`` on the line of its opening. So does the list of blocks.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import NamedTuple
 from recordsync.model.schema import Model, Schema
 
 METADATA_START = b'{"metadata":'
+BLOCKS_START = b',\n"blocks":'
+NO_BLOCKS = b"null"
 END = b'},\n"trailer":'
 TRAILER_START = b'"trailer":'
 

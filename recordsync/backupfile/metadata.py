@@ -8,6 +8,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from recordsync.backupfile.ancestry import Ancestor, Header, check_ancestry
+from recordsync.backupfile.values import (
+    SHA256_SHAPE,
+    UUID_SHAPE,
+    Count,
+    InstallationName,
+    MomentText,
+    Name,
+    UuidText,
+)
 from recordsync.model.fields import TIMESTAMP, whole_pattern
 from recordsync.model.schema import Schema
 
@@ -15,21 +25,12 @@ VERSION = "2.0"
 
 BackupType = Literal["full", "incremental"]
 Deletions = Literal["complete", "unknown"]
-
-_UUID = whole_pattern("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MOMENT = TIMESTAMP.json_schema()["pattern"]
-
-UuidText = Annotated[str, msgspec.Meta(pattern=_UUID, description="A UUID, lower case (RFC 9562).")]
-MomentText = Annotated[str, msgspec.Meta(pattern=_MOMENT, description="A moment in UTC with microseconds (RFC 3339).")]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Name = Annotated[str, msgspec.Meta(max_length=150)]
-
-
-class InstallationName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The installation that wrote the file."""
-
-    id: UuidText
-    name: Annotated[str, msgspec.Meta(max_length=100)]
+ParentText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=whole_pattern(f"({UUID_SHAPE}|{SHA256_SHAPE})"), description="The id of a backup, or of a snapshot."
+    ),
+]
 
 
 class Checksums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,14 +50,18 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The metadata of a 2.0 file. In the file, ``totals`` is one member ``total_<model>`` for each model.
 
-    ``parent`` is the backup of the same installation that this one continues. ``fields`` has, for each model,
-    the content fields of its records. ``selection`` is the part that the application chose (None: everything).
+    ``parent`` is what an incremental one continues: the snapshot from which its changes lead, or the backup since whose
+    moment they were made. ``ancestors`` are the ancestors of ``snapshot``: see :mod:`.ancestry`. ``fields`` has, for
+    each model, the content fields of its records. ``selection`` is the part that the application chose (None:
+    everything).
     """
 
     version: Literal["2.0"] = "2.0"
     id: UuidText
     installation: InstallationName
-    parent: UuidText | None
+    snapshot: Header | None = None
+    ancestors: list[Ancestor] | None = None
+    parent: ParentText | None
     backup_type: BackupType
     since_date: MomentText | None
     selection: dict[str, Any] | None
@@ -73,6 +78,11 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Whether the file speaks about every record: a full, unselected backup that knows what was deleted."""
         return self.backup_type == "full" and self.selection is None and self.deletions == "complete"
 
+    @property
+    def parent_backup(self) -> str | None:
+        """The id of the backup that this one continues; None if it continues none, or a snapshot."""
+        return self.parent if self.parent is not None and "-" in self.parent else None
+
     def as_dict(self) -> dict[str, Any]:
         """The metadata as they stand in a file."""
         content: dict[str, Any] = msgspec.to_builtins(self)
@@ -85,6 +95,9 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
     rest = dict(content)
     rest.setdefault("checksum", None)  # it has a default here, but a file must have it
     rest.setdefault("version", None)
+    for name in ("snapshot", "ancestors"):
+        if name not in rest:
+            raise msgspec.ValidationError(f"Object missing required field `{name}`")
     if "totals" in rest:
         raise msgspec.ValidationError("Object contains unknown field `totals`")
     _refuse_nul(content, "$")
@@ -100,7 +113,9 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
     for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
         if text is not None and TIMESTAMP.error(text):
             raise msgspec.ValidationError(f"Expected {TIMESTAMP.expected} - at `$.{path}`")
-    _check_ancestry(metadata)
+    _check_kind(metadata)
+    if metadata.snapshot is not None and metadata.ancestors is not None:
+        check_ancestry(metadata.snapshot, metadata.ancestors, metadata.parent, schema)
     _check_fields(metadata, schema)
     if metadata.selection is not None and schema.selection is not None:
         try:
@@ -126,12 +141,26 @@ def _refuse_nul(value: Any, path: str) -> None:
             _refuse_nul(item, f"{path}[...]")
 
 
-def _check_ancestry(metadata: Metadata) -> None:
-    """Raises ValidationError if a backup is its own ancestor, or if a full one has a starting date."""
+def _check_kind(metadata: Metadata) -> None:
+    """Raises ValidationError if what a backup says of its kind contradicts itself."""
+    is_full, is_since = metadata.backup_type == "full", metadata.since_date is not None
     if metadata.parent == metadata.id:
         raise msgspec.ValidationError("Expected another backup's id - at `$.parent`")
-    if (metadata.since_date is None) != (metadata.backup_type == "full"):
-        raise msgspec.ValidationError("Expected a moment in an incremental, null in a full file - at `$.since_date`")
+    if is_full and is_since:
+        raise msgspec.ValidationError("Expected null in a full file - at `$.since_date`")
+    if is_full and metadata.parent is not None:
+        raise msgspec.ValidationError("Expected null in a full file - at `$.parent`")
+    continues_snapshot = metadata.parent is not None and metadata.parent_backup is None
+    if not is_full and is_since == continues_snapshot:
+        raise msgspec.ValidationError("Expected a moment unless the file continues a snapshot - at `$.since_date`")
+    if (metadata.deletions == "unknown") != is_since:
+        raise msgspec.ValidationError("Expected `complete`, or `unknown` with a since_date - at `$.deletions`")
+    if (metadata.snapshot is None) != (metadata.ancestors is None):
+        raise msgspec.ValidationError("Expected ancestors with a snapshot, else null - at `$.ancestors`")
+    if metadata.snapshot is None and continues_snapshot:
+        raise msgspec.ValidationError("Expected the snapshot that continues the parent - at `$.snapshot`")
+    if metadata.snapshot is not None and (is_since or metadata.selection is not None):
+        raise msgspec.ValidationError("Expected null with a since_date or a selection - at `$.snapshot`")
 
 
 def _check_fields(metadata: Metadata, schema: Schema) -> None:

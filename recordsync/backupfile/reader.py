@@ -1,6 +1,6 @@
 """Reading a 2.0 file that was checked.
 
-Each block that is read is compared with the one that was checked, so that nothing is used of a file that somebody has
+Each piece that is read is compared with the one that was checked, so that nothing is used of a file that somebody has
 written to since.
 """
 
@@ -57,7 +57,7 @@ class BackupFile(DescribedFile):
         schema: Schema,
         limits: Limits,
         *,
-        blocks: Sequence[bytes],
+        pieces: Sequence[bytes],
         metadata: Metadata,
         digest: str,
         counts: dict[str, int],
@@ -67,7 +67,7 @@ class BackupFile(DescribedFile):
         self._source = source
         self._schema = schema
         self._limits = limits
-        self._blocks = blocks
+        self._pieces = pieces
         self.digest = digest
         self.counts = counts
         self.deleted = deleted
@@ -75,7 +75,7 @@ class BackupFile(DescribedFile):
     @contextmanager
     def open(self) -> Iterator[Reader]:
         """A :class:`Reader` of the whole file."""
-        with opened(self._source, self._schema, self._limits, self._blocks) as scanner:
+        with opened(self._source, self._schema, self._limits, self._pieces) as scanner:
             yield Reader(scanner, self)
 
     def records(self, model: Model) -> Iterator[Record]:

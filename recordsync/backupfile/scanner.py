@@ -13,7 +13,15 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import msgspec
 import orjson
 
-from recordsync.backupfile.layout import END, METADATA_START, TRAILER_START, Section, sections
+from recordsync.backupfile.layout import (
+    BLOCKS_START,
+    END,
+    METADATA_START,
+    NO_BLOCKS,
+    TRAILER_START,
+    Section,
+    sections,
+)
 from recordsync.backupfile.messages import digest_start, kept, quoted, shown, value_at
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.errors import FileError
@@ -21,7 +29,7 @@ from recordsync.model.records import canonical_json
 from recordsync.model.schema import Schema
 from recordsync.system.progress import EVERY
 
-_BLOCK = 1 << 18
+_PIECE = 1 << 18
 """Bytes that one read asks for."""
 
 
@@ -57,15 +65,15 @@ class SectionPart(NamedTuple):
 class Scanner:
     """One pass over the lines of a file.
 
-    The first pass checks the file and keeps the digest of each block of the content (``blocks``). A later pass gets
-    these digests and raises Malformed at a block that has another one, so that nothing is used that was not checked.
+    The first pass checks the file and keeps the digest of each piece of the content (``pieces``). A later pass gets
+    these digests and raises Malformed at a piece that has another one, so that nothing is used that was not checked.
     """
 
     def __init__(
         self, stream: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
     ) -> None:
-        """``checked``: the ``blocks`` of the pass that checked the file; None: this pass checks it."""
-        self.blocks: list[bytes] = []
+        """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it."""
+        self.pieces: list[bytes] = []
         self._checked = checked
         self._stream = stream
         self._schema = schema
@@ -103,20 +111,20 @@ class Scanner:
         while not self._ahead:
             if len(self._rest) > self._limits.line:
                 self._break_too_long()
-            block = self._stream.read(_BLOCK)
-            if not block:
+            piece = self._stream.read(_PIECE)
+            if not piece:
                 return False
-            self._compare(block)
-            self._ahead = BytesIO(self._rest + block).readlines()
+            self._compare(piece)
+            self._ahead = BytesIO(self._rest + piece).readlines()
             self._rest = b"" if self._ahead[-1].endswith(b"\n") else self._ahead.pop()
         return True
 
-    def _compare(self, block: bytes) -> None:
-        """Keep the block's digest, and in a later pass compare it with the one that was kept."""
-        digest = hashlib.sha256(block).digest()
-        if self._checked is not None and self._checked[len(self.blocks) : len(self.blocks) + 1] != [digest]:
+    def _compare(self, piece: bytes) -> None:
+        """Keep the piece's digest, and in a later pass compare it with the one that was kept."""
+        digest = hashlib.sha256(piece).digest()
+        if self._checked is not None and self._checked[len(self.pieces) : len(self.pieces) + 1] != [digest]:
             self._break("this is not what was checked")
-        self.blocks.append(digest)
+        self.pieces.append(digest)
 
     def _break_too_long(self) -> NoReturn:
         if self._number == 1:
@@ -167,7 +175,7 @@ class Scanner:
 
     def parts(self) -> Iterator[SectionPart]:
         """All lines of records and deletions, in the file's order. After them the trailer is next. Raises Malformed."""
-        line, position = self._line, len(self._line) - 2
+        line, position = self._after_blocks()
         for section in sections(self._schema):
             line, position = self._expect(line, position, section.opening, section.place)
             if line[position:] == b"\n":
@@ -184,6 +192,15 @@ class Scanner:
                 line, position = self._line, 0
             line, position = self._expect(line, position, b"]", section.place)
         self._expect(line, position, END, "the end of the records")
+
+    def _after_blocks(self) -> tuple[bytes, int]:
+        """The line and position after the list of blocks."""
+        line, position = self._expect(self._line, len(self._line) - 2, BLOCKS_START, "the blocks")
+        if line.startswith(b"[", position):
+            self._break(
+                "the file lists its blocks, as newer programs do: restore it with a newer version of this program"
+            )
+        return self._expect(line, position, NO_BLOCKS, "the blocks")
 
     def _next_rows(self, place: str) -> list[bytes]:
         """The next lines of rows, at least one. The section's last one can only be the last of them."""

@@ -10,7 +10,7 @@ from typing import IO, Protocol
 import msgspec
 import orjson
 
-from recordsync.backupfile.layout import END, METADATA_START, sections
+from recordsync.backupfile.layout import BLOCKS_START, END, METADATA_START, NO_BLOCKS, sections
 from recordsync.backupfile.metadata import Metadata, parse_metadata
 from recordsync.errors import RecordSyncError
 from recordsync.model.records import canonical_json
@@ -67,7 +67,7 @@ def write_backup(
     counts: dict[str, int] = {}
     deleted = 0
     done = 0
-    emit(METADATA_START + description)
+    emit(METADATA_START + description + BLOCKS_START + NO_BLOCKS)
     for section in sections(schema):
         model = section.model
         lines: Iterator[bytes]

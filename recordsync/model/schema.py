@@ -198,6 +198,11 @@ class Schema:
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models)
 
+    @cached_property
+    def referred(self) -> frozenset[str]:
+        """The names of the models to whose records others refer."""
+        return frozenset(part.references for model in self.models for part in model.key if part.references)
+
     def __getitem__(self, name: str) -> Model:
         for model in self.models:
             if model.name == name:

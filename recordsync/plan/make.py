@@ -34,13 +34,12 @@ def make_plan(
     """
     schema = store.schema
     plan = Plan(schema, {model.name: theirs.shape(model) for model in schema}, items)
-    referred = {f.references for model in schema for f in model.key if f.references}
     digest = hashlib.sha256()
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
     with theirs.open() as reader:
         for model in schema:
-            if model.name in referred:
+            if model.name in schema.referred:
                 plan.present[model.name] = {record.key[0] for record in store.records(model)}
             repeated = theirs.repeated.get(model.name, 0)
             settled = plan.settled[model.name] = Counts(read=repeated, skipped=repeated)
@@ -66,7 +65,7 @@ def make_plan(
                     line = plan.codec.line(model, part)
                     digest.update(line)
                     digest.update(b"%d" % plan.creates(model, part))
-                    if model.name in referred and part.theirs is None:
+                    if model.name in schema.referred and part.theirs is None:
                         plan.held.append(Held(model, part, store.references(model, part.key)))
                     else:
                         items.write(line)

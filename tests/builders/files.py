@@ -67,7 +67,7 @@ class File:
             for section, lines in (*self.records.items(), *self.deleted.items())
         ]
         return (
-            f'{{"metadata":{canonical(self.metadata)},\n'
+            f'{{"metadata":{canonical(self.metadata)},\n"blocks":null,\n'
             f'"companies":[{written[0]}],\n'
             f'"attendance_records":[{written[1]}],\n'
             f'"deleted":{{"companies":[{written[2]}],"attendance_records":[{written[3]}]}},\n'
@@ -87,7 +87,7 @@ class File:
 
     def line_number(self, section: str, position: int) -> int:
         """The number of a record's line in the file, counted from 1."""
-        number = 3  # the metadata, the start of the first section, its first record
+        number = 4  # the metadata, the blocks, the start of the first section, its first record
         for name in SECTIONS:
             if name == section:
                 return number + position
@@ -145,11 +145,13 @@ def file(
         "version": "2.0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, canonical(records))),
         "installation": {"id": str(ELSEWHERE), "name": "Site A"},
+        "snapshot": None,
+        "ancestors": None,
         "parent": None,
         "backup_type": "full",
         "since_date": None,
         "selection": None,
-        "deletions": "complete",
+        "deletions": "unknown" if metadata.get("since_date") else "complete",
         "created_at": moment(dt.datetime(2026, 11, 20, 18, 40, tzinfo=dt.UTC)),
         "created_by": "meena",
         "fields": {"attendance_records": names, "companies": ["name"]},

@@ -83,7 +83,7 @@ def metadata(of: Sections | None = None, **changed: Any) -> Metadata:
         "backup_type": "full",
         "since_date": None,
         "selection": None,
-        "deletions": "complete",
+        "deletions": "unknown" if changed.get("since_date") else "complete",
         "created_at": MOMENT,
         "created_by": "root",
         "fields": {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)},

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.builders.ancestry import header, says
 from tests.builders.days import MINUTES, TIMES
 from tests.builders.files import File, canonical, checksum, sealed
 
@@ -90,7 +91,9 @@ _METADATA_WRONG: dict[str, tuple[Any, ...]] = {
     "version": ("1.0", "3.0", 2, None),
     "id": ("", "x", "9B2F0E2A-0000-4000-8000-000000000000", 7, None),
     "installation": (None, "Site A", {}, {"id": "x", "name": "y"}),
-    "parent": ("", "x", 0),
+    "snapshot": ({}, "x" * 64, header(says()), header(says()) | {"id": "0" * 64}),
+    "ancestors": ([], "x", {}, [["0" * 64, [0]]]),
+    "parent": ("", "x", 0, "0" * 64, "9b2f0e2a-0000-4000-8000-000000000000"),
     "backup_type": ("", "partial", None, 1),
     "since_date": ("", "2026-11-01", "2026-02-30T00:00:00.000000Z", 5),
     "selection": ("all", [], {"companies": "all"}, {"other": None}, {"date_from": "1.1.2026"}),

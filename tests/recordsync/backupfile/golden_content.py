@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from recordsync.backupfile.ancestry import Header, Ordinary
+from tests.builders.ancestry import digest, header, merge, says, snapshot_id
+from tests.builders.files import sha256
 from tests.builders.records import Sections, company, deletion, record, sections
 
 FOLDER: Final = Path(__file__).parent / "golden"
@@ -55,12 +60,17 @@ DELETIONS: Final[Sections] = sections(
         deletion(ATTENDANCE_RECORDS, record("é", NASTY[:50], "2026-02-28")),
     ],
 )
+_PARENT: Final = sha256("the parent")
+_SIDES: Final = sorted([sha256("another side"), _PARENT])
+_SAID: Final = says(2, renames=[{"model": "companies", "before": "ABC", "after": "ABC Corp"}])
+_RENAMED: Final = snapshot_id(_SAID, [_PARENT])
+_MERGED: Final = snapshot_id(merge(), _SIDES)
 DELETIONS_METADATA: Final[dict[str, Any]] = {
     "id": "0190f3a2-7c11-7e5d-8a44-4be7a1c0f00d",
-    "parent": "0190f3a2-7c11-7e5d-8a44-4be7a1c0ffee",
     "backup_type": "incremental",
-    "since_date": "2026-11-20T18:35:00.000000Z",
-    "deletions": "complete",
+    "parent": _PARENT,
+    "snapshot": msgspec.convert(header(says(3, message="é"), _RENAMED, _MERGED), Header),
+    "ancestors": [(msgspec.convert(_SAID, Ordinary), [_PARENT]), (digest(merge()), _SIDES)],
 }
 
 GOLDEN: Final[dict[str, tuple[Sections, dict[str, Any]]]] = {

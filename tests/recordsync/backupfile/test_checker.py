@@ -15,6 +15,7 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Limits, scanner
 from recordsync.errors import FileError, RecordSyncError
 from recordsync.model.schema import Schema
+from tests.builders.ancestry import header, says
 from tests.builders.records import company, deletion, record, sections, written
 from tests.recordsync.support import (
     checked,
@@ -38,7 +39,7 @@ FILE: Final = written(
     )
 )
 # Its lines, counted from 1:
-METADATA, ABC, BETA, E1, E2, BETA_E1, GONE_COMPANY, GONE_DAY, TRAILER = 1, 3, 4, 7, 8, 9, 12, 14, 16
+METADATA, ABC, BETA, E1, E2, BETA_E1, GONE_COMPANY, GONE_DAY, TRAILER = 1, 4, 5, 8, 9, 10, 13, 15, 17
 KEY = {
     ABC: ("ABC",),
     BETA: ("Beta",),
@@ -55,7 +56,7 @@ def test_the_file_is_valid_as_it_is_and_after_resealing() -> None:
     assert checked(FILE).valid
     assert resealed(lines_of(FILE)) == FILE
     assert len(lines_of(FILE)) == TRAILER
-    assert all(row(line, lambda found: None) == line for line in lines_of(FILE)[6:9])
+    assert all(row(line, lambda found: None) == line for line in lines_of(FILE)[7:10])
 
 
 # --- Values of a record
@@ -325,8 +326,8 @@ def test_two_records_with_one_key(other: bool) -> None:
 
 
 @pytest.mark.parametrize("block", [64, 300])
-def test_order_is_checked_across_the_blocks_that_a_file_is_read_by(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(scanner, "_BLOCK", block)
+def test_order_is_checked_across_the_pieces_that_a_file_is_read_by(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(scanner, "_PIECE", block)
     assert checked(FILE).valid
     test_records_out_of_order()
     test_two_records_with_one_key(False)
@@ -355,7 +356,7 @@ def test_one_key_among_the_records_and_among_the_deleted() -> None:
         )
     )
     report = checked(file)
-    assert [(error.line, error.key) for error in report.errors] == [(11, ("ABC",)), (14, ("ABC", "E2", "2026-11-20"))]
+    assert [(error.line, error.key) for error in report.errors] == [(12, ("ABC",)), (15, ("ABC", "E2", "2026-11-20"))]
     assert "stands among the records and among the deleted" in report.errors[0].message
 
 
@@ -421,8 +422,9 @@ def test_a_trailer_that_says_more() -> None:
 
 
 MISSING = [
-    "application", "backup_type", "checksum", "created_at", "created_by", "deletions", "fields", "id", "installation",
-    "parent", "selection", "since_date", "total_attendance_records", "total_companies",
+    "ancestors", "application", "backup_type", "checksum", "created_at", "created_by", "deletions",
+    "fields", "id", "installation", "parent", "selection", "since_date", "snapshot",
+    "total_attendance_records", "total_companies",
 ]  # fmt: skip
 
 
@@ -601,7 +603,7 @@ def test_the_start_of_a_file_is_cut_short_and_nothing_else() -> None:
 
 
 def test_a_file_of_another_kind_in_one_long_line_is_told_so() -> None:
-    rows = b',"users":["' + "ü".encode() * scanner._BLOCK + b'"]}'
+    rows = b',"users":["' + "ü".encode() * scanner._PIECE + b'"]}'
     for start, told in (
         (b'{"a":1', "this is not a backup file of"),
         (b'{"metadata":{}', "this is a file of version null"),
@@ -631,7 +633,7 @@ def test_extra_lines_and_tokens_are_refused_wherever_they_stand() -> None:
             report = checked(b"".join([*lines[:at], extra, *lines[at:]]))
             assert not report.valid
             # One "]" too many may close what is open; the next one is then the one too many.
-            assert report.errors[0].line == (at + 2 if extra == b"],\n" and at in (4, 9) else at + 1)
+            assert report.errors[0].line == (at + 2 if extra == b"],\n" and at in (5, 10) else at + 1)
 
 
 def test_missing_and_swapped_lines_are_refused() -> None:
@@ -733,6 +735,8 @@ def test_a_selection_is_what_the_application_says() -> None:
 
 # --- What contradicts itself, and what would cost us
 
+SINCE: Final = {"backup_type": "incremental", "since_date": "2026-11-20T18:40:00.000000Z", "deletions": "unknown"}
+
 STATED = json.loads(lines_of(FILE)[0][len(b'{"metadata":') : -2])
 
 
@@ -742,6 +746,16 @@ STATED = json.loads(lines_of(FILE)[0][len(b'{"metadata":') : -2])
         ({"parent": STATED["id"]}, "parent"),
         ({"since_date": "2026-11-20T18:40:00.000000Z"}, "since_date"),
         ({"backup_type": "incremental"}, "since_date"),
+        ({"parent": UUID_LIKE.replace("0190", "0191")}, "parent"),
+        ({"parent": "0" * 64}, "parent"),
+        ({"deletions": "unknown"}, "deletions"),
+        ({"ancestors": []}, "ancestors"),
+        ({"snapshot": header(says())}, "ancestors"),
+        ({"backup_type": "incremental", "parent": "0" * 64}, "snapshot"),
+        ({"selection": {}, "snapshot": header(says()), "ancestors": []}, "snapshot"),
+        (SINCE | {"deletions": "complete"}, "deletions"),
+        (SINCE | {"parent": "0" * 64}, "since_date"),
+        (SINCE | {"snapshot": header(says()), "ancestors": []}, "snapshot"),
         ({"created_by": "x" * 151}, "created_by"),
     ],
     ids=lambda value: str(value)[:40],

@@ -1,0 +1,125 @@
+"""What a 2.0 file says of its snapshot and of that snapshot's ancestors, and the check that it is possible.
+
+A snapshot's id is made of what it says and of its parents' ids (:func:`recordsync.model.digests.snapshot_id`). So the
+ancestors, each as a digest with its parents by position, prove the whole ancestry of a snapshot whose id is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import msgspec
+
+from recordsync.backupfile.values import Count, InstallationName, MomentText, Name, Positive, Sha256Text
+from recordsync.model.digests import content_digest, snapshot_id
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.schema import Schema
+
+
+class Rename(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A record of ``model`` that others refer to has another name since the snapshot's first parent."""
+
+    model: str
+    before: str
+    after: str
+
+
+class Ordinary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ordinary"):
+    """What an ordinary snapshot says: its tree, who made it, where, when and why."""
+
+    tree: Sha256Text
+    installation: InstallationName
+    number: Positive
+    moment: MomentText
+    author: Name
+    cause: Annotated[str, msgspec.Meta(max_length=30)]
+    message: Annotated[str, msgspec.Meta(max_length=1000)]
+    renames: list[Rename]
+
+
+class Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="merge"):
+    """What a merge says: its tree alone, so that both sides that merge alike make the same snapshot."""
+
+    tree: Sha256Text
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A snapshot without its contents: its id, the ids of its parents, and what it says."""
+
+    id: Sha256Text
+    parents: list[Sha256Text]
+    says: Ordinary | Merge
+
+
+Ancestor = tuple[Sha256Text | Ordinary, list[Count | Sha256Text]]
+"""What an ancestor says, as a digest or (where it has renames) in full; and its parents, each as the position of an
+ancestor before it or, in an incremental file, as the id of one that is not listed."""
+
+
+def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str | None, schema: Schema) -> None:
+    """Raises :class:`msgspec.ValidationError` unless the ids are right and the ancestors are exactly those of the
+    snapshot: all of them, or those since ``begins_at``, the id of the snapshot that an incremental file continues."""
+    ids: list[str] = []
+    unused: set[str] = set()
+    outside: set[str] = set()
+    for position, (says, parents) in enumerate(ancestors):
+        place = f"ancestor {position}"
+        if isinstance(says, Ordinary):
+            _check_says(says, schema, place, "$.ancestors")
+        parent_ids = []
+        for parent in parents:
+            if isinstance(parent, int):
+                if parent >= position:
+                    _refuse(f"Expected the position of an ancestor before it as a parent of {place}", "$.ancestors")
+                parent_ids.append(ids[parent])
+            elif begins_at is None:
+                _refuse(f"Expected positions as the parents of {place}, because a full file has all", "$.ancestors")
+            else:
+                outside.add(parent)
+                parent_ids.append(parent)
+        _check_parents(parent_ids, f"parents of {place}", "$.ancestors", is_merge=False)
+        unused.difference_update(parent_ids)
+        said = says if isinstance(says, str) else content_digest(msgspec.to_builtins(says))
+        ids.append(snapshot_id(said, parent_ids))
+        unused.add(ids[-1])
+    listed = set(ids)
+    if len(listed) < len(ids) or listed & outside or header.id in listed or begins_at in listed:
+        _refuse("Expected each ancestor once", "$.ancestors")
+    _check_says(header.says, schema, "what the snapshot says", "$.snapshot.says")
+    _check_parents(header.parents, "its parents", "$.snapshot.parents", is_merge=isinstance(header.says, Merge))
+    if header.id != snapshot_id(content_digest(msgspec.to_builtins(header.says)), header.parents):
+        _refuse("Expected the id that what it says and its parents have", "$.snapshot.id")
+    if begins_at is None and not listed.issuperset(header.parents):
+        _refuse("Expected ids of ancestors that are listed", "$.snapshot.parents")
+    if unused.difference(header.parents):
+        _refuse("Expected ancestors of the snapshot only", "$.ancestors")
+    if begins_at is not None and begins_at not in {header.id, *header.parents, *outside}:
+        _refuse("Expected an ancestor of the snapshot", "$.parent")
+
+
+def _check_parents(parents: Sequence[str], what: str, place: str, *, is_merge: bool) -> None:
+    if len(set(parents)) < len(parents) or len(parents) > 2:
+        _refuse(f"Expected up to two different ids as {what}", place)
+    if is_merge and (len(parents) != 2 or list(parents) != sorted(parents)):
+        _refuse(f"Expected two ids in order as {what}, because it is a merge", place)
+
+
+def _check_says(says: Ordinary | Merge, schema: Schema, what: str, place: str) -> None:
+    if isinstance(says, Merge):
+        return
+    if TIMESTAMP.error(says.moment):
+        _refuse(f"Expected {TIMESTAMP.expected} in {what}", place)
+    named = {name: schema[name].key[0].type for name in schema.referred}
+    for rename in says.renames:
+        kind = named.get(rename.model)
+        if kind is None or kind.error(rename.before) or kind.error(rename.after) or rename.before == rename.after:
+            _refuse(f"Expected names of a model to which others refer in {what}", place)
+    pairs = [(rename.model, rename.before) for rename in says.renames]
+    targets = {(rename.model, rename.after) for rename in says.renames}
+    if pairs != sorted(set(pairs)) or len(targets) < len(pairs):
+        _refuse(f"Expected renames in order, each name once, in {what}", place)
+
+
+def _refuse(expected: str, place: str) -> NoReturn:
+    raise msgspec.ValidationError(f"{expected} - at `{place}`")
