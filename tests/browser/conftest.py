@@ -19,7 +19,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 from pytest_django.live_server_helper import LiveServer
 
 from core.models import Role, User
@@ -69,6 +78,8 @@ DESKTOP: Final = 1280
 PHONE: Final = 320
 """Widths in CSS pixels; 320 is the narrowest that WCAG 2.2 asks for (1.4.10, reflow)."""
 WIDTHS: Final = (DESKTOP, PHONE)
+PATIENCE: Final = 60_000
+"""Milliseconds: nothing that a page does takes so long, however busy the machine is."""
 A4: Final = 703
 """CSS pixels between the margins of an upright page."""
 PRESSED: Final = (
@@ -225,6 +236,7 @@ class Opened:
 
 
 OpenAs = Callable[..., Opened]
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -243,7 +255,7 @@ def open_as(browser: Browser, live_server: LiveServer) -> Iterator[OpenAs]:
             reduced_motion="reduce",
             java_script_enabled=javascript,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         if who is not None:
             user = who if isinstance(who, User) else User.objects.filter(role=Role(who)).order_by("pk")[0]

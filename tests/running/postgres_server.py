@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-SECONDS_TO_START = 30
+SECONDS_TO_START = 120
 SECONDS_TO_STOP = 30
 
 # Runs the server until standard input ends, however the test run ends, a kill included; then removes its folder.

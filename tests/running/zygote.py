@@ -54,7 +54,7 @@ LOADED = (
 )
 
 _MESSAGE = 1 << 17
-_SECONDS = 60
+_SECONDS = 180
 """The time for an answer, which includes the loading."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 

@@ -206,7 +206,7 @@ def test_of_two_that_ask_at_the_same_moment_one_is_told_about_the_other(register
     def ask(pk: uuid.UUID, who: str) -> str:
         try:
             with stored_preview.opened(pk) as preview:
-                together.wait(20)
+                together.wait(60)
                 return str(restore_jobs.submit_apply(Actor(who), preview, register=Register(register_db)).pk)
         except RegisterBusy as busy:
             return str(busy)
