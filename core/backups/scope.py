@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from core import moments
 from core.backups import catalogue
-from core.models import Backup, Company, Installation
+from core.models import Backup, Installation
 from core.operations.errors import OperationFailed
+from core.operations.known import require_companies
 from core.register.database import Register
 from core.register.declared import Selection
 from recordsync.backupfile import BackupType
-from recordsync.errors import printable_path
 from recordsync.model.records import Record
 from recordsync.model.schema import Model, Shape
 from recordsync.stores import Filters, Store
@@ -87,15 +87,7 @@ def require_selection(selection: Selection | None, register: Register) -> None:
     database."""
     if selection is None:
         return
-    names = selection.companies or []
-    storable = [name for name in names if printable_path(name) == name]  # an argument may not be UTF-8
-    known = set(register.rows(Company).filter(name__in=storable).values_list("name", flat=True))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        name = repr(unknown[0]) if unknown[0] in storable else f"'{printable_path(unknown[0])}'"
-        raise OperationFailed(
-            _("There is no company %(name)s in the register. No backup was written.") % {"name": name}
-        )
+    require_companies(selection.companies or [], register, undone=_("No backup was written."))
     if selection.date_from and selection.date_to and selection.date_from > selection.date_to:
         raise OperationFailed(
             _("The first day (%(first)s) is after the last (%(last)s). No backup was written.")

@@ -45,6 +45,7 @@ ATTENDANCE_RECORDS: Final = Model(
         Field("ep_no", Text(min_length=1, max_length=50)),
     ),
     spelling=("company_name", "ep_no", "date"),
+    partition=("company_name", "date"),
     fields=(
         Field("ep_name", Text(max_length=255)),
         Field("shift", Text(max_length=50)),

@@ -17,6 +17,10 @@ import orjson
 Key = tuple[str, ...]
 """The values of a natural key, in the model's sort order. Compared by code point, as Python compares strings."""
 
+Partition = tuple[str, ...]
+"""What a block has in common, a text for each level of a tree: names that the keys refer to, a month, a slice of it.
+Partitions that are sorted as they are stand in key order."""
+
 Values = tuple[str | None, ...]
 """The values of a record's content, in the order of its shape's field names."""
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter, itemgetter
 
-from recordsync.model.fields import FieldType
-from recordsync.model.records import Key, Record, Values
+from recordsync.model import slices
+from recordsync.model.fields import Date, FieldType
+from recordsync.model.records import Key, Partition, Record, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ class Model:
     ``name`` is its name in a file, ``label`` its name in Django (``app.Model``). ``key`` has the fields of the natural
     key *in sort order*, and ``fields`` has the other content fields. ``units`` has groups of ``fields`` that merge
     whole, each under a name for people. ``spelling`` has the names of the key's fields in the order in which people
-    read them, where this is another than the sort order.
+    read them, where this is another than the sort order. ``partition`` has the names of the fields by which records are
+    cut into blocks: the first fields of the key, each a reference, and last perhaps a date, which is cut by slices of
+    its month. Without names, all records are one block.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Model:
     fields: tuple[Field, ...] = ()
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spelling: tuple[str, ...] = ()
+    partition: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         united = [name for names in self.units.values() for name in names]
@@ -56,6 +60,9 @@ class Model:
             raise ValueError(f"{self.name}: every field but the key belongs to exactly one unit")
         if self.spelling and sorted(self.spelling) != sorted(self.key_names):
             raise ValueError(f"{self.name}: the spelling has every field of the key once")
+        cut = self.key[: len(self.partition)]
+        if self.partition != tuple(f.name for f in cut) or not all(f.references for f in cut if f is not self.cut_date):
+            raise ValueError(f"{self.name}: a partition has the first fields of the key: references, and last a date")
 
     @cached_property
     def all_fields(self) -> dict[str, Field]:
@@ -78,6 +85,22 @@ class Model:
     @cached_property
     def _spelling(self) -> tuple[int, ...]:
         return tuple(self.key_names.index(name) for name in self.spelling or self.key_names)
+
+    @cached_property
+    def cut_date(self) -> Field | None:
+        """The field of the key that cuts by slices of a month: the last one of the partition, if it is a date."""
+        last = self.key[len(self.partition) - 1] if 0 < len(self.partition) <= len(self.key) else None
+        return last if last is not None and isinstance(last.type, Date) else None
+
+    def partition_of(self, key: Key) -> Partition:
+        """The partition of the record with this key.
+
+        Its texts are the names of the records that the key refers to, and last the month and the slice of the date.
+        """
+        count = len(self.partition)
+        if self.cut_date is None:
+            return key[:count]
+        return (*key[: count - 1], *slices.parts(slices.slice_of(key[count - 1])))
 
     @cached_property
     def reference(self) -> Field | None:

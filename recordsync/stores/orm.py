@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from django.apps import apps
@@ -18,10 +19,10 @@ from django.db.models import Q
 
 from recordsync.errors import RecordSyncError, RegisterMoved, named
 from recordsync.model.fields import TIMESTAMP
-from recordsync.model.records import Key, Record, Values
+from recordsync.model.records import Key, Partition, Record, Values
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Change
-from recordsync.streams.lines import lines_of
+from recordsync.streams.lines import keyed_lines, lines_of
 
 LOOKUP = 300
 """Keys in one look-up. A key has up to three values, and old versions of SQLite take 999 parameters."""
@@ -48,6 +49,15 @@ class OrmStore:
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
         return lines_of(model.shape(), self.records(model, where))
+
+    def blocks(self, model: Model, where: Q | None = None) -> Iterator[tuple[Partition, Iterator[bytes]]]:
+        for partition, pairs in groupby(self._cut(model, where), key=itemgetter(0)):
+            yield partition, map(itemgetter(1), pairs)
+
+    def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes]]:
+        """Each of :meth:`lines` beside its partition."""
+        for key, line in keyed_lines(model.shape(), self.records(model, where)):
+            yield model.partition_of(key), line
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         for _name, rows in self._by_reference(model, where):

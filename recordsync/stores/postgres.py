@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError
 
+from recordsync.model import slices
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
@@ -40,6 +41,10 @@ class PostgresStore(SqlStore):
     json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"
     json_member: ClassVar = '<value> AS "<name>"'
     collation: ClassVar = "C"
+
+    @staticmethod
+    def slice_in_sql(column: str) -> str:
+        return slices.in_sql(f"to_char({column}, 'YYYY-MM-')", f"to_char({column}, 'DD')")
 
     @staticmethod
     def moment(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from django.db.models import Q
 
-from recordsync.model.records import Key, Record
+from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
 from recordsync.streams import Change
 
@@ -36,6 +36,10 @@ class Store(Protocol):
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
         """The line (:mod:`recordsync.streams.lines`) of each of :meth:`records`, as a file has it. Raises
         :class:`recordsync.errors.InvalidRecord` for a record that no reader would accept."""
+
+    def blocks(self, model: Model, where: Q | None = None) -> Iterator[tuple[Partition, Iterator[bytes]]]:
+        """Each partition with its lines, which are those of :meth:`lines`. They are streamed: the lines of a block can
+        be read until the next block is asked for. Raises what :meth:`lines` raises."""
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         """The moment when each of :meth:`records` was last changed, in the same order. For a model that refers to

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connections, models
@@ -20,12 +20,15 @@ from django.db.models import BooleanField, F, Func, Q, TextField, Value
 from django.db.models.functions import Collate
 
 from recordsync.errors import RecordSyncError, RegisterMoved
+from recordsync.model import slices
 from recordsync.model.fields import MAX_MINUTES, TIMESTAMP, Choice, FieldType, Minutes, Text
-from recordsync.model.records import Key, Record
+from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Field, Model
 from recordsync.stores.orm import OrmStore, changed
 from recordsync.streams import Change
 from recordsync.streams.lines import SplicedLines
+
+_T = TypeVar("_T")
 
 _FETCH = 2000
 """Rows that one fetch asks for."""
@@ -66,17 +69,44 @@ class SqlStore(OrmStore):
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
         if model.reference is None:  # few records, which are sorted here
-            yield from super().lines(model, where)
-            return
-        for written, line in enumerate(self._lines_in_sql(model, model.reference, where)):
-            if line is None:
-                # The reference raises what is wrong with the record, or goes on if it finds nothing wrong.
-                yield from islice(super().lines(model, where), written, None)
-                return
-            yield line
+            return super().lines(model, where)
+        return _or_by_records(self._lines_in_sql(model, model.reference, where), super().lines(model, where))
 
     def _lines_in_sql(self, model: Model, reference: Field, where: Q | None) -> Iterator[bytes | None]:
-        """The line of each record, made from the database's JSON; None for one that may be illegal.
+        """The line of each record, made from the database's JSON; None for one that may be illegal."""
+        for _name, line, rows in self._rows_for_lines(model, reference, where):
+            for parts in rows:
+                yield None if line is None or None in parts else line(*parts)
+
+    def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes]]:
+        if model.reference is None:
+            return super()._cut(model, where)
+        return _or_by_records(self._cut_in_sql(model, model.reference, where), super()._cut(model, where))
+
+    def _cut_in_sql(self, model: Model, reference: Field, where: Q | None) -> Iterator[tuple[Partition, bytes] | None]:
+        """Each of :meth:`_lines_in_sql` beside its partition. No line is parsed: the database gives the slice, too."""
+        cut = model.cut_date
+        beside = [] if cut is None else [Func(F(cut.source), template=self.slice_in_sql("%(expressions)s"))]
+        names = len(model.partition) - len(beside)
+        for name, line, rows in self._rows_for_lines(model, reference, where, beside):
+            partition = (name,)[:names]
+            first = ""
+            for parts in rows:
+                if line is None or None in parts:
+                    yield None
+                elif cut is None:
+                    yield partition, line(*parts)
+                else:
+                    if first != parts[-1]:
+                        first = parts[-1]
+                        partition = (*partition[:names], *slices.parts(first))
+                    yield partition, line(*parts[:-1])
+
+    def _rows_for_lines(
+        self, model: Model, reference: Field, where: Q | None, beside: Sequence[Func] = ()
+    ) -> Iterator[tuple[str, Callable[..., bytes] | None, Iterator[tuple[Any, ...]]]]:
+        """For each record that the model's key refers to, in order: its name, the function that makes a line from what
+        the database gives (None: the name is not legal), and what it gives of each row, then ``beside``.
 
         The database sorts by bytes, which is the order of code points.
         """
@@ -85,11 +115,10 @@ class SqlStore(OrmStore):
         of_parent = self._in_code_point_order(model, where).extra(where=[f"{table}.{column} = %s"], params=[None])
         created_at = self._text("created_at", TIMESTAMP)
         texts = [self._json_if_legal(model, names) for names in spliced.groups]
-        sql, parameters = self._compiled(of_parent.values_list(created_at, *texts))
+        sql, parameters = self._compiled(of_parent.values_list(created_at, *texts, *beside))
         for name, pk in sorted(self._parent_ids(model).items()) if sql else ():
             line = None if reference.type.error(name) else spliced.of(name)
-            for parts in self._fetch(sql, (*parameters[:-1], pk)):
-                yield None if line is None or None in parts else line(*parts)
+            yield name, line, self._fetch(sql, (*parameters[:-1], pk))
 
     def _in_code_point_order(self, model: Model, where: Q | None) -> models.QuerySet[Any]:
         others = [field for field in model.key if field is not model.reference]
@@ -265,6 +294,15 @@ class SqlStore(OrmStore):
 
     @staticmethod
     @abstractmethod
+    def slice_in_sql(column: str) -> str:
+        """The SQL that gives the slice (:mod:`recordsync.model.slices`) of a date column, whose name may have a prefix.
+
+        So SQL tells a row's partition from its columns alone: this of its date, and the primary keys that its
+        references hold in place of the names.
+        """
+
+    @staticmethod
+    @abstractmethod
     def moment(text: str) -> str:
         """A moment's canonical text as the driver takes it."""
 
@@ -297,3 +335,13 @@ class SqlStore(OrmStore):
     @abstractmethod
     def _is_duplicate(self, error: IntegrityError) -> bool:
         """Whether the error is that of a unique constraint."""
+
+
+def _or_by_records(made: Iterable[_T | None], reference: Iterator[_T]) -> Iterator[_T]:
+    """What the database makes of each record, up to one that may be illegal (None). From there on what the reference
+    makes: it raises what is wrong with the record, or finds nothing wrong."""
+    for count, item in enumerate(made):
+        if item is None:
+            yield from islice(reference, count, None)
+            return
+        yield item

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import IntegrityError
 
+from recordsync.model import slices
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
@@ -59,6 +60,10 @@ class SqliteStore(SqlStore):
     json: ClassVar = "json_object(%(expressions)s)"
     json_member: ClassVar = "'<name>', <value>"
     collation: ClassVar = "BINARY"
+
+    @staticmethod
+    def slice_in_sql(column: str) -> str:
+        return slices.in_sql(f"substr({column}, 1, 8)", f"substr({column}, 9, 2)")
 
     @staticmethod
     def moment(text: str) -> str:

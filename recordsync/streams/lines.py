@@ -18,7 +18,7 @@ import orjson
 
 from recordsync.errors import InvalidRecord
 from recordsync.model.fields import TIMESTAMP
-from recordsync.model.records import Record, Values
+from recordsync.model.records import Key, Record, Values
 from recordsync.model.schema import Shape
 from recordsync.streams.join import in_order
 from recordsync.system.progress import EVERY
@@ -114,9 +114,14 @@ def lines_of(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
     Raises :class:`recordsync.errors.InvalidRecord` for a record that no reader would accept, and
     :class:`recordsync.errors.OutOfOrder`.
     """
+    return (line for _key, line in keyed_lines(shape, records))
+
+
+def keyed_lines(shape: Shape, records: Iterable[Record]) -> Iterator[tuple[Key, bytes]]:
+    """Each of :func:`lines_of` beside its record's key. Raises the same."""
     line = Lines(shape).line
     for record in legal(shape, records):
-        yield line(record.values, record.created_at)
+        yield record.key, line(record.values, record.created_at)
 
 
 def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
@@ -132,6 +137,16 @@ def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
 
 _CREATED: Final = b'"created_at":"'
 """In a line, this is found only before the moment, because quotation marks inside a text are escaped."""
+_CHECKSUM: Final = b'"checksum":"'
+"""In a line, this is found only before the checksum, for the same reason."""
+
+
+def checksum_of(line: bytes) -> bytes:
+    """The checksum in a line that is known to be right."""
+    start = line.find(_CHECKSUM) + len(_CHECKSUM)
+    return line[start : start + 64]
+
+
 _MOMENT: Final = 27
 """How many bytes a legal moment has."""
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from typing import IO, Any, BinaryIO, cast
 
 import orjson
@@ -16,7 +17,7 @@ from recordsync.backupfile import BackupFile, Limits, check_backup
 from recordsync.errors import FileError, InvalidFile, RegisterMoved
 from recordsync.merge import Decide, Merged, Side
 from recordsync.model.fields import TIMESTAMP
-from recordsync.model.records import Key, Record
+from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
 from recordsync.streams import Change
 from recordsync.streams import lines as record_lines
@@ -132,6 +133,10 @@ class MemoryStore:
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
         return record_lines.lines_of(model.shape(), self.records(model, where))
+
+    def blocks(self, model: Model, where: Q | None = None) -> Iterator[tuple[Partition, Iterator[bytes]]]:
+        for partition, records in groupby(self.records(model, where), lambda record: model.partition_of(record.key)):
+            yield partition, record_lines.lines_of(model.shape(), records)
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         yield from (record.created_at for record in self.records(model, where))

@@ -62,6 +62,54 @@ def test_every_field_but_the_key_belongs_to_exactly_one_unit(units: dict[str, tu
         Model("things", "app.Thing", (Field("k", Text(max_length=1)),), fields, units)
 
 
+COMPANY = Field("company", Text(max_length=9), references="companies")
+SITE = Field("site", Text(max_length=9), references="sites")
+DATE, NUMBER = Field("date", Date()), Field("number", Text(max_length=9))
+
+
+@pytest.mark.parametrize(
+    ("key", "partition", "expected"),
+    [
+        ((COMPANY, DATE, NUMBER), (), ()),
+        ((COMPANY, DATE, NUMBER), ("company",), ("A",)),
+        ((COMPANY, DATE, NUMBER), ("company", "date"), ("A", "2024-02", "22")),
+        ((COMPANY, SITE, DATE), ("company", "site"), ("A", "S")),
+        ((COMPANY, SITE, DATE), ("company", "site", "date"), ("A", "S", "2024-02", "22")),
+        ((COMPANY, NUMBER), ("company",), ("A",)),
+        ((DATE, NUMBER), ("date",), ("2024-02", "22")),
+        ((NUMBER,), (), ()),
+    ],
+)
+def test_a_partition_is_what_the_keys_of_a_block_begin_with(
+    key: tuple[Field, ...], partition: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    values = {"company": "A", "site": "S", "date": "2024-02-29", "number": "7"}
+    model = Model("things", "app.Thing", key, partition=partition)
+    assert model.partition_of(tuple(values[field.name] for field in key)) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "partition"),
+    [
+        ((COMPANY, DATE), ("date",)),
+        ((COMPANY, DATE), ("date", "company")),
+        ((COMPANY, DATE), ("company", "date", "date")),
+        ((COMPANY, DATE), ("company", "shift")),
+        ((COMPANY, NUMBER, DATE), ("company", "date")),
+        ((COMPANY, NUMBER, DATE), ("company", "number")),
+        ((COMPANY, NUMBER, DATE), ("company", "number", "date")),
+        ((COMPANY, DATE, SITE), ("company", "date", "site")),
+        ((NUMBER,), ("number",)),
+    ],
+)
+def test_a_partition_that_is_no_stretch_of_the_key_order_is_refused(
+    key: tuple[Field, ...], partition: tuple[str, ...]
+) -> None:
+    """Nor is one that a trigger could not tell from references and a date."""
+    with pytest.raises(ValueError, match="things: a partition has the first fields of the key"):
+        Model("things", "app.Thing", key, partition=partition)
+
+
 def test_keys_are_in_sort_order_whatever_the_order_of_names() -> None:
     assert FULL_DAY.key == ("ABC", "2026-11-20", "E1")
     assert company("ABC").key == ("ABC",)

@@ -67,13 +67,15 @@ def fill(alias: str, days: list[Record]) -> None:
             store.write(model, [Change(record.key, None, record) for record in records], NOW)
 
 
-def outcome(alias: str, *, reference: bool) -> list[bytes] | str:
+def outcome(alias: str, *, reference: bool, by_blocks: bool = False) -> list[bytes] | str:
     """The lines, made by the database or from records, or why there are none."""
     store = open_store(SCHEMA, alias)
     try:
         with transaction.atomic(using=alias):
             if reference:
                 return list(lines_of(ATTENDANCE_RECORDS.shape(), store.records(ATTENDANCE_RECORDS)))
+            if by_blocks:
+                return [line for _partition, lines in store.blocks(ATTENDANCE_RECORDS) for line in lines]
             return list(store.lines(ATTENDANCE_RECORDS))
     except RecordSyncError as error:
         return str(error)
@@ -140,6 +142,7 @@ def test_what_no_file_can_hold_is_named_as_the_reference_names_it(engine: str, r
                 cursor.execute(f"UPDATE core_attendancerecord SET {column} = {value} WHERE ep_no = '2'")
             found = outcome(register_db, reference=False)
             assert found == outcome(register_db, reference=True), (column, value)
+            assert found == outcome(register_db, reference=False, by_blocks=True), (column, value)
             fill(register_db, THREE)
 
 
@@ -161,5 +164,7 @@ def test_anything_that_sqlite_can_hold_is_told_alike(
                 cursor.execute(f"UPDATE core_attendancerecord SET {column} = %s WHERE ep_no = '2'", [value])
         except (IntegrityError, UnicodeEncodeError):
             return
-        assert outcome(alias, reference=False) == outcome(alias, reference=True)
+        found = outcome(alias, reference=False)
+        assert found == outcome(alias, reference=True)
+        assert found == outcome(alias, reference=False, by_blocks=True)
         databases.empty(alias)

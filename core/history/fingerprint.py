@@ -1,0 +1,123 @@
+"""Fingerprints, by which two people can tell whether their registers hold the same."""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import Error
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from core.models import Phase
+from core.operations.errors import as_failure
+from core.operations.known import require_companies
+from core.register.database import DEFAULT, Register
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection, filters
+from recordsync.errors import RecordSyncError
+from recordsync.history.trees import tree_of
+from recordsync.model.fields import TIMESTAMP
+from recordsync.system.progress import Progress, no_progress
+
+OPERATION: Final = "fingerprint"
+"""What making one is called in a summary."""
+_UNDONE: Final = _("No fingerprint was made.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The records of a company, or (with a ``month``, YYYY-MM) of its month."""
+
+    company: str
+    month: str | None
+    digest: str
+    records: int
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the register holds at one moment, by its digest.
+
+    ``digest``: of everything; None if one company or one month was asked for. ``parts``: every company with records,
+    and each of its months.
+    """
+
+    digest: str | None
+    companies: int
+    records: int
+    taken_at: dt.datetime
+    parts: Sequence[Part]
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the keys that every command's summary has, and the digests."""
+        counts = ("added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts")
+        return {
+            "ok": True,
+            "operation": OPERATION,
+            **dict.fromkeys(("file", "id", "type")),
+            "companies": self.companies,
+            "records": self.records,
+            **dict.fromkeys(counts, 0),
+            "errors": [],
+            "models": {},
+            "taken_at": TIMESTAMP.to_text(self.taken_at),
+            "digest": self.digest,
+            "parts": [
+                {"company": part.company, "month": part.month, "digest": part.digest, "records": part.records}
+                for part in self.parts
+            ],
+        }
+
+
+def shown(digest: str) -> str:
+    """The first ten characters of a digest in two groups, as people read them out to each other."""
+    return f"{digest[:5]} {digest[5:10]}"
+
+
+def take_fingerprint(
+    company: str | None = None,
+    month: str | None = None,
+    *,
+    register: Register = DEFAULT,
+    progress: Progress = no_progress,
+) -> Fingerprint:
+    """The fingerprint of the register as it is now, or only of this company, or of this month (YYYY-MM).
+
+    Reads every record that it is of, at one moment, and writes nothing. Raises OperationFailed: for a company that is
+    not in the register, for a record that no file could hold, and if the database fails.
+    """
+    selection = None
+    if company is not None or month is not None:
+        selection = Selection(None if company is None else [company], *(_days(month) if month else (None, None)))
+    where = filters(selection)
+    digest, records, parts, partly = "", 0, [], []
+    try:
+        with register.read() as store:
+            taken_at = timezone.now()
+            if company is not None:
+                require_companies([company], register, undone=_UNDONE)
+            companies = store.count(COMPANIES, where[COMPANIES.name])
+            total = store.count(ATTENDANCE_RECORDS, where[ATTENDANCE_RECORDS.name])
+            progress(Phase.READ, 0, total)
+            for node in tree_of(store, where):
+                match node.path:
+                    case (ATTENDANCE_RECORDS.name, name, of_month):
+                        partly.append(Part(name, of_month, node.digest, node.count))
+                        records += node.count
+                        progress(Phase.READ, records, total)
+                    case (ATTENDANCE_RECORDS.name, name):
+                        parts += [Part(name, None, node.digest, node.count), *partly]
+                        partly = []
+                digest = node.digest
+    except (Error, RecordSyncError) as error:
+        raise as_failure(error, _UNDONE) from error
+    return Fingerprint(None if selection else digest, companies, records, taken_at, parts)
+
+
+def _days(month: str) -> tuple[str, str]:
+    """The first and the last day of a month."""
+    year, number = map(int, month.split("-"))
+    return f"{month}-01", f"{month}-{calendar.monthrange(year, number)[1]}"

@@ -1,0 +1,94 @@
+"""``manage.py fingerprint`` prints what two people compare to tell whether their registers hold the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from core import moments
+from core.history.fingerprint import OPERATION, Fingerprint, Part, shown, take_fingerprint
+from core.management.console import ServiceCommand, counted
+from recordsync.errors import printable
+from recordsync.system.progress import Progress
+
+EXAMPLES = """\
+examples:
+  manage.py fingerprint
+      of everything: equal on two installations if both hold the same companies and records
+  manage.py fingerprint --list
+      and of each company, to find the one that differs
+  manage.py fingerprint --company "ABC Corp"
+      of one company and of each of its months, to find the month that differs
+  manage.py fingerprint --month 2026-11
+      of one month, company by company
+  manage.py fingerprint --company "ABC Corp" --month 2026-11
+      of one company's month
+  manage.py fingerprint --json > here.json
+      whole digests of everything, of each company and of each of its months, for a script
+
+People compare the ten characters. They are of what the records say, and not of when they were entered or changed: they
+are the same on SQLite and on PostgreSQL. Nothing is written.
+
+exit status: 0 done, 1 failed (no fingerprint was made), 2 wrong usage
+"""
+
+
+class Command(ServiceCommand):
+    help = "Print a fingerprint of the register, to tell whether two installations hold the same."
+    operation = OPERATION
+    interrupted = "Interrupted. No fingerprint was made."
+    takes_paths = True  # --company may be no UTF-8, as for a backup
+    examples = EXAMPLES
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--company", metavar="NAME", help="only this company: as a whole, and each of its months")
+        parser.add_argument("--month", type=_month, metavar="YYYY-MM", help="only this month, company by company")
+        parser.add_argument(
+            "--list", action="store_true", help="add a line for each company (--company and --month do so anyway)"
+        )
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        company, month = options["company"], options["month"]
+        result = take_fingerprint(company, month, progress=progress)
+        if not options["json"]:
+            self.stdout.write(_heading(result, company, month))
+            for part in result.parts:
+                if _is_listed(part, company, month, every=options["list"]):
+                    records = counted(part.records, "record", "records")
+                    self.stdout.write(f"  {shown(part.digest)}  {_name(part.company, part.month)}: {records}")
+        return result.summary()
+
+
+def _is_listed(part: Part, company: str | None, month: str | None, *, every: bool) -> bool:
+    """Whether a part has a line. ``every``: whether each company was asked for."""
+    if month is not None:
+        return part.month is not None
+    return company is not None or (every and part.month is None)
+
+
+def _heading(result: Fingerprint, company: str | None, month: str | None) -> str:
+    """The line that says what the fingerprint is of, and when it was taken."""
+    subject = f"of {_name(company, month)}" if result.digest is None else shown(result.digest)
+    amount = counted(result.records, "attendance record", "attendance records")
+    if company is None:
+        amount = f"{counted(result.companies, 'company', 'companies')}, {amount}"
+    return f"Fingerprint {subject}: {amount}, as of {moments.moment(result.taken_at, seconds=True)}."
+
+
+def _name(company: str | None, month: str | None) -> str:
+    """A company, a month, or a company's month."""
+    return ", ".join(printable(text) for text in (company, month) if text is not None)
+
+
+def _month(text: str) -> str:
+    """The month that an argument names, as YYYY-MM. Raises ArgumentTypeError if it names none."""
+    try:
+        if dt.date.fromisoformat(f"{text}-01").isoformat() == f"{text}-01":
+            return text
+    except ValueError:
+        pass
+    raise ArgumentTypeError(f"{text!r} is not a month like 2026-11")

@@ -1,0 +1,1 @@
+"""Content known by digests: blocks of records, and the tree over them."""

@@ -1,0 +1,31 @@
+"""The slices of a month, by which dates are cut: days 1 to 7, 8 to 14, 15 to 21, and 22 to the end.
+
+A slice is known by its first day, ``YYYY-MM-DD``. This is the only place that knows slices: it tells them in Python and
+in the SQL of the stores.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from typing import Final
+
+FIRST_DAYS: Final = ("01", "08", "15", "22")
+"""The day of the month on which each slice begins."""
+
+
+@lru_cache(10_000)
+def slice_of(date: str) -> str:
+    """The first day of the slice in which a date is. Both are texts ``YYYY-MM-DD``."""
+    return date[:8] + FIRST_DAYS[bisect_right(FIRST_DAYS, date[8:]) - 1]
+
+
+def parts(first_day: str) -> tuple[str, str]:
+    """The month of a slice, ``YYYY-MM``, and its first day in it, of two digits."""
+    return first_day[:7], first_day[8:]
+
+
+def in_sql(month: str, day: str) -> str:
+    """The SQL of :func:`slice_of`, from the SQL of a date's text ``YYYY-MM-`` and of its day, a text of two digits."""
+    later = " ".join(f"WHEN {day} >= '{first}' THEN '{first}'" for first in reversed(FIRST_DAYS[1:]))
+    return f"{month} || CASE {later} ELSE '{FIRST_DAYS[0]}' END"

@@ -1,0 +1,51 @@
+"""The tree over a register and its digests, made of plain data and by the rules as they are written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.builders.files import canonical, checksum, sha256
+from tests.builders.registers import RegisterData
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The digest of the root; by company and month (None: all) the digest and the number of records."""
+
+    digest: str
+    parts: Mapping[tuple[str, str | None], tuple[str, int]]
+
+
+def tree(register: RegisterData, most: int = 1024) -> Tree:
+    """The tree over a register. ``most``: how many children a node names itself."""
+    days: dict[str, Any] = {}
+    for (company, date, _number), values in sorted(register.records.items()):
+        year_and_month, day = date[:7], int(date[8:])
+        first = "01" if day <= 7 else "08" if day <= 14 else "15" if day <= 21 else "22"
+        month = days.setdefault(company, {}).setdefault(year_and_month, {})
+        month.setdefault(first, []).append(checksum(values))
+    content: dict[str, Any] = {"attendance_records": days} if days else {}
+    if register.companies:
+        content["companies"] = [checksum({"name": name}) for name in sorted(register.companies)]
+    parts: dict[tuple[str, str | None], tuple[str, int]] = {}
+    for company, months in days.items():
+        parts[company, None] = _known(months, most)
+        parts |= {(company, month): _known(slices, most) for month, slices in months.items()}
+    return Tree(_known(content, most)[0], parts)
+
+
+def _known(below: Mapping[str, Any] | list[str], most: int) -> tuple[str, int]:
+    """The digest of a node or of a block's checksums, and how many records there are."""
+    if isinstance(below, list):
+        return sha256("".join(below)), len(below)
+    children: list[Any] = [[name, *_known(child, most)] for name, child in sorted(below.items())]
+    count = sum(child[2] for child in children)
+    if len(children) <= most:
+        return sha256(canonical(children)), count
+    groups = []
+    for name in sorted({sha256(child[0])[:2] for child in children}):
+        group = [child for child in children if sha256(child[0])[:2] == name]
+        groups.append([name, sha256(canonical(group)), sum(child[2] for child in group)])
+    return sha256(canonical({"groups": groups})), count
