@@ -22,9 +22,9 @@ help:
 	@echo "make test       all tests, with the coverage they must reach"
 	@echo "make test-deep  the same with many more examples and faults"
 	@echo "make lint       style, types, layers, code that only tests call, missing migrations"
-	@echo "make bench      measure beside Django's and the databases' own tools; writes benchmarks/RESULTS*.md (an hour;"
-	@echo "                SIZES=\"10000 100000\" for minutes)"
-	@echo "                OLD=COMMIT for an older version beside this one, in ten minutes"
+	@echo "make bench      measure beside Django's and the databases' own tools, in rounds; goes on where it was stopped,"
+	@echo "                and writes benchmarks/RESULTS*.md. A part of it: SIZES=20000 ENGINES=sqlite ROUNDS=1"
+	@echo "                STEPS=\"backup restore company versions pages\"; OLD=COMMIT is the version to compare with"
 	@echo "make lock       choose new versions of the pinned packages"
 	@echo "make clean      remove the environment and caches; the data in var/ stays"
 
@@ -61,16 +61,14 @@ lint: setup
 	$(BIN)/python -m tests.unused_code
 	$(MANAGE) makemigrations --check
 
-# SIZES="10000 100000" measures these only; BENCH takes any other option (python -m benchmarks --help).
-# OLD=COMMIT measures that version beside this one, in rounds of one run, and nothing else.
+# The version that `make bench` compares this one with: the last before records were sorted by company, day and number.
+OLD ?= bbb54cf
+
+# A part is measured with SIZES, ENGINES, STEPS, ROUNDS. Finished rounds are kept in benchmarks/raw/COMMIT, or in
+# FIGURES=FOLDER. BENCH takes any other option (python -m benchmarks --help).
 bench: setup
-ifdef OLD
-	$(BIN)/python -m benchmarks versions $(OLD) $(BENCH)
-else
-	$(BIN)/python -m benchmarks $(if $(SIZES),--sizes $(SIZES)) $(BENCH)
-	$(BIN)/python -m benchmarks web_restore $(if $(SIZES),--records $(lastword $(SIZES)))
-	$(BIN)/python -m benchmarks pages $(if $(SIZES),--sizes $(SIZES))
-endif
+	$(BIN)/python -m benchmarks --old $(OLD) $(if $(SIZES),--sizes $(SIZES)) $(if $(ENGINES),--engines $(ENGINES)) \
+		$(if $(STEPS),--steps $(STEPS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FIGURES),--figures $(FIGURES)) $(BENCH)
 
 # One command for each file: what a server runs, and what a developer needs on top of it.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

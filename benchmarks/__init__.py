@@ -1,5 +1,5 @@
 """Measurements. No test asserts their figures.
 
-``make bench`` measures the commands (:mod:`benchmarks.commands`) and writes ``RESULTS.md``;
-``python -m benchmarks NAME`` runs ``main()`` of another module here.
+``make bench`` measures the targets (:mod:`benchmarks.table`) and writes ``RESULTS.md`` and ``RESULTS-pages.md``;
+:mod:`benchmarks.web_restore` measures a restore in the browser.
 """

@@ -2,12 +2,11 @@
 
 For each engine and size a demo register is seeded and served in a process of its own, without a network: the whole
 application with its middleware and sessions, and with connections that open and close as in production. Every address
-of a case is requested in turn. Writes ``RESULTS-pages.md``.
+of a case is requested in turn.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -15,18 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import django
-import psycopg
 
-from benchmarks.surroundings import origin, surroundings
-from tests.running.installation import ScratchInstallation
+from tests.running.installation import PROJECT, ScratchInstallation
 
-RESULTS: Final = Path(__file__).with_name("RESULTS-pages.md")
 LIST: Final = "/attendance/"
 PAGE_TARGET: Final = 0.150
 """The seconds in which 95 of 100 requests must be answered."""
@@ -181,8 +176,8 @@ def serve(seconds: float) -> Iterator[Timing]:
 def measured(installation: ScratchInstallation, seconds: float) -> list[Timing]:
     """The timings of :func:`serve`, run in the environment of the installation."""
     installation.manage("collectstatic", "--noinput", check=True)
-    environment = installation.env | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    command = [sys.executable, "-m", "benchmarks.pages", "--serve", str(seconds)]
+    environment = installation.env | {"PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "benchmarks.pages", str(seconds)]
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
     return [Timing(*json.loads(line)) for line in output.splitlines()]
 
@@ -203,44 +198,12 @@ def table(timings: Mapping[str, Sequence[Timing]]) -> str:
 
 
 def main() -> None:
-    """Run the measurements and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--engines", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
-    parser.add_argument("--seconds", type=float, default=3, help="for each kind of page (default: 3)")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    """Write the timings, a line of JSON each, in the process that serves the pages for so many seconds each."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
-    if options.serve is not None:
-        django.setup()
-        for timing in serve(options.serve):
-            sys.stdout.write(json.dumps(timing) + "\n")
-            sys.stdout.flush()
-        return
-    parts = [
-        "# Pages",
-        f"{origin()} {os.cpu_count()} processors, one request at a "
-        "time. The server's time for a whole request, without the network, in milliseconds; *of* is the target for "
-        "p95, and *slowest* the address with the worst median, with that median. *CPU* is the web process's, which "
-        "other work on the machine disturbs less; SQLite works in it, PostgreSQL beside it.",
-    ]
-    with surroundings(options.engines) as (folder, installations, _server):
-        for records in sorted(options.sizes):
-            timings: dict[str, list[Timing]] = {}
-            for engine in options.engines:
-                installation = installations.new(engine, folder / f"{engine}-{records}")
-                process = installation.popen("seed_demo", "--records", records, "--quiet", stdout=subprocess.DEVNULL)
-                if process.wait():
-                    raise SystemExit(f"The demo register of {records:,} on {engine} was not made.")
-                if engine == "postgres":
-                    with psycopg.connect(installation.database_url, autocommit=True) as connection:
-                        connection.execute("VACUUM ANALYZE")  # as autovacuum does within a minute
-                timings[engine] = measured(installation, options.seconds)
-                installation.remove()
-            parts += [f"## {records:,} records", table(timings)]
-            options.output.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    sys.stdout.write(options.output.read_text(encoding="utf-8"))
+    django.setup()
+    for timing in serve(float(sys.argv[1])):
+        sys.stdout.write(json.dumps(timing) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

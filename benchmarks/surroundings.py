@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import django
+import psycopg
 
 from tests.running.installation import PROJECT, Installations
 from tests.running.postgres_server import PostgresServer
@@ -32,15 +35,51 @@ def surroundings(engines: Sequence[str]) -> Iterator[tuple[Path, Installations, 
         yield folder, Installations(folder, server.url() if server else ""), server
 
 
-@cache
-def origin() -> str:
-    """A sentence that says when, at which commit (if Git knows it) and by which command something was measured.
+def commit() -> str:
+    """The commit that is measured, as far as Git knows it, and whether code or pinned packages changed since.
 
-    It is made once, before results are written: these files would change the state of the work tree.
+    Results and notes do not count: a measurement writes them.
     """
-    command = ["git", "describe", "--always", "--dirty=, changed since", "--exclude=*"]
+    code = ("*.py", "requirements*.txt")
     try:
-        commit = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+        name = _git("rev-parse", "--short", "HEAD")
+        return f"{name}, changed since" if _git("status", "--porcelain", "--", *code) else name
     except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, by `{' '.join(sys.argv)}`."
+        return "unknown"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def measured_at() -> str:
+    """The date and the commit of this run."""
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}"
+
+
+def origin() -> str:
+    """A sentence that says when, at which commit and by which command something was measured."""
+    return f"{measured_at()}, by `{' '.join(sys.argv)}`."
+
+
+def platform_of(server: PostgresServer | None) -> str:
+    """The machine, and the versions of what is measured on it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = [f"Python {platform.python_version()}", f"Django {django.get_version()}"]
+    versions.append(f"SQLite {sqlite3.sqlite_version}")
+    if server:
+        with psycopg.connect(server.url()) as connection:
+            version = psycopg.pq.version_pretty(connection.info.server_version)
+        versions.append(f"PostgreSQL {version}")
+    return f"{os.cpu_count()} processors ({_processor()}), {memory:.0f} GiB; {', '.join(versions)}"
+
+
+def _processor() -> str:
+    """The name of the processor, if the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

@@ -34,6 +34,7 @@ import django
 import psycopg
 from django.db.models import F
 
+from benchmarks.costs import finished
 from benchmarks.surroundings import origin, surroundings
 from tests.running.installation import PROJECT, ScratchInstallation
 
@@ -268,9 +269,7 @@ def measure(installation: ScratchInstallation, records: int, folder: Path, postg
 
 def _done(installation: ScratchInstallation, *command: object) -> None:
     """Run a command to its end, without a time limit."""
-    process = installation.popen(*command, stdout=subprocess.DEVNULL)
-    if process.wait():
-        raise SystemExit(f"Failed with status {process.returncode}: {command!r}")
+    finished(installation.popen(*command, stdout=subprocess.DEVNULL))
 
 
 READ_PAGES = ("/attendance/", "/attendance/?page=3", "/upload/logs/")

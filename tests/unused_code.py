@@ -26,8 +26,6 @@ SCRIPTS = ("manage.py", "gunicorn.conf.py")
 """They use what the packages define, and what they define themselves is for others."""
 
 ALLOWED: Mapping[str, str] = {
-    "benchmarks.*.main": "benchmarks.__main__ calls it by the module's name",
-    "benchmarks.imports.StepCost.peak": "benchmarks.imports unpacks it by its position",
     "core.apps.CoreConfig.verbose_name": "the administration site shows it",
     "core.backups.targets._Movable.temporary_file_path": "a storage of Django's moves the file instead of copying it",
     "core.management.commands.*.Command": "Django runs it by the module's name",
