@@ -77,9 +77,8 @@ class Bench:
             checkout.seed(records)
             for number in sorted({number for numbers in missing.values() for number in numbers}):
                 if number in missing[BenchGroup.BACKUP]:
-                    self._figures.keep(
-                        BenchGroup.BACKUP, engine, records, number, costs=backup_round(checkout, records)
-                    )
+                    costs = backup_round(checkout, records)
+                    self._figures.keep(BenchGroup.BACKUP, engine, records, number, costs=costs)
                 if number in missing[BenchGroup.RESTORE]:
                     with_loaddata = number <= self._rounds_of_loaddata(records)
                     costs = restore_round(checkout, records, with_loaddata)

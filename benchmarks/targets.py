@@ -32,7 +32,8 @@ READING = (
     "`fsync` on. PostgreSQL runs without autovacuum; the register is vacuumed before each round, with a "
     "checkpoint before each step. `loaddata` loads what `dumpdata` wrote of the same register into an empty one, "
     "also where a restore of identical is beside it. `\\copy` is one transaction; *afterwards* means that it drops"
-    " and makes all indexes and foreign keys of the records, as `pg_dump` does."
+    " and makes all indexes and foreign keys of the records, as `pg_dump` does. Peak memory is of the command's "
+    "process, not of the server; Linux shows none below that of the process that starts it, some 70 MB."
 )
 
 
