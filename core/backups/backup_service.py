@@ -253,7 +253,8 @@ class BackupService:
     @staticmethod
     def _generate_checksum(record: Mapping[str, Any]) -> str:
         """SHA-256 (hex) of a record's content, without ``checksum``, ``created_at``, ``updated_at`` and ``id``."""
-        return checksum({name: value for name, value in record.items() if name not in NOT_CONTENT})
+        model = ATTENDANCE_RECORDS if ATTENDANCE_RECORDS.required <= record.keys() else COMPANIES
+        return checksum({name: value for name, value in record.items() if name not in NOT_CONTENT}, model.later)
 
 
 def _file_name(backup_type: BackupType, compression: Compression | None) -> str:

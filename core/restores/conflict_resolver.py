@@ -51,7 +51,7 @@ class ConflictResolver:
         change = resolve(self._shape, self._shape, merged, lambda unit: side)
         record = self._record(db_record) if change is None or change.after is None else change.after
         content = self._shape.content(record)
-        result: dict[str, Any] = {**content, "checksum": checksum(content)}
+        result: dict[str, Any] = {**content, "checksum": checksum(content, self._shape.model.later)}
         if "created_at" in db_record:
             result["created_at"] = db_record["created_at"]
         return result

@@ -72,7 +72,7 @@ def _fields(model: Model) -> dict[str, Any]:
 
 
 def _record(model: Model) -> dict[str, Any]:
-    properties = {name: field.type.json_schema() for name, field in model.all_fields.items()}
+    properties = {name: field.type.json_schema(null=not field.later) for name, field in model.all_fields.items()}
     properties |= {"checksum": _SHA256, "created_at": TIMESTAMP.json_schema()}
     return _object(properties, required={*model.required, "checksum", "created_at"})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import eq
 from typing import Any
 
@@ -65,7 +65,8 @@ class RecordParser:
 
     def _find_wrong(self, row: bytes, line: int, note: Note) -> Key | None:
         """As :meth:`check`, for a line that is wrong."""
-        content = _parsed(self._section, row, line, self._names, note)
+        later = self._shape.model.later
+        content = _parsed(self._section, row, line, self._names, note, later)
         if content is None:
             return None
         given = content.pop("checksum")
@@ -77,7 +78,7 @@ class RecordParser:
         for name, value, expected in illegal(self._shape, values, created_at):
             wrong.add(name)
             note(_illegal(self._section, line, key, name, value, expected))
-        if not wrong and given != (right := checksum(content)):
+        if not wrong and given != (right := checksum(content, self._shape.model.later)):
             message = wrong_checksum(given, right)
             place = self._section.place
             note(
@@ -125,18 +126,24 @@ def read_deletion(model: Model, row: bytes) -> Deletion:
     return Deletion(tuple(content[name] for name in model.key_names), content["checksum"])
 
 
-def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note: Note) -> dict[str, Any] | None:
-    """The line's object, or None unless it has exactly these names in canonical form; ``note`` gets what is wrong."""
+def _parsed(
+    section: Section, row: bytes, line: int, names: Sequence[str], note: Note, later: Collection[str] = ()
+) -> dict[str, Any] | None:
+    """The line's object, or None unless it has exactly these names in canonical form; ``note`` gets what is wrong.
+
+    Where it lacks a name of ``later``, the value is null, which such a field never has in a line.
+    """
     place = section.place
     try:
         content: dict[str, Any] = orjson.loads(row)  # the line starts with a brace
     except orjson.JSONDecodeError as error:
         note(FileError(f"the line is not JSON: {error}", line, value=shown(row), section=place))
         return None
-    if set(content) != set(names):
+    left_out = [name for name in names if name in later and name not in content]
+    if {*content, *left_out} != set(names):
         key = text_key([content.get(name) for name in section.model.key_names], section.model)
         for name in names:
-            if name not in content:
+            if name not in content and name not in later:
                 note(FileError(f"the field {name} is missing", line, key, name, section=place))
         for name in content:
             if name not in names:
@@ -148,7 +155,12 @@ def _parsed(section: Section, row: bytes, line: int, names: Sequence[str], note:
         message = "the line is not in canonical form (a name given twice, other order or spacing)"
         note(FileError(message, line, key, section=place))
         return None
-    return content
+    if nulls := [name for name in names if name in later and content.get(name, "") is None]:
+        key = text_key([content[name] for name in section.model.key_names], section.model)
+        message = f"{nulls[0]} is null, and a line leaves it out while it is"
+        note(FileError(message, line, key, nulls[0], section=place))
+        return None
+    return {name: content.get(name) for name in names} if left_out else content
 
 
 def _illegal(section: Section, line: int, key: Sequence[Any], name: str, value: Any, expected: str) -> FileError:

@@ -98,7 +98,7 @@ def _without_base(
             return Merged(deletion.key, Outcome.SAME, None, None)
         if base_known:
             return Merged(ours.key, Outcome.KEEP, ours, None, listed=deletion is not None)
-        if deletion is not None and checksum(shape.content(projected)) == deletion.checksum:
+        if deletion is not None and checksum(shape.content(projected), shape.model.later) == deletion.checksum:
             return Merged(ours.key, Outcome.TAKE, ours, None)
         return Merged(ours.key, Outcome.CONFLICT, ours, None, conflicts=(EXISTENCE,))
     if ours is None or projected is None:

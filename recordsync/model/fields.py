@@ -83,10 +83,10 @@ class FieldType(ABC):
         """The canonical text of a value that Django read; if it has none, a text that :meth:`error` refuses."""
         return value if value is None or type(value) is str else str(value)
 
-    def json_schema(self) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the value in a file."""
+    def json_schema(self, *, null: bool = True) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of the value in a file. ``null``: whether a nullable one can be null there."""
         schema = self._json_schema()
-        if self.nullable:
+        if self.nullable and null:
             return {"anyOf": [schema, {"type": "null"}]}
         return schema
 

@@ -9,7 +9,7 @@ the rules of the RFC.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import orjson
@@ -45,6 +45,11 @@ def canonical_json(content: Mapping[str, object]) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
-def checksum(content: Mapping[str, str | None]) -> str:
-    """The SHA-256, in 64 lower-case hex digits, of a record's content with all its fields."""
+def checksum(content: Mapping[str, str | None], later: Collection[str] = ()) -> str:
+    """The SHA-256, in 64 lower-case hex digits, of a record's content with all its fields.
+
+    ``later``: those that are left out while they are null (:attr:`recordsync.model.schema.Field.later`).
+    """
+    if later:
+        content = {name: value for name, value in content.items() if value is not None or name not in later}
     return hashlib.sha256(canonical_json(content)).hexdigest()

@@ -20,13 +20,15 @@ class Field:
     """One content field.
 
     ``column`` is the Django field that stores it (the same name unless given). ``references`` names the declared model
-    whose key, of one field, this field holds.
+    whose key, of one field, this field holds. ``later``: the schema got the field when there were files already. Lines
+    and checksums leave it out while it is null, so that they are what they were before.
     """
 
     name: str
     type: FieldType
     column: str = ""
     references: str | None = None
+    later: bool = False
 
     @property
     def source(self) -> str:
@@ -63,6 +65,8 @@ class Model:
         cut = self.key[: len(self.partition)]
         if self.partition != tuple(f.name for f in cut) or not all(f.references for f in cut if f is not self.cut_date):
             raise ValueError(f"{self.name}: a partition has the first fields of the key: references, and last a date")
+        if any(f.later and (f in self.key or not f.type.nullable) for f in self.all_fields.values()):
+            raise ValueError(f"{self.name}: a field that came later is nullable and is not in the key")
 
     @cached_property
     def all_fields(self) -> dict[str, Field]:
@@ -101,6 +105,11 @@ class Model:
         if self.cut_date is None:
             return key[:count]
         return (*key[: count - 1], *slices.parts(slices.slice_of(key[count - 1])))
+
+    @cached_property
+    def later(self) -> frozenset[str]:
+        """The names of the fields that are left out of lines and checksums while they are null."""
+        return frozenset(field.name for field in self.fields if field.later)
 
     @cached_property
     def reference(self) -> Field | None:

@@ -110,7 +110,7 @@ class SqlStore(OrmStore):
 
         The database sorts by bytes, which is the order of code points.
         """
-        spliced = SplicedLines(model.names, reference.name)
+        spliced = SplicedLines(model.names, reference.name, model.later)
         table, column = self._quoted(model, reference.source)
         of_parent = self._in_code_point_order(model, where).extra(where=[f"{table}.{column} = %s"], params=[None])
         created_at = self._text("created_at", TIMESTAMP)
@@ -131,6 +131,10 @@ class SqlStore(OrmStore):
         """A JSON object with these fields, in this order and without white space; null where the row is not legal."""
         members = [self._member(name, model.all_fields[name]) for name in names]
         json = Func(*members, template=self.json, output_field=TextField())
+        if names[0] in model.later:
+            column = F(model.all_fields[names[0]].source)
+            empty = "CASE WHEN %(expressions)s END"
+            json = Func(column, json, template=empty, arg_joiner=" IS NULL THEN '{}' ELSE ", output_field=TextField())
         template = "CASE WHEN %(expressions)s END"
         return Func(self._is_legal(model), json, template=template, arg_joiner=" THEN ", output_field=TextField())
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -30,8 +30,8 @@ class Lines:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         names = row_names(shape.names)
-        self._content = _struct(shape.names)
-        self._row = _struct(names)
+        self._content = _struct(shape.names, shape.model.later)
+        self._row = _struct(names, shape.model.later)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(self._row).decode
         # Between ``(*content, checksum, created_at)`` and the order of the names in a line.
@@ -49,8 +49,8 @@ class Lines:
     def parts(self, line: bytes) -> tuple[str | None, ...]:
         """The values, the checksum and ``created_at`` of a line, in this order.
 
-        Raises :class:`msgspec.MsgspecError` or UnicodeDecodeError unless the line is an object that has all of them as
-        texts or nulls. The line may still be wrong: the caller compares it with what :meth:`line` makes of the values.
+        Raises :class:`msgspec.MsgspecError` or UnicodeDecodeError unless the line is an object of texts and nulls. The
+        line may still be wrong: the caller compares it with what :meth:`line` makes of the values.
         """
         return self._taken_apart(msgspec.structs.astuple(self._decode(line)))
 
@@ -68,17 +68,19 @@ class SplicedLines:
     """The lines of records, made of the JSON that a database returns.
 
     ``names`` are the content fields. The field ``constant`` has one value in many records. ``groups`` are the groups of
-    other fields that are adjacent in a line. The database returns a JSON object for each group.
+    other fields that are adjacent in a line. The database returns a JSON object for each group. Each field of ``later``
+    is a group of its own, whose object is empty where the field is null.
     """
 
-    def __init__(self, names: Sequence[str], constant: str) -> None:
+    def __init__(self, names: Sequence[str], constant: str, later: Collection[str] = ()) -> None:
         self._constant = constant
+        self._later = later
         self._parts: list[str | list[str]] = []
         for name in row_names(names):
             if name in ("checksum", "created_at", constant):
                 self._parts.append(name)
-            elif self._parts and isinstance(self._parts[-1], list):
-                self._parts[-1].append(name)
+            elif self._parts and isinstance(group := self._parts[-1], list) and not {name, group[0]} & set(later):
+                group.append(name)
             else:
                 self._parts.append([name])
         self.groups = [part for part in self._parts if isinstance(part, list)]
@@ -104,6 +106,23 @@ class SplicedLines:
             members = [text[1:-1].encode() for text in objects]
             checksum = hashlib.sha256(content % (*members,)).hexdigest()
             return line % arranged((checksum.encode(), created_at.encode(), *members))
+
+        return self._without_blanks(value) if self._later else spliced
+
+    def _without_blanks(self, value: str) -> Callable[..., bytes]:
+        """As :meth:`of`, where an object may be empty."""
+        own = {self._constant: orjson.dumps({self._constant: value})[1:-1]}
+
+        def spliced(created_at: str, *objects: str) -> bytes:
+            members = iter(objects)
+            texts = [next(members)[1:-1].encode() if isinstance(part, list) else own.get(part) for part in self._parts]
+            checksum = hashlib.sha256(b"{%b}" % b",".join(filter(None, texts))).hexdigest()
+            stamps = {"checksum": checksum, "created_at": created_at}
+            line = [
+                orjson.dumps({part: stamps[str(part)]})[1:-1] if text is None else text
+                for part, text in zip(self._parts, texts, strict=True)
+            ]
+            return b"{%b}" % b",".join(filter(None, line))
 
         return spliced
 
@@ -182,5 +201,15 @@ def illegal(shape: Shape, values: Sequence[object], created_at: object) -> Itera
         yield "created_at", created_at, expected
 
 
-def _struct(names: tuple[str, ...]) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Line", [(name, str | None) for name in names], gc=False)
+def _struct(names: tuple[str, ...], later: frozenset[str]) -> type[msgspec.Struct]:
+    """The type of an object with these names, in this order. It leaves those of ``later`` out where they are null."""
+    fields: list[Any] = [(name, str | None) for name in names]
+    if not later.isdisjoint(names):
+        # Each has a default, because one without may not follow one with. A name that must be there has one that is no
+        # legal value.
+        fields = [(name, str | None, None if name in later else _MISSING) for name in names]
+        return msgspec.defstruct("Line", fields, gc=False, omit_defaults=True)
+    return msgspec.defstruct("Line", fields, gc=False)
+
+
+_MISSING: Final = object()

@@ -17,10 +17,12 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import RecordSyncError
 from recordsync.model.fields import Choice, Date, FieldType, Minutes, Text, Time
 from recordsync.model.records import Record
+from recordsync.model.schema import Model, Schema
 from recordsync.stores import open_store
 from recordsync.streams import Change
 from recordsync.streams.lines import lines_of
 from tests.builders.records import NOW, company, record
+from tests.recordsync.models import later_fields
 from tests.running import databases
 
 MOMENTS: Final = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))  # noqa: DTZ001 - Hypothesis wants them so
@@ -67,28 +69,34 @@ def fill(alias: str, days: list[Record]) -> None:
             store.write(model, [Change(record.key, None, record) for record in records], NOW)
 
 
-def outcome(alias: str, *, reference: bool, by_blocks: bool = False) -> list[bytes] | str:
+def outcome(
+    alias: str, *, reference: bool, by_blocks: bool = False, model: Model = ATTENDANCE_RECORDS
+) -> list[bytes] | str:
     """The lines, made by the database or from records, or why there are none."""
-    store = open_store(SCHEMA, alias)
+    store = open_store(Schema((COMPANIES, model)), alias)
     try:
         with transaction.atomic(using=alias):
             if reference:
-                return list(lines_of(ATTENDANCE_RECORDS.shape(), store.records(ATTENDANCE_RECORDS)))
+                return list(lines_of(model.shape(), store.records(model)))
             if by_blocks:
-                return [line for _partition, lines in store.blocks(ATTENDANCE_RECORDS) for line in lines]
-            return list(store.lines(ATTENDANCE_RECORDS))
+                return [line for _partition, lines in store.blocks(model) for line in lines]
+            return list(store.lines(model))
     except RecordSyncError as error:
         return str(error)
     except OperationalError as error:  # a text that is no UTF-8: SQLite's text names a column of the query, too
         return str(error)[:25]
 
 
-@given(some_days())
-def test_lines_are_those_of_the_reference(register_db: str, days: list[Record]) -> None:
+LATER: Final = later_fields(ATTENDANCE_RECORDS, "in_time", "in_time_3", "out_time", "overtime_to_mandays")
+
+
+@given(some_days(), st.sampled_from([ATTENDANCE_RECORDS, LATER]))
+def test_lines_are_those_of_the_reference(register_db: str, days: list[Record], model: Model) -> None:
     fill(register_db, days)
     with CaptureQueriesContext(connections[register_db]) as queries:
-        lines = outcome(register_db, reference=False)
-    assert lines == outcome(register_db, reference=True)
+        lines = outcome(register_db, reference=False, model=model)
+    assert lines == outcome(register_db, reference=True, model=model)
+    assert lines == outcome(register_db, reference=False, by_blocks=True, model=model)
     assert len(lines) == len(days)
     table = AttendanceRecord._meta.db_table
     assert all("json" in query["sql"] for query in queries if table in query["sql"]), "not made by the database"
