@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from core.models import Status
 from core.register.declared import ATTENDANCE_RECORDS
+from core.sheets.cell_text import is_formula, plain_text, read_text
 from core.sheets.spoilt_text import FORMULA, has_lost_digits, spoilt
-from core.sheets.spreadsheets import is_formula, plain_text, read_text
 from core.sheets.workbook_values import Moment, Number, Truth, is_error
 from recordsync.model.fields import MAX_MINUTES, Text
 

@@ -21,10 +21,10 @@ from core.sheets.columns import RowReader
 from core.sheets.dates import DateOrder, Dates
 from core.sheets.heading import find_heading
 from core.sheets.known_keys import KnownKeys
+from core.sheets.rows import Row
 from core.sheets.sheet import KEPT, Sheet, not_read
 from core.sheets.spoilt_text import normalised
 from core.sheets.spreadsheets import SheetFile
-from core.sheets.workbooks import Row
 from recordsync.model.records import Record
 from recordsync.plan.listing import Listing
 from recordsync.streams.sort import sorted_on_disk

@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from core.models import TIME_FIELDS, Status
 from core.operations.errors import SheetRefused
 from core.register.declared import ATTENDANCE_RECORDS
+from core.sheets.cell_text import plain_text
 from core.sheets.cells import CODES, BadCell, NextDay, Parse, duration, punch_time, status, text_parser
 from core.sheets.dates import Dates
 from core.sheets.spoilt_text import normalised
-from core.sheets.spreadsheets import plain_text
 from recordsync.model.schema import Shape
 
 REASON: Final = "REASON"

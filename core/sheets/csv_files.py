@@ -17,7 +17,7 @@ from typing import IO, BinaryIO, Final, cast
 from django.utils.translation import gettext as _
 
 from core.operations.errors import SheetRefused
-from core.sheets.workbooks import Row
+from core.sheets.rows import Row
 
 DELIMITERS: Final = ",;\t|"
 """The characters that may separate the cells of a row."""

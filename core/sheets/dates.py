@@ -16,10 +16,10 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from core import moments
+from core.sheets.cell_text import guarded_cell, plain_text
 from core.sheets.cells import BadCell
-from core.sheets.spreadsheets import guarded_cell, plain_text
+from core.sheets.rows import Row
 from core.sheets.workbook_values import Moment
-from core.sheets.workbooks import Row
 
 
 class DateOrder(StrEnum):

@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet, Phase
 from core.operations.errors import OperationFailed
+from core.sheets.cell_text import written_text
 from core.sheets.columns import COLUMNS
-from core.sheets.spreadsheets import written_text
 from core.sheets.workbook_values import written_xlsx
 from recordsync.model.fields import Minutes
 from recordsync.system.progress import Progress

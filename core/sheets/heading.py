@@ -19,8 +19,8 @@ from core.operations.errors import SheetRefused
 from core.sheets import workbooks
 from core.sheets.cells import NEVER_BLANK
 from core.sheets.columns import Heading, column_named, is_time, read_heading
+from core.sheets.rows import Row
 from core.sheets.spreadsheets import SheetFile, is_workbook
-from core.sheets.workbooks import Row
 
 ROWS_LOOKED_AT: Final = 30
 """Rows that are not blank among which the heading must be."""

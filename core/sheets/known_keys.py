@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from core.models import Company
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
+from core.sheets.cell_text import unwrapped
 from core.sheets.columns import Heading, RowReader
 from core.sheets.sheet import KEPT, Sheet
 from core.sheets.spoilt_text import normalised
-from core.sheets.spreadsheets import unwrapped
 from recordsync.model.records import Record
 
 

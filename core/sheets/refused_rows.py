@@ -14,10 +14,11 @@ from typing import IO, Any, BinaryIO, Final, cast
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from core.sheets.cell_text import guarded_cell, written_text
 from core.sheets.cells import CODES
 from core.sheets.columns import REASON
 from core.sheets.sheet import Sheet
-from core.sheets.spreadsheets import SheetFile, guarded_cell, written_text
+from core.sheets.spreadsheets import SheetFile
 from recordsync.streams.sort import sorted_on_disk, stored
 
 MAX_BYTES: Final = 10 << 20

@@ -1,12 +1,9 @@
-"""Converts the values in the cells of a workbook (XLSX) to text, and text to and from what XLSX can hold."""
+"""What the cells of a workbook (XLSX) are beside text, and text as XLSX holds it."""
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from typing import Final
-
-from openpyxl.utils.datetime import from_excel
 
 
 class Moment(str):
@@ -26,54 +23,6 @@ class Truth(str):
 
     __slots__ = ()
 
-
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_DAY_OF_TIMES: Final = "0001-01-01"
-
-
-def number_text(value: str, format_: str, epoch: dt.datetime) -> str:
-    """The text of a number. A whole number has no point; a date, time or duration, which is a number of days, is to the
-    second (18.17.4). Any other text stays as it is."""
-    if _NUMBER.fullmatch(value) is None:
-        return value
-    if not format_ and value.isdigit():
-        return Number(value.lstrip("0") or "0")
-    number = float(value)
-    if not format_ or (number < 0 and format_ == "date"):
-        return Number(int(number) if number.is_integer() and abs(number) <= 1 << 53 else repr(number))
-    try:
-        return _moment_text(from_excel(round(number * 86_400) / 86_400, epoch, format_ == "duration"))
-    except (ValueError, OverflowError):  # no date that Python has
-        return Number(value)
-
-
-def iso_text(value: str) -> str:
-    """A date or a time of ISO 8601, to the second. Other text, or one with a time zone, stays as it is."""
-    text = value.removesuffix("Z")
-    try:
-        if "-" not in text:
-            text = f"{_DAY_OF_TIMES}T{text}"
-        moment = dt.datetime.fromisoformat(text) + dt.timedelta(milliseconds=500)
-    except (ValueError, OverflowError):
-        return value
-    if moment.tzinfo is not None:
-        return value
-    if not text.startswith(_DAY_OF_TIMES):
-        return _moment_text(moment.replace(microsecond=0))
-    return _moment_text(moment.time()) if moment.day == 1 else value  # a time must not be rounded to the next day
-
-
-def _moment_text(value: dt.date | dt.time | dt.timedelta) -> Moment:
-    if isinstance(value, dt.timedelta):
-        seconds = round(value.total_seconds())
-        minutes = abs(seconds) // 60
-        return Moment(f"{'-' if seconds < 0 else ''}{minutes // 60:02}:{minutes % 60:02}:{abs(seconds) % 60:02}")
-    if isinstance(value, dt.datetime):
-        return Moment(value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ", "seconds"))
-    return Moment(value.isoformat("seconds") if isinstance(value, dt.time) else value.isoformat())
-
-
-# --- Text
 
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED: Final = re.compile("_x(?![Dd][89A-Fa-f])([0-9A-Fa-f]{4})_")

@@ -1,7 +1,7 @@
 """Reads workbooks (XLSX) a row at a time.
 
-The format is ECMA-376; numbers in brackets are sections of its Part 1. openpyxl knows what a number's format means. Why
-no library reads it whole: docs/decisions/0044.
+The format is ECMA-376; numbers in brackets are sections of its Part 1. Why no library reads it whole:
+docs/decisions/0044.
 """
 
 from __future__ import annotations
@@ -16,21 +16,14 @@ from xml.parsers import expat
 
 from django.conf import settings
 from django.utils.translation import gettext as _
-from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
 from openpyxl.utils.cell import column_index_from_string
-from openpyxl.utils.datetime import MAC_EPOCH, WINDOWS_EPOCH
 
 from core.operations.errors import SheetRefused
+from core.sheets.rows import MAX_COLUMNS, Row, too_wide
+from core.sheets.workbook_numbers import MAC_EPOCH, WINDOWS_EPOCH, iso_text, kind_of_format, number_text
 from core.sheets.workbook_parts import Package, SharedTextReader, TextReader, damaged, too_much, whole_number
-from core.sheets.workbook_values import Truth, is_error, iso_text, number_text, read_xlsx
+from core.sheets.workbook_values import Truth, is_error, read_xlsx
 
-Row = tuple[int, list[str]]
-"""The number of a row as a spreadsheet counts it, and the text of its cells; a cell of a workbook that is no text comes
-as a :class:`Moment`, :class:`Number` or :class:`Truth`."""
-
-
-MAX_COLUMNS: Final = 500
-"""Of a sheet, in any form."""
 _MAX_ROW: Final = 1_048_576
 _MAX_CELLS_OF_A_ROW: Final = 16_384
 _MAX_CELLS: Final = 50_000_000
@@ -85,14 +78,6 @@ def _damage_told() -> Iterator[None]:
         raise damaged() from error
 
 
-def too_wide(row: int, columns: int) -> SheetRefused:
-    """The refusal of a row with more than :data:`MAX_COLUMNS` columns."""
-    return SheetRefused(
-        _("Row %(row)s has %(count)s columns; a sheet may have %(most)s.")
-        % {"row": row, "count": f"{columns:,}", "most": MAX_COLUMNS}
-    )
-
-
 class _Book:
     """The parts that are read before the first visible sheet: which sheet it is, and what its cells refer to."""
 
@@ -143,10 +128,6 @@ def _id(attributes: dict[str, str]) -> str:
     return next((value for name, value in attributes.items() if name.endswith(" id")), "")
 
 
-_EAST_ASIAN_DATES: Final = frozenset([*range(27, 37), *range(50, 59)])
-"""The numbers of built-in formats that have no code of their own (18.8.30)."""
-
-
 def _formats(package: Package, part: str) -> Iterator[str]:
     """The kind of a number in each style of cells: ``date``, ``duration``, or blank for others."""
     codes: dict[str, str] = {}
@@ -164,18 +145,11 @@ def _formats(package: Package, part: str) -> Iterator[str]:
         elif is_of_cells:
             id_ = attributes.get("numFmtId", "0")
             if id_ not in kinds:
-                kinds[id_] = _kind(whole_number(id_), codes.get(id_))
+                kinds[id_] = kind_of_format(whole_number(id_), codes.get(id_))
             size += 1
             yield kinds[id_]
         if size > _MAX_FORMATS:
             raise too_much()
-
-
-def _kind(id_: int, code: str | None) -> str:
-    code = code or builtin_format_code(id_)
-    if is_timedelta_format(code):
-        return "duration"
-    return "date" if is_date_format(code) or (code is None and id_ in _EAST_ASIAN_DATES) else ""
 
 
 class _Rows(TextReader[Row]):

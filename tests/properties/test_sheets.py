@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from core.models import AttendanceRecord, Company, Role
 from core.register.database import Register
 from core.sheets import export
+from core.sheets.cell_text import guarded_cell, is_formula, read_text, written_text
 from core.sheets.import_service import ImportService
 from core.sheets.spoilt_text import normalised, spoilt
-from core.sheets.spreadsheets import guarded_cell, is_formula, read_text, written_text
 from core.sheets.workbook_values import is_error
 from recordsync.system.progress import no_progress
 from tests.builders.registers import RegisterData, an_account, put, rows

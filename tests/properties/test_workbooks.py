@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from core.operations.errors import SheetRefused
 from core.sheets import workbook_parts, workbook_values, workbooks
-from core.sheets.workbooks import Row, Workbook
+from core.sheets.rows import Row
+from core.sheets.workbooks import Workbook
 from tests.builders.workbooks import parts, workbook, zipped
 
 ANY_TEXT = st.text(max_size=20) | st.text("_x0415FfeE\r\n\t \ufffe<&]>", max_size=20)

@@ -13,10 +13,10 @@ from openpyxl.cell import Cell
 
 from core.models import AttendanceRecord
 from core.register.database import Register
+from core.sheets.cell_text import read_text
 from core.sheets.import_service import ImportService
 from core.sheets.refused_rows import write_refused
 from core.sheets.sheet import Problem
-from core.sheets.spreadsheets import read_text
 from tests.builders import registers
 from tests.builders.days import day
 from tests.builders.registers import put, register
