@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
 from benchmarks.checkouts import Checkout
-from benchmarks.costs import Cost
+from benchmarks.costs import Cost, finished
 from benchmarks.sheets import cells, cost_of_reading, write_csv
 from benchmarks.steps import BenchStep
 from tests.running.installation import ScratchInstallation
@@ -28,8 +28,6 @@ DAYS_OF_COMPANY: Final = 20
 CHANGE: Final = (
     "UPDATE core_attendancerecord SET shift = 'changed', updated_at = '2026-11-01T00:00:00Z' WHERE id % 100 = 0"
 )
-WAYS_INTO_EMPTY: Final[Mapping[BenchStep, Sequence[str]]] = {BenchStep.EMPTY: ()}
-"""The ways to restore into an empty register, with the options of the command."""
 
 
 def backup_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep, Cost]]:
@@ -48,9 +46,8 @@ def restore_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep,
     changed = _change(full)
     expected = {"updated": changed, "skipped": records - changed}
     yield BenchStep.CHANGED, checkout.cost(BenchStep.CHANGED, full, *restore, **expected)
-    for step, options in WAYS_INTO_EMPTY.items():
-        with checkout.scratch() as empty:
-            yield step, checkout.cost(step, empty, *restore, *options, added=records)
+    with checkout.scratch() as empty:
+        yield BenchStep.EMPTY, checkout.cost(BenchStep.EMPTY, empty, *restore, added=records)
 
 
 def backup_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:
@@ -85,7 +82,7 @@ def restore_round(checkout: Checkout, records: int, with_loaddata: bool) -> dict
         costs[BenchStep.START_PSQL] = _cost_of_start(checkout, BenchStep.START_PSQL, program)
         for table in TABLES:
             if not (checkout.folder / table).exists():
-                _psql(checkout, checkout.full, [f"\\copy {table} TO '{checkout.folder / table}'"]).wait()
+                finished(_psql(checkout, checkout.full, [f"\\copy {table} TO '{checkout.folder / table}'"]))
         for step in (BenchStep.COPY, BenchStep.COPY_INDEXED):
             costs[step] = _cost_of_copy(checkout, step)
     if with_loaddata:

@@ -107,6 +107,7 @@ TARGETS = (
         {"postgres": 1.7},
         _times(BenchStep.EMPTY, BenchStep.COPY),
     ),
+    # `restore_data` always lets readers in; a way that does not would be measured in `commands.restore_round`.
     Goal(
         "restore into empty, readers locked out ÷ `\\copy`, indexes made afterwards",
         RESTORE,
@@ -126,7 +127,7 @@ TARGETS = (
         _times(BenchStep.CHANGED, BenchStep.IDENTICAL),
     ),
     *(
-        Goal(f"{step} ÷ by the older version", VERSIONS, {"sqlite": 1.05, "postgres": 1.05}, _times_older(step))
+        Goal(f"{step} ÷ the older version's", VERSIONS, {"sqlite": 1.05, "postgres": 1.05}, _times_older(step))
         for step in (BenchStep.IMPORT_CSV, BenchStep.IMPORT_XLSX, BenchStep.IMPORT_MORE)
     ),
 )
