@@ -1,12 +1,15 @@
-"""A whole register from a plan, company by company, employee by employee, day by day."""
+"""A whole register from a plan: made employee by employee, and given in order of company, day and employee."""
 
 from __future__ import annotations
 
 import datetime as dt
 import random
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from core.demo.days import Attendance, Calendar, Shares
@@ -14,6 +17,7 @@ from core.demo.distributions import CORRECTED
 from core.demo.names import company_names
 from core.demo.people import Customs, Employee, hire
 from core.demo.punches import NO_PUNCHES, punch
+from recordsync.streams.sort import sorted_on_disk
 
 DAYS: Final = 365
 """How many days a register covers."""
@@ -70,6 +74,11 @@ class DemoRow(NamedTuple):
     updated_at: str
 
 
+_Values = tuple[int | str | None, ...]
+"""The values of a :class:`DemoRow`, which JSON can hold."""
+_BY_DAY: Final = itemgetter(DemoRow._fields.index("date"), DemoRow._fields.index("ep_no"))
+
+
 @dataclass(frozen=True)
 class _Company:
     """What one company's rows are made from. ``entered``: for each day of the calendar, when it was entered."""
@@ -103,18 +112,16 @@ class DemoRegister:
         return min(f"{self._calendar.dates[0]} 06:00:00+00:00", self._latest)
 
     def rows(self) -> Iterator[DemoRow]:
-        """The attendance records, each company's by employee and date. Made as they are read."""
+        """The attendance records in order of company, date and employee, as a company enters them day by day.
+
+        A company's are made when its first is read. Those of a large one go through a temporary file.
+        """
         shares = Shares()
-        serial = 0
+        serial = count()
         for position, size in enumerate(self._sizes()):
-            company = self._company(position)
-            number = 0
-            while size:
-                number += 1
-                employee = hire(company.rng, company.customs, number=number, serial=serial, at_most=size, calendar=DAYS)
-                yield from self._employee_rows(company, employee, shares)
-                size -= employee.days
-                serial += 1
+            with tempfile.TemporaryFile() as spill:
+                made = self._company_rows(position, size, shares, serial)
+                yield from map(DemoRow._make, sorted_on_disk(made, spill, _BY_DAY))
 
     def _sizes(self) -> list[int]:
         """How many records each company has; together as many as planned. The first company is the largest."""
@@ -124,20 +131,32 @@ class DemoRegister:
         weights = sorted((rng.lognormvariate(0, _SIZE_SKEW) for _ in range(self.plan.companies)), reverse=True)
         return _shared_out(self.plan.records, [weights[0], *rng.sample(weights[1:], len(weights) - 1)])
 
+    def _company_rows(self, position: int, size: int, shares: Shares, serial: Iterator[int]) -> Iterator[_Values]:
+        """The records of one company, employee by employee."""
+        company = self._company(position)
+        number = 0
+        while size:
+            number += 1
+            employee = hire(
+                company.rng, company.customs, number=number, serial=next(serial), at_most=size, calendar=DAYS
+            )
+            yield from self._employee_rows(company, employee, shares)
+            size -= employee.days
+
     def _company(self, position: int) -> _Company:
         rng = _random(self.plan.seed, f"company {position}")
         customs = Customs.draw(rng, position)
         entered = [min(f"{date} {customs.entered}+00:00", self._latest) for date in self._calendar.dates]
         return _Company(position, rng, customs, entered)
 
-    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[DemoRow]:
+    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[_Values]:
         rng, customs, entered = company.rng, company.customs, company.entered
         attendance = Attendance(rng, employee, self._calendar, shares)
         for day in range(employee.first, employee.first + employee.days):
             status, at_work = attendance.on(day)
             shift = employee.shift(day)
             corrected = rng.random() < CORRECTED and day + 1 < DAYS
-            yield DemoRow(
+            yield (
                 company.position,
                 employee.ep_no,
                 employee.name,

@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from core.operations.errors import OperationFailed, RegisterBusy
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.stores import OrmStore
+from recordsync.streams import sort
 from tests.running import databases
 from tests.running.installation import PROJECT, ScratchInstallation
 
@@ -77,6 +79,18 @@ def test_the_same_plan_gives_the_same_register_in_every_process() -> None:
     register = DemoRegister(plan(9, 3000, 5), NOW)
     here = hashlib.sha256(repr((register.companies, list(register.rows()))).encode()).hexdigest()
     assert digests == {here}
+
+
+@pytest.mark.parametrize("run_length", [100, 20_000], ids=["on disk", "in memory"])
+def test_records_are_in_order_of_their_keys(run_length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of a register that grew day by day stand in its table, for each company."""
+    monkeypatch.setattr(sort, "RUN_LENGTH", run_length)
+    register = DemoRegister(plan(9, 3000), NOW)
+    made = list(register.rows())
+    keys = [(register.companies[row.company], row.date, row.ep_no) for row in made]
+    assert keys == sorted(set(keys))
+    assert max(Counter(row.company for row in made).values()) > 100
+    assert {type(row) for row in made} == {DemoRow}
 
 
 def test_another_seed_gives_another_register() -> None:
@@ -200,7 +214,8 @@ def test_minutes_follow_from_the_times(rows: list[DemoRow]) -> None:
 
 
 def employees(rows: Sequence[DemoRow]) -> Iterator[list[DemoRow]]:
-    for _who, days in groupby(rows, key=lambda row: (row.company, row.ep_no)):
+    of_one = attrgetter("company", "ep_no")
+    for _who, days in groupby(sorted(rows, key=of_one), key=of_one):  # each one's days stay in order
         yield list(days)
 
 
@@ -542,7 +557,7 @@ def test_a_terminated_command_leaves_nothing(installation: ScratchInstallation) 
     assert process.stderr
     assert process.stderr.readline().startswith(b"Writing to the register")
     process.send_signal(signal.SIGTERM)
-    _out, err = process.communicate(timeout=60)
+    _out, err = process.communicate(timeout=180)
     assert process.returncode == 1
     assert err.decode().splitlines()[-1] == "Error: Interrupted. Nothing was changed."
     with installation.opened() as alias:
