@@ -80,11 +80,11 @@ class RestoreSummary:
 
     @property
     def records(self) -> Counts:
-        return self.models[ATTENDANCE_RECORDS.name]
+        return self.models.get(ATTENDANCE_RECORDS.name, Counts())
 
     @property
     def companies(self) -> Counts:
-        return self.models[COMPANIES.name]
+        return self.models.get(COMPANIES.name, Counts())
 
     @property
     def conflicts(self) -> int:

@@ -225,8 +225,8 @@ class RestoreService:
 
 
 def _complete_log(run: Run, file: RestoredFile, counts: dict[str, Counts]) -> None:
-    log, metadata, records = run.log, file.metadata, counts[ATTENDANCE_RECORDS.name]
-    log.companies_count = counts[COMPANIES.name].read
+    log, metadata, records = run.log, file.metadata, counts.get(ATTENDANCE_RECORDS.name, Counts())
+    log.companies_count = counts.get(COMPANIES.name, Counts()).read
     log.records_count = records.read
     log.records_added = records.added
     log.records_updated = records.updated

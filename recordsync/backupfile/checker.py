@@ -72,14 +72,15 @@ def _checked(
 ) -> BackupFile:
     """The file, which is valid if nothing is noted. Raises Malformed where it cannot be read any further."""
     metadata = scanner.metadata()
-    counts = {model.name: 0 for model in schema}
+    models = metadata.models(schema)
+    counts = {model.name: 0 for model in models}
     deleted = dict(counts)
     total = sum(metadata.totals.values())
     parsers = {
         section.place: DeletionParser(section)
         if section.deleted
         else RecordParser(section, section.model.shape(metadata.fields[section.model.name]))
-        for section in sections(schema)
+        for section in sections(models)
     }
     last: dict[str, Key] = {}
     done = 0
@@ -135,7 +136,7 @@ def _check_each(part: SectionPart, parser: RecordParser | DeletionParser, before
 
 def _check_deleted_apart(file: BackupFile, schema: Schema, note: Note) -> None:
     """Note each key that stands both among the records and among the deletions. Raises SourceChanged."""
-    for model in schema:
+    for model in file.metadata.models(schema):
         if not file.deleted[model.name]:
             continue
         for record, deleted in join(file.records(model), file.numbered_deletions(model)):

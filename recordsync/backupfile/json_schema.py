@@ -35,13 +35,25 @@ def file_schema(schema: Schema) -> dict[str, Any]:
     deleted = {model.name: _list_of(f"deleted_{model.name}") for model in schema}
     blocks = {"anyOf": [_list_of("Block"), {"type": "null"}]}
     trailer = {**{model.name: _COUNT for model in schema}, "deleted": _COUNT, "sha256": _SHA256}
-    parts = {"metadata": _ref("Metadata"), "blocks": blocks, **sections, "deleted": _object(deleted)}
+    parts = {"metadata": _ref("Metadata"), "blocks": blocks, **sections, "deleted": _object(deleted, required=set())}
+    parts["trailer"] = _object(trailer, required={"deleted", "sha256"})
     return {
         "$schema": DIALECT,
         "title": "Muster backup file, version 2.0",
         "description": "One JSON document, one record a line; see docs/file-format.md for what no schema can say.",
-        **_object({**parts, "trailer": _object(trailer)}),
+        **_object(parts, required=set(parts) - set(sections)),
+        "allOf": [_section_where_named(model) for model in schema],
         "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _section_where_named(model: Model) -> dict[str, Any]:
+    """The rule that a file has a model's section, deletions and counts if ``metadata.fields`` names it, else none."""
+    places = ("deleted", "trailer")
+    return {
+        "if": {"properties": {"metadata": {"properties": {"fields": {"required": [model.name]}}}}},
+        "then": {"required": [model.name], "properties": {place: {"required": [model.name]} for place in places}},
+        "else": {"properties": {model.name: False, **{place: {"properties": {model.name: False}} for place in places}}},
     }
 
 
@@ -52,9 +64,26 @@ def _metadata(made: dict[str, Any], schema: Schema) -> dict[str, Any]:
         value.pop("default", None)
     if schema.selection is not None:
         properties["selection"] = {"anyOf": [_ref(schema.selection.__name__), {"type": "null"}]}
-    properties["fields"] = _object({model.name: _fields(model) for model in schema})
-    properties |= {f"total_{model.name}": _COUNT for model in schema}
-    return {"title": "Metadata", "description": "What the file says about itself.", **_object(properties)}
+    properties["fields"] = _object({model.name: _fields(model) for model in schema}, required=set()) | {
+        "minProperties": 1
+    }
+    totals = {f"total_{model.name}": _COUNT for model in schema}
+    return {
+        "title": "Metadata",
+        "description": "What the file says about itself.",
+        **_object(properties | totals, required=set(properties)),
+        "allOf": [_total_where_named(model) for model in schema],
+    }
+
+
+def _total_where_named(model: Model) -> dict[str, Any]:
+    """The rule that the metadata have a model's total if ``fields`` names it, else none."""
+    total = f"total_{model.name}"
+    return {
+        "if": {"properties": {"fields": {"required": [model.name]}}},
+        "then": {"required": [total]},
+        "else": {"properties": {total: False}},
+    }
 
 
 def _fields(model: Model) -> dict[str, Any]:

@@ -7,10 +7,10 @@ last. An empty section is ``[]`` on the line of its opening. So does the list of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from recordsync.model.schema import Model, Schema
+from recordsync.model.schema import Model
 
 METADATA_START = b'{"metadata":'
 BLOCKS_START = b',\n"blocks":'
@@ -33,11 +33,12 @@ class Section(NamedTuple):
         return f"deleted.{self.model.name}" if self.deleted else self.model.name
 
 
-def sections(schema: Schema) -> Sequence[Section]:
-    """The sections of a file in their order."""
+def sections(models: Iterable[Model]) -> Sequence[Section]:
+    """The sections of a file that speaks about these models, in their order."""
     ordered: list[Section] = []
+    models = tuple(models)
     for deleted in (False, True):
-        for position, model in enumerate(schema):
+        for position, model in enumerate(models):
             name = b'"%s":[' % model.name.encode()
             first_deleted = b',\n"deleted":{'
             before = (b"," if position else first_deleted) if deleted else b",\n"

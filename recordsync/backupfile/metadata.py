@@ -19,7 +19,7 @@ from recordsync.backupfile.values import (
     UuidText,
 )
 from recordsync.model.fields import TIMESTAMP, whole_pattern
-from recordsync.model.schema import Schema
+from recordsync.model.schema import Model, Schema
 
 VERSION = "2.0"
 
@@ -48,12 +48,12 @@ class Application(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The metadata of a 2.0 file. In the file, ``totals`` is one member ``total_<model>`` for each model.
+    """The metadata of a 2.0 file. In the file, ``totals`` is one member ``total_<model>`` for each of them.
 
     ``parent`` is what an incremental one continues: the snapshot from which its changes lead, or the backup since whose
-    moment they were made. ``ancestors`` are the ancestors of ``snapshot``: see :mod:`.ancestry`. ``fields`` has, for
-    each model, the content fields of its records. ``selection`` is the part that the application chose (None:
-    everything).
+    moment they were made. ``ancestors`` are the ancestors of ``snapshot``: see :mod:`.ancestry`. ``fields`` has the
+    content fields of the records of each model that the file speaks about. ``selection`` is the part that the
+    application chose (None: everything).
     """
 
     version: Literal["2.0"] = "2.0"
@@ -78,6 +78,10 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Whether the file speaks about every record: a full, unselected backup that knows what was deleted."""
         return self.backup_type == "full" and self.selection is None and self.deletions == "complete"
 
+    def models(self, schema: Schema) -> tuple[Model, ...]:
+        """The models of which the file has sections. It does not speak about others."""
+        return tuple(model for model in schema if model.name in self.fields)
+
     @property
     def parent_backup(self) -> str | None:
         """The id of the backup that this one continues; None if it continues none, or a snapshot."""
@@ -101,14 +105,21 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
     if "totals" in rest:
         raise msgspec.ValidationError("Object contains unknown field `totals`")
     _refuse_nul(content, "$")
-    names = [f"total_{model.name}" for model in schema]
-    missing = [name for name in names if name not in rest]
-    if missing:
-        raise msgspec.ValidationError(f"Object missing required field `{missing[0]}`")
-    for name in names:
+    fields = rest.get("fields")
+    totals = rest["totals"] = {}
+    for model in schema:
+        name = f"total_{model.name}"
+        if isinstance(fields, dict) and model.name not in fields:
+            if name in rest:
+                raise msgspec.ValidationError(
+                    f"Expected the content fields of {model.name}, which has a total - at `$.fields`"
+                )
+            continue
+        if name not in rest:
+            raise msgspec.ValidationError(f"Object missing required field `{name}`")
         if type(rest[name]) is not int or rest[name] < 0:
             raise msgspec.ValidationError(f"Expected `int` >= 0 - at `$.{name}`")
-    rest["totals"] = {model.name: rest.pop(name) for model, name in zip(schema, names, strict=True)}
+        totals[model.name] = rest.pop(name)
     metadata = msgspec.convert(rest, Metadata)
     for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
         if text is not None and TIMESTAMP.error(text):
@@ -165,9 +176,9 @@ def _check_kind(metadata: Metadata) -> None:
 
 def _check_fields(metadata: Metadata, schema: Schema) -> None:
     """Raises ValidationError unless the fields are known, in order, and complete: what is required, and whole units."""
-    if list(metadata.fields) != sorted(model.name for model in schema):
-        raise msgspec.ValidationError("Expected the content fields of each model - at `$.fields`")
-    for model in schema:
+    if not metadata.fields or list(metadata.fields) != sorted(model.name for model in metadata.models(schema)):
+        raise msgspec.ValidationError("Expected the content fields of known models - at `$.fields`")
+    for model in metadata.models(schema):
         names = metadata.fields[model.name]
         place = f"at `$.fields.{model.name}`"
         if names != sorted(set(names)):

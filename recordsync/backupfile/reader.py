@@ -38,8 +38,8 @@ class DescribedFile:
         return self.metadata.is_complete
 
     def shape(self, model: Model) -> Shape:
-        """The fields that this file's records of a model have."""
-        return model.shape(self.metadata.fields[model.name])
+        """The fields that this file's records of a model have; all, if it does not speak about the model."""
+        return model.shape(self.metadata.fields.get(model.name))
 
     def alignment(self, model: Model) -> None:
         """None: the records mean exactly what they say."""

@@ -26,7 +26,7 @@ from recordsync.backupfile.messages import digest_start, kept, quoted, shown, va
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.errors import FileError
 from recordsync.model.records import canonical_json
-from recordsync.model.schema import Schema
+from recordsync.model.schema import Model, Schema
 from recordsync.system.progress import EVERY
 
 _PIECE = 1 << 18
@@ -81,6 +81,7 @@ class Scanner:
         self._hash = hashlib.sha256()
         self._number = 0
         self._line = b""
+        self._models: tuple[Model, ...] = ()
         # The lines that are read and not used yet, and the start of a line whose end is not read yet.
         self._ahead: list[bytes] = []
         self._rest = b""
@@ -140,11 +141,13 @@ class Scanner:
         self._refuse_foreign(self._line)
         content = self._object(self._line[len(METADATA_START) : -2], "metadata")
         try:
-            return parse_metadata(content, self._schema)
+            metadata = parse_metadata(content, self._schema)
         except msgspec.ValidationError as error:
             message, _, path = str(error).partition(" - at ")
             where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or quoted(message)
             self._break(f"metadata {where}: {message}", field=where, value=kept(value_at(content, where)))
+        self._models = metadata.models(self._schema)
+        return metadata
 
     def _refuse_foreign(self, line: bytes) -> None:
         """Raises Malformed for a first line of another format or version. One without an end may be cut short."""
@@ -176,7 +179,7 @@ class Scanner:
     def parts(self) -> Iterator[SectionPart]:
         """All lines of records and deletions, in the file's order. After them the trailer is next. Raises Malformed."""
         line, position = self._after_blocks()
-        for section in sections(self._schema):
+        for section in sections(self._models):
             line, position = self._expect(line, position, section.opening, section.place)
             if line[position:] == b"\n":
                 more = True

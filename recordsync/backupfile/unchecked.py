@@ -39,7 +39,7 @@ class UncheckedFile(DescribedFile):
             super().__init__(scanner.metadata())
         self.digest = ""
         self.counts: dict[str, int] = dict(self.metadata.totals)
-        self.deleted = {model.name: 0 for model in schema}
+        self.deleted = dict.fromkeys(self.counts, 0)
 
     @property
     def is_whole(self) -> bool:
@@ -76,7 +76,7 @@ class CheckingPass:
         self._pending: SectionPart | None = None
         self._parsers = {
             section.model.name: RecordParser(section, file.shape(section.model))
-            for section in sections(schema)
+            for section in sections(file.metadata.models(schema))
             if not section.deleted
         }
         self._counts = dict.fromkeys(self._parsers, 0)

@@ -68,7 +68,7 @@ def write_backup(
     deleted = 0
     done = 0
     emit(METADATA_START + description + BLOCKS_START + NO_BLOCKS)
-    for section in sections(schema):
+    for section in sections(metadata.models(schema)):
         model = section.model
         lines: Iterator[bytes]
         if section.deleted:

@@ -41,6 +41,8 @@ def make_plan(
         for model in schema:
             if model.name in schema.referred:
                 plan.present[model.name] = {record.key[0] for record in store.records(model)}
+            if model.name not in theirs.counts:
+                continue
             repeated = theirs.repeated.get(model.name, 0)
             settled = plan.settled[model.name] = Counts(read=repeated, skipped=repeated)
             for part in _merged(store, theirs, base, model, reader):
@@ -111,7 +113,7 @@ def _merged(
     if align is not None:
         yield from _merged_aligned(whole, shape, ours, records, align, complete=complete)
         return
-    before = None if base is None else _projected(shape, base, model)
+    before = None if base is None or model.name not in base.counts else _projected(shape, base, model)
     yield from merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
 
 

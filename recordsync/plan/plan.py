@@ -37,7 +37,8 @@ class Plan:
     digest: str = ""
     size: int = 0
     settled: dict[str, Counts] = field(default_factory=dict)
-    """For each model the account of what needs no decision: entries read, skipped, kept by absence."""
+    """For each model that theirs speaks about the account of what needs no decision: entries read, skipped, kept by
+    absence."""
     held: list[Held] = field(default_factory=list)
     present: dict[str, set[str]] = field(default_factory=dict)
     """For each model that others refer to, the names that the database has."""
@@ -138,7 +139,8 @@ class Account:
     """The account of a plan: what needed no decision, and the steps that are added."""
 
     def __init__(self, plan: Plan) -> None:
-        self._counts = {model.name: Counts() + plan.settled[model.name] for model in plan.schema}
+        self._schema = plan.schema
+        self._counts = {name: Counts() + settled for name, settled in plan.settled.items()}
 
     def add(self, step: Step | Additions) -> None:
         """Account for a step."""
@@ -146,13 +148,16 @@ class Account:
 
     def of(self, model: Model) -> Counts:
         """The counts of a model so far, to account for more."""
-        return self._counts[model.name]
+        return self._counts.setdefault(model.name, Counts())
 
     def verified(self) -> dict[str, Counts]:
-        """The counts of each model. Raises RecordSyncError unless everything that was read is accounted for."""
+        """The counts of each model that theirs speaks about, or of which records are created.
+
+        Raises RecordSyncError unless everything that was read is accounted for.
+        """
         for counts in self._counts.values():
             counts.verify()
-        return self._counts
+        return {model.name: self._counts[model.name] for model in self._schema if model.name in self._counts}
 
 
 def differences(earlier: Plan, later: Plan) -> Iterator[tuple[Model, Key]]:

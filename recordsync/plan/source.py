@@ -40,11 +40,11 @@ class Snapshot(Protocol):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many records there are, per model."""
+        """How many records there are, per model that it speaks about. It says nothing of any other model."""
 
     @property
     def deleted(self) -> Mapping[str, int]:
-        """How many deletions are listed, per model."""
+        """How many deletions are listed, per model that it speaks about."""
 
     @property
     def repeated(self) -> Mapping[str, int]:

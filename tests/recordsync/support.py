@@ -148,7 +148,9 @@ class MemoryStore:
         return nullcontext()
 
     def references(self, model: Model, key: Key) -> int:
-        naming = sum(1 for other in self.rows["attendance_records"] if other[0] == key[0])
+        referring = [other for other in self.schema if other.reference and other.reference.references == model.name]
+        keys = [(other, found) for other in referring for found in self.rows[other.name]]
+        naming = sum(1 for other, found in keys if found[other.name_position] == key[0])
         return naming + self.accounts.get(key[0], 0)
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:

@@ -515,9 +515,9 @@ def without(*names: str) -> dict[str, list[str]]:
 
 
 WRONG_FIELDS: Final[list[tuple[str, Any, str, str]]] = [
-    ("none", {}, "fields", "the content fields of each model"),
-    ("one model lacks", {"companies": ["name"]}, "fields", "the content fields of each model"),
-    ("a model too many", FIELDS | {"people": []}, "fields", "the content fields of each model"),
+    ("none", {}, "fields", "the content fields of"),
+    ("one model lacks", {"companies": ["name"]}, "fields", "the content fields of"),
+    ("a model too many", FIELDS | {"people": []}, "fields", "the content fields of"),
     ("no list", FIELDS | {"companies": "name"}, "fields", "Expected"),
     (
         "required",
