@@ -26,6 +26,6 @@ def parts(first_day: str) -> tuple[str, str]:
 
 
 def in_sql(month: str, day: str) -> str:
-    """The SQL of :func:`slice_of`, from the SQL of a date's text ``YYYY-MM-`` and of its day, a text of two digits."""
+    """The SQL of :func:`slice_of`, from that of a date's text ``YYYY-MM-`` and of its day (two digits, or a number)."""
     later = " ".join(f"WHEN {day} >= '{first}' THEN '{first}'" for first in reversed(FIRST_DAYS[1:]))
     return f"{month} || CASE {later} ELSE '{FIRST_DAYS[0]}' END"

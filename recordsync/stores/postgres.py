@@ -44,7 +44,7 @@ class PostgresStore(SqlStore):
 
     @staticmethod
     def slice_in_sql(column: str) -> str:
-        return slices.in_sql(f"to_char({column}, 'YYYY-MM-')", f"to_char({column}, 'DD')")
+        return slices.in_sql(f"to_char({column}, 'YYYY-MM-')", f"date_part('day', {column})")
 
     @staticmethod
     def moment(text: str) -> str:

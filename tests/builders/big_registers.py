@@ -26,15 +26,18 @@ _COLUMNS = (
 )
 
 
-def fill(alias: str, records: int, companies: int = 8, version: str = "a") -> None:
-    """Fill a register with so many records by raw SQL. Another ``version`` has other values in every second record."""
+def fill(alias: str, records: int, companies: int = 8, version: str = "a", days: int = 30) -> None:
+    """Fill a register with so many records by raw SQL. Another ``version`` has other values in every second record.
+
+    ``days``: how many each employee has.
+    """
     made = [Company(name=f"Company {n}", created_at=_STAMP, updated_at=_STAMP) for n in range(companies)]
     Company.objects.using(alias).bulk_create(made)
     keys = [company.pk for company in made]
     connection = connections[alias]
     table = connection.ops.quote_name(AttendanceRecord._meta.db_table)
     columns = ", ".join(_COLUMNS)
-    rows = (_row(n, keys, version if n % 2 else "a") for n in range(records))
+    rows = (_row(n, keys, version if n % 2 else "a", days) for n in range(records))
     if connection.vendor == "postgresql":
         connection.ensure_connection()
         with connection.connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
@@ -48,8 +51,8 @@ def fill(alias: str, records: int, companies: int = 8, version: str = "a") -> No
             cursor.execute("COMMIT")
 
 
-def _row(n: int, companies: list[int], version: str) -> tuple[Any, ...]:
-    employee, day = divmod(n, 30)
+def _row(n: int, companies: list[int], version: str, days: int) -> tuple[Any, ...]:
+    employee, day = divmod(n, days)
     company = companies[employee % len(companies)]
     date = (dt.date(2026, 1, 1) + dt.timedelta(days=day)).isoformat()
     number, name = f"EMP{employee:05}", f"Employee {employee} {version}"

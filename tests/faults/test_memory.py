@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders.big_registers import filled
+from tests.builders.big_registers import fill, filled
 from tests.running.commands import end, injected
 from tests.running.installation import NewInstallation, ScratchInstallation
 
@@ -49,15 +49,28 @@ def peaks_of_1_0(installation: ScratchInstallation, records: int, new_installati
     }
 
 
+def peaks_of_one_block(
+    installation: ScratchInstallation, records: int, new_installation: NewInstallation
+) -> dict[str, int]:
+    """All records in one slice: one company in the first days of a month."""
+    with installation.opened() as alias:
+        fill(alias, records, companies=1, days=7)
+    return {"fingerprint": peak(installation, "fingerprint", "--quiet")}
+
+
 # A 1.0 file is sorted in runs of 20,000 records, and costs more to read.
-SIZES = {"2.0": (SMALL, LARGE, peaks), "1.0": (22_000, 66_000, peaks_of_1_0)}
+SIZES = {
+    "2.0": (SMALL, LARGE, peaks),
+    "1.0": (22_000, 66_000, peaks_of_1_0),
+    "one block": (SMALL, LARGE, peaks_of_one_block),
+}
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("version", ["2.0", pytest.param("1.0", marks=pytest.mark.deep)])
-def test_memory(new_installation: NewInstallation, engine: str, version: str) -> None:
-    few, many, measured = SIZES[version]
+@pytest.mark.parametrize("what", ["2.0", pytest.param("1.0", marks=pytest.mark.deep), "one block"])
+def test_memory(new_installation: NewInstallation, engine: str, what: str) -> None:
+    few, many, measured = SIZES[what]
     small = measured(new_installation(engine), few, new_installation)
     large = measured(new_installation(engine), many, new_installation)
     for name, of_small in small.items():
