@@ -84,13 +84,14 @@ def restore_round(checkout: Checkout, records: int, with_loaddata: bool) -> dict
             if not (checkout.folder / table).exists():
                 finished(_psql(checkout, checkout.full, [f"\\copy {table} TO '{checkout.folder / table}'"]))
         for step in (BenchStep.COPY, BenchStep.COPY_INDEXED):
-            costs[step] = _cost_of_copy(checkout, step)
+            costs[step] = _cost_of_copy(checkout, step, records)
     if with_loaddata:
         if not _fixture(checkout).exists():
             checkout.run(checkout.full, *_dumpdata(checkout))
         costs[BenchStep.START_LOADDATA] = checkout.cost_of_start(BenchStep.START_LOADDATA, "loaddata")
         with checkout.scratch() as empty:
             costs[BenchStep.LOADDATA] = checkout.cost(BenchStep.LOADDATA, empty, "loaddata", _fixture(checkout))
+            _require(empty, records)
     return costs
 
 
@@ -121,14 +122,28 @@ def _cost_of_start(checkout: Checkout, step: BenchStep, program: str) -> Cost:
     return checkout.meter.cost_of_start(step, lambda: subprocess.Popen(command, stdout=subprocess.DEVNULL))
 
 
-def _cost_of_copy(checkout: Checkout, step: BenchStep) -> Cost:
+def _cost_of_copy(checkout: Checkout, step: BenchStep, records: int) -> Cost:
     """The cost of copying the rows into empty tables, in one transaction. CHECKs stay, as in every restore."""
     with checkout.scratch() as empty:
+        drop, make = indexes = _indexes(empty)
         into = [f"\\copy {table} FROM '{checkout.folder / table}'" for table in TABLES]
         if step is BenchStep.COPY:
-            drop, make = _indexes(empty)
             into = [*drop, *into, *make]
-        return checkout.meter.cost(step, lambda: _psql(checkout, empty, into))
+        found = checkout.meter.cost(step, lambda: _psql(checkout, empty, into))
+        _require(empty, records)
+        if _indexes(empty) != indexes:
+            raise SystemExit(f"{step}: the table does not have the indexes that it had.")
+        return found
+
+
+def _require(installation: ScratchInstallation, records: int) -> None:
+    """Raise SystemExit unless a peer, whose summary nobody reads, brought so many records in."""
+    from core.models import AttendanceRecord
+
+    with installation.opened() as alias:
+        found = AttendanceRecord.objects.using(alias).count()
+    if found != records:
+        raise SystemExit(f"A peer loaded {found:,} records instead of {records:,}.")
 
 
 def _indexes(installation: ScratchInstallation) -> tuple[list[str], list[str]]:
@@ -137,12 +152,12 @@ def _indexes(installation: ScratchInstallation) -> tuple[list[str], list[str]]:
     with psycopg.connect(installation.database_url) as connection:
         constraints = connection.execute(
             "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE conrelid = %s::regclass AND contype IN ('f', 'p', 'u') ORDER BY contype DESC",
+            " WHERE conrelid = %s::regclass AND contype IN ('f', 'p', 'u') ORDER BY conname",
             [table],
         ).fetchall()
         indexes = connection.execute(
             "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = %s::regclass"
-            " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)",
+            " AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid) ORDER BY 1",
             [table],
         ).fetchall()
     drop = [f'ALTER TABLE {table} DROP CONSTRAINT "{name}"' for name, _definition in constraints]
