@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from recordsync.backupfile.block_check import BlockChecker
+from recordsync.backupfile.blocks import errors_in
 from recordsync.backupfile.layout import sections
 from recordsync.backupfile.messages import bounded
 from recordsync.backupfile.metadata import Metadata
@@ -84,7 +86,11 @@ def _checked(
     }
     last: dict[str, Key] = {}
     done = 0
-    for part in scanner.parts():
+    parts = scanner.parts()
+    for error in errors_in(scanner.blocks, metadata, schema):
+        note(error)
+    blocks = BlockChecker(scanner.blocks or (), note)
+    for part in parts:
         place = part.section.place
         (deleted if part.section.deleted else counts)[part.section.model.name] += len(part.rows)
         parser, before = parsers[place], last.get(place)
@@ -93,6 +99,8 @@ def _checked(
             last[place] = keys[-1]
         elif (key := _check_each(part, parser, before, note)) is not None:
             last[place] = key
+        if scanner.blocks is not None:
+            blocks.take(part, keys)
         done += len(part.rows)
         progress("check", done, total)
     progress("check", done, total)

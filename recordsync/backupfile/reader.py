@@ -111,7 +111,7 @@ class Reader:
         self._file = file
         with _change_reported():
             scanner.metadata()
-        self._parts = scanner.parts()
+            self._parts = scanner.parts()
         self._pending: SectionPart | None = None
 
     def records(self, model: Model) -> Iterator[Record]:

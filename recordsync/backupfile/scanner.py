@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import msgspec
 import orjson
 
+from recordsync.backupfile.blocks import Block
 from recordsync.backupfile.layout import (
     BLOCKS_START,
     END,
@@ -74,6 +75,8 @@ class Scanner:
     ) -> None:
         """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it."""
         self.pieces: list[bytes] = []
+        self.blocks: list[Block] | None = None
+        """The file's list of blocks, from :meth:`parts` on."""
         self._checked = checked
         self._stream = stream
         self._schema = schema
@@ -143,9 +146,7 @@ class Scanner:
         try:
             metadata = parse_metadata(content, self._schema)
         except msgspec.ValidationError as error:
-            message, _, path = str(error).partition(" - at ")
-            where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or quoted(message)
-            self._break(f"metadata {where}: {message}", field=where, value=kept(value_at(content, where)))
+            self._break_invalid("metadata", content, error)
         self._models = metadata.models(self._schema)
         return metadata
 
@@ -177,8 +178,13 @@ class Scanner:
         self._break("this is not a backup file")
 
     def parts(self) -> Iterator[SectionPart]:
-        """All lines of records and deletions, in the file's order. After them the trailer is next. Raises Malformed."""
-        line, position = self._after_blocks()
+        """All lines of records and deletions, in the file's order. After them the trailer is next.
+
+        Reads the list of blocks at once, and keeps it in ``blocks``. Raises Malformed, as does reading on.
+        """
+        return self._parts(*self._after_blocks())
+
+    def _parts(self, line: bytes, position: int) -> Iterator[SectionPart]:
         for section in sections(self._models):
             line, position = self._expect(line, position, section.opening, section.place)
             if line[position:] == b"\n":
@@ -198,12 +204,35 @@ class Scanner:
 
     def _after_blocks(self) -> tuple[bytes, int]:
         """The line and position after the list of blocks."""
-        line, position = self._expect(self._line, len(self._line) - 2, BLOCKS_START, "the blocks")
-        if line.startswith(b"[", position):
-            self._break(
-                "the file lists its blocks, as newer programs do: restore it with a newer version of this program"
-            )
-        return self._expect(line, position, NO_BLOCKS, "the blocks")
+        place = "the blocks"
+        line, position = self._expect(self._line, len(self._line) - 2, BLOCKS_START, place)
+        if line.startswith(NO_BLOCKS, position):
+            return line, position + len(NO_BLOCKS)
+        line, position = self._expect(line, position, b"[", place)
+        self.blocks = []
+        if line[position:] == b"\n":
+            more = True
+            while more:
+                self._advance(place)
+                more = self._line.endswith(b",\n")
+                self.blocks.append(self._block(self._line[: -2 if more else -1]))
+            self._advance(place)
+            line, position = self._line, 0
+        return self._expect(line, position, b"]", place)
+
+    def _block(self, text: bytes) -> Block:
+        """The block that a line of the list names."""
+        content = self._object(text, "block")
+        try:
+            return msgspec.convert(content, Block)
+        except msgspec.ValidationError as error:
+            return self._break_invalid("block", content, error)
+
+    def _break_invalid(self, what: str, content: dict[str, Any], error: msgspec.ValidationError) -> NoReturn:
+        """Raises Malformed for an object that its type refuses, naming the place in it."""
+        message, _, path = str(error).partition(" - at ")
+        where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or quoted(message)
+        self._break(f"{what} {where}: {message}", field=where, value=kept(value_at(content, where)))
 
     def _next_rows(self, place: str) -> list[bytes]:
         """The next lines of rows, at least one. The section's last one can only be the last of them."""
@@ -264,14 +293,15 @@ class Scanner:
 
     def _object(self, text: bytes, what: str) -> dict[str, Any]:
         """The JSON object in a text in canonical form. Raises Malformed for anything else."""
+        verb = "are" if what == "metadata" else "is"
         try:
             content = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            self._break(f"the {what} are not JSON: {error}")
+            self._break(f"the {what} {verb} not JSON: {error}")
         if not isinstance(content, dict):
-            self._break(f"the {what} are not an object")
+            self._break(f"the {what} {verb} not an object")
         if not is_canonical(content, text):
-            self._break(f"the {what} are not in canonical form (a name given twice, other order or spacing)")
+            self._break(f"the {what} {verb} not in canonical form (a name given twice, other order or spacing)")
         return content
 
 

@@ -73,6 +73,8 @@ class CheckingPass:
         self._scanner = scanner
         self._file = file
         self._parts = scanner.parts()
+        if scanner.blocks is not None:
+            raise CheckNeeded
         self._pending: SectionPart | None = None
         self._parsers = {
             section.model.name: RecordParser(section, file.shape(section.model))

@@ -59,6 +59,7 @@ class File:
     metadata: dict[str, Any]
     records: dict[str, list[Line]] = field(default_factory=_no_lines)
     deleted: dict[str, list[Line]] = field(default_factory=_no_lines)
+    blocks: list[Line] | None = None
 
     def body(self, replaced: Mapping[tuple[str, int], str] | None = None) -> str:
         """All text before the trailer. ``replaced``: lines to write instead of others, by section and position."""
@@ -66,8 +67,9 @@ class File:
             _rows([(replaced or {}).get((section, at)) or canonical(line) for at, line in enumerate(lines)])
             for section, lines in (*self.records.items(), *self.deleted.items())
         ]
+        blocks = "null" if self.blocks is None else f"[{_rows(list(map(canonical, self.blocks)))}]"
         return (
-            f'{{"metadata":{canonical(self.metadata)},\n"blocks":null,\n'
+            f'{{"metadata":{canonical(self.metadata)},\n"blocks":{blocks},\n'
             f'"companies":[{written[0]}],\n'
             f'"attendance_records":[{written[1]}],\n'
             f'"deleted":{{"companies":[{written[2]}],"attendance_records":[{written[3]}]}},\n'

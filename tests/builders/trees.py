@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.builders.files import canonical, checksum, sha256
+from tests.builders.ancestry import header, says
+from tests.builders.files import SECTIONS, File, Line, canonical, checksum, file, sha256
 from tests.builders.registers import RegisterData
 
 
@@ -22,8 +23,7 @@ def tree(register: RegisterData, most: int = 1024) -> Tree:
     """The tree over a register. ``most``: how many children a node names itself."""
     days: dict[str, Any] = {}
     for (company, date, _number), values in sorted(register.records.items()):
-        year_and_month, day = date[:7], int(date[8:])
-        first = "01" if day <= 7 else "08" if day <= 14 else "15" if day <= 21 else "22"
+        year_and_month, first = _slice(date)
         month = days.setdefault(company, {}).setdefault(year_and_month, {})
         month.setdefault(first, []).append(checksum(values))
     content: dict[str, Any] = {"attendance_records": days} if days else {}
@@ -49,3 +49,33 @@ def _known(below: Mapping[str, Any] | list[str], most: int) -> tuple[str, int]:
         group = [child for child in children if sha256(child[0])[:2] == name]
         groups.append([name, sha256(canonical(group)), sum(child[2] for child in group)])
     return sha256(canonical({"groups": groups})), count
+
+
+def _slice(date: str) -> tuple[str, str]:
+    """The month of a date, and the first day of its slice."""
+    day = int(date[8:])
+    return date[:7], "01" if day <= 7 else "08" if day <= 14 else "15" if day <= 21 else "22"
+
+
+def snapshot_file(register: RegisterData, **metadata: Any) -> File:
+    """A full file of a snapshot of this content, with its blocks."""
+    of = file(register, snapshot=header(says(tree=tree(register).digest)), ancestors=[], **metadata)
+    stretches: dict[tuple[str, ...], list[Line]] = {}
+    for section in SECTIONS:
+        for line in of.records[section]:
+            partition = () if section == "companies" else (line["company_name"], *_slice(line["date"]))
+            stretches.setdefault((section, *partition), []).append(line)
+    of.blocks = [_block(*path, lines=lines) for path, lines in stretches.items()]
+    return of
+
+
+def _block(model: str, *partition: str, lines: list[Line]) -> Line:
+    raw = ",\n".join(map(canonical, lines))
+    return {
+        "model": model,
+        "partition": list(partition),
+        "count": len(lines),
+        "bytes": len(raw.encode()),
+        "digest": sha256("".join(line["checksum"] for line in lines)),
+        "raw_sha256": sha256(raw),
+    }

@@ -395,9 +395,9 @@ def test_a_digest_in_upper_case_is_wrong() -> None:
     [
         (b"{}", "companies", "the trailer has no companies"),
         (b'{"attendance_records":"3"}', "companies", "the trailer has no companies"),
-        (b"[]", None, "the trailer are not an object"),
-        (b"{", None, "the trailer are not JSON"),
-        (b'{"a": 1}', None, "the trailer are not in canonical form"),
+        (b"[]", None, "the trailer is not an object"),
+        (b"{", None, "the trailer is not JSON"),
+        (b'{"a": 1}', None, "the trailer is not in canonical form"),
     ],
 )
 def test_a_trailer_that_is_none(trailer: bytes, field: str | None, message: str) -> None:

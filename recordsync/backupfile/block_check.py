@@ -1,0 +1,79 @@
+"""The check of a file's rows against its list of blocks, while they are read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+
+from recordsync.backupfile.blocks import LINE, Block
+from recordsync.backupfile.messages import digest_start
+from recordsync.backupfile.parsers import Note
+from recordsync.backupfile.scanner import SectionPart
+from recordsync.errors import FileError
+from recordsync.model.records import Key
+from recordsync.model.schema import Model
+from recordsync.streams.lines import checksum_of
+
+
+class BlockChecker:
+    """Compares rows, which come in the file's order, with the blocks of its list. ``note`` gets what is false."""
+
+    def __init__(self, blocks: Sequence[Block], note: Note) -> None:
+        self._waiting = deque(enumerate(blocks, LINE + 1))
+        self._note = note
+        self._open: _OpenBlock | None = None
+
+    def take(self, part: SectionPart, keys: Sequence[Key] | None) -> None:
+        """Compare the next rows. ``keys``: theirs, if all of them are right and in order."""
+        if part.section.deleted:
+            return
+        model, start = part.section.model, 0
+        while start < len(part.rows):
+            if self._open is None or self._open.block.model != model.name:
+                if not self._waiting or self._waiting[0][1].model != model.name:
+                    return  # the counts are wrong, and somebody has noted it
+                self._open = _OpenBlock(*self._waiting.popleft())
+            end = start + self._open.left
+            self._open.add(part.rows[start:end], keys[start:end] if keys else (), model)
+            start = end
+            if not self._open.left:
+                self._open.compare(self._note)
+                self._open = None
+
+
+class _OpenBlock:
+    """A block of which rows are read."""
+
+    def __init__(self, line: int, block: Block) -> None:
+        self._line = line
+        self.block = block
+        self.left = block.count
+        self._bytes = 0
+        self._raw = hashlib.sha256()
+        self._digest = hashlib.sha256()
+        self._is_foreign = False
+
+    def add(self, rows: Sequence[bytes], keys: Sequence[Key], model: Model) -> None:
+        """Read rows, no more than are left. A partition is a stretch of the key order, so its ends tell where it is."""
+        separator = b",\n"
+        raw = separator.join(rows) if self.left == self.block.count else separator + separator.join(rows)
+        self._raw.update(raw)
+        self._bytes += len(raw)
+        self._digest.update(b"".join(map(checksum_of, rows)))
+        self.left -= len(rows)
+        partition = tuple(self.block.partition)
+        self._is_foreign |= any(model.partition_of(key) != partition for key in (*keys[:1], *keys[-1:]))
+
+    def compare(self, note: Note) -> None:
+        """Note what the list says falsely of the block, when all of its rows are read."""
+        block, key = self.block, tuple(self.block.partition) or None
+        if self._is_foreign:
+            text = "not all records of this block are of its partition"
+            note(FileError(text, self._line, key, "partition", section=block.model))
+        own = {"bytes": self._bytes, "digest": self._digest.hexdigest(), "raw_sha256": self._raw.hexdigest()}
+        for name, right in own.items():
+            given = getattr(block, name)
+            if given != right:
+                text = f"the list of blocks says {name} {digest_start(given)}, and this block has {digest_start(right)}"
+                note(FileError(text, self._line, key, name, given, block.model, expected=right))
