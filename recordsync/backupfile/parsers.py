@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from operator import eq
 from typing import Any
 
 import msgspec
@@ -49,14 +48,14 @@ class RecordParser:
         A line is right in everything (layout, names, checksum) if the writer would write the same for its values.
         """
         try:
-            parts = list(map(self._lines.parts, rows))
+            parts = self._lines.right_parts(rows)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if parts is None:
             return None
         contents = [part[:-2] for part in parts]
         moments = [part[-1] for part in parts]
-        if not are_legal(self._shape, contents, moments):
-            return None
-        return (contents, moments) if all(map(eq, map(self._lines.line, contents, moments), rows)) else None
+        return (contents, moments) if are_legal(self._shape, contents, moments) else None
 
     def check(self, row: bytes, line: int, note: Note) -> Key | None:
         """The record's key, or None if it has no legal one. ``note`` gets everything that is wrong with the line."""

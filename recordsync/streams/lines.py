@@ -23,6 +23,15 @@ from recordsync.model.schema import Shape
 from recordsync.streams.join import in_order
 from recordsync.system.progress import EVERY
 
+_CHECKSUM: Final = b'"checksum":"'
+_CREATED: Final = b'"created_at":"'
+"""In a line, these are found only before the digest and the moment, because quotation marks inside a text are
+escaped."""
+_DIGEST: Final = 64
+"""How many bytes a digest has."""
+_MOMENT: Final = 27
+"""How many bytes a legal moment has."""
+
 
 class Lines:
     """The lines of one model's records that have the fields of one shape, and how they are made and read."""
@@ -33,6 +42,7 @@ class Lines:
         self._content = _struct(shape.names, shape.model.later)
         self._row = _struct(names, shape.model.later)
         self._encode = msgspec.json.Encoder().encode
+        self._encode_lines = msgspec.json.Encoder().encode_lines
         self._decode = msgspec.json.Decoder(self._row).decode
         # Between ``(*content, checksum, created_at)`` and the order of the names in a line.
         parts = (*shape.names, "checksum", "created_at")
@@ -53,6 +63,30 @@ class Lines:
         line may still be wrong: the caller compares it with what :meth:`line` makes of the values.
         """
         return self._taken_apart(msgspec.structs.astuple(self._decode(line)))
+
+    def right_parts(self, lines: Sequence[bytes]) -> list[tuple[str | None, ...]] | None:
+        """As :meth:`parts` for many lines; None unless each is what :meth:`line` makes of its values.
+
+        Raises what :meth:`parts` raises.
+        """
+        rows = list(map(self._decode, lines))
+        if self._encode_lines(rows) != b"\n".join((*lines, b"")):
+            return None
+        parts = list(map(self._taken_apart, map(msgspec.structs.astuple, rows)))
+        digests = [hashlib.sha256(self._content_of(line)).hexdigest() for line in lines]
+        return parts if digests == [part[-2] for part in parts] else None
+
+    def _content_of(self, line: bytes) -> bytes:
+        """The content in a line in canonical form: the line without ``checksum`` and ``created_at``.
+
+        A line whose checksum or moment is of another length, or null, gives something else.
+        """
+        start = line.find(_CHECKSUM)
+        end = start + len(_CHECKSUM) + _DIGEST
+        created = line.find(_CREATED, end)
+        before = line[:start] + line[end + 2 : created]
+        after = line[created + len(_CREATED) + _MOMENT + 2 :]
+        return before + after if after else before[:-1] + b"}"
 
     def records(self, lines: Sequence[bytes]) -> list[Record]:
         """The records of lines that are known to be right."""
@@ -154,20 +188,10 @@ def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
         yield from batch
 
 
-_CREATED: Final = b'"created_at":"'
-"""In a line, this is found only before the moment, because quotation marks inside a text are escaped."""
-_CHECKSUM: Final = b'"checksum":"'
-"""In a line, this is found only before the checksum, for the same reason."""
-
-
 def checksum_of(line: bytes) -> bytes:
     """The checksum in a line that is known to be right."""
     start = line.find(_CHECKSUM) + len(_CHECKSUM)
-    return line[start : start + 64]
-
-
-_MOMENT: Final = 27
-"""How many bytes a legal moment has."""
+    return line[start : start + _DIGEST]
 
 
 def are_same_but_created(ours: Sequence[bytes], theirs: Sequence[bytes]) -> bool:
