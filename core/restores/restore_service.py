@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import IO, Any, BinaryIO, NamedTuple, Protocol, cast
 
 from django.utils.translation import gettext as _
@@ -30,7 +30,7 @@ from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.errors import FileError
 from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
-from recordsync.plan import ChangeList, Plan, apply_changes, apply_plan, differences, make_plan
+from recordsync.plan import ChangeList, Plan, adding, apply_changes, apply_plan, differences, make_plan
 from recordsync.system.inputs import Input, input_name, opened_input
 from recordsync.system.progress import Progress, no_progress
 
@@ -167,23 +167,25 @@ class RestoreService:
         """The counts of what became of the file's records, per model. Writes in one transaction. Where it raises, the
         database is as it was."""
         with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
-            plan = make_plan(store, file, None, items, run)
-            if preview is not None and not plan.is_same_as(preview.plan):
-                raise DataMoved(_moved(preview.plan, plan))
             now = catalogue.stamp(self.register)
-            if decided is not None:
-                counts = decided.counts
-                for done in apply_changes(store, decided.changes.batches(), now, decided.changes.count):
-                    run(Phase.APPLY, min(done, plan.size), plan.size)
-            else:
-                if strategy is Strategy.MANUAL:
-                    self._require_decided(plan)
-                counts = apply_plan(plan, store, decide_by(strategy), now, run)
+            # What was previewed is compared line by line before anything is written.
+            with adding(store, file, now) if preview is None else nullcontext() as adder:
+                plan = make_plan(store, file, None, items, run, adder)
+                if preview is not None and not plan.is_same_as(preview.plan):
+                    raise DataMoved(_moved(preview.plan, plan))
+                if decided is not None:
+                    counts = decided.counts
+                    for done in apply_changes(store, decided.changes.batches(), now, decided.changes.count):
+                        run(Phase.APPLY, min(done, plan.size), plan.size)
+                else:
+                    if strategy is Strategy.MANUAL:
+                        self._require_decided(plan)
+                    counts = apply_plan(plan, store, decide_by(strategy), now, run)
             _complete_log(run, file, counts)
             catalogue.record_restored(
                 file.metadata, self.register, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())
             )
-            run.complete(plan.size)
+            run.complete(plan.changes)
         return counts
 
     def _require_decided(self, plan: Plan) -> None:

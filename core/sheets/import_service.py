@@ -28,7 +28,7 @@ from core.sheets.checking import checked
 from core.sheets.dates import DateOrder
 from core.sheets.sheet import Sheet
 from recordsync.merge import Counts, Strategy, decide_by
-from recordsync.plan import Plan, Step, apply_plan, make_plan
+from recordsync.plan import Plan, Step, adding, apply_plan, make_plan
 from recordsync.plan.listing import Listing
 from recordsync.system.inputs import Input, input_name, opened_input
 from recordsync.system.progress import Progress, no_progress
@@ -216,19 +216,21 @@ class ImportService:
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
             with holding.holding_register(run) as store:
-                plan = make_plan(store, listing, None, items, run)
-                if plan_digest is not None and plan.digest != plan_digest:
-                    raise DataMoved(
-                        _(
-                            "The register or the file changed after the preview. Nothing was changed. Look at a new "
-                            "preview first."
+                now = catalogue.stamp(self.register)
+                with adding(store, listing, now) as adder:
+                    plan = make_plan(store, listing, None, items, run, adder)
+                    if plan_digest is not None and plan.digest != plan_digest:
+                        raise DataMoved(
+                            _(
+                                "The register or the file changed after the preview. Nothing was changed. Look at a "
+                                "new preview first."
+                            )
                         )
-                    )
-                counts = apply_plan(plan, store, _DECIDE, catalogue.stamp(self.register), run)
+                    counts = apply_plan(plan, store, _DECIDE, now, run)
                 summary = ImportSummary(name, sheet, counts, plan.digest)
                 summary.verify()
                 _complete_log(run, summary)
-                run.complete(plan.size)
+                run.complete(plan.changes)
         return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk)
 
     def _checked(

@@ -1,6 +1,7 @@
 """A plan: what a snapshot means for a register, made (:mod:`.make`) before anything is written, decided (:mod:`.plan`)
 and applied (:mod:`.apply`)."""
 
+from recordsync.plan.adder import adding
 from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
 from recordsync.plan.changelist import ChangeList, list_changes
 from recordsync.plan.lines import Codec
@@ -23,6 +24,7 @@ __all__ = [
     "References",
     "Snapshot",
     "Step",
+    "adding",
     "apply_changes",
     "apply_plan",
     "decided_batches",

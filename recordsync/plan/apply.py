@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from recordsync.errors import RecordSyncError, named
 from recordsync.merge import Counts, Decide
+from recordsync.model.records import Record
 from recordsync.model.schema import Model
 from recordsync.plan.plan import Account, Plan
 from recordsync.plan.steps import Step
@@ -36,7 +37,7 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most
         nonlocal done
         for model in schema:
             if batch := waiting[model.name]:
-                _require_valid(model, batch)
+                require_valid(model, [change.after for change in batch if change.after is not None])
                 store.write(model, batch, now)
                 done += len(batch)
                 batch.clear()
@@ -80,15 +81,15 @@ def apply_plan(
     something is not accounted for; the caller then rolls back.
     """
     account = Account(plan)
+    total, written = plan.changes, plan.changes - plan.size
     for done in apply_changes(store, decided_batches(plan, decide, account), now, plan.size):
-        progress("apply", min(done, plan.size), plan.size)
+        progress("apply", min(written + done, total), total)
     return account.verified()
 
 
-def _require_valid(model: Model, changes: Iterable[Change]) -> None:
+def require_valid(model: Model, records: Sequence[Record]) -> None:
     """Raises RecordSyncError for a merged record that is not valid."""
     shape = model.shape()
-    records = [change.after for change in changes if change.after is not None]
     if shape.are_valid([record.values for record in records]):
         return
     for record in records:

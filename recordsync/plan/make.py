@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge as merge_sorted
-from itertools import islice
+from itertools import groupby, islice
 from typing import IO
 
 from recordsync.errors import OutOfOrder
 from recordsync.merge import Counts, Merged, Outcome, merge
-from recordsync.model.records import Key, Record
+from recordsync.model.records import Key, Record, canonical_json
 from recordsync.model.schema import Model, Shape
+from recordsync.plan.adder import Adder
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
@@ -24,60 +25,109 @@ from recordsync.system.progress import EVERY, Progress, no_progress
 
 
 def make_plan(
-    store: Store, theirs: Snapshot, base: Snapshot | None, items: IO[bytes], progress: Progress = no_progress
+    store: Store,
+    theirs: Snapshot,
+    base: Snapshot | None,
+    items: IO[bytes],
+    progress: Progress = no_progress,
+    adder: Adder | None = None,
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
     ``base``: the last state that both sides are proven to have shared; None: there is none. Its records are projected
-    to the fields of ``theirs``. ``items``: an empty file that takes the plan's lines. Reads the database, and writes
-    nothing but ``items``. Raises :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`.
+    to the fields of ``theirs``. ``items``: an empty file that takes the plan's lines. ``adder``: writes additions at
+    once where it can; the plan then has no lines of them, and the same digest. Reads the database, and writes
+    nothing but ``items`` and what ``adder`` writes. Raises :class:`recordsync.errors.SourceChanged`,
+    :class:`recordsync.errors.OutOfOrder`, and what ``adder`` raises.
     """
     schema = store.schema
     plan = Plan(schema, {model.name: theirs.shape(model) for model in schema}, items)
+    for name in schema.referred:
+        plan.present[name] = {record.key[0] for record in store.records(schema[name])}
     digest = hashlib.sha256()
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
+    progress("compare", 0, total)
     with theirs.open() as reader:
         for model in schema:
-            if model.name in schema.referred:
-                plan.present[model.name] = {record.key[0] for record in store.records(model)}
             if model.name not in theirs.counts:
                 continue
             repeated = theirs.repeated.get(model.name, 0)
             settled = plan.settled[model.name] = Counts(read=repeated, skipped=repeated)
-            for part in _merged(store, theirs, base, model, reader):
+            additions = _AdditionsDigest(plan, model)
+            takes = adder is not None and adder.takes(model, is_complete=theirs.is_complete)
+            for part in _merged(store, theirs, base, model, reader, at_once=takes):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
-                    progress("compare", done + listed, total)
+                    progress("apply" if takes else "compare", done + listed, total)
                 done += listed
+                match part:
+                    case Identical():
+                        settled.skipped += listed
+                    case Additions():
+                        additions.update(settled.read, part)
+                        if takes and adder is not None:
+                            adder.add(plan, part)
+                        else:
+                            plan.size += listed
+                            items.writelines(plan.codec.added(model, part.theirs))
+                    case Merged(outcome=Outcome.SAME | Outcome.KEEP):
+                        settled.skipped += listed
+                        settled.absent_kept += not part.listed and part.outcome is Outcome.KEEP
+                    case Merged():
+                        plan.size += 1
+                        line = plan.codec.line(model, part)
+                        digest.update(line)
+                        digest.update(b"%d" % plan.creates(model, part))
+                        if model.name in schema.referred and part.theirs is None:
+                            plan.held.append(Held(model, part, store.references(model, part.key)))
+                        else:
+                            items.write(line)
                 settled.read += listed
-                if isinstance(part, Identical):
-                    settled.skipped += listed
-                elif isinstance(part, Additions):
-                    plan.size += listed
-                    lines = plan.codec.added(model, part.theirs)
-                    missing = plan.missing(model, part.theirs)
-                    digest.update(b"".join([b"%b%d" % pair for pair in zip(lines, missing, strict=True)]))
-                    items.writelines(lines)
-                elif part.outcome in (Outcome.SAME, Outcome.KEEP):
-                    settled.skipped += listed
-                    settled.absent_kept += not part.listed and part.outcome is Outcome.KEEP
-                else:
-                    plan.size += 1
-                    line = plan.codec.line(model, part)
-                    digest.update(line)
-                    digest.update(b"%d" % plan.creates(model, part))
-                    if model.name in schema.referred and part.theirs is None:
-                        plan.held.append(Held(model, part, store.references(model, part.key)))
-                    else:
-                        items.write(line)
+            if takes and adder is not None:
+                adder.flush(model)
+            digest.update(additions.digest())
     for held in plan.held:
         digest.update(b"%d\n" % held.references)
     digest.update(theirs.digest.encode())  # which is known only now where the file is checked on the way
-    progress("compare", total, total)
+    if adder is None:
+        progress("compare", total, total)
     items.flush()
     plan.digest = digest.hexdigest()
     return plan
+
+
+class _AdditionsDigest:
+    """The digest of which entries of theirs are added, and of the records that are created for them.
+
+    Theirs' own digest, which a plan's digest includes, says what these entries are.
+    """
+
+    def __init__(self, plan: Plan, model: Model) -> None:
+        reference = model.reference
+        self._present = plan.present[reference.references] if reference and reference.references else None
+        self._missing: set[str] = set()
+        self._digest = hashlib.sha256()
+        self._first = self._end = 0
+
+    def update(self, position: int, additions: Additions) -> None:
+        """Account for additions, which are the entries of theirs from ``position`` on."""
+        if position != self._end:
+            self._end_run()
+            self._first = position
+        self._end = position + len(additions.theirs)
+        if self._present is not None:
+            self._missing.update(name for name in additions.names() if name not in self._present)
+
+    def digest(self) -> bytes:
+        """The digest of what :meth:`update` was told. Called once."""
+        self._end_run()
+        self._digest.update(canonical_json({"creates": sorted(self._missing)}))
+        return self._digest.digest()
+
+    def _end_run(self) -> None:
+        if self._end > self._first:
+            self._digest.update(b"%d-%d\n" % (self._first, self._end))
 
 
 def _entries(part: Merged | Identical | Additions) -> int:
@@ -92,18 +142,20 @@ def _entries(part: Merged | Identical | Additions) -> int:
 
 
 def _merged(
-    store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, reader: Pass
+    store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, reader: Pass, *, at_once: bool
 ) -> Iterator[Merged | Identical | Additions]:
     """The merge of one model. ``reader`` reads theirs. Where theirs does not speak about every record, ours are looked
-    up by its keys."""
+    up by its keys. ``at_once``: the model's table may be written while this is read, so all of ours that there are
+    beforehand are held in memory."""
     whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
     align = theirs.alignment(model)
     if base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
-        yield from _merged_by_stretches(store, model, reader, complete=complete)
+        yield from _merged_by_stretches(store, model, reader, is_complete=complete, at_once=at_once)
         return
     records = reader.records(model)
+    ours: Iterable[Record]
     if complete:
-        ours = store.records(model)
+        ours = list(store.records(model)) if at_once else store.records(model)
     else:
         # The keys come from a read of their own, because nobody knows how far ahead a look-up reads.
         keys = merge_sorted(
@@ -111,33 +163,54 @@ def _merged(
         )
         ours = store.lookup(model, keys)
     if align is not None:
-        yield from _merged_aligned(whole, shape, ours, records, align, complete=complete)
+        yield from _together(model, shape, _merged_aligned(whole, shape, ours, records, align, complete=complete))
         return
     before = None if base is None or model.name not in base.counts else _projected(shape, base, model)
-    yield from merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
+    merged = merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
+    yield from _together(model, shape, merged)
+
+
+def _together(
+    model: Model, shape: Shape, merged: Iterable[Merged | Identical]
+) -> Iterator[Merged | Identical | Additions]:
+    """The same merges, with up to :data:`EVERY` consecutive additions together."""
+    for adds, group in groupby(merged, key=_is_addition):
+        if not adds:
+            yield from group
+            continue
+        while theirs := [part.theirs for part in islice(group, EVERY) if isinstance(part, Merged) and part.theirs]:
+            yield Additions(model, shape, theirs)
+
+
+def _is_addition(part: Merged | Identical) -> bool:
+    """Whether the part adds a record that neither ours nor a base has."""
+    return isinstance(part, Merged) and part.ours is None and part.base is None and part.theirs is not None
 
 
 def _merged_by_stretches(
-    store: Store, model: Model, reader: Pass, *, complete: bool
+    store: Store, model: Model, reader: Pass, *, is_complete: bool, at_once: bool
 ) -> Iterator[Merged | Identical | Additions]:
     """The merge of records that have every field, without a base. Stretches that are alike are counted as a whole."""
     whole = model.shape()
-    for stretch in _stretches(store, model, reader, complete=complete):
+    for stretch in _stretches(store, model, reader, is_complete=is_complete, at_once=at_once):
         if stretch.alike:
             yield Identical(stretch.alike)
         elif not stretch.ours:
             yield Additions(model, whole, stretch.theirs)
         else:
-            yield from merge(whole, whole, None, stretch.ours, stretch.theirs, complete=complete)
+            yield from _together(
+                model, whole, merge(whole, whole, None, stretch.ours, stretch.theirs, complete=is_complete)
+            )
 
 
-def _stretches(store: Store, model: Model, reader: Pass, *, complete: bool) -> Iterator[Stretch]:
+def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, at_once: bool) -> Iterator[Stretch]:
     """The stretches of ours and theirs: of lines where both have lines, otherwise of records."""
-    theirs = reader.unparsed(model) if complete else None
+    theirs = reader.unparsed(model) if is_complete else None
     if theirs is not None:
-        yield from stretches_of_lines(Unparsed(store.lines(model), Lines(model.shape()).records), theirs)
-    elif complete:
-        yield from stretches(store.records(model), reader.records(model))
+        lines = iter(list(store.lines(model))) if at_once else store.lines(model)
+        yield from stretches_of_lines(Unparsed(lines, Lines(model.shape()).records), theirs)
+    elif is_complete:
+        yield from stretches(list(store.records(model)) if at_once else store.records(model), reader.records(model))
     else:
         for ours, part in _looked_up(store, model, reader.records(model)):
             yield from stretches(ours, part)

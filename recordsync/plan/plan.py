@@ -7,6 +7,7 @@ shown or applied. Two plans with one digest are the same.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,12 +37,21 @@ class Plan:
     items: IO[bytes]
     digest: str = ""
     size: int = 0
+    """How many lines it has, the held ones among them."""
     settled: dict[str, Counts] = field(default_factory=dict)
     """For each model that theirs speaks about the account of what needs no decision: entries read, skipped, kept by
     absence."""
     held: list[Held] = field(default_factory=list)
     present: dict[str, set[str]] = field(default_factory=dict)
     """For each model that others refer to, the names that the database has."""
+    written: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """The records that were added while the plan was made: for each model the names (:attr:`Model.name_position`), with
+    the number of records. They have no lines."""
+
+    @property
+    def changes(self) -> int:
+        """The largest number of changes that it makes, those that are written already among them."""
+        return self.size + sum(names.total() for names in self.written.values())
 
     def merged(self) -> Iterator[tuple[Model, Merged]]:
         """The merges that are not settled, by model in the schema's order and by key; then the held ones."""
@@ -81,8 +91,11 @@ class Plan:
             yield deletion._replace(change=None, effect=effect) if effect is Effect.BLOCKED else deletion
 
     def references(self) -> References:
-        """The references of the records before the plan is applied."""
-        return References(self.schema, self.present, self.held)
+        """The references of the records before the rest of the plan is applied."""
+        references = References(self.schema, self.present, self.held)
+        for model in self.schema:
+            references.follow(model, Effect.ADD, self.written[model.name])
+        return references
 
     def steps(self, decide: Decide) -> Iterator[Step]:
         """As :meth:`decided`, one by one."""

@@ -81,12 +81,16 @@ class Additions(NamedTuple):
         position = self.model.name_position
         return Counter([record.key[position] for record in self.theirs])
 
+    def records(self) -> list[Record]:
+        """The records that the steps add, with every field."""
+        if self.shape.is_whole:
+            return self.theirs
+        whole = self.model.shape()
+        return [whole.project(record, self.shape) for record in self.theirs]
+
     def changes(self) -> list[Change]:
         """The changes that the steps write, as :func:`recordsync.merge.effect_and_change` gives them."""
-        records, whole = self.theirs, self.model.shape()
-        if not self.shape.is_whole:
-            records = [whole.project(record, self.shape) for record in records]
-        return [Change(record.key, None, record) for record in records]
+        return [Change(record.key, None, record) for record in self.records()]
 
     def steps(self) -> Iterator[Step]:
         """The steps one by one."""

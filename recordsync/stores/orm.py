@@ -39,6 +39,9 @@ class OrmStore:
     def count(self, model: Model, where: Q | None = None) -> int:
         return self._rows(model, where).count()
 
+    def has_more_than(self, model: Model, number: int) -> bool:
+        return self._rows(model).order_by()[number : number + 1].exists()
+
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         if model.reference is None:
             rows = self._rows(model, where)
@@ -77,7 +80,7 @@ class OrmStore:
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         stream = iter(keys)
         while batch := list(islice(stream, LOOKUP)):
-            for _pk, record in self._find(model, batch):
+            for _pk, record in list(self._find(model, batch)):  # now: the table may be written in between
                 yield record
 
     def references(self, model: Model, key: Key) -> int:
@@ -90,6 +93,9 @@ class OrmStore:
 
     def filling(self, most: int) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
+        self.write(model, [Change(record.key, None, record) for record in records], now)
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         self._parents.pop(model.name, None)

@@ -56,7 +56,7 @@ class PostgresStore(SqlStore):
         names = ", ".join(f"column{number}" for number in range(1, len(types) + 1))
         return f"unnest({arrays}) AS wanted ({names})", [list(column) for column in zip(*keys, strict=True)]
 
-    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
+    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
         # COPY does not use Django's cursor, which would turn the driver's errors into Django's.
         statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"

@@ -30,6 +30,9 @@ class Store(Protocol):
     def count(self, model: Model, where: Q | None = None) -> int:
         """The number of records."""
 
+    def has_more_than(self, model: Model, number: int) -> bool:
+        """Whether there are more than ``number`` records. Costs no more than to read so many."""
+
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
         """The records. Nothing may be written to the model's table while the stream is read."""
 
@@ -54,6 +57,9 @@ class Store(Protocol):
     def filling(self, most: int) -> AbstractContextManager[None]:
         """A block in which up to ``most`` changes are written. Where they are many beside the rows that are there,
         what serves readers alone (indexes that are not unique) may be taken away meanwhile and made anew at its end."""
+
+    def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
+        """Write records that are not there, as :meth:`write` does."""
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
         """Write one batch of changes.

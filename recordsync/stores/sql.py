@@ -10,7 +10,7 @@ import datetime as dt
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import EmptyResultSet
@@ -235,6 +235,10 @@ class SqlStore(OrmStore):
         # The unique constraint finds an added record that is there already.
         return [change for change in changes if change.before is not None]
 
+    def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
+        self._parents.pop(model.name, None)
+        self._add(model, records, now)
+
     def _add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
         if not records:
             return
@@ -249,19 +253,18 @@ class SqlStore(OrmStore):
 
     def _rows_to_add(
         self, records: Sequence[Record], natives: Sequence[tuple[int, Callable[[str], Any]]], now: dt.datetime
-    ) -> Iterator[list[Any]]:
+    ) -> Iterator[tuple[Any, ...]]:
         """The values of each record in the order of its fields, then when it was created and updated.
 
-        Asks the database nothing: on PostgreSQL the connection is in the middle of a COPY.
+        Asks the database nothing: on PostgreSQL the connection is in the middle of a COPY. Goes column by column, which
+        costs half as much as row by row.
         """
         written = self._moment(now)
-        for record in records:
-            row: list[Any] = list(record.values)
-            for position, native in natives:
-                if row[position] is not None:
-                    row[position] = native(row[position])
-            row += (written if record.created_at is None else self.moment(record.created_at), written)
-            yield row
+        columns: list[Iterable[Any]] = list(zip(*(record.values for record in records), strict=True))
+        for position, native in natives:
+            columns[position] = [None if value is None else native(value) for value in columns[position]]
+        created = [written if record.created_at is None else self.moment(record.created_at) for record in records]
+        return zip(*columns, created, repeat(written))
 
     def _natives(self, model: Model) -> dict[str, Callable[[str], Any]]:
         """For fields whose text the driver does not take, the function that gives what it takes."""
@@ -329,7 +332,7 @@ class SqlStore(OrmStore):
         """The SQL of a table ``wanted (column1, …)`` with a row for each key, and its parameters."""
 
     @abstractmethod
-    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
+    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows with these values."""
 
     @abstractmethod

@@ -78,7 +78,7 @@ class SqliteStore(SqlStore):
         statements: list[str] = []
         if most >= _MANY:
             for model in self.schema:
-                if most > _TIMES_AS_MANY * self.count(model):
+                if not self.has_more_than(model, (most - 1) // _TIMES_AS_MANY):
                     statements += self._drop_indexes(model)
         yield
         with self._connection.cursor() as cursor:
@@ -95,7 +95,7 @@ class SqliteStore(SqlStore):
                 cursor.execute(f"DROP INDEX {self._connection.ops.quote_name(name)}")
         return [statement for _name, statement in dropped]
 
-    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[list[Any]]) -> None:
+    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
         marks = ", ".join(["%s"] * len(columns))
         with self._connection.cursor() as cursor:

@@ -133,7 +133,8 @@ def test_the_backups_target_by_limit(installation: ScratchInstallation) -> None:
 
 
 def test_the_temporary_folder(installation: ScratchInstallation, files: Files, small_disk: SmallDisk) -> None:
-    """Full while standard input is spooled, and full while the plan is written."""
+    """Full while standard input is spooled, and full while the plan of what differs is written."""
+    installation.manage("restore_data", "--input", files.b, check=True)
     before = inspection.state_of(installation)
     disk = small_disk(256)
     installation.env["TMPDIR"] = str(disk)
@@ -156,6 +157,7 @@ def test_the_temporary_folder(installation: ScratchInstallation, files: Files, s
 @pytest.mark.postgres
 def test_the_temporary_folder_by_limit(new_installation: NewInstallation, files: Files) -> None:
     installation = new_installation("postgres")
+    installation.manage("restore_data", "--input", files.b, check=True)
     before = inspection.state_of(installation)
     ended = run(installation, "restore_data", "--input", files.a, **limited(300_000))
     assert_failed(installation, ended, LIMITED, "Nothing was changed")

@@ -124,12 +124,20 @@ class MemoryStore:
         self.accounts = dict(references or {})
         """Per company, references from what is not declared."""
         self.written: list[tuple[str, list[Change]]] = []
+        self._read: list[str] = []
 
     def count(self, model: Model, where: Q | None = None) -> int:
         return len(self.rows[model.name])
 
+    def has_more_than(self, model: Model, number: int) -> bool:
+        return len(self.rows[model.name]) > number
+
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
-        yield from (self.rows[model.name][key] for key in sorted(self.rows[model.name]))
+        self._read.append(model.name)
+        try:
+            yield from (self.rows[model.name][key] for key in sorted(self.rows[model.name]))
+        finally:
+            self._read.remove(model.name)
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
         return record_lines.lines_of(model.shape(), self.records(model, where))
@@ -153,7 +161,11 @@ class MemoryStore:
         naming = sum(1 for other, found in keys if found[other.name_position] == key[0])
         return naming + self.accounts.get(key[0], 0)
 
+    def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
+        self.write(model, [Change(record.key, None, record) for record in records], now)
+
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
+        assert model.name not in self._read, "written while it is read"
         rows = self.rows[model.name]
         self.written.append((model.name, list(changes)))
         for change in changes:
