@@ -41,8 +41,8 @@ class Part:
 class Fingerprint:
     """What the register holds at one moment, by its digest.
 
-    ``digest``: of everything; None if one company or one month was asked for. ``parts``: every company with records,
-    and each of its months.
+    ``digest``: of everything; None if one company or one month was asked for. ``parts``: each company with records (if
+    all of its months were read), and then each of its months.
     """
 
     digest: str | None
@@ -81,19 +81,23 @@ def take_fingerprint(
     company: str | None = None,
     month: str | None = None,
     *,
+    with_parts: bool = True,
     register: Register = DEFAULT,
     progress: Progress = no_progress,
 ) -> Fingerprint:
     """The fingerprint of the register as it is now, or only of this company, or of this month (YYYY-MM).
 
-    Reads every record that it is of, at one moment, and writes nothing. Raises OperationFailed: for a company that is
-    not in the register, for a record that no file could hold, and if the database fails.
+    Reads every record that it is of, at one moment, and writes nothing. ``with_parts``: whether it has its parts, which
+    take memory where companies are many. Raises OperationFailed: for a company that is not in the register, for a
+    record that no file could hold, and if the database fails.
     """
     selection = None
     if company is not None or month is not None:
         selection = Selection(None if company is None else [company], *(_days(month) if month else (None, None)))
     where = filters(selection)
-    digest, records, parts, partly = "", 0, [], []
+    digest, records = "", 0
+    parts: list[Part] = []
+    months: list[Part] = []
     try:
         with register.read() as store:
             taken_at = timezone.now()
@@ -105,12 +109,14 @@ def take_fingerprint(
             for node in tree_of(store, where):
                 match node.path:
                     case (ATTENDANCE_RECORDS.name, name, of_month):
-                        partly.append(Part(name, of_month, node.digest, node.count))
+                        months.append(Part(name, of_month, node.digest, node.count))
                         records += node.count
                         progress(Phase.READ, records, total)
                     case (ATTENDANCE_RECORDS.name, name):
-                        parts += [Part(name, None, node.digest, node.count), *partly]
-                        partly = []
+                        if with_parts:
+                            whole = [] if month else [Part(name, None, node.digest, node.count)]
+                            parts += [*whole, *months]
+                        months = []
                 digest = node.digest
     except (Error, RecordSyncError) as error:
         raise as_failure(error, _UNDONE) from error

@@ -71,8 +71,9 @@ def test_equal_digests_are_equal_content(alias: str, of: tuple[RegisterData, Reg
         assert alone.digest is None
         assert part in alone.parts
         assert alone.records == part.records
-        if month is not None:
-            assert part in take_fingerprint(None, month, register=Register(alias)).parts
+        of_all = take_fingerprint(None, month, register=Register(alias)) if month else alone
+        assert part in of_all.parts
+        assert {*alone.parts, *of_all.parts} <= {*found[1].parts}
 
 
 def _of(register: RegisterData, company: str, month: str | None) -> dict[Key, Content]:

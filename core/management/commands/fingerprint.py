@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from core import moments
-from core.history.fingerprint import OPERATION, Fingerprint, Part, shown, take_fingerprint
+from core.history.fingerprint import OPERATION, Fingerprint, shown, take_fingerprint
 from core.management.console import ServiceCommand, counted
 from recordsync.errors import printable
 from recordsync.system.progress import Progress
@@ -53,21 +53,16 @@ class Command(ServiceCommand):
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         company, month = options["company"], options["month"]
-        result = take_fingerprint(company, month, progress=progress)
+        is_part = company is not None or month is not None
+        with_parts = is_part or options["list"] or options["json"]
+        result = take_fingerprint(company, month, with_parts=with_parts, progress=progress)
         if not options["json"]:
             self.stdout.write(_heading(result, company, month))
             for part in result.parts:
-                if _is_listed(part, company, month, every=options["list"]):
+                if is_part or part.month is None:  # of everything, each company is enough
                     records = counted(part.records, "record", "records")
                     self.stdout.write(f"  {shown(part.digest)}  {_name(part.company, part.month)}: {records}")
         return result.summary()
-
-
-def _is_listed(part: Part, company: str | None, month: str | None, *, every: bool) -> bool:
-    """Whether a part has a line. ``every``: whether each company was asked for."""
-    if month is not None:
-        return part.month is not None
-    return company is not None or (every and part.month is None)
 
 
 def _heading(result: Fingerprint, company: str | None, month: str | None) -> str:
