@@ -28,10 +28,11 @@ from core.sheets.columns import COLUMNS
 from recordsync.merge import Counts, Side, merge, resolve
 from tests.builders.big_registers import fill
 from tests.builders.days import XYZ, Content, day
-from tests.builders.files import file
+from tests.builders.files import file, lacking, sealed
 from tests.builders.people import WHO
-from tests.builders.registers import SMALL, put, register
+from tests.builders.registers import SMALL, RegisterData, put, register
 from tests.builders.sheets import as_csv, as_xlsx, row, table
+from tests.builders.trees import snapshot_file
 from tests.core.sheets.test_identifiers import outcomes
 from tests.core.web.access import ROUTES
 from tests.properties.laws import clear
@@ -45,7 +46,7 @@ PAGES = [*sorted(PROJECT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 def _example(name: str) -> str:
     text = (DOCS / "file-format.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- {name} -->\n```\w*\n(.*)\n```", text)
+    found = re.search(rf"<!-- {name} -->\n```\w*\n(.*?)\n```", text, re.DOTALL)
     assert found, name
     return found[1]
 
@@ -58,6 +59,73 @@ def test_the_worked_checksum_is_the_checksum() -> None:
         "checksum": checksum,
         "created_at": "2026-11-20T18:00:00.000000Z",
     }
+
+
+def _checked_by_the_recipe(folder: Path, data: bytes) -> tuple[int, str]:
+    """What the script on the page about the file says of a file, and its exit status."""
+    (folder / "check.sh").write_text(_example("recipe") + "\n", encoding="utf-8")
+    (folder / "full.json").write_bytes(data)
+    done = subprocess.run(["sh", "check.sh", "full.json"], cwd=folder, capture_output=True, check=False)
+    return done.returncode, done.stdout.decode() + done.stderr.decode()
+
+
+NASTY = day(ep_no="E9", ep_name='"checksum":"0" \\ \n\u2028 $(date) `x` %s', company_name='"date":"1" & co')
+DAYS = register(day(date="2026-11-01"), day(date="2026-11-07"), day(date="2026-11-08"), NASTY, companies=("Zoë",))
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "tests/recordsync/backupfile/golden").iterdir()), ids=str)
+def test_the_recipe_finds_golden_files_valid(tmp_path: Path, path: Path) -> None:
+    assert _checked_by_the_recipe(tmp_path, path.read_bytes()) == (0, "valid\n")
+
+
+@pytest.mark.parametrize("of", [DAYS, register()], ids=["some", "none"])
+def test_the_recipe_finds_what_muster_and_the_format_write_valid(tmp_path: Path, of: RegisterData) -> None:
+    assert _checked_by_the_recipe(tmp_path, snapshot_file(of).encode()) == (0, "valid\n")
+    assert _checked_by_the_recipe(tmp_path, file(of).encode()) == (0, "valid\n")
+
+
+def test_the_recipe_passes_over_a_section_that_is_not_there(tmp_path: Path) -> None:
+    assert _checked_by_the_recipe(tmp_path, lacking(file(DAYS), "companies")) == (0, "valid\n")
+
+
+def _damaged(**changed: object) -> bytes:
+    """A file that is false in one place, and whose digest is right."""
+    of = snapshot_file(DAYS)
+    records = of.records["attendance_records"]
+    blocks = of.blocks or []
+    if "swap" in changed:
+        records[1], records[2] = records[2], records[1]
+    if "record" in changed:
+        records[1] = records[1] | {"shift": "other"}
+    if "block" in changed:
+        blocks[2] = blocks[2] | {str(changed["block"]): changed["value"]}
+    if "total" in changed:
+        of.metadata[str(changed["total"])] += 1
+    trailer = of.trailer | ({str(changed["counted"]): 99} if "counted" in changed else {})
+    return sealed(of.body(), trailer)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (file(DAYS).encode().replace(b'"status":"P"', b'"status":"A"', 1), "the file is damaged"),
+        (_damaged(counted="companies"), "the trailer counts other companies"),
+        (_damaged(counted="attendance_records"), "the trailer counts other attendance_records"),
+        (_damaged(counted="deleted"), "the trailer counts other deleted rows"),
+        (_damaged(total="total_companies"), "the metadata count other companies"),
+        (_damaged(swap=True), "attendance records are out of order"),
+        (_damaged(record=True), "this record is damaged"),
+        (_damaged(block="bytes", value=7), "this block has other bytes"),
+        (_damaged(block="raw_sha256", value="0" * 64), "this block has other bytes"),
+        (_damaged(block="digest", value="0" * 64), "this block has another digest"),
+        (_damaged(block="count", value=1), "this block has other bytes"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_recipe_names_what_is_damaged(tmp_path: Path, data: bytes, said: str) -> None:
+    status, output = _checked_by_the_recipe(tmp_path, data)
+    assert status == 1
+    assert said in output
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

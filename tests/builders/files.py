@@ -164,6 +164,19 @@ def file(
     return File({**described, **metadata}, records, gone)
 
 
+def lacking(of: File, *names: str) -> bytes:
+    """The file without these sections, made of the description of the format."""
+    kept = [name for name in of.records if name not in names]
+    metadata = {name: value for name, value in of.metadata.items() if not name.startswith("total_")}
+    metadata["fields"] = {name: of.metadata["fields"][name] for name in sorted(kept)}
+    metadata |= {f"total_{name}": len(of.records[name]) for name in kept}
+    parts = [f'{{"metadata":{canonical(metadata)},\n"blocks":null']
+    parts += [f'"{name}":[\n' + ",\n".join(map(canonical, of.records[name])) + "\n]" for name in kept]
+    parts.append('"deleted":{' + ",".join(f'"{name}":[]' for name in kept) + "}")
+    body = ",\n".join(parts) + ",\n"
+    return sealed(body, {**{name: len(of.records[name]) for name in kept}, "deleted": 0})
+
+
 def key_in(section: str, line: Mapping[str, Any]) -> Any:
     """A line's natural key, in sort order."""
     return tuple(line[name] for name in KEY_NAMES[section])

@@ -23,7 +23,7 @@ from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.plan import Plan, apply_plan, make_plan
 from tests.builders.days import ABC, day
-from tests.builders.files import File, canonical, file, sealed
+from tests.builders.files import file, lacking
 from tests.builders.records import MOMENT, NOW, Sections, company, record, written
 from tests.builders.registers import SMALL, put, register, rows
 from tests.recordsync.support import MemoryStore, always, checked, lines_of, opened, resealed, set_metadata
@@ -137,24 +137,11 @@ def test_each_place_of_a_section_is_needed(drop: bytes) -> None:
     assert not checked(data.replace(drop, b"", 1), schema=THREE).valid
 
 
-def _lacking(of: File, *names: str) -> bytes:
-    """The file without these sections, made of the description of the format."""
-    kept = [name for name in of.records if name not in names]
-    metadata = {name: value for name, value in of.metadata.items() if not name.startswith("total_")}
-    metadata["fields"] = {name: of.metadata["fields"][name] for name in sorted(kept)}
-    metadata |= {f"total_{name}": len(of.records[name]) for name in kept}
-    parts = [f'{{"metadata":{canonical(metadata)},\n"blocks":null']
-    parts += [f'"{name}":[\n' + ",\n".join(map(canonical, of.records[name])) + "\n]" for name in kept]
-    parts.append('"deleted":{' + ",".join(f'"{name}":[]' for name in kept) + "}")
-    body = ",\n".join(parts) + ",\n"
-    return sealed(body, {**{name: len(of.records[name]) for name in kept}, "deleted": 0})
-
-
 def test_a_file_of_companies_alone_leaves_the_records_alone(register_db: str) -> None:
     put(register_db, SMALL)
     before = rows(register_db).records
     of = file(register(companies=(ABC, "New")))
-    summary = restore(register_db, _lacking(of, "attendance_records"))
+    summary = restore(register_db, lacking(of, "attendance_records"))
     assert sorted(summary.models) == ["companies"]
     assert (summary.companies.read, summary.companies.added) == (2, 1)
     assert rows(register_db).records == before
@@ -163,7 +150,7 @@ def test_a_file_of_companies_alone_leaves_the_records_alone(register_db: str) ->
 def test_a_file_of_records_alone_creates_the_companies_that_are_missing(register_db: str) -> None:
     put(register_db, register(day()))
     of = file(register(day(), day(company_name="New")))
-    data = _lacking(of, "companies")
+    data = lacking(of, "companies")
     with RestoreService(register=Register(register_db)).preview_changes(io.BytesIO(data)) as preview:
         assert preview.models["companies"] == Counts(created=1)
     summary = restore(register_db, data)
