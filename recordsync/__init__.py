@@ -8,6 +8,8 @@ three things with them:
 * merge: base, ours and theirs give changes and conflicts (:mod:`.merge`, :mod:`.plan`)
 * apply: a decided merge, or any changeset, changes a database in one transaction (:mod:`.plan`, :mod:`.stores`)
 
+Content is known by digests: of records, of blocks of them, and of the tree over all blocks (:mod:`.history`).
+
 An application declares its models (:mod:`.model`) and is told of progress (:mod:`.system.progress`). Functions return
 outcomes and raise failures (:mod:`.errors`).
 """
