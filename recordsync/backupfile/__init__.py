@@ -1,8 +1,9 @@
 """The backup file, version 2.0: one JSON document, one record a line (docs/file-format.md).
 
-:mod:`.metadata` describes what a file says about itself, and :mod:`.layout` the order of its lines. :mod:`.writer`
-writes a file. :mod:`.scanner` splits one into lines, :mod:`.parsers` parse a line, :mod:`.checker` finds everything
-that is wrong, and :mod:`.reader` reads a file that was checked.
+:mod:`.metadata` describes what a file says about itself, :mod:`.ancestry` what it says of its snapshot, :mod:`.blocks`
+its list of blocks, and :mod:`.layout` the order of its lines. :mod:`.writer` writes a file. :mod:`.scanner` splits one
+into lines, :mod:`.parsers` parse a line, :mod:`.checker` finds everything that is wrong, and :mod:`.reader` reads a
+file that was checked.
 """
 
 from recordsync.backupfile.checker import Findings, check_backup

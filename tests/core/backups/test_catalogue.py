@@ -18,8 +18,9 @@ from core.operations.errors import OperationFailed
 from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
+from tests.builders.ancestry import header, says
 from tests.builders.days import ABC, day
-from tests.builders.files import ELSEWHERE, File, file
+from tests.builders.files import ELSEWHERE, File, file, sha256
 from tests.builders.registers import SMALL, a_company, put, register, rows
 from tests.running.services import backup, own_file, restore, some_id
 
@@ -223,6 +224,22 @@ def test_an_incremental_whose_parent_was_never_here_is_warned_about(register_db:
     ours = backup(register_db)
     assert not warned(own_file(register_db, register(day()), parent=str(ours.id), **INCREMENTAL))
     assert warned(own_file(register_db, register(day()), parent=some_id(), **INCREMENTAL))
+
+
+def test_an_incremental_that_continues_a_snapshot_is_merged_without_a_base(register_db: str) -> None:
+    """No snapshot is known here yet. What it lists as deleted is deleted, and the gap before it is warned about."""
+    restore(register_db, file(SMALL))
+    parent = sha256("a snapshot")
+    gone = SMALL.records[min(SMALL.records)]
+    theirs = file(
+        register(day(ep_no="E7")), deleted=[("attendance_records", gone)], backup_type="incremental", parent=parent,
+        snapshot=header(says(), parent), ancestors=[],
+    )  # fmt: skip
+    summary = restore(register_db, theirs)
+    assert (summary.records.added, summary.records.deleted) == (1, 1)
+    assert [f"after snapshot {parent}, which is not known here" in one for one in summary.warnings] == [True]
+    entry = _backups(register_db).get(pk=theirs.metadata["id"])
+    assert (entry.parent, entry.since, entry.merged_at) == (None, None, None)
 
 
 def test_a_selection_never_enters_the_ancestry(register_db: str) -> None:
