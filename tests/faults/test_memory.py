@@ -62,7 +62,7 @@ def peaks_of_one_block(
 SIZES = {
     "2.0": (SMALL, LARGE, peaks),
     "1.0": (22_000, 66_000, peaks_of_1_0),
-    "one block": (SMALL, LARGE, peaks_of_one_block),
+    "one block": (6_000, 60_000, peaks_of_one_block),
 }
 
 
