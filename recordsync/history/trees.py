@@ -40,16 +40,15 @@ class Node:
     count: int
 
 
-def tree_of(store: Store, where: Filters | None = None) -> Iterator[Node]:
-    """The nodes of the tree over what a store holds (``where``: over these rows of it), each after those below it, and
-    last the root.
+def tree_of(store: Store, where: Filters) -> Iterator[Node]:
+    """The nodes of the tree over these rows of a store, each after those below it, and last the root.
 
     Reads everything once. Raises what :meth:`Store.lines` raises.
     """
     return nodes(
         ((model.name, *partition), block_of(lines))
         for model in store.schema
-        for partition, lines in store.blocks(model, (where or {}).get(model.name))
+        for partition, lines in store.blocks(model, where.get(model.name))
     )
 
 
