@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Protocol
 
 import msgspec
@@ -110,11 +111,6 @@ def require_counted(counts: dict[str, int], metadata: Metadata) -> None:
 
 def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     """The lines in batches, each of which is written, and reported as progress, at once."""
-    batch: list[bytes] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == EVERY:
-            yield batch
-            batch = []
-    if batch:
+    stream = iter(lines)
+    while batch := list(islice(stream, EVERY)):
         yield batch

@@ -193,7 +193,7 @@ class Shape:
         """
         try:
             for kind, values in zip(self.types, zip(*many, strict=True), strict=False):
-                if not kind.found_legal.issuperset(values) and any(map(kind.error, set(values) - kind.found_legal)):
+                if not kind.are_legal(values):
                     return False
         except TypeError:  # a list or an object is no value
             return False

@@ -35,7 +35,6 @@ class PostgresStore(SqlStore):
         Date: _LEGAL_DAY,
         Time: "%(expressions)s < '24:00' AND %(expressions)s = %(expressions)s::time(0)",
         Minutes: "%(expressions)s BETWEEN 0 AND <max>",
-        Timestamp: _LEGAL_MOMENT,
     }
     # Other constructors of JSON put blanks between the parts.
     json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"

@@ -118,7 +118,7 @@ class SqlStore(OrmStore):
         sql, parameters = self._compiled(of_parent.values_list(created_at, *texts, *beside))
         for name, pk in sorted(self._parent_ids(model).items()) if sql else ():
             line = None if reference.type.error(name) else spliced.of(name)
-            yield name, line, self._fetch(sql, (*parameters[:-1], pk))
+            yield name, line, self._fetch(sql, (*parameters[:-1], pk), _without_illegal_moments)
 
     def _in_code_point_order(self, model: Model, where: Q | None) -> models.QuerySet[Any]:
         others = [field for field in model.key if field is not model.reference]
@@ -144,11 +144,11 @@ class SqlStore(OrmStore):
         return Func(F(field.source), template=template, output_field=TextField())
 
     def _is_legal(self, model: Model) -> Func:
-        """Whether what is stored has a legal text in every field, and a legal ``created_at``."""
-        own = [(field.source, field.type) for field in model.all_fields.values() if not field.references]
+        """Whether what is stored has a legal text in every field."""
         tests = [
-            Func(F(source), template=self._legality(kind), output_field=BooleanField())
-            for source, kind in (*own, ("created_at", TIMESTAMP))
+            Func(F(field.source), template=self._legality(field.type), output_field=BooleanField())
+            for field in model.all_fields.values()
+            if not field.references
         ]
         return Func(*tests, template="(%(expressions)s)", arg_joiner=" AND ", output_field=BooleanField())
 
@@ -216,14 +216,20 @@ class SqlStore(OrmStore):
             return "", ()
         return sql, tuple(parameters)
 
-    def _fetch(self, sql: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        """The rows as the driver gives them. Django's conversions would cost as much as everything else."""
+    def _fetch(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        look_at: Callable[[list[tuple[Any, ...]]], list[tuple[Any, ...]]] | None = None,
+    ) -> Iterator[tuple[Any, ...]]:
+        """The rows as the driver gives them, and as ``look_at`` returns them. Django's conversions would cost as much
+        as everything else."""
         if not sql:
             return
         with self._connection.chunked_cursor() as cursor:
             cursor.execute(sql, parameters)
             while batch := cursor.fetchmany(_FETCH):
-                yield from batch
+                yield from batch if look_at is None else look_at(batch)
 
     @staticmethod
     def _as_records(model: Model, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, Record]]:
@@ -342,6 +348,14 @@ class SqlStore(OrmStore):
     @abstractmethod
     def _is_duplicate(self, error: IntegrityError) -> bool:
         """Whether the error is that of a unique constraint."""
+
+
+def _without_illegal_moments(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The same rows, with None in place of each first value that is no legal moment. In SQL this took a fifth of the
+    time of a line."""
+    if TIMESTAMP.are_legal([row[0] for row in rows]):
+        return rows
+    return [(None, *row[1:]) if TIMESTAMP.error(row[0]) else row for row in rows]
 
 
 def _or_by_records(made: Iterable[_T | None], reference: Iterator[_T]) -> Iterator[_T]:

@@ -51,11 +51,6 @@ class SqliteStore(SqlStore):
         # SQLite accepts the time 24:00:00.
         Time: "time(%(expressions)s) = %(expressions)s AND %(expressions)s < '24:00:00'",
         Minutes: "typeof(%(expressions)s) = 'integer' AND %(expressions)s BETWEEN 0 AND <max>",
-        Timestamp: "length(%(expressions)s) IN (19, 26) "
-        "AND substr(%(expressions)s, 1, 19) = datetime(substr(%(expressions)s, 1, 19), '+0 days') "
-        "AND substr(%(expressions)s, 12, 8) < '24:00:00' "
-        "AND (length(%(expressions)s) = 19 OR substr(%(expressions)s, 20) GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]') "
-        "AND %(expressions)s BETWEEN '0001-01-02' AND '9999-12-31'",
     }
     json: ClassVar = "json_object(%(expressions)s)"
     json_member: ClassVar = "'<name>', <value>"

@@ -1,5 +1,6 @@
 """Each type: what is legal, in which one spelling, and that its JSON Schema says the same."""
 
+import copy
 import datetime as dt
 from typing import Any
 
@@ -232,3 +233,14 @@ def test_what_was_found_legal_is_forgotten_now_and_then(monkeypatch: pytest.Monk
     assert [kind.error(text) for text in days] == [None] * len(days)
     assert len(kind.found_legal) <= 3
     assert kind.error("2026-01-32") is not None
+
+
+@pytest.mark.parametrize("name", TYPES)
+@given(data=st.data())
+def test_many_are_legal_if_each_is(name: str, data: st.DataObject) -> None:
+    kind, legal = TYPES[name]
+    values = data.draw(st.lists(st.one_of(legal, legal, legal, st.sampled_from(NEARLY)), max_size=6))
+    values += data.draw(st.sampled_from([[], [], [None], [1]]))
+    fresh = copy.deepcopy(kind)
+    assert fresh.are_legal(values) == all(fresh.error(value) is None for value in values)
+    assert fresh.are_legal(values) == all(fresh.error(value) is None for value in values), "also when some are known"
