@@ -78,6 +78,9 @@ def restore_round(checkout: Checkout, records: int, with_loaddata: bool) -> dict
     checkout.vacuum()
     costs: dict[BenchStep, Cost] = dict(restore_steps(checkout, records))
     if checkout.server:
+        command = ("restore_data", "--input", checkout.backup, "--exclusive")
+        with checkout.scratch() as empty:
+            costs[BenchStep.EMPTY_ALONE] = checkout.cost(BenchStep.EMPTY_ALONE, empty, *command, added=records)
         program = str(checkout.server.programs / "psql")
         costs[BenchStep.START_PSQL] = _cost_of_start(checkout, BenchStep.START_PSQL, program)
         for table in TABLES:

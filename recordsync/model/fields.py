@@ -118,8 +118,27 @@ class Text(FieldType):
     def _memo_limit() -> int:
         return _MEMO_LIMIT // 25  # a text can be long
 
+    def are_legal(self, values: Collection[object]) -> bool:
+        # Names are many, and each is short, so they are looked at together.
+        new = set(values) - self.found_legal
+        if not new:
+            return True
+        if set(map(type, new)) != {str}:
+            return False
+        texts = list(map(str, new))
+        lengths = list(map(len, texts))
+        return (
+            self.min_length <= min(lengths)
+            and max(lengths) <= self.max_length
+            and self._has_legal_characters("".join(texts))
+        )
+
     def is_legal(self, text: str) -> bool:
-        if not self.min_length <= len(text) <= self.max_length or "\0" in text:
+        return self.min_length <= len(text) <= self.max_length and self._has_legal_characters(text)
+
+    @staticmethod
+    def _has_legal_characters(text: str) -> bool:
+        if "\0" in text:
             return False
         try:
             text.encode()

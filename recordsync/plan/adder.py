@@ -21,6 +21,9 @@ from recordsync.system.progress import EVERY
 _HELD: Final = 10_000
 """How many records of ours are held in memory, so that their table can be written while a plan is made."""
 
+_BATCH: Final = 5 * EVERY
+"""How many records are written together. PostgreSQL takes a tenth less time for one COPY of so many than for five."""
+
 
 class Adder:
     """Writes additions in the current transaction as a plan finds them. Nobody has to decide them.
@@ -59,7 +62,7 @@ class Adder:
         if not additions.shape.is_whole:
             require_valid(model, records)
         self._waiting += records
-        if len(self._waiting) >= EVERY:
+        if len(self._waiting) >= _BATCH:
             self.flush(model)
 
     def flush(self, model: Model) -> None:
@@ -70,7 +73,8 @@ class Adder:
 
 
 @contextmanager
-def adding(store: Store, theirs: Snapshot, now: dt.datetime) -> Iterator[Adder]:
-    """An adder for a plan of ``theirs``, in a block in which the plan is made and applied."""
-    with store.filling(sum(theirs.counts.values())):
+def adding(store: Store, theirs: Snapshot, now: dt.datetime, *, alone: bool = False) -> Iterator[Adder]:
+    """An adder for a plan of ``theirs``, in a block in which the plan is made and applied. ``alone``: see
+    :meth:`Store.filling`."""
+    with store.filling(sum(theirs.counts.values()), alone=alone):
         yield Adder(store, now)

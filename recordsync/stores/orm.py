@@ -91,7 +91,7 @@ class OrmStore:
             if relation.on_delete is models.PROTECT
         )
 
-    def filling(self, most: int) -> AbstractContextManager[None]:
+    def filling(self, most: int, *, alone: bool = False) -> AbstractContextManager[None]:
         return nullcontext()
 
     def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:

@@ -40,6 +40,7 @@ class PostgresStore(SqlStore):
     json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"
     json_member: ClassVar = '<value> AS "<name>"'
     collation: ClassVar = "C"
+    locks_readers_out: ClassVar = True
 
     @staticmethod
     def slice_in_sql(column: str) -> str:
@@ -54,6 +55,33 @@ class PostgresStore(SqlStore):
         arrays = ", ".join(f"%s::{kind}[]" for kind in types)
         names = ", ".join(f"column{number}" for number in range(1, len(types) + 1))
         return f"unnest({arrays}) AS wanted ({names})", [list(column) for column in zip(*keys, strict=True)]
+
+    def _take_away(self, model: Model) -> list[str]:
+        (table,) = self._quoted(model)
+        quoted = self._connection.ops.quote_name
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+                "WHERE conrelid = %s::regclass AND contype = 'f' ORDER BY conname",
+                [table],
+            )
+            keys = cursor.fetchall()
+            cursor.execute(
+                "SELECT relname, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indexrelid "
+                "WHERE indrelid = %s::regclass AND NOT indisunique ORDER BY relname",
+                [table],
+            )
+            indexes = cursor.fetchall()
+            for name, _definition in keys:
+                cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {quoted(name)}")
+            for name, _definition in indexes:
+                cursor.execute(f"DROP INDEX {quoted(name)}")
+        return [
+            # A table is not altered while checks of it wait.
+            "SET CONSTRAINTS ALL IMMEDIATE",
+            *(definition for _name, definition in indexes),
+            *(f"ALTER TABLE {table} ADD CONSTRAINT {quoted(name)} {definition}" for name, definition in keys),
+        ]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)

@@ -54,9 +54,10 @@ class Store(Protocol):
     def references(self, model: Model, key: Key) -> int:
         """The number of rows, of any table, that refer to the record and forbid its deletion."""
 
-    def filling(self, most: int) -> AbstractContextManager[None]:
+    def filling(self, most: int, *, alone: bool = False) -> AbstractContextManager[None]:
         """A block in which up to ``most`` changes are written. Where they are many beside the rows that are there,
-        what serves readers alone (indexes that are not unique) may be taken away meanwhile and made anew at its end."""
+        what no change needs (indexes that are not unique, foreign keys) may be taken away meanwhile and made anew at
+        its end. ``alone``: also where nobody else can then read until the transaction ends."""
 
     def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
         """Write records that are not there, as :meth:`write` does."""

@@ -10,6 +10,7 @@ import datetime as dt
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice, repeat
 from typing import Any, ClassVar, TypeVar
 
@@ -30,6 +31,11 @@ from recordsync.streams.lines import SplicedLines
 
 _T = TypeVar("_T")
 
+_MANY = 2000
+"""Changes from which it pays to make indexes afterwards."""
+_TIMES_AS_MANY = 2
+"""So many times the rows that are there."""
+
 _FETCH = 2000
 """Rows that one fetch asks for."""
 
@@ -47,6 +53,8 @@ class SqlStore(OrmStore):
     """The SQL of a JSON object of members."""
     json_member: ClassVar[str]
     """The SQL of a member: its name, and its value."""
+    locks_readers_out: ClassVar[bool]
+    """Whether nobody can read a table until the end of a transaction that takes indexes away from it."""
     collation: ClassVar[str]
     """The collation that compares texts by code point."""
 
@@ -168,6 +176,18 @@ class SqlStore(OrmStore):
         for name, bound in bounds.items():
             test = test.replace(name, bound)
         return f"(%(expressions)s IS NULL OR ({test}))" if kind.nullable else f"({test})"
+
+    @contextmanager
+    def filling(self, most: int, *, alone: bool = False) -> Iterator[None]:
+        statements: list[str] = []
+        if most >= _MANY and (alone or not self.locks_readers_out):
+            for model in self.schema:
+                if not self.has_more_than(model, (most - 1) // _TIMES_AS_MANY):
+                    statements += self._take_away(model)
+        yield
+        with self._connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
 
     def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
         if model.reference is None:
@@ -332,6 +352,11 @@ class SqlStore(OrmStore):
         meta = self._django(model)._meta
         names = [meta.db_table, *(str(self._field(model, source).column) for source in sources)]
         return [self._connection.ops.quote_name(name) for name in names]
+
+    @abstractmethod
+    def _take_away(self, model: Model) -> list[str]:
+        """The statements that make anew what this takes away of a model's table: indexes that are not unique, and
+        foreign keys."""
 
     @abstractmethod
     def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:

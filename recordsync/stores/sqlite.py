@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from django.db import IntegrityError
@@ -13,11 +12,6 @@ from recordsync.model import slices
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
-
-_MANY = 2000
-"""Changes from which it pays to make indexes afterwards."""
-_TIMES_AS_MANY = 2
-"""So many times the rows that are there."""
 
 
 class SqliteStore(SqlStore):
@@ -55,6 +49,7 @@ class SqliteStore(SqlStore):
     json: ClassVar = "json_object(%(expressions)s)"
     json_member: ClassVar = "'<name>', <value>"
     collation: ClassVar = "BINARY"
+    locks_readers_out: ClassVar = False
 
     @staticmethod
     def slice_in_sql(column: str) -> str:
@@ -68,20 +63,8 @@ class SqliteStore(SqlStore):
         row = f"({', '.join(['%s'] * len(types))})"
         return f"(VALUES {', '.join([row] * len(keys))}) AS wanted", [value for key in keys for value in key]
 
-    @contextmanager
-    def filling(self, most: int) -> Iterator[None]:
-        statements: list[str] = []
-        if most >= _MANY:
-            for model in self.schema:
-                if not self.has_more_than(model, (most - 1) // _TIMES_AS_MANY):
-                    statements += self._drop_indexes(model)
-        yield
-        with self._connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    def _drop_indexes(self, model: Model) -> list[str]:
-        """The statements that make the indexes anew that are not unique; these are dropped."""
+    def _take_away(self, model: Model) -> list[str]:
+        # A foreign key is a part of the table and stays.
         indexes = "SELECT list.name, sql FROM pragma_index_list(%s) AS list JOIN sqlite_master USING (name)"
         with self._connection.cursor() as cursor:
             cursor.execute(f'{indexes} WHERE NOT list."unique" ORDER BY name', [self._django(model)._meta.db_table])

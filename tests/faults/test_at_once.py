@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.db import connections, transaction
 
@@ -232,6 +233,32 @@ def test_readers_and_people_signing_in_do_not_wait_for_a_restore(
     tell_to_go_on(installation)
     assert end(restore).code == 0
     assert inspection.content_of(installation) == files.content[files.b]
+
+
+@pytest.mark.postgres
+def test_an_exclusive_restore_waits_for_readers_and_locks_them_out(
+    new_installation: NewInstallation, files: Files
+) -> None:
+    """Who reads when it begins hinders it, which it says. Afterwards every index and key is there again."""
+    installation = new_installation("postgres")
+    installation.env["LOCK_WAIT_SECONDS"] = "1"
+    shape = "SELECT indexdef FROM pg_indexes UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1"
+    restore = ("restore_data", "--input", files.a, "--exclusive")
+    with psycopg.connect(installation.database_url, autocommit=True) as other:
+        before, made = inspection.state_of(installation), other.execute(shape).fetchall()
+        with other.transaction():
+            other.execute("SELECT count(*) FROM core_attendancerecord")
+            run(installation, *restore).assert_refused("another program", "Nothing was changed")
+        assert inspection.state_of(installation) == before
+        held = injected(installation, at_phase("commit", UNTIL_TOLD), *restore)
+        wait_for_phase(installation, "commit")
+        other.execute("SET lock_timeout = 1")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("SELECT count(*) FROM core_attendancerecord")
+        tell_to_go_on(installation)
+        assert end(held).code == 0
+        assert other.execute(shape).fetchall() == made
+    assert inspection.content_of(installation) == files.content[files.a]
 
 
 def test_the_register_is_held_by_nobody_known(new_installation: NewInstallation, files: Files) -> None:

@@ -66,7 +66,7 @@ def test_written_at_once_or_afterwards_is_the_same(alias: str, merge: Merge, str
     """For all registers and files: the same digest, account, number of changes and rows; and no addition waits."""
     put(alias, merge.ours)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adder, "EVERY", 2)
+        patch.setattr(adder, "_BATCH", 2)
         afterwards = _left(alias, merge, strategy, at_once=False)
         at_once = _left(alias, merge, strategy, at_once=True)
     added = sum(counts.added for counts in at_once.counts.values())
@@ -92,7 +92,7 @@ def test_a_damaged_file_leaves_an_empty_register_empty(alias: str, data: st.Data
     add = adder.Adder.add
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adder.Adder, "add", counted)
-        patch.setattr(adder, "EVERY", 1)
+        patch.setattr(adder, "_BATCH", 1)
         patch.setattr(sys.modules[stretches_of_lines.__module__], "EVERY", 1)
         with pytest.raises(FileRefused):
             RestoreService(register=Register(alias)).restore_backup(io.BytesIO(damage.data))

@@ -152,7 +152,7 @@ class MemoryStore:
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         yield from (self.rows[model.name][key] for key in keys if key in self.rows[model.name])
 
-    def filling(self, most: int) -> AbstractContextManager[None]:
+    def filling(self, most: int, *, alone: bool = False) -> AbstractContextManager[None]:
         return nullcontext()
 
     def references(self, model: Model, key: Key) -> int:

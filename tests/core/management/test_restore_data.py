@@ -48,6 +48,14 @@ def logs(installation: ScratchInstallation) -> int:
         return BackupLog.objects.using(alias).count()
 
 
+def test_a_preview_locks_nothing_exclusively(small_sqlite: ScratchInstallation) -> None:
+    path = full(small_sqlite)
+    done = run(small_sqlite, "restore_data", "--input", path, "--preview", "--exclusive")
+    assert done.code == 2
+    assert "--exclusive does not go with --preview" in done.err
+    assert run(small_sqlite, "restore_data", "--input", path, "--exclusive").code == 0
+
+
 def test_restoring_what_is_there(small_sqlite: ScratchInstallation) -> None:
     path = full(small_sqlite)
     before = inspection.state_of(small_sqlite)

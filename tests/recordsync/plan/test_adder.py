@@ -74,7 +74,7 @@ def test_a_company_that_is_not_there_is_created_before_its_records() -> None:
 
 
 def test_records_are_added_between_those_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adder, "EVERY", 1)
+    monkeypatch.setattr(adder, "_BATCH", 1)
     ours = [record("A", f"{number:03}") for number in range(0, 200, 2)]
     data = written(sections_of([record("A", f"{number:03}") for number in range(200)]))
     for file in (opened(data), UncheckedFile(io.BytesIO(data), SCHEMA, Limits())):

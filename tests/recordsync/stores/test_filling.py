@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.stores import Store, open_store, sqlite
+from recordsync.stores import Store, open_store, sql
 from recordsync.streams import Change
 from tests.builders.records import NOW, company, record
 
@@ -18,7 +18,7 @@ TABLE = "core_attendancerecord"
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "_MANY", 2)
+    monkeypatch.setattr(sql, "_MANY", 2)
 
 
 def objects(alias: str) -> list[tuple[Any, ...]]:
@@ -50,13 +50,16 @@ def before(register_db: str) -> Iterator[list[tuple[Any, ...]]]:
 
 
 @pytest.mark.usefixtures("before")
-def test_they_are_gone_meanwhile_and_there_afterwards(register_db: str, before: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize("alone", [False, True])
+def test_they_are_gone_meanwhile_and_there_afterwards(
+    register_db: str, before: list[tuple[Any, ...]], alone: bool
+) -> None:
     store = open_store(SCHEMA, register_db)
     with transaction.atomic(using=register_db):
-        with store.filling(3):
+        with store.filling(3, alone=alone):
             is_sqlite = connections[register_db].vendor == "sqlite"
-            # On PostgreSQL whoever reads would be locked out.
-            assert (len(objects(register_db)) < len(before)) is is_sqlite
+            # On PostgreSQL whoever reads is locked out then.
+            assert (len(objects(register_db)) < len(before)) is (alone or is_sqlite)
             fill(store, 3)
         assert objects(register_db) == before
     assert store.count(ATTENDANCE_RECORDS) == 3
@@ -87,7 +90,7 @@ def test_what_fails_leaves_them(register_db: str, fault: Callable[[str], None], 
     store = open_store(SCHEMA, register_db)
 
     def filled() -> None:
-        with transaction.atomic(using=register_db), store.filling(3):
+        with transaction.atomic(using=register_db), store.filling(3, alone=True):
             fill(store, 3)
             fault(register_db)
 
