@@ -47,6 +47,8 @@ def make_plan(
     digest = hashlib.sha256()
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
+    waiting: set[str] = set()
+    """The models of which a record may be added when the plan is applied."""
     progress("compare", 0, total)
     with theirs.open() as reader:
         for model in schema:
@@ -55,7 +57,12 @@ def make_plan(
             repeated = theirs.repeated.get(model.name, 0)
             settled = plan.settled[model.name] = Counts(read=repeated, skipped=repeated)
             additions = _AdditionsDigest(plan, model)
-            takes = adder is not None and adder.takes(model, is_complete=theirs.is_complete)
+            # A record is not written before the one that it names.
+            takes = (
+                adder is not None
+                and (model.reference is None or model.reference.references not in waiting)
+                and adder.takes(model, is_complete=theirs.is_complete)
+            )
             for part in _merged(store, theirs, base, model, reader, at_once=takes):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
@@ -69,12 +76,15 @@ def make_plan(
                         if takes and adder is not None:
                             adder.add(plan, part)
                         else:
+                            waiting.add(model.name)
                             plan.size += listed
                             items.writelines(plan.codec.added(model, part.theirs))
                     case Merged(outcome=Outcome.SAME | Outcome.KEEP):
                         settled.skipped += listed
                         settled.absent_kept += not part.listed and part.outcome is Outcome.KEEP
                     case Merged():
+                        if part.ours is None:
+                            waiting.add(model.name)
                         plan.size += 1
                         line = plan.codec.line(model, part)
                         digest.update(line)

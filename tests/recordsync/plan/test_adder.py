@@ -64,6 +64,16 @@ def test_beside_many_records_nothing_is_written_while_they_are_read(monkeypatch:
     assert (plan.size, plan.changes) == (0, 4)
 
 
+def test_a_record_waits_where_its_company_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more companies than are held in memory, so a new one is added afterwards, and once."""
+    monkeypatch.setattr(adder, "_HELD", 1)
+    store = MemoryStore(sections([company("B"), company("C")]))
+    plan = plan_of(store, written(sections_of(DAYS)))
+    counts = apply_plan(plan, store, decide_by(Strategy.BACKUP_WINS), NOW)
+    assert (counts["companies"].added, counts["companies"].created, counts["attendance_records"].added) == (1, 0, 5)
+    assert store.content()["attendance_records"] == DAYS
+
+
 def test_a_company_that_is_not_there_is_created_before_its_records() -> None:
     store = MemoryStore(sections())
     plan = plan_of(store, written(sections([], DAYS), **SINCE))
