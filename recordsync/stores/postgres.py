@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
-from django.db import IntegrityError
+from django.db import IntegrityError, ProgrammingError
 
+from recordsync.errors import RecordSyncError
 from recordsync.model import slices
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
 
+_NOT_ALLOWED: Final = "42501"
+"""The SQLSTATE insufficient_privilege."""
 _LEGAL_DAY: Final = "%(expressions)s BETWEEN '0001-01-01' AND '9999-12-31'"
 _LEGAL_MOMENT: Final = "%(expressions)s >= '0001-01-02 00:00:00+00' AND %(expressions)s < '9999-12-31 00:00:00+00'"
 
@@ -58,29 +61,41 @@ class PostgresStore(SqlStore):
 
     def _take_away(self, model: Model) -> list[str]:
         (table,) = self._quoted(model)
-        quoted = self._connection.ops.quote_name
         with self._connection.cursor() as cursor:
+            # Names as PostgreSQL writes them: quoted, and with their schema where another one hides it. What has more
+            # to it than its definition says stays.
             cursor.execute(
-                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-                "WHERE conrelid = %s::regclass AND contype = 'f' ORDER BY conname",
+                "SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
+                "WHERE conrelid = %s::regclass AND contype = 'f' AND obj_description(oid, 'pg_constraint') IS NULL "
+                "ORDER BY conname",
                 [table],
             )
             keys = cursor.fetchall()
             cursor.execute(
-                "SELECT relname, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indexrelid "
-                "WHERE indrelid = %s::regclass AND NOT indisunique ORDER BY relname",
+                "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) "
+                "FROM pg_index JOIN pg_class ON oid = indexrelid "
+                "WHERE indrelid = %s::regclass AND NOT (indisunique OR indisexclusion OR indisclustered) "
+                "AND reltablespace = 0 AND obj_description(oid, 'pg_class') IS NULL ORDER BY relname",
                 [table],
             )
             indexes = cursor.fetchall()
-            for name, _definition in keys:
-                cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {quoted(name)}")
-            for name, _definition in indexes:
-                cursor.execute(f"DROP INDEX {quoted(name)}")
+            try:
+                for name, _definition in keys:
+                    cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+                for name, _definition in indexes:
+                    cursor.execute(f"DROP INDEX {name}")
+            except ProgrammingError as error:
+                if getattr(error.__cause__, "sqlstate", None) != _NOT_ALLOWED:
+                    raise
+                raise RecordSyncError(
+                    "Only the owner of the register's tables may take indexes away from them, as an exclusive restore "
+                    "does. Restore without --exclusive, or as the owner."
+                ) from error
         return [
             # A table is not altered while checks of it wait.
             "SET CONSTRAINTS ALL IMMEDIATE",
             *(definition for _name, definition in indexes),
-            *(f"ALTER TABLE {table} ADD CONSTRAINT {quoted(name)} {definition}" for name, definition in keys),
+            *(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for name, definition in keys),
         ]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -70,7 +70,8 @@ class SqliteStore(SqlStore):
             cursor.execute(f'{indexes} WHERE NOT list."unique" ORDER BY name', [self._django(model)._meta.db_table])
             dropped = cursor.fetchall()
             for name, _statement in dropped:
-                cursor.execute(f"DROP INDEX {self._connection.ops.quote_name(name)}")
+                quoted = name.replace('"', '""')
+                cursor.execute(f'DROP INDEX "{quoted}"')
         return [statement for _name, statement in dropped]
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

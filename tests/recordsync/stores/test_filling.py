@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.errors import RecordSyncError
 from recordsync.stores import Store, open_store, sql
 from recordsync.streams import Change
 from tests.builders.records import NOW, company, record
@@ -97,3 +98,63 @@ def test_what_fails_leaves_them(register_db: str, fault: Callable[[str], None], 
     with pytest.raises(error):
         filled()
     assert store.count(ATTENDANCE_RECORDS) == 0
+
+
+_OF_AN_ADMINISTRATOR = {
+    "sqlite": [f'CREATE INDEX "an odd "" name %" ON {TABLE} (shift) WHERE status = \'P\''],
+    "postgresql": [
+        f'CREATE INDEX "an odd "" name %" ON {TABLE} (shift) WHERE status = \'P\'',
+        f"CREATE INDEX spoken_of ON {TABLE} (shift)",
+        "COMMENT ON INDEX spoken_of IS 'for the pay office'",
+        f"ALTER TABLE {TABLE} ADD CONSTRAINT alone EXCLUDE (id WITH =)",
+        f'ALTER TABLE {TABLE} ADD team bigint, ADD CONSTRAINT "of a "" team" '
+        "FOREIGN KEY (team) REFERENCES core_company DEFERRABLE NOT VALID",
+        f"CREATE VIEW days AS SELECT company_id, count(*) FROM {TABLE} GROUP BY 1",
+        f"CREATE TABLE pay (of bigint REFERENCES {TABLE}, by bigint REFERENCES core_company DEFERRABLE)",
+        # A table of another schema comes first, and its index has the name of one of ours.
+        "CREATE SCHEMA first",
+        "CREATE TABLE first.plan (day date)",
+        "CREATE INDEX attendance_day ON first.plan (day)",
+        "SET LOCAL search_path = first, public",
+    ],
+}
+
+
+@pytest.mark.usefixtures("before")
+def test_what_an_administrator_made_is_as_before(register_db: str) -> None:
+    connection = connections[register_db]
+    told = "SELECT obj_description(indexrelid) FROM pg_index UNION ALL SELECT 'first.plan ' || count(*) "
+    told += "FROM pg_index WHERE indrelid = 'first.plan'::regclass ORDER BY 1"
+    with transaction.atomic(using=register_db), connection.cursor() as cursor:
+        for statement in _OF_AN_ADMINISTRATOR[connection.vendor]:
+            cursor.execute(statement)
+
+        def seen() -> list[Any]:
+            if connection.vendor == "sqlite":
+                return objects(register_db)
+            cursor.execute(told)
+            return [objects(register_db), cursor.fetchall()]
+
+        made = seen()
+        store = open_store(SCHEMA, register_db)
+        with store.filling(3, alone=True):
+            assert seen() != made
+            fill(store, 3)
+        assert seen() == made
+        transaction.set_rollback(True, using=register_db)
+
+
+@pytest.mark.usefixtures("before")
+@pytest.mark.parametrize("engine", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_only_the_owner_takes_indexes_away(register_db: str) -> None:
+    with transaction.atomic(using=register_db), connections[register_db].cursor() as cursor:
+        cursor.execute("CREATE ROLE who_owns_nothing")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO who_owns_nothing")
+        cursor.execute("SET LOCAL ROLE who_owns_nothing")
+        store = open_store(SCHEMA, register_db)
+        with (
+            pytest.raises(RecordSyncError, match="Restore without --exclusive, or as the owner"),
+            store.filling(3, alone=True),
+        ):
+            pass
+        transaction.set_rollback(True, using=register_db)
