@@ -172,7 +172,7 @@ _CLASSES_OF_LOSS: Final = ("08", "57P")  # connections; servers that stop or sta
 def _explain_database(error: Exception) -> str:
     code, text = code_of(error), _first_line(error)
     if is_locked(error):
-        return _("The database is locked: another program is writing to it and did not finish in time. Try again.")
+        return _("The database is locked: another program is using it and did not finish in time. Try again.")
     if is_full(error):
         return _("The database's disk is full.")
     if code.startswith(_READ_ONLY):

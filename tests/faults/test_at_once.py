@@ -248,7 +248,7 @@ def test_an_exclusive_restore_waits_for_readers_and_locks_them_out(
         before, made = inspection.state_of(installation), other.execute(shape).fetchall()
         with other.transaction():
             other.execute("SELECT count(*) FROM core_attendancerecord")
-            run(installation, *restore).assert_refused("another program", "Nothing was changed")
+            run(installation, *restore).assert_refused("another program is using it", "Nothing was changed")
         assert inspection.state_of(installation) == before
         held = injected(installation, at_phase("commit", UNTIL_TOLD), *restore)
         wait_for_phase(installation, "commit")

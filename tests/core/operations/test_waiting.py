@@ -153,7 +153,7 @@ def test_what_is_written_without_more_ado_waits_no_longer_in_a_page(register_db:
 def test_the_holder_that_cannot_be_asked_for_is_not_named(register_db: str, root: User) -> None:
     with held(register_db), pytest.MonkeyPatch.context() as patch:
         patch.setattr(holding, "current", lambda register: 1 / 0 if register.alias == "" else None)
-        with waiting.at_a_page(), pytest.raises(RegisterBusy, match=r"another program is writing to it .* not"):
+        with waiting.at_a_page(), pytest.raises(RegisterBusy, match=r"another program is using it .* not"):
             company_service.add_company("Own", user=root, register=Register(register_db))
 
 

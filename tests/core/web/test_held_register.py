@@ -117,7 +117,7 @@ def test_a_page_that_would_note_how_something_ended_waits_for_nobody(
 @pytest.mark.parametrize(
     ("code", "status", "words"),
     [
-        ("SQLITE_BUSY", 503, "another program is writing to it"),
+        ("SQLITE_BUSY", 503, "another program is using it"),
         ("SQLITE_FULL", 507, "The database&#x27;s disk is full."),
         ("SQLITE_IOERR_SHMSIZE", 507, "The database&#x27;s disk is full."),
         ("", 503, "The database does not answer as it should"),
