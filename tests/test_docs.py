@@ -101,6 +101,8 @@ def _damaged(**changed: object) -> bytes:
         blocks[2] = blocks[2] | {str(changed["block"]): changed["value"]}
     if "total" in changed:
         of.metadata[str(changed["total"])] += 1
+    if "lacking" in changed:
+        del blocks[-1]
     trailer = of.trailer | ({str(changed["counted"]): 99} if "counted" in changed else {})
     return sealed(of.body(), trailer)
 
@@ -119,6 +121,10 @@ def _damaged(**changed: object) -> bytes:
         (_damaged(block="raw_sha256", value="0" * 64), "this block has other bytes"),
         (_damaged(block="digest", value="0" * 64), "this block has another digest"),
         (_damaged(block="count", value=1), "this block has other bytes"),
+        (_damaged(lacking=True), "the blocks are not of all records"),
+        (file(DAYS).encode()[:-1], "the last line is not a trailer"),
+        (file(DAYS).encode()[:-1] + b" \n", "the last line is not a trailer"),
+        (b"", "the last line is not a trailer"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -10,6 +10,7 @@ import msgspec
 
 from recordsync.backupfile.ancestry import Ancestor, Header, check_ancestry
 from recordsync.backupfile.values import (
+    LARGEST,
     SHA256_SHAPE,
     UUID_SHAPE,
     Count,
@@ -117,10 +118,13 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
             continue
         if name not in rest:
             raise msgspec.ValidationError(f"Object missing required field `{name}`")
-        if type(rest[name]) is not int or rest[name] < 0:
-            raise msgspec.ValidationError(f"Expected `int` >= 0 - at `$.{name}`")
+        if type(rest[name]) is not int or not 0 <= rest[name] <= LARGEST:
+            raise msgspec.ValidationError(f"Expected `int` from 0 to {LARGEST} - at `$.{name}`")
         totals[model.name] = rest.pop(name)
     metadata = msgspec.convert(rest, Metadata)
+    for says, _parents in content["ancestors"] or ():  # msgspec asks for a tag only where there are several types
+        if isinstance(says, Mapping) and "kind" not in says:
+            raise msgspec.ValidationError("Object missing required field `kind` - at `$.ancestors`")
     for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
         if text is not None and TIMESTAMP.error(text):
             raise msgspec.ValidationError(f"Expected {TIMESTAMP.expected} - at `$.{path}`")

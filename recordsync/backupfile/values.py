@@ -11,14 +11,14 @@ from recordsync.model.fields import TIMESTAMP, whole_pattern
 UUID_SHAPE: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 SHA256_SHAPE: Final = "[0-9a-f]{64}"
 _MOMENT: Final = TIMESTAMP.json_schema()["pattern"]
-_LARGEST: Final = 2**53 - 1
+LARGEST: Final = 2**53 - 1
 """The largest whole number of RFC 8785."""
 
 UuidText = Annotated[str, msgspec.Meta(pattern=whole_pattern(UUID_SHAPE), description="A UUID, lower case (RFC 9562).")]
 Sha256Text = Annotated[str, msgspec.Meta(pattern=whole_pattern(SHA256_SHAPE), description="SHA-256, lower-case hex.")]
 MomentText = Annotated[str, msgspec.Meta(pattern=_MOMENT, description="A moment in UTC with microseconds (RFC 3339).")]
-Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
-Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
 Name = Annotated[str, msgspec.Meta(max_length=150)]
 
 

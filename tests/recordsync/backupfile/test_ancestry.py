@@ -111,6 +111,9 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
         "ancestors"),
     "a merge in full": (incremental((merge(), MERGED), (says(2), [0]), compact=False), "ancestors"),
     "no kind": (incremental(({"tree": PARENT}, MERGED)), "snapshot.says"),
+    "no kind of an ancestor in full": (
+        incremental((says(), [PARENT]), (says(2), [0]))
+        | {"ancestors": [[{name: value for name, value in says().items() if name != "kind"}, [PARENT]]]}, "ancestors"),
     "a merge that says more": (incremental((merge() | {"number": 1}, MERGED)), "snapshot.says"),
     "a number of none": (says_of(number=0), "snapshot.says.number"),
     "a tree that is no digest": (says_of(tree="x"), "snapshot.says.tree"),

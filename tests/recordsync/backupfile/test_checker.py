@@ -491,6 +491,7 @@ WRONG_METADATA: Final[list[tuple[str, Any, str]]] = [
     ("total_companies", "2", "total_companies"),
     ("total_companies", None, "total_companies"),
     ("total_companies", 2.0, "total_companies"),
+    ("total_companies", 2**53, "total_companies"),
     ("total_people", 1, "total_people"),
     ("totals", {"companies": 2, "attendance_records": 3}, "totals"),
     ("comment", "", "comment"),
