@@ -14,7 +14,7 @@ import traceback
 from abc import ABC, abstractmethod
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from types import FrameType
 from typing import IO, Any, TextIO
@@ -122,11 +122,13 @@ class ServiceCommand(OutputCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         started = time.monotonic()
-        with _interruptible(self._is_process) as interrupts, _progress(options["quiet"], interrupts) as progress:
+        with _interruptible(self._is_process) as interrupts, ExitStack() as self._display:
+            progress = self._display.enter_context(_progress(options["quiet"], interrupts))
             try:
                 summary = self.run(progress, **options)
             except (OperationFailed, KeyboardInterrupt) as error:
                 interrupts.ignored = True  # it has ended: nothing may interrupt its report
+                self._display.close()
                 failure = error if isinstance(error, OperationFailed) else OperationFailed(self.interrupted)
                 _release(error)
                 if options["json"]:
@@ -141,6 +143,16 @@ class ServiceCommand(OutputCommand):
         if options["json"]:
             self.print_json({"seconds": round(time.monotonic() - started, 3)} | summary, options)
         self.stdout.flush()  # before a subclass decides the exit status
+
+    def say(self, line: str) -> None:
+        """Write a line to standard output. The display of progress ends, which may stand on the same terminal."""
+        self._display.close()
+        self.stdout.write(line)
+
+    def warn(self, text: str) -> None:
+        """Write a warning to standard error, as :meth:`say`."""
+        self._display.close()
+        self.stderr.write(f"Warning: {printable(text)}", style_func=self.style.WARNING)
 
     def unwritten(self, options: dict[str, Any]) -> str:
         return f"The {self.operation} is done, but its summary could not be written."
@@ -178,10 +190,10 @@ class ReadingCommand(ServiceCommand):
         section = ""
         for step in islice(steps, most):
             if section != (section := str(SECTIONS[step.model.name])):
-                self.stdout.write(f"  {section}:")
-            self.stdout.write(f"    {printable(describe(step))}")
+                self.say(f"  {section}:")
+            self.say(f"    {printable(describe(step))}")
         if next(steps, None) is not None:
-            self.stdout.write("  …")
+            self.say("  …")
 
     @staticmethod
     def source(options: dict[str, Any]) -> str | IO[bytes]:

@@ -119,7 +119,7 @@ class Command(ServiceCommand):
             progress_callback=progress,
         )
         if not options["json"] and options["output"] != "-":
-            self.stdout.write(
+            self.say(
                 f"Backed up {counted(result.records, 'attendance record', 'attendance records')} and "
                 f"{counted(result.companies, 'company', 'companies')} in {result.seconds:.1f} s "
                 f"to {printable(result.file)} ({result.size:,} bytes)."

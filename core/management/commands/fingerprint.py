@@ -57,11 +57,11 @@ class Command(ServiceCommand):
         with_parts = is_part or options["list"] or options["json"]
         result = take_fingerprint(company, month, with_parts=with_parts, progress=progress)
         if not options["json"]:
-            self.stdout.write(_heading(result, company, month))
+            self.say(_heading(result, company, month))
             for part in result.parts:
                 if is_part or part.month is None:  # of everything, each company is enough
                     records = counted(part.records, "record", "records")
-                    self.stdout.write(f"  {shown(part.digest)}  {_name(part.company, part.month)}: {records}")
+                    self.say(f"  {shown(part.digest)}  {_name(part.company, part.month)}: {records}")
         return result.summary()
 
 

@@ -67,21 +67,21 @@ class Command(ReadingCommand):
                 if tell:
                     self._tell(preview, done=False)
                     self.list_steps(iter(preview), describe_import, _SHOWN)
-                    self.stdout.write("This was a preview: nothing was changed.")
+                    self.say("This was a preview: nothing was changed.")
                 self._refused = preview.sheet.rejected
                 return preview.summary()
         result = service.apply(source, date_order=date_order, progress_callback=progress)
         self._refused = result.sheet.rejected
         if tell:
             self._tell(result, done=True)
-            self.stdout.write(f"Done in {result.seconds:.1f} s.")
+            self.say(f"Done in {result.seconds:.1f} s.")
         return result.summary()
 
     def _tell(self, summary: ImportSummary, *, done: bool) -> None:
         records, sheet = summary.records, summary.sheet
         to = "" if done else "to "
         added, updated = ("added", "updated") if done else ("add", "update")
-        self.stdout.write(
+        self.say(
             f"{counted(summary.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
             f"{records.updated:,} {to}{updated}, {records.skipped:,} unchanged, "
             f"{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
@@ -90,12 +90,12 @@ class Command(ReadingCommand):
         if sheet.new_companies:
             more = ", …" if summary.new_companies > len(sheet.new_companies) else ""
             created = "Companies that were created" if done else "Companies to create"
-            self.stdout.write(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
+            self.say(f"{created}: {printable(', '.join(sheet.new_companies))}{more}.")
         for notice in sheet.notices():
-            self.stdout.write(printable(notice))
+            self.say(printable(notice))
         if sheet.dates.offered and not done:
-            self.stdout.write(f"--date-order {sheet.dates.offered} reads them {sheet.dates.offered} first.")
+            self.say(f"--date-order {sheet.dates.offered} reads them {sheet.dates.offered} first.")
         for problem in sheet.problems[:_SHOWN]:
-            self.stdout.write(f"  {printable(str(problem))}")
+            self.say(f"  {printable(str(problem))}")
         if sheet.rejected > _SHOWN:
-            self.stdout.write(f"  … {sheet.rejected:,} rows are refused.")
+            self.say(f"  … {sheet.rejected:,} rows are refused.")

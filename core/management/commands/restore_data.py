@@ -11,7 +11,6 @@ from core.models import Kind
 from core.operations.results import Preview, RestoreSummary
 from core.operations.wording import describe
 from core.services.restore_service import RestoreService
-from recordsync.errors import printable
 from recordsync.merge import Strategy
 from recordsync.system.progress import Progress
 
@@ -78,13 +77,13 @@ class Command(ReadingCommand):
         result = service.restore_backup(source, options["strategy"], progress, exclusive=options["exclusive"])
         if tell:
             self._tell(result, done=True)
-            self.stdout.write(f"Done in {result.seconds:.1f} s.")
+            self.say(f"Done in {result.seconds:.1f} s.")
         return result.summary()
 
     def _tell_preview(self, preview: Preview) -> None:
         self._tell(preview, done=False)
         if preview.changes_nothing:
-            self.stdout.write("Nothing to do.")
+            self.say("Nothing to do.")
             return
         manual = preview.strategy is Strategy.MANUAL
         steps = preview.to_decide() if manual else iter(preview)
@@ -94,12 +93,12 @@ class Command(ReadingCommand):
             lambda step: describe(step, shapes[step.model.name], decided=not manual),
             None if manual else _SHOWN,
         )
-        self.stdout.write("This was a preview: nothing was changed.")
+        self.say("This was a preview: nothing was changed.")
 
     def _tell(self, summary: RestoreSummary, *, done: bool) -> None:
         """Write the counts, a line for each model, and before them the warnings, on standard error."""
         for warning in summary.warnings:
-            self.stderr.write(f"Warning: {printable(warning)}", style_func=self.style.WARNING)
+            self.warn(warning)
         for name, counts in summary.models.items():
             added = counts.added + counts.created
             parts = [
@@ -111,6 +110,6 @@ class Command(ReadingCommand):
                 *([f"{counts.undecided:,} to decide"] if counts.undecided else []),
                 f"{counts.conflicts:,} conflicts",
             ]
-            self.stdout.write(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
+            self.say(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
             if counts.created:
-                self.stdout.write(f"  {counts.created:,} of these are not listed in the file: only records name them.")
+                self.say(f"  {counts.created:,} of these are not listed in the file: only records name them.")

@@ -84,7 +84,7 @@ class Command(ServiceCommand):
     def _tell(self, result: DemoResult) -> None:
         plan = result.plan
         if result.seeded:
-            self.stdout.write(
+            self.say(
                 f"Made {plan.companies:,} companies and {plan.records:,} attendance records up to {plan.until} "
                 f"(seed {plan.seed}) in {result.seconds:.1f} s."
             )
@@ -92,10 +92,10 @@ class Command(ServiceCommand):
 
     def _tell_accounts(self, accounts: Sequence[DemoAccount]) -> None:
         if accounts:
-            self.stdout.write("Demo accounts:")
+            self.say("Demo accounts:")
         for account in accounts:
             password = f"password {account.password}" if account.password else "its password was changed"
-            self.stdout.write(f"  {account.username:<6} {password:<24} {_reach(account)}")
+            self.say(f"  {account.username:<6} {password:<24} {_reach(account)}")
 
 
 def _reach(account: DemoAccount) -> str:

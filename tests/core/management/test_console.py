@@ -26,10 +26,12 @@ SLOW = (
 )
 
 
-def on_a_terminal(installation: ScratchInstallation, fault: str, *args: Any) -> tuple[int, str]:
-    """The exit status of a command whose standard error is a terminal, and what it wrote there."""
+def on_a_terminal(
+    installation: ScratchInstallation, fault: str, *args: Any, also_output: bool = False
+) -> tuple[int, str]:
+    """The exit status of a command whose standard error (and output) is a terminal, and what it wrote there."""
     mine, its = pty.openpty()
-    process = injected(installation, fault, *args, stderr=its)
+    process = injected(installation, fault, *args, stderr=its, **({"stdout": its} if also_output else {}))
     os.close(its)
     seen = b""
     with contextlib.suppress(OSError):  # the terminal ends with its last writer
@@ -53,6 +55,25 @@ def test_a_bar_on_a_terminal(new_installation: NewInstallation) -> None:
     code, seen = on_a_terminal(installation, "", "restore_data", "--input", "no such file")
     assert code == 1
     assert "there is no such file or folder" in re.sub(r"\s+", " ", seen)
+
+
+def test_what_a_command_says_stands_on_lines_of_its_own(new_installation: NewInstallation) -> None:
+    """Not at the end of the bar."""
+    installation = filled(new_installation("sqlite"), 100)
+    installation.env |= {"TERM": "xterm", "COLUMNS": "100"}
+    for args, said in (
+        (["backup_data", "--output", "full.json"], "Backed up"),
+        (["fingerprint", "--list"], "Fingerprint"),
+        (["restore_data", "--input", "full.json"], "Companies:"),
+        (["restore_data", "--input", "full.json", "--preview"], "Companies:"),
+        (["restore_data", "--input", "none.json", "--json"], '{"ok"'),
+    ):
+        _code, seen = on_a_terminal(installation, "", *args, also_output=True)
+        before, found, after = seen.partition(said)
+        assert found, seen
+        line = before.rpartition("\n")[2].rpartition("\r")[2]
+        assert re.sub(r"\x1b\[[?0-9]*[A-Za-z]", "", line) == "", seen
+        assert "━" not in after, "the bar ended before"
 
 
 def test_an_interrupted_bar_leaves_a_readable_sentence(new_installation: NewInstallation) -> None:
