@@ -21,7 +21,9 @@ def in_a_write(action: str) -> str:
     return (
         "import signal\n"
         "from django.db import connections\n"
+        "from recordsync.plan import adder\n"
         "from recordsync.stores.sql import SqlStore\n"
+        "adder._BATCH = 1000\n"
         "_rows, _batches = SqlStore._rows_to_add, []\n"
         "def rows(self, records, natives, now):\n"
         "    _batches.append(len(records))\n"
