@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import connections
 
-from core.models import Operation
+from core.models import AttendanceRecord, Company, Operation
 from tests.builders.big_registers import filled
+from tests.builders.sheets import as_csv, row, table
 from tests.faults.conftest import RECORDS, ROUNDS, Files
 from tests.running import commands, inspection
 from tests.running.commands import Moments, injected, run, signalled
@@ -56,6 +59,65 @@ def test_a_killed_first_restore_has_happened_or_not(installation: ScratchInstall
     again = run(installation, "restore_data", "--input", files.a, "--quiet")
     assert again.code == 0, again.err
     assert inspection.content_of(installation) == files.content[files.a]
+    inspection.accounts(installation).assert_settled()
+
+
+@pytest.fixture
+def sheet(tmp_path: Path) -> Path:
+    """A sheet of new rows of two new companies, so many that indexes are made afterwards."""
+    names = ("Company 0", "Nova")
+    rows = [row(ep_no=f"E{number:05}", company_name=names[number % 2]) for number in range(RECORDS)]
+    path = tmp_path / "sheet.csv"
+    path.write_bytes(as_csv(table(*rows)).getvalue())
+    return path
+
+
+def _structure(installation: ScratchInstallation) -> dict[str, Any]:
+    """The indexes and constraints of the register's largest table."""
+    with installation.opened() as alias, connections[alias].cursor() as cursor:
+        table = AttendanceRecord._meta.db_table
+        return dict(connections[alias].introspection.get_constraints(cursor, table))
+
+
+def test_a_killed_import_has_happened_or_not(installation: ScratchInstallation, sheet: Path) -> None:
+    moments = Moments(f"killed import on {installation.engine}")
+    empty, structure = inspection.state_of(installation), _structure(installation)
+    for _ in range(max(1, ROUNDS // 5)):
+        killed = signalled(installation, ("import_attendance", sheet), moments.within(1.0, 0.2), signal.SIGKILL)
+        if inspection.state_of(installation) != empty:
+            break
+        assert killed.code != 0
+    again = run(installation, "import_attendance", sheet)
+    assert again.code == 0, again.err
+    assert _structure(installation) == structure
+    with installation.opened() as alias:
+        assert AttendanceRecord.objects.using(alias).count() == RECORDS
+        assert Company.objects.using(alias).count() == 2
+    inspection.accounts(installation).assert_settled()
+
+
+_AFTER_ROWS = (
+    "import signal\nfrom recordsync.stores.sql import SqlStore\n_add = SqlStore.add\n"
+    "def _and_die(self, model, records, now):\n    _add(self, model, records, now)\n"
+    "    if model.name == 'attendance_records': os.kill(os.getpid(), signal.SIGKILL)\n"
+    "SqlStore.add = _and_die\n"
+)
+
+
+@pytest.mark.parametrize("command", ["restore_data", "restore_data --exclusive", "import_attendance"])
+def test_killed_after_rows_were_written(
+    installation: ScratchInstallation, files: Files, sheet: Path, command: str
+) -> None:
+    """While the rest is still to be read, and while indexes are away."""
+    words = [*command.split(), *(["--input", files.a] if command.startswith("restore_data") else [sheet])]
+    before, structure = inspection.state_of(installation), _structure(installation)
+    assert commands.end(injected(installation, _AFTER_ROWS, *words)).code == -signal.SIGKILL
+    assert (inspection.state_of(installation), _structure(installation)) == (before, structure)
+    again = run(installation, *words)
+    assert again.code == 0, again.err
+    assert _structure(installation) == structure
+    with installation.opened() as alias:
+        assert AttendanceRecord.objects.using(alias).count() == RECORDS
     inspection.accounts(installation).assert_settled()
 
 
