@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,8 +18,9 @@ from core.operations.known import require_companies
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection, filters
 from recordsync.errors import RecordSyncError
-from recordsync.history.trees import tree_of
+from recordsync.history.trees import nodes, tree_of
 from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Record
 from recordsync.system.progress import Progress, no_progress
 
 OPERATION: Final = "fingerprint"
@@ -29,7 +30,7 @@ _UNDONE: Final = _("No fingerprint was made.")
 
 @dataclass(frozen=True)
 class Part:
-    """The records of a company, or (with a ``month``, YYYY-MM) of its month."""
+    """The records of a company, which may have none, or (with a ``month``, YYYY-MM) of its month."""
 
     company: str
     month: str | None
@@ -41,8 +42,8 @@ class Part:
 class Fingerprint:
     """What the register holds at one moment, by its digest.
 
-    ``digest``: of everything; None if one company or one month was asked for. ``parts``: each company with records (if
-    all of its months were read), and then each of its months.
+    ``digest``: of everything; None if one company or one month was asked for. ``parts``: each company (if all of its
+    months were read), and then each of its months that has records.
     """
 
     digest: str | None
@@ -118,9 +119,21 @@ def take_fingerprint(
                             parts += [*whole, *months]
                         months = []
                 digest = node.digest
+            if with_parts and month is None:
+                parts = _with_all_companies(parts, store.records(COMPANIES, where[COMPANIES.name]))
     except (Error, RecordSyncError) as error:
         raise as_failure(error, _UNDONE) from error
     return Fingerprint(None if selection else digest, companies, records, taken_at, parts)
+
+
+def _with_all_companies(parts: Sequence[Part], companies: Iterable[Record]) -> list[Part]:
+    """The parts in order, and among them the companies without records, which are in no tree. They have the digest of a
+    node that has no children."""
+    known = {part.company for part in parts}
+    (empty,) = nodes(())
+    names = (record.key[0] for record in companies)
+    lacking = [Part(name, None, empty.digest, 0) for name in names if name not in known]
+    return sorted([*parts, *lacking], key=lambda part: (part.company, part.month or ""))
 
 
 def _days(month: str) -> tuple[str, str]:

@@ -13,7 +13,8 @@ from tests.builders.registers import RegisterData
 
 @dataclass(frozen=True)
 class Tree:
-    """The digest of the root; by company and month (None: all) the digest and the number of records."""
+    """The digest of the root; by company and month (None: all) the digest and the number of records. A company
+    may have none."""
 
     digest: str
     parts: Mapping[tuple[str, str | None], tuple[str, int]]
@@ -29,7 +30,9 @@ def tree(register: RegisterData, most: int = 1024) -> Tree:
     content: dict[str, Any] = {"attendance_records": days} if days else {}
     if register.companies:
         content["companies"] = [checksum({"name": name}) for name in sorted(register.companies)]
-    parts: dict[tuple[str, str | None], tuple[str, int]] = {}
+    parts: dict[tuple[str, str | None], tuple[str, int]] = {
+        (company, None): _known({}, most) for company in register.companies
+    }
     for company, months in days.items():
         parts[company, None] = _known(months, most)
         parts |= {(company, month): _known(slices, most) for month, slices in months.items()}

@@ -6,7 +6,7 @@ import datetime as dt
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from core import moments
 from core.history.fingerprint import OPERATION, Fingerprint, shown, take_fingerprint
@@ -45,14 +45,22 @@ class Command(ServiceCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--company", metavar="NAME", help="only this company: as a whole, and each of its months")
+        parser.add_argument(
+            "--company",
+            action="append",
+            metavar="NAME",
+            help="only this company: as a whole, and each of its months",
+        )
         parser.add_argument("--month", type=_month, metavar="YYYY-MM", help="only this month, company by company")
         parser.add_argument(
             "--list", action="store_true", help="add a line for each company (--company and --month do so anyway)"
         )
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        company, month = options["company"], options["month"]
+        companies, month = options["company"] or [None], options["month"]
+        if len(companies) > 1:  # as it may for a backup
+            raise CommandError("--company may be given once: a fingerprint is of one company, or of all.", returncode=2)
+        (company,) = companies
         is_part = company is not None or month is not None
         with_parts = is_part or options["list"] or options["json"]
         result = take_fingerprint(company, month, with_parts=with_parts, progress=progress)

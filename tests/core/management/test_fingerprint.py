@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.models import AttendanceRecord
+from core.models import AttendanceRecord, Company
 from tests.builders import trees
 from tests.builders.days import XYZ, day
 from tests.builders.registers import SMALL, put, register
@@ -60,7 +60,7 @@ def test_two_people_find_what_differs(new_installation: NewInstallation) -> None
         AttendanceRecord.objects.using(alias).filter(date="2026-10-05").update(shift="N")
     assert told(here)[0] != told(there)[0]
     lines = zip(told(here, "--list")[1], told(there, "--list")[1], strict=True)
-    assert [ours == theirs for ours, theirs in lines] == [False, True]
+    assert [ours == theirs for ours, theirs in lines] == [False, True, True]
     mine, yours = digests(here), digests(there)
     assert mine.keys() == yours.keys()
     assert {key for key in mine if mine[key] != yours[key]} == {("ABC Corp", None), ("ABC Corp", OCTOBER)}
@@ -70,6 +70,12 @@ def test_two_people_find_what_differs(new_installation: NewInstallation) -> None
     assert told(here) == told(there)
     assert inspection.state_of(there) == state
 
+    with there.opened() as alias:
+        Company.objects.using(alias).filter(name="No days Ltd").delete()
+    assert told(here)[0] != told(there)[0]
+    (only_here,) = {*told(here, "--list")[1]} - {*told(there, "--list")[1]}
+    assert only_here.endswith("  No days Ltd: 0 records")
+
 
 def test_what_it_says(installation: ScratchInstallation) -> None:
     having(installation)
@@ -78,13 +84,14 @@ def test_what_it_says(installation: ScratchInstallation) -> None:
     def line(company: str, month: str | None, name: str, records: str) -> str:
         return f"  {shown(tree.parts[company, month][0])}  {name}: {records}"
 
+    none = line("No days Ltd", None, "No days Ltd", "0 records")
     whole = f"Fingerprint {shown(tree.digest)}: 3 companies, 4 attendance records"
     abc, xyz = line("ABC Corp", None, "ABC Corp", "3 records"), line(XYZ, None, "XYZ Ltd", "1 record")
     october = line("ABC Corp", OCTOBER, "ABC Corp, 2026-10", "1 record")
     november = line("ABC Corp", NOVEMBER, "ABC Corp, 2026-11", "2 records")
     of_xyz = line(XYZ, NOVEMBER, "XYZ Ltd, 2026-11", "1 record")
     assert told(installation) == (whole, [])
-    assert told(installation, "--list") == (whole, [abc, xyz])
+    assert told(installation, "--list") == (whole, [abc, none, xyz])
     assert told(installation, "--company", "ABC Corp") == (
         "Fingerprint of ABC Corp: 3 attendance records",
         [abc, october, november],
@@ -97,7 +104,10 @@ def test_what_it_says(installation: ScratchInstallation) -> None:
         "Fingerprint of ABC Corp, 2026-10: 1 attendance record",
         [october],
     )
-    assert told(installation, "--company", "No days Ltd") == ("Fingerprint of No days Ltd: 0 attendance records", [])
+    assert told(installation, "--company", "No days Ltd") == (
+        "Fingerprint of No days Ltd: 0 attendance records",
+        [none],
+    )
 
 
 def test_the_json_summary_has_whole_digests(small_sqlite: ScratchInstallation) -> None:
@@ -118,6 +128,9 @@ def test_the_json_summary_has_whole_digests(small_sqlite: ScratchInstallation) -
 
 
 def test_what_is_used_wrongly_is_refused(small_sqlite: ScratchInstallation) -> None:
+    twice = run(small_sqlite, "fingerprint", "--company", "ABC Corp", "--company", XYZ)
+    assert twice.code == 2
+    assert "--company may be given once" in twice.err
     for month in ("2026-13", "2026-1", "2026", "November", "2026-11-01", "0000-01", ""):
         done = run(small_sqlite, "fingerprint", "--month", month)
         assert done.code == 2
