@@ -66,7 +66,7 @@ def make_plan(
             for part in _merged(store, theirs, base, model, reader, at_once=takes):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
-                    progress("apply" if takes else "compare", done + listed, total)
+                    progress("apply" if plan.written else "compare", done + listed, total)
                 done += listed
                 match part:
                     case Identical():

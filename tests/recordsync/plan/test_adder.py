@@ -123,3 +123,16 @@ def test_progress_tells_that_it_is_written() -> None:
     assert seen[0] == ("compare", 0, 1501)
     assert {phase for phase, _done, _total in seen[1:]} == {"apply"}
     assert store.count(ATTENDANCE_RECORDS) == 1500
+
+
+def test_progress_tells_of_no_writing_while_nothing_is_written() -> None:
+    days = [record("A", f"{number:04}") for number in range(1500)]
+    data = written(sections_of(days))
+    for told in (data, written(sections([company("A")], days), **SINCE)):
+        seen: list[tuple[str, int, int | None]] = []
+        file = opened(told)
+        store = MemoryStore(sections_of(days))
+        with adding(store, file, NOW) as writer:
+            make_plan(store, file, None, io.BytesIO(), lambda *told, seen=seen: seen.append(told), writer)
+        assert {phase for phase, _done, _total in seen} == {"compare"}
+        assert len(seen) > 1
