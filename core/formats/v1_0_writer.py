@@ -81,6 +81,7 @@ def _records(dated: DatedRecords) -> Iterator[bytes]:
     names = model.names
     times = [names.index(name) for name in TIME_FIELDS]
     overstay = names.index("overstay")
+    later = model.later  # an older installation refuses a name that it does not know
     records = legal(model.shape(), dated.records(model))
     for record, updated_at in zip(records, dated.updated(model), strict=True):
         if TIMESTAMP.error(updated_at):
@@ -92,7 +93,10 @@ def _records(dated: DatedRecords) -> Iterator[bytes]:
                 values[position] = value[:_MINUTE]
         values[overstay] = values[overstay] or ""
         stamps = _stamp("created_at", record.created_at), _stamp("updated_at", updated_at)
-        yield _line(dict(zip(names, values, strict=True)), *stamps)
+        content = dict(zip(names, values, strict=True))
+        if later:
+            content = {name: value for name, value in content.items() if value is not None or name not in later}
+        yield _line(content, *stamps)
 
 
 def _line(content: dict[str, Any], *rest: str) -> bytes:

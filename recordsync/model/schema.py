@@ -44,8 +44,8 @@ class Model:
     key *in sort order*, and ``fields`` has the other content fields. ``units`` has groups of ``fields`` that merge
     whole, each under a name for people. ``spelling`` has the names of the key's fields in the order in which people
     read them, where this is another than the sort order. ``partition`` has the names of the fields by which records are
-    cut into blocks: the first fields of the key, each a reference, and last perhaps a date, which is cut by slices of
-    its month. Without names, all records are one block.
+    cut into blocks: the first fields of the key, which are a reference, a date, or both. A date is cut by slices of its
+    month. Without names, all records are one block.
     """
 
     name: str
@@ -62,9 +62,11 @@ class Model:
             raise ValueError(f"{self.name}: every field but the key belongs to exactly one unit")
         if self.spelling and sorted(self.spelling) != sorted(self.key_names):
             raise ValueError(f"{self.name}: the spelling has every field of the key once")
+        if any(f.references for f in self.key[1:]):  # stores read the records of one name after the other
+            raise ValueError(f"{self.name}: only the first field of the key may refer to another model")
         cut = self.key[: len(self.partition)]
         if self.partition != tuple(f.name for f in cut) or not all(f.references for f in cut if f is not self.cut_date):
-            raise ValueError(f"{self.name}: a partition has the first fields of the key: references, and last a date")
+            raise ValueError(f"{self.name}: a partition has the first fields of the key: a reference, a date, or both")
         if any(f.later and (f in self.key or not f.type.nullable) for f in self.all_fields.values()):
             raise ValueError(f"{self.name}: a field that came later is nullable and is not in the key")
 

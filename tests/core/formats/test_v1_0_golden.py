@@ -22,6 +22,7 @@ from recordsync.model.records import Record
 from recordsync.model.schema import Model
 from tests.builders.records import MOMENT, Sections, company, metadata, record, sections
 from tests.recordsync.backupfile.golden_content import FULL
+from tests.recordsync.models import later_fields
 
 FOLDER: Final = Path(__file__).parent / "golden"
 CHANGED: Final = "2026-11-20T18:39:59.999999Z"
@@ -131,6 +132,18 @@ def test_what_could_not_be_read_back_is_not_written() -> None:
         _written(sections([], [record("B", "1"), record("A", "1")]))
     with pytest.raises(RecordSyncError, match="after it had counted"):
         _written(sections([], [record("A", "1")]), metadata(sections()))
+
+
+def test_a_field_that_came_later_is_left_out_while_it_is_blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older installation refuses a name that it does not know."""
+    overtime = ("overtime", "overtime_to_mandays")
+    monkeypatch.setattr("core.formats.v1_0_writer.ATTENDANCE_RECORDS", later_fields(ATTENDANCE_RECORDS, *overtime))
+    data = _written(sections([company("A")], [record("A", "1"), record("A", "2", overtime="01:30")]))
+    blank, other = json.loads(data)["attendance_records"]
+    assert not {*overtime} & {*blank}
+    assert {name: other.get(name) for name in overtime} == {"overtime": "01:30", "overtime_to_mandays": None}
+    with check_v1_0(io.BytesIO(data)) as file:
+        assert file.counts["attendance_records"] == 2
 
 
 def test_progress_comes_by_batches_over_both_models(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,6 @@ DATE, NUMBER = Field("date", Date()), Field("number", Text(max_length=9))
         ((COMPANY, DATE, NUMBER), (), ()),
         ((COMPANY, DATE, NUMBER), ("company",), ("A",)),
         ((COMPANY, DATE, NUMBER), ("company", "date"), ("A", "2024-02", "22")),
-        ((COMPANY, SITE, DATE), ("company", "site"), ("A", "S")),
-        ((COMPANY, SITE, DATE), ("company", "site", "date"), ("A", "S", "2024-02", "22")),
         ((COMPANY, NUMBER), ("company",), ("A",)),
         ((DATE, NUMBER), ("date",), ("2024-02", "22")),
         ((NUMBER,), (), ()),
@@ -83,7 +81,7 @@ DATE, NUMBER = Field("date", Date()), Field("number", Text(max_length=9))
 def test_a_partition_is_what_the_keys_of_a_block_begin_with(
     key: tuple[Field, ...], partition: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    values = {"company": "A", "site": "S", "date": "2024-02-29", "number": "7"}
+    values = {"company": "A", "date": "2024-02-29", "number": "7"}
     model = Model("things", "app.Thing", key, partition=partition)
     assert model.partition_of(tuple(values[field.name] for field in key)) == expected
 
@@ -98,7 +96,6 @@ def test_a_partition_is_what_the_keys_of_a_block_begin_with(
         ((COMPANY, NUMBER, DATE), ("company", "date")),
         ((COMPANY, NUMBER, DATE), ("company", "number")),
         ((COMPANY, NUMBER, DATE), ("company", "number", "date")),
-        ((COMPANY, DATE, SITE), ("company", "date", "site")),
         ((NUMBER,), ("number",)),
     ],
 )
@@ -108,6 +105,13 @@ def test_a_partition_that_is_no_stretch_of_the_key_order_is_refused(
     """Nor is one that a trigger could not tell from references and a date."""
     with pytest.raises(ValueError, match="things: a partition has the first fields of the key"):
         Model("things", "app.Thing", key, partition=partition)
+
+
+@pytest.mark.parametrize("key", [(COMPANY, SITE, DATE), (DATE, COMPANY), (COMPANY, DATE, SITE)])
+def test_a_model_refers_to_another_by_the_first_field_of_its_key_alone(key: tuple[Field, ...]) -> None:
+    """The stores read the records of each name that it refers to, one name after the other."""
+    with pytest.raises(ValueError, match="things: only the first field of the key may refer to another model"):
+        Model("things", "app.Thing", key)
 
 
 def test_keys_are_in_sort_order_whatever_the_order_of_names() -> None:
