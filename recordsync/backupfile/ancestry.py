@@ -92,7 +92,7 @@ def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str
         _refuse("Expected the id that what it says and its parents have", "$.snapshot.id")
     if begins_at is None and not listed.issuperset(header.parents):
         _refuse("Expected ids of ancestors that are listed", "$.snapshot.parents")
-    if unused.difference(header.parents):
+    if unused.difference(header.parents) or (ids and header.id == begins_at):
         _refuse("Expected ancestors of the snapshot only", "$.ancestors")
     if begins_at is not None and begins_at not in {header.id, *header.parents, *outside}:
         _refuse("Expected an ancestor of the snapshot", "$.parent")

@@ -95,6 +95,9 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "no parents": (incremental((says(), [])), "parent"),
     "the parent is not in it": (incremental((says(), [PARENT]), parent=sha256("x")), "parent"),
     "the parent is listed": (incremental((says(), []), (says(2), [0]), parent=snapshot_id(says(), [])), "ancestors"),
+    "an ancestor of the parent, which is the snapshot": (
+        incremental((says(), [PARENT]), (says(2), [0]), parent=snapshot_id(says(2), [snapshot_id(says(), [PARENT])])),
+        "ancestors"),
     "a parent twice": (incremental((says(), [PARENT, PARENT])), "snapshot.parents"),
     "three parents": (incremental((says(), [PARENT, *MERGED])), "snapshot.parents"),
     "an ancestor's parent twice": (incremental((says(), [PARENT, PARENT]), (says(2), [0])), "ancestors"),
