@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 from django.db import IntegrityError
@@ -12,6 +13,10 @@ from recordsync.model import slices
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
+
+_PARAMETERS = 900
+"""Values of rows that one statement adds, which takes three quarters of the time of a statement for each row. Old
+versions of SQLite take 999."""
 
 
 class SqliteStore(SqlStore):
@@ -76,9 +81,22 @@ class SqliteStore(SqlStore):
 
     def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table, *columns = self._quoted(model, *sources)
-        marks = ", ".join(["%s"] * len(columns))
+        row = f"({', '.join(['%s'] * len(columns))})"
+        together = max(1, _PARAMETERS // len(columns))
+        stream, last = iter(rows), []
+
+        def values(count: int) -> str:
+            return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"
+
+        def full() -> Iterator[list[Any]]:
+            while len(some := list(islice(stream, together))) == together:
+                yield list(chain.from_iterable(some))
+            last.extend(some)
+
         with self._connection.cursor() as cursor:
-            cursor.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)  # type: ignore[arg-type] # any iterable will do
+            cursor.executemany(values(together), full())  # type: ignore[arg-type] # any iterable will do
+            if last:
+                cursor.execute(values(len(last)), list(chain.from_iterable(last)))
 
     def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
         table, key, *columns = self._quoted(model, "pk", *sources)
