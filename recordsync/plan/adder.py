@@ -38,10 +38,10 @@ class Adder:
         self._references: References | None = None
         self._waiting: list[Record] = []
 
-    def takes(self, model: Model, *, is_complete: bool) -> bool:
-        """Whether additions of the model can be written at once. ``is_complete``: ours are read as a whole beside
-        theirs, and not looked up by their keys; then there must be few."""
-        return not (is_complete and self._store.has_more_than(model, _HELD))
+    def takes(self, model: Model) -> bool:
+        """Whether additions of the model can be written at once: all of ours are first read into memory, so there must
+        be few."""
+        return not self._store.has_more_than(model, _HELD)
 
     def add(self, plan: Plan, additions: Additions) -> None:
         """Write the additions, and before them the records that they name and the database does not have.

@@ -61,7 +61,7 @@ def make_plan(
             takes = (
                 adder is not None
                 and (model.reference is None or model.reference.references not in waiting)
-                and adder.takes(model, is_complete=theirs.is_complete)
+                and adder.takes(model)
             )
             for part in _merged(store, theirs, base, model, reader, at_once=takes):
                 listed = _entries(part)
@@ -155,8 +155,8 @@ def _merged(
     store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, reader: Pass, *, at_once: bool
 ) -> Iterator[Merged | Identical | Additions]:
     """The merge of one model. ``reader`` reads theirs. Where theirs does not speak about every record, ours are looked
-    up by its keys. ``at_once``: the model's table may be written while this is read, so all of ours that there are
-    beforehand are held in memory."""
+    up by its keys. ``at_once``: the model's table may be written while this is read, so all of ours are read into
+    memory first."""
     whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
     align = theirs.alignment(model)
     if base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
@@ -164,8 +164,10 @@ def _merged(
         return
     records = reader.records(model)
     ours: Iterable[Record]
-    if complete:
-        ours = list(store.records(model)) if at_once else store.records(model)
+    if at_once:
+        ours = list(store.records(model))
+    elif complete:
+        ours = store.records(model)
     else:
         # The keys come from a read of their own, because nobody knows how far ahead a look-up reads.
         keys = merge_sorted(
@@ -219,8 +221,10 @@ def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, a
     if theirs is not None:
         lines = iter(list(store.lines(model))) if at_once else store.lines(model)
         yield from stretches_of_lines(Unparsed(lines, Lines(model.shape()).records), theirs)
+    elif at_once:
+        yield from stretches(list(store.records(model)), reader.records(model))
     elif is_complete:
-        yield from stretches(list(store.records(model)) if at_once else store.records(model), reader.records(model))
+        yield from stretches(store.records(model), reader.records(model))
     else:
         for ours, part in _looked_up(store, model, reader.records(model)):
             yield from stretches(ours, part)

@@ -80,7 +80,7 @@ class OrmStore:
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         stream = iter(keys)
         while batch := list(islice(stream, LOOKUP)):
-            for _pk, record in list(self._find(model, batch)):  # now: the table may be written in between
+            for _pk, record in self._find(model, batch):
                 yield record
 
     def references(self, model: Model, key: Key) -> int:
