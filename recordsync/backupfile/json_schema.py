@@ -14,13 +14,14 @@ import msgspec
 from recordsync.backupfile.blocks import Block
 from recordsync.backupfile.layout import deletion_names
 from recordsync.backupfile.metadata import Metadata
+from recordsync.backupfile.values import Count
 from recordsync.model.fields import TIMESTAMP, whole_pattern
 from recordsync.model.schema import Model, Schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SHA256 = {"type": "string", "pattern": whole_pattern("[0-9a-f]{64}"), "description": "SHA-256, lower-case hex."}
-_COUNT = {"type": "integer", "minimum": 0}
+_COUNT = msgspec.json.schema(Count)
 
 
 def file_schema(schema: Schema) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from recordsync.model.schema import Field, Model, Schema
 NAME = Text(min_length=1, max_length=255)
 SEALS = Model("seals", "core.Seal", (Field("company_name", NAME, references="companies"), Field("month", NAME)))
 SITES = Model("sites", "core.Site", (Field("name", NAME),))
-POSTS = Model("posts", "core.Post", (Field("ep_no", NAME), Field("site", NAME, references="sites")))
+POSTS = Model("posts", "core.Post", (Field("site", NAME, references="sites"), Field("ep_no", NAME)))
 HOLIDAYS = Model("holidays", "core.Holiday", (Field("date", Date()),))
 MORE = KeyColumns(Schema((*SCHEMA, SEALS, SITES, POSTS, HOLIDAYS)))
 
@@ -32,7 +32,7 @@ def test_every_field_of_a_key_has_a_column_that_models_share_by_its_name() -> No
         (ATTENDANCE_RECORDS, ("ABC", "2026-11-20", "E1"), ("ABC", "2026-11-20", "E1", "", ""), "ABC"),
         (SEALS, ("ABC", "2026-11"), ("ABC", "", "", "2026-11", ""), "ABC"),
         (SITES, ("Gate",), ("", "", "", "", "Gate"), "Gate"),
-        (POSTS, ("E1", "Gate"), ("", "", "E1", "", "Gate"), "Gate"),
+        (POSTS, ("Gate", "E1"), ("", "", "E1", "", "Gate"), "Gate"),
         (HOLIDAYS, ("2026-11-20",), ("", "2026-11-20", "", "", ""), ""),
     ],
 )
