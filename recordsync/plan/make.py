@@ -47,8 +47,7 @@ def make_plan(
     digest = hashlib.sha256()
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
-    waiting: set[str] = set()
-    """The models of which a record may be added when the plan is applied."""
+    waiting: set[str] = set()  # the models of which a record may be added when the plan is applied
     progress("compare", 0, total)
     with theirs.open() as reader:
         for model in schema:

@@ -182,7 +182,7 @@ def _kill_at(phase: Phase) -> None:
         if now == phase:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Run.__call__ = killed  # type: ignore[method-assign]
+    Run.__call__ = killed  # type: ignore[method-assign] # in a process of its own, which is killed
 
 
 def _worked(operation: Operation) -> float:
