@@ -2,8 +2,8 @@
 
 SQLite has one writer. Sessions, the throttling of sign-in, the task queue and the progress of operations must be
 written while a restore holds the register, so they live in a second database, ``jobs``. On PostgreSQL ``jobs`` is
-another connection to the same database, where the migrations of the alias ``default`` create all tables. The engine's
-own tables are in both databases: a writer looks in the database that it wrote to whether its transaction was committed.
+another connection to the same database, where the migrations of the alias ``default`` create all tables. The table of
+commits is in both databases: a writer looks in the database that it wrote to whether its transaction was committed.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from django.db.models import Model
 JOBS = "jobs"
 HISTORICAL = "__fake__"  # the module name of the models that migrations use
 JOBS_APPS = frozenset({"axes", "sessions", "django_tasks_database"})
-BOTH_APPS = frozenset({"recordsync"})
+BOTH_MODELS = frozenset({("recordsync", "commit")})
 JOBS_MODELS = frozenset({("core", "operation"), ("core", "uploadlog")})
 
 
@@ -37,6 +37,6 @@ class JobsRouter:
     def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool:
         if settings.JOBS_SHARE_DATABASE:
             return db != JOBS
-        if app_label in BOTH_APPS:
+        if (app_label, model_name) in BOTH_MODELS:
             return True
         return lives_in_jobs(app_label, model_name) == (db == JOBS)

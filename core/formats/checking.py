@@ -22,7 +22,7 @@ from recordsync.system.progress import Progress
 T = TypeVar("T")
 
 CheckedFile = BackupFile | V1File
-"""A file that was read whole and found valid; a :class:`recordsync.plan.Snapshot`."""
+"""A file that was read whole and found valid; a :class:`recordsync.plan.Source`."""
 
 RestoredFile = CheckedFile | UncheckedFile
 """The file that a plan is made of. It is valid once the plan is made."""

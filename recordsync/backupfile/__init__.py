@@ -11,8 +11,8 @@ from recordsync.backupfile.metadata import BackupType, Deletions, Metadata
 from recordsync.backupfile.reader import BackupFile
 from recordsync.backupfile.scanner import Limits
 from recordsync.backupfile.unchecked import UncheckedFile
-from recordsync.backupfile.values import InstallationName
 from recordsync.backupfile.writer import Rows, Written, write_backup
+from recordsync.model.json_values import InstallationName
 
 __all__ = [
     "BackupFile",

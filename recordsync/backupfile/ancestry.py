@@ -7,50 +7,15 @@ ancestors, each as a digest with its parents by position, prove the whole ancest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import msgspec
 
-from recordsync.backupfile.values import Count, InstallationName, MomentText, Name, Positive, Sha256Text
+from recordsync.history.headers import Header, Merge, Ordinary
 from recordsync.model.digests import content_digest, snapshot_id
 from recordsync.model.fields import TIMESTAMP
+from recordsync.model.json_values import Count, Sha256Text
 from recordsync.model.schema import Schema
-
-
-class Rename(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A record of ``model`` that others refer to has another name since the snapshot's first parent."""
-
-    model: str
-    before: str
-    after: str
-
-
-class Ordinary(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ordinary"):
-    """What an ordinary snapshot says: its tree, who made it, where, when and why."""
-
-    tree: Sha256Text
-    installation: InstallationName
-    number: Positive
-    moment: MomentText
-    author: Name
-    cause: Annotated[str, msgspec.Meta(max_length=30)]
-    message: Annotated[str, msgspec.Meta(max_length=1000)]
-    renames: list[Rename]
-
-
-class Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="merge"):
-    """What a merge says: its tree alone, so that both sides that merge alike make the same snapshot."""
-
-    tree: Sha256Text
-
-
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A snapshot without its contents: its id, the ids of its parents, and what it says."""
-
-    id: Sha256Text
-    parents: list[Sha256Text]
-    says: Ordinary | Merge
-
 
 Ancestor = tuple[Sha256Text | Ordinary, list[Count | Sha256Text]]
 """What an ancestor says, as a digest or (where it has renames) in full; and its parents, each as the position of an

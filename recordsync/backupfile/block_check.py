@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Sequence
 
-from recordsync.backupfile.blocks import LINE, Block
+from recordsync.backupfile.blocks import LINE, BlockEntry
 from recordsync.backupfile.messages import digest_start
 from recordsync.backupfile.parsers import Note
 from recordsync.backupfile.scanner import SectionPart
@@ -19,7 +19,7 @@ from recordsync.streams.lines import checksum_of
 class BlockChecker:
     """Compares rows, which come in the file's order, with the blocks of its list. ``note`` gets what is false."""
 
-    def __init__(self, blocks: Sequence[Block], note: Note) -> None:
+    def __init__(self, blocks: Sequence[BlockEntry], note: Note) -> None:
         self._waiting = deque(enumerate(blocks, LINE + 1))
         self._note = note
         self._open: _OpenBlock | None = None
@@ -45,7 +45,7 @@ class BlockChecker:
 class _OpenBlock:
     """A block of which rows are read."""
 
-    def __init__(self, line: int, block: Block) -> None:
+    def __init__(self, line: int, block: BlockEntry) -> None:
         self._line = line
         self.block = block
         self.left = block.count

@@ -12,17 +12,17 @@ from typing import Annotated, Final
 import msgspec
 
 from recordsync.backupfile.metadata import Metadata
-from recordsync.backupfile.values import Positive, Sha256Text
 from recordsync.errors import FileError
 from recordsync.history.blocks import BlockDigest
 from recordsync.history.trees import nodes
+from recordsync.model.json_values import Positive, Sha256Text
 from recordsync.model.schema import Schema
 
 LINE: Final = 2
 """The number of the line on which the list begins. The first block is on the next one."""
 
 
-class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BlockEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line of the list. ``digest`` is of the records' checksums, ``raw_sha256`` of the block's ``bytes`` bytes."""
 
     model: str
@@ -33,7 +33,7 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     raw_sha256: Sha256Text
 
 
-def errors_in(blocks: Sequence[Block] | None, metadata: Metadata, schema: Schema) -> Iterator[FileError]:
+def errors_in(blocks: Sequence[BlockEntry] | None, metadata: Metadata, schema: Schema) -> Iterator[FileError]:
     """What is wrong with a file's list of blocks beside its metadata. A full file with a snapshot has one."""
     is_whole = metadata.snapshot is not None and metadata.backup_type == "full"
     if (blocks is not None) != is_whole:

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from recordsync.backupfile.blocks import Block
+from recordsync.backupfile.blocks import BlockEntry
 from recordsync.backupfile.layout import deletion_names
 from recordsync.backupfile.metadata import Metadata
-from recordsync.backupfile.values import Count
 from recordsync.model.fields import TIMESTAMP, whole_pattern
+from recordsync.model.json_values import Count
 from recordsync.model.schema import Model, Schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,7 +26,7 @@ _COUNT = msgspec.json.schema(Count)
 
 def file_schema(schema: Schema) -> dict[str, Any]:
     """The JSON Schema of an application's files."""
-    types = [Metadata, Block, *([schema.selection] if schema.selection else [])]
+    types = [Metadata, BlockEntry, *([schema.selection] if schema.selection else [])]
     _refs, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     definitions["Metadata"] = _metadata(definitions["Metadata"], schema)
     for model in schema:
@@ -34,7 +34,7 @@ def file_schema(schema: Schema) -> dict[str, Any]:
         definitions[f"deleted_{model.name}"] = _deletion(model)
     sections = {model.name: _list_of(model.name) for model in schema}
     deleted = {model.name: _list_of(f"deleted_{model.name}") for model in schema}
-    blocks = {"anyOf": [_list_of("Block"), {"type": "null"}]}
+    blocks = {"anyOf": [_list_of("BlockEntry"), {"type": "null"}]}
     trailer = {**{model.name: _COUNT for model in schema}, "deleted": _COUNT, "sha256": _SHA256}
     parts = {"metadata": _ref("Metadata"), "blocks": blocks, **sections, "deleted": _object(deleted, required=set())}
     parts["trailer"] = _object(trailer, required={"deleted", "sha256"})

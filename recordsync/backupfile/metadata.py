@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from recordsync.backupfile.ancestry import Ancestor, Header, check_ancestry
-from recordsync.backupfile.values import (
+from recordsync.backupfile.ancestry import Ancestor, check_ancestry
+from recordsync.history.headers import Header
+from recordsync.model.fields import TIMESTAMP, whole_pattern
+from recordsync.model.json_values import (
     LARGEST,
     SHA256_SHAPE,
     UUID_SHAPE,
@@ -19,7 +21,6 @@ from recordsync.backupfile.values import (
     Name,
     UuidText,
 )
-from recordsync.model.fields import TIMESTAMP, whole_pattern
 from recordsync.model.schema import Model, Schema
 
 VERSION = "2.0"

@@ -46,7 +46,7 @@ class DescribedFile:
 
 
 class BackupFile(DescribedFile):
-    """A valid backup file, made by :func:`recordsync.backupfile.check_backup`. Fits :class:`recordsync.plan.Snapshot`.
+    """A valid backup file, made by :func:`recordsync.backupfile.check_backup`. Fits :class:`recordsync.plan.Source`.
 
     Not thread-safe: two threads need two of these.
     """

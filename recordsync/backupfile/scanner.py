@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import msgspec
 import orjson
 
-from recordsync.backupfile.blocks import Block
+from recordsync.backupfile.blocks import BlockEntry
 from recordsync.backupfile.layout import (
     BLOCKS_START,
     END,
@@ -75,7 +75,7 @@ class Scanner:
     ) -> None:
         """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it."""
         self.pieces: list[bytes] = []
-        self.blocks: list[Block] | None = None
+        self.blocks: list[BlockEntry] | None = None
         """The file's list of blocks, from :meth:`parts` on."""
         self._checked = checked
         self._stream = stream
@@ -220,11 +220,11 @@ class Scanner:
             line, position = self._line, 0
         return self._expect(line, position, b"]", place)
 
-    def _block(self, text: bytes) -> Block:
+    def _block(self, text: bytes) -> BlockEntry:
         """The block that a line of the list names."""
         content = self._object(text, "block")
         try:
-            return msgspec.convert(content, Block)
+            return msgspec.convert(content, BlockEntry)
         except msgspec.ValidationError as error:
             return self._break_invalid("block", content, error)
 

@@ -24,7 +24,7 @@ from recordsync.system.progress import EVERY
 
 
 class UncheckedFile(DescribedFile):
-    """A backup file before its check. Fits :class:`recordsync.plan.Snapshot`. Its digest is known, and its counts are
+    """A backup file before its check. Fits :class:`recordsync.plan.Source`. Its digest is known, and its counts are
     proven, when the file has been read whole.
 
     ``source`` is a seekable binary stream, plain or compressed. It stays open and is the caller's. Raises

@@ -32,7 +32,7 @@ _Child = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class TreeNode:
     """A node of a tree: where it is, its digest, and the number of the records below it."""
 
     path: Path
@@ -40,7 +40,7 @@ class Node:
     count: int
 
 
-def tree_of(store: Store, where: Filters) -> Iterator[Node]:
+def tree_of(store: Store, where: Filters) -> Iterator[TreeNode]:
     """The nodes of the tree over these rows of a store, each after those below it, and last the root.
 
     Reads everything once. Raises what :meth:`Store.lines` raises.
@@ -52,7 +52,7 @@ def tree_of(store: Store, where: Filters) -> Iterator[Node]:
     )
 
 
-def nodes(blocks: Iterable[tuple[Path, BlockDigest]], path: Path = ()) -> Iterator[Node]:
+def nodes(blocks: Iterable[tuple[Path, BlockDigest]], path: Path = ()) -> Iterator[TreeNode]:
     """The nodes from ``path`` down over these blocks, which are all below it: each after those below it, and last the
     one at ``path``.
 
@@ -62,7 +62,7 @@ def nodes(blocks: Iterable[tuple[Path, BlockDigest]], path: Path = ()) -> Iterat
     for name, below in groupby(blocks, key=lambda placed: placed[0][len(path)]):
         placed = next(below)
         place, known = placed
-        child: BlockDigest | Node = known
+        child: BlockDigest | TreeNode = known
         if len(place) > len(path) + 1:
             for child in nodes(chain([placed], below), (*path, name)):
                 yield child
@@ -70,11 +70,11 @@ def nodes(blocks: Iterable[tuple[Path, BlockDigest]], path: Path = ()) -> Iterat
     yield _node(path, children)
 
 
-def _node(path: Path, children: list[_Child]) -> Node:
+def _node(path: Path, children: list[_Child]) -> TreeNode:
     content: Any = sorted(children)
     if len(children) > MOST_CHILDREN:
         content = {"groups": _groups(content)}
-    return Node(path, _digest(content), sum(count for _name, _digest, count in children))
+    return TreeNode(path, _digest(content), sum(count for _name, _digest, count in children))
 
 
 def _groups(children: Iterable[_Child]) -> list[_Child]:

@@ -8,7 +8,7 @@ from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
 from recordsync.plan.references import Held, References
-from recordsync.plan.source import Align, Pass, Snapshot
+from recordsync.plan.source import Align, Pass, Source
 from recordsync.plan.steps import Additions, Step
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Pass",
     "Plan",
     "References",
-    "Snapshot",
+    "Source",
     "Step",
     "adding",
     "apply_changes",

@@ -13,7 +13,7 @@ from recordsync.model.schema import Model
 from recordsync.plan.apply import require_valid
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import References
-from recordsync.plan.source import Snapshot
+from recordsync.plan.source import Source
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
 from recordsync.system.progress import EVERY
@@ -73,7 +73,7 @@ class Adder:
 
 
 @contextmanager
-def adding(store: Store, theirs: Snapshot, now: dt.datetime, *, alone: bool = False) -> Iterator[Adder]:
+def adding(store: Store, theirs: Source, now: dt.datetime, *, alone: bool = False) -> Iterator[Adder]:
     """An adder for a plan of ``theirs``, in a block in which the plan is made and applied. ``alone``: see
     :meth:`Store.filling`."""
     with store.filling(sum(theirs.counts.values()), alone=alone):

@@ -19,7 +19,7 @@ from recordsync.streams.sort import stored
 
 
 class Listing:
-    """Some records of one model. Fits :class:`recordsync.plan.Snapshot`."""
+    """Some records of one model. Fits :class:`recordsync.plan.Source`."""
 
     is_complete = False
 

@@ -16,7 +16,7 @@ from recordsync.plan.adder import Adder
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
-from recordsync.plan.source import Align, Pass, Snapshot
+from recordsync.plan.source import Align, Pass, Source
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, join, stretches, stretches_of_lines
@@ -26,8 +26,8 @@ from recordsync.system.progress import EVERY, Progress, no_progress
 
 def make_plan(
     store: Store,
-    theirs: Snapshot,
-    base: Snapshot | None,
+    theirs: Source,
+    base: Source | None,
     items: IO[bytes],
     progress: Progress = no_progress,
     adder: Adder | None = None,
@@ -151,7 +151,7 @@ def _entries(part: Merged | Identical | Additions) -> int:
 
 
 def _merged(
-    store: Store, theirs: Snapshot, base: Snapshot | None, model: Model, reader: Pass, *, at_once: bool
+    store: Store, theirs: Source, base: Source | None, model: Model, reader: Pass, *, at_once: bool
 ) -> Iterator[Merged | Identical | Additions]:
     """The merge of one model. ``reader`` reads theirs. Where theirs does not speak about every record, ours are looked
     up by its keys. ``at_once``: the model's table may be written while this is read, so all of ours are read into
@@ -248,7 +248,7 @@ def _merged_aligned(
             )
 
 
-def _projected(shape: Shape, base: Snapshot, model: Model) -> Iterator[Record]:
+def _projected(shape: Shape, base: Source, model: Model) -> Iterator[Record]:
     """The base's records with the fields of ``shape``. Fields that the base lacks are blank."""
     origin = base.shape(model)
     return (shape.project(record, origin) for record in base.records(model))

@@ -31,7 +31,7 @@ class Pass(Protocol):
         model either as lines or as records."""
 
 
-class Snapshot(Protocol):
+class Source(Protocol):
     """All that one place says about records at one moment, checked and in key order."""
 
     @property

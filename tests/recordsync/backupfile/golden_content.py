@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
-from recordsync.backupfile.ancestry import Header, Ordinary
+from recordsync.history.headers import Header, Ordinary
 from tests.builders.ancestry import digest, header, merge, says, snapshot_id
 from tests.builders.files import sha256
 from tests.builders.records import Sections, company, deletion, record, sections

@@ -8,7 +8,7 @@ import pytest
 
 from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.history.blocks import BlockDigest, block_of
-from recordsync.history.trees import MOST_CHILDREN, Node, Path, nodes
+from recordsync.history.trees import MOST_CHILDREN, Path, TreeNode, nodes
 from recordsync.streams.lines import lines_of
 from tests.builders import trees
 from tests.builders.days import blank_day, key_of
@@ -49,7 +49,7 @@ def test_nodes_come_after_those_below_them_and_the_root_comes_last() -> None:
 
 
 def test_a_tree_of_nothing_is_a_root_without_children() -> None:
-    assert list(nodes([])) == [Node((), sha256("[]"), 0)]
+    assert list(nodes([])) == [TreeNode((), sha256("[]"), 0)]
 
 
 @pytest.mark.parametrize("companies", [MOST_CHILDREN, MOST_CHILDREN + 1])

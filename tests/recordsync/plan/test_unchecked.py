@@ -13,7 +13,7 @@ from core.register.declared import SCHEMA
 from recordsync.backupfile import Limits, UncheckedFile, check_backup
 from recordsync.errors import CheckNeeded, InvalidFile, InvalidRecord, OutOfOrder
 from recordsync.model.records import Record
-from recordsync.plan import Plan, Snapshot, make_plan
+from recordsync.plan import Plan, Source, make_plan
 from recordsync.stores import Store
 from tests.builders.records import record, sections_of, written
 from tests.recordsync.support import MemoryStore, resealed
@@ -22,7 +22,7 @@ from tests.strategies.records import snapshots
 Made = tuple[str, bytes, dict[str, object]]
 
 
-def planned(store: Store, file: Snapshot) -> Made:
+def planned(store: Store, file: Source) -> Made:
     """All that a plan says."""
     with io.BytesIO() as items:
         plan: Plan = make_plan(store, file, None, items)

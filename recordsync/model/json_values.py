@@ -1,4 +1,4 @@
-"""The types of values that the first lines of a 2.0 file share."""
+"""The types of values in JSON that headers of snapshots and the first lines of a 2.0 file share."""
 
 from __future__ import annotations
 
