@@ -63,6 +63,7 @@ class Snapshot(models.Model):
     parents = models.JSONField(help_text="Ids, in their order.")
     said = models.CharField(max_length=64, help_text="The digest of what it says.")
     says = models.JSONField()
+    bears_renames = models.BooleanField(default=False, help_text="Whether it says that records have other names.")
     tree = models.CharField(max_length=64, help_text="The digest of the tree's root.")
     installation = models.UUIDField(null=True, help_text="Which installation took it; null: it is a merge.")
     number = models.BigIntegerField(null=True, help_text="Its number at that installation.")
@@ -110,6 +111,7 @@ class Leaf(models.Model):
     model = models.CharField(max_length=100)
     parent = models.CharField(max_length=255)
     slice = models.CharField(max_length=10)
+    names = models.TextField(blank=True, help_text="The names of these parents at the head, in a text that sorts so.")
     digest = models.CharField(max_length=64)
     count = models.BigIntegerField()
 
