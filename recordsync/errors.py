@@ -85,6 +85,14 @@ class CheckNeeded(RecordSyncError):
     """A file cannot be used as it is read: only its check knows whether it is valid."""
 
 
+class HistoryDamaged(RecordSyncError):
+    """The history store does not hold what it should. ``digest``: of the node or block that is damaged or missing."""
+
+    def __init__(self, digest: str, what: str) -> None:
+        super().__init__(f"The history store is not whole: {what} ({digest[:10]}).")
+        self.digest = digest
+
+
 @dataclass(frozen=True, slots=True)
 class FileError:
     """One error in a file: what is wrong, as a sentence, and where."""

@@ -50,7 +50,7 @@ def errors_in(blocks: Sequence[BlockEntry] | None, metadata: Metadata, schema: S
         if model is None:
             yield FileError(f"there is no section {block.model} for this block", line, field="model")
             return
-        if len(block.partition) != len(model.partition) + (model.cut_date is not None):
+        if len(block.partition) != model.levels:
             yield FileError("the partition has another number of parts", line, field="partition")
             return
         place = (order[block.model], block.partition)

@@ -109,6 +109,11 @@ class Model:
         return (*key[: count - 1], *slices.parts(slices.slice_of(key[count - 1])))
 
     @cached_property
+    def levels(self) -> int:
+        """How many texts a partition has."""
+        return len(self.partition) + (self.cut_date is not None)
+
+    @cached_property
     def later(self) -> frozenset[str]:
         """The names of the fields that are left out of lines and checksums while they are null."""
         return frozenset(field.name for field in self.fields if field.later)

@@ -1,0 +1,260 @@
+"""The history store: blocks and nodes, known by the digests of their content, in a database of their own.
+
+It is written once and shared by all snapshots. A block is the lines of its records, joined by commas and line ends, as
+a frame of zstd (RFC 8878) with a checksum of its content: level 1 and no dictionary. A node is its text. What is there
+already is not written again, so a block has the bytes that were stored first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import zstandard
+from django.db import connections
+
+from recordsync.errors import HistoryDamaged
+from recordsync.history.blocks import BlockDigest, batches, checksums_of
+from recordsync.history.trees import blocks_of, children_of
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model, Schema
+from recordsync.models import Block, Node
+from recordsync.system.transactions import writing
+
+SEPARATOR: Final = b",\n"
+"""What stands between the lines of a block, and in a file between blocks."""
+
+_LEVEL: Final = 1
+_TOGETHER: Final = 300
+"""How many digests one query names. Old versions of SQLite take 999 parameters."""
+_BYTES_TOGETHER: Final = 8 << 20
+"""Bytes of blocks, as they are joined, that are read or written together."""
+_PIECE: Final = 1 << 20
+_BLOCKS: Final = Block._meta.db_table
+_NODES: Final = Node._meta.db_table
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A block in the store, without its data. ``size``: the bytes of its lines as they are joined, of which
+    ``raw_sha256`` is the SHA-256."""
+
+    digest: str
+    raw_sha256: str
+    size: int
+    count: int
+
+
+class HistoryStore:
+    """The history store in the database of this alias. Making one reads nothing."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def has_node(self, digest: str) -> bool:
+        """Whether there is a node with this digest. Raises Error where the store cannot be read."""
+        return Node.objects.using(self.alias).filter(digest=digest).exists()
+
+    def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
+        """The texts of the nodes with these digests, in their order, each read once and compared with its digest.
+
+        Raises HistoryDamaged where one is missing or has another text.
+        """
+        unique = list(dict.fromkeys(digests))
+        found: dict[str, bytes] = {}
+        for some in _cut(unique):
+            rows = Node.objects.using(self.alias).filter(digest__in=some).values_list("digest", "body")
+            found |= {digest: bytes(body) for digest, body in rows}
+        for digest in unique:
+            if digest not in found:
+                raise HistoryDamaged(digest, "a node of a tree is missing")
+            if hashlib.sha256(found[digest]).hexdigest() != digest:
+                raise HistoryDamaged(digest, "a node of a tree is damaged")
+        return {digest: found[digest] for digest in unique}
+
+    def described(self, digests: Collection[str]) -> dict[str, StoredBlock]:
+        """The blocks with these digests, by digest; those that are missing are not in it."""
+        found: dict[str, StoredBlock] = {}
+        for some in _cut(list(digests)):
+            rows = Block.objects.using(self.alias).filter(digest__in=some)
+            found |= {row[0]: StoredBlock(*row) for row in rows.values_list("digest", "raw_sha256", "size", "count")}
+        return found
+
+    def frames(self, blocks: Iterable[StoredBlock]) -> Iterator[bytes]:
+        """The frame of each of these blocks, in their order. Few are in memory at once. Raises HistoryDamaged where one
+        is missing."""
+        stream, ahead = iter(blocks), list[StoredBlock]()
+        while True:
+            size = sum(block.size for block in ahead)
+            while size < _BYTES_TOGETHER and len(ahead) < _TOGETHER and (block := next(stream, None)) is not None:
+                ahead.append(block)
+                size += block.size
+            if not ahead:
+                return
+            # The last one may be large: it comes by itself.
+            some = ahead if size <= _BYTES_TOGETHER or len(ahead) == 1 else ahead[:-1]
+            ahead = ahead[len(some) :]
+            rows = Block.objects.using(self.alias).filter(digest__in=[block.digest for block in some])
+            found = dict(rows.values_list("digest", "data"))
+            for block in some:
+                if block.digest not in found:
+                    raise HistoryDamaged(block.digest, "a block is missing")
+                yield bytes(found[block.digest])
+
+    @contextmanager
+    def writing(self, wait: float) -> Iterator[BlockWriter]:
+        """A writer in a transaction of the store's own, which is committed when the block ends without an error.
+
+        ``wait``: the seconds to wait for others who write. Raises Error where the store cannot be written.
+        """
+        with writing(self.alias, [Block], wait, alone=False):
+            writer = BlockWriter(self)
+            yield writer
+            writer.flush()
+
+
+class BlockWriter:
+    """Writes blocks and nodes in the transaction that :meth:`HistoryStore.writing` has opened."""
+
+    def __init__(self, store: HistoryStore) -> None:
+        self._store = store
+        self._blocks: list[tuple[str, str, int, int, bytes]] = []
+        self._nodes: dict[str, bytes] = {}
+        self._waiting = 0
+
+    def put(self, lines: Iterable[bytes]) -> BlockDigest:
+        """The block that has these lines, which are known to be right. It is in the store afterwards, unless it has no
+        lines. The lines are read once and not kept."""
+        block = self.begin()
+        for batch in batches(lines):
+            block.add(batch)
+        return block.close()
+
+    def begin(self) -> OpenBlock:
+        """A block that is written piece by piece."""
+        return OpenBlock(self._add)
+
+    def put_node(self, digest: str, text: bytes) -> None:
+        """Write a node."""
+        self._nodes[digest] = text
+        self._wait_for(len(text))
+
+    def _add(self, block: StoredBlock, frame: bytes) -> None:
+        self._blocks.append((block.digest, block.raw_sha256, block.size, block.count, frame))
+        self._wait_for(len(frame))
+
+    def _wait_for(self, size: int) -> None:
+        self._waiting += size
+        if self._waiting >= _BYTES_TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._put(_BLOCKS, "digest, raw_sha256, size, count, data", self._blocks)
+        self._put(_NODES, "digest, body", list(self._nodes.items()))
+        self._blocks.clear()
+        self._nodes.clear()
+        self._waiting = 0
+
+    def _put(self, table: str, columns: str, rows: list[Any]) -> None:
+        if not rows:
+            return
+        # What nobody needed any more is needed again, and must not be collected.
+        again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
+        values = ", ".join(["%s"] * len(rows[0]))
+        statement = f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (digest) DO {again}"
+        with connections[self._store.alias].cursor() as cursor:
+            cursor.executemany(statement, rows)
+
+
+class OpenBlock:
+    """A block that is being written."""
+
+    def __init__(self, put: _Put) -> None:
+        self._put = put
+        self._packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+        self._frame: list[bytes] = []
+        self._raw = hashlib.sha256()
+        self._digest = hashlib.sha256()
+        self._size = self._count = 0
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Add the next lines of the block, which are known to be right."""
+        if not lines:
+            return
+        text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
+        self._raw.update(text)
+        self._frame.append(self._packer.compress(text))
+        self._digest.update(checksums_of(lines))
+        self._size += len(text)
+        self._count += len(lines)
+
+    def close(self) -> BlockDigest:
+        """The block, which has no more lines. It is written, unless it has none."""
+        block = BlockDigest(self._digest.hexdigest(), self._count)
+        if self._count:
+            self._frame.append(self._packer.flush())
+            stored = StoredBlock(block.digest, self._raw.hexdigest(), self._size, self._count)
+            self._put(stored, b"".join(self._frame))
+        return block
+
+
+class _Put(Protocol):
+    def __call__(self, block: StoredBlock, frame: bytes, /) -> None: ...
+
+
+def pieces(block: StoredBlock, frame: bytes) -> Iterator[bytes]:
+    """The bytes of a block's lines as they are joined, in pieces. Raises HistoryDamaged where its frame is damaged."""
+    size = 0
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(frame, closefd=False) as stream:
+            while piece := stream.read(_PIECE):
+                size += len(piece)
+                yield piece
+    except zstandard.ZstdError as error:
+        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged") from error
+    if size != block.size:
+        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged")
+
+
+def _cut(digests: Sequence[str]) -> Iterator[list[str]]:
+    stream = iter(digests)
+    while some := list(islice(stream, _TOGETHER)):
+        yield some
+
+
+class StoredTree:
+    """A tree in the history store, by the digest of its root. Reads the store, when it is asked."""
+
+    def __init__(self, store: HistoryStore, root: str, schema: Schema) -> None:
+        self._store = store
+        self._schema = schema
+        # A tree has a child for each model that has records.
+        self._models = {name: (digest, count) for name, digest, count in children_of(store.nodes, root)}
+
+    def totals(self) -> dict[str, int]:
+        """The number of records of each model of the schema."""
+        return {model.name: self._models.get(model.name, ("", 0))[1] for model in self._schema}
+
+    def digests(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
+        """The blocks of a model, each with its partition, in key order. Raises HistoryDamaged."""
+        if model.name in self._models:
+            digest, count = self._models[model.name]
+            if not model.levels:
+                yield (), BlockDigest(digest, count)
+            else:
+                yield from blocks_of(self._store.nodes, digest, model.levels)
+
+    def blocks(self, model: Model) -> Iterator[tuple[Partition, StoredBlock]]:
+        """As :meth:`digests`, with what the store has of each. Raises HistoryDamaged where one is missing."""
+        stream = self.digests(model)
+        while some := list(islice(stream, _TOGETHER)):
+            described = self._store.described([block.digest for _partition, block in some])
+            for partition, block in some:
+                if block.digest not in described:
+                    raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing")
+                yield partition, described[block.digest]
