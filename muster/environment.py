@@ -6,6 +6,7 @@ import secrets
 import tempfile
 import zoneinfo
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -62,14 +63,16 @@ def flag(name: str, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}; it must be 1 or 0.")
 
 
-def number(name: str, default: int, largest: int = 2**53) -> int:
-    """The variable as a whole number. Raises ImproperlyConfigured unless it is from 0 to ``largest``."""
+def number(name: str, default: int, *, smallest: int = 0, largest: int = 2**53) -> int:
+    """The variable as a whole number. Raises ImproperlyConfigured unless it is from ``smallest`` to ``largest``."""
     value = text(name, str(default))
     if not (value.isascii() and value.isdigit()):
         raise ImproperlyConfigured(f"{name} is {value!r}; it must be a whole number.")
     digits = value.lstrip("0") or "0"
     if len(digits) > len(str(largest)) or int(digits) > largest:
         raise ImproperlyConfigured(f"{name} is too large; it must be a whole number up to {largest:,}.")
+    if int(digits) < smallest:
+        raise ImproperlyConfigured(f"{name} is {value}; it must be a whole number from {smallest:,} on.")
     return int(digits)
 
 
@@ -153,6 +156,34 @@ def database(name: str, url: str) -> dict[str, Any]:
         options = {**_NETWORK, **config.get("OPTIONS", {})}
         return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
     raise ImproperlyConfigured(f"{name} names another engine. Muster runs on SQLite and PostgreSQL.")
+
+
+def database_beside(name: str, register: dict[str, Any], ending: str) -> dict[str, Any]:
+    """The Django settings of a database that is used beside the register's.
+
+    If the variable ``name`` is not set, it is a file beside the register's, with ``ending`` in its name; on PostgreSQL
+    it is the register's own database. Raises ImproperlyConfigured.
+    """
+    if text(name):
+        return database(name, text(name))
+    if register["ENGINE"] != SQLITE:
+        return dict(register)
+    file = Path(register["NAME"])
+    return register | {"NAME": str(file.with_name(f"{file.stem}-{ending}{file.suffix}"))}
+
+
+def refuse_one_for_two(databases: dict[str, dict[str, Any]], register: str) -> None:
+    """Raises ImproperlyConfigured if two of the databases are one, by the variables that name them.
+
+    On PostgreSQL any of them may share the database of the variable ``register``, but no other.
+    """
+    for one, other in combinations(databases, 2):
+        first, second = databases[one], databases[other]
+        shares = first["ENGINE"] == POSTGRESQL and is_same(databases[register], second)
+        if is_same(first, second) and not shares:
+            if first["ENGINE"] == SQLITE:
+                raise ImproperlyConfigured(f"{other} must name another SQLite file than {one}.")
+            raise ImproperlyConfigured(f"{other} must name another database than {one}, or that of {register}.")
 
 
 def sqlite_options(name: str, path: str) -> dict[str, Any]:

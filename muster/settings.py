@@ -44,25 +44,29 @@ MUSTER_REFERENCE_STORE = env.flag("MUSTER_REFERENCE_STORE")  # Django's ORM inst
 LOCK_WAIT_SECONDS = env.number("LOCK_WAIT_SECONDS", 30, largest=2_000_000)
 SAVE_WAIT_SECONDS = env.number("SAVE_WAIT_SECONDS", 4, largest=60)  # the same, while a person waits for a page
 
-# --- Databases (see muster.routers)
+# --- Databases (see muster.routers and recordsync.routers)
 
 _local_file = f"sqlite:///{quote(str(DATA_DIR / 'muster.sqlite3'))}"
 _register = env.database("DATABASE_URL", env.text("DATABASE_URL", _local_file))
-if env.text("JOBS_DATABASE_URL"):
-    _jobs = env.database("JOBS_DATABASE_URL", env.text("JOBS_DATABASE_URL"))
-elif _register["ENGINE"] == env.SQLITE:
-    _file = Path(_register["NAME"])
-    _jobs = _register | {"NAME": str(_file.with_name(f"{_file.stem}-jobs{_file.suffix}"))}
-else:
-    _jobs = dict(_register)
 
-DATABASES: dict[str, dict[str, Any]] = {"default": _register, "jobs": _jobs}
-DATABASE_ROUTERS = ["muster.routers.JobsRouter"]
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": _register,
+    "jobs": env.database_beside("JOBS_DATABASE_URL", _register, "jobs"),
+    "history": env.database_beside("HISTORY_DATABASE_URL", _register, "history"),
+}
+DATABASE_VARIABLES = {"default": "DATABASE_URL", "jobs": "JOBS_DATABASE_URL", "history": "HISTORY_DATABASE_URL"}
+DATABASE_ROUTERS = ["recordsync.routers.HistoryRouter", "muster.routers.JobsRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-JOBS_SHARE_DATABASE = env.is_same(_jobs, _register)
-if JOBS_SHARE_DATABASE and _register["ENGINE"] == env.SQLITE:
-    raise ImproperlyConfigured("JOBS_DATABASE_URL must name another SQLite file than DATABASE_URL.")
+env.refuse_one_for_two({DATABASE_VARIABLES[alias]: config for alias, config in DATABASES.items()}, "DATABASE_URL")
+JOBS_SHARE_DATABASE = env.is_same(DATABASES["jobs"], _register)
+HISTORY_SHARE_DATABASE = env.is_same(DATABASES["history"], _register)
+
+# --- The history of the register
+
+RECORDSYNC_SCHEMA = "core.register.declared.SCHEMA"
+RECORDSYNC_HISTORY = {"default": "history"}
+HISTORY_KEEP = env.number("HISTORY_KEEP", 100, smallest=1)  # the last snapshots; those that left in files stay as well
 
 # --- Application
 

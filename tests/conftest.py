@@ -4,7 +4,8 @@ Three ways to test against a database:
 
 - ``register_db``: once on SQLite and once on PostgreSQL, with real transactions; its value is the alias. For what
   commits, locks or opens connections of its own, and for Hypothesis (call ``databases.empty`` in each example).
-- ``@pytest.mark.django_db(databases=["default", "jobs"])``: SQLite in a transaction rolled back at the end. For pages.
+- ``@pytest.mark.django_db(databases=["default", "jobs", "history"])``: SQLite in a transaction rolled back at the end.
+  For pages.
 - ``installation``: once on SQLite and once on PostgreSQL, a migrated installation of its own to run commands in.
 """
 
@@ -26,6 +27,7 @@ from hypothesis import is_hypothesis_test
 from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
+from recordsync.history.databases import history_of
 from tests.postgres_plugin import DIR, PG_URL
 from tests.running import databases
 from tests.running.installation import Installations, ScratchInstallation
@@ -114,8 +116,9 @@ def django_db_setup(
     """This process's databases, migrated: copies, where pytest-django's own fixture would migrate each of them."""
     engines = [engine for engine, alias in databases.ALIASES.items() if alias in connections]
     installations.migrate(*engines)
-    register, jobs = (Path(connections[alias].settings_dict["NAME"]) for alias in ("default", "jobs"))
-    installations.new_files(register, jobs)
+    installations.new_files(
+        *(Path(connections[alias].settings_dict["NAME"]) for alias in ("default", "jobs", "history"))
+    )
     if "postgres" in engines:
         installations.new_database(connections["pg"].settings_dict["NAME"])
     yield
@@ -131,19 +134,20 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def register_db(engine: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The alias of an empty register on each engine in turn, outside any transaction; ``jobs`` is empty too."""
+    """The alias of an empty register on each engine in turn, outside any transaction; its history and ``jobs`` are
+    empty too."""
     alias = databases.ALIASES[engine]
     with django_db_blocker.unblock():
         databases.empty(alias, "jobs")
         yield alias
-        for used in (alias, "jobs"):
+        for used in (alias, history_of(alias), "jobs"):
             assert not connections[used].in_atomic_block, "the test left a transaction open"
         databases.empty(alias, "jobs")
 
 
 @pytest.fixture
 def wired_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[Wire, str]]:
-    """A wire to an empty register on PostgreSQL, and the register's alias over it; ``jobs`` is empty too."""
+    """A wire to an empty register on PostgreSQL, and the register's alias over it; history and ``jobs`` are empty."""
     with django_db_blocker.unblock():
         databases.empty("pg", "jobs")
         with wired_register() as (wire, alias):

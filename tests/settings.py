@@ -2,8 +2,9 @@
 
 Each process of the run has databases of its own, which `tests/conftest.py` makes.
 
-``default`` and ``jobs`` are SQLite files (not memory: other processes and WAL are part of what is tested). ``pg``,
-where there is a server, is a second register beside them on PostgreSQL; ``jobs`` serves both.
+``default``, its ``history`` and ``jobs`` are SQLite files (not memory: other processes and WAL are part of what is
+tested). ``pg``, where there is a server, is a second register beside them on PostgreSQL, and ``pg_history`` another
+connection to its database; ``jobs`` serves both.
 """
 
 import os
@@ -16,6 +17,8 @@ for _name in (
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
     "DEBUG",
+    "HISTORY_DATABASE_URL",
+    "HISTORY_KEEP",
     "HSTS_SECONDS",
     "HTTPS",
     "INSTALLATION_COLOUR",
@@ -39,9 +42,9 @@ os.environ["DATA_DIR"] = str(_folder / "var")
 os.environ["SECRET_KEY"] = "of no value: for tests only"
 
 from muster.settings import *  # noqa: E402, F403
-from muster.settings import DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
+from muster.settings import DATABASES, RECORDSYNC_HISTORY, STATIC_ROOT, STORAGES  # noqa: E402
 
-for _alias in ("default", "jobs"):
+for _alias in ("default", "jobs", "history"):
     DATABASES[_alias]["NAME"] = str(_folder / f"{_alias}.sqlite3")
     # A test run that a power cut ends is run again.
     DATABASES[_alias]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"
@@ -51,6 +54,8 @@ if "MUSTER_TEST_PG_URL" in os.environ:
 
     DATABASES["pg"] = environment.database("MUSTER_TEST_PG_URL", os.environ["MUSTER_TEST_PG_URL"])
     DATABASES["pg"] |= {"CONN_MAX_AGE": 0, "NAME": f"muster_test_{_process}"}
+    DATABASES["pg_history"] = dict(DATABASES["pg"])
+    RECORDSYNC_HISTORY["pg"] = "pg_history"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -12,6 +12,8 @@ import pytest
 from django.db import connections, transaction
 
 from core.models import Company, Operation, User
+from recordsync.history.databases import history_of
+from recordsync.models import Node
 from tests.running import databases
 from tests.running.installation import PROJECT, ScratchInstallation
 from tests.running.zygote import Process
@@ -23,14 +25,17 @@ def test_the_register_is_empty_on_each_engine(register_db: str, engine: str) -> 
     company = Company.objects.using(register_db).create(name="ABC Corp")
     User.objects.db_manager(register_db).create_user("meena", company=company)
     Operation.objects.create(kind="backup_full", actor_name="meena")
+    nodes = Node.objects.using(history_of(register_db))
+    nodes.create(digest="0" * 64, body=b"[]")
     databases.empty(register_db, "jobs")
+    assert not nodes.exists()
     assert not Company.objects.using(register_db).exists()
     assert not Operation.objects.exists()
 
 
 def test_sqlite_registers_are_files_in_wal_mode(register_db: str, engine: str) -> None:
     if engine == "sqlite":
-        for alias in ("default", "jobs"):
+        for alias in ("default", "jobs", "history"):
             with connections[alias].cursor() as cursor:
                 assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             assert Path(connections[alias].settings_dict["NAME"]).is_file()

@@ -85,7 +85,7 @@ def test_nobody_else_formats_one() -> None:
     assert scripts == []
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_one_moment_looks_the_same_on_every_page(kolkata: None, client: Client) -> None:
     world = make_world()
     client.force_login(world.people["root"])
@@ -152,7 +152,7 @@ def test_what_a_list_shows_is_what_a_form_takes(time: dt.time) -> None:
     assert field.clean(shown) == time
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_a_record_that_is_saved_as_it_was_keeps_its_seconds(client: Client) -> None:
     world = make_world()
     client.force_login(world.people["root"])

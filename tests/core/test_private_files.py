@@ -71,13 +71,15 @@ def test_what_is_made_is_closed(new_installation: NewInstallation) -> None:
         f"sys.path.insert(0, {str(PROJECT)!r}); import manage; manage.main()"
     )
     (installation.folder / "muster.log").unlink(missing_ok=True)
-    (installation.folder / "muster-jobs.sqlite3").unlink()
+    made_again = [installation.folder / f"muster-{name}.sqlite3" for name in ("jobs", "history")]
+    for path in made_again:
+        path.unlink()
     script = installation.folder.with_name("open.py")
     script.write_text(made.replace("backup_data'", "migrate', '--verbosity', '0'"))
     assert installation.python(script).wait(60) == 0
     script.write_text(made)
     assert installation.python(script).wait(60) == 0
-    assert (installation.folder / "muster-jobs.sqlite3").exists()
+    assert all(path.exists() for path in made_again)
     assert (installation.folder / "muster.log").exists()
     assert open_to_others(installation.folder) == []
 

@@ -1,1 +1,1 @@
-"""Settings, routing between the two databases, the log."""
+"""Settings, routing between the databases, the log."""

@@ -42,6 +42,10 @@ def read(folder: Path, *names: str, **env: str) -> dict[str, Any]:
     return values
 
 
+BESIDE = ["jobs", "history"]
+"""The databases beside the register's."""
+
+
 def test_defaults_are_safe_and_local(tmp_path: Path) -> None:
     values = read(tmp_path, "DEBUG", "ALLOWED_HOSTS", "HTTPS", "SECRET_KEY", "DATABASES", "BACKUP_DIR")
     assert values["DEBUG"] is False
@@ -49,6 +53,8 @@ def test_defaults_are_safe_and_local(tmp_path: Path) -> None:
     assert values["HTTPS"] is False
     assert values["DATABASES"]["default"]["NAME"] == str(tmp_path / "var/muster.sqlite3")
     assert values["DATABASES"]["jobs"]["NAME"] == str(tmp_path / "var/muster-jobs.sqlite3")
+    assert values["DATABASES"]["history"]["NAME"] == str(tmp_path / "var/muster-history.sqlite3")
+    assert "synchronous=FULL" in values["DATABASES"]["history"]["OPTIONS"]["init_command"]
     assert values["BACKUP_DIR"] == str(tmp_path / "var/backups")
     assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
     assert read(tmp_path, "SECRET_KEY") == {"SECRET_KEY": values["SECRET_KEY"]}
@@ -60,47 +66,96 @@ def test_other_hosts_need_https(tmp_path: Path) -> None:
     assert not any(read(tmp_path, *names, ALLOWED_HOSTS="192.168.1.5", HTTPS="0").values())
 
 
-def test_two_registers_in_one_folder_share_no_jobs(tmp_path: Path) -> None:
-    jobs = {
-        read(tmp_path, "DATABASES", DATABASE_URL=f"sqlite:///{tmp_path}/{name}.sqlite3")["DATABASES"]["jobs"]["NAME"]
+@pytest.mark.parametrize("alias", BESIDE)
+def test_two_registers_in_one_folder_share_nothing_beside_them(tmp_path: Path, alias: str) -> None:
+    found = {
+        read(tmp_path, "DATABASES", DATABASE_URL=f"sqlite:///{tmp_path}/{name}.sqlite3")["DATABASES"][alias]["NAME"]
         for name in ("one", "two")
     }
-    assert jobs == {f"{tmp_path}/one-jobs.sqlite3", f"{tmp_path}/two-jobs.sqlite3"}
+    assert found == {f"{tmp_path}/one-{alias}.sqlite3", f"{tmp_path}/two-{alias}.sqlite3"}
 
 
-def test_postgresql_holds_both_unless_told_otherwise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("alias", BESIDE)
+def test_postgresql_holds_all_unless_told_otherwise(tmp_path: Path, alias: str) -> None:
     main = "postgresql://muster@db.internal/register"
-    assert read(tmp_path, "JOBS_SHARE_DATABASE", DATABASE_URL=main) == {"JOBS_SHARE_DATABASE": True}
-    other = {"JOBS_DATABASE_URL": "postgresql://muster@db.internal/jobs"}
-    assert read(tmp_path, "JOBS_SHARE_DATABASE", DATABASE_URL=main, **other) == {"JOBS_SHARE_DATABASE": False}
+    share, variable = f"{alias.upper()}_SHARE_DATABASE", f"{alias.upper()}_DATABASE_URL"
+    assert read(tmp_path, share, DATABASE_URL=main) == {share: True}
+    for other in ("postgresql://muster@db.internal/other", f"sqlite:///{tmp_path}/other.sqlite3"):
+        assert read(tmp_path, share, DATABASE_URL=main, **{variable: other}) == {share: False}
+    assert read(tmp_path, share, **{variable: main}) == {share: False}, "a register on SQLite"
 
 
-def test_one_sqlite_file_for_both_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/muster.sqlite3"
-    done = run(tmp_path, "manage.py", "check", DATABASE_URL=url, JOBS_DATABASE_URL=url)
+@pytest.mark.parametrize("alias", BESIDE)
+def test_one_sqlite_file_for_both_is_refused(tmp_path: Path, alias: str) -> None:
+    url, variable = f"sqlite:///{tmp_path}/muster.sqlite3", f"{alias.upper()}_DATABASE_URL"
+    done = run(tmp_path, "manage.py", "check", DATABASE_URL=url, **{variable: url})
     assert done.returncode == 1
-    assert "JOBS_DATABASE_URL must name another SQLite file" in done.stderr
+    assert f"{variable} must name another SQLite file" in done.stderr
     (tmp_path / "link.sqlite3").symlink_to("muster.sqlite3")
     link = f"sqlite:///{tmp_path}/link.sqlite3"
-    done = run(tmp_path, "manage.py", "migrate", DATABASE_URL=url, JOBS_DATABASE_URL=link)
-    assert done.stderr == "Error: JOBS_DATABASE_URL must name another SQLite file than DATABASE_URL.\n"
+    done = run(tmp_path, "manage.py", "migrate", DATABASE_URL=url, **{variable: link})
+    assert done.stderr == f"Error: {variable} must name another SQLite file than DATABASE_URL.\n"
     assert not (tmp_path / "muster.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"HISTORY_DATABASE_URL": "sqlite:///{}/muster-jobs.sqlite3"}, "SQLite file than JOBS_DATABASE_URL"),
+        ({"JOBS_DATABASE_URL": "sqlite:///{}/muster-history.sqlite3"}, "SQLite file than JOBS_DATABASE_URL"),
+        (
+            {
+                "DATABASE_URL": "postgresql://muster@db.internal/register",
+                "JOBS_DATABASE_URL": "postgresql://muster@db.internal/beside",
+                "HISTORY_DATABASE_URL": "postgresql://muster@db.internal/beside",
+            },
+            "database than JOBS_DATABASE_URL, or that of DATABASE_URL",
+        ),
+    ],
+)
+def test_jobs_and_history_are_not_kept_together(tmp_path: Path, env: dict[str, str], told: str) -> None:
+    named = {"DATABASE_URL": f"sqlite:///{tmp_path}/muster.sqlite3"} | {
+        name: url.format(tmp_path) for name, url in env.items()
+    }
+    done = run(tmp_path, "manage.py", "migrate", **named)
+    assert done.stderr == f"Error: HISTORY_DATABASE_URL must name another {told}.\n"
 
 
 def test_one_database_of_a_server_under_two_addresses_is_refused(
     new_installation: Callable[[str], ScratchInstallation], tmp_path: Path
 ) -> None:
     """Each alias would leave some tables to the other, which finds its migrations done."""
-    installation = new_installation("postgres")
-    socket = psycopg.conninfo.conninfo_to_dict(installation.database_url)["host"]
-    (tmp_path / "s").symlink_to(str(socket))
-    installation.env["JOBS_DATABASE_URL"] = installation.database_url.replace(str(socket), str(tmp_path / "s"))
-    done = installation.manage("migrate")
+    installation, other = new_installation("postgres"), new_installation("postgres")
+    socket = str(psycopg.conninfo.conninfo_to_dict(installation.database_url)["host"])
+    (tmp_path / "s").symlink_to(socket)
+    plain = dict(installation.env)
+    for variables, urls, sentence in (
+        (["JOBS"], [installation], "leads to the database of DATABASE_URL by another address. Write both addresses"),
+        (["HISTORY"], [installation], "leads to the database of DATABASE_URL by another address. Write both addresses"),
+        (["JOBS", "HISTORY"], [other, other], "leads to the database of JOBS_DATABASE_URL by another address. Name an"),
+    ):
+        named = dict(
+            zip((f"{name}_DATABASE_URL" for name in variables), (one.database_url for one in urls), strict=True)
+        )
+        last = f"{variables[-1]}_DATABASE_URL"
+        installation.env = plain | named | {last: named[last].replace(socket, str(tmp_path / "s"))}
+        done = installation.manage("migrate")
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert f"{last} {sentence}" in done.stderr
+    for variable in ("JOBS_DATABASE_URL", "HISTORY_DATABASE_URL"):
+        installation.env = plain | {variable: installation.database_url}
+        assert installation.manage("migrate", "--check").returncode == 0
+
+
+@pytest.mark.parametrize(("value", "told"), [("0", "from 1 on"), ("-1", "whole number"), ("9" * 20, "too large")])
+def test_at_least_one_snapshot_is_kept(tmp_path: Path, value: str, told: str) -> None:
+    assert read(tmp_path, "HISTORY_KEEP") == {"HISTORY_KEEP": 100}
+    assert read(tmp_path, "HISTORY_KEEP", HISTORY_KEEP="1") == {"HISTORY_KEEP": 1}
+    done = run(tmp_path, "manage.py", "check", HISTORY_KEEP=value)
     assert done.returncode == 1
-    assert done.stdout == ""
-    assert "leads to the database of DATABASE_URL by another address" in done.stderr
-    installation.env["JOBS_DATABASE_URL"] = installation.database_url
-    assert installation.manage("migrate", "--check").returncode == 0
+    assert "HISTORY_KEEP is" in done.stderr
+    assert told in done.stderr
 
 
 def test_a_setting_that_is_not_text_is_one_sentence(small: ScratchInstallation) -> None:
@@ -196,12 +251,14 @@ def test_times_follow_time_zone(tmp_path: Path) -> None:
     assert run(tmp_path, "-c", code, **env).stdout == "+0530\n"
 
 
-def test_migrate_brings_both_databases_up_to_date(installation: ScratchInstallation) -> None:
-    """The fixture has migrated; nothing is left to do in either, and ``--database`` still chooses one."""
+def test_migrate_brings_all_databases_up_to_date(installation: ScratchInstallation) -> None:
+    """The fixture has migrated; nothing is left to do in any, and ``--database`` still chooses one."""
     assert installation.manage("migrate", "--check").returncode == 0
     done = installation.manage("migrate", "--database", "default")
     assert done.stdout.count("Running migrations") == 1
-    if installation.engine == "sqlite":
-        done = installation.manage("migrate", "core", "zero", "--database", "jobs")
+    for app, alias in (("core", "jobs"), ("recordsync", "history")) if installation.engine == "sqlite" else ():
+        done = installation.manage("migrate", app, "zero", "--database", alias)
         assert done.returncode == 0, done.stderr
         assert installation.manage("migrate", "--check").returncode == 1
+        assert installation.manage("migrate").returncode == 0
+        assert installation.manage("migrate", "--check").returncode == 0

@@ -130,7 +130,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 )
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_any_text_is_shown_verbatim(django_db_setup: None) -> None:
     """Property 18: what is escaped and taken back is what is stored."""
 

@@ -8,6 +8,8 @@ from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, router, transaction
 
+from recordsync.history.databases import history_of
+
 ALIASES: Final = {"sqlite": "default", "postgres": "pg"}
 """The database alias of the register on each engine."""
 
@@ -18,12 +20,12 @@ _KEPT = {ContentType._meta.db_table, Permission._meta.db_table}  # made by migra
 
 
 def empty(*aliases: str) -> None:
-    """Delete every row of the tables of these databases, which may be registers or ``jobs``.
+    """Delete every row of the tables of these databases, which may be registers, each with its history, or ``jobs``.
 
     Plain deletes in one transaction: for the few rows of a test far quicker than Django's flush. Foreign keys are
     checked at the end of the transaction on both engines, so that the order does not matter.
     """
-    for alias in aliases:
+    for alias in dict.fromkeys(name for one in aliases for name in (one, history_of(one))):
         connection = connections[alias]
         with transaction.atomic(using=alias), connection.cursor() as cursor:
             for table in tables(alias):

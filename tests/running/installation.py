@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connections
 from psycopg import sql
 
@@ -25,7 +26,7 @@ TEMPLATE = "scratch_template"
 
 
 class ScratchInstallation:
-    """An installation in a folder of its own: database, jobs database, backups and log.
+    """An installation in a folder of its own: register, jobs and history databases, backups and log.
 
     ``env`` is the environment its commands run in, and only that: nothing of the test run's own settings. A test may
     change it.
@@ -84,15 +85,24 @@ class ScratchInstallation:
 
     @contextmanager
     def opened(self) -> Iterator[str]:
-        """A database alias that leads to this installation's register, for looking at it from the test."""
+        """A database alias that leads to this installation's register, for looking at it from the test.
+
+        :func:`recordsync.history.databases.history_of` gives the alias of its history.
+        """
         alias = f"scratch-{uuid.uuid4().hex}"
-        config = environment.database("DATABASE_URL", self.database_url)
-        connections.settings[alias] = connections.configure_settings({"default": config})["default"]
+        register = environment.database("DATABASE_URL", self.database_url)
+        history = environment.database_beside("HISTORY_DATABASE_URL", register, "history")
+        made = connections.configure_settings({"default": register, "history": history})
+        aliases = {alias: made["default"], f"{alias}-history": made["history"]}
+        connections.settings |= aliases
+        settings.RECORDSYNC_HISTORY[alias] = f"{alias}-history"
         try:
             yield alias
         finally:
-            connections[alias].close()
-            del connections[alias], connections.settings[alias]
+            del settings.RECORDSYNC_HISTORY[alias]
+            for name in aliases:
+                connections[name].close()
+                del connections[name], connections.settings[name]
 
     def remove(self) -> None:
         if self.engine == "postgres":
@@ -134,11 +144,11 @@ class Installations:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         _on_server(self._server_url, statement.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
 
-    def new_files(self, register: Path, jobs: Path) -> None:
-        """Create a migrated register and its jobs database as SQLite files."""
+    def new_files(self, register: Path, jobs: Path, history: Path) -> None:
+        """Create a migrated register with its jobs and history databases as SQLite files."""
         self.migrate("sqlite")
-        shutil.copyfile(self._folder / "sqlite" / "muster.sqlite3", register)
-        shutil.copyfile(self._folder / "sqlite" / "muster-jobs.sqlite3", jobs)
+        for name, file in (("muster", register), ("muster-jobs", jobs), ("muster-history", history)):
+            shutil.copyfile(self._folder / "sqlite" / f"{name}.sqlite3", file)
 
     def migrate(self, *engines: str) -> None:
         """Make the templates of these engines at the same time, unless this process or another has made them.

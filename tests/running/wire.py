@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
+from django.conf import settings
 from django.db import connections
 
 from muster import environment
@@ -147,14 +148,19 @@ def wired(url: str) -> Iterator[tuple[Wire, str]]:
 
 @contextlib.contextmanager
 def wired_register() -> Iterator[tuple[Wire, str]]:
-    """A wire to the server of the test run, and an alias of the register ``pg`` that leads through it."""
-    settings = connections["pg"].settings_dict
+    """A wire to the server of the test run, and an alias of the register ``pg`` that leads through it.
+
+    Its history is reached without the wire.
+    """
+    name = connections["pg"].settings_dict["NAME"]
     alias = "wired"
     with wired(os.environ[PG_URL]) as (wire, url):
-        config = environment.database(PG_URL, url) | {"CONN_MAX_AGE": 0, "NAME": settings["NAME"]}
+        config = environment.database(PG_URL, url) | {"CONN_MAX_AGE": 0, "NAME": name}
         connections.settings[alias] = connections.configure_settings({"default": config})["default"]
+        settings.RECORDSYNC_HISTORY[alias] = "pg_history"
         try:
             yield wire, alias
         finally:
+            del settings.RECORDSYNC_HISTORY[alias]
             connections[alias].close()
             del connections[alias], connections.settings[alias]

@@ -1,21 +1,24 @@
-"""``manage.py migrate`` migrates both databases of the project."""
+"""``manage.py migrate`` migrates all databases of the project."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections, router
 
 from core.management.console import OutputCommand
-from core.models import JOBS
 from core.operations.errors import explain
+from recordsync.models import Commit
 
 
 class Command(OutputCommand, migrate.Command):
     """Django's own command, which here runs for each database in turn unless ``--database`` chooses one."""
 
-    help = "Bring the schema of the register and of the jobs database, or of the database given, up to date."
+    help = (
+        "Bring the schema of the register, of the jobs database and of the history database, or of the database given, "
+        "up to date."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -34,31 +37,35 @@ class Command(OutputCommand, migrate.Command):
 
 
 def _refuse_one_database_under_two_addresses() -> None:
-    """Raise CommandError if both aliases lead to one PostgreSQL database and the settings do not know it.
+    """Raise CommandError if two aliases lead to one PostgreSQL database and the settings do not know it.
 
     Each alias would make its own tables only, and the second would find every migration applied already.
     """
-    aliases = (DEFAULT_DB_ALIAS, JOBS)
-    if settings.JOBS_SHARE_DATABASE or {connections[alias].vendor for alias in aliases} != {"postgresql"}:
+    aliases = [alias for alias in _separate() if connections[alias].vendor == "postgresql"]
+    if len(aliases) == 1:
         return
-    databases = set()
+    found: dict[Any, str] = {}
     for alias in aliases:
         try:
             with connections[alias].cursor() as cursor:
                 cursor.execute("SELECT pg_postmaster_start_time(), current_database(), current_schema()")
-                databases.add(cursor.fetchone())
+                first = found.setdefault(cursor.fetchone(), alias)
         except Error as error:
             raise CommandError(f"{explain(error)} Nothing was migrated.") from error
-    if len(databases) == 1:
-        raise CommandError(
-            "JOBS_DATABASE_URL leads to the database of DATABASE_URL by another address. Write both addresses alike, "
-            "or remove JOBS_DATABASE_URL. Nothing was migrated."
-        )
+        if first != alias:
+            one, other = settings.DATABASE_VARIABLES[first], settings.DATABASE_VARIABLES[alias]
+            alike = "Write both addresses alike" if first == DEFAULT_DB_ALIAS else "Name another database"
+            raise CommandError(
+                f"{other} leads to the database of {one} by another address. {alike}, or remove {other}. "
+                "Nothing was migrated."
+            )
 
 
 def _aliases(options: dict[str, Any]) -> list[str]:
-    if options["database"]:
-        return [options["database"]]
-    if settings.JOBS_SHARE_DATABASE:
-        return [DEFAULT_DB_ALIAS]
-    return [DEFAULT_DB_ALIAS, JOBS]
+    return [options["database"]] if options["database"] else _separate()
+
+
+def _separate() -> list[str]:
+    """The aliases of databases, without those that are further connections to the register's: each has a table of
+    commits."""
+    return [alias for alias in settings.DATABASES if router.allow_migrate_model(alias, Commit)]

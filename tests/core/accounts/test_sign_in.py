@@ -88,7 +88,7 @@ def _try(password: str, address: str = "198.51.100.7", client: Client | None = N
     return answer.status_code
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 class TestAttempts:
     def test_an_address_has_five(self, root: User) -> None:
         assert [_try(str(n)) for n in range(6)] == [200, 200, 200, 200, 429, 429]
@@ -187,7 +187,7 @@ class TestAttempts:
         assert not AccessAttempt.objects.exists()
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_behind_a_named_server_nobody_shuts_others_out(root: User, settings: Settings) -> None:
     settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
 
@@ -201,7 +201,7 @@ def test_behind_a_named_server_nobody_shuts_others_out(root: User, settings: Set
     assert tried("a good one", "198.51.100.7") == 302
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_a_name_of_any_length_is_counted_in_a_column_that_has_an_end() -> None:
     """PostgreSQL refuses what is longer; SQLite would keep whatever strangers send."""
     for length in (150, 256, 40_000):

@@ -107,10 +107,11 @@ def test_a_folder_that_is_not_there(register_db: str, tmp_path: Path) -> None:
     assert str(caught.value) == f"{folder}: there is no such file or folder. No backup was written."
 
 
+@pytest.mark.parametrize("alias", ["jobs", "history"])
 @pytest.mark.parametrize("ending", ["", "-wal"])
-def test_a_backup_never_replaces_a_database(register_db: str, tmp_path: Path, ending: str) -> None:
+def test_a_backup_never_replaces_a_database(register_db: str, tmp_path: Path, alias: str, ending: str) -> None:
     put(register_db, SMALL)
-    database = Path(str(connections["jobs"].settings_dict["NAME"]) + ending)
+    database = Path(str(connections[alias].settings_dict["NAME"]) + ending)
     link = tmp_path / "link.json"
     link.symlink_to(database)
     for path in (database, link):

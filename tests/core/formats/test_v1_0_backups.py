@@ -132,7 +132,7 @@ def test_one_in_the_storage_is_verified_there(register_db: str, storage: InMemor
     assert "was replaced" in verified().message
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_the_page_of_backups_names_the_version(client: Client, storage: InMemoryStorage) -> None:
     client.force_login(User.objects.create_superuser("root"))
     row = {

@@ -149,7 +149,7 @@ def test_companies_come_and_go(register_db: str, root: User, record: AttendanceR
     assert [company.name for company in Company.objects.using(register_db)] == ["Asha Builders"]
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_an_administrator_gives_no_roles_and_reaches_no_other_company() -> None:
     own, other = Company.objects.create(name="Own"), Company.objects.create(name="Other")
     admin = User.objects.create_user("admin", role=Role.ADMIN, company=own)
@@ -179,7 +179,7 @@ def test_an_administrator_gives_no_roles_and_reaches_no_other_company() -> None:
     assert made.check_password("a long and good one")
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_root_keeps_its_own_role() -> None:
     root = User.objects.create_superuser("root")
     client = Client()
@@ -189,7 +189,7 @@ def test_root_keeps_its_own_role() -> None:
     assert (root.role, root.is_active) == (Role.ROOT, True)
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 @pytest.mark.parametrize(
     "seen", ["", "x", "\0", "9999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00.000000+23:59"]
 )
@@ -206,7 +206,7 @@ def test_a_form_that_does_not_say_what_it_was_made_from_changes_nothing(seen: st
     assert record.status == "P"
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_a_browser_that_shows_one_line_does_not_change_a_name_of_two() -> None:
     company = Company.objects.create(name="Asha Builders")
     record = AttendanceRecord.objects.create(
@@ -228,7 +228,7 @@ def test_a_browser_that_shows_one_line_does_not_change_a_name_of_two() -> None:
     assert (record.ep_name, record.shift) == ("Meena R", "")
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_keys_are_spelt_as_an_import_would_unless_they_are_there_as_typed() -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
@@ -276,7 +276,7 @@ def _as_it_is(client: Client, url: str) -> dict[str, str]:
     return inputs
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_two_who_edit_an_account_do_not_write_over_each_other(accounts: tuple[Client, User]) -> None:
     client, account = accounts
     url = reverse("edit_user", args=[account.pk])
@@ -300,7 +300,7 @@ def test_two_who_edit_an_account_do_not_write_over_each_other(accounts: tuple[Cl
     assert "The last day is before the first." in page.content.decode(), "the first is what is saved now"
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_a_company_renamed_or_deleted_meanwhile_keeps_the_name_that_was_typed(accounts: tuple[Client, User]) -> None:
     client, account = accounts
     company = account.company

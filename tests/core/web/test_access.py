@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from tests.builders.people import NOBODY, WHO, World, make_world
 from tests.core.web.access import LOGIN, ROUTES, Access, Answer
 
-pytestmark = [pytest.mark.django_db(databases=["default", "jobs"]), pytest.mark.untraced]
+pytestmark = [pytest.mark.django_db(databases=["default", "jobs", "history"]), pytest.mark.untraced]
 
 ADMIN = "admin"
 """The namespace of Django's own site, which is tested as a whole below."""

@@ -12,7 +12,7 @@ from django.utils.html import strip_tags
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 

@@ -31,7 +31,7 @@ from tests.builders.registers import register
 from tests.core.web.access import ROUTES
 from tests.running.work_queue import perform
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_file_and_one_of_the_catalogue_are_not_both_restored(
     assert not Operation.objects.using(JOBS).exists()
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_a_filter_that_cannot_be_read_decides_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -217,7 +217,7 @@ def test_a_filter_that_cannot_be_read_decides_nothing(
         assert preview.undecided == 11
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What no button says decides nothing and breaks nothing; the way back leads to the line, or where it was."""
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
@@ -262,7 +262,7 @@ def counted(page: str) -> list[str]:
     return re.findall(r">([\d,]+)<", row[1])
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_what_nobody_decided_is_not_said_to_be_kept(differing: tuple[Client, str]) -> None:
     root, url = differing
     page = root.get(url).content.decode()
@@ -279,7 +279,7 @@ def test_what_nobody_decided_is_not_said_to_be_kept(differing: tuple[Client, str
     assert counted(root.get(url).content.decode()) == ["0", "0", "0", "0", "22", "22"]
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_deciding_many_asks_before_it_changes_what_was_decided(world: World, differing: tuple[Client, str]) -> None:
     root, url = differing
     for line in (0, 1, 2):
@@ -312,7 +312,7 @@ def test_deciding_many_asks_before_it_changes_what_was_decided(world: World, dif
     assert page.context["undecided"] == 33
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_a_strategy_that_overrules_decisions_says_how_many_first(differing: tuple[Client, str]) -> None:
     root, url = differing
     root.post(url, {"decide": "theirs 0", "version": 0})
@@ -333,7 +333,7 @@ def test_a_strategy_that_overrules_decisions_says_how_many_first(differing: tupl
     assert page.context["undecided"] == 41, "and then they count again"
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_what_somebody_else_decided_meanwhile_is_not_written_over(differing: tuple[Client, str]) -> None:
     """Two have the page open as it was made: who comes second with another decision about the same is told."""
     root, url = differing
@@ -349,7 +349,7 @@ def test_what_somebody_else_decided_meanwhile_is_not_written_over(differing: tup
     assert counted(root.get(url).content.decode()) == ["0", "1", "0", "0", "1", "20", "22"]
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_blank_text_is_seen_and_is_not_nothing(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
     AttendanceRecord.objects.update(shift="", overtime=None, ep_name=" \u200b")
@@ -365,7 +365,7 @@ def test_blank_text_is_seen_and_is_not_nothing(world: World, monkeypatch: pytest
     assert '<ins class="muster-new"><em>blank</em></ins>' in page, "of the record that is added"
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_what_is_wrong_with_a_file_is_told_a_line_each_by_section(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -392,7 +392,7 @@ def test_what_is_wrong_with_a_file_is_told_a_line_each_by_section(
     assert len(whole["value"]) == len(whole["expected"]) == 64
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_what_stays_is_not_called_deleted_and_is_nothing_to_decide(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -406,7 +406,7 @@ def test_what_stays_is_not_called_deleted_and_is_nothing_to_decide(
     assert "decided" not in page.split("Where both sides differ")[1].split("<h2")[0]
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "jobs"])
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_what_is_odd_about_a_file_is_told_from_the_check_to_the_summary(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from core.models import User
 from muster import SMALL_BODY_BYTES
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 @pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "utf-16", "latin-1"])
 def test_what_is_not_in_utf_8_is_refused(charset: str) -> None:
     """Half a surrogate pair, which no database can store, or another name than was written."""
@@ -24,7 +24,7 @@ def test_what_is_not_in_utf_8_is_refused(charset: str) -> None:
     assert client.get("/attendance/?q=%2B2AA-", headers={"Content-Type": f"x/y; charset={charset}"}).status_code == 415
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 @pytest.mark.parametrize("charset", ["utf-8", "UTF8", "no such thing"])
 def test_utf_8_is_taken_by_any_of_its_names(charset: str) -> None:
     form = '--m\r\nContent-Disposition: form-data; name="username"\r\n\r\nÉ\r\n--m--\r\n'.encode()
@@ -34,7 +34,7 @@ def test_utf_8_is_taken_by_any_of_its_names(charset: str) -> None:
     assert 'value="É"' in answer.text
 
 
-@pytest.mark.django_db(databases=["default", "jobs"])
+@pytest.mark.django_db(databases=["default", "jobs", "history"])
 @pytest.mark.parametrize("path", ["/upload/", "/restore/"])
 def test_whoever_is_not_signed_in_any_more_is_told_so_and_led_on(path: str) -> None:
     answer = Client().post(path, {"file": io.BytesIO(b"x" * SMALL_BODY_BYTES)})

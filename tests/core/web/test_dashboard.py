@@ -12,7 +12,7 @@ from core.models import AttendanceRecord, Installation, Operation, User
 from tests.builders.people import DAY, World, make_world
 from tests.builders.uploads import an_upload
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 
 @pytest.fixture

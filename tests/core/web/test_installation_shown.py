@@ -21,7 +21,7 @@ from tests.builders.people import World, make_world
 from tests.core.web.access import ROUTES
 from tests.running.installation import PROJECT
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 NAME = "Site A <office> & PC"
 WRITTEN = "Site A &lt;office&gt; &amp; PC"

@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from core.models import Company, Role, User
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.builders.people import DAY, World, make_world
 from tests.builders.uploads import an_upload
 from tests.core.web.access import ROUTES
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 SESSION = 2
 """Who is signed in: the session, the account."""

@@ -17,7 +17,7 @@ from core.attendance.records import RecordService
 from core.models import AttendanceRecord, Company, User
 from tests.builders.people import DAY, World, make_world
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from django.urls import reverse
 from core.models import AttendanceRecord, Company, Operation, User
 from tests.builders.people import PASSWORD, World, make_world
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 OURS = {"origin": "http://testserver"}
 

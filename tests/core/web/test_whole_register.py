@@ -16,7 +16,7 @@ from core.web.filters import AttendanceFilter
 from core.web.views import attendance
 from tests.builders.people import NOBODY, WHO, World, make_world
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 
 @pytest.fixture

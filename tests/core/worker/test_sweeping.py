@@ -27,7 +27,7 @@ from core.worker import sweeping
 from recordsync.system.files import hidden_file
 from tests.builders.uploads import an_upload
 
-pytestmark = pytest.mark.django_db(databases=["default", "jobs"])
+pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
 
 @pytest.fixture(autouse=True)
