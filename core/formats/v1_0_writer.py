@@ -11,8 +11,9 @@ from core.formats.v1_0 import VERSION, content_v1_0, sha256
 from core.models import TIME_FIELDS, Phase
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import Metadata, Written
-from recordsync.backupfile.writer import batches, require_counted
+from recordsync.backupfile.writer import require_counted
 from recordsync.errors import InvalidRecord
+from recordsync.history.blocks import batches
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
 from recordsync.model.schema import Model

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from recordsync.backupfile.blocks import LINE, BlockEntry
 from recordsync.backupfile.messages import digest_start
@@ -19,8 +18,9 @@ from recordsync.streams.lines import checksum_of
 class BlockChecker:
     """Compares rows, which come in the file's order, with the blocks of its list. ``note`` gets what is false."""
 
-    def __init__(self, blocks: Sequence[BlockEntry], note: Note) -> None:
-        self._waiting = deque(enumerate(blocks, LINE + 1))
+    def __init__(self, blocks: Iterable[BlockEntry], note: Note) -> None:
+        self._waiting = enumerate(blocks, LINE + 1)
+        self._next = next(self._waiting, None)
         self._note = note
         self._open: _OpenBlock | None = None
 
@@ -31,9 +31,10 @@ class BlockChecker:
         model, start = part.section.model, 0
         while start < len(part.rows):
             if self._open is None or self._open.block.model != model.name:
-                if not self._waiting or self._waiting[0][1].model != model.name:
+                if self._next is None or self._next[1].model != model.name:
                     return  # the counts are wrong, and somebody has noted it
-                self._open = _OpenBlock(*self._waiting.popleft())
+                self._open = _OpenBlock(*self._next)
+                self._next = next(self._waiting, None)
             end = start + self._open.left
             self._open.add(part.rows[start:end], keys[start:end] if keys else (), model)
             start = end

@@ -6,7 +6,10 @@ line ends; what separates it from the next block belongs to neither. :mod:`.bloc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Final
 
 import msgspec
@@ -14,27 +17,91 @@ import msgspec
 from recordsync.backupfile.metadata import Metadata
 from recordsync.errors import FileError
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.trees import nodes
+from recordsync.history.trees import Path, nodes
 from recordsync.model.json_values import Positive, Sha256Text
-from recordsync.model.schema import Schema
+from recordsync.model.schema import Model, Schema
+from recordsync.system.progress import EVERY
 
 LINE: Final = 2
 """The number of the line on which the list begins. The first block is on the next one."""
+_IN_MEMORY: Final = 1 << 22
+"""Bytes up to which a list is held in memory."""
+_PIECE: Final = 1 << 16
 
 
 class BlockEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line of the list. ``digest`` is of the records' checksums, ``raw_sha256`` of the block's ``bytes`` bytes."""
 
+    # In the order of the names in canonical JSON.
+    bytes: Positive
+    count: Positive
+    digest: Sha256Text
     model: str
     partition: Annotated[list[str], msgspec.Meta(max_length=8)]
-    count: Positive
-    bytes: Positive
-    digest: Sha256Text
     raw_sha256: Sha256Text
 
+    @property
+    def path(self) -> Path:
+        """Its place in the tree."""
+        return (self.model, *self.partition)
 
-def errors_in(blocks: Sequence[BlockEntry] | None, metadata: Metadata, schema: Schema) -> Iterator[FileError]:
-    """What is wrong with a file's list of blocks beside its metadata. A full file with a snapshot has one."""
+
+class BlockList:
+    """The list of blocks of one file, on disk where it is long. It can be read several times, and in turns."""
+
+    def __init__(self) -> None:
+        self._spool = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 # close() closes it
+        self._end = 0
+
+    def extend(self, entries: Iterable[BlockEntry]) -> None:
+        """Add entries."""
+        stream = iter(entries)
+        while batch := list(islice(stream, EVERY)):
+            self._add(_encoder.encode_lines(batch))
+
+    def add_lines(self, lines: Sequence[bytes]) -> None:
+        """Add entries that are lines already, in canonical JSON."""
+        self._add(b"\n".join((*lines, b"")))
+
+    def _add(self, data: bytes) -> None:
+        self._spool.seek(self._end)
+        self._end += self._spool.write(data)
+
+    def __iter__(self) -> Iterator[BlockEntry]:
+        return map(decode_entry, self.lines())
+
+    def lines(self) -> Iterator[bytes]:
+        """The entries as lines."""
+        start, rest = 0, b""
+        while start < self._end:
+            self._spool.seek(start)
+            piece = self._spool.read(_PIECE)
+            start += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+
+    def close(self) -> None:
+        """Remove what is on disk."""
+        self._spool.close()
+
+
+decode_entry: Final = msgspec.json.Decoder(BlockEntry).decode
+"""The entry in a line. Raises :class:`msgspec.MsgspecError`."""
+_encoder: Final = msgspec.json.Encoder()
+
+
+def are_canonical(lines: Sequence[bytes]) -> bool:
+    """Whether each line is an entry in canonical JSON."""
+    try:
+        entries = list(map(decode_entry, lines))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return _encoder.encode_lines(entries) == b"\n".join((*lines, b""))
+
+
+def errors_in(blocks: Iterable[BlockEntry] | None, metadata: Metadata, schema: Schema) -> Iterator[FileError]:
+    """What is wrong with a file's list of blocks beside its metadata. A full file with a snapshot has one. It is read
+    once."""
     is_whole = metadata.snapshot is not None and metadata.backup_type == "full"
     if (blocks is not None) != is_whole:
         expected = "a list of blocks is" if is_whole else "blocks are null, except in a full file with a snapshot, as"
@@ -42,29 +109,45 @@ def errors_in(blocks: Sequence[BlockEntry] | None, metadata: Metadata, schema: S
         return
     if blocks is None or metadata.snapshot is None:
         return
-    models = {model.name: model for model in metadata.models(schema)}
-    order = {name: position for position, name in enumerate(models)}
-    before: tuple[int, list[str]] = (-1, [])
-    for line, block in enumerate(blocks, LINE + 1):
-        model = models.get(block.model)
-        if model is None:
-            yield FileError(f"there is no section {block.model} for this block", line, field="model")
-            return
-        if len(block.partition) != model.levels:
-            yield FileError("the partition has another number of parts", line, field="partition")
-            return
-        place = (order[block.model], block.partition)
-        if place <= before:
-            yield FileError("the block is out of order, or stands twice", line, field="partition")
-            return
-        before = place
+    placed = _Placed(blocks, metadata.models(schema))
+    (root,) = deque(nodes(placed), maxlen=1)
+    if placed.error is not None:
+        yield placed.error
+        return
     for name, total in metadata.totals.items():
-        count = sum(block.count for block in blocks if block.model == name)
+        count = placed.counts[name]
         if count != total:
             text = f"the blocks of {name} have {count:,} records, and the metadata say {total:,}"
             yield FileError(text, LINE, field="count", value=count, expected=total)
-    placed = (((block.model, *block.partition), BlockDigest(block.digest, block.count)) for block in blocks)
-    *_others, root = nodes(placed)
     if root.digest != metadata.snapshot.says.tree:
         text = "the blocks are not those of the tree that the snapshot says"
         yield FileError(text, LINE, field="blocks", value=root.digest, expected=metadata.snapshot.says.tree)
+
+
+class _Placed:
+    """The blocks of a list, each with its place in the tree, up to the first that is out of place."""
+
+    def __init__(self, blocks: Iterable[BlockEntry], models: Iterable[Model]) -> None:
+        self._blocks = blocks
+        self._models = {model.name: (order, model) for order, model in enumerate(models)}
+        self.counts = dict.fromkeys(self._models, 0)
+        """The records of each model."""
+        self.error: FileError | None = None
+
+    def __iter__(self) -> Iterator[tuple[Path, BlockDigest]]:
+        before: tuple[int, list[str]] = (-1, [])
+        for line, block in enumerate(self._blocks, LINE + 1):
+            order, model = self._models.get(block.model, (0, None))
+            if model is None:
+                self.error = FileError(f"there is no section {block.model} for this block", line, field="model")
+                return
+            if len(block.partition) != model.levels:
+                self.error = FileError("the partition has another number of parts", line, field="partition")
+                return
+            place = (order, block.partition)
+            if place <= before:
+                self.error = FileError("the block is out of order, or stands twice", line, field="partition")
+                return
+            before = place
+            self.counts[block.model] += block.count
+            yield block.path, BlockDigest(block.digest, block.count)

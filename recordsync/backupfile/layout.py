@@ -15,8 +15,9 @@ from recordsync.model.schema import Model
 METADATA_START = b'{"metadata":'
 BLOCKS_START = b',\n"blocks":'
 NO_BLOCKS = b"null"
-END = b'},\n"trailer":'
+SECTIONS_END = b"},\n"
 TRAILER_START = b'"trailer":'
+END = SECTIONS_END + TRAILER_START
 
 
 class Section(NamedTuple):

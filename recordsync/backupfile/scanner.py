@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import msgspec
 import orjson
 
-from recordsync.backupfile.blocks import BlockEntry
+from recordsync.backupfile.blocks import BlockEntry, BlockList, are_canonical
 from recordsync.backupfile.layout import (
     BLOCKS_START,
     END,
@@ -75,8 +75,8 @@ class Scanner:
     ) -> None:
         """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it."""
         self.pieces: list[bytes] = []
-        self.blocks: list[BlockEntry] | None = None
-        """The file's list of blocks, from :meth:`parts` on."""
+        self.blocks: BlockList | None = None
+        """The file's list of blocks, from :meth:`parts` on, in the pass that checks."""
         self._checked = checked
         self._stream = stream
         self._schema = schema
@@ -190,13 +190,8 @@ class Scanner:
             if line[position:] == b"\n":
                 more = True
                 while more:
-                    rows = self._next_rows(section.place)
-                    first = self._number + 1
-                    self._number += len(rows)
-                    self._add_to_digest(b"".join(rows))
-                    more = rows[-1].endswith(b",\n")
-                    last = rows[-1][: -2 if more else -1]
-                    yield SectionPart(section, first, [line[:-2] for line in rows[:-1]] + [last])
+                    rows, more = self._rows(section.place, f"a record of {section.place}")
+                    yield SectionPart(section, self._number - len(rows) + 1, rows)
                 self._advance(section.place)
                 line, position = self._line, 0
             line, position = self._expect(line, position, b"]", section.place)
@@ -209,24 +204,30 @@ class Scanner:
         if line.startswith(NO_BLOCKS, position):
             return line, position + len(NO_BLOCKS)
         line, position = self._expect(line, position, b"[", place)
-        self.blocks = []
+        if self._checked is None:
+            self.blocks = BlockList()
         if line[position:] == b"\n":
             more = True
             while more:
-                self._advance(place)
-                more = self._line.endswith(b",\n")
-                self.blocks.append(self._block(self._line[: -2 if more else -1]))
+                rows, more = self._rows(place, "a block")
+                if self.blocks is not None:
+                    if not are_canonical(rows):
+                        self._check_blocks(rows)
+                    self.blocks.add_lines(rows)
             self._advance(place)
             line, position = self._line, 0
         return self._expect(line, position, b"]", place)
 
-    def _block(self, text: bytes) -> BlockEntry:
-        """The block that a line of the list names."""
-        content = self._object(text, "block")
-        try:
-            return msgspec.convert(content, BlockEntry)
-        except msgspec.ValidationError as error:
-            return self._break_invalid("block", content, error)
+    def _check_blocks(self, rows: Sequence[bytes]) -> None:
+        """Raises Malformed unless each of these lines, which were read last, names a block."""
+        self._number -= len(rows)
+        for row in rows:
+            self._number += 1
+            content = self._object(row, "block")
+            try:
+                msgspec.convert(content, BlockEntry)
+            except msgspec.ValidationError as error:
+                self._break_invalid("block", content, error)
 
     def _break_invalid(self, what: str, content: dict[str, Any], error: msgspec.ValidationError) -> NoReturn:
         """Raises Malformed for an object that its type refuses, naming the place in it."""
@@ -234,7 +235,15 @@ class Scanner:
         where = path.rpartition("$.")[2].rstrip("`").replace("[...]", "") or quoted(message)
         self._break(f"{what} {where}: {message}", field=where, value=kept(value_at(content, where)))
 
-    def _next_rows(self, place: str) -> list[bytes]:
+    def _rows(self, place: str, what: str) -> tuple[list[bytes], bool]:
+        """The next rows, without their commas and line ends, and whether the list goes on."""
+        lines = self._next_rows(place, what)
+        self._number += len(lines)
+        self._add_to_digest(b"".join(lines))
+        more = lines[-1].endswith(b",\n")
+        return [line[:-2] for line in lines[:-1]] + [lines[-1][: -2 if more else -1]], more
+
+    def _next_rows(self, place: str, what: str) -> list[bytes]:
         """The next lines of rows, at least one. The section's last one can only be the last of them."""
         longest = self._limits.line
         if self._look_ahead():
@@ -246,7 +255,7 @@ class Scanner:
                 rows, self._ahead = lines[:count], lines[count:]
                 return rows
         self._advance(place)
-        return self._break(f"a record of {place} was expected, and there is {shown(self._line)}")
+        return self._break(f"{what} was expected, and there is {shown(self._line)}")
 
     def _expect(self, line: bytes, position: int, text: bytes, place: str) -> tuple[bytes, int]:
         """The line and position after ``text``, which may reach into the next line. The trailer is not hashed."""

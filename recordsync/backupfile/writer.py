@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO, Protocol
 
 import msgspec
 import orjson
 
-from recordsync.backupfile.layout import BLOCKS_START, END, METADATA_START, NO_BLOCKS, sections
+from recordsync.backupfile.layout import (
+    BLOCKS_START,
+    METADATA_START,
+    NO_BLOCKS,
+    SECTIONS_END,
+    TRAILER_START,
+    sections,
+)
 from recordsync.backupfile.metadata import Metadata, parse_metadata
 from recordsync.errors import RecordSyncError
+from recordsync.history.blocks import batches
 from recordsync.model.records import canonical_json
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion, in_order
-from recordsync.system.progress import EVERY, Progress, no_progress
+from recordsync.system.progress import Progress, no_progress
 
 
 class Rows(Protocol):
@@ -51,13 +58,7 @@ def write_backup(
     record that no reader would accept, :class:`recordsync.errors.OutOfOrder`, and :class:`RecordSyncError` if no reader
     would accept ``metadata`` or its totals are not the number of the records.
     """
-    description = canonical_json(metadata.as_dict())
-    try:
-        parse_metadata(orjson.loads(description), schema)
-    except msgspec.ValidationError as error:
-        raise RecordSyncError(
-            f"No reader would accept this description of the backup: {error}. None was written."
-        ) from error
+    description = described(metadata, schema)
     digest = hashlib.sha256()
 
     def emit(data: bytes) -> None:
@@ -89,10 +90,26 @@ def write_backup(
         else:
             counts[model.name] = count
     require_counted(counts, metadata)
-    emit(END[: END.index(b"\n") + 1])
-    trailer = {**counts, "deleted": deleted, "sha256": digest.hexdigest()}
-    out.write(END[END.index(b"\n") + 1 :] + canonical_json(trailer) + b"}\n")
+    emit(SECTIONS_END)
+    out.write(trailer_line(digest.hexdigest(), counts, deleted))
     return Written(digest.hexdigest(), counts, deleted)
+
+
+def described(metadata: Metadata, schema: Schema) -> bytes:
+    """The metadata as they stand in a file. Raises :class:`RecordSyncError` if no reader would accept them."""
+    description = canonical_json(metadata.as_dict())
+    try:
+        parse_metadata(orjson.loads(description), schema)
+    except msgspec.ValidationError as error:
+        raise RecordSyncError(
+            f"No reader would accept this description of the backup: {error}. None was written."
+        ) from error
+    return description
+
+
+def trailer_line(digest: str, counts: Mapping[str, int], deleted: int) -> bytes:
+    """The last line of a file. ``digest``: of everything before it."""
+    return TRAILER_START + canonical_json({**counts, "deleted": deleted, "sha256": digest}) + b"}\n"
 
 
 def _deletion_line(model: Model, deletion: Deletion) -> bytes:
@@ -107,10 +124,3 @@ def require_counted(counts: dict[str, int], metadata: Metadata) -> None:
             f"The database gave {counts} records after it had counted {dict(metadata.totals)}. "
             "The backup was not kept; try again, and report this if it happens again."
         )
-
-
-def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines in batches, each of which is written, and reported as progress, at once."""
-    stream = iter(lines)
-    while batch := list(islice(stream, EVERY)):
-        yield batch

@@ -35,6 +35,8 @@ _SQLITE_ENDINGS = ("", "-wal", "-shm", "-journal")
 _CHUNK = 1 << 20
 _HIDDEN = ".muster-"
 _ZSTD_MAX_WINDOW = 1 << 27  # what `zstd -22` uses; a frame that asks for more memory is refused
+_FRAME_PIECE = 1 << 16
+"""Bytes of a frame that are decompressed at once."""
 
 
 def compression_of_name(name: str) -> Compression | None:
@@ -61,11 +63,67 @@ def compressed(out: IO[bytes], compression: Compression | None) -> Iterator[IO[b
         with gzip.GzipFile(filename="", mode="wb", fileobj=out, compresslevel=6, mtime=0) as stream:
             yield cast(IO[bytes], stream)
     elif compression == "zstd":
-        compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
-        with compressor.stream_writer(out, closefd=False) as stream:
-            yield stream
+        frames = FrameWriter(out)
+        yield cast(IO[bytes], frames)
+        frames.end()
     else:
         yield out
+
+
+class FrameWriter:
+    """A stream that compresses what is written to it with zstd, and takes whole frames as they are."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._compressor = _compressor()
+        self._open: zstandard.ZstdCompressionWriter | None = None
+
+    def write(self, data: bytes) -> int:
+        """Compress the data into the frame that is open, or a new one."""
+        if self._open is None:
+            self._open = self._compressor.stream_writer(self._out, closefd=False)
+        return self._open.write(data)
+
+    def add_frames(self, frames: bytes) -> None:
+        """Write whole frames, after the one that is open."""
+        self.end()
+        self._out.write(frames)
+
+    def end(self) -> None:
+        """End the frame that is open. The stream below stays open."""
+        if self._open is not None:
+            self._open.flush(zstandard.FLUSH_FRAME)
+            self._open = None
+
+
+def frame_of(data: bytes) -> bytes:
+    """The zstd frame with this content."""
+    return _compressor().compress(data)
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=3, write_checksum=True)
+
+
+class FrameReader:
+    """Decompresses zstd frames, one after another. It is made once, because that costs as much as a small frame."""
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def content(self, frame: bytes) -> Iterator[bytes]:
+        """The content of one frame, in pieces. Raises ValueError, whose text says why, unless the frame is whole."""
+        content = self._decompressor.decompressobj()
+        view = memoryview(frame)
+        try:
+            for start in range(0, len(frame), _FRAME_PIECE):
+                yield content.decompress(view[start : start + _FRAME_PIECE])
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from error
+        if not content.eof:
+            raise ValueError("it is cut short")
+        if content.unused_data:
+            raise ValueError("something follows it")
 
 
 @contextmanager

@@ -186,7 +186,10 @@ def unpacked(data: bytes, compression: str | None) -> bytes:
     """The content of a compressed file, decompressed by the libraries themselves."""
     if compression == "gzip":
         return gzip.decompress(data)
-    return zstandard.ZstdDecompressor().decompressobj().decompress(data) if compression == "zstd" else data
+    if compression == "zstd":
+        with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as content:
+            return content.read()
+    return data
 
 
 def parsed(data: bytes) -> dict[str, Any]:

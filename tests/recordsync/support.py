@@ -15,13 +15,17 @@ from django.db.models import Q
 from core.register.declared import SCHEMA
 from recordsync.backupfile import BackupFile, Limits, check_backup
 from recordsync.errors import FileError, InvalidFile, RegisterMoved
+from recordsync.history.store import HistoryStore
+from recordsync.history.trees import nodes
 from recordsync.merge import Decide, Merged, Side
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
 from recordsync.streams import Change
 from recordsync.streams import lines as record_lines
+from tests.builders.files import File, canonical
 from tests.builders.records import Sections
+from tests.running import databases
 
 
 def opened(file: bytes | IO[bytes], limits: Limits | None = None, schema: Schema = SCHEMA) -> BackupFile:
@@ -104,6 +108,23 @@ def drop_metadata(line: bytes, name: str) -> bytes:
     found = orjson.loads(line.removeprefix(b'{"metadata":').removesuffix(b",\n"))
     del found[name]
     return b'{"metadata":' + orjson.dumps(found, option=orjson.OPT_SORT_KEYS) + b",\n"
+
+
+def stored(of: File, alias: str) -> HistoryStore:
+    """A history store in the database ``alias`` that has the blocks of a file and their tree, and nothing else."""
+    databases.empty(alias)
+    store = HistoryStore(alias)
+    with store.writing(databases.LONG) as writer:
+        placed = []
+        for model in SCHEMA:
+            rows = [canonical(line).encode() for line in of.records[model.name]]
+            for block in of.blocks or []:
+                if block["model"] == model.name:
+                    lines, rows = rows[: block["count"]], rows[block["count"] :]
+                    placed.append(((model.name, *block["partition"]), writer.put(lines)))
+        for _node in nodes(placed, keep=writer.put_node):
+            pass
+    return store
 
 
 def always(side: Side) -> Decide:
