@@ -85,6 +85,10 @@ class CheckNeeded(RecordSyncError):
     """A file cannot be used as it is read: only its check knows whether it is valid."""
 
 
+class HistoryUnusable(RecordSyncError):
+    """The database of the history store does not answer, or cannot be written. Its cause is the database's error."""
+
+
 class HistoryDamaged(RecordSyncError):
     """The history store does not hold what it should. ``digest``: of the node or block that is damaged or missing."""
 

@@ -8,12 +8,22 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, ProgrammingError
+from django.conf import settings
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+)
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from recordsync.errors import CommitUnknown, FileError, InvalidFile, RecordSyncError, printable_path
+from recordsync.errors import CommitUnknown, FileError, HistoryUnusable, InvalidFile, RecordSyncError, printable_path
+from recordsync.history.databases import history_of, is_history
 
 LazyText = str | Promise
 """Words for people, which may be translated only when they are shown."""
@@ -108,15 +118,25 @@ _OS_SENTENCES: Final = {
 _OF_THE_DATABASE: Final = (OperationalError, InterfaceError, InternalError, ProgrammingError, sqlite3.Error)
 
 
-def explain(error: BaseException) -> str:
-    """A sentence that says what went wrong, but not what this means for the operation."""
+def explain(error: BaseException, using: str = DEFAULT_DB_ALIAS) -> str:
+    """A sentence that says what went wrong, but not what this means for the operation.
+
+    ``using``: the alias of the database, if the error is one of a database. Of the history database it says so and
+    which it is. A HistoryUnusable is one of the history database, whatever ``using`` is.
+    """
+    if isinstance(error, HistoryUnusable) and error.__cause__ is not None:
+        return explain(error.__cause__, history_of(DEFAULT_DB_ALIAS))
+    return sentences(_which_database(using), _why(error, using))
+
+
+def _why(error: BaseException, using: str) -> str:
     if isinstance(error, OperationFailed | RecordSyncError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         why = str(_OS_SENTENCES.get(error.errno, error.strerror or str(error)))
         return f"{printable_path(str(error.filename))}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
     if isinstance(error, _OF_THE_DATABASE) or type(error) is DatabaseError:
-        return _explain_database(error)
+        return _explain_database(error, using)
     if isinstance(error, DatabaseError):
         return _("The database refused: %(reason)s.") % {"reason": _first_line(error)}
     if isinstance(error, MemoryError):
@@ -169,7 +189,18 @@ _UNKNOWN_NAMES: Final = ("42P01", "42703")  # of a table, of a column
 _CLASSES_OF_LOSS: Final = ("08", "57P")  # connections; servers that stop or start
 
 
-def _explain_database(error: Exception) -> str:
+def _which_database(using: str) -> str:
+    """A sentence that tells the history database apart from the register's; blank for any other."""
+    if not is_history(using):
+        return ""
+    config = connections[using].settings_dict
+    place = printable_path(config["NAME"])
+    if host := config["HOST"]:
+        place = f"{place}, {host}"
+    return _("The history database (%(place)s) failed; the register is not concerned.") % {"place": place}
+
+
+def _explain_database(error: Exception, using: str) -> str:
     code, text = code_of(error), _first_line(error)
     if is_locked(error):
         return _("The database is locked: another program is using it and did not finish in time. Try again.")
@@ -179,18 +210,23 @@ def _explain_database(error: Exception) -> str:
         return _("The database cannot be written: its file or folder is read-only for this user.")
     if code.startswith("SQLITE_CANTOPEN"):
         return _(
-            "The database file cannot be opened: check DATABASE_URL, the permissions of its folder, and whether its "
+            "The database file cannot be opened: check %(variable)s, the permissions of its folder, and whether its "
             "disk is full."
-        )
+        ) % {"variable": _variable(using)}
     if code.startswith("SQLITE_IOERR"):
         return _("The disk of the database reports an error (%(reason)s).") % {"reason": text}
     if code == "SQLITE_NOTADB":
-        return _("The file is not an SQLite database: check DATABASE_URL.")
+        return _("The file is not an SQLite database: check %(variable)s.") % {"variable": _variable(using)}
     if code in _UNKNOWN_NAMES or (code == "SQLITE_ERROR" and re.search(r"no such (table|column)|has no column", text)):
         return _("The database is not set up (%(reason)s): run manage.py migrate first.") % {"reason": text}
     if code.startswith(_CLASSES_OF_LOSS) or (not code and isinstance(error, OperationalError | InterfaceError)):
         return _("The connection to the database was lost or refused (%(reason)s).") % {"reason": text}
     return _("The database failed: %(reason)s.") % {"reason": text}
+
+
+def _variable(using: str) -> str:
+    """The variable that names the database of this alias."""
+    return settings.DATABASE_VARIABLES.get(using, settings.DATABASE_VARIABLES[DEFAULT_DB_ALIAS])
 
 
 def _first_line(error: BaseException) -> str:

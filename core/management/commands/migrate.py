@@ -27,6 +27,10 @@ class Command(OutputCommand, migrate.Command):
     def get_check_kwargs(self, options: dict[str, Any]) -> Any:
         return {**super().get_check_kwargs(options), "databases": _aliases(options)}
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        _open(_aliases(options))  # before the system checks, which open some of them
+        return super().execute(*args, **options)
+
     def handle(self, *args: Any, **options: Any) -> None:
         _refuse_one_database_under_two_addresses()
         for alias in _aliases(options):
@@ -34,6 +38,15 @@ class Command(OutputCommand, migrate.Command):
 
     def unwritten(self, options: dict[str, Any]) -> str:
         return "The migration stopped, because its messages could not be written. Run it again for the rest."
+
+
+def _open(aliases: list[str]) -> None:
+    """Open these databases. Raises CommandError for one that cannot be opened, before any of them is migrated."""
+    for alias in aliases:
+        try:
+            connections[alias].ensure_connection()
+        except Error as error:
+            raise CommandError(f"{explain(error, alias)} Nothing was migrated.") from error
 
 
 def _refuse_one_database_under_two_addresses() -> None:
@@ -50,8 +63,8 @@ def _refuse_one_database_under_two_addresses() -> None:
             with connections[alias].cursor() as cursor:
                 cursor.execute("SELECT pg_postmaster_start_time(), current_database(), current_schema()")
                 first = found.setdefault(cursor.fetchone(), alias)
-        except Error as error:
-            raise CommandError(f"{explain(error)} Nothing was migrated.") from error
+        except Error:  # it is not to be migrated now, or it would have been opened
+            continue
         if first != alias:
             one, other = settings.DATABASE_VARIABLES[first], settings.DATABASE_VARIABLES[alias]
             alike = "Write both addresses alike" if first == DEFAULT_DB_ALIAS else "Name another database"

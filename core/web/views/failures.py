@@ -25,6 +25,7 @@ from core.operations.errors import (
     sentences,
 )
 from core.register.database import DEFAULT
+from recordsync.errors import HistoryUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ def _failure(request: HttpRequest, error: BaseException | None) -> OperationFail
     if isinstance(error, OperationFailed):
         return error
     then = _("Check whether it was done before you try again.") if request.method == "POST" else ""
+    if isinstance(error, HistoryUnusable):
+        return OperationFailed(_("The history database does not answer as it should. The log says why."), then=then)
     if isinstance(error, Error | sqlite3.Error | OSError) and (is_full(error) or is_locked(error)):
         return by_hand.failure(error, DEFAULT, then)
     if isinstance(error, OSError) and error.errno in _OF_FILES:
