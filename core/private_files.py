@@ -28,7 +28,7 @@ _CLOSED_BY: Final = {
 }
 
 
-class Place(NamedTuple):
+class PrivatePath(NamedTuple):
     """A file or folder, and the permissions that nobody else may have on it."""
 
     path: Path
@@ -56,12 +56,12 @@ def close() -> None:
                 place.path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
 
 
-def still_open() -> list[Place]:
+def still_open() -> list[PrivatePath]:
     """The files and folders that other users of the machine can read or change."""
     return list(dict.fromkeys(place for place, _mode in _open_places()))
 
 
-def _open_places() -> Iterator[tuple[Place, int]]:
+def _open_places() -> Iterator[tuple[PrivatePath, int]]:
     for place in _places():
         with suppress(OSError):
             mode = place.path.stat().st_mode
@@ -70,34 +70,36 @@ def _open_places() -> Iterator[tuple[Place, int]]:
                 yield place, mode
 
 
-def _places() -> Iterator[Place]:
+def _places() -> Iterator[PrivatePath]:
     data, backups = (Path(os.path.realpath(path)) for path in (settings.DATA_DIR, settings.BACKUP_DIR))
-    yield Place(data)
-    yield from (Place(path) for path in _entries(data) if path.is_file())  # the secret key, the log and its old ones
+    yield PrivatePath(data)
+    yield from (
+        PrivatePath(path) for path in _entries(data) if path.is_file()
+    )  # the secret key, the log and its old ones
     folders = [Path(settings.FILE_UPLOAD_TEMP_DIR), *(data / name for name in ("uploads", "restores", "changes"))]
     if backups.is_relative_to(data):
         folders.append(backups)
     else:  # a group may read it on purpose, and it may hold other things
-        yield Place(backups, stat.S_IWGRP | stat.S_IRWXO, is_ours=False)
-        yield from (Place(path) for path in _entries(backups) if path.name.startswith("backup_"))
+        yield PrivatePath(backups, stat.S_IWGRP | stat.S_IRWXO, is_ours=False)
+        yield from (PrivatePath(path) for path in _entries(backups) if path.name.startswith("backup_"))
     for database in (Path(str(c.settings_dict["NAME"])) for c in connections.all() if c.vendor == "sqlite"):
         files = files_of_database(database)
-        yield from (Place(file) for file in files)
+        yield from (PrivatePath(file) for file in files)
         if files[0].parent != data:  # who may write to the folder can replace the file
-            yield Place(files[0].parent, stat.S_IWGRP | stat.S_IWOTH, is_ours=False)
+            yield PrivatePath(files[0].parent, stat.S_IWGRP | stat.S_IWOTH, is_ours=False)
         folders.append(database.with_name(f"{database.name}.locks"))
     for folder in folders:
         yield from _within(folder)
 
 
-def _within(folder: Path) -> Iterator[Place]:
+def _within(folder: Path) -> Iterator[PrivatePath]:
     """A folder and everything in it. Links are not followed, because what they lead to is elsewhere."""
-    yield Place(folder)
+    yield PrivatePath(folder)
     for path in _entries(folder):
         if path.is_dir():
             yield from _within(path)
         else:
-            yield Place(path)
+            yield PrivatePath(path)
 
 
 def _entries(folder: Path) -> list[Path]:
