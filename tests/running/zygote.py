@@ -29,7 +29,8 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import IO, Any, Self, TextIO
 
-# What these load is nearly all that a command loads. One that is left out costs time and nothing else.
+# What these load is most of what a command loads and what needs no settings, as tables do. One that is left out costs
+# time and nothing else.
 LOADED = (
     "axes.apps",
     "csp.apps",
@@ -45,12 +46,16 @@ LOADED = (
     "django.views.debug",
     "django_tasks_db.utils",
     "ijson",
-    "recordsync.backupfile",
+    "recordsync.history.headers",
+    "recordsync.history.trees",
+    "recordsync.merge",
+    "recordsync.streams.sort",
+    "recordsync.system.inputs",
     "recordsync.system.locks",
-    "recordsync.plan",
     "recordsync.stores",
     "recordsync.system.transactions",
     "whitenoise.runserver_nostatic",
+    "zstandard",
 )
 
 _MESSAGE = 1 << 17
