@@ -1,0 +1,108 @@
+"""Marks on SQLite: row triggers, one mark for each place and generation.
+
+A mark that is there is left as it is, so a bulk write costs an index search for each row. ``ON CONFLICT DO NOTHING`` is
+not overridden by an ``OR …`` of the statement that a trigger runs in, as ``OR IGNORE`` would be. No trigger names
+another table than its own and those of marks: SQLite refuses to rename a table, as migrations do, while a trigger names
+a table that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from recordsync.history.marks.marked import EVERYWHERE, MARKS, PREFIX, Referring, Triggers, WatchedTable
+from recordsync.stores import SqliteStore
+
+GENERATIONS: Final = "recordsync_generation"
+"""The table of :class:`recordsync.models.Generation`."""
+_DATE: Final = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
+_INDEX: Final = f"{PREFIX}_index"
+_MADE: Final = f"FROM sqlite_master WHERE type IN ('trigger', 'index') AND name GLOB '{PREFIX}_*'"
+
+
+class SqliteTriggers(Triggers):
+    """The triggers, and the unique index of marks."""
+
+    def make(self) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT type, name {_MADE}")
+            for kind, name in cursor.fetchall():
+                cursor.execute(f"DROP {kind} {self._connection.ops.quote_name(name)}")
+            cursor.execute(f"DELETE FROM {MARKS}")  # without the index there may be two of one place
+            for statement in self._statements().values():
+                cursor.execute(statement)
+
+    def faults(self) -> list[str]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT name, sql {_MADE}")
+            found: Mapping[str, str] = dict(cursor.fetchall())
+        wanted = self._statements()
+        return [
+            *(f"{_named(name)} is missing." for name in wanted if name not in found),
+            *(
+                f"{_named(name)} is not as it was made."
+                for name in found
+                if wanted.get(name, found[name]) != found[name]
+            ),
+            *(f"{_named(name)} belongs to no table that is backed up." for name in found if name not in wanted),
+        ]
+
+    def mark(self, model: str, parent: str = EVERYWHERE, slice_: str = EVERYWHERE) -> str:
+        generation = f"coalesce((SELECT number FROM {GENERATIONS}), 0)"
+        return (
+            f"INSERT INTO {MARKS} (model, parent, slice, generation) "
+            f"VALUES ({model}, {parent}, {slice_}, {generation}) ON CONFLICT DO NOTHING"
+        )
+
+    @staticmethod
+    def text(column: str) -> str:
+        return f"CAST({column} AS TEXT)"
+
+    @staticmethod
+    def slice_of(column: str) -> str:
+        return f"CASE WHEN {column} GLOB '{_DATE}' THEN {SqliteStore.slice_in_sql(column)} ELSE {EVERYWHERE} END"
+
+    def _statements(self) -> dict[str, str]:
+        """What makes the index and each trigger, by their names."""
+        statements = {_INDEX: f'CREATE UNIQUE INDEX "{_INDEX}" ON {MARKS} (model, parent, slice, generation)'}
+        for table in self.tables:
+            for event, when, marks in self._triggers(table):
+                name = f"{PREFIX}_{table.model}_{event}"
+                body = "".join(f"  {statement};\n" for statement in marks)
+                statements[name] = f"CREATE TRIGGER {self._connection.ops.quote_name(name)} {when} BEGIN\n{body}END"
+        return statements
+
+    def _triggers(self, table: WatchedTable) -> list[tuple[str, str, list[str]]]:
+        """The end of each trigger's name, when it runs, and its statements."""
+        of_old, of_new = (self.mark(table.literal, *self.place(table, row)) for row in ("OLD", "NEW"))
+        children = [[self._mark_child(one, row) for one in table.referring] for row in ("OLD", "NEW")]
+        triggers = [
+            ("insert", f"AFTER INSERT ON {table.table}", [of_new]),
+            ("update", f"AFTER UPDATE ON {table.table}", list(dict.fromkeys([of_old, of_new]))),
+            ("delete", f"AFTER DELETE ON {table.table}", [of_old, *children[0]]),
+        ]
+        if table.referring:
+            renamed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in table.targets)
+            name = " OR ".join(f"{{}}.{column} COLLATE BINARY IS NOT NEW.{column}" for column in table.key)
+            same = " OR ".join(f"{table.table}.{column} = NEW.{column}" for column in table.targets)
+            is_replaced = f"EXISTS (SELECT 1 FROM {table.table} WHERE ({same}) AND ({name.replace('{}', table.table)}))"
+            triggers += [
+                (
+                    "rename",
+                    f"AFTER UPDATE ON {table.table} WHEN {renamed} OR {name.replace('{}', 'OLD')}",
+                    children[0] + children[1],
+                ),
+                # REPLACE may give a record another name without an update or a deletion that a trigger sees.
+                ("replace", f"BEFORE INSERT ON {table.table} WHEN {is_replaced}", children[1]),
+            ]
+        return triggers
+
+    def _mark_child(self, one: Referring, row: str) -> str:
+        if one.is_whole:
+            return self.mark(one.model)
+        return self.mark(one.model, f"coalesce({self.text(f'{row}.{one.target}')}, '')")
+
+
+def _named(name: str) -> str:
+    return f"The {'index' if name == _INDEX else 'trigger'} {name}"
