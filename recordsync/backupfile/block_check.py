@@ -22,7 +22,7 @@ class BlockChecker:
         self._waiting = enumerate(blocks, LINE + 1)
         self._next = next(self._waiting, None)
         self._note = note
-        self._open: _OpenBlock | None = None
+        self._open: UnprovenBlock | None = None
 
     def take(self, part: SectionPart, keys: Sequence[Key] | None) -> None:
         """Compare the next rows. ``keys``: theirs, if all of them are right and in order."""
@@ -33,7 +33,7 @@ class BlockChecker:
             if self._open is None or self._open.block.model != model.name:
                 if self._next is None or self._next[1].model != model.name:
                     return  # the counts are wrong, and somebody has noted it
-                self._open = _OpenBlock(*self._next)
+                self._open = UnprovenBlock(*self._next)
                 self._next = next(self._waiting, None)
             end = start + self._open.left
             self._open.add(part.rows[start:end], keys[start:end] if keys else (), model)
@@ -43,8 +43,8 @@ class BlockChecker:
                 self._open = None
 
 
-class _OpenBlock:
-    """A block of which rows are read."""
+class UnprovenBlock:
+    """A block of which rows are read, and compared with what the list says of it. ``line``: of the list."""
 
     def __init__(self, line: int, block: BlockEntry) -> None:
         self._line = line
@@ -56,7 +56,8 @@ class _OpenBlock:
         self._is_foreign = False
 
     def add(self, rows: Sequence[bytes], keys: Sequence[Key], model: Model) -> None:
-        """Read rows, no more than are left. A partition is a stretch of the key order, so its ends tell where it is."""
+        """Read rows. ``keys``: theirs, or those of the first and the last one. A partition is a stretch of the key
+        order, so its ends tell where it is."""
         separator = b",\n"
         raw = separator.join(rows) if self.left == self.block.count else separator + separator.join(rows)
         self._raw.update(raw)

@@ -86,11 +86,11 @@ def _checked(
     }
     last: dict[str, Key] = {}
     done = 0
-    parts = scanner.parts()
+    scanner.list_blocks()
     for error in errors_in(scanner.blocks, metadata, schema):
         note(error)
     blocks = BlockChecker(scanner.blocks or (), note)
-    for part in parts:
+    for part in scanner.parts():
         place = part.section.place
         (deleted if part.section.deleted else counts)[part.section.model.name] += len(part.rows)
         parser, before = parsers[place], last.get(place)

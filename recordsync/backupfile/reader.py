@@ -7,8 +7,8 @@ written to since.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import closing, contextmanager
+from typing import BinaryIO, cast
 
 from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.parsers import read_deletion
@@ -111,6 +111,7 @@ class Reader:
         self._file = file
         with _change_reported():
             scanner.metadata()
+            scanner.list_blocks()
             self._parts = scanner.parts()
         self._pending: SectionPart | None = None
 
@@ -160,15 +161,24 @@ class Reader:
 
 @contextmanager
 def opened(
-    source: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
+    source: BinaryIO,
+    schema: Schema,
+    limits: Limits,
+    checked: Sequence[bytes] | None = None,
+    *,
+    is_only: bool = False,
 ) -> Iterator[Scanner]:
     """A scanner at the start of a file, plain or compressed. Others may read ``source`` in turns.
 
-    ``checked``: see :class:`Scanner`. Reading raises :class:`recordsync.errors.InvalidFile` where the compression is
-    damaged.
+    ``checked``, ``is_only``: see :class:`Scanner`. Reading raises :class:`recordsync.errors.InvalidFile` where the
+    compression is damaged.
     """
-    with decompressed(_Positioned(source), limits.content) as content:  # type: ignore[arg-type] # all it takes is read and seek
-        yield Scanner(content, schema, limits, checked)
+    positioned = cast(BinaryIO, _Positioned(source))  # all it takes is read and seek
+    with (
+        decompressed(positioned, limits.content) as content,
+        closing(Scanner(content, schema, limits, checked, is_only=is_only)) as scanner,
+    ):
+        yield scanner
 
 
 @contextmanager

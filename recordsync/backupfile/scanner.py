@@ -71,13 +71,21 @@ class Scanner:
     """
 
     def __init__(
-        self, stream: BinaryIO, schema: Schema, limits: Limits, checked: Sequence[bytes] | None = None
+        self,
+        stream: BinaryIO,
+        schema: Schema,
+        limits: Limits,
+        checked: Sequence[bytes] | None = None,
+        *,
+        is_only: bool = False,
     ) -> None:
-        """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it."""
+        """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it. ``is_only``: there
+        is no later pass, and nothing is kept for one."""
         self.pieces: list[bytes] = []
         self.blocks: BlockList | None = None
-        """The file's list of blocks, from :meth:`parts` on, in the pass that checks."""
+        """The file's list of blocks, in the pass that checks, after :meth:`list_blocks`."""
         self._checked = checked
+        self._is_only = is_only
         self._stream = stream
         self._schema = schema
         self._limits = limits
@@ -85,9 +93,13 @@ class Scanner:
         self._number = 0
         self._line = b""
         self._models: tuple[Model, ...] = ()
-        # The lines that are read and not used yet, and the start of a line whose end is not read yet.
+        self._begin = (b"", 0)
+        """The line and position where the sections begin, after the list of blocks."""
+        # The lines that are read and not used yet, and what follows them: the start of a line whose end is not read
+        # yet. After bytes were taken, what follows from a position on may be any bytes.
         self._ahead: list[bytes] = []
         self._rest = b""
+        self._taken: int | None = None
 
     def _advance(self, place: str) -> None:
         """Read the next line and add it to the digest."""
@@ -112,16 +124,42 @@ class Scanner:
     def _look_ahead(self) -> bool:
         """Whether there are whole lines ahead. At the end of the file there are none, and ``_rest`` is what follows the
         last one."""
+        if self._taken is not None:
+            rest, self._rest, self._taken = self._rest[self._taken :], b"", None
+            self._split(rest)
         while not self._ahead:
             if len(self._rest) > self._limits.line:
                 self._break_too_long()
-            piece = self._stream.read(_PIECE)
+            piece = self._read_piece()
             if not piece:
                 return False
-            self._compare(piece)
-            self._ahead = BytesIO(self._rest + piece).readlines()
-            self._rest = b"" if self._ahead[-1].endswith(b"\n") else self._ahead.pop()
+            self._split(self._rest + piece)
         return True
+
+    def _split(self, data: bytes) -> None:
+        self._ahead = BytesIO(data).readlines()
+        self._rest = self._ahead.pop() if self._ahead and not self._ahead[-1].endswith(b"\n") else b""
+
+    def _read_piece(self) -> bytes:
+        piece = self._stream.read(_PIECE)
+        if piece and not self._is_only:
+            self._compare(piece)
+        return piece
+
+    def take(self, size: int) -> Iterator[memoryview]:
+        """The next bytes, so many, in pieces. They are added to the digest."""
+        if self._taken is None:
+            self._rest, self._ahead, self._taken = b"".join((*self._ahead, self._rest)), [], 0
+        while size:
+            if self._taken == len(self._rest):
+                self._rest, self._taken = self._read_piece(), 0
+                if not self._rest:
+                    self._break("the file ends in a block: it is cut short")
+            piece = memoryview(self._rest)[self._taken : self._taken + size]
+            self._taken += len(piece)
+            size -= len(piece)
+            self._hash.update(piece)
+            yield piece
 
     def _compare(self, piece: bytes) -> None:
         """Keep the piece's digest, and in a later pass compare it with the one that was kept."""
@@ -177,14 +215,14 @@ class Scanner:
             )
         self._break("this is not a backup file")
 
+    def list_blocks(self) -> None:
+        """Read the list of blocks, and keep it in ``blocks``. Raises Malformed."""
+        self._begin = self._after_blocks()
+
     def parts(self) -> Iterator[SectionPart]:
-        """All lines of records and deletions, in the file's order. After them the trailer is next.
-
-        Reads the list of blocks at once, and keeps it in ``blocks``. Raises Malformed, as does reading on.
-        """
-        return self._parts(*self._after_blocks())
-
-    def _parts(self, line: bytes, position: int) -> Iterator[SectionPart]:
+        """All lines of records and deletions, in the file's order, after :meth:`list_blocks`. After them the trailer is
+        next. Raises Malformed."""
+        line, position = self._begin
         for section in sections(self._models):
             line, position = self._expect(line, position, section.opening, section.place)
             if line[position:] == b"\n":
@@ -196,6 +234,33 @@ class Scanner:
                 line, position = self._line, 0
             line, position = self._expect(line, position, b"]", section.place)
         self._expect(line, position, END, "the end of the records")
+
+    def blocks_in_turn(self) -> Iterator[BlockEntry]:
+        """Each block of the list, after :meth:`list_blocks`, as :meth:`parts`. Before the next one is asked for, the
+        caller has to :meth:`take` its bytes. Raises Malformed also where a block ends at another place, and where the
+        file has rows that are in no block, as those of deletions."""
+        line, position = self._begin
+        entries = iter(self.blocks or ())
+        entry = next(entries, None)
+        for section in sections(self._models):
+            line, position = self._expect(line, position, section.opening, section.place)
+            if entry is not None and entry.model == section.model.name and not section.deleted:
+                if line[position:] != b"\n":
+                    self._break("a section has blocks, and is empty")
+                before = b""
+                while entry is not None and entry.model == section.model.name:
+                    self._take_exactly(before)
+                    yield entry
+                    entry, before = next(entries, None), b",\n"
+                self._take_exactly(b"\n")
+                self._advance(section.place)
+                line, position = self._line, 0
+            line, position = self._expect(line, position, b"]", section.place)
+        self._expect(line, position, END, "the end of the records")
+
+    def _take_exactly(self, text: bytes) -> None:
+        if b"".join(self.take(len(text))) != text:
+            self._break("a block does not end where the list says")
 
     def _after_blocks(self) -> tuple[bytes, int]:
         """The line and position after the list of blocks."""
@@ -299,6 +364,11 @@ class Scanner:
         if len(content) != len(expected):
             self._break("the trailer has fields that are not known")
         return self.digest()
+
+    def close(self) -> None:
+        """Remove what is kept on disk."""
+        if self.blocks is not None:
+            self.blocks.close()
 
     def _object(self, text: bytes, what: str) -> dict[str, Any]:
         """The JSON object in a text in canonical form. Raises Malformed for anything else."""

@@ -1,25 +1,33 @@
 """A 2.0 file that is checked while a plan is made of it, so that it is read only once.
 
-A line that the register has byte for byte is right, so it is neither parsed nor checked. This works for files in which
-nothing is wrong and no deletions are listed, as in most files. For any other file it raises
+A line that the register has byte for byte is right, so it is neither parsed nor checked. A block that the register has
+byte for byte is right as a whole. This works for files in which nothing is wrong and no deletions are listed, as in
+most files. For any other file it raises
 :class:`recordsync.errors.CheckNeeded`, and :func:`recordsync.backupfile.check_backup` must then check the file.
 """
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import BinaryIO, NoReturn
 
+from recordsync.backupfile.block_check import UnprovenBlock
+from recordsync.backupfile.blocks import BlockEntry, errors_in
 from recordsync.backupfile.layout import sections
 from recordsync.backupfile.parsers import RecordParser
 from recordsync.backupfile.reader import DescribedFile, opened
 from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
 from recordsync.errors import CheckNeeded, FileError, InvalidFile
-from recordsync.model.records import Record
+from recordsync.history.blocks import BlockDigest
+from recordsync.history.store import SEPARATOR, StoredBlock
+from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
-from recordsync.streams import Deletion, Unparsed
+from recordsync.streams import Deletion, Unparsed, are_in_order
 from recordsync.system.progress import EVERY
 
 
@@ -34,7 +42,7 @@ class UncheckedFile(DescribedFile):
     def __init__(self, source: BinaryIO, schema: Schema, limits: Limits) -> None:
         self._source = source
         self._schema = schema
-        self._limits = limits
+        self.limits = limits
         with _errors_need_check(), opened(source, schema, limits) as scanner:
             super().__init__(scanner.metadata())
         self.digest = ""
@@ -49,10 +57,13 @@ class UncheckedFile(DescribedFile):
     @contextmanager
     def open(self) -> Iterator[CheckingPass]:
         """The only pass. When the block ends without an error, the file is valid."""
-        with _errors_need_check(), opened(self._source, self._schema, self._limits) as scanner:
+        with _errors_need_check(), opened(self._source, self._schema, self.limits, is_only=True) as scanner:
             if scanner.metadata() != self.metadata:
                 raise CheckNeeded
-            reader = CheckingPass(scanner, self, self._schema)
+            scanner.list_blocks()
+            for error in errors_in(scanner.blocks, self.metadata, self._schema):
+                _needs_check(error)
+            reader = (PassByLines if scanner.blocks is None else PassByBlocks)(scanner, self, self._schema)
             yield reader
             self.digest = reader.finish()
 
@@ -65,35 +76,22 @@ class UncheckedFile(DescribedFile):
         return ()
 
 
-class CheckingPass:
+class CheckingPass(ABC):
     """One pass through a file, which it checks on the way. Each method raises CheckNeeded where the file needs the
     check."""
 
     def __init__(self, scanner: Scanner, file: UncheckedFile, schema: Schema) -> None:
-        self._scanner = scanner
-        self._file = file
-        self._parts = scanner.parts()
-        if scanner.blocks is not None:
-            raise CheckNeeded
-        self._pending: SectionPart | None = None
-        self._parsers = {
+        self.scanner = scanner
+        self.file = file
+        self.parsers = {
             section.model.name: RecordParser(section, file.shape(section.model))
             for section in sections(file.metadata.models(schema))
             if not section.deleted
         }
-        self._counts = dict.fromkeys(self._parsers, 0)
 
     def unparsed(self, model: Model) -> Unparsed:
         """The lines of the next model's records."""
-        parse = self._parsers[model.name].records
-
-        def checked(rows: Sequence[bytes]) -> list[Record]:
-            records = parse(rows)
-            if records is None:
-                raise CheckNeeded
-            return records
-
-        return Unparsed(self._rows(model), checked)
+        return Unparsed(self.rows(model), partial(parsed, self.parsers[model.name]))
 
     def records(self, model: Model) -> Iterator[Record]:
         """The next model's records, each line checked."""
@@ -103,11 +101,40 @@ class CheckingPass:
 
     def finish(self) -> str:
         """The digest of the file. Checks its counts and what follows the records."""
-        if self._next_part() is not None or self._counts != self._file.counts:
+        if not self.is_read():
             raise CheckNeeded
-        return self._scanner.trailer({**self._counts, "deleted": 0}, _needs_check)
+        return self.scanner.trailer({**self.file.counts, "deleted": 0}, _needs_check)
 
-    def _rows(self, model: Model) -> Iterator[bytes]:
+    @abstractmethod
+    def rows(self, model: Model) -> Iterator[bytes]:
+        """The lines of the next model's records."""
+
+    @abstractmethod
+    def blocks(self, model: Model) -> Iterator[FileBlock] | None:
+        """The blocks of the next model's records, of which each has to be read, one after the other; None: the file
+        does not list its blocks."""
+
+    @abstractmethod
+    def is_read(self) -> bool:
+        """Whether all records were read, and are as many as the metadata say."""
+
+
+class PassByLines(CheckingPass):
+    """A pass through a file that does not list its blocks."""
+
+    def __init__(self, scanner: Scanner, file: UncheckedFile, schema: Schema) -> None:
+        super().__init__(scanner, file, schema)
+        self._parts = scanner.parts()
+        self._pending: SectionPart | None = None
+        self._counts = dict.fromkeys(self.parsers, 0)
+
+    def blocks(self, model: Model) -> None:
+        """None."""
+
+    def is_read(self) -> bool:
+        return self._next_part() is None and self._counts == self.file.counts
+
+    def rows(self, model: Model) -> Iterator[bytes]:
         with _errors_need_check():
             while (part := self._next_part()) is not None:
                 if part.section.deleted or part.section.model is not model:
@@ -119,6 +146,111 @@ class CheckingPass:
     def _next_part(self) -> SectionPart | None:
         pending, self._pending = self._pending, None
         return next(self._parts, None) if pending is None else pending
+
+
+class PassByBlocks(CheckingPass):
+    """A pass through a file that lists its blocks. What the list says of a block is proven when the block is read."""
+
+    def __init__(self, scanner: Scanner, file: UncheckedFile, schema: Schema) -> None:
+        super().__init__(scanner, file, schema)
+        self._in_turn = scanner.blocks_in_turn()
+
+    def blocks(self, model: Model) -> Iterator[FileBlock]:
+        for entry in self.scanner.blocks or ():
+            if entry.model == model.name:
+                yield FileBlock(self, model, entry)
+
+    def is_read(self) -> bool:
+        with _errors_need_check():
+            return next(self._in_turn, None) is None
+
+    def rows(self, model: Model) -> Iterator[bytes]:
+        for block in self.blocks(model):
+            for rows in block.batches():
+                yield from rows
+
+    def require_short(self, line: bytes) -> None:
+        """Raises CheckNeeded for the start of a line that is too long."""
+        if len(line) > self.file.limits.line:
+            raise CheckNeeded
+
+    def bytes_of(self, entry: BlockEntry) -> Iterator[memoryview]:
+        """The bytes of a block, which is the next one, in pieces."""
+        with _errors_need_check():
+            if next(self._in_turn, None) != entry:
+                raise CheckNeeded
+            yield from self.scanner.take(entry.bytes)
+
+
+class FileBlock:
+    """A block of a file that is read. One of the methods is called that read it. Each raises CheckNeeded where the file
+    needs the check."""
+
+    def __init__(self, reader: PassByBlocks, model: Model, entry: BlockEntry) -> None:
+        self._reader = reader
+        self._model = model
+        self._entry = entry
+        self.partition: Partition = tuple(entry.partition)
+        self.content = BlockDigest(entry.digest, entry.count)
+
+    def is_as(self, stored: StoredBlock) -> bool:
+        """Whether the list says that it has the very bytes of a stored block."""
+        entry = self._entry
+        return (entry.digest, entry.raw_sha256, entry.bytes, entry.count) == (
+            stored.digest,
+            stored.raw_sha256,
+            stored.size,
+            stored.count,
+        )
+
+    def pass_over(self) -> None:
+        """Read a block whose bytes are, as the list says, those of a block of the same partition that is known. They
+        are compared by their digest, and nothing is parsed."""
+        digest = hashlib.sha256()
+        for piece in self._reader.bytes_of(self._entry):
+            digest.update(piece)
+        if digest.hexdigest() != self._entry.raw_sha256:
+            raise CheckNeeded
+
+    def check(self) -> None:
+        """Read a block, and check all of it."""
+        parser, last = self._reader.parsers[self._model.name], list[Key]()
+        for rows in self.batches():
+            keys = parser.keys(rows)
+            if keys is None or not are_in_order([*last, *keys]):
+                raise CheckNeeded
+            last = keys[-1:]
+
+    def unparsed(self) -> Unparsed:
+        """The lines of its records."""
+        rows = (row for batch in self.batches() for row in batch)
+        return Unparsed(rows, partial(parsed, self._reader.parsers[self._model.name]))
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """The same lines, those together that are read together. What the list says of the block is proven when they
+        have been read and are right and in order."""
+        parser, unproven, rest = self._reader.parsers[self._model.name], UnprovenBlock(0, self._entry), b""
+        for piece in chain(map(bytes, self._reader.bytes_of(self._entry)), [SEPARATOR]):
+            *rows, rest = (rest + piece).split(SEPARATOR)
+            if not rows:
+                self._reader.require_short(rest)
+                continue
+            keys = parser.keys([rows[0], rows[-1]] if len(rows) > 1 else rows)
+            if keys is None:
+                raise CheckNeeded
+            unproven.add(rows, keys, self._model)
+            yield rows
+        if unproven.left:
+            raise CheckNeeded
+        unproven.compare(_needs_check)
+
+
+def parsed(parser: RecordParser, rows: Sequence[bytes]) -> list[Record]:
+    """The records in lines. Raises CheckNeeded if something is wrong with one of them."""
+    records = parser.records(rows)
+    if records is None:
+        raise CheckNeeded
+    return records
 
 
 def _needs_check(error: FileError) -> NoReturn:

@@ -90,6 +90,7 @@ class File:
     def line_number(self, section: str, position: int) -> int:
         """The number of a record's line in the file, counted from 1."""
         number = 4  # the metadata, the blocks, the start of the first section, its first record
+        number += len(self.blocks) + 1 if self.blocks else 0
         for name in SECTIONS:
             if name == section:
                 return number + position

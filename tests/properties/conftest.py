@@ -14,6 +14,7 @@ def small_batches() -> Iterator[None]:
         patch("recordsync.plan.apply.EVERY", 3),
         patch("recordsync.backupfile.scanner.EVERY", 2),
         patch("recordsync.history.blocks.EVERY", 3),
+        patch("recordsync.backupfile.blocks.EVERY", 3),
         patch("recordsync.stores.orm.LOOKUP", 2),
     ):
         yield

@@ -18,12 +18,14 @@ from recordsync.errors import FileError
 from recordsync.system.files import decompressed
 from tests.builders.files import File, file
 from tests.builders.registers import RegisterData, everything, put
+from tests.builders.trees import snapshot_file
 from tests.properties.laws import for_all
 from tests.strategies.damage import Damaged, damaged, with_broken_structure, with_one_wrong_field, with_wrong_metadata
 from tests.strategies.registers import Merge, merges  # fmt: skip
 from tests.strategies.registers import registers as any_register
 
 _files = any_register(min_records=1, stamped=True).map(file)
+_with_blocks = any_register(min_records=1, stamped=True).map(snapshot_file)
 
 
 def _checked(data: bytes) -> list[FileError]:
@@ -34,7 +36,7 @@ def _checked(data: bytes) -> list[FileError]:
     return result.errors
 
 
-@given(_files)
+@given(st.one_of(_files, _with_blocks))
 def test_property_14_a_whole_file_is_valid(file: File) -> None:
     """For all registers, the file that the format's description gives is accepted: what follows is about damage."""
     result = RestoreService().validate_backup(file.stream())
@@ -56,7 +58,7 @@ def test_property_14_wrong_metadata_are_refused(data: st.DataObject) -> None:
 def test_property_14_a_broken_structure_is_refused(data: st.DataObject) -> None:
     """For all ways to break a file's order, spelling, counts, digest or end in one place: refused, naming the
     place."""
-    damage = data.draw(with_broken_structure(data.draw(_files)))
+    damage = data.draw(with_broken_structure(data.draw(st.one_of(_files, _with_blocks))))
     _assert_named(_checked(damage.data), damage)
     event(damage.what)
 
@@ -130,7 +132,9 @@ def test_property_20_nothing_of_a_damaged_file_is_applied(
     """For all files that are good but for one place, whatever it is, in whatever compression: refused, and the
     register is as it was."""
     put(alias, merge.ours)
-    file = merge.file if any(merge.file.records.values()) else data.draw(_files)
+    file = data.draw(
+        st.one_of(*([st.just(merge.file)] if any(merge.file.records.values()) else [_files]), _with_blocks)
+    )
     damage = data.draw(damaged(file))
     refusal = _refused(alias, _packed(damage.data, packed))
     assert refusal.errors

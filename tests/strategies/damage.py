@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders.ancestry import header, says
 from tests.builders.days import MINUTES, TIMES
-from tests.builders.files import File, canonical, checksum, sealed
+from tests.builders.files import File, canonical, checksum, sealed, sha256
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def with_wrong_metadata(draw: st.DrawFn, file: File) -> Damaged:
     if how == "missing":
         del metadata[name]
     elif how == "wrong":
-        metadata[name] = draw(st.sampled_from(_METADATA_WRONG[name]))
+        metadata[name] = draw(st.sampled_from([value for value in _METADATA_WRONG[name] if value != metadata[name]]))
     elif how == "unknown":
         name = draw(st.sampled_from(["other", "totals", "Version", "total_users"]))
         metadata[name] = draw(st.sampled_from([None, 1, "x", {}]))
@@ -205,6 +205,38 @@ _STRUCTURE = (
 
 
 @st.composite
+def with_a_false_list(draw: st.DrawFn, file: File) -> Damaged:
+    """A list of blocks, of a file that has some, which is false in one place: a value, an entry that is missing, stands
+    twice, stands elsewhere, or tells of two stretches as if they were cut at another place."""
+    blocks = list(file.blocks or [])
+    at = draw(st.integers(0, len(blocks) - 1))
+    how = draw(st.sampled_from(["value", "digit", "gone", "twice", "swapped", "cut"]))
+    if how == "value":
+        name = draw(st.sampled_from(sorted(blocks[at])))
+        value = blocks[at][name]
+        others: list[Any] = [value + 1, value - 1] if isinstance(value, int) else [sha256(str(value))]
+        false = [*value, "x"] if isinstance(value, list) else draw(st.sampled_from(others))
+        blocks[at] = blocks[at] | {name: false}
+    elif how == "digit":
+        name = draw(st.sampled_from(["digest", "raw_sha256"]))
+        spot, digest = draw(st.integers(0, 63)), blocks[at][name]
+        digit = draw(st.sampled_from([digit for digit in "0123456789abcdef" if digit != digest[spot]]))
+        blocks[at] = blocks[at] | {name: digest[:spot] + digit + digest[spot + 1 :]}
+    elif how == "gone":
+        del blocks[at]
+    elif how == "twice":
+        blocks.insert(draw(st.integers(0, len(blocks))), blocks[at])
+    else:
+        other = draw(st.integers(0, len(blocks) - 1).filter(lambda other: other != at or len(blocks) == 1))
+        if how == "swapped":
+            blocks[at], blocks[other] = blocks[other], blocks[at]
+        else:
+            blocks[at] = blocks[at] | {"count": blocks[at]["count"] + 1, "bytes": blocks[at]["bytes"] + 1}
+            blocks[other] = blocks[other] | {"count": blocks[other]["count"] - 1, "bytes": blocks[other]["bytes"] - 1}
+    return Damaged(replace(file, blocks=blocks).encode(), f"list {how}")
+
+
+@st.composite
 def damaged(draw: st.DrawFn, file: File) -> Damaged:
     """The file, broken in one place of any kind."""
     kinds = [
@@ -212,6 +244,7 @@ def damaged(draw: st.DrawFn, file: File) -> Damaged:
         with_wrong_metadata(file),
         with_broken_structure(file),
         with_a_wrong_byte(file),
+        *([with_a_false_list(file)] if file.blocks else []),
     ]
     return draw(st.one_of(kinds))
 

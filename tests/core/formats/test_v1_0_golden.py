@@ -147,7 +147,7 @@ def test_a_field_that_came_later_is_left_out_while_it_is_blank(monkeypatch: pyte
 
 
 def test_progress_comes_by_batches_over_both_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recordsync.backupfile.writer.EVERY", 2)
+    monkeypatch.setattr("recordsync.history.blocks.EVERY", 2)
     of = sections([company("A", MOMENT)], [record("A", str(n)) for n in range(1, 6)])
     told: list[tuple[str, int, int | None]] = []
     write_v1_0(io.BytesIO(), metadata(of), _Content(of), lambda *step: told.append(step))

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register.declared import COMPANIES, SCHEMA
-from recordsync.backupfile import Limits, UncheckedFile
-from recordsync.errors import CheckNeeded
+from core.register.declared import COMPANIES
 from tests.builders.ancestry import header, says
 from tests.builders.days import day
 from tests.builders.files import File, canonical, sha256
@@ -123,11 +121,6 @@ def test_records_that_are_counted_to_another_block_are_named() -> None:
     assert {(error.key, error.section) for error in errors} == {
         (("ABC Corp", "2026-11", first), "attendance_records") for first in ("01", "08")
     }
-
-
-def test_a_file_with_blocks_is_checked_before_it_is_used() -> None:
-    with pytest.raises(CheckNeeded), UncheckedFile(FILE.stream(), SCHEMA, Limits()).open():
-        pass
 
 
 def test_it_is_restored_like_any_other(register_db: str) -> None:
