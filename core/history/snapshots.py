@@ -1,0 +1,395 @@
+"""The snapshots of a register as people see them, and what changed from one to the next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any, Final
+
+from django.db import Error
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from core.models import Kind
+from core.operations.errors import OperationFailed, as_failure, explain
+from core.operations.traits import TRAITS
+from core.register.database import DEFAULT, Register
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from recordsync.errors import HistoryDamaged, HistoryUnusable, printable
+from recordsync.history.compare import Difference, differences, totals_in
+from recordsync.history.databases import history_of
+from recordsync.history.store import HistoryStore
+from recordsync.model.fields import TIMESTAMP
+from recordsync.models import Head, HeadMove, Snapshot
+
+OPERATION: Final = "history"
+"""What listing and showing is called in a summary."""
+SHOWN: Final = 10
+"""How many characters of an id people read."""
+_BEFORE: Final = "before_"
+_MERGE: Final = "merge"
+
+
+@dataclass(frozen=True)
+class SnapshotEntry:
+    """A snapshot as people see it.
+
+    ``number``, ``author`` and ``installation``: None and blank for a merge. ``totals``: the number of records of each
+    model; None if the contents are not at hand, so that they cannot be shown. ``left_at``: when it first left in a
+    file.
+    """
+
+    id: str
+    parents: Sequence[str]
+    tree: str
+    number: int | None
+    moment: dt.datetime
+    author: str
+    installation: str
+    cause: str
+    message: str
+    left_at: dt.datetime | None
+    is_kept: bool
+    is_head: bool
+    totals: dict[str, int] | None = None
+
+    @property
+    def short(self) -> str:
+        """The first characters of the id, which people read and type."""
+        return self.id[:SHOWN]
+
+    @property
+    def why(self) -> str:
+        """Why it was taken, in words."""
+        return cause_label(self.cause)
+
+    @property
+    def records(self) -> int | None:
+        """The number of its attendance records; None if the contents are not at hand."""
+        return None if self.totals is None else self.totals[ATTENDANCE_RECORDS.name]
+
+    @property
+    def companies(self) -> int | None:
+        """The number of its companies; None if the contents are not at hand."""
+        return None if self.totals is None else self.totals[COMPANIES.name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "id": self.id,
+            "parents": list(self.parents),
+            "tree": self.tree,
+            "number": self.number,
+            "moment": TIMESTAMP.to_text(self.moment),
+            "author": self.author,
+            "installation": self.installation,
+            "cause": self.cause,
+            "message": self.message,
+            "left_at": None if self.left_at is None else TIMESTAMP.to_text(self.left_at),
+            "is_head": self.is_head,
+            "can_be_shown": self.totals is not None,
+            "companies": self.companies,
+            "records": self.records,
+        }
+
+
+@dataclass(frozen=True)
+class Move:
+    """A move of the head, from one snapshot (blank: there was none) to another."""
+
+    before: str
+    after: str
+    cause: str
+    actor: str
+    moment: dt.datetime
+
+    @property
+    def why(self) -> str:
+        """Why the head moved, in words."""
+        return cause_label(self.cause)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "before": self.before or None,
+            "after": self.after,
+            "cause": self.cause,
+            "actor": self.actor,
+            "moment": TIMESTAMP.to_text(self.moment),
+        }
+
+
+@dataclass
+class BlockCounts:
+    """What differs between two snapshots in a company, or in its month, by blocks: the records of a company in a week
+    of a month. ``changed``: the blocks that both have; their records before and after."""
+
+    added: int = 0
+    added_records: int = 0
+    changed: int = 0
+    changed_before: int = 0
+    changed_after: int = 0
+    gone: int = 0
+    gone_records: int = 0
+
+    def add(self, difference: Difference) -> None:
+        """Count a block that differs."""
+        before, after = difference.before, difference.after
+        if before is not None and after is not None:
+            self.changed += 1
+            self.changed_before += before.count
+            self.changed_after += after.count
+        elif after is not None:
+            self.added += 1
+            self.added_records += after.count
+        elif before is not None:
+            self.gone += 1
+            self.gone_records += before.count
+
+    @property
+    def more(self) -> int:
+        """How many records more there are; negative if there are fewer."""
+        return self.added_records + self.changed_after - self.changed_before - self.gone_records
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        changed = {"records_before": self.changed_before, "records_after": self.changed_after}
+        return {
+            "added": {"blocks": self.added, "records": self.added_records},
+            "changed": {"blocks": self.changed, **changed},
+            "gone": {"blocks": self.gone, "records": self.gone_records},
+        }
+
+
+@dataclass
+class CompanyBlocks(BlockCounts):
+    """The same of a company, and by month (YYYY-MM)."""
+
+    company: str = ""
+    months: dict[str, BlockCounts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A snapshot, its first parent (None: it has none), and the companies in which they differ.
+
+    ``companies_changed``: whether the list of companies is another one. ``unknown``: a sentence that says why nothing
+    is known of what changed; blank if it is. ``has_more``: whether there are more companies than were asked for.
+    """
+
+    entry: SnapshotEntry
+    parent: SnapshotEntry | None
+    companies_changed: bool = False
+    changes: Sequence[CompanyBlocks] = ()
+    unknown: str = ""
+    has_more: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the keys that every command's summary has, and what changed."""
+        return _summary(
+            warnings=[self.unknown] if self.unknown else [],
+            companies=self.entry.companies or 0,
+            records=self.entry.records or 0,
+            snapshot=self.entry.as_dict(),
+            parent=None if self.parent is None else self.parent.as_dict(),
+            companies_changed=self.companies_changed,
+            changes=[
+                {"company": company.company, "month": month, **counts.as_dict()}
+                for company in self.changes
+                for month, counts in company.months.items()
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class SnapshotList:
+    """The last snapshots and the last moves of the head, newest first, and how many there are in all.
+
+    ``unusable``: a sentence that says why none can be shown; blank if the history store answers.
+    """
+
+    entries: Sequence[SnapshotEntry]
+    total: int
+    moves: Sequence[Move]
+    total_moves: int
+    unusable: str
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON: the keys that every command's summary has, and the lists."""
+        return _summary(
+            warnings=[self.unusable] if self.unusable else [],
+            snapshots=[entry.as_dict() for entry in self.entries],
+            snapshots_total=self.total,
+            moves=[move.as_dict() for move in self.moves],
+            moves_total=self.total_moves,
+        )
+
+
+def _summary(**known: Any) -> dict[str, Any]:
+    counts = ("companies", "records", "added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts")
+    return {
+        "ok": True,
+        "operation": OPERATION,
+        **dict.fromkeys(("file", "id", "type")),
+        **dict.fromkeys(counts, 0),
+        "errors": [],
+        "models": {},
+        **known,
+    }
+
+
+def cause_label(cause: str) -> str:
+    """Why a snapshot was taken, in words. A cause that is not known here, such as a later version's, stays as it is."""
+    if cause == _MERGE:
+        return _("Merge")
+    if cause in Kind.values:
+        return str(Kind(cause).label)
+    kind = cause.removeprefix(_BEFORE)
+    if cause.startswith(_BEFORE) and kind in TRAITS:
+        return _("Before %(what)s") % {"what": TRAITS[kind].in_a_sentence}
+    return printable(cause)
+
+
+def newest_first(register: Register = DEFAULT) -> QuerySet[Snapshot]:
+    """The snapshots that are known here, newest first. Reads nothing yet."""
+    return register.rows(Snapshot).order_by("-order")
+
+
+def list_snapshots(most: int | None, register: Register = DEFAULT) -> SnapshotList:
+    """The last ``most`` snapshots and moves of the head (None: all). Raises OperationFailed if the register's database
+    does not answer."""
+    try:
+        rows = newest_first(register)
+        of_head = register.rows(HeadMove)
+        found, unusable = entries(rows[:most], register)
+        moves = [
+            Move(row.before_id or "", row.after_id, row.cause, row.actor, row.moment)
+            for row in of_head.order_by("-pk")[:most]
+        ]
+        return SnapshotList(found, rows.count(), moves, of_head.count(), unusable)
+    except Error as error:
+        raise as_failure(error) from error
+
+
+def entries(rows: Iterable[Snapshot], register: Register = DEFAULT) -> tuple[list[SnapshotEntry], str]:
+    """These snapshots as people see them, and a sentence that says why none can be shown; blank if the history store
+    answers. Reads the head, and the roots of the trees."""
+    rows = list(rows)
+    head = register.rows(Head).values_list("snapshot_id", flat=True).first()
+    store = HistoryStore(history_of(register.alias))
+    try:
+        totals = _totals(store, {row.tree for row in rows if row.is_kept})
+        unusable = ""
+    except (HistoryUnusable, Error) as error:
+        totals, unusable = {}, explain(error, store.alias)
+    return [_entry(row, head, totals.get(row.tree) if row.is_kept else None) for row in rows], unusable
+
+
+def find(beginning: str, register: Register = DEFAULT) -> Snapshot:
+    """The snapshot whose id begins so. Raises OperationFailed if none does, or more than one."""
+    wanted = beginning.lower()
+    after = f"{wanted}g"  # no id has a greater letter
+    try:
+        found = list(register.rows(Snapshot).filter(id__gte=wanted, id__lt=after).order_by("id")[:2])
+    except Error as error:
+        raise as_failure(error) from error
+    if not found:
+        raise OperationFailed(_("No snapshot has an id that begins with %(id)s.") % {"id": beginning})
+    if len(found) > 1:
+        raise OperationFailed(
+            _("More than one snapshot has an id that begins with %(id)s: %(one)s and %(other)s.")
+            % {"id": beginning, "one": found[0].pk[: SHOWN + 6], "other": found[1].pk[: SHOWN + 6]},
+            then=_("Give more of its characters."),
+        )
+    return found[0]
+
+
+def show(snapshot: Snapshot, register: Register = DEFAULT, *, most: int | None = None) -> Shown:
+    """The snapshot, and what changed in it since its first parent, in the first ``most`` companies (None: all).
+
+    Reads headers, and those nodes of the two trees that differ, but no record. Raises OperationFailed if the history
+    store does not answer, and Error if the register's database does not.
+    """
+    rows = [snapshot, *register.rows(Snapshot).filter(pk__in=snapshot.parents[:1])]
+    (entry, *parents), unusable = entries(rows, register)
+    if unusable:
+        raise OperationFailed(unusable)
+    parent = parents[0] if parents else None
+    for one in filter(None, (entry, parent)):
+        if one.totals is None:
+            return Shown(entry, parent, unknown=_gone(one, is_parent=one is not entry))
+    store = HistoryStore(history_of(register.alias))
+    try:
+        found = differences(store.nodes, SCHEMA, None if parent is None else parent.tree, entry.tree)
+        return _shown(entry, parent, found, most)
+    except (HistoryUnusable, HistoryDamaged) as error:
+        raise as_failure(error) from error
+
+
+def _shown(entry: SnapshotEntry, parent: SnapshotEntry | None, found: Iterable[Difference], most: int | None) -> Shown:
+    of_companies = False
+    changes: list[CompanyBlocks] = []
+
+    def of_records() -> Iterator[Difference]:
+        nonlocal of_companies
+        for difference in found:
+            if difference.model is COMPANIES:
+                of_companies = True
+            else:
+                yield difference
+
+    groups = groupby(of_records(), key=lambda difference: difference.partition[0])
+    for company, of_company in islice(groups, most):
+        counts = CompanyBlocks(company=company)
+        for difference in of_company:
+            counts.add(difference)
+            counts.months.setdefault(difference.partition[1], BlockCounts()).add(difference)
+        changes.append(counts)
+    has_more = most is not None and len(changes) == most and next(groups, None) is not None
+    return Shown(entry, parent, of_companies, changes, has_more=has_more)
+
+
+def _gone(entry: SnapshotEntry, *, is_parent: bool) -> str:
+    """The sentence for a snapshot whose contents are not at hand."""
+    if entry.is_kept:
+        text = _(
+            "The history store does not have the contents of snapshot %(id)s: it was deleted, or is another copy's."
+        )
+    else:
+        text = _("The contents of snapshot %(id)s are not kept any more: it is not among the last ones.")
+    what = _("So nothing tells what changed after it.") if is_parent else _("So it cannot be shown.")
+    return f"{text % {'id': entry.short}} {what}"
+
+
+def _totals(store: HistoryStore, roots: set[str]) -> dict[str, dict[str, int]]:
+    """For the digest of each of these roots that is at hand: how many records each model has."""
+    try:
+        texts = dict(store.nodes(list(roots)))
+    except HistoryDamaged:  # one of them
+        texts = {}
+        for root in roots:
+            with suppress(HistoryDamaged):
+                texts |= store.nodes([root])
+    return {root: totals_in(text, SCHEMA) for root, text in texts.items()}
+
+
+def _entry(row: Snapshot, head: str | None, totals: dict[str, int] | None) -> SnapshotEntry:
+    says = row.says
+    return SnapshotEntry(
+        id=row.pk,
+        parents=row.parents,
+        tree=row.tree,
+        number=row.number,
+        moment=TIMESTAMP.to_python(says.get("moment")) or row.recorded_at,
+        author=says.get("author", ""),
+        installation=says["installation"]["name"] if "installation" in says else "",
+        cause=says.get("cause", _MERGE),
+        message=says.get("message", ""),
+        left_at=row.left_at,
+        is_kept=row.is_kept,
+        is_head=row.pk == head,
+        totals=totals,
+    )

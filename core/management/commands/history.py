@@ -1,0 +1,163 @@
+"""``manage.py history`` lists the snapshots of the register, and shows what changed from one to the next."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from typing import Any, Final
+
+from django.core.management.base import CommandError, CommandParser
+
+from core import moments
+from core.history import snapshots
+from core.history.snapshots import OPERATION, BlockCounts, Shown, SnapshotEntry, SnapshotList
+from core.management.console import ServiceCommand, counted
+from recordsync.errors import printable
+from recordsync.system.progress import Progress
+
+_LIMIT: Final = 20
+_LOST: Final = "cannot be shown any more"
+_ID: Final = re.compile(r"[0-9a-fA-F]{1,64}", re.ASCII)
+
+EXAMPLES = """\
+examples:
+  manage.py history
+      the last 20 snapshots and the last 20 moves of the head, newest first
+  manage.py history --limit 100
+      more of them; --all lists all
+  manage.py history show 3f2a91c04b
+      what changed in a snapshot since its parent, by company and month; a few characters of the id are enough
+  manage.py history --json > history.json
+      the same for a script, with whole ids
+
+What changed is told by blocks, which are the records of one company in one week of a month. No record is read, and
+nothing is written.
+
+exit status: 0 done, 1 failed, 2 wrong usage
+"""
+
+
+class Command(ServiceCommand):
+    help = "List the snapshots of the register, or show what changed in one of them."
+    operation = OPERATION
+    interrupted = "Interrupted. Nothing was changed."
+    examples = EXAMPLES
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("action", nargs="?", choices=["show"], help="show: what changed in the snapshot ID")
+        parser.add_argument("id", nargs="?", type=_id, metavar="ID", help="the first characters of a snapshot's id")
+        listed = parser.add_mutually_exclusive_group()
+        listed.add_argument("--limit", type=_limit, metavar="N", help=f"list the last N of each kind ({_LIMIT})")
+        listed.add_argument("--all", action="store_true", help="list all")
+
+    def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
+        is_listed = options["limit"] is not None or options["all"]
+        if options["action"] is None:
+            most = None if options["all"] else options["limit"] or _LIMIT
+            return self._list(most, is_json=options["json"])
+        if options["id"] is None:
+            raise CommandError("show needs the ID of a snapshot. manage.py history lists them.", returncode=2)
+        if is_listed:
+            raise CommandError("--limit and --all are for the list.", returncode=2)
+        return self._show(options["id"], is_json=options["json"])
+
+    def _list(self, most: int | None, *, is_json: bool) -> dict[str, Any]:
+        listing = snapshots.list_snapshots(most)
+        if listing.unusable:
+            self.warn(f"{listing.unusable} The list is without what snapshots hold.")
+        if not is_json:
+            self._say_entries(listing)
+            self._say_moves(listing)
+        return listing.summary()
+
+    def _say_entries(self, listing: SnapshotList) -> None:
+        if not listing.entries:
+            self.say("There are no snapshots yet. The first one is taken with the next backup, restore or import.")
+            return
+        self.say(f"{counted(listing.total, 'snapshot', 'snapshots')}, newest first (* is what the register is at):")
+        lost = "cannot be shown now" if listing.unusable else _LOST
+        for entry in listing.entries:
+            self.say(f"{'*' if entry.is_head else ' '} {entry.short}  {_told(entry, lost)}")
+        self._say_more(len(listing.entries), listing.total)
+
+    def _say_moves(self, listing: SnapshotList) -> None:
+        if listing.moves:
+            self.say(f"{counted(listing.total_moves, 'move', 'moves')} of the head, newest first:")
+        for move in listing.moves:
+            ids = f"{move.before[: snapshots.SHOWN] or 'nothing'} → {move.after[: snapshots.SHOWN]}"
+            self.say(f"  {ids}  {moments.moment(move.moment)}  {printable(move.actor)}: {move.why}")
+        self._say_more(len(listing.moves), listing.total_moves)
+
+    def _say_more(self, listed: int, total: int) -> None:
+        if listed < total:
+            self.say(f"  … and {total - listed:,} more: --limit {2 * listed} or --all")
+
+    def _show(self, beginning: str, *, is_json: bool) -> dict[str, Any]:
+        shown = snapshots.show(snapshots.find(beginning))
+        if not is_json:
+            self._say_shown(shown)
+        return shown.summary()
+
+    def _say_shown(self, shown: Shown) -> None:
+        entry, parent = shown.entry, shown.parent
+        self.say(f"Snapshot {entry.id}")
+        self.say(f"  {_told(entry)}")
+        if entry.message:
+            self.say(f"  {printable(entry.message)}")
+        for pk in entry.parents:
+            self.say(f"  parent {pk}")
+        if shown.unknown:
+            self.warn(shown.unknown)
+            return
+        since = "It is the first one" if parent is None else f"Since {parent.short}"
+        if not shown.changes and not shown.companies_changed:
+            self.say(f"{since}: nothing changed.")
+            return
+        self.say(f"{since}:")
+        if shown.companies_changed:
+            before = 0 if parent is None or parent.companies is None else parent.companies
+            self.say(f"  companies: {before:,} before, {entry.companies or 0:,} after")
+        for company in shown.changes:
+            for month, counts in company.months.items():
+                self.say(f"  {printable(company.company)}, {month}: {_in_words(counts)}")
+
+
+def _told(entry: SnapshotEntry, lost: str = _LOST) -> str:
+    """A snapshot in one line, without its id. ``lost``: what stands for contents that are not at hand."""
+    number = "merge" if entry.number is None else f"number {entry.number:,}"
+    who = f"{printable(entry.author)}: {entry.why}" if entry.author else entry.why
+    place = f" ({printable(entry.installation)})" if entry.installation else ""
+    held = lost if entry.records is None else counted(entry.records, "record", "records")
+    left = "" if entry.left_at is None else ", left in a file"
+    return f"{number}  {moments.moment(entry.moment)}  {who}{place}  {held}{left}"
+
+
+def _in_words(counts: BlockCounts) -> str:
+    parts = []
+    if counts.added:
+        parts.append(f"{_weeks(counts.added)} new ({counted(counts.added_records, 'record', 'records')})")
+    if counts.changed:
+        records = counted(counts.changed_after, "record", "records")
+        if counts.changed_before != counts.changed_after:
+            records = f"{counts.changed_before:,} → {records}"
+        parts.append(f"{_weeks(counts.changed)} changed ({records})")
+    if counts.gone:
+        parts.append(f"{_weeks(counts.gone)} gone ({counted(counts.gone_records, 'record', 'records')})")
+    return ", ".join(parts)
+
+
+def _weeks(number: int) -> str:
+    return counted(number, "week", "weeks")
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ArgumentTypeError(f"{text!r} is not the beginning of an id: 1 to 64 of the characters 0-9 and a-f")
+    return text
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) < 10**9):
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text[:10])
