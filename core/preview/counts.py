@@ -101,7 +101,7 @@ class Tallies:
         """How much refers to what, once all lines but the held deletions are applied. Adds them to the account."""
         references = self._plan.references()
         for group in self._groups(strategy, held=False):
-            created = references.follow(group.model, group.effect, {group.name: group.n})
+            created = references.follow(group.model, group.effect, {(group.name,): group.n})
             if account is not None:
                 _account(account, group, group.effect)
                 for step in created:

@@ -46,7 +46,7 @@ class KeyColumns:
 
     def name(self, model: Model, names: Sequence[str]) -> str:
         """The name that others refer to the record by, or that it refers to. ``names``: the values of :attr:`names`."""
-        column = self._by_model[model.name][model.name_position]
+        column = self._by_model[model.name][model.name_positions[0]]
         return names[self.names.index(column)] if column in self.names else ""
 
 

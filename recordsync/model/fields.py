@@ -39,6 +39,8 @@ class FieldType(ABC):
     """
 
     expected: ClassVar[str]
+    sorts_as_stored: ClassVar[bool] = True
+    """Whether databases, which compare texts by code point, sort stored values as their texts are sorted."""
 
     def __init__(self, *, nullable: bool = False) -> None:
         self.nullable = nullable
@@ -231,6 +233,7 @@ class Minutes(FieldType):
     Django stores the number of minutes."""
 
     expected = "a duration HH:MM from 00:00 to 9999:59"
+    sorts_as_stored = False  # 100:00 is before 99:00
     _shape = re.compile(r"([0-9]{2}|[1-9][0-9]{2,3}):[0-5][0-9]")
 
     def is_legal(self, text: str) -> bool:

@@ -20,8 +20,9 @@ class Field:
     """One content field.
 
     ``column`` is the Django field that stores it (the same name unless given). ``references`` names the declared model
-    whose key, of one field, this field holds. ``later``: the schema got the field when there were files already. Lines
-    and checksums leave it out while it is null, so that they are what they were before.
+    whose key, of one field, this field holds; only a field of a key refers to another model. ``later``: the schema got
+    the field when there were files already. Lines and checksums leave it out while it is null, so that they are what
+    they were before.
     """
 
     name: str
@@ -44,8 +45,8 @@ class Model:
     key *in sort order*, and ``fields`` has the other content fields. ``units`` has groups of ``fields`` that merge
     whole, each under a name for people. ``spelling`` has the names of the key's fields in the order in which people
     read them, where this is another than the sort order. ``partition`` has the names of the fields by which records are
-    cut into blocks: the first fields of the key, which are a reference, a date, or both. A date is cut by slices of its
-    month. Without names, all records are one block.
+    cut into blocks: the first fields of the key, which are references, then a date, or either. A date is cut by slices
+    of its month. Without names, all records are one block.
     """
 
     name: str
@@ -62,11 +63,11 @@ class Model:
             raise ValueError(f"{self.name}: every field but the key belongs to exactly one unit")
         if self.spelling and sorted(self.spelling) != sorted(self.key_names):
             raise ValueError(f"{self.name}: the spelling has every field of the key once")
-        if any(f.references for f in self.key[1:]):  # stores read the records of one name after the other
-            raise ValueError(f"{self.name}: only the first field of the key may refer to another model")
+        if any(f.references for f in self.fields):
+            raise ValueError(f"{self.name}: only a field of the key may refer to another model")
         cut = self.key[: len(self.partition)]
         if self.partition != tuple(f.name for f in cut) or not all(f.references for f in cut if f is not self.cut_date):
-            raise ValueError(f"{self.name}: a partition has the first fields of the key: a reference, a date, or both")
+            raise ValueError(f"{self.name}: a partition has the first fields of the key: references, then a date")
         if any(f.later and (f in self.key or not f.type.nullable) for f in self.all_fields.values()):
             raise ValueError(f"{self.name}: a field that came later is nullable and is not in the key")
 
@@ -119,14 +120,23 @@ class Model:
         return frozenset(field.name for field in self.fields if field.later)
 
     @cached_property
-    def reference(self) -> Field | None:
-        """The key field that names a record of another model, or None."""
-        return next((f for f in self.key if f.references), None)
+    def references(self) -> tuple[Field, ...]:
+        """The fields of the key that name records of other models, in the order of the key."""
+        return tuple(field for field in self.key if field.references)
 
     @cached_property
-    def name_position(self) -> int:
-        """The position in the key of the name by which others refer to the record, or by which it refers to another."""
-        return 0 if self.reference is None else self.key.index(self.reference)
+    def leading(self) -> Field | None:
+        """The first field of the key, if it names a record of another model. Stores read such names one by one."""
+        return self.key[0] if self.key[0].references else None
+
+    def names_in(self, key: Key) -> Key:
+        """The names in a key of the records that it refers to; if there are none, the record's own name."""
+        return tuple([key[position] for position in self.name_positions])
+
+    @cached_property
+    def name_positions(self) -> tuple[int, ...]:
+        """The positions in the key of :meth:`names_in`."""
+        return tuple(position for position, field in enumerate(self.key) if field.references) or (0,)
 
     @cached_property
     def required(self) -> frozenset[str]:
@@ -234,13 +244,24 @@ class Schema:
     selection: type | None = None
     """The msgspec type that a file's ``selection`` must fit."""
 
+    def __post_init__(self) -> None:
+        named: dict[str, Model] = {}
+        for model in self.models:
+            for part in model.references:
+                referred = named.get(str(part.references))
+                if referred is None:
+                    raise ValueError(f"{model.name}: {part.references}, to which it refers, is declared before it")
+                if len(referred.key) > 1 or referred.references:
+                    raise ValueError(f"{referred.name}: others refer to it by a key of one field that refers to none")
+            named[model.name] = model
+
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models)
 
     @cached_property
     def referred(self) -> frozenset[str]:
         """The names of the models to whose records others refer."""
-        return frozenset(part.references for model in self.models for part in model.key if part.references)
+        return frozenset(str(part.references) for model in self.models for part in model.references)
 
     def __getitem__(self, name: str) -> Model:
         for model in self.models:

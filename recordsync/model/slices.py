@@ -7,6 +7,7 @@ in the SQL of the stores.
 from __future__ import annotations
 
 from bisect import bisect_right
+from calendar import monthrange
 from functools import lru_cache
 from typing import Final
 
@@ -23,6 +24,19 @@ def slice_of(date: str) -> str:
 def parts(first_day: str) -> tuple[str, str]:
     """The month of a slice, ``YYYY-MM``, and its first day in it, of two digits."""
     return first_day[:7], first_day[8:]
+
+
+def first_day(month: str, day: str) -> str:
+    """The first day of a slice, from its :func:`parts`."""
+    return f"{month}-{day}"
+
+
+def last_day(first_day: str) -> str:
+    """The last day of a slice. Both are texts ``YYYY-MM-DD``."""
+    month, first = parts(first_day)
+    if first == FIRST_DAYS[-1]:
+        return f"{month}-{monthrange(int(month[:4]), int(month[5:]))[1]}"
+    return f"{month}-{int(FIRST_DAYS[FIRST_DAYS.index(first) + 1]) - 1:02}"
 
 
 def in_sql(month: str, day: str) -> str:

@@ -59,7 +59,7 @@ def make_plan(
             # A record is not written before the one that it names.
             takes = (
                 adder is not None
-                and (model.reference is None or model.reference.references not in waiting)
+                and waiting.isdisjoint(str(part.references) for part in model.references)
                 and adder.takes(model)
             )
             for part in _merged(store, theirs, base, model, reader, at_once=takes):
@@ -113,9 +113,8 @@ class _AdditionsDigest:
     """
 
     def __init__(self, plan: Plan, model: Model) -> None:
-        reference = model.reference
-        self._present = plan.present[reference.references] if reference and reference.references else None
-        self._missing: set[str] = set()
+        self._present = [plan.present[str(part.references)] for part in model.references]
+        self._missing: list[set[str]] = [set() for _part in model.references]
         self._digest = hashlib.sha256()
         self._first = self._end = 0
 
@@ -125,13 +124,15 @@ class _AdditionsDigest:
             self._end_run()
             self._first = position
         self._end = position + len(additions.theirs)
-        if self._present is not None:
-            self._missing.update(name for name in additions.names() if name not in self._present)
+        if self._present:
+            columns = zip(*additions.names(), strict=True)
+            for missing, present, names in zip(self._missing, self._present, columns, strict=True):
+                missing.update(name for name in names if name not in present)
 
     def digest(self) -> bytes:
         """The digest of what :meth:`update` was told. Called once."""
         self._end_run()
-        self._digest.update(canonical_json({"creates": sorted(self._missing)}))
+        self._digest.update(canonical_json({"creates": [sorted(missing) for missing in self._missing]}))
         return self._digest.digest()
 
     def _end_run(self) -> None:

@@ -44,9 +44,9 @@ class Plan:
     held: list[Held] = field(default_factory=list)
     present: dict[str, set[str]] = field(default_factory=dict)
     """For each model that others refer to, the names that the database has."""
-    written: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """The records that were added while the plan was made: for each model the names (:attr:`Model.name_position`), with
-    the number of records. They have no lines."""
+    written: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict(Counter))
+    """The records that were added while the plan was made: for each model the names in their keys
+    (:meth:`Model.names_in`), with the number of records. They have no lines."""
 
     @property
     def changes(self) -> int:
@@ -122,11 +122,8 @@ class Plan:
 
     def missing(self, model: Model, keyed: Sequence[Merged | Record]) -> list[bool]:
         """Whether each key names a record of another model that the database does not have."""
-        reference = model.reference
-        if reference is None or reference.references is None:
-            return [False] * len(keyed)
-        position, present = model.key.index(reference), self.present[reference.references]
-        return [record.key[position] not in present for record in keyed]
+        positions = [(model.key.index(part), self.present[str(part.references)]) for part in model.references]
+        return [any(record.key[position] not in present for position, present in positions) for record in keyed]
 
     def is_same_as(self, other: Plan) -> bool:
         """Whether both plans are the same, by their digests and by their lines as the files have them now."""

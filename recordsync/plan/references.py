@@ -4,10 +4,11 @@ deleted because of them."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 from recordsync.merge import Effect, Merged
-from recordsync.model.records import Record
+from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema
 from recordsync.plan.steps import Step
 from recordsync.streams import Change
@@ -19,7 +20,7 @@ class Held(NamedTuple):
     model: Model
     merged: Merged
     references: int
-    """The number of rows that refer to the record before the plan is applied."""
+    """The number of references of rows to the record before the plan is applied. A row may have several."""
 
     @property
     def name(self) -> str:
@@ -36,26 +37,26 @@ class References:
         self._present = {name: set(names) for name, names in present.items()}
         self._left = {(deletion.model.name, deletion.name): deletion.references for deletion in held}
 
-    def follow(self, model: Model, effect: Effect, names: Mapping[str, int]) -> list[Step]:
+    def follow(self, model: Model, effect: Effect, names: Mapping[Key, int]) -> list[Step]:
         """The steps that create, beforehand, the records that these records name and the database does not have.
 
-        ``names``: for each name (:attr:`Model.name_position`), the number of records with this ``effect``.
+        ``names``: for each :meth:`Model.names_in` a key, the number of records with this ``effect``.
         """
         if effect is Effect.ADD and model.name in self._present:
-            self._present[model.name].update(names)
-        reference = model.reference
-        if reference is None or reference.references is None:
-            return []
-        parent = self._schema[reference.references]
-        if self._left and effect in (Effect.ADD, Effect.DELETE):
-            for name, number in names.items():
-                if (parent.name, name) in self._left:
-                    self._left[parent.name, name] += number if effect is Effect.ADD else -number
-        if effect is not Effect.ADD:
-            return []
-        missing = [name for name in names if name not in self._present[parent.name]]
-        self._present[parent.name].update(missing)
-        return [Step(parent, None, Change((name,), None, _named_only(parent, name)), Effect.CREATE) for name in missing]
+            self._present[model.name].update(name for (name,) in names)
+        created: list[Step] = []
+        for position, reference in enumerate(model.references):
+            parent = self._schema[str(reference.references)]
+            if self._left and effect in (Effect.ADD, Effect.DELETE):
+                for together, number in names.items():
+                    if (named := (parent.name, together[position])) in self._left:
+                        self._left[named] += number if effect is Effect.ADD else -number
+            if effect is Effect.ADD:
+                present = self._present[parent.name]
+                missing = dict.fromkeys(name for name in map(itemgetter(position), names) if name not in present)
+                present.update(missing)
+                created += [_creation(parent, name) for name in missing]
+        return created
 
     def settled(self, held: Held, effect: Effect) -> Effect:
         """The effect on a record after everything that is not held was followed: ``effect``, unless that is a deletion
@@ -64,6 +65,8 @@ class References:
         return Effect.BLOCKED if is_blocked else effect
 
 
-def _named_only(model: Model, name: str) -> Record:
-    """The record that has its name and nothing else."""
-    return model.shape().from_mapping({model.key_names[0]: name})
+def _creation(model: Model, name: str) -> Step:
+    """The step that creates the record that has its name and nothing else but blank fields."""
+    content = {part.name: part.type.blank for part in model.fields} | {model.key_names[0]: name}
+    record: Record = model.shape().from_mapping(content)
+    return Step(model, None, Change(record.key, None, record), Effect.CREATE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from recordsync.merge import Counts, Effect, Merged, addition
-from recordsync.model.records import Record
+from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Change
 
@@ -47,12 +47,12 @@ class Step(NamedTuple):
         """The changes that the step writes."""
         return [] if self.change is None else [self.change]
 
-    def names(self) -> Mapping[str, int]:
-        """For each name (:attr:`Model.name_position`), the number of records that the step adds or deletes."""
+    def names(self) -> Mapping[Key, int]:
+        """For each :meth:`Model.names_in` a key, the number of records that the step adds or deletes."""
         change = self.change
         if change is None or self.effect is Effect.UPDATE:
             return {}
-        return {change.key[self.model.name_position]: 1}
+        return {self.model.names_in(change.key): 1}
 
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
@@ -76,10 +76,9 @@ class Additions(NamedTuple):
         """The effect on each record."""
         return Effect.ADD
 
-    def names(self) -> Mapping[str, int]:
+    def names(self) -> Mapping[Key, int]:
         """As :meth:`Step.names`."""
-        position = self.model.name_position
-        return Counter([record.key[position] for record in self.theirs])
+        return Counter([self.model.names_in(record.key) for record in self.theirs])
 
     def records(self) -> list[Record]:
         """The records that the steps add, with every field."""

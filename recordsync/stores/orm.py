@@ -7,25 +7,33 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast
 
 from recordsync.errors import RecordSyncError, RegisterMoved, named
-from recordsync.model.fields import TIMESTAMP
+from recordsync.model import slices
+from recordsync.model.fields import TIMESTAMP, FieldType
 from recordsync.model.records import Key, Partition, Record, Values
-from recordsync.model.schema import Model, Schema, Shape
+from recordsync.model.schema import Field, Model, Schema, Shape
+from recordsync.stores.places import Places
 from recordsync.streams import Change
 from recordsync.streams.lines import keyed_lines, lines_of
 
 LOOKUP = 300
 """Keys in one look-up. A key has up to three values, and old versions of SQLite take 999 parameters."""
+_TOGETHER: Final = 2000
+"""Rows of several records that lead the keys, which are read together and held in memory."""
+_COUNTED: Final = 250
+"""So many records that lead the keys that counting the rows of each takes less time than to ask for each."""
 
 
 class OrmStore:
@@ -34,7 +42,8 @@ class OrmStore:
     def __init__(self, schema: Schema, using: str = "default") -> None:
         self.schema = schema
         self.using = using
-        self._parents: dict[str, dict[str, Any]] = {}
+        self._kept: dict[str, dict[type[Combinable], dict[str, Any]]] = {}
+        """What :meth:`_by_name` has read: by model, and by the kind of the column."""
 
     def count(self, model: Model, where: Q | None = None) -> int:
         return self._rows(model, where).count()
@@ -43,12 +52,8 @@ class OrmStore:
         return self._rows(model).order_by()[number : number + 1].exists()
 
     def records(self, model: Model, where: Q | None = None) -> Iterator[Record]:
-        if model.reference is None:
-            rows = self._rows(model, where)
-            # Sorted here, because there are few rows and the collation of the database must not matter.
-            yield from sorted(self._read(model, rows, {}), key=lambda record: record.key)
-            return
-        yield from self._read_by_reference(model, where)
+        for _pk, record in self._read(model, where, "pk"):
+            yield record
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
         return lines_of(model.shape(), self.records(model, where))
@@ -62,20 +67,76 @@ class OrmStore:
         for key, line in keyed_lines(model.shape(), self.records(model, where)):
             yield model.partition_of(key), line
 
+    def partition(self, model: Model, partition: Partition) -> Iterator[bytes]:
+        if not partition:
+            yield from self.lines(model)
+        elif (bounds := self._bounds(model, partition)) is not None:
+            conditions = {f"{field.source}__gte": values[0] for field, values in bounds}
+            conditions |= {f"{field.source}__lte": values[-1] for field, values in bounds}
+            found = in_key_order(self._with(model, self._rows(model).filter(**conditions), "pk"))
+            yield from lines_of(model.shape(), map(itemgetter(1), found))
+
+    def _bounds(self, model: Model, partition: Partition) -> list[tuple[Field, tuple[Any, ...]]] | None:
+        """The fields by which a model is cut, each with what its column holds in a partition: a primary key, or the
+        first and the last day. None if the partition names a record that does not exist."""
+        bounds: list[tuple[Field, tuple[Any, ...]]] = []
+        for position, field in enumerate(model.key[: len(model.partition)]):
+            if field is model.cut_date:
+                first = slices.first_day(*partition[position:])
+                bounds.append((field, (first, slices.last_day(first))))
+            elif (pk := self._parent_ids(field).get(partition[position])) is not None:
+                bounds.append((field, (pk,)))
+            else:
+                return None
+        return bounds
+
+    def places(self, model: Model) -> Places:
+        cut = [field for field in model.key[: len(model.partition)] if field.references]
+        return Places(model, [self._by_name(field, Cast("pk", models.TextField())) for field in cut])
+
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
-        for _name, rows in self._by_reference(model, where):
-            for moment in rows.values_list("updated_at", flat=True).iterator(chunk_size=2000):
-                yield TIMESTAMP.to_text(moment)
+        for moment, _record in self._read(model, where, "updated_at"):
+            yield TIMESTAMP.to_text(moment)
 
-    def _by_reference(self, model: Model, where: Q | None) -> Iterator[tuple[str, models.QuerySet[Any]]]:
-        """For each record that the model's key refers to, in order of its name, the rows of the model in key order."""
-        assert model.reference is not None
-        for name, pk in sorted(self._parent_ids(model).items()):
-            yield name, self._in_key_order(model, where).filter(**{f"{model.reference.source}_id": pk})
+    def _read(self, model: Model, where: Q | None, beside: str) -> Iterator[tuple[Any, Record]]:
+        """The records in key order, each beside the value of another column."""
+        rows = self._rows(model, where)
+        if model.leading is None:
+            yield from in_key_order(self._with(model, rows, beside))
+            return
+        others = [field for field in model.key if field is not model.leading]
+        is_sorted = all(field.type.sorts_as_stored and not field.references for field in others)
+        for parents in self._together(model, model.leading, where):
+            of_parents = rows.filter(**{f"{model.leading.source}__in": [pk for _name, pk in parents]})
+            if is_sorted and len(parents) == 1:  # there may be many
+                yield from self._with(model, of_parents.order_by(*(field.source for field in others)), beside)
+            else:
+                yield from in_key_order(self._with(model, of_parents, beside))
 
-    def _in_key_order(self, model: Model, where: Q | None) -> models.QuerySet[Any]:
-        """The rows of a model that refers to another, in the order of the key without the reference."""
-        return self._rows(model, where).order_by(*(part.source for part in model.key if part is not model.reference))
+    def _together(self, model: Model, leading: Field, where: Q | None) -> Iterator[list[tuple[str, Any]]]:
+        """The records that lead a model's keys, by name and primary key, in order of their names: those of which the
+        rows are read together. Whatever has more than :data:`_TOGETHER` rows is alone.
+
+        One query costs as much as some hundred rows.
+        """
+        parents = sorted(self._parent_ids(leading).items())
+        if len(parents) < _COUNTED:
+            yield from ([parent] for parent in parents)
+            return
+        counted = self._rows(model, where).order_by().values_list(f"{leading.source}_id").annotate(n=models.Count("*"))
+        counts = dict(self._values(counted))
+        together: list[tuple[str, Any]] = []
+        rows = 0
+        for name, pk in parents:
+            if not (count := counts.get(pk)):
+                continue
+            if together and (rows + count > _TOGETHER or len(together) == LOOKUP):
+                yield together
+                together, rows = [], 0
+            together.append((name, pk))
+            rows += count
+        if together:
+            yield together
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         stream = iter(keys)
@@ -98,7 +159,7 @@ class OrmStore:
         self.write(model, [Change(record.key, None, record) for record in records], now)
 
     def write(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
-        self._parents.pop(model.name, None)
+        self._kept.pop(model.name, None)
         replacing = self._to_look_up(changes)
         rows = dict(self._find_by_key(model, [change.key for change in replacing]))
         for change in replacing:
@@ -163,7 +224,7 @@ class OrmStore:
         for name, value in zip(names, values, strict=True):
             field = model.all_fields[name]
             if field.references:
-                columns[f"{field.source}_id"] = self._parent_ids(model)[str(value)]
+                columns[f"{field.source}_id"] = self._parent_ids(field)[str(value)]
             else:
                 columns[field.source] = field.type.to_python(value)
         return columns
@@ -176,64 +237,50 @@ class OrmStore:
     def _find(self, model: Model, keys: Sequence[Key]) -> Iterator[tuple[Any, Record]]:
         """The records with these keys (sorted), each with its primary key, in key order."""
         wanted = set(keys)
-        if model.reference is None:
-            (only,) = model.key
-            rows = self._rows(model, Q(**{f"{only.source}__in": [key[0] for key in keys]}))
-            yield from sorted(self._read_with_pk(model, rows, {}), key=lambda pair: pair[1].key)
-            return
-        position = model.key.index(model.reference)
-        parents = self._parent_ids(model)
-        # The index gives a superset (the first other key field by value, the last by range), which is filtered here:
-        # of a batch of days, the few days and a stretch of numbers.
-        others = [part for part in model.key if part is not model.reference]
-        first, last = others[0], others[-1]
-        first_position, last_position = model.key.index(first), model.key.index(last)
-        for name, group in groupby(keys, key=lambda key: key[position]):
-            if name not in parents:
-                continue
+        # The index gives a superset (the first key field that is not the leading one by value, the last by range),
+        # which is filtered here: of a batch of days, the few days and a stretch of numbers.
+        leads = 0 if model.leading is None else 1
+        others = range(leads, len(model.key))
+        for _name, group in groupby(keys, key=lambda key: key[:leads]):
             of_parent = list(group)
-            firsts = sorted({key[first_position] for key in of_parent})
-            lasts = [key[last_position] for key in of_parent]
-            rows = (
-                self._rows(model)
-                .filter(
-                    **{
-                        f"{model.reference.source}_id": parents[name],
-                        f"{first.source}__in": [first.type.to_python(text) for text in firsts],
-                        f"{last.source}__gte": last.type.to_python(min(lasts)),
-                        f"{last.source}__lte": last.type.to_python(max(lasts)),
-                    }
-                )
-                .order_by(*(part.source for part in others))
-            )
-            for pair in self._read_with_pk(model, rows, {model.reference.name: name}):
-                if pair[1].key in wanted:
-                    yield pair
+            conditions: dict[str, Any] = {}
+            for position in {*range(leads), *others[:1]}:
+                conditions |= self._among(model.key[position], {key[position] for key in of_parent})
+            if len(others) > 1:
+                conditions |= self._within(model.key[-1], {key[-1] for key in of_parent})
+            found = self._with(model, self._rows(model).filter(**conditions), "pk")
+            yield from in_key_order(pair for pair in found if pair[1].key in wanted)
 
-    def _read_by_reference(self, model: Model, where: Q | None) -> Iterator[Record]:
-        """The records of a model that refers to another, in key order."""
-        assert model.reference is not None
-        for name, rows in self._by_reference(model, where):
-            yield from self._read(model, rows, {model.reference.name: name})
+    def _among(self, field: Field, texts: Iterable[str]) -> dict[str, Any]:
+        """The condition that a field has one of these values."""
+        if field.references:
+            ids = self._parent_ids(field)
+            return {f"{field.source}__in": [ids[name] for name in texts if name in ids]}
+        return {f"{field.source}__in": [field.type.to_python(text) for text in sorted(texts)]}
 
-    def _read(self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]) -> Iterator[Record]:
-        for _pk, record in self._read_with_pk(model, rows, constants):
-            yield record
+    def _within(self, field: Field, texts: Collection[str]) -> dict[str, Any]:
+        """A condition that all of these values fulfil, and few others."""
+        if field.references or not field.type.sorts_as_stored:
+            return self._among(field, texts)
+        to_python = field.type.to_python
+        return {f"{field.source}__gte": to_python(min(texts)), f"{field.source}__lte": to_python(max(texts))}
 
-    def _read_with_pk(
-        self, model: Model, rows: models.QuerySet[Any], constants: Mapping[str, str]
-    ) -> Iterator[tuple[Any, Record]]:
-        """The rows as records, each with its primary key. ``constants``: the fields whose text is known beforehand."""
+    def _with(self, model: Model, rows: models.QuerySet[Any], beside: str) -> Iterator[tuple[Any, Record]]:
+        """The rows as records, each beside the value of another column."""
         shape: Shape = model.shape()
-        fields = [field for name, field in model.all_fields.items() if name not in constants]
-        texts = [field.type.to_text for field in fields]
-        columns = ["pk", "created_at", *(field.source for field in fields)]
-        insertions = [(shape.names.index(name), text) for name, text in constants.items()]
-        for pk, created_at, *values in rows.values_list(*columns).iterator(chunk_size=2000):
-            content: list[str | None] = [text(value) for text, value in zip(texts, values, strict=True)]
-            for position, constant in insertions:
-                content.insert(position, constant)
-            yield pk, shape.record(tuple(content), TIMESTAMP.to_text(created_at))
+        stored = [self._stored(field) for field in model.all_fields.values()]
+        texts = [kind.to_text for _source, kind in stored]
+        columns = [beside, "created_at", *(source for source, _kind in stored)]
+        for first, created_at, *values in rows.values_list(*columns).iterator(chunk_size=2000):
+            content = tuple([text(value) for text, value in zip(texts, values, strict=True)])
+            yield first, shape.record(content, TIMESTAMP.to_text(created_at))
+
+    def _stored(self, field: Field) -> tuple[str, FieldType]:
+        """The path to a field's column and its type. Of a reference, the other record's name."""
+        if field.references is None:
+            return field.source, field.type
+        (name,) = self.schema[field.references].key
+        return f"{field.source}__{name.source}", name.type
 
     def _rows(self, model: Model, where: Q | None = None) -> models.QuerySet[Any]:
         rows = self._django(model)._base_manager.using(self.using).all()
@@ -242,22 +289,40 @@ class OrmStore:
     def _where_key(self, model: Model, key: Key) -> dict[str, Any]:
         return self._columns(model, model.key_names, key)
 
-    def _parent_ids(self, model: Model) -> dict[str, Any]:
-        """The primary keys of the records that this model's key refers to, by their name.
+    def _parent_ids(self, field: Field) -> dict[str, Any]:
+        """The primary keys of the records that this field of a key refers to, by their name."""
+        return self._by_name(field, F("pk"))
 
-        Read once, until :meth:`write` writes that model: only the store writes in its transaction.
+    def _by_name(self, field: Field, column: Combinable) -> dict[str, Any]:
+        """A column of the records that this field of a key refers to, by their name.
+
+        Read once, until :meth:`write` writes their model: only the store writes in its transaction.
         """
-        reference = model.reference
-        assert reference is not None and reference.references is not None
-        parent = self.schema[reference.references]
-        if parent.name not in self._parents:
-            (only,) = parent.key
-            self._parents[parent.name] = dict(self._rows(parent).values_list(only.source, "pk"))
-        return self._parents[parent.name]
+        parent = str(field.references)
+        kept = self._kept.setdefault(parent, {})
+        if (what := type(column)) not in kept:
+            source, kind = self._stored(self.schema[parent].key[0])
+            rows = self._values(self._rows(self.schema[parent]).values_list(self._column(source, kind), column))
+            kept[what] = {str(kind.to_text(name)): value for name, value in rows}
+        return kept[what]
+
+    def _column(self, source: str, kind: FieldType) -> Combinable:
+        """A column as a query selects it."""
+        return F(source)
+
+    def _values(self, rows: models.QuerySet[Any, tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+        """All rows of a query for some columns."""
+        return rows
 
     @staticmethod
     def _django(model: Model) -> type[models.Model]:
         return apps.get_model(model.label)
+
+
+def in_key_order(records: Iterable[tuple[Any, Record]]) -> list[tuple[Any, Record]]:
+    """Records, each beside a value, in key order. Sorted here, the types and the collation of a database do not matter,
+    and there are few."""
+    return sorted(records, key=lambda pair: pair[1].key)
 
 
 def changed(model: Model, before: Values, after: Values) -> tuple[tuple[str, ...], Values]:

@@ -59,6 +59,12 @@ class PostgresStore(SqlStore):
         names = ", ".join(f"column{number}" for number in range(1, len(types) + 1))
         return f"unnest({arrays}) AS wanted ({names})", [list(column) for column in zip(*keys, strict=True)]
 
+    def _is_any(self, column: str) -> str:
+        return f"{column} = ANY(%s)"
+
+    def _any_of(self, values: Sequence[Any]) -> list[Any]:
+        return [list(values)]
+
     def _take_away(self, model: Model) -> list[str]:
         (table,) = self._quoted(model)
         with self._connection.cursor() as cursor:

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
+from recordsync.stores.places import Places
 from recordsync.streams import Change
 
 Filters = Mapping[str, Q]
@@ -44,9 +45,15 @@ class Store(Protocol):
         """Each partition with its lines, which are those of :meth:`lines`. They are streamed: the lines of a block can
         be read until the next block is asked for. Raises what :meth:`lines` raises."""
 
+    def partition(self, model: Model, partition: Partition) -> Iterator[bytes]:
+        """The lines of one partition, which are those of :meth:`blocks`; none if it has no records. Costs what they do:
+        a model's query is compiled once. Raises what :meth:`lines` raises."""
+
+    def places(self, model: Model) -> Places:
+        """Where the model's partitions are in its table. Read once, until :meth:`write` writes what they refer to."""
+
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
-        """The moment when each of :meth:`records` was last changed, in the same order. For a model that refers to
-        another."""
+        """The moment when each of :meth:`records` was last changed, in the same order."""
 
     def lookup(self, model: Model, keys: Iterable[Key]) -> Iterator[Record]:
         """The records with these keys, where there are any. ``keys`` are sorted and unique, and are read in batches."""

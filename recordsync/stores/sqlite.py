@@ -12,6 +12,7 @@ from django.db import IntegrityError
 from recordsync.model import slices
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Model
+from recordsync.stores.orm import LOOKUP
 from recordsync.stores.sql import SqlStore
 
 _PARAMETERS = 900
@@ -67,6 +68,12 @@ class SqliteStore(SqlStore):
     def _wanted(self, types: Sequence[str | None], keys: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
         row = f"({', '.join(['%s'] * len(types))})"
         return f"(VALUES {', '.join([row] * len(keys))}) AS wanted", [value for key in keys for value in key]
+
+    def _is_any(self, column: str) -> str:
+        return f"{column} IN ({', '.join(['%s'] * LOOKUP)})"
+
+    def _any_of(self, values: Sequence[Any]) -> list[Any]:
+        return [*values, *[values[-1]] * (LOOKUP - len(values))]
 
     def _take_away(self, model: Model) -> list[str]:
         # A foreign key is a part of the table and stays.

@@ -100,12 +100,12 @@ class Lines:
 class SplicedLines:
     """The lines of records, made of the JSON that a database returns.
 
-    ``names`` are the content fields. The field ``constant`` has one value in many records. ``groups`` are the groups of
-    other fields that are adjacent in a line. The database returns a JSON object for each group. Each field of ``later``
-    is a group of its own, whose object is empty where the field is null.
+    ``names`` are the content fields. The field ``constant``, if there is one, has one value in many records.
+    ``groups`` are the groups of other fields that are adjacent in a line. The database returns a JSON object for each
+    group. Each field of ``later`` is a group of its own, whose object is empty where the field is null.
     """
 
-    def __init__(self, names: Sequence[str], constant: str, later: Collection[str] = ()) -> None:
+    def __init__(self, names: Sequence[str], constant: str | None, later: Collection[str] = ()) -> None:
         self._constant = constant
         self._later = later
         self._parts: list[str | list[str]] = []
@@ -117,23 +117,31 @@ class SplicedLines:
             else:
                 self._parts.append([name])
         self.groups = [part for part in self._parts if isinstance(part, list)]
+        # Made once, and cut where each value of the constant field is put in.
+        said = [part for part in self._parts if isinstance(part, list) or part == constant]
+        self._content = self._around_constant(said)
+        self._line = self._around_constant(self._parts)
+        # From ``(checksum, created_at, *groups)`` to the order of the line.
+        given = ["checksum", "created_at", *self.groups]
+        self._arranged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = itemgetter(
+            *(given.index(part) for part in self._parts if part != constant)
+        )
+
+    def _around_constant(self, parts: Sequence[str | list[str]]) -> tuple[bytes, bytes]:
+        """The format of an object of these parts, before and after the constant field."""
+        stamps = {"checksum": b'"checksum":"%b"', "created_at": b'"created_at":"%b"', self._constant: b"\0"}
+        members = [b"%b" if isinstance(part, list) else stamps[part] for part in parts]
+        before, _constant, after = (b"{%b}" % b",".join(members)).partition(b"\0")
+        return before, after
 
     def of(self, value: str) -> Callable[..., bytes]:
         """A function that makes the line of a record, in which the constant field has this value, from its
         ``created_at`` and the JSON object of each group."""
-        member = orjson.dumps({self._constant: value})[1:-1].replace(b"%", b"%%")
-        content = b"{%b}" % b",".join(
-            b"%b" if isinstance(part, list) else member
-            for part in self._parts
-            if isinstance(part, list) or part == self._constant
-        )
-        stamps = {"checksum": b'"checksum":"%b"', "created_at": b'"created_at":"%b"', self._constant: member}
-        line = b"{%b}" % b",".join(b"%b" if isinstance(part, list) else stamps[part] for part in self._parts)
-        # From ``(checksum, created_at, *groups)`` to the order of the line.
-        given = ["checksum", "created_at", *self.groups]
-        arranged: Callable[[tuple[bytes, ...]], tuple[bytes, ...]] = itemgetter(
-            *(given.index(part) for part in self._parts if part != self._constant)
-        )
+        if self._later:
+            return self._without_blanks(value)
+        member = b"" if self._constant is None else orjson.dumps({self._constant: value})[1:-1].replace(b"%", b"%%")
+        content, line = member.join(self._content), member.join(self._line)
+        arranged = self._arranged
 
         def spliced(created_at: str, *objects: str) -> bytes:
             members = [text[1:-1].encode() for text in objects]
@@ -144,14 +152,12 @@ class SplicedLines:
             member = text[1:-1].encode()
             return line % (hashlib.sha256(content % member).hexdigest().encode(), created_at.encode(), member)
 
-        if self._later:
-            return self._without_blanks(value)
         # Most models have their other fields after these, and then this takes two thirds of the time.
         return spliced_at_end if self._parts[-1:] == self.groups else spliced
 
     def _without_blanks(self, value: str) -> Callable[..., bytes]:
         """As :meth:`of`, where an object may be empty."""
-        own = {self._constant: orjson.dumps({self._constant: value})[1:-1]}
+        own = {self._constant: orjson.dumps({str(self._constant): value})[1:-1]}
 
         def spliced(created_at: str, *objects: str) -> bytes:
             members = iter(objects)

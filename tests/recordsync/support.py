@@ -21,6 +21,7 @@ from recordsync.merge import Decide, Merged, Side
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
+from recordsync.stores.places import Places
 from recordsync.streams import Change
 from recordsync.streams import lines as record_lines
 from tests.builders.files import File, canonical
@@ -167,6 +168,16 @@ class MemoryStore:
         for partition, records in groupby(self.records(model, where), lambda record: model.partition_of(record.key)):
             yield partition, record_lines.lines_of(model.shape(), records)
 
+    def partition(self, model: Model, partition: Partition) -> Iterator[bytes]:
+        for found, lines in self.blocks(model):
+            if found == partition:
+                yield from lines
+
+    def places(self, model: Model) -> Places:
+        cut = [part for part in model.references if part.name in model.partition]
+        rows = [sorted(self.rows[str(part.references)]) for part in cut]
+        return Places(model, [{name: str(pk) for pk, (name,) in enumerate(keys)} for keys in rows])
+
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
         yield from (record.created_at for record in self.records(model, where))
 
@@ -177,9 +188,13 @@ class MemoryStore:
         return nullcontext()
 
     def references(self, model: Model, key: Key) -> int:
-        referring = [other for other in self.schema if other.reference and other.reference.references == model.name]
-        keys = [(other, found) for other in referring for found in self.rows[other.name]]
-        naming = sum(1 for other, found in keys if found[other.name_position] == key[0])
+        naming = sum(
+            found[position] == key[0]
+            for other in self.schema
+            for position, part in enumerate(other.key)
+            if part.references == model.name
+            for found in self.rows[other.name]
+        )
         return naming + self.accounts.get(key[0], 0)
 
     def add(self, model: Model, records: Sequence[Record], now: dt.datetime) -> None:
@@ -193,12 +208,12 @@ class MemoryStore:
             if rows.get(change.key) != change.before:
                 raise RegisterMoved(str(change.key))
             if change.after is None:
-                if model.name == "companies":
+                if model.name in self.schema.referred:
                     assert not self.references(model, change.key), "deleted while something refers to it"
                 del rows[change.key]
             else:
-                if model.name == "attendance_records":
-                    assert (change.key[0],) in self.rows["companies"], "written before its company"
+                for part, name in zip(model.references, model.names_in(change.key), strict=False):
+                    assert (name,) in self.rows[str(part.references)], "written before what it refers to"
                 created_at = change.after.created_at or TIMESTAMP.to_text(now)
                 rows[change.key] = change.after._replace(created_at=created_at)
 

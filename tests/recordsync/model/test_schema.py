@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.model.fields import Choice, Date, Text, Time
 from recordsync.model.records import Record
-from recordsync.model.schema import Field, Model, Shape
+from recordsync.model.schema import Field, Model, Schema, Shape
 from tests.builders.records import MOMENT, company, record
 
 WHOLE = ATTENDANCE_RECORDS.shape()
@@ -45,10 +45,11 @@ def test_what_a_file_cannot_leave_out() -> None:
 
 
 def test_the_key_field_that_refers_to_another_model() -> None:
-    assert ATTENDANCE_RECORDS.reference is ATTENDANCE_RECORDS.key[0]
+    assert ATTENDANCE_RECORDS.references == ATTENDANCE_RECORDS.key[:1]
+    assert ATTENDANCE_RECORDS.leading is ATTENDANCE_RECORDS.key[0]
     assert ATTENDANCE_RECORDS.key[0].source == "company"
     assert ATTENDANCE_RECORDS.key[2].source == "ep_no"
-    assert COMPANIES.reference is None
+    assert (COMPANIES.references, COMPANIES.leading) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,8 @@ DATE, NUMBER = Field("date", Date()), Field("number", Text(max_length=9))
         ((COMPANY, DATE, NUMBER), ("company",), ("A",)),
         ((COMPANY, DATE, NUMBER), ("company", "date"), ("A", "2024-02", "22")),
         ((COMPANY, NUMBER), ("company",), ("A",)),
+        ((COMPANY, SITE, DATE, NUMBER), ("company", "site", "date"), ("A", "S", "2024-02", "22")),
+        ((COMPANY, SITE, DATE), ("company", "site"), ("A", "S")),
         ((DATE, NUMBER), ("date",), ("2024-02", "22")),
         ((NUMBER,), (), ()),
     ],
@@ -81,7 +84,7 @@ DATE, NUMBER = Field("date", Date()), Field("number", Text(max_length=9))
 def test_a_partition_is_what_the_keys_of_a_block_begin_with(
     key: tuple[Field, ...], partition: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    values = {"company": "A", "date": "2024-02-29", "number": "7"}
+    values = {"company": "A", "site": "S", "date": "2024-02-29", "number": "7"}
     model = Model("things", "app.Thing", key, partition=partition)
     assert model.partition_of(tuple(values[field.name] for field in key)) == expected
 
@@ -107,11 +110,44 @@ def test_a_partition_that_is_no_stretch_of_the_key_order_is_refused(
         Model("things", "app.Thing", key, partition=partition)
 
 
-@pytest.mark.parametrize("key", [(COMPANY, SITE, DATE), (DATE, COMPANY), (COMPANY, DATE, SITE)])
-def test_a_model_refers_to_another_by_the_first_field_of_its_key_alone(key: tuple[Field, ...]) -> None:
-    """The stores read the records of each name that it refers to, one name after the other."""
-    with pytest.raises(ValueError, match="things: only the first field of the key may refer to another model"):
-        Model("things", "app.Thing", key)
+@pytest.mark.parametrize(
+    ("key", "leads", "positions", "names"),
+    [
+        ((COMPANY, SITE, DATE), True, (0, 1), ("A", "S")),
+        ((DATE, COMPANY), False, (1,), ("A",)),
+        ((COMPANY, DATE, SITE), True, (0, 2), ("A", "S")),
+        ((NUMBER,), False, (0,), ("7",)),
+    ],
+)
+def test_a_key_refers_to_others_by_any_of_its_fields(
+    key: tuple[Field, ...], leads: bool, positions: tuple[int, ...], names: tuple[str, ...]
+) -> None:
+    values = {"company": "A", "site": "S", "date": "2024-02-29", "number": "7"}
+    model = Model("things", "app.Thing", key)
+    assert (model.leading is key[0], model.name_positions) == (leads, positions)
+    assert model.names_in(tuple(values[field.name] for field in key)) == names
+    assert len(model.references) == len([field for field in key if field.references])
+
+
+def test_only_a_key_refers_to_others() -> None:
+    with pytest.raises(ValueError, match="things: only a field of the key may refer to another model"):
+        Model("things", "app.Thing", (NUMBER,), (COMPANY,), {"company": ("company",)})
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ([], "things: companies, to which it refers, is declared before it"),
+        ([Model("companies", "app.Company", (NUMBER, DATE))], "companies: others refer to it by a key of one field"),
+        (
+            [Model("sites", "app.Site", (NUMBER,)), Model("companies", "app.Company", (SITE,))],
+            "companies: others refer to it by a key of one field that refers to none",
+        ),
+    ],
+)
+def test_what_others_refer_to_is_declared_before_them_and_has_a_name(before: list[Model], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Schema((*before, Model("things", "app.Thing", (COMPANY, DATE))))
 
 
 def test_keys_are_in_sort_order_whatever_the_order_of_names() -> None:
