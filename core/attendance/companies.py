@@ -18,6 +18,8 @@ from core.operations.by_hand import changing
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.run import Actor
 from core.register.database import DEFAULT, Register
+from core.register.declared import COMPANIES
+from recordsync.history.headers import Rename
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
     """
     with (
         operations.running(Kind.RENAME_COMPANY, Actor.of(user), register) as run,
-        holding.holding_register(run),
+        holding.holding_register(run) as (_store, keeper),
     ):
         companies = register.rows(Company)
         company = companies.filter(pk=pk).first()
@@ -71,6 +73,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
         moved = register.rows(AttendanceRecord).filter(company_id=pk).update(updated_at=now)
         run.log.companies_count, run.log.records_updated = 1, moved
         run.log.filename = f"{before} → {name}"
+        keeper.renames.append(Rename(COMPANIES.name, before, name))
         run.complete(moved)
     return moved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +20,23 @@ from core.backups import catalogue, scope, targets
 from core.backups.scope import StartingPoint
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
-from core.models import AttendanceRecord, Backup, Company, Installation, Operation, Phase, User
+from core.models import AttendanceRecord, Backup, Company, Operation, Phase, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NotKnown, OperationFailed, explain
 from core.operations.results import BackupResult
 from core.operations.run import Actor, Run
 from core.operations.traits import BACKUPS, TRAITS
-from core.register.database import DEFAULT, Register
+from core.register.database import DEFAULT, Register, usual_wait
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA, Selection, content_of, filters
-from recordsync.backupfile import BackupType, InstallationName, Metadata, Written, write_backup
-from recordsync.backupfile.metadata import Application
-from recordsync.errors import CommitUnknown, printable_path
+from recordsync.backupfile import BackupType, InstallationName, Metadata, Written, write_backup, write_from_blocks
+from recordsync.backupfile.ancestry import Ancestor, listed
+from recordsync.backupfile.metadata import VERSION, Application
+from recordsync.errors import CommitUnknown, HistoryDamaged, printable_path
+from recordsync.history.ancestry import ancestry
+from recordsync.history.headers import Header
+from recordsync.history.snapshots import TakenSnapshot, header_of
+from recordsync.history.store import StoredTree
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import checksum
 from recordsync.stores import Store
@@ -107,19 +112,27 @@ class BackupService:
             scope.require_selection(selection, self.register)
             if file_format == v1_0.VERSION and (unfit := scope.unfit_for_1_0(backup_type, since_date, selection)):
                 raise OperationFailed(unfit, undone=TRAITS[kind].undone)
-            with ExitStack() as snapshot:
-                start, store = self._open_snapshot(snapshot, run, backup_type, since_date)
-                file = self._write(
-                    run,
-                    start,
-                    scope.Content(store, filters(selection, start.since)),
-                    targets.opened(output, name, compression),
-                    backup_type=backup_type,
-                    selection=selection,
-                    file_format=file_format,
-                )
+            of_all = backup_type == "full" and selection is None and file_format == VERSION
+            with ExitStack() as reading:
+                start, taken, store = self._begin(reading, run, backup_type, since_date, of_all=of_all)
+
+                def opened() -> AbstractContextManager[targets.Target]:
+                    return targets.opened(output, name, compression)
+
+                if store is None and taken is not None:
+                    file = self._write_snapshot(run, start, taken, opened, can_repeat=not _is_stream(output))
+                elif store is not None:
+                    file = self._write(
+                        run,
+                        start,
+                        scope.Content(store, filters(selection, start.since)),
+                        opened(),
+                        backup_type=backup_type,
+                        selection=selection,
+                        file_format=file_format,
+                    )
                 with suppress(Error):  # everything has been read, so a connection that is lost now does no harm
-                    snapshot.close()
+                    reading.close()
             self._enter(run, start, file, purpose)
         return _result(run, start, file)
 
@@ -128,17 +141,67 @@ class BackupService:
         previous backup). ``options``: as there."""
         return self.create_backup("incremental", since_date, **options)
 
-    def _open_snapshot(
-        self, snapshot: ExitStack, run: Run, backup_type: BackupType, since: dt.datetime | None
-    ) -> tuple[StartingPoint, Store]:
-        """Where the backup begins, and a store of the register as it is then, until ``snapshot`` is closed.
+    def _begin(
+        self, reading: ExitStack, run: Run, backup_type: BackupType, since: dt.datetime | None, *, of_all: bool
+    ) -> tuple[StartingPoint, TakenSnapshot, None] | tuple[StartingPoint, TakenSnapshot | None, Store]:
+        """Where the backup begins, the snapshot of the register as it is then, and a store of it, until ``reading`` is
+        closed. No store: the snapshot has all that the file needs (``of_all``: it is to have everything).
 
         The register's lock is held meanwhile, so that no restore is halfway through.
         """
         with holding.register_lock(run):
             start = scope.starting_point(self.register, backup_type, since)
             catalogue.announce(run, start.taken_at)
-            return start, snapshot.enter_context(self.register.read())
+            taken = holding.snapshot(run)
+            if taken is not None and of_all:
+                return start, taken, None
+            return start, taken, reading.enter_context(self.register.read())
+
+    def _write_snapshot(
+        self,
+        run: Run,
+        start: StartingPoint,
+        taken: TakenSnapshot,
+        opened: Callable[[], AbstractContextManager[targets.Target]],
+        *,
+        can_repeat: bool,
+    ) -> _File:
+        """The file that was written from the blocks of a snapshot. Reads no record of the register, unless a block is
+        damaged: then it is made anew. ``can_repeat``: whether the target can be opened a second time."""
+        history = self.register.history
+        try:
+            return self._write_blocks(run, start, taken, opened)
+        except HistoryDamaged as damage:
+            run.warn(_("%(what)s It was made anew from the register.") % {"what": damage})
+            history.mend(damage, usual_wait())
+            again = holding.snapshot(run)
+            if not can_repeat or again is None:
+                raise OperationFailed(
+                    explain(damage), undone=_("No whole backup was written."), then=_("Take the backup again.")
+                ) from damage
+            return self._write_blocks(run, start, again, opened)
+
+    def _write_blocks(
+        self,
+        run: Run,
+        start: StartingPoint,
+        taken: TakenSnapshot,
+        opened: Callable[[], AbstractContextManager[targets.Target]],
+    ) -> _File:
+        store, snapshot = self.register.history.store, taken.snapshot
+        metadata = self._described(
+            start,
+            backup_type="full",
+            selection=None,
+            totals=StoredTree(store, snapshot.tree, SCHEMA).totals(),
+            snapshot=header_of(snapshot),
+            ancestors=listed(ancestry(self.register.alias, snapshot.parents)),
+        )
+        with opened() as target:
+            written = write_from_blocks(target.stream, SCHEMA, metadata, store, run)
+            entries = sum(written.counts.values())
+            run(Phase.COMMIT, entries, entries)
+        return _File(metadata, written, target)
 
     def _write(
         self,
@@ -152,18 +215,8 @@ class BackupService:
         file_format: FileFormat,
     ) -> _File:
         """The file that was written, whole under its final name. Reads the register. ``opened``: its target."""
-        metadata = msgspec.convert(
-            self._create_metadata(
-                installation=start.installation,
-                backup_type=backup_type,
-                since=start.since,
-                parent=start.parent,
-                selection=selection,
-                created_at=start.taken_at,
-                totals={model.name: content.count(model) for model in SCHEMA},
-            ),
-            Metadata,
-        )
+        totals = {model.name: content.count(model) for model in SCHEMA}
+        metadata = self._described(start, backup_type=backup_type, selection=selection, totals=totals)
         with opened as target:
             if file_format == v1_0.VERSION:
                 written = write_v1_0(target.stream, metadata, content, run)
@@ -196,6 +249,8 @@ class BackupService:
                     digest=file.written.digest,
                     purpose=purpose,
                 )
+                if file.metadata.snapshot is not None:
+                    self.register.history.note_left(file.metadata.snapshot.id)
                 run.save_log(success=True)
             run.committed = True
         except CommitUnknown as error:
@@ -214,27 +269,44 @@ class BackupService:
             )
             raise OperationFailed(text % {"why": why, "file": target.file}) from error
 
+    def _described(
+        self,
+        start: StartingPoint,
+        *,
+        backup_type: BackupType,
+        selection: Selection | None,
+        totals: Mapping[str, int],
+        snapshot: Header | None = None,
+        ancestors: list[Ancestor] | None = None,
+    ) -> Metadata:
+        metadata = self._create_metadata(
+            start, backup_type=backup_type, selection=selection, totals=totals, snapshot=snapshot, ancestors=ancestors
+        )
+        return msgspec.convert(metadata, Metadata)
+
     def _create_metadata(
         self,
+        start: StartingPoint,
         *,
-        installation: Installation,
         backup_type: BackupType,
-        since: dt.datetime | None,
-        parent: Backup | None,
         selection: Selection | None,
-        created_at: dt.datetime,
         totals: Mapping[str, int],
+        snapshot: Header | None = None,
+        ancestors: list[Ancestor] | None = None,
     ) -> dict[str, Any]:
-        """The metadata of a 2.0 file, but with ``totals`` in one mapping."""
+        """The metadata of a 2.0 file, but with ``totals`` in one mapping. ``snapshot``: the one whose content the file
+        has; ``ancestors``: all of that snapshot's."""
         metadata = Metadata(
             id=str(uuid.uuid4()),
-            installation=InstallationName(id=str(installation.id), name=installation.name),
-            parent=str(parent.pk) if parent else None,
+            installation=InstallationName(id=str(start.installation.id), name=start.installation.name),
+            snapshot=snapshot,
+            ancestors=ancestors,
+            parent=str(start.parent.pk) if start.parent else None,
             backup_type=backup_type,
-            since_date=TIMESTAMP.to_text(since),
+            since_date=TIMESTAMP.to_text(start.since),
             selection=msgspec.to_builtins(selection) if selection else None,
-            deletions="complete" if since is None else "unknown",
-            created_at=cast(str, TIMESTAMP.to_text(created_at)),
+            deletions="complete" if start.since is None else "unknown",
+            created_at=cast(str, TIMESTAMP.to_text(start.taken_at)),
             created_by=self.actor.name,
             fields={model.name: list(model.names) for model in SCHEMA},
             application=Application("muster", settings.MUSTER_VERSION),
@@ -255,6 +327,11 @@ class BackupService:
         """SHA-256 (hex) of a record's content, without ``checksum``, ``created_at``, ``updated_at`` and ``id``."""
         model = ATTENDANCE_RECORDS if ATTENDANCE_RECORDS.required <= record.keys() else COMPANIES
         return checksum({name: value for name, value in record.items() if name not in NOT_CONTENT}, model.later)
+
+
+def _is_stream(output: object) -> bool:
+    """Whether the output is an open stream, to which bytes may have gone already."""
+    return output is not None and not isinstance(output, Path)
 
 
 def _file_name(backup_type: BackupType, compression: Compression | None) -> str:
@@ -287,4 +364,5 @@ def _result(run: Run, start: StartingPoint, file: _File) -> BackupResult:
         digest=file.written.digest,
         seconds=run.seconds,
         metadata=file.metadata,
+        warnings=tuple(run.warnings),
     )

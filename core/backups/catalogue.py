@@ -150,6 +150,7 @@ def add(
         installation_id=uuid.UUID(metadata.installation.id),
         installation_name=metadata.installation.name[:100],
         parent=uuid.UUID(metadata.parent_backup) if metadata.parent_backup else None,
+        snapshot=metadata.snapshot.id if metadata.snapshot else "",
         backup_type=metadata.backup_type,
         selection=metadata.selection,
         since=TIMESTAMP.to_python(metadata.since_date),

@@ -38,6 +38,9 @@ class Backup(models.Model):
     parent = models.UUIDField(
         null=True, blank=True, help_text="The backup of the same installation that this one continues."
     )
+    snapshot = models.CharField(
+        max_length=64, blank=True, help_text="The id of the snapshot that it holds; blank if it holds none."
+    )
     backup_type = models.CharField(_("kind"), max_length=12, choices=Type)
     selection = models.JSONField(null=True, blank=True)
     since = models.DateTimeField(null=True, blank=True)

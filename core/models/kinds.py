@@ -33,6 +33,7 @@ class Phase(models.TextChoices):
     COMPARE = "compare", _("comparing with the register")
     PREPARE = "prepare", _("preparing the preview")
     LIST = "list", _("listing what will change")
+    SNAPSHOT = "snapshot", _("taking a snapshot")
     READ = "read", _("reading the register")
     WRITE = "write", _("writing the file")
     APPLY = "apply", _("writing to the register")

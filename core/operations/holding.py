@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from core import moments
 from core.models import JOBS, Operation, Phase
+from core.operations import snapshots
 from core.operations.errors import LazyText, RegisterBusy
 from core.operations.recovery import settle_accounts
 from core.operations.run import Run
 from core.operations.traits import BEFORE_THE_LOCK, WRITERS, traits_of
 from core.operations.waiting import patience
-from core.register.database import Register
+from core.register.database import Register, usual_wait
 from recordsync.errors import LockTimeout
+from recordsync.history.snapshots import TakenSnapshot
 from recordsync.stores import Store
 from recordsync.system import locks
+
+
+class HeldRegister(NamedTuple):
+    """A register that an operation holds and writes."""
+
+    store: Store
+    keeper: snapshots.Keeper
 
 
 @contextmanager
@@ -36,8 +47,8 @@ def register_lock(run: Run, wait: float | None = None, undone: LazyText | None =
 
 
 @contextmanager
-def holding_register(run: Run) -> Iterator[Store]:
-    """A store under the register's lock, in a transaction in which nobody else can write.
+def holding_register(run: Run) -> Iterator[HeldRegister]:
+    """The register under its lock, in a transaction in which nobody else can write, between two snapshots.
 
     It waits as long as it may. The block must end with :meth:`Run.complete`. Raises :class:`RegisterBusy`,
     OperationalError, CommitUnknown, LockLost.
@@ -45,10 +56,25 @@ def holding_register(run: Run) -> Iterator[Store]:
     with ExitStack() as stack:
         with patience(lambda: current(run.register) is not None) as seconds:
             lock = stack.enter_context(register_lock(run, seconds))
+            try:
+                keeper = stack.enter_context(snapshots.around(run, seconds))
+            except LockTimeout as error:
+                raise busy(current(run.register), traits_of(run.operation.kind).undone) from error
             store = stack.enter_context(run.register.write(seconds))
         run.begin(lock)
-        yield store
+        keeper.begin()
+        run.before_commit = keeper.after
+        yield HeldRegister(store, keeper)
     run.committed = run.past_return
+
+
+def snapshot(run: Run) -> TakenSnapshot | None:
+    """The snapshot of the register as it is now, for an operation that only reads it; None where none can be taken,
+    which the run then says. Raises :class:`RegisterBusy` where somebody else takes one for long."""
+    try:
+        return snapshots.take(run, usual_wait())
+    except LockTimeout as error:
+        raise busy(current(run.register), traits_of(run.operation.kind).undone) from error
 
 
 def busy(holder: Operation | None, undone: LazyText) -> RegisterBusy:
@@ -83,15 +109,15 @@ def who_runs(operation: Operation) -> str:
 
 
 def current(register: Register) -> Operation | None:
-    """The restore or import that holds this register now; None if none is known. Reads the jobs database."""
+    """The restore or import that holds this register now, or who takes a snapshot; None if nobody is known. Reads the
+    jobs database."""
     settle_accounts()
     return (
         Operation.objects.using(JOBS)
         .filter(
             state=Operation.State.RUNNING,
             database=register.alias,
-            kind__in=WRITERS,
         )
-        .exclude(phase__in=BEFORE_THE_LOCK)
+        .filter(Q(kind__in=WRITERS) & ~Q(phase__in=BEFORE_THE_LOCK) | Q(phase=Phase.SNAPSHOT))
         .first()
     )

@@ -32,6 +32,7 @@ class BackupResult:
     digest: str
     seconds: float
     metadata: Metadata
+    warnings: Sequence[str] = ()
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has."""
@@ -50,6 +51,8 @@ class BackupResult:
             "since": self.metadata.since_date,
             "size": self.size,
             "sha256": self.digest,
+            "snapshot": None if self.metadata.snapshot is None else self.metadata.snapshot.id,
+            "warnings": list(self.warnings),
         }
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import pwd
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -79,6 +79,10 @@ class Run:
     """Whether the point of no return was passed."""
     committed: bool = False
     """Whether the work is committed, so that others can read it."""
+    warnings: list[str] = field(default_factory=list)
+    """Sentences about what is odd and does no harm."""
+    before_commit: Callable[[], None] | None = None
+    """What is done at the end of the transaction that does the work, before its audit row is written."""
     _bound: tuple[locks.Lock, ...] = ()
     _written: float = 0.0
 
@@ -136,8 +140,15 @@ class Run:
             lock.bind(self.register.connection)
         self._save_progress()
 
+    def warn(self, sentence: str) -> None:
+        """Note something that is odd and does no harm, once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
     def complete(self, entries: int) -> None:
         """Write the audit row, and pass the point of no return. Call it last in that transaction. Raises LockLost."""
+        if self.before_commit is not None:
+            self.before_commit()
         for lock in self._bound:
             lock.confirm()
         self.save_log(success=True)
@@ -166,6 +177,9 @@ class Run:
         """Save the outcome of the operation in the jobs database."""
         operation = self.operation
         operation.state, operation.message, operation.finished_at = state, message, timezone.now()
+        if self.warnings:
+            earlier = operation.result.get("warnings", [])
+            operation.result = {**operation.result, "warnings": [*earlier, *self.warnings]}
         for left in reversed(range(_TRIES_TO_SAY_HOW_IT_ENDED)):
             connections[JOBS].close_if_unusable_or_obsolete()  # it may have been lost during the work
             try:

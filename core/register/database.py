@@ -14,6 +14,9 @@ from django.db.models import Model, QuerySet
 
 from core.models import AttendanceQuerySet, AttendanceRecord, Company, CompanyQuerySet
 from core.register.declared import SCHEMA
+from recordsync.history.databases import history_of
+from recordsync.history.snapshots import History
+from recordsync.history.store import HistoryStore
 from recordsync.stores import Store, open_store, tables
 from recordsync.system import locks
 from recordsync.system.transactions import committed, reading, writing
@@ -104,6 +107,11 @@ class Register:
     def is_free(self) -> bool:
         """Whether nobody holds the register's lock now."""
         return locks.is_free(REGISTER_LOCK, self.alias)
+
+    @property
+    def history(self) -> History:
+        """The history of the register. Reads nothing yet."""
+        return History(self.alias, SCHEMA, HistoryStore(history_of(self.alias)), self._store)
 
     def _store(self) -> Store:
         """A new store: the fast one for this database, or the reference store if the settings say so."""

@@ -145,7 +145,7 @@ class RestoreService:
                 return file, counts, warnings
 
             file, counts, warnings = checking.used(stream, merged, run)
-        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=warnings)
+        return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=[*warnings, *run.warnings])
 
     def _planned(self, stream: BinaryIO, items: IO[bytes], progress: Progress) -> tuple[RestoredFile, Plan]:
         """The file and its plan. Reads the register at one moment, and writes the plan's lines to ``items``."""
@@ -171,7 +171,7 @@ class RestoreService:
     ) -> dict[str, Counts]:
         """The counts of what became of the file's records, per model. Writes in one transaction. Where it raises, the
         database is as it was."""
-        with tempfile.TemporaryFile() as items, holding.holding_register(run) as store:
+        with tempfile.TemporaryFile() as items, holding.holding_register(run) as (store, _keeper):
             now = catalogue.stamp(self.register)
             # What was previewed is compared line by line before anything is written.
             with adding(store, file, now, alone=exclusive) if preview is None else nullcontext() as adder:

@@ -215,7 +215,7 @@ class ImportService:
             stream = stack.enter_context(opened_input(source, settings.MUSTER_MAX_SHEET_UPLOAD_BYTES, run))
             sheet, listing = self._checked(stream, name, date_order, stack, run)
             items = stack.enter_context(tempfile.TemporaryFile())
-            with holding.holding_register(run) as store:
+            with holding.holding_register(run) as (store, _keeper):
                 now = catalogue.stamp(self.register)
                 with adding(store, listing, now) as adder:
                     plan = make_plan(store, listing, None, items, run, adder)

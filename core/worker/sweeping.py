@@ -16,9 +16,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from core.accounts import sign_in
+from core.operations import snapshots
 from core.preview.folders import ABANDONED
+from core.register.database import DEFAULT, usual_wait
 from core.restores import jobs as restore_jobs
 from core.sheets import uploads
+from recordsync.errors import LockTimeout
 from recordsync.system.files import remove_abandoned_files
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ def sweep() -> None:
         _unfinished_files,
         _attempts,
         _sessions,
+        _history,
     ):
         try:
             remove()
@@ -62,3 +66,9 @@ def _attempts() -> None:
 
 def _sessions() -> None:
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+
+
+def _history() -> None:
+    """Remove from the history store what no snapshot that is kept has, unless somebody takes a snapshot just now."""
+    with suppress(LockTimeout), DEFAULT.history.alone(0):
+        snapshots.tidy(DEFAULT, usual_wait())

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import msgspec
 
+from recordsync.history.ancestry import Known
 from recordsync.history.headers import Header, Merge, Ordinary
 from recordsync.model.digests import content_digest, snapshot_id
 from recordsync.model.fields import TIMESTAMP
@@ -88,3 +89,12 @@ def _check_says(says: Ordinary | Merge, schema: Schema, what: str, place: str) -
 
 def _refuse(expected: str, place: str) -> NoReturn:
     raise msgspec.ValidationError(f"{expected} - at `{place}`")
+
+
+def listed(known: Sequence[Known]) -> list[Ancestor]:
+    """The ancestors as a full file has them. ``known``: all of a snapshot's, each after its parents."""
+    positions = {ancestor.id: position for position, ancestor in enumerate(known)}
+    return [
+        (ancestor.said if ancestor.says is None else ancestor.says, [positions[parent] for parent in ancestor.parents])
+        for ancestor in known
+    ]

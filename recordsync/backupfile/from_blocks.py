@@ -80,6 +80,7 @@ def _write_rows(
     frames = store.frames(map(_stored, asked))
     entry = next(listed, None)
     done = 0
+    progress("write", done, total)
     for section in ordered:
         file.text(section.opening)
         end = b"]"
@@ -95,6 +96,7 @@ def _write_rows(
             done += entry.count
             entry = next(listed, None)
         file.text(end)
+    progress("write", done, total)
 
 
 class _File(ABC):

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
 
 import zstandard
-from django.db import connections
+from django.db import Error, connections
 
-from recordsync.errors import HistoryDamaged
+from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable
 from recordsync.history.blocks import BlockDigest, batches, checksums_of
 from recordsync.history.trees import blocks_of, children_of
 from recordsync.model.records import Partition
@@ -56,19 +56,21 @@ class HistoryStore:
         self.alias = alias
 
     def has_node(self, digest: str) -> bool:
-        """Whether there is a node with this digest. Raises Error where the store cannot be read."""
-        return Node.objects.using(self.alias).filter(digest=digest).exists()
+        """Whether there is a node with this digest. Raises HistoryUnusable."""
+        with _answering():
+            return Node.objects.using(self.alias).filter(digest=digest).exists()
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
         """The texts of the nodes with these digests, in their order, each read once and compared with its digest.
 
-        Raises HistoryDamaged where one is missing or has another text.
+        Raises HistoryDamaged where one is missing or has another text, and HistoryUnusable.
         """
         unique = list(dict.fromkeys(digests))
         found: dict[str, bytes] = {}
         for some in _cut(unique):
             rows = Node.objects.using(self.alias).filter(digest__in=some).values_list("digest", "body")
-            found |= {digest: bytes(body) for digest, body in rows}
+            with _answering():
+                found |= {digest: bytes(body) for digest, body in rows}
         for digest in unique:
             if digest not in found:
                 raise HistoryDamaged(digest, "a node of a tree is missing")
@@ -77,16 +79,18 @@ class HistoryStore:
         return {digest: found[digest] for digest in unique}
 
     def described(self, digests: Collection[str]) -> dict[str, StoredBlock]:
-        """The blocks with these digests, by digest; those that are missing are not in it."""
+        """The blocks with these digests, by digest; those that are missing are not in it. Raises HistoryUnusable."""
         found: dict[str, StoredBlock] = {}
         for some in _cut(list(digests)):
             rows = Block.objects.using(self.alias).filter(digest__in=some)
-            found |= {row[0]: StoredBlock(*row) for row in rows.values_list("digest", "raw_sha256", "size", "count")}
+            columns = rows.values_list("digest", "raw_sha256", "size", "count")
+            with _answering():
+                found |= {row[0]: StoredBlock(*row) for row in columns}
         return found
 
     def frames(self, blocks: Iterable[StoredBlock]) -> Iterator[bytes]:
         """The frame of each of these blocks, in their order. Few are in memory at once. Raises HistoryDamaged where one
-        is missing."""
+        is missing, and HistoryUnusable."""
         stream, ahead = iter(blocks), list[StoredBlock]()
         while True:
             size = sum(block.size for block in ahead)
@@ -99,7 +103,8 @@ class HistoryStore:
             some = ahead if size <= _BYTES_TOGETHER or len(ahead) == 1 else ahead[:-1]
             ahead = ahead[len(some) :]
             rows = Block.objects.using(self.alias).filter(digest__in=[block.digest for block in some])
-            found = dict(rows.values_list("digest", "data"))
+            with _answering():
+                found = dict(rows.values_list("digest", "data"))
             for block in some:
                 if block.digest not in found:
                     raise HistoryDamaged(block.digest, "a block is missing")
@@ -109,12 +114,22 @@ class HistoryStore:
     def writing(self, wait: float) -> Iterator[BlockWriter]:
         """A writer in a transaction of the store's own, which is committed when the block ends without an error.
 
-        ``wait``: the seconds to wait for others who write. Raises Error where the store cannot be written.
+        ``wait``: the seconds to wait for others who write. Raises HistoryUnusable where the store cannot be written.
         """
-        with writing(self.alias, [Block], wait, alone=False):
+        with ExitStack() as stack:
+            with _answering():
+                stack.enter_context(writing(self.alias, [Block], wait, alone=False))
             writer = BlockWriter(self)
             yield writer
-            writer.flush()
+            with _answering():
+                writer.flush()
+                stack.close()
+
+    def forget(self, digest: str, wait: float) -> None:
+        """Delete the node or block with this digest, because it is damaged. Raises HistoryUnusable."""
+        with _answering(), writing(self.alias, [Block], wait, alone=False):
+            for table in (Node, Block):
+                table._default_manager.using(self.alias).filter(digest=digest).delete()
 
 
 class BlockWriter:
@@ -125,6 +140,8 @@ class BlockWriter:
         self._blocks: list[tuple[str, str, int, int, bytes]] = []
         self._nodes: dict[str, bytes] = {}
         self._waiting = 0
+        # One for all blocks, because to make one takes as long as to compress a small block.
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
 
     def put(self, lines: Iterable[bytes]) -> BlockDigest:
         """The block that has these lines, which are known to be right. It is in the store afterwards, unless it has no
@@ -135,8 +152,8 @@ class BlockWriter:
         return block.close()
 
     def begin(self) -> OpenBlock:
-        """A block that is written piece by piece."""
-        return OpenBlock(self._add)
+        """A block that is written piece by piece. It is closed before the next one begins."""
+        return OpenBlock(self._compressor.compressobj(), self._add)
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Write a node."""
@@ -167,16 +184,16 @@ class BlockWriter:
         again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
         values = ", ".join(["%s"] * len(rows[0]))
         statement = f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (digest) DO {again}"
-        with connections[self._store.alias].cursor() as cursor:
+        with _answering(), connections[self._store.alias].cursor() as cursor:
             cursor.executemany(statement, rows)
 
 
 class OpenBlock:
     """A block that is being written."""
 
-    def __init__(self, put: _Put) -> None:
+    def __init__(self, packer: zstandard.ZstdCompressionObj, put: _Put) -> None:
+        self._packer = packer
         self._put = put
-        self._packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
         self._frame: list[bytes] = []
         self._raw = hashlib.sha256()
         self._digest = hashlib.sha256()
@@ -219,6 +236,15 @@ def pieces(block: StoredBlock, frame: bytes) -> Iterator[bytes]:
         raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged") from error
     if size != block.size:
         raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged")
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raises HistoryUnusable in place of an error of the database."""
+    try:
+        yield
+    except (Error, CommitUnknown) as error:
+        raise HistoryUnusable(f"The history store cannot be used: {error}") from error
 
 
 def _cut(digests: Sequence[str]) -> Iterator[list[str]]:

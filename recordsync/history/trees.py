@@ -155,9 +155,10 @@ def _children(read: Read, text: bytes) -> list[Child]:
     )
 
 
-def reach(read: Read, digest: str, depth: int, seen: set[str]) -> None:
-    """Add to ``seen`` the digests of a node, of all nodes below it, groups among them, and of its blocks. What was seen
-    before is not read again. ``depth``: how many names lead from the node to a block."""
+def reach(read: Read, digest: str, depth: int, blocks: set[str], seen: set[str]) -> None:
+    """Add to ``blocks`` the digests of the blocks below a node, and to ``seen`` those of the node and of all nodes
+    below it, groups among them. What was seen before is not read again. ``depth``: how many names lead from the node to
+    a block."""
     level = [digest]
     for _level in range(depth):
         new = list(dict.fromkeys(known for known in level if known not in seen))
@@ -171,7 +172,7 @@ def reach(read: Read, digest: str, depth: int, seen: set[str]) -> None:
                     seen.update(groups)
                     content = [child for group in read(groups).values() for child in orjson.loads(group)]
                 level += [known for _name, known, _count in content]
-    seen.update(level)
+    blocks.update(level)
 
 
 Changes = Iterable[tuple[Path, BlockDigest | None]]

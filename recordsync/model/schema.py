@@ -109,6 +109,10 @@ class Model:
             return key[:count]
         return (*key[: count - 1], *slices.parts(slices.slice_of(key[count - 1])))
 
+    def parents_in(self, partition: Partition) -> tuple[str, ...]:
+        """The names of the records that those of a partition refer to."""
+        return partition[: len(self.partition) - (self.cut_date is not None)]
+
     @cached_property
     def levels(self) -> int:
         """How many texts a partition has."""

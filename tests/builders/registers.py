@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connections
 
-from core.models import AttendanceRecord, BackupLog, Company, User
+from core.models import AttendanceRecord, BackupLog, Company, Installation, User
 from tests.builders.days import ABC, MINUTES, SATURDAY, TIMES, XYZ, Content, Key, day, key_of
 from tests.running import databases
 
@@ -151,18 +151,19 @@ def texts(record: AttendanceRecord, company_name: str) -> Content:
 
 
 def everything(alias: str) -> dict[str, list[Any]]:
-    """Every row of every table of a database, with ids and timestamps, but without the audit trail and the table of
-    committed transactions."""
+    """Every row of every table of a database, with ids and timestamps, but without what an operation leaves that
+    changes nothing: the audit trail, the engine's own tables, and what the installation is called."""
     connection = connections[alias]
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
         for table in databases.tables(alias):
-            if table not in (BackupLog._meta.db_table, "recordsync_commit"):
+            if table not in _OF_OPERATIONS and not table.startswith("recordsync_"):
                 cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)} ORDER BY 1")
                 found[table] = cursor.fetchall()
     return found
 
 
+_OF_OPERATIONS = (BackupLog._meta.db_table, Installation._meta.db_table)
 _TABLES = ("core_attendancerecord", "core_user", "core_company", "core_backup", "core_backuplog", "core_installation")
 
 

@@ -69,10 +69,10 @@ def test_a_changed_tree_is_the_tree_of_the_changed_blocks(before: Content, after
 @given(contents=st.lists(_contents, max_size=3), most=st.integers(1, 4))
 def test_what_is_reached_is_what_was_kept(contents: list[Content], most: int) -> None:
     with patch.object(trees, "MOST_CHILDREN", most):
-        everything, seen, digests = Kept(), set[str](), set[str]()
+        everything, seen, reached, digests = Kept(), set[str](), set[str](), set[str]()
         for content in contents:
             days = {path[1:]: value for path, value in content.items() if path[0] == "days"}
             root = everything.tree(days)
             digests.update(block(value).digest for value in days.values())
-            trees.reach(everything.read, root.digest, 3, seen)
-        assert seen == everything.keys() | digests
+            trees.reach(everything.read, root.digest, 3, reached, seen)
+        assert (seen, reached) == (set(everything), digests)

@@ -22,7 +22,7 @@ from recordsync.history.marks.sqlite import GENERATIONS, SqliteTriggers
 from recordsync.history.places import Place
 from recordsync.model.schema import Schema
 
-__all__ = ["Marks", "clear", "faults", "install", "mark_all", "mismatches", "raise_generation", "read", "remove"]
+__all__ = ["Marks", "clear", "faults", "install", "mark_all", "mismatches", "raise_generation", "read"]
 
 Marks = frozenset[tuple[str, Place]]
 """The names of models, and where in them something was written."""
@@ -40,12 +40,6 @@ def install(using: str, schema: Schema) -> None:
     with transaction.atomic(using=using):
         _triggers(using, schema).make()
         mark_all(using, schema)
-
-
-def remove(using: str, schema: Schema) -> None:
-    """Drop the triggers, before the tables of marks are altered. :func:`install` is to follow."""
-    with transaction.atomic(using=using):
-        _triggers(using, schema).drop()
 
 
 def faults(using: str, schema: Schema) -> list[str]:
@@ -79,13 +73,17 @@ def read(using: str) -> Marks:
         return frozenset((model, Place(parent, first_day)) for model, parent, first_day in cursor.fetchall())
 
 
-def clear(using: str, generation: int) -> None:
+def clear(using: str, generation: int | None) -> None:
     """Delete the marks of places that were read, in the transaction that writes what was read of them.
 
     SQLite: those of this generation, which :func:`raise_generation` gave, and of those before. PostgreSQL: exactly
-    those that the transaction sees; raises RuntimeError if it sees what others commit meanwhile.
+    those that the transaction sees; raises RuntimeError if it sees what others commit meanwhile. Without a generation:
+    all marks, because nobody else can write the register while this transaction lasts.
     """
     with connections[using].cursor() as cursor:
+        if generation is None:
+            cursor.execute(f"DELETE FROM {MARKS}")
+            return
         if connections[using].vendor == "sqlite":
             cursor.execute(f"DELETE FROM {MARKS} WHERE generation <= %s", [generation])
             return

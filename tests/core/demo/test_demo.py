@@ -310,6 +310,7 @@ def test_the_register_is_stored_whole_and_legal(register_db: str) -> None:
     records = content(register_db)
     assert len(records) == 7 + 2500
     assert all(shapes[len(record.values)].are_valid([record.values]) for record in records)
+    progress = [step for step in progress if step[0] != "snapshot"]
     assert progress == [("apply", 0, 2500), ("apply", 1000, 2500), ("apply", 2000, 2500), ("commit", 2500, 2500)]
     for model in (Company, AttendanceRecord):
         newest = model._base_manager.using(register_db).latest("updated_at").updated_at

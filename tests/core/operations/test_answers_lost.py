@@ -19,7 +19,7 @@ from core.backups import jobs as backup_jobs
 from core.backups.backup_service import BackupService
 from core.demo.generator import DemoPlan
 from core.demo.service import DemoService
-from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Company, Kind, Operation, User
+from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Company, Installation, Kind, Operation, User
 from core.operations import queue as jobs
 from core.operations import recovery
 from core.operations.errors import NotKnown, OperationFailed
@@ -27,6 +27,8 @@ from core.operations.run import Actor
 from core.register.database import Register
 from core.restores import verification
 from core.restores.restore_service import RestoreService
+from recordsync.history.snapshots import Occasion
+from recordsync.model.json_values import InstallationName
 from recordsync.system import transactions
 from tests.builders.days import ABC, XYZ
 from tests.builders.files import file
@@ -73,6 +75,12 @@ def company(alias: str, name: str) -> int:
 
 def restore(alias: str) -> None:
     RestoreService(register=Register(alias)).restore_backup(file(SMALL).stream())
+
+
+def take_snapshot(alias: str) -> None:
+    """Take one, so that the one before an operation has nothing to commit."""
+    installation = InstallationName(str(Installation.current(alias).id), "")
+    Register(alias).history.take(Occasion(installation, ROOT, "test"), 0)
 
 
 def add(alias: str) -> None:
@@ -170,6 +178,7 @@ def writer(
         BackupService(register=Register(alias)).create_backup()
         Operation.objects.using(JOBS).all().delete()
         BackupLog.objects.using(alias).all().delete()
+    take_snapshot(alias)
     chosen = WRITERS[request.param]
     assert not chosen.is_done(alias)
     return chosen
@@ -196,6 +205,22 @@ def test_it_was_committed(writer: Writer, wired_db: tuple[Wire, str]) -> None:
     assert wire.acted
     assert writer.is_done(alias)
     assert_accounted_for(alias, writer, succeeded=True)
+
+
+def test_of_the_snapshot_before_nothing_is_claimed(wired_db: tuple[Wire, str], settings: Settings) -> None:
+    """Its answer is lost, and nobody answers: what was asked for has not begun, and can be asked for again."""
+    settings.LOCK_WAIT_SECONDS = 0
+    wire, alias = wired_db
+    put(alias, SMALL)
+    AttendanceRecord.objects.using(alias).update(ep_name="Somebody")
+    wire.arm(wire.lose_server)
+    with pytest.raises(OperationFailed, match="Nothing was changed") as failed:
+        restore(alias)
+    assert not isinstance(failed.value, NotKnown)
+    wire.open = True
+    assert first(alias).ep_name == "Somebody"
+    restore(alias)
+    assert first(alias).ep_name == "Meena"
 
 
 def test_it_was_not(writer: Writer, wired_db: tuple[Wire, str]) -> None:
@@ -239,6 +264,7 @@ def test_a_worker_does_not_know_either(
     monkeypatch.setattr(transactions, "_SECONDS_TO_ASK", 0.3)
     wire, alias = wired_db
     put(alias, SMALL)
+    take_snapshot(alias)
     operation = jobs.submit(Kind.BACKUP_FULL, Actor(ROOT), register=Register(alias))
     wire.arm(getattr(wire, way))
     perform(operation.pk)

@@ -1,0 +1,43 @@
+"""The ancestry of a snapshot, by the headers that the register's own database has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from recordsync.errors import RecordSyncError
+from recordsync.history.headers import Ordinary
+from recordsync.models import Snapshot
+
+
+class Known(NamedTuple):
+    """A snapshot of an ancestry: its id, its parents' ids, and what it says: as a digest, and in full where it says
+    that records have other names."""
+
+    id: str
+    parents: Sequence[str]
+    said: str
+    says: Ordinary | None
+
+
+def ancestry(using: str, ids: Iterable[str]) -> list[Known]:
+    """These snapshots and all of their ancestors, each after its parents. Reads headers only.
+
+    Raises RecordSyncError where a header is missing.
+    """
+    rows = Snapshot.objects.using(using)
+    wanted = set(ids)
+    found: list[Known] = []
+    says = dict(rows.filter(bears_renames=True).values_list("id", "says"))
+    # Of one query for all rows, because most are ancestors of each other. The order in which they came to be known has
+    # parents first.
+    for pk, parents, said in rows.order_by("-order").values_list("id", "parents", "said").iterator():
+        if pk in wanted:
+            wanted.remove(pk)
+            wanted.update(parents)
+            found.append(Known(pk, parents, said, msgspec.convert(says[pk], Ordinary) if pk in says else None))
+    if wanted:
+        raise RecordSyncError(f"The header of snapshot {min(wanted)[:10]} is missing from the register.")
+    return found[::-1]

@@ -1,0 +1,158 @@
+"""What the history store keeps, and the removal of what no snapshot that is kept has.
+
+Removal has two phases, so that a snapshot that is being taken, or a file that is being written, never loses what it
+uses: first what is unreachable is marked, and a day later it is deleted if it still is. Whoever needs it again takes
+the mark away (:meth:`recordsync.history.store.BlockWriter.flush`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from django.db.models import Sum
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from recordsync.errors import HistoryDamaged
+from recordsync.history.snapshots import History
+from recordsync.history.trees import children_of, reach
+from recordsync.models import Block, Head, Node, Snapshot
+from recordsync.system.transactions import writing
+
+logger = logging.getLogger(__name__)
+
+GRACE: Final = dt.timedelta(days=1)
+"""How long something that is unreachable is kept."""
+_TOGETHER: Final = 300
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the history store has. ``raw``: bytes of all blocks before they are compressed; ``stored``: after."""
+
+    snapshots: int
+    kept: int
+    blocks: int
+    nodes: int
+    records: int
+    raw: int
+    stored: int
+    unreachable: int
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was removed: how many blocks and nodes. ``marked``: how many are unreachable and will be removed."""
+
+    blocks: int = 0
+    nodes: int = 0
+    marked: int = 0
+
+
+def size_of(history: History) -> Size:
+    """What the history store has. Reads its tables without their data, and counts headers."""
+    blocks = Block.objects.using(history.store.alias)
+    nodes = Node.objects.using(history.store.alias)
+    snapshots = Snapshot.objects.using(history.using)
+    sums = blocks.aggregate(records=Sum("count"), raw=Sum("size"), stored=Sum(Length("data")))
+    text = nodes.aggregate(stored=Sum(Length("body")))["stored"] or 0
+    unreachable = [rows.filter(unreachable_since__isnull=False).count() for rows in (blocks, nodes)]
+    return Size(
+        snapshots=snapshots.count(),
+        kept=snapshots.filter(is_kept=True).count(),
+        blocks=blocks.count(),
+        nodes=nodes.count(),
+        records=sums["records"] or 0,
+        raw=sums["raw"] or 0,
+        stored=(sums["stored"] or 0) + text,
+        unreachable=sum(unreachable),
+    )
+
+
+def is_due(history: History) -> bool:
+    """Whether nobody has collected for a day. Reads one row."""
+    head = Head.objects.using(history.using).first()
+    return head is not None and head.collected_at <= timezone.now() - GRACE
+
+
+def collect(history: History, keep: int, wait: float) -> Collected:
+    """What was removed. The trees of the last ``keep`` snapshots are kept, of those that left in files, and of the
+    head; headers are always kept.
+
+    Called under the lock of the history (:meth:`History.alone`), so that nobody takes a snapshot or restores meanwhile.
+    Where a tree that is kept is damaged, nothing is removed. ``wait``: the seconds to wait for others who write. Raises
+    Error where a database fails.
+    """
+    roots = _roots(history, keep, wait)
+    blocks: set[str] = set()
+    nodes: set[str] = set()
+    levels = {model.name: model.levels for model in history.schema}
+    try:
+        for root in roots:
+            nodes.add(root)
+            for name, digest, _count in children_of(history.store.nodes, root):
+                reach(history.store.nodes, digest, levels[name], blocks, nodes)
+    except HistoryDamaged:
+        logger.warning("Nothing was collected of the history, because it is damaged", exc_info=True)
+        return Collected()
+    now = timezone.now()
+    with writing(history.store.alias, [Block, Node], wait, alone=False):
+        of_blocks = _sweep(history, Block, blocks, now)
+        of_nodes = _sweep(history, Node, nodes, now)
+    return Collected(of_blocks[0], of_nodes[0], of_blocks[1] + of_nodes[1])
+
+
+def _roots(history: History, keep: int, wait: float) -> list[str]:
+    """The digests of the roots that are kept. Notes in the headers which are, and when this was."""
+    with writing(history.using, [Head], wait):
+        rows = Snapshot.objects.using(history.using)
+        head = Head.objects.using(history.using).first()
+        last = set(rows.order_by("-order").values_list("id", flat=True)[:keep])
+        kept: list[str] = []
+        gone: list[str] = []
+        for pk, tree, left_at in rows.filter(is_kept=True).values_list("id", "tree", "left_at"):
+            is_wanted = pk in last or left_at is not None or (head is not None and pk == head.snapshot_id)
+            # After the store was lost, there is nothing to keep of what was before.
+            if is_wanted and history.store.has_node(tree):
+                kept.append(tree)
+            else:
+                gone.append(pk)
+        for some in _cut(gone):
+            rows.filter(id__in=some).update(is_kept=False)
+        Head.objects.using(history.using).update(collected_at=timezone.now())
+    return list(dict.fromkeys(kept))
+
+
+def _sweep(history: History, table: type[Block] | type[Node], reached: set[str], now: dt.datetime) -> tuple[int, int]:
+    """How many rows were deleted, and how many are unreachable and stay for a day."""
+    rows = table._default_manager.using(history.store.alias)
+    mark, unmark, delete = list[str](), list[str](), list[str]()
+    waiting = 0
+    for digest, since in rows.values_list("digest", "unreachable_since").iterator():
+        if digest in reached:
+            if since is not None:
+                unmark.append(digest)
+        elif since is None:
+            mark.append(digest)
+        elif since <= now - GRACE:
+            delete.append(digest)
+        else:
+            waiting += 1
+    for some in _cut(mark):
+        rows.filter(digest__in=some).update(unreachable_since=now)
+    for some in _cut(unmark):
+        rows.filter(digest__in=some).update(unreachable_since=None)
+    for some in _cut(delete):
+        rows.filter(digest__in=some).delete()
+    return len(delete), waiting + len(mark)
+
+
+def _cut(digests: Iterable[str]) -> Iterator[Sequence[str]]:
+    stream = iter(digests)
+    while some := list(islice(stream, _TOGETHER)):
+        yield some

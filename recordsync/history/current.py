@@ -1,0 +1,56 @@
+"""What the register is now, by its blocks: the leaves of its head, and the dirty ones read in the current transaction.
+
+Nothing is written. A preview knows by this which blocks of a file are the register's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+
+from recordsync.history import leaves
+from recordsync.history.blocks import BlockDigest, block_of
+from recordsync.history.places import Place
+from recordsync.history.state import RegisterState
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model
+from recordsync.stores import Store
+
+
+class Current:
+    """The blocks of a register, made by :func:`read_current`. It holds for the transaction in which it was made."""
+
+    def __init__(self, using: str, dirty: dict[str, tuple[frozenset[Place], dict[Partition, BlockDigest]]]) -> None:
+        self._using = using
+        self._dirty = dirty
+
+    def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
+        """The blocks of a model, each with its partition, in key order. They are streamed."""
+        places, read = self._dirty[model.name]
+        clean = (
+            (leaf.partition(model), leaf.block)
+            for leaf in leaves.leaves(self._using, model)
+            if leaf.place not in places
+        )
+        return merge(clean, sorted(read.items()), key=lambda placed: placed[0]) if read else clean
+
+
+def read_current(store: Store, using: str, state: RegisterState) -> Current | None:
+    """What the register is in the current transaction; None where so much is dirty that all of it must be read.
+
+    Reads what is dirty. Raises what :meth:`Store.lines` raises.
+    """
+    dirty: dict[str, tuple[frozenset[Place], dict[Partition, BlockDigest]]] = {}
+    for model in store.schema:
+        places = state.dirty[model.name]
+        if not model.levels:
+            places = frozenset({Place("", "")}) if places is None else places
+            blocks: Iterable[tuple[Partition, Iterable[bytes]]] = store.blocks(model) if places else ()
+        elif places is None:
+            return None
+        else:
+            known = sorted(filter(None, map(store.places(model).partition, places)))
+            blocks = ((partition, store.partition(model, partition)) for partition in known)
+        read = {partition: block_of(lines) for partition, lines in blocks}
+        dirty[model.name] = places, {partition: block for partition, block in read.items() if block.count}
+    return Current(using, dirty)

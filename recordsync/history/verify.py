@@ -1,0 +1,143 @@
+"""Reading the history again, to see that it holds what it says, and that the register is what it says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from recordsync.errors import HistoryDamaged
+from recordsync.history import leaves
+from recordsync.history.blocks import BlockDigest, block_of, checksums_of
+from recordsync.history.snapshots import History
+from recordsync.history.state import RegisterState
+from recordsync.history.store import SEPARATOR, StoredBlock, pieces
+from recordsync.history.trees import children_of, reach
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model
+from recordsync.models import Snapshot
+from recordsync.stores import Store
+from recordsync.streams import join
+from recordsync.system.progress import Progress, no_progress
+
+PHASE: Final = "verify"
+"""The phase in which something is verified, for progress."""
+_TOGETHER: Final = 300
+
+
+@dataclass
+class Verified:
+    """What was read again, and what was found wrong with it, a sentence each."""
+
+    snapshots: int = 0
+    blocks: int = 0
+    records: int = 0
+    errors: list[str] = field(default_factory=list)
+    dirty: int = 0
+    """Of the register: how many blocks were written to since the head, so that nothing is known of them."""
+
+
+def verify_store(history: History, progress: Progress = no_progress) -> Verified:
+    """What reading all trees and blocks again finds: every node and every block is compared with its digest.
+
+    Reads the history store whole, and of the register's database the headers. Raises Error where a database fails.
+    """
+    found = Verified()
+    digests: set[str] = set()
+    for snapshot in Snapshot.objects.using(history.using).filter(is_kept=True).order_by("order").iterator():
+        try:
+            digests |= _blocks_of(history, snapshot)
+            found.snapshots += 1
+        except HistoryDamaged as damage:
+            number = "a merge" if snapshot.number is None else f"number {snapshot.number}"
+            found.errors.append(f"Snapshot {snapshot.pk[:10]} ({number}) cannot be shown. {damage}")
+    wanted = sorted(digests)
+    for start in range(0, len(wanted), _TOGETHER):
+        some = wanted[start : start + _TOGETHER]
+        described = history.store.described(some)
+        found.errors += [
+            str(HistoryDamaged(digest, "a block is missing")) for digest in some if digest not in described
+        ]
+        blocks = [described[digest] for digest in some if digest in described]
+        for block, frame in zip(blocks, history.store.frames(blocks), strict=True):
+            try:
+                _require_right(block, frame)
+            except HistoryDamaged as damage:
+                found.errors.append(str(damage))
+            found.blocks += 1
+            found.records += block.count
+            progress(PHASE, start + 1, len(wanted))
+    progress(PHASE, len(wanted), len(wanted))
+    return found
+
+
+def _blocks_of(history: History, snapshot: Snapshot) -> set[str]:
+    """The digests of a snapshot's blocks. Reads its nodes. Raises HistoryDamaged."""
+    blocks: set[str] = set()
+    models = {model.name: model for model in history.schema}
+    for name, digest, _count in children_of(history.store.nodes, snapshot.tree):
+        reach(history.store.nodes, digest, models[name].levels, blocks, set())
+    return blocks
+
+
+def _require_right(block: StoredBlock, frame: bytes) -> None:
+    """Raises HistoryDamaged where a frame does not have the block's lines."""
+    raw, digest, count = hashlib.sha256(), hashlib.sha256(), 0
+    rest = b""
+    for piece in pieces(block, frame):
+        raw.update(piece)
+        *lines, rest = (rest + piece).split(SEPARATOR)
+        digest.update(checksums_of(lines))
+        count += len(lines)
+    digest.update(checksums_of([rest]))
+    if (raw.hexdigest(), digest.hexdigest(), count + 1) != (block.raw_sha256, block.digest, block.count):
+        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged")
+
+
+def verify_register(history: History, store: Store, progress: Progress = no_progress) -> Verified:
+    """What reading the register again finds: every block in which nothing was written since the head, by its marks, is
+    compared with the head.
+
+    Reads everything in the current transaction. Raises what :meth:`Store.lines` raises.
+    """
+    state = history.state()
+    found = Verified(errors=list(state.notes))
+    total = sum(store.count(model) for model in store.schema)
+    progress(PHASE, 0, total)
+    for model in store.schema:
+        for partition, here, at_head in _compared(history, store, model):
+            if here is not None:
+                found.records += here.count
+                progress(PHASE, found.records, total)
+            found.blocks += 1
+            if _is_dirty(store, state, model, partition):
+                found.dirty += 1
+            elif here != at_head:
+                found.errors.append(_differs(model, partition, here, at_head))
+    return found
+
+
+def _compared(
+    history: History, store: Store, model: Model
+) -> Iterator[tuple[Partition, BlockDigest | None, BlockDigest | None]]:
+    """Each partition with its block as it is now and as it was at the head (None: it had no records)."""
+    now = ((partition, block_of(lines)) for partition, lines in store.blocks(model))
+    then = ((leaf.partition(model), leaf.block) for leaf in leaves.leaves(history.using, model))
+    for here, at_head in join(now, then):
+        known = here or at_head
+        yield known[0], here and here[1], at_head and at_head[1]
+
+
+def _is_dirty(store: Store, state: RegisterState, model: Model, partition: Partition) -> bool:
+    dirty = state.dirty[model.name]
+    return dirty is None or (bool(dirty) and store.places(model).place(partition) in dirty)
+
+
+def _differs(model: Model, partition: Partition, here: BlockDigest | None, at_head: BlockDigest | None) -> str:
+    counts = [0 if block is None else block.count for block in (here, at_head)]
+    place = " · ".join(partition) or "all"
+    return (
+        f"{model.name} {place}: {counts[0]:,} records are here, and {counts[1]:,} were at the head. They are not the "
+        "same, and nothing says that they were changed: something wrote past the marks."
+    )

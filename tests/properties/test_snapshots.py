@@ -1,0 +1,278 @@
+"""Snapshots: whatever was written and however, the head's tree is that of the content (laws 13 and 14)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+from unittest.mock import patch
+
+from django.db import connections, transaction
+from hypothesis import event
+from hypothesis import strategies as st
+
+from core.models import AttendanceRecord, Company
+from core.register.database import Register
+from core.register.declared import SCHEMA
+from recordsync.history import leaves
+from recordsync.history.leaves import PlacedBlock
+from recordsync.history.snapshots import History, Occasion, TakenSnapshot
+from recordsync.history.store import SEPARATOR, StoredTree, pieces
+from recordsync.model.json_values import InstallationName
+from recordsync.models import Block, Dirty, Head, HeadMove, Leaf, Node
+from tests.builders import trees
+from tests.builders.days import blank_day
+from tests.builders.files import canonical
+from tests.builders.registers import LONG_AGO, RegisterData, put, register, rows
+from tests.properties.laws import clear, for_all
+from tests.strategies.registers import pairs, registers
+
+OCCASION = Occasion(InstallationName("00000000-0000-4000-8000-000000000001", "Here"), "meena", "test")
+WAIT = 10.0
+DATES = ("2026-10-31", "2026-11-01", "2026-11-07", "2026-11-08", "2026-11-30")
+RECORD, COMPANY = AttendanceRecord._meta.db_table, Company._meta.db_table
+
+
+def history(alias: str) -> History:
+    return Register(alias).history
+
+
+def take(alias: str) -> TakenSnapshot:
+    with history(alias).alone(WAIT):
+        return history(alias).take(OCCASION, WAIT)
+
+
+def head_leaves(alias: str) -> dict[str, list[PlacedBlock]]:
+    return {model.name: list(leaves.leaves(alias, model)) for model in SCHEMA}
+
+
+def content_of(alias: str) -> dict[str, list[bytes]]:
+    """The lines of the head's tree, from the history store alone."""
+    store = history(alias).store
+    head = Head.objects.using(alias).get().snapshot
+    tree = StoredTree(store, head.tree, SCHEMA)
+    found: dict[str, list[bytes]] = {}
+    for model in SCHEMA:
+        blocks = [block for _partition, block in tree.blocks(model)]
+        frames = store.frames(blocks)
+        lines = [b"".join(pieces(block, frame)).split(SEPARATOR) for block, frame in zip(blocks, frames, strict=True)]
+        found[model.name] = [line for of_block in lines for line in of_block]
+    return found
+
+
+def require_head(alias: str, expected: RegisterData, most: int = 1024) -> None:
+    """The head's tree is that of the content, its blocks have the content, and its leaves are those that reading
+    everything gives."""
+    head = Head.objects.using(alias).get().snapshot
+    assert head.tree == trees.tree(expected, most).digest
+    assert not Dirty.objects.using(alias).exists()
+    lines = content_of(alias)
+    assert len(lines["companies"]) == len(expected.companies)
+    texts = [line.decode() for line in lines["attendance_records"]]
+    for text, (_key, content) in zip(texts, sorted(expected.records.items()), strict=True):
+        assert canonical(content)[1:-1].split(",")[0] in text
+    before = head_leaves(alias)
+    Leaf.objects.using(alias).all().delete()
+    HeadMove.objects.using(alias).all().delete()
+    Head.objects.using(alias).all().delete()
+    assert take(alias).snapshot.tree == head.tree
+    assert head_leaves(alias) == before
+
+
+# --- Ways to write
+
+
+def _sql(alias: str, statement: str, *parameters: Any) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def save(alias: str, pick: int, text: str) -> None:
+    row = _picked(alias, pick)
+    if row is not None:
+        row.shift = text
+        row.save(using=alias)
+
+
+def delete(alias: str, pick: int, text: str) -> None:
+    row = _picked(alias, pick)
+    if row is not None:
+        row.delete(using=alias)
+
+
+def update(alias: str, pick: int, text: str) -> None:
+    AttendanceRecord.objects.using(alias).filter(date=DATES[pick % len(DATES)]).update(shift=text)
+
+
+def bulk_create(alias: str, pick: int, text: str) -> None:
+    company, _ = Company.objects.using(alias).get_or_create(name=f"C{pick % 3}")
+    days = [blank_day(company.name, f"new {text}", date, shift=text) for date in DATES[pick % len(DATES) :]]
+    known = AttendanceRecord.objects.using(alias).filter(company=company, ep_no=f"new {text}")
+    known.delete()
+    put_days(alias, company, days)
+
+
+def put_days(alias: str, company: Company, days: Sequence[Any]) -> None:
+    AttendanceRecord.objects.using(alias).bulk_create(
+        AttendanceRecord(
+            company=company,
+            ep_no=content["ep_no"],
+            date=dt.date.fromisoformat(content["date"]),
+            status="P",
+            shift=content["shift"],
+            created_at=LONG_AGO,
+            updated_at=LONG_AGO,
+        )
+        for content in days
+    )
+
+
+def raw_update(alias: str, pick: int, text: str) -> None:
+    _sql(alias, f"UPDATE {RECORD} SET shift = %s WHERE ep_no LIKE %s", text, f"%{pick % 10}%")
+
+
+def edited_key(alias: str, pick: int, text: str) -> None:
+    row = _picked(alias, pick)
+    day = DATES[len(text) % len(DATES)]
+    if row is not None and not AttendanceRecord.objects.using(alias).filter(
+        company=row.company_id, ep_no=row.ep_no, date=day
+    ):
+        _sql(alias, f"UPDATE {RECORD} SET date = %s WHERE id = %s", day, row.pk)
+
+
+def rename(alias: str, pick: int, text: str) -> None:
+    company = _picked_company(alias, pick)
+    if company is not None:
+        Company.objects.using(alias).filter(pk=company.pk).update(name=f"{company.name[:100]}{text}’")
+
+
+def swap_names(alias: str, pick: int, text: str) -> None:
+    """Two companies exchange their names, in one transaction."""
+    pair = list(Company.objects.using(alias).order_by("pk")[:2])
+    if len(pair) == 2:
+        (first, second), names = pair, [company.name for company in pair]
+        with transaction.atomic(using=alias):
+            for company, name in ((first, "in between"), (second, names[0]), (first, names[1])):
+                Company.objects.using(alias).filter(pk=company.pk).update(name=name)
+
+
+def delete_company(alias: str, pick: int, text: str) -> None:
+    company = _picked_company(alias, pick)
+    if company is not None:
+        AttendanceRecord.objects.using(alias).filter(company=company).delete()
+        company.delete(using=alias)
+
+
+def rolled_back(alias: str, pick: int, text: str) -> None:
+    with transaction.atomic(using=alias):
+        save(alias, pick, text)
+        sid = transaction.savepoint(using=alias)
+        update(alias, pick, f"never {text}")
+        delete_company(alias, pick, text)
+        transaction.savepoint_rollback(sid, using=alias)
+
+
+def delete_all(alias: str, pick: int, text: str) -> None:
+    if connections[alias].vendor == "postgresql" and pick % 2:
+        _sql(alias, f"TRUNCATE {RECORD}")
+    else:
+        AttendanceRecord.objects.using(alias).all()._raw_delete(alias)
+
+
+def replace(alias: str, pick: int, text: str) -> None:
+    """A row takes the place of another one, whose day only its number says that it is gone from."""
+    row = _picked(alias, pick)
+    if row is None or connections[alias].vendor != "sqlite":
+        return
+    columns = [str(column.column) for column in AttendanceRecord._meta.concrete_fields]
+    given = [f"'{DATES[len(text) % len(DATES)]}'" if name == "date" else name for name in columns]
+    _sql(
+        alias,
+        f"INSERT OR REPLACE INTO {RECORD} ({', '.join(columns)}) SELECT {', '.join(given)} FROM {RECORD} WHERE id = %s",
+        row.pk,
+    )
+
+
+def _picked(alias: str, pick: int) -> AttendanceRecord | None:
+    found = list(AttendanceRecord.objects.using(alias).order_by("pk"))
+    return found[pick % len(found)] if found else None
+
+
+def _picked_company(alias: str, pick: int) -> Company | None:
+    found = list(Company.objects.using(alias).order_by("pk"))
+    return found[pick % len(found)] if found else None
+
+
+WAYS = (
+    save, delete, update, bulk_create, raw_update, edited_key, rename, swap_names, delete_company, rolled_back,
+    delete_all, replace, None,
+)  # fmt: skip
+"""Ways to write; None: a snapshot is taken."""
+
+steps = st.lists(
+    st.tuples(st.sampled_from(WAYS), st.integers(0, 20), st.text("ab'é", max_size=2)), min_size=1, max_size=8
+)
+
+
+@for_all(before=registers(), done=steps, most=st.sampled_from([1024, 1]))
+def test_a_snapshot_from_marks_is_that_from_scratch(
+    alias: str, before: RegisterData, done: Sequence[Any], most: int
+) -> None:
+    """Law 13: for all registers, and whatever is written to them in whatever way, the head's tree and leaves are what
+    reading everything gives."""
+    with patch("recordsync.history.trees.MOST_CHILDREN", most):
+        put(alias, before)
+        put_days(
+            alias,
+            Company.objects.using(alias).get_or_create(name="C1")[0],
+            [blank_day("C1", str(number), DATES[number % len(DATES)]) for number in range(12)],
+        )
+        take(alias)
+        for way, pick, text in done:
+            if way is None:
+                take(alias)
+            else:
+                event(way.__name__)
+                way(alias, pick, text)
+        take(alias)
+        found = rows(alias)
+        expected = RegisterData(found.names, found.contents)
+        require_head(alias, expected, most)
+
+
+@for_all(of=pairs())
+def test_equal_content_has_one_tree(alias: str, of: tuple[RegisterData, RegisterData]) -> None:
+    """Law 14: for all pairs of registers, the trees of their snapshots are equal if and only if their content is, from
+    whatever content they came to be so."""
+    found = []
+    for expected in of:
+        clear(alias)
+        put(alias, expected)
+        found.append(take(alias).snapshot.tree)
+    same = (of[0].companies, of[0].records) == (of[1].companies, of[1].records)
+    event("equal" if same else "different")
+    assert (found[0] == found[1]) == same
+
+
+def test_what_is_not_changed_makes_no_snapshot(register_db: str) -> None:
+    put(register_db, register(blank_day()))
+    first = take(register_db)
+    assert first.is_new
+    AttendanceRecord.objects.using(register_db).update(shift="N")
+    AttendanceRecord.objects.using(register_db).update(shift="")
+    again = take(register_db)
+    assert (again.is_new, again.snapshot) == (False, first.snapshot)
+    assert HeadMove.objects.using(register_db).count() == 1
+    assert not Dirty.objects.using(register_db).exists()
+
+
+def test_only_what_is_dirty_is_read(register_db: str) -> None:
+    days = [blank_day("C", str(number), date) for number in range(9) for date in DATES]
+    put(register_db, register(*days))
+    take(register_db)
+    alias = history(register_db).store.alias
+    blocks, nodes = Block.objects.using(alias).count(), Node.objects.using(alias).count()
+    AttendanceRecord.objects.using(register_db).filter(date="2026-11-30", ep_no="1").update(shift="N")
+    assert take(register_db).is_new
+    assert Block.objects.using(alias).count() == blocks + 1
+    assert Node.objects.using(alias).count() == nodes + 4  # month, company, model, root
