@@ -128,6 +128,9 @@ class V1File:
     def unparsed(self, model: Model) -> None:
         """None: its lines cannot be compared with those of a register."""
 
+    def blocks(self, model: Model) -> None:
+        """None: a 1.0 file has no blocks."""
+
     def deletions(self, model: Model) -> tuple[Deletion, ...]:
         """None: a 1.0 file does not say what was deleted."""
         return ()

@@ -128,6 +128,9 @@ class Reader:
     def unparsed(self, model: Model) -> None:
         """None: what was checked is read as records."""
 
+    def blocks(self, model: Model) -> None:
+        """None: as :meth:`unparsed`."""
+
     def deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
         """The deletions of a model in key order, each with its key and line number. What is before them is skipped."""
         with _change_reported():

@@ -190,6 +190,7 @@ class FileBlock:
         self._reader = reader
         self._model = model
         self._entry = entry
+        self._parser = reader.parsers[model.name]
         self.partition: Partition = tuple(entry.partition)
         self.content = BlockDigest(entry.digest, entry.count)
 
@@ -214,28 +215,34 @@ class FileBlock:
 
     def check(self) -> None:
         """Read a block, and check all of it."""
-        parser, last = self._reader.parsers[self._model.name], list[Key]()
+        last: list[Key] = []
         for rows in self.batches():
-            keys = parser.keys(rows)
-            if keys is None or not are_in_order([*last, *keys]):
-                raise CheckNeeded
-            last = keys[-1:]
+            last = _keys_in_order(last, self._parser.keys(rows))
+
+    def verified(self) -> Iterator[tuple[list[bytes], list[Record]]]:
+        """The lines of its records, each part with the records, which are right and in order. What the list says of the
+        block is proven when they have been read."""
+        last: list[Key] = []
+        for rows in self.batches():
+            records = parsed(self._parser, rows)
+            last = _keys_in_order(last, [record.key for record in records])
+            yield rows, records
 
     def unparsed(self) -> Unparsed:
         """The lines of its records."""
         rows = (row for batch in self.batches() for row in batch)
-        return Unparsed(rows, partial(parsed, self._reader.parsers[self._model.name]))
+        return Unparsed(rows, partial(parsed, self._parser))
 
     def batches(self) -> Iterator[list[bytes]]:
         """The same lines, those together that are read together. What the list says of the block is proven when they
         have been read and are right and in order."""
-        parser, unproven, rest = self._reader.parsers[self._model.name], UnprovenBlock(0, self._entry), b""
+        unproven, rest = UnprovenBlock(0, self._entry), b""
         for piece in chain(map(bytes, self._reader.bytes_of(self._entry)), [SEPARATOR]):
             *rows, rest = (rest + piece).split(SEPARATOR)
             if not rows:
                 self._reader.require_short(rest)
                 continue
-            keys = parser.keys([rows[0], rows[-1]] if len(rows) > 1 else rows)
+            keys = self._parser.keys([rows[0], rows[-1]] if len(rows) > 1 else rows)
             if keys is None:
                 raise CheckNeeded
             unproven.add(rows, keys, self._model)
@@ -251,6 +258,13 @@ def parsed(parser: RecordParser, rows: Sequence[bytes]) -> list[Record]:
     if records is None:
         raise CheckNeeded
     return records
+
+
+def _keys_in_order(last: list[Key], keys: list[Key] | None) -> list[Key]:
+    """The last of these keys. Raises CheckNeeded if they are not known or not in order after ``last``."""
+    if keys is None or not are_in_order([*last, *keys]):
+        raise CheckNeeded
+    return keys[-1:]
 
 
 def _needs_check(error: FileError) -> NoReturn:

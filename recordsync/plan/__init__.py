@@ -8,17 +8,19 @@ from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
 from recordsync.plan.references import Held, References
-from recordsync.plan.source import Align, Pass, Source
+from recordsync.plan.source import Adopt, Align, OurBlocks, Pass, Source
 from recordsync.plan.steps import Additions, Step
 
 __all__ = [
     "Account",
     "Additions",
+    "Adopt",
     "Align",
     "Batch",
     "ChangeList",
     "Codec",
     "Held",
+    "OurBlocks",
     "Pass",
     "Plan",
     "References",

@@ -62,6 +62,9 @@ class Listing:
     def unparsed(self, model: Model) -> None:
         """None: its lines cannot be compared with those of a register."""
 
+    def blocks(self, model: Model) -> None:
+        """None: nobody has cut it into blocks."""
+
     def deletions(self, model: Model) -> Iterator[Deletion]:
         """No deletions: the list says which records exist, not which were deleted."""
         return iter(())

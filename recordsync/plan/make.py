@@ -6,22 +6,27 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge as merge_sorted
 from itertools import groupby, islice
-from typing import IO
+from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
+from recordsync.history.blocks import BlockDigest
 from recordsync.merge import Counts, Merged, Outcome, merge
-from recordsync.model.records import Key, Record, canonical_json
+from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
-from recordsync.plan.source import Align, Pass, Source
+from recordsync.plan.source import Adopt, Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, join, stretches, stretches_of_lines
 from recordsync.streams.lines import Lines
 from recordsync.system.progress import EVERY, Progress, no_progress
+
+_PARTS: Final = 2
+"""Where the blocks that differ have more than this part of our records, all of ours are read in one pass, which costs
+less than to read partitions one by one."""
 
 
 def make_plan(
@@ -31,14 +36,29 @@ def make_plan(
     items: IO[bytes],
     progress: Progress = no_progress,
     adder: Adder | None = None,
+    *,
+    ours: OurBlocks | None = None,
+    adopt: Adopt | None = None,
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
     ``base``: the last state that both sides are proven to have shared; None: there is none. Its records are projected
     to the fields of ``theirs``. ``items``: an empty file that takes the plan's lines. ``adder``: writes additions at
-    once where it can; the plan then has no lines of them, and the same digest. Reads the database, and writes
-    nothing but ``items`` and what ``adder`` writes. Raises :class:`recordsync.errors.SourceChanged`,
-    :class:`recordsync.errors.OutOfOrder`, and what ``adder`` raises.
+    once where it can; the plan then has no lines of them, and the same digest.
+
+    ``ours``: the register's blocks, if they are known. Where theirs knows its blocks too, speaks about everything and
+    has no base, the register is not read where both have the same or theirs has nothing. The plan is the same as
+    without.
+
+    ``adopt``: stores theirs' blocks while ``adder`` writes their records, where theirs knows its blocks and the
+    register has no record of the model; :attr:`Plan.adopted` names those models. The register's tree is theirs when the
+    plan is applied, and all of its blocks are stored, if these are all models of the schema and nothing is created
+    beside (:attr:`Counts.created`); there is nothing else in the plan then. Whoever gives it has to roll back what it
+    wrote where this raises, because theirs may be false.
+
+    Reads the database, and writes nothing but ``items`` and what ``adder`` and ``adopt`` write. Raises
+    :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`, and what ``ours``, ``adder`` and
+    ``adopt`` raise.
     """
     schema = store.schema
     plan = Plan(schema, {model.name: theirs.shape(model) for model in schema}, items)
@@ -62,7 +82,8 @@ def make_plan(
                 and waiting.isdisjoint(str(part.references) for part in model.references)
                 and adder.takes(model)
             )
-            for part in _merged(store, theirs, base, model, reader, at_once=takes):
+            sides = _Sides(plan, store, theirs, base, model, reader, ours, adopt)
+            for part in sides.merged(at_once=takes):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
                     progress("apply" if plan.written else "compare", done + listed, total)
@@ -140,7 +161,11 @@ class _AdditionsDigest:
             self._digest.update(b"%d-%d\n" % (self._first, self._end))
 
 
-def _entries(part: Merged | Identical | Additions) -> int:
+_Part = Merged | Identical | Additions
+"""A part of the merge of one model."""
+
+
+def _entries(part: _Part) -> int:
     """How many entries of theirs this part of the merge covers."""
     match part:
         case Identical():
@@ -151,35 +176,110 @@ def _entries(part: Merged | Identical | Additions) -> int:
             return int(part.listed)
 
 
-def _merged(
-    store: Store, theirs: Source, base: Source | None, model: Model, reader: Pass, *, at_once: bool
-) -> Iterator[Merged | Identical | Additions]:
-    """The merge of one model. ``reader`` reads theirs. Where theirs does not speak about every record, ours are looked
-    up by its keys. ``at_once``: the model's table may be written while this is read, so all of ours are read into
-    memory first."""
-    whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
-    align = theirs.alignment(model)
-    if base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
-        yield from _merged_by_stretches(store, model, reader, is_complete=complete, at_once=at_once)
-        return
-    records = reader.records(model)
-    ours: Iterable[Record]
-    if at_once:
-        ours = list(store.records(model))
-    elif complete:
-        ours = store.records(model)
-    else:
-        # The keys come from a read of their own, because nobody knows how far ahead a look-up reads.
-        keys = merge_sorted(
-            (record.key for record in theirs.records(model)), (deletion.key for deletion in theirs.deletions(model))
-        )
-        ours = store.lookup(model, keys)
-    if align is not None:
-        yield from _together(model, shape, _merged_aligned(whole, shape, ours, records, align, complete=complete))
-        return
-    before = None if base is None or model.name not in base.counts else _projected(shape, base, model)
-    merged = merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
-    yield from _together(model, shape, merged)
+class _Sides(NamedTuple):
+    """What is merged of one model. ``reader`` reads theirs."""
+
+    plan: Plan
+    store: Store
+    theirs: Source
+    base: Source | None
+    model: Model
+    reader: Pass
+    ours: OurBlocks | None
+    adopt: Adopt | None
+
+    def merged(self, *, at_once: bool) -> Iterator[_Part]:
+        """The merge. Where theirs does not speak about every record, ours are looked up by its keys. ``at_once``: the
+        model's table may be written while this is read, so all of ours are read into memory first."""
+        store, theirs, model, reader = self.store, self.theirs, self.model, self.reader
+        whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
+        align = theirs.alignment(model)
+        if self.base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
+            yield from self._merged_by_blocks(at_once=at_once) or _merged_by_stretches(
+                model, _stretches(store, model, reader, is_complete=complete, at_once=at_once), is_complete=complete
+            )
+            return
+        records = reader.records(model)
+        ours: Iterable[Record]
+        if at_once:
+            ours = list(store.records(model))
+        elif complete:
+            ours = store.records(model)
+        else:
+            # The keys come from a read of their own, because nobody knows how far ahead a look-up reads.
+            keys = merge_sorted(
+                (record.key for record in theirs.records(model)), (deletion.key for deletion in theirs.deletions(model))
+            )
+            ours = store.lookup(model, keys)
+        if align is not None:
+            yield from _together(model, shape, _merged_aligned(whole, shape, ours, records, align, complete=complete))
+            return
+        base = self.base
+        before = None if base is None or model.name not in base.counts else _projected(shape, base, model)
+        merged = merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
+        yield from _together(model, shape, merged)
+
+    def _merged_by_blocks(self, *, at_once: bool) -> Iterator[_Part] | None:
+        """The merge of what is complete and has no base, block by block; None if it is not known by blocks, or more is
+        different than not."""
+        model, reader = self.model, self.reader
+        if not self.theirs.is_complete:
+            return None
+        if at_once:
+            if self.adopt is None or self.store.has_more_than(model, 0) or (blocks := reader.blocks(model)) is None:
+                return None
+            return self._adopted(blocks, self.adopt)
+        if self.ours is None or (blocks := reader.blocks(model)) is None:
+            return None
+        total = different = 0
+        for our, their in _joined(self.ours.blocks(model), blocks):
+            total += our.count if our is not None else 0
+            different += our.count if our is not None and their is not None and our != their.content else 0
+        again = reader.blocks(model)
+        if different * _PARTS > total or again is None:
+            return None
+        return _merged_block_by_block(self.store, model, self.ours, _joined(self.ours.blocks(model), again))
+
+    def _adopted(self, blocks: Iterable[TheirBlock], adopt: Adopt) -> Iterator[_Part]:
+        """Additions of all of theirs, where there are none of ours. They are stored, block by block, as they are
+        read."""
+        for block in blocks:
+            stored = adopt.begin()
+            for lines, records in block.verified():
+                stored.add(lines)
+                yield Additions(self.model, self.model.shape(), records)
+            stored.close()
+        self.plan.adopted.add(self.model.name)
+
+
+_Joined = Iterator[tuple[BlockDigest | None, TheirBlock | None]]
+"""For each partition our block and theirs."""
+
+
+def _joined(ours: Iterable[tuple[Partition, BlockDigest]], theirs: Iterable[TheirBlock]) -> _Joined:
+    for our, their in join(ours, ((block.partition, block) for block in theirs)):
+        yield None if our is None else our[1], None if their is None else their[1]
+
+
+def _merged_block_by_block(store: Store, model: Model, ours: OurBlocks, joined: _Joined) -> Iterator[_Part]:
+    """The merge of complete records, without a base, where the blocks of both sides are known."""
+    while some := list(islice(joined, EVERY)):
+        alike = [our.digest for our, their in some if our is not None and their is not None and our == their.content]
+        stored = ours.described(alike) if alike else {}
+        for our, their in some:
+            if their is None:
+                continue  # what theirs does not list is kept, and not counted where there is no base
+            if our == their.content:
+                known = stored.get(their.content.digest)
+                if known is not None and their.is_as(known):
+                    their.pass_over()
+                else:
+                    their.check()
+                yield Identical(their.content.count)
+            else:
+                lines = iter(()) if our is None else store.partition(model, their.partition)
+                stretches = stretches_of_lines(_unparsed(model, lines), their.unparsed())
+                yield from _merged_by_stretches(model, stretches, is_complete=True)
 
 
 def _together(
@@ -200,11 +300,11 @@ def _is_addition(part: Merged | Identical) -> bool:
 
 
 def _merged_by_stretches(
-    store: Store, model: Model, reader: Pass, *, is_complete: bool, at_once: bool
+    model: Model, between: Iterable[Stretch], *, is_complete: bool
 ) -> Iterator[Merged | Identical | Additions]:
     """The merge of records that have every field, without a base. Stretches that are alike are counted as a whole."""
     whole = model.shape()
-    for stretch in _stretches(store, model, reader, is_complete=is_complete, at_once=at_once):
+    for stretch in between:
         if stretch.alike:
             yield Identical(stretch.alike)
         elif not stretch.ours:
@@ -220,7 +320,7 @@ def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, a
     theirs = reader.unparsed(model) if is_complete else None
     if theirs is not None:
         lines = iter(list(store.lines(model))) if at_once else store.lines(model)
-        yield from stretches_of_lines(Unparsed(lines, Lines(model.shape()).records), theirs)
+        yield from stretches_of_lines(_unparsed(model, lines), theirs)
     elif at_once:
         yield from stretches(list(store.records(model)), reader.records(model))
     elif is_complete:
@@ -228,6 +328,11 @@ def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, a
     else:
         for ours, part in _looked_up(store, model, reader.records(model)):
             yield from stretches(ours, part)
+
+
+def _unparsed(model: Model, lines: Iterator[bytes]) -> Unparsed:
+    """Lines of ours."""
+    return Unparsed(lines, Lines(model.shape()).records)
 
 
 def _merged_aligned(

@@ -48,6 +48,10 @@ class Plan:
     """The records that were added while the plan was made: for each model the names in their keys
     (:meth:`Model.names_in`), with the number of records. They have no lines."""
 
+    adopted: set[str] = field(default_factory=set)
+    """The models of which the register had no record, and whose blocks were all stored from theirs while the plan was
+    made."""
+
     @property
     def changes(self) -> int:
         """The largest number of changes that it makes, those that are written already among them."""

@@ -6,17 +6,48 @@ What is special about one kind of snapshot is part of the protocol, so no code l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from recordsync.model.records import Record
+from recordsync.history.blocks import BlockDigest
+from recordsync.history.store import StoredBlock
+from recordsync.model.records import Partition, Record
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Deletion, Unparsed
 
 Align = Callable[[Record, Record | None], Record]
 """A function that returns a record of theirs as it is meant beside ours (None: we have none): with our value where both
 are equal to the precision of theirs."""
+
+
+class TheirBlock(Protocol):
+    """A block of theirs that is not read yet. One of the methods is called that read it, before the next block is read.
+    Each raises an error where the block is not what is said of it."""
+
+    @property
+    def partition(self) -> Partition:
+        """Its partition."""
+
+    @property
+    def content(self) -> BlockDigest:
+        """What is said of its content: the digest, and the number of records."""
+
+    def is_as(self, stored: StoredBlock) -> bool:
+        """Whether it is said to have the very bytes of a stored block."""
+
+    def pass_over(self) -> None:
+        """Read a block that is said to have the bytes of one that is stored, without parsing it."""
+
+    def check(self) -> None:
+        """Read a block, and check all of its records."""
+
+    def unparsed(self) -> Unparsed:
+        """The lines of its records."""
+
+    def verified(self) -> Iterator[tuple[list[bytes], list[Record]]]:
+        """The lines of its records, each part with the records, which are right and in order. What is said of the block
+        is proven when they have been read."""
 
 
 class Pass(Protocol):
@@ -28,7 +59,38 @@ class Pass(Protocol):
 
     def unparsed(self, model: Model) -> Unparsed | None:
         """The lines of the same records, if they can be compared with those of a register; else None. A pass reads a
-        model either as lines or as records."""
+        model either as lines or as records, or block by block."""
+
+    def blocks(self, model: Model) -> Iterator[TheirBlock] | None:
+        """The blocks of the same records, of which each has to be read in turn; None if they are not known. They can be
+        looked at several times, and are read once."""
+
+
+class OurBlocks(Protocol):
+    """The register's blocks, as the current transaction sees them."""
+
+    def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
+        """Each partition that has records with its block, in key order. Costs no reading of records."""
+
+    def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
+        """What the history store has of the blocks with these digests, by digest, where it has them."""
+
+
+class Adopted(Protocol):
+    """A block of theirs that is being stored."""
+
+    def add(self, lines: Sequence[bytes], /) -> None:
+        """Add the next lines, which are known to be right."""
+
+    def close(self) -> BlockDigest:
+        """The block, which has no more lines."""
+
+
+class Adopt(Protocol):
+    """What stores blocks of theirs, such as a :class:`recordsync.history.store.BlockWriter`."""
+
+    def begin(self) -> Adopted:
+        """A block that is stored piece by piece. One that is not closed is not stored."""
 
 
 class Source(Protocol):

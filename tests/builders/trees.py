@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.builders.ancestry import header, says
@@ -62,14 +62,17 @@ def _slice(date: str) -> tuple[str, str]:
 
 def snapshot_file(register: RegisterData, **metadata: Any) -> File:
     """A full file of a snapshot of this content, with its blocks."""
-    of = file(register, snapshot=header(says(tree=tree(register).digest)), ancestors=[], **metadata)
+    return with_blocks(file(register, snapshot=header(says(tree=tree(register).digest)), ancestors=[], **metadata))
+
+
+def with_blocks(of: File) -> File:
+    """The file with the list of its blocks."""
     stretches: dict[tuple[str, ...], list[Line]] = {}
     for section in SECTIONS:
         for line in of.records[section]:
             partition = () if section == "companies" else (line["company_name"], *_slice(line["date"]))
             stretches.setdefault((section, *partition), []).append(line)
-    of.blocks = [_block(*path, lines=lines) for path, lines in stretches.items()]
-    return of
+    return replace(of, blocks=[_block(*path, lines=lines) for path, lines in stretches.items()])
 
 
 def _block(model: str, *partition: str, lines: list[Line]) -> Line:
