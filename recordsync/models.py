@@ -84,7 +84,7 @@ class Head(models.Model):
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     snapshot = models.ForeignKey(Snapshot, models.PROTECT, related_name="+")
-    collected_at = models.DateTimeField(help_text="When the history store was last tidied.")
+    collected_at = models.DateTimeField(db_default=Now(), help_text="When the history store was last tidied.")
 
     def __str__(self) -> str:
         return self.snapshot_id

@@ -7,8 +7,8 @@ could hold, a history store that does not answer), the operation goes on, and sa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from django.conf import settings
@@ -22,9 +22,12 @@ from core.operations.traits import traits_of
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord
 from recordsync.history import collect
+from recordsync.history.adopting import Adopting
+from recordsync.history.current import Current, read_current
 from recordsync.history.headers import Rename
-from recordsync.history.snapshots import Adopted, Occasion, TakenSnapshot
+from recordsync.history.snapshots import AdoptedBlocks, Occasion, TakenSnapshot
 from recordsync.model.json_values import InstallationName
+from recordsync.stores import Store
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +41,15 @@ _NOT_IN_THE_WAY: Final = (HistoryUnusable, HistoryDamaged, InvalidRecord)
 class Keeper:
     """Takes the snapshots before and after what an operation that writes does."""
 
-    def __init__(self, run: Run, wait: float) -> None:
+    def __init__(self, run: Run, wait: float, stack: ExitStack) -> None:
+        """``stack``: closes what is opened."""
         self._run = run
+        self._stack = stack
         self._history = run.register.history
         self._wait = wait
         self.renames: list[Rename] = []
         """Which records got other names."""
-        self.adopted: Adopted | None = None
-        """The blocks that the register has after the operation, where they are known and stored already."""
+        self._adopted: AdoptedBlocks | None = None
 
     def before(self) -> None:
         """Take the snapshot before, in transactions of its own."""
@@ -57,12 +61,31 @@ class Keeper:
         occasion = _occasion(self._run, f"before_{self._run.operation.kind}")
         _taken(self._run, lambda: self._history.take_within(occasion, self._wait, self._run, is_counted=False))
 
+    def ours(self, store: Store) -> Current | None:
+        """The register's blocks as the current transaction sees them; None: all of it must be read."""
+        return our_blocks(self._run.register, store, is_counted=False)[0]
+
+    def adopting(self, store: Store) -> Adopting | None:
+        """What stores the blocks of a file that fills the register; None if the register has something already."""
+        if any(store.has_more_than(model, 0) for model in store.schema):
+            return None
+        return Adopting(self._history.store, self._wait, self._stack)
+
+    def adopt(self, adopting: Adopting, added: Mapping[str, int]) -> None:
+        """Take the snapshot after of these blocks, if the register has exactly them. ``added``: for each model of which
+        every record was added, how many there were."""
+        if adopting.keep():
+            if all(adopting.counts.get(model.name, 0) == added.get(model.name) for model in self._history.schema):
+                self._adopted = adopting.blocks
+        elif adopting.failure is not None:
+            self._run.warn(f"{explain(adopting.failure)} {_NO_SNAPSHOT}")
+
     def after(self) -> None:
         """Take the snapshot after, in the transaction that wrote."""
         occasion = _occasion(self._run, self._run.operation.kind, self.renames)
         _taken(
             self._run,
-            lambda: self._history.take_within(occasion, self._wait, self._run, is_counted=False, adopted=self.adopted),
+            lambda: self._history.take_within(occasion, self._wait, self._run, is_counted=False, adopted=self._adopted),
         )
 
 
@@ -72,10 +95,22 @@ def around(run: Run, wait: float) -> Iterator[Keeper]:
 
     Raises LockTimeout where somebody else takes one.
     """
-    with run.register.history.alone(wait, lambda: run(Phase.WAIT, 0, None)):
-        keeper = Keeper(run, wait)
+    with run.register.history.alone(wait, lambda: run(Phase.WAIT, 0, None)), ExitStack() as stack:
+        keeper = Keeper(run, wait, stack)
         keeper.before()
         yield keeper
+
+
+def our_blocks(register: Register, store: Store, *, is_counted: bool = True) -> tuple[Current | None, Sequence[str]]:
+    """The register's blocks as the current transaction sees them (None: all of it must be read), and sentences that say
+    why all must be read. Reads what is dirty, and writes nothing."""
+    history = register.history
+    try:
+        state = history.state(is_counted=is_counted)
+        return read_current(store, register.alias, history.store, state), state.notes
+    except _NOT_IN_THE_WAY:
+        logger.warning("The register is read, because its blocks are not known", exc_info=True)
+        return None, ()
 
 
 def take(run: Run, wait: float) -> TakenSnapshot | None:

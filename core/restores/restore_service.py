@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import IO, Any, BinaryIO, NamedTuple, Protocol, cast
 
@@ -19,7 +19,7 @@ from core.backups import catalogue
 from core.formats import checking
 from core.formats.checking import RestoredFile
 from core.models import AttendanceRecord, Kind, Operation, Phase, User
-from core.operations import holding
+from core.operations import holding, snapshots
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, as_failure
 from core.operations.results import Preview, RestoreResult, ValidationResult
@@ -92,9 +92,9 @@ class RestoreService:
             with opened_input(source, checking.limits().content, progress) as stream, ExitStack() as on_error:
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
-                file, plan = self._planned(stream, items, progress)
+                file, plan, notes = self._planned(stream, items, progress)
                 counts = plan.counts(decide_by(strategy))
-                warnings = self._warnings(file)
+                warnings = [*self._warnings(file), *notes]
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
             logger.info("Preview of %s failed", input_name(source), exc_info=True)
@@ -147,14 +147,18 @@ class RestoreService:
             file, counts, warnings = checking.used(stream, merged, run)
         return RestoreResult(file.metadata, shown, counts, run.seconds, run.log.pk, warnings=[*warnings, *run.warnings])
 
-    def _planned(self, stream: BinaryIO, items: IO[bytes], progress: Progress) -> tuple[RestoredFile, Plan]:
-        """The file and its plan. Reads the register at one moment, and writes the plan's lines to ``items``."""
+    def _planned(
+        self, stream: BinaryIO, items: IO[bytes], progress: Progress
+    ) -> tuple[RestoredFile, Plan, Sequence[str]]:
+        """The file, its plan, and sentences about what is odd with the register's history. Reads the register at one
+        moment, and writes the plan's lines to ``items``."""
 
-        def planned(file: RestoredFile) -> tuple[RestoredFile, Plan]:
+        def planned(file: RestoredFile) -> tuple[RestoredFile, Plan, Sequence[str]]:
             items.seek(0)
             items.truncate()
             with self.register.read() as store:
-                return file, make_plan(store, file, None, items, progress)
+                ours, notes = snapshots.our_blocks(self.register, store)
+                return file, make_plan(store, file, None, items, progress, ours=ours), notes
 
         return checking.used(stream, planned, progress)
 
@@ -171,11 +175,12 @@ class RestoreService:
     ) -> dict[str, Counts]:
         """The counts of what became of the file's records, per model. Writes in one transaction. Where it raises, the
         database is as it was."""
-        with tempfile.TemporaryFile() as items, holding.holding_register(run) as (store, _keeper):
+        with tempfile.TemporaryFile() as items, holding.holding_register(run) as (store, keeper):
             now = catalogue.stamp(self.register)
             # What was previewed is compared line by line before anything is written.
             with adding(store, file, now, alone=exclusive) if preview is None else nullcontext() as adder:
-                plan = make_plan(store, file, None, items, run, adder)
+                adopting = None if adder is None else keeper.adopting(store)
+                plan = make_plan(store, file, None, items, run, adder, ours=keeper.ours(store), adopt=adopting)
                 if preview is not None and not plan.is_same_as(preview.plan):
                     raise DataMoved(_moved(preview.plan, plan))
                 if decided is not None:
@@ -186,6 +191,8 @@ class RestoreService:
                     if strategy is Strategy.MANUAL:
                         self._require_decided(plan)
                     counts = apply_plan(plan, store, decide_by(strategy), now, run)
+            if adopting is not None:
+                keeper.adopt(adopting, {name: of.added for name, of in counts.items() if of.read == of.added})
             _complete_log(run, file, counts)
             catalogue.record_restored(
                 file.metadata, self.register, stream=stream, digest=file.digest, deleted=sum(file.deleted.values())

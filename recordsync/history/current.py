@@ -5,24 +5,39 @@ Nothing is written. A preview knows by this which blocks of a file are the regis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
 
+from recordsync.errors import HistoryUnusable
 from recordsync.history import leaves
 from recordsync.history.blocks import BlockDigest, block_of
 from recordsync.history.places import Place
 from recordsync.history.state import RegisterState
+from recordsync.history.store import HistoryStore, StoredBlock
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
 from recordsync.stores import Store
 
+logger = logging.getLogger(__name__)
+
 
 class Current:
-    """The blocks of a register, made by :func:`read_current`. It holds for the transaction in which it was made."""
+    """The blocks of a register, made by :func:`read_current`. It holds for the transaction in which it was made. Fits
+    :class:`recordsync.plan.OurBlocks`."""
 
-    def __init__(self, using: str, dirty: dict[str, tuple[frozenset[Place], dict[Partition, BlockDigest]]]) -> None:
+    def __init__(self, using: str, history: HistoryStore, dirty: _Dirty) -> None:
         self._using = using
+        self._history = history
         self._dirty = dirty
+
+    def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
+        """What the history store has of the blocks with these digests: nothing, where it does not answer."""
+        try:
+            return self._history.described(digests)
+        except HistoryUnusable:
+            logger.warning("It is not known which blocks the history store has", exc_info=True)
+            return {}
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         """The blocks of a model, each with its partition, in key order. They are streamed."""
@@ -35,12 +50,16 @@ class Current:
         return merge(clean, sorted(read.items()), key=lambda placed: placed[0]) if read else clean
 
 
-def read_current(store: Store, using: str, state: RegisterState) -> Current | None:
+_Dirty = dict[str, tuple[frozenset[Place], dict[Partition, BlockDigest]]]
+"""For each model the dirty places, and the blocks that are there now."""
+
+
+def read_current(store: Store, using: str, history: HistoryStore, state: RegisterState) -> Current | None:
     """What the register is in the current transaction; None where so much is dirty that all of it must be read.
 
     Reads what is dirty. Raises what :meth:`Store.lines` raises.
     """
-    dirty: dict[str, tuple[frozenset[Place], dict[Partition, BlockDigest]]] = {}
+    dirty: _Dirty = {}
     for model in store.schema:
         places = state.dirty[model.name]
         if not model.levels:
@@ -53,4 +72,4 @@ def read_current(store: Store, using: str, state: RegisterState) -> Current | No
             blocks = ((partition, store.partition(model, partition)) for partition in known)
         read = {partition: block_of(lines) for partition, lines in blocks}
         dirty[model.name] = places, {partition: block for partition, block in read.items() if block.count}
-    return Current(using, dirty)
+    return Current(using, history, dirty)

@@ -82,7 +82,7 @@ class TakenSnapshot:
     notes: tuple[str, ...] = ()
 
 
-Adopted = Callable[[Model], Iterable[tuple[Partition, BlockDigest]]]
+AdoptedBlocks = Callable[[Model], Iterable[tuple[Partition, BlockDigest]]]
 """A function that gives the blocks of a model, in key order, which are in the history store already."""
 
 
@@ -170,7 +170,7 @@ class History:
         progress: Progress = no_progress,
         *,
         is_counted: bool = True,
-        adopted: Adopted | None = None,
+        adopted: AdoptedBlocks | None = None,
     ) -> TakenSnapshot:
         """As :meth:`take`, in the current transaction, in which nobody else writes the register.
 
@@ -233,7 +233,12 @@ class History:
                 logger.warning("The triggers that set marks could not be made anew", exc_info=True)
 
     def _make(
-        self, files: ExitStack, state: RegisterState, wait: float, progress: Progress, adopted: Adopted | None = None
+        self,
+        files: ExitStack,
+        state: RegisterState,
+        wait: float,
+        progress: Progress,
+        adopted: AdoptedBlocks | None = None,
     ) -> _Made:
         """What the snapshot will have. Reads what is dirty, and writes blocks and nodes. ``files`` keeps the temporary
         files open."""
@@ -284,9 +289,7 @@ class History:
             renames=list(occasion.renames),
         )
         after = self._keep_header(header(says, [] if before is None else [before.pk]))
-        Head.objects.using(self.using).update_or_create(
-            id=1, defaults={"snapshot": after}, create_defaults={"snapshot": after, "collected_at": moment}
-        )
+        Head.objects.using(self.using).update_or_create(id=1, defaults={"snapshot": after})
         HeadMove.objects.using(self.using).create(
             before=before,
             after=after,
@@ -351,7 +354,7 @@ class _Making:
         self.spills: dict[str, IO[bytes]] = {}
 
     def child(
-        self, model: Model, before: Child | None, dirty: frozenset[Place] | None, adopted: Adopted | None
+        self, model: Model, before: Child | None, dirty: frozenset[Place] | None, adopted: AdoptedBlocks | None
     ) -> Child | None:
         """The child of the root that has the model's blocks; None if there are no records. ``before``: that of the
         head's root."""

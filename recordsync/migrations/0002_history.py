@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
                 ('snapshot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='recordsync.snapshot')),
-                ('collected_at', models.DateTimeField(help_text='When the history store was last tidied.')),
+                ('collected_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When the history store was last tidied.')),
             ],
         ),
     ]

@@ -244,7 +244,7 @@ class _Sides(NamedTuple):
         """Additions of all of theirs, where there are none of ours. They are stored, block by block, as they are
         read."""
         for block in blocks:
-            stored = adopt.begin()
+            stored = adopt.begin(self.model, block.partition)
             for lines, records in block.verified():
                 stored.add(lines)
                 yield Additions(self.model, self.model.shape(), records)

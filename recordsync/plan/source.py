@@ -82,14 +82,14 @@ class Adopted(Protocol):
     def add(self, lines: Sequence[bytes], /) -> None:
         """Add the next lines, which are known to be right."""
 
-    def close(self) -> BlockDigest:
-        """The block, which has no more lines."""
+    def close(self) -> None:
+        """End the block, which has no more lines."""
 
 
 class Adopt(Protocol):
-    """What stores blocks of theirs, such as a :class:`recordsync.history.store.BlockWriter`."""
+    """What stores blocks of theirs, such as :class:`recordsync.history.adopting.Adopting`."""
 
-    def begin(self) -> Adopted:
+    def begin(self, model: Model, partition: Partition) -> Adopted:
         """A block that is stored piece by piece. One that is not closed is not stored."""
 
 

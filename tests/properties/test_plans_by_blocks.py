@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -16,6 +16,7 @@ from core.register.database import Register
 from core.register.declared import SCHEMA
 from recordsync.backupfile import Limits, UncheckedFile
 from recordsync.errors import CheckNeeded, OutOfOrder
+from recordsync.history.adopting import Adopting
 from recordsync.history.blocks import BlockDigest, block_of
 from recordsync.history.databases import history_of
 from recordsync.history.store import HistoryStore, StoredBlock, StoredTree, pieces
@@ -123,25 +124,28 @@ def test_an_empty_register_adopts_the_blocks_of_a_file(alias: str, theirs: Regis
     databases.empty(history.alias)
     found = []
     for adopts in (False, True):
-        with suppress(_RolledBack), Register(alias).write() as store, history.writing(databases.LONG) as writer:
+        with ExitStack() as stack, suppress(_RolledBack), Register(alias).write() as store:
             file = UncheckedFile(of.stream(), SCHEMA, Limits())
+            adopting = Adopting(history, databases.LONG, stack) if adopts else None
             with adding(store, file, NOW) as adder, io.BytesIO() as items:
-                plan = make_plan(store, file, None, items, adder=adder, adopt=writer if adopts else None)
+                plan = make_plan(store, file, None, items, adder=adder, adopt=adopting)
                 written = {name: dict(names) for name, names in plan.written.items()}
             content = rows(alias)
             records = {key: replace(row, pk=0) for key, row in content.records.items()}
             found.append((plan.digest, plan.size, plan.settled, written, sorted(content.companies), records))
-            if not adopts:
-                assert not plan.adopted
+            if adopting is None:
                 raise _RolledBack
-            assert plan.adopted == {model.name for model in SCHEMA}
+            assert adopting.keep()
             placed = [
                 ((block["model"], *block["partition"]), BlockDigest(block["digest"], block["count"]))
                 for block in of.blocks or []
             ]
-            for _node in nodes(placed, keep=writer.put_node):
-                pass
-            writer.flush()
+            assert placed == [
+                ((model.name, *partition), block) for model in SCHEMA for partition, block in adopting.blocks(model)
+            ]
+            with history.writing(databases.LONG) as writer:
+                for _node in nodes(placed, keep=writer.put_node):
+                    pass
             taken = StoredTree(history, tree(theirs).digest, SCHEMA)
             lines = [
                 line
@@ -159,10 +163,10 @@ def test_nothing_of_a_damaged_file_is_adopted(alias: str, theirs: RegisterData, 
     history = HistoryStore(history_of(alias))
     databases.empty(history.alias)
     damage = data.draw(damaged(snapshot_file(theirs)))
-    with suppress(CheckNeeded, OutOfOrder), history.writing(databases.LONG) as writer, Register(alias).write() as store:
+    with ExitStack() as stack, suppress(CheckNeeded, OutOfOrder), Register(alias).write() as store:
         file = UncheckedFile(io.BytesIO(damage.data), SCHEMA, Limits())
         with adding(store, file, NOW) as adder, io.BytesIO() as items:
-            make_plan(store, file, None, items, adder=adder, adopt=writer)
+            make_plan(store, file, None, items, adder=adder, adopt=Adopting(history, databases.LONG, stack))
         pytest.fail("it is damaged")
     assert not Block.objects.using(history.alias).exists()
     assert not rows(alias).records

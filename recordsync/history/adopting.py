@@ -1,0 +1,101 @@
+"""Storing the blocks of a file while its records fill an empty register, so that the snapshot afterwards need not read
+them back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryFile
+
+import orjson
+
+from recordsync.errors import HistoryUnusable
+from recordsync.history.blocks import BlockDigest
+from recordsync.history.store import BlockWriter, HistoryStore, OpenBlock
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model
+from recordsync.streams.sort import stored
+
+
+class Adopting:
+    """Blocks that are being stored, in a transaction of the history store. Fits :class:`recordsync.plan.Adopt`.
+
+    Where the store fails, nothing more is stored, and ``failure`` says why: the register is filled all the same.
+    """
+
+    def __init__(self, store: HistoryStore, wait: float, stack: ExitStack) -> None:
+        """``wait``: the seconds to wait for others who write the store. ``stack`` closes what this opens; what was not
+        kept until then is rolled back."""
+        self.failure: HistoryUnusable | None = None
+        self.counts: Counter[str] = Counter()
+        """How many records of each model were stored."""
+        self._listed = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack closes it
+        self._transaction = ExitStack()
+        stack.callback(self._drop)
+        self._writer: BlockWriter | None = None
+        try:
+            self._writer = self._transaction.enter_context(store.writing(wait))
+        except HistoryUnusable as error:
+            self.failure = error
+
+    def begin(self, model: Model, partition: Partition) -> AdoptedBlock:
+        """A block that is stored piece by piece. One that is not closed is not stored."""
+        block = None if self._writer is None or self.failure else self._writer.begin()
+        return AdoptedBlock(self, model, partition, block)
+
+    def note(self, model: Model, partition: Partition, block: BlockDigest) -> None:
+        """Note a block that was stored."""
+        self.counts[model.name] += block.count
+        entry = [model.name, partition, block.digest, block.count]
+        self._listed.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
+
+    def keep(self) -> bool:
+        """Whether all blocks are stored. This commits them."""
+        if self.failure is None:
+            try:
+                self._transaction.close()
+            except HistoryUnusable as error:
+                self.failure = error
+        return self.failure is None
+
+    def _drop(self) -> None:
+        """Roll back what was not kept."""
+        with suppress(_Dropped), self._transaction:
+            raise _Dropped
+
+    def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
+        """The blocks of a model, each with its partition, in the order in which they were stored."""
+        for name, partition, digest, count in stored(self._listed, 0, self._listed.tell()):
+            if name == model.name:
+                yield tuple(partition), BlockDigest(digest, count)
+
+
+class _Dropped(Exception):
+    """Ends a transaction that is to be rolled back."""
+
+
+class AdoptedBlock:
+    """A block that is being stored; None: it is not, because the store fails."""
+
+    def __init__(self, adopting: Adopting, model: Model, partition: Partition, block: OpenBlock | None) -> None:
+        self._adopting = adopting
+        self._model = model
+        self._partition = partition
+        self._block = block
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Add the next lines, which are known to be right."""
+        if self._block is not None:
+            self._block.add(lines)
+
+    def close(self) -> None:
+        """End the block, which has no more lines."""
+        if self._block is None:
+            return
+        try:
+            block = self._block.close()
+        except HistoryUnusable as error:
+            self._adopting.failure = error
+        else:
+            self._adopting.note(self._model, self._partition, block)
