@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from django.apps import AppConfig
 from django.db import connections
+from django.db.migrations import Migration
 from django.db.models import Model
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 logger = logging.getLogger(__name__)
 
@@ -18,31 +20,48 @@ class RecordSyncConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        pre_migrate.connect(_drop_triggers, sender=self)
         post_migrate.connect(_make_triggers, sender=self)
 
 
+# What the functions import needs the models, which are loaded after this module.
+
+
+def _drop_triggers(using: str, plan: Sequence[tuple[Migration, bool]], **kwargs: Any) -> None:
+    """Drop the triggers of a register before migrations of the engine's own tables: SQLite would not alter a table that
+    they name, and nobody could write the register without it."""
+    from recordsync.history import marks
+    from recordsync.history.databases import schema
+
+    if any(migration.app_label == RecordSyncConfig.name for migration, _backwards in plan) and _has_marks(using):
+        marks.remove(using, schema())
+
+
 def _make_triggers(using: str, stdout: TextIO | None = None, **kwargs: Any) -> None:
-    """Make the triggers of a register that are missing or out of date after its migrations: one that builds a table
-    anew loses those of the table.
+    """Make the triggers of a register after its migrations, where any is missing or out of date: a migration that
+    builds a table anew loses those of the table.
 
     Where this account may not make them, says so, and the migrations stand.
     """
-    # What these import needs the models, which are loaded after this module.
     from recordsync.errors import RecordSyncError
     from recordsync.history import marks
-    from recordsync.history.databases import is_register, schema
-    from recordsync.models import Dirty, Generation
-    from recordsync.stores import tables
+    from recordsync.history.databases import schema
 
-    if not is_register(using):
-        return
-    needed: list[type[Model]] = [*tables(schema()), Dirty, Generation]
-    if not {model._meta.db_table for model in needed}.issubset(connections[using].introspection.table_names()):
-        return  # some migrations are still ahead
-    if marks.faults(using, schema()):
+    if _has_marks(using) and marks.faults(using, schema()):
         try:
             marks.install(using, schema())
         except RecordSyncError as error:
             logger.warning("%s", error)
             if stdout is not None:
                 stdout.write(f"{error}\n")
+
+
+def _has_marks(using: str) -> bool:
+    """Whether the database is a register's, and has the tables of what is backed up and of its marks."""
+    from recordsync.history.databases import is_register, schema
+    from recordsync.models import Dirty, Generation
+    from recordsync.stores import tables
+
+    needed: list[type[Model]] = [*tables(schema()), Dirty, Generation]
+    names = {model._meta.db_table for model in needed}
+    return is_register(using) and names.issubset(connections[using].introspection.table_names())

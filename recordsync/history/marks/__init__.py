@@ -22,7 +22,7 @@ from recordsync.history.marks.sqlite import GENERATIONS, SqliteTriggers
 from recordsync.history.places import Place
 from recordsync.model.schema import Schema
 
-__all__ = ["Marks", "clear", "faults", "install", "mark_all", "mismatches", "raise_generation", "read"]
+__all__ = ["Marks", "clear", "faults", "install", "mark_all", "mismatches", "raise_generation", "read", "remove"]
 
 Marks = frozenset[tuple[str, Place]]
 """The names of models, and where in them something was written."""
@@ -40,6 +40,12 @@ def install(using: str, schema: Schema) -> None:
     with transaction.atomic(using=using):
         _triggers(using, schema).make()
         mark_all(using, schema)
+
+
+def remove(using: str, schema: Schema) -> None:
+    """Drop the triggers, before the tables of marks are altered. :func:`install` is to follow."""
+    with transaction.atomic(using=using):
+        _triggers(using, schema).drop()
 
 
 def faults(using: str, schema: Schema) -> list[str]:

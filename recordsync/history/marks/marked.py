@@ -132,6 +132,10 @@ class Triggers(ABC):
         """Make them as they are defined, in place of what has a name like theirs. Raises RecordSyncError."""
 
     @abstractmethod
+    def drop(self) -> None:
+        """Drop what has a name like theirs."""
+
+    @abstractmethod
     def faults(self) -> list[str]:
         """What is wrong with them, a sentence each."""
 

@@ -42,27 +42,24 @@ class PostgresTriggers(Triggers):
     """The triggers, and for each table the function that they run."""
 
     def make(self) -> None:
-        quote = self._connection.ops.quote_name
-        schema, marks = self._marks()
         try:
+            self.drop()
+            schema, marks = self._marks()
             with self._connection.cursor() as cursor:
-                cursor.execute(f"LOCK TABLE {', '.join(table.table for table in self.tables)} IN ACCESS EXCLUSIVE MODE")
                 for table in self.tables:
-                    function = f"{schema}.{quote(_function(table))}"
+                    function = self._function(schema, table)
                     cursor.execute(
-                        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+                        f"CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
                         f"SET search_path = {_PATH} AS $body${self._body(table, marks)}$body$"
                     )
                     for event, (_bit, old, new) in _EVENTS.items():
-                        name = quote(_trigger(event))
                         rows = [f"OLD TABLE AS {old}"] * bool(old) + [f"NEW TABLE AS {new}"] * bool(new)
                         referencing = f" REFERENCING {' '.join(rows)}" if rows else ""
-                        cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON {table.table}")
                         cursor.execute(
-                            f"CREATE TRIGGER {name} AFTER {event} ON {table.table}{referencing} "
-                            f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+                            f"CREATE TRIGGER {_trigger(event)} AFTER {event} ON {table.table}{referencing} "
+                            f"FOR EACH STATEMENT EXECUTE FUNCTION {function}"
                         )
-                        cursor.execute(f"ALTER TABLE {table.table} ENABLE ALWAYS TRIGGER {name}")
+                        cursor.execute(f"ALTER TABLE {table.table} ENABLE ALWAYS TRIGGER {_trigger(event)}")
         except ProgrammingError as error:
             if getattr(error.__cause__, "sqlstate", None) != _NOT_ALLOWED:
                 raise
@@ -70,6 +67,16 @@ class PostgresTriggers(Triggers):
                 "The triggers that mark what is written were not made, because only the owner of the register's tables "
                 "may make them. Migrate as the owner. Until then everything is read anew for each snapshot."
             ) from error
+
+    def drop(self) -> None:
+        schema, _marks = self._marks()
+        with self._connection.cursor() as cursor:
+            # Nobody reads or writes one table and waits for the other, meanwhile.
+            cursor.execute(f"LOCK TABLE {', '.join(table.table for table in self.tables)} IN ACCESS EXCLUSIVE MODE")
+            for table in self.tables:
+                for event in _EVENTS:
+                    cursor.execute(f"DROP TRIGGER IF EXISTS {_trigger(event)} ON {table.table}")
+                cursor.execute(f"DROP FUNCTION IF EXISTS {self._function(schema, table)} CASCADE")
 
     def faults(self) -> list[str]:
         with self._connection.cursor() as cursor:
@@ -119,6 +126,10 @@ class PostgresTriggers(Triggers):
             schema = str(cursor.fetchone()[0])
         return schema, f"{schema}.{MARKS}"
 
+    def _function(self, schema: str, table: WatchedTable) -> str:
+        name = truncate_name(f"{PREFIX}_{table.model}", _LONGEST_NAME)
+        return f"{schema}.{self._connection.ops.quote_name(name)}()"
+
     def _body(self, table: WatchedTable, marks: str) -> str:
         """The text of the function that the triggers of a table run. ``marks``: the table of marks."""
         statements = {
@@ -165,7 +176,3 @@ def _mark_children(one: Referring, rows: str) -> str:
 
 def _trigger(event: str) -> str:
     return f"{PREFIX}_{event}"
-
-
-def _function(table: WatchedTable) -> str:
-    return truncate_name(f"{PREFIX}_{table.model}", _LONGEST_NAME)

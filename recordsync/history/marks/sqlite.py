@@ -25,13 +25,17 @@ class SqliteTriggers(Triggers):
     """The triggers, and the unique index of marks."""
 
     def make(self) -> None:
+        self.drop()
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {MARKS}")  # without the index there may be two of one place
+            for statement in self._statements().values():
+                cursor.execute(statement)
+
+    def drop(self) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(f"SELECT type, name {_MADE}")
             for kind, name in cursor.fetchall():
                 cursor.execute(f"DROP {kind} {self._connection.ops.quote_name(name)}")
-            cursor.execute(f"DELETE FROM {MARKS}")  # without the index there may be two of one place
-            for statement in self._statements().values():
-                cursor.execute(statement)
 
     def faults(self) -> list[str]:
         with self._connection.cursor() as cursor:
