@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from tests.builders.registers import SMALL, a_company, put, register
 from tests.recordsync.history.marks import places
 from tests.recordsync.history.marks.places import COMPANIES as ALL_COMPANIES
 from tests.recordsync.history.marks.places import Spot, execute, spot
-from tests.running.installation import NewInstallation
+from tests.running.installation import PROJECT, NewInstallation
 from tests.running.postgres_server import client_programs
 
 TABLE = "core_attendancerecord"
@@ -134,6 +135,15 @@ def test_a_fault_is_said_and_mended_by_the_next_migrate(register_db: str, engine
     differing = places.differing(before, places.contents(register_db))
     assert len(differing) == 3
     assert places.covered(differing, marks.read(register_db)) == differing
+
+
+def test_an_operator_marks_everything_as_the_documentation_says(register_db: str) -> None:
+    statement = re.search(r"INSERT INTO recordsync_dirty.*?;", (PROJECT / "docs/operators.md").read_text(), re.DOTALL)
+    assert statement
+    places.take(register_db)
+    for _ in range(2):
+        execute(register_db, statement[0])
+        assert marks.read(register_db) == EVERYTHING
 
 
 def test_what_is_right_is_not_made_again(register_db: str) -> None:
