@@ -133,6 +133,7 @@ class BackupService:
                     )
                 with suppress(Error):  # everything has been read, so a connection that is lost now does no harm
                     reading.close()
+            self.register.reconnect()
             self._enter(run, start, file, purpose)
         return _result(run, start, file)
 

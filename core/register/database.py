@@ -48,6 +48,11 @@ class Register:
         """This thread's connection to the database."""
         return connections[self.alias]
 
+    def reconnect(self) -> None:
+        """Have a connection that was lost, while nothing was asked of it, made anew at its next use."""
+        if not self.connection.is_usable():
+            self.connection.close()
+
     @overload
     def rows(self, model: type[AttendanceRecord]) -> AttendanceQuerySet: ...
     @overload

@@ -36,6 +36,8 @@ class BlockChecker:
                 self._open = UnprovenBlock(*self._next)
                 self._next = next(self._waiting, None)
             end = start + self._open.left
+            if keys is None:
+                self._open.has_wrong_rows = True
             self._open.add(part.rows[start:end], keys[start:end] if keys else (), model)
             start = end
             if not self._open.left:
@@ -54,6 +56,8 @@ class UnprovenBlock:
         self._raw = hashlib.sha256()
         self._digest = hashlib.sha256()
         self._is_foreign = False
+        self.has_wrong_rows = False
+        """Whether somebody has noted what is wrong with rows of it, so that what is said of the block is false, too."""
 
     def add(self, rows: Sequence[bytes], keys: Sequence[Key], model: Model) -> None:
         """Read rows. ``keys``: theirs, or those of the first and the last one. A partition is a stretch of the key
@@ -69,6 +73,8 @@ class UnprovenBlock:
 
     def compare(self, note: Note) -> None:
         """Note what the list says falsely of the block, when all of its rows are read."""
+        if self.has_wrong_rows:
+            return
         block, key = self.block, tuple(self.block.partition) or None
         if self._is_foreign:
             text = "not all records of this block are of its partition"

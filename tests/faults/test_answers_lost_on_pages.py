@@ -73,7 +73,9 @@ def test_a_sheet_whose_import_was_committed_is_imported(over_wire: tuple[Wire, S
     assert commands.end(commands.injected(installation, "", *WORK)).code == 0
     wire.arm(wire.lose_answer)
     assert "checked" in shell(installation, UPLOAD + DECIDE)
-    wire.arm(wire.lose_server)
+    # So that the snapshot before has nothing to commit.
+    assert commands.end(commands.injected(installation, "", "backup_data")).code == 0
+    wire.arm(wire.lose_server, after=1)  # that of the blocks of the snapshot after it
     ended = commands.end(commands.injected(installation, "", *WORK))
     assert wire.acted, ended
     wire.open = True

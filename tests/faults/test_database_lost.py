@@ -201,11 +201,16 @@ def wire(new_installation: NewInstallation) -> Iterator[tuple[Wire, ScratchInsta
         yield made, installation
 
 
+BLOCKS = 1
+"""How many commits a restore makes before its own: that of the blocks of the snapshot after it."""
+
+
 @pytest.mark.postgres
 def test_cut_before_the_commit_arrives(wire: tuple[Wire, ScratchInstallation], files: Files) -> None:
     between, installation = wire
+    assert run(installation, "backup_data").code == 0  # so that the snapshot before has nothing to commit
     before = inspection.state_of(installation)
-    between.arm(between.lose_commit)
+    between.arm(between.lose_commit, after=BLOCKS)
     run(installation, "restore_data", "--input", files.a).assert_refused(LOST, "Nothing was changed")
     assert inspection.state_of(installation) == before
     assert not inspection.last_log(installation).success
@@ -229,7 +234,8 @@ def test_cut_at_the_commit_and_nobody_to_ask(wire: tuple[Wire, ScratchInstallati
     """It cannot be known, and that is what is said; a later command finds out."""
     between, installation = wire
     installation.env["LOCK_WAIT_SECONDS"] = "1"
-    between.arm(between.lose_server)
+    assert run(installation, "backup_data").code == 0  # so that the snapshot before has nothing to commit
+    between.arm(between.lose_server, after=BLOCKS)
     ended = run(installation, "restore_data", "--input", files.a, "--json")
     sentence = ended.assert_refused("not known", "Preview the same file")
     assert "Nothing was changed" not in sentence

@@ -50,7 +50,8 @@ def for_all(*, few: bool = False, **values: SearchStrategy[Any]) -> Decorator:
 
 
 def clear(alias: str) -> None:
-    """Empty a register and the jobs database."""
+    """Empty a register, its history and the jobs database."""
     with transaction.atomic(using=alias):
         registers.empty(alias)
     databases.empty("jobs")
+    databases.empty_history(alias)

@@ -24,6 +24,7 @@ from recordsync.system.files import Compression
 from tests.builders import files
 from tests.builders.days import Key
 from tests.builders.registers import RegisterData, Row, Stamps, everything, put, rows
+from tests.builders.trees import snapshot_file
 from tests.properties.laws import clear, examples, for_all
 from tests.running import databases
 from tests.running.services import backup_bytes, restore
@@ -55,7 +56,7 @@ def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, reg
     """Property 2: exactly its companies and records, in key order; and it is, byte for byte, the file that the
     format's description gives for them."""
     document = files.parsed(data)
-    by_hand = files.file(register)
+    by_hand = snapshot_file(register)
     assert document["companies"] == by_hand.records["companies"]
     assert document["attendance_records"] == by_hand.records["attendance_records"]
     assert document["deleted"] == {"companies": [], "attendance_records": []}

@@ -9,6 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connections, router, transaction
 
 from recordsync.history.databases import history_of
+from recordsync.models import Block, Dirty, Head, HeadMove, Leaf, Node, Snapshot
 
 ALIASES: Final = {"sqlite": "default", "postgres": "pg"}
 """The database alias of the register on each engine."""
@@ -30,6 +31,14 @@ def empty(*aliases: str) -> None:
         with transaction.atomic(using=alias), connection.cursor() as cursor:
             for table in tables(alias):
                 cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+def empty_history(alias: str) -> None:
+    """Delete the history of a register: what is in its own database, and the history store."""
+    for used, models in ((alias, (HeadMove, Head, Snapshot, Leaf, Dirty)), (history_of(alias), (Block, Node))):
+        with transaction.atomic(using=used), connections[used].cursor() as cursor:
+            for model in models:
+                cursor.execute(f"DELETE FROM {model._meta.db_table}")
 
 
 def patient(alias: str) -> None:

@@ -203,7 +203,7 @@ def test_progress_is_reported_about_every_thousand_records_and_can_stop_the_work
     store = stored(of, "history")
     seen: list[tuple[str, int, int | None]] = []
     written(of, store, progress=lambda *told: seen.append(told))
-    assert [done for _phase, done, _total in seen] == [1001, 2001]
+    assert [done for _phase, done, _total in seen] == [0, 1001, 2001, 2401]
     assert {(phase, total) for phase, _done, total in seen} == {("write", 2401)}
 
     def stop(phase: str, done: int, total: int | None) -> None:
