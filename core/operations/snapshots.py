@@ -116,19 +116,22 @@ def our_blocks(register: Register, store: Store, *, is_counted: bool = True) -> 
 def take(run: Run, wait: float) -> TakenSnapshot | None:
     """The snapshot of the register as it is now, for an operation that only reads it; None where none can be taken.
 
-    Once a day this also removes what no snapshot that is kept has. Raises LockTimeout.
+    Once an hour this also removes what no snapshot that is kept has. Raises LockTimeout.
     """
     history = run.register.history
     with history.alone(wait, lambda: run(Phase.WAIT, 0, None)):
         taken = _taken(run, lambda: history.take(_occasion(run, run.operation.kind), wait, run))
-        if taken is not None and collect.is_due(history):
+        if taken is not None:
             tidy(run.register, wait)
     return taken
 
 
 def tidy(register: Register, wait: float) -> None:
-    """Remove what no snapshot that is kept has. Called under the lock of the history. A failure is logged."""
+    """Remove what no snapshot that is kept has, once an hour. Called under the lock of the history. A failure is
+    logged."""
     try:
+        if not collect.is_due(register.history):
+            return
         collected = collect.collect(register.history, settings.HISTORY_KEEP, wait)
         logger.info("The history was tidied: %s", collected)
     except (Error, HistoryUnusable):

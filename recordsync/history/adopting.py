@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from tempfile import TemporaryFile
 
 import orjson
@@ -34,13 +35,15 @@ class Adopting:
         self._transaction = ExitStack()
         stack.callback(self._drop)
         self._writer: BlockWriter | None = None
-        try:
-            self._writer = self._transaction.enter_context(store.writing(wait))
-        except HistoryUnusable as error:
-            self.failure = error
+        self._open = partial(store.writing, wait)
 
     def begin(self, model: Model, partition: Partition) -> AdoptedBlock:
         """A block that is stored piece by piece. One that is not closed is not stored."""
+        if self._writer is None and self.failure is None:
+            try:
+                self._writer = self._transaction.enter_context(self._open())
+            except HistoryUnusable as error:
+                self.failure = error
         block = None if self._writer is None or self.failure else self._writer.begin()
         return AdoptedBlock(self, model, partition, block)
 

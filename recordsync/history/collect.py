@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 GRACE: Final = dt.timedelta(days=1)
 """How long something that is unreachable is kept."""
+_BETWEEN: Final = dt.timedelta(hours=1)
+"""How long it takes until it pays to collect again."""
 _TOGETHER: Final = 300
 
 
@@ -75,9 +77,9 @@ def size_of(history: History) -> Size:
 
 
 def is_due(history: History) -> bool:
-    """Whether nobody has collected for a day. Reads one row."""
+    """Whether nobody has collected for an hour. Reads one row."""
     head = Head.objects.using(history.using).first()
-    return head is not None and head.collected_at <= timezone.now() - GRACE
+    return head is not None and head.collected_at <= timezone.now() - _BETWEEN
 
 
 def collect(history: History, keep: int, wait: float) -> Collected:

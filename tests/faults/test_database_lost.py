@@ -201,8 +201,8 @@ def wire(new_installation: NewInstallation) -> Iterator[tuple[Wire, ScratchInsta
         yield made, installation
 
 
-BLOCKS = 1
-"""How many commits a restore makes before its own: that of the blocks of the snapshot after it."""
+BLOCKS = 2
+"""How many commits a restore into an empty register makes before its own: of the file's blocks, and of the nodes."""
 
 
 @pytest.mark.postgres
