@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Final
@@ -127,9 +127,11 @@ class ImportResult(ImportSummary):
 
     seconds: float
     log_id: int
+    warnings: Sequence[str]
+    """Sentences about what is odd and does no harm."""
 
     def summary(self) -> dict[str, Any]:
-        return super().summary() | {"seconds": round(self.seconds, 3)}
+        return super().summary() | {"seconds": round(self.seconds, 3), "warnings": list(self.warnings)}
 
 
 class ImportService:
@@ -231,7 +233,7 @@ class ImportService:
                 summary.verify()
                 _complete_log(run, summary)
                 run.complete(plan.changes)
-        return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk)
+        return ImportResult(name, sheet, counts, plan.digest, run.seconds, run.log.pk, tuple(run.warnings))
 
     def _checked(
         self, stream: BinaryIO, name: str, date_order: DateOrder | None, stack: ExitStack, progress: Progress

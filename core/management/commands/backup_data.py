@@ -118,6 +118,8 @@ class Command(ServiceCommand):
             file_format=options["format"],
             progress_callback=progress,
         )
+        for warning in () if options["json"] else result.warnings:
+            self.warn(warning)
         if not options["json"] and options["output"] != "-":
             self.say(
                 f"Backed up {counted(result.records, 'attendance record', 'attendance records')} and "

@@ -73,6 +73,8 @@ class Command(ReadingCommand):
         result = service.apply(source, date_order=date_order, progress_callback=progress)
         self._refused = result.sheet.rejected
         if tell:
+            for warning in result.warnings:
+                self.warn(warning)
             self._tell(result, done=True)
             self.say(f"Done in {result.seconds:.1f} s.")
         return result.summary()
