@@ -95,6 +95,7 @@ class HistoryDamaged(RecordSyncError):
     def __init__(self, digest: str, what: str) -> None:
         super().__init__(f"The history store is not whole: {what} ({digest[:10]}).")
         self.digest = digest
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
@@ -24,13 +23,6 @@ from recordsync.stores import Store
 from recordsync.system import locks
 
 
-class HeldRegister(NamedTuple):
-    """A register that an operation holds and writes."""
-
-    store: Store
-    keeper: snapshots.Keeper
-
-
 @contextmanager
 def register_lock(run: Run, wait: float | None = None, undone: LazyText | None = None) -> Iterator[locks.Lock]:
     """The one lock of the register, held in the block after a wait of ``wait`` seconds (None: ``LOCK_WAIT_SECONDS``).
@@ -47,8 +39,9 @@ def register_lock(run: Run, wait: float | None = None, undone: LazyText | None =
 
 
 @contextmanager
-def holding_register(run: Run) -> Iterator[HeldRegister]:
-    """The register under its lock, in a transaction in which nobody else can write, between two snapshots.
+def holding_register(run: Run) -> Iterator[tuple[Store, snapshots.Keeper]]:
+    """A store of the register under its lock, in a transaction in which nobody else can write, and the keeper of the
+    snapshots before and after.
 
     It waits as long as it may. The block must end with :meth:`Run.complete`. Raises :class:`RegisterBusy`,
     OperationalError, CommitUnknown, LockLost.
@@ -64,7 +57,7 @@ def holding_register(run: Run) -> Iterator[HeldRegister]:
         run.begin(lock)
         keeper.begin()
         run.before_commit = keeper.after
-        yield HeldRegister(store, keeper)
+        yield store, keeper
     run.committed = run.past_return
 
 

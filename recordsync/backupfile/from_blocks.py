@@ -15,7 +15,7 @@ from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.writer import Written, described, trailer_line
 from recordsync.errors import HistoryDamaged, RecordSyncError, named
 from recordsync.history.blocks import batches
-from recordsync.history.store import SEPARATOR, HistoryStore, StoredBlock, StoredTree
+from recordsync.history.store import SEPARATOR, HistoryStore, StoredBlock, StoredTree, pieces
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Schema
 from recordsync.system.files import FrameReader, FrameWriter, frame_of
@@ -134,23 +134,12 @@ class _File(ABC):
         return Written(digest, dict(counts), 0)
 
     def content(self, entry: BlockEntry, frame: bytes) -> Iterator[bytes]:
-        """The lines of a block, in pieces. Raises HistoryDamaged."""
-        # Their number is that of the tree, which was compared. To count them here takes as long as to decompress them.
-        size = 0
+        """The lines of a block, in pieces. Raises HistoryDamaged, which names the partition."""
         try:
-            for piece in self._reader.content(frame):
-                size += len(piece)
-                if size > entry.bytes:
-                    break
-                yield piece
-        except ValueError as error:
-            raise _damaged(entry, str(error)) from error
-        if size != entry.bytes:
-            raise _damaged(entry, f"it has {size:,} bytes, and {entry.bytes:,} were stored")
-
-
-def _damaged(entry: BlockEntry, why: str) -> HistoryDamaged:
-    return HistoryDamaged(entry.digest, f"the block of {named(entry.model, entry.partition)} is damaged: {why}")
+            yield from pieces(_stored(entry), frame, self._reader)
+        except HistoryDamaged as damage:
+            where = named(entry.model, entry.partition)
+            raise HistoryDamaged(entry.digest, f"the block of {where} is not whole: {damage.what}") from damage
 
 
 class _FileOfPieces(_File):

@@ -35,8 +35,6 @@ class RegisterState:
     """For each model the places in which something may be other than at the head; None: in all of them."""
     notes: tuple[str, ...] = ()
     """Sentences that say why marks cannot be trusted, so that everything is dirty."""
-    is_lost: bool = False
-    """Whether the history store does not have the head's tree."""
 
     @property
     def is_clean(self) -> bool:
@@ -58,7 +56,7 @@ def read_state(using: str, schema: Schema, store: HistoryStore, *, is_counted: b
     if notes := marks.faults(using, schema):
         return RegisterState(snapshot, everything, tuple(notes))
     if not store.has_node(snapshot.tree):
-        return RegisterState(snapshot, everything, (_LOST,), is_lost=True)
+        return RegisterState(snapshot, everything, (_LOST,))
     marked: dict[str, set[Place]] = {model.name: set() for model in schema}
     for name, place in marks.read(using):
         marked.setdefault(name, set()).add(place)

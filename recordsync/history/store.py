@@ -23,6 +23,7 @@ from recordsync.history.trees import blocks_of, children_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Schema
 from recordsync.models import Block, Node
+from recordsync.system.files import FrameReader
 from recordsync.system.transactions import writing
 
 SEPARATOR: Final = b",\n"
@@ -33,7 +34,6 @@ _TOGETHER: Final = 300
 """How many digests one query names. Old versions of SQLite take 999 parameters."""
 _BYTES_TOGETHER: Final = 8 << 20
 """Bytes of blocks, as they are joined, that are read or written together."""
-_PIECE: Final = 1 << 20
 _BLOCKS: Final = Block._meta.db_table
 _NODES: Final = Node._meta.db_table
 
@@ -224,18 +224,24 @@ class _Put(Protocol):
     def __call__(self, block: StoredBlock, frame: bytes, /) -> None: ...
 
 
-def pieces(block: StoredBlock, frame: bytes) -> Iterator[bytes]:
-    """The bytes of a block's lines as they are joined, in pieces. Raises HistoryDamaged where its frame is damaged."""
+def pieces(block: StoredBlock, frame: bytes, reader: FrameReader | None = None) -> Iterator[bytes]:
+    """The bytes of a block's lines as they are joined, in pieces. Raises HistoryDamaged where its frame is damaged.
+
+    ``reader``: one for many blocks, because to make one takes as long as to read a small block.
+    """
+    # The number of lines is that of the tree. To count them takes as long as to decompress them.
     size = 0
     try:
-        with zstandard.ZstdDecompressor().stream_reader(frame, closefd=False) as stream:
-            while piece := stream.read(_PIECE):
-                size += len(piece)
-                yield piece
-    except zstandard.ZstdError as error:
-        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged") from error
+        for piece in (reader or FrameReader()).content(frame):
+            size += len(piece)
+            if size > block.size:
+                break
+            yield piece
+    except ValueError as error:
+        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged: {error}") from error
     if size != block.size:
-        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged")
+        why = f"it has {size:,} bytes, and {block.size:,} were stored"
+        raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged: {why}")
 
 
 @contextmanager

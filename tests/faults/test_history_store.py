@@ -40,9 +40,8 @@ def backed_up(installation: ScratchInstallation, **options: Any) -> tuple[Ended,
 def edit(installation: ScratchInstallation) -> None:
     """Change a record, so that there is something to take a snapshot of."""
     with installation.opened() as alias:
-        AttendanceRecord.objects.using(alias).filter(pk=AttendanceRecord.objects.using(alias).first().pk).update(
-            shift="EDITED"
-        )
+        row = AttendanceRecord.objects.using(alias).order_by("pk")[0]
+        AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(shift="EDITED")
 
 
 def lose(installation: ScratchInstallation, *tables: type[Block] | type[Node]) -> None:
