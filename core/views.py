@@ -11,6 +11,7 @@ from core.web.views.attendance import (
 from core.web.views.backups import backup_data_view, change_backup_view, download_backup_view
 from core.web.views.companies import companies_view, delete_company_view, rename_company_view
 from core.web.views.dashboard import dashboard_view
+from core.web.views.history import history_view, snapshot_view
 from core.web.views.operations import (
     backup_log_view,
     cancel_operation_view,
@@ -54,12 +55,14 @@ __all__ = [
     "edit_record_view",
     "export_workbook_view",
     "exported_workbook_view",
+    "history_view",
     "operation_changes_view",
     "operation_errors_view",
     "operation_view",
     "preview_restore_view",
     "rename_company_view",
     "restore_data_view",
+    "snapshot_view",
     "upload_again_view",
     "upload_apply_view",
     "upload_cancel_view",

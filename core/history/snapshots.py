@@ -31,6 +31,7 @@ SHOWN: Final = 10
 """How many characters of an id people read."""
 _BEFORE: Final = "before_"
 _MERGE: Final = "merge"
+_MONTHS_NAMED: Final = 2
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,18 @@ class CompanyBlocks(BlockCounts):
 
     company: str = ""
     months: dict[str, BlockCounts] = field(default_factory=dict)
+
+    @property
+    def span(self) -> str:
+        """Which months differ, as a page has room for: two of them, or the first and the last and how many."""
+        months = list(self.months)
+        if len(months) <= _MONTHS_NAMED:
+            return ", ".join(months)
+        return _("%(first)s to %(last)s (%(number)s)") % {
+            "first": months[0],
+            "last": months[-1],
+            "number": len(months),
+        }
 
 
 @dataclass(frozen=True)
@@ -318,6 +331,8 @@ def show(snapshot: Snapshot, register: Register = DEFAULT, *, most: int | None =
     if unusable:
         raise OperationFailed(unusable)
     parent = parents[0] if parents else None
+    if entry.parents and parent is None:
+        return Shown(entry, None, unknown=_("The register does not have the header of its parent."))
     for one in filter(None, (entry, parent)):
         if one.totals is None:
             return Shown(entry, parent, unknown=_gone(one, is_parent=one is not entry))

@@ -40,6 +40,7 @@ NAVIGATION: list[tuple[str, Any, frozenset[Role]]] = [
     ("backup_data", _("Backup"), _ROOT),
     ("restore_data", _("Restore"), _ROOT),
     ("backup_logs", _("Backup log"), _ROOT),
+    ("history", _("History"), _ROOT),
     ("admin:index", _("Administration"), _ROOT),
 ]
 """URL name, text and roles of each page. A page without a URL has no link."""

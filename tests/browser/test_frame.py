@@ -39,7 +39,7 @@ def test_the_theme_is_remembered(world: World, open_as: OpenAs) -> None:
 def test_on_a_phone_a_menu_shows_every_page(world: World, open_as: OpenAs, javascript: bool) -> None:
     page = open_as("root", width=PHONE, javascript=javascript).go("/backup/log/")
     links = page.locator("nav[aria-label=Main] a")
-    expect(links).to_have_count(10)
+    expect(links).to_have_count(11)
     for link in (*links.all(), page.get_by_role("button", name="Sign out")):
         expect(link).to_be_hidden()
     page.locator(".muster-menu summary").focus()

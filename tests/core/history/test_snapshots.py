@@ -120,6 +120,15 @@ def test_a_snapshot_of_the_same_contents_changes_nothing(register: Register) -> 
     assert (shown.entry.number, shown.entry.author, shown.entry.why) == (None, "", "Merge")
 
 
+def test_a_snapshot_whose_parent_is_not_here(register: Register) -> None:
+    first, second = chain(register.alias)
+    Snapshot.objects.using(register.alias).filter(pk=second.pk).update(parents=["0" * 64])
+    shown = snapshots.show(snapshots.find(second.pk, register), register)
+    assert (shown.parent, shown.changes) == (None, ())
+    assert shown.unknown == "The register does not have the header of its parent."
+    assert snapshots.show(first, register).changes
+
+
 def test_only_so_many_companies_as_asked_for(register: Register) -> None:
     _first, second = chain(register.alias)
     for most, has_more in ((1, True), (2, True), (3, False), (4, False)):

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from core.models import Operation, UploadLog
+from recordsync.models import Snapshot
 from tests.builders.people import World
 from tests.builders.uploads import an_upload
+from tests.running.snapshots import snapshot, tree
 
 LOGIN: Final = "login"
 Answer = int | str
@@ -80,6 +82,15 @@ def _operation(world: World) -> dict[str, Any]:
     return {"pk": Operation.objects.using("jobs").create(kind="check", state="running", actor_name="root").pk}
 
 
+def _snapshot(world: World) -> dict[str, Any]:
+    """The last one of a chain of two."""
+    rows = Snapshot.objects.order_by("order")
+    if not rows.exists():
+        first = snapshot("default", tree("default", {("Own", "2026-11", "15"): ["1"]}))
+        snapshot("default", tree("default", {("Own", "2026-11", "15"): ["2"]}), [first])
+    return {"pk": rows[1].pk}
+
+
 def _absent(world: World) -> dict[str, Any]:
     """A backup or preview that is not there."""
     return {"pk": uuid.UUID(int=1)}
@@ -95,6 +106,8 @@ ROUTES: Final[dict[str, Access]] = {
     "restore_data": Access(get=root_only(200), post=root_only(200)),
     "preview_restore": Access(get=root_only(302), post=root_only(302), kwargs=_absent),
     "apply_restore": Access(get=root_only(302), post=root_only(302), kwargs=_absent),
+    "history": Access(get=root_only(200), post=NOT_ALLOWED),
+    "snapshot": Access(get=root_only(200), post=NOT_ALLOWED, kwargs=_snapshot),
     "operation": Access(get=root_only(200), post=NOT_ALLOWED, kwargs=_operation),
     "cancel_operation": Access(get=NOT_ALLOWED, post=root_only(302), kwargs=_operation),
     "operation_changes": Access(get=root_only(404), post=NOT_ALLOWED, kwargs=_operation),

@@ -13,9 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
+from recordsync.models import Snapshot
 from tests.builders.people import DAY, World, make_world
 from tests.builders.uploads import an_upload
 from tests.core.web.access import ROUTES
+from tests.running.snapshots import snapshot
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
 
@@ -32,6 +34,8 @@ QUERIES: dict[str, int] = {
     "backup_data": 9,
     "backup_logs": 4,
     "restore_data": 3,
+    "history": 4,
+    "snapshot": 8,
     "operation": 3,
     "operation_errors": 1,
     "dashboard": 9,
@@ -69,6 +73,7 @@ LISTS = {
 def grow(world: World, number: int) -> None:
     """More of everything that a page lists."""
     made = uuid.uuid4().hex
+    snapshots = Snapshot.objects.order_by("order")
     for at in range(number):
         company = Company.objects.create(name=f"Company {made} {at}")
         User.objects.create(username=f"{made}{at}", role=Role.USER1, company=company)
@@ -81,6 +86,7 @@ def grow(world: World, number: int) -> None:
         log = BackupLog.objects.create(actor_name="root", operation="restore", operation_id=backup.pk, success=True)
         Operation.objects.create(kind="restore", state="failed", actor_name="root", log_id=log.pk)
         an_upload()
+        snapshot("default", snapshots[0].tree, [snapshots[0]])
     days = (DAY - dt.timedelta(day) for day in range(100, 100 + 10 * number))
     AttendanceRecord.objects.bulk_create(
         AttendanceRecord(company=world.own, ep_no=made, date=day, status="A", overstay=30) for day in days
@@ -92,7 +98,9 @@ DAYTIME = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 
 def counted(client: Client, url: str) -> int:
     with ExitStack() as stack:
-        seen = [stack.enter_context(CaptureQueriesContext(connections[name])) for name in ("default", "jobs")]
+        seen = [
+            stack.enter_context(CaptureQueriesContext(connections[name])) for name in ("default", "jobs", "history")
+        ]
         response = client.get(url)
         list(getattr(response, "streaming_content", ()))
     assert response.status_code == 200
