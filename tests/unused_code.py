@@ -35,14 +35,16 @@ ALLOWED: Mapping[str, str] = {
     "core.web.*Middleware.process_*": "Django calls it for each request",
     "core.web.forms.*.clean_*": "Django calls it for the field that it names",
     "muster.formats.en.formats.*": "Django reads it by FORMAT_MODULE_PATH",
-    "muster.routers.JobsRouter.*": "Django asks it where a query goes",
     "muster.settings.AXES_*": "django-axes reads it",
     "muster.settings.CONTENT_SECURITY_POLICY": "django-csp reads it",
     "muster.settings.ROOT_URLCONF": "Django reads it",
     "muster.settings.TASKS": "django-tasks reads it",
     "muster.urls.handler*": "Django calls it for this status",
     "*.urls.urlpatterns": "Django finds the pages by it",
-    "recordsync.models.Commit": "a table, which SQL of recordsync.system.transactions writes and reads",
+    "muster.settings.HISTORY_SHARE_DATABASE": "recordsync.routers reads it by its name",
+    "muster.settings.RECORDSYNC_HISTORY": "recordsync.history.databases reads it by its name",
+    "recordsync.models.Dirty.generation": "a column, which triggers write",
+    "recordsync.routers.*": "Django asks it where a query goes",
 }
 """Patterns of what nothing in the program names, each with who uses it."""
 

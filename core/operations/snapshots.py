@@ -132,8 +132,13 @@ def tidy(register: Register, wait: float) -> None:
     try:
         if not collect.is_due(register.history):
             return
-        collected = collect.collect(register.history, settings.HISTORY_KEEP, wait)
-        logger.info("The history was tidied: %s", collected)
+        found = collect.collect(register.history, settings.HISTORY_KEEP, wait)
+        logger.info(
+            "The history was tidied: %s blocks and %s nodes are gone, %s more will be",
+            found.blocks,
+            found.nodes,
+            found.marked,
+        )
     except (Error, HistoryUnusable):
         logger.warning("The history could not be tidied", exc_info=True)
 

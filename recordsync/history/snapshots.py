@@ -74,11 +74,9 @@ class Occasion:
 
 @dataclass(frozen=True)
 class TakenSnapshot:
-    """The snapshot that the register is at. ``is_new``: whether it was made now. ``notes``: sentences that say why all
-    of the register was read."""
+    """The snapshot that the register is at. ``notes``: sentences that say why all of the register was read."""
 
     snapshot: Snapshot
-    is_new: bool
     notes: tuple[str, ...] = ()
 
 
@@ -139,7 +137,7 @@ class History:
             with reading(self.using):
                 state = self.state()
             if state.is_clean and state.head is not None:
-                return TakenSnapshot(state.head, is_new=False)
+                return TakenSnapshot(state.head)
             if state.notes:
                 self._repair(state.notes)
             try:
@@ -179,7 +177,7 @@ class History:
         """
         state = self.state(is_counted=is_counted)
         if state.is_clean and state.head is not None:
-            return TakenSnapshot(state.head, is_new=False)
+            return TakenSnapshot(state.head)
         with ExitStack() as files:
             try:
                 made = self._make(files, state, wait, progress, adopted)
@@ -276,7 +274,7 @@ class History:
                 leaves.replace(self.using, model, made.gone[model.name], made.leaves(model))
         marks.clear(self.using, generation)
         if before is not None and before.tree == made.root.digest:
-            return TakenSnapshot(before, is_new=False, notes=state.notes)
+            return TakenSnapshot(before, notes=state.notes)
         moment = timezone.now()
         says = Ordinary(
             tree=made.root.digest,
@@ -298,7 +296,7 @@ class History:
             actor=occasion.author,
             moment=moment,
         )
-        return TakenSnapshot(after, is_new=True, notes=state.notes)
+        return TakenSnapshot(after, notes=state.notes)
 
     def _next_number(self, installation: str) -> int:
         own = Snapshot.objects.using(self.using).filter(installation=installation)

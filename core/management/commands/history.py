@@ -9,13 +9,16 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 
 from core import moments
-from core.history import snapshots
+from core.history import snapshots, verification
 from core.history.snapshots import OPERATION, BlockCounts, Shown, SnapshotEntry, SnapshotList
-from core.management.console import ServiceCommand, counted
+from core.management.console import Error, ServiceCommand, counted
 from recordsync.errors import printable
+from recordsync.history.verify import Verified
 from recordsync.system.progress import Progress
 
 _LIMIT: Final = 20
+_SHOWN: Final = 100
+"""How many things that are wrong are listed."""
 _LOST: Final = "cannot be shown any more"
 _ID: Final = re.compile(r"[0-9a-fA-F]{1,64}", re.ASCII)
 
@@ -27,40 +30,98 @@ examples:
       more of them; --all lists all
   manage.py history show 3f2a91c04b
       what changed in a snapshot since its parent, by company and month; a few characters of the id are enough
+  manage.py history verify
+      read every block of the history again, and compare it with its digest
+  manage.py history verify --register
+      and every record of the register, to see that it is what the history says
+  manage.py history --size
+      how much the history takes on disk
   manage.py history --json > history.json
       the same for a script, with whole ids
 
-What changed is told by blocks, which are the records of one company in one week of a month. No record is read, and
-nothing is written.
+What changed is told by blocks, which are the records of one company in one week of a month. Nothing is written, but
+that verify --register has the next snapshot read everything where the register is not what the history says.
 
-exit status: 0 done, 1 failed, 2 wrong usage
+exit status: 0 done, 1 failed or something is wrong, 2 wrong usage
 """
 
 
 class Command(ServiceCommand):
-    help = "List the snapshots of the register, or show what changed in one of them."
+    help = "List the snapshots of the register, show what changed in one of them, or verify them."
     operation = OPERATION
     interrupted = "Interrupted. Nothing was changed."
     examples = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("action", nargs="?", choices=["show"], help="show: what changed in the snapshot ID")
+        parser.add_argument(
+            "action",
+            nargs="?",
+            choices=["show", "verify"],
+            help="show: what changed in the snapshot ID; verify: read everything again",
+        )
         parser.add_argument("id", nargs="?", type=_id, metavar="ID", help="the first characters of a snapshot's id")
         listed = parser.add_mutually_exclusive_group()
         listed.add_argument("--limit", type=_limit, metavar="N", help=f"list the last N of each kind ({_LIMIT})")
         listed.add_argument("--all", action="store_true", help="list all")
+        listed.add_argument("--size", action="store_true", help="how much the history takes on disk")
+        parser.add_argument("--register", action="store_true", help="with verify: also every record of the register")
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        is_listed = options["limit"] is not None or options["all"]
+        is_listed = options["limit"] is not None or options["all"] or options["size"]
+        if options["register"] and options["action"] != "verify":
+            raise CommandError("--register is for verify.", returncode=2)
+        if options["action"] == "verify":
+            if options["id"] is not None or is_listed:
+                raise CommandError("verify reads everything: it takes --register only.", returncode=2)
+            return self._verify(progress, with_register=options["register"], is_json=options["json"])
+        if options["action"] is None and options["size"]:
+            return self._size(is_json=options["json"])
         if options["action"] is None:
             most = None if options["all"] else options["limit"] or _LIMIT
             return self._list(most, is_json=options["json"])
         if options["id"] is None:
             raise CommandError("show needs the ID of a snapshot. manage.py history lists them.", returncode=2)
         if is_listed:
-            raise CommandError("--limit and --all are for the list.", returncode=2)
+            raise CommandError("--limit, --all and --size are for the list.", returncode=2)
         return self._show(options["id"], is_json=options["json"])
+
+    def _verify(self, progress: Progress, *, with_register: bool, is_json: bool) -> dict[str, Any]:
+        found = verification.verify(with_register=with_register, progress=progress)
+        self._wrong = len(found.errors)
+        if not is_json:
+            self.say(
+                f"Read again: {_amount(found.store)} of {counted(found.store.snapshots, 'snapshot', 'snapshots')}."
+            )
+            if found.register is not None:
+                changed = counted(found.register.dirty, "block", "blocks")
+                self.say(f"Read again: {_amount(found.register)} of the register; {changed} written to since.")
+            for error in found.errors[:_SHOWN]:
+                self.say(f"  {printable(error)}")
+            if self._wrong > _SHOWN:
+                self.say(f"  … and {self._wrong - _SHOWN:,} more")
+            if not found.errors:
+                self.say("Nothing is wrong.")
+        return found.summary()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._wrong = 0
+        super().handle(*args, **options)
+        if self._wrong:
+            raise Error(f"{counted(self._wrong, 'thing is', 'things are')} wrong with the history.")
+
+    def _size(self, *, is_json: bool) -> dict[str, Any]:
+        found = verification.size()
+        if not is_json:
+            self.say(
+                f"{counted(found.kept, 'snapshot', 'snapshots')} of {found.snapshots:,} can be shown. They have "
+                f"{counted(found.blocks, 'block', 'blocks')} with {counted(found.records, 'record', 'records')}, and "
+                f"{counted(found.nodes, 'node', 'nodes')}."
+            )
+            self.say(f"On disk: {found.stored:,} bytes; before compression, the blocks have {found.raw:,}.")
+            if found.unreachable:
+                self.say(f"{found.unreachable:,} of these belong to no snapshot any more, and go within a day.")
+        return verification.size_summary(found)
 
     def _list(self, most: int | None, *, is_json: bool) -> dict[str, Any]:
         listing = snapshots.list_snapshots(most)
@@ -131,6 +192,11 @@ def _told(entry: SnapshotEntry, lost: str = _LOST) -> str:
     held = lost if entry.records is None else counted(entry.records, "record", "records")
     left = "" if entry.left_at is None else ", left in a file"
     return f"{number}  {moments.moment(entry.moment)}  {who}{place}  {held}{left}"
+
+
+def _amount(found: Verified) -> str:
+    blocks, records = counted(found.blocks, "block", "blocks"), counted(found.records, "record", "records")
+    return f"{blocks} with {records}"
 
 
 def _in_words(counts: BlockCounts) -> str:

@@ -150,7 +150,7 @@ def test_what_is_used_wrongly_is_refused(small_sqlite: ScratchInstallation) -> N
         (["show", "no id"], "'no id' is not the beginning of an id"),
         (["show", ""], "'' is not the beginning of an id"),
         (["show", "0" * 65], "is not the beginning of an id"),
-        (["show", "00", "--all"], "--limit and --all are for the list"),
+        (["show", "00", "--all"], "--limit, --all and --size are for the list"),
         (["hide"], "invalid choice: 'hide'"),
         (["--limit", "0"], "'0' is not a number from 1 on"),
         (["--limit", "٣"], "is not a number from 1 on"),
