@@ -20,11 +20,13 @@ from recordsync.history.snapshots import History, Occasion, TakenSnapshot
 from recordsync.history.store import SEPARATOR, StoredTree, pieces
 from recordsync.model.json_values import InstallationName
 from recordsync.models import Block, Dirty, Head, HeadMove, Leaf, Node
+from recordsync.system.files import Compression
 from tests.builders import trees
 from tests.builders.days import blank_day
 from tests.builders.files import canonical
 from tests.builders.registers import LONG_AGO, RegisterData, put, register, rows
 from tests.properties.laws import clear, for_all
+from tests.running.services import backup_bytes, restore
 from tests.strategies.registers import pairs, registers
 
 OCCASION = Occasion(InstallationName("00000000-0000-4000-8000-000000000001", "Here"), "meena", "test")
@@ -252,6 +254,26 @@ def test_equal_content_has_one_tree(alias: str, of: tuple[RegisterData, Register
     same = (of[0].companies, of[0].records) == (of[1].companies, of[1].records)
     event("equal" if same else "different")
     assert (found[0] == found[1]) == same
+
+
+@for_all(of=registers(), compression=st.sampled_from([None, "gzip", "zstd"]))
+def test_a_full_file_is_the_register_by_its_tree(alias: str, of: RegisterData, compression: Compression | None) -> None:
+    """Law 12, of full files: for all registers, the file's tree is the register's, and that of another one into which
+    it was restored; and so are the blocks that this one has stored."""
+    put(alias, of)
+    data, result = backup_bytes(alias, compression=compression)
+    expected = trees.tree(of).digest
+    assert result.metadata.snapshot is not None
+    assert result.metadata.snapshot.says.tree == expected
+    before = content_of(alias)
+    clear(alias)
+    restore(alias, data)
+    head = Head.objects.using(alias).select_related("snapshot").first()
+    assert (head.snapshot.tree if head else trees.tree(RegisterData()).digest) == expected
+    assert not Dirty.objects.using(alias).exists()
+    if head is not None:
+        assert content_of(alias) == before
+        require_head(alias, of)
 
 
 def test_what_is_not_changed_makes_no_snapshot(register_db: str) -> None:
