@@ -47,14 +47,14 @@ def verify_store(history: History, progress: Progress = no_progress) -> Verified
     digests: set[str] = set()
     for snapshot in Snapshot.objects.using(history.using).filter(is_kept=True).order_by("order").iterator():
         try:
-            digests |= _blocks_of(history, snapshot)
+            _reach_blocks(history, snapshot, digests)
             found.snapshots += 1
         except HistoryDamaged as damage:
             number = "a merge" if snapshot.number is None else f"number {snapshot.number}"
             found.errors.append(f"Snapshot {snapshot.pk[:10]} ({number}) cannot be shown. {damage}")
-    wanted = sorted(digests)
-    for start in range(0, len(wanted), _TOGETHER):
-        some = wanted[start : start + _TOGETHER]
+    total = len(digests)
+    while digests:
+        some = [digests.pop() for _number in range(min(_TOGETHER, len(digests)))]
         described = history.store.described(some)
         found.errors += [
             str(HistoryDamaged(digest, "a block is missing")) for digest in some if digest not in described
@@ -67,18 +67,15 @@ def verify_store(history: History, progress: Progress = no_progress) -> Verified
                 found.errors.append(str(damage))
             found.blocks += 1
             found.records += block.count
-            progress(PHASE, start + 1, len(wanted))
-    progress(PHASE, len(wanted), len(wanted))
+        progress(PHASE, total - len(digests), total)
     return found
 
 
-def _blocks_of(history: History, snapshot: Snapshot) -> set[str]:
-    """The digests of a snapshot's blocks. Reads its nodes. Raises HistoryDamaged."""
-    blocks: set[str] = set()
+def _reach_blocks(history: History, snapshot: Snapshot, blocks: set[str]) -> None:
+    """Add the digests of a snapshot's blocks. Reads its nodes. Raises HistoryDamaged."""
     models = {model.name: model for model in history.schema}
     for name, digest, _count in children_of(history.store.nodes, snapshot.tree):
         reach(history.store.nodes, digest, models[name].levels, blocks, set())
-    return blocks
 
 
 def _require_right(block: StoredBlock, frame: bytes) -> None:

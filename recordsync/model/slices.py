@@ -43,3 +43,11 @@ def in_sql(month: str, day: str) -> str:
     """The SQL of :func:`slice_of`, from that of a date's text ``YYYY-MM-`` and of its day (two digits, or a number)."""
     later = " ".join(f"WHEN {day} >= '{first}' THEN '{first}'" for first in reversed(FIRST_DAYS[1:]))
     return f"{month} || CASE {later} ELSE '{FIRST_DAYS[0]}' END"
+
+
+def end_in_sql(first_day: str) -> str:
+    """The SQL of a text that comes after every day of a slice, and before those of the next one. ``first_day``: that of
+    the slice's text."""
+    ends = zip(FIRST_DAYS, (*FIRST_DAYS[1:], "32"), strict=True)
+    later = " ".join(f"WHEN '{first}' THEN '{end}'" for first, end in ends)
+    return f"substr({first_day}, 1, 8) || CASE substr({first_day}, 9) {later} END"

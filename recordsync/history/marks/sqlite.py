@@ -8,10 +8,11 @@ a table that is not there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from recordsync.history.marks.marked import EVERYWHERE, MARKS, PREFIX, Referring, Triggers, WatchedTable
+from recordsync.history.marks.marked import EVERYWHERE, MARKS, PREFIX, KeyReference, Referring, Triggers, WatchedTable
+from recordsync.model import slices
 from recordsync.stores import SqliteStore
 
 GENERATIONS: Final = "recordsync_generation"
@@ -58,6 +59,26 @@ class SqliteTriggers(Triggers):
             f"INSERT INTO {MARKS} (model, parent, slice, generation) "
             f"VALUES ({model}, {parent}, {slice_}, {generation}) ON CONFLICT DO NOTHING"
         )
+
+    def mismatches(self, table: WatchedTable) -> Iterator[tuple[str, str]]:
+        # Usually all fit. To count what each leaf has, and all rows, finds that out in a third of the time, and with
+        # many parents in a tenth: nothing is sorted.
+        if len(table.parents) != 1 or table.cut is None or not self._all_fit(table, table.parents[0], table.cut):
+            yield from super().mismatches(table)
+
+    def _all_fit(self, table: WatchedTable, parent: KeyReference, cut: str) -> bool:
+        """Whether each leaf has its parent and as many rows as it says, and there are no other rows."""
+        leaves = f"recordsync_leaf AS leaf WHERE leaf.model = {table.literal}"
+        days = f"day.{cut} >= leaf.slice AND day.{cut} < {slices.end_in_sql('leaf.slice')}"
+        rows = f"SELECT count(*) FROM {table.table} AS day WHERE day.{parent.column} = leaf.parent AND {days}"
+        there = f"SELECT 1 FROM {parent.table} AS parent WHERE parent.{parent.target} = leaf.parent"
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT (SELECT count(*) FROM {table.table}) = (SELECT coalesce(sum(leaf.count), 0) FROM {leaves}) "
+                f"AND NOT EXISTS (SELECT 1 FROM {leaves} "
+                f"AND (leaf.count <> ({rows}) OR NOT EXISTS ({there})))"
+            )
+            return bool(cursor.fetchone()[0])
 
     @staticmethod
     def text(column: str) -> str:
