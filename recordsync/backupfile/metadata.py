@@ -10,11 +10,10 @@ import msgspec
 
 from recordsync.backupfile.ancestry import Ancestor, check_ancestry
 from recordsync.history.headers import Header
-from recordsync.model.fields import TIMESTAMP, whole_pattern
+from recordsync.model.fields import TIMESTAMP, UUID_SHAPE, whole_pattern
 from recordsync.model.json_values import (
     LARGEST,
     SHA256_SHAPE,
-    UUID_SHAPE,
     Count,
     InstallationName,
     MomentText,

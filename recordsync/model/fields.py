@@ -11,17 +11,31 @@ found legal and examines each only once.
 from __future__ import annotations
 
 import datetime as dt
+import decimal
+import json
+import math
 import re
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
+
+import orjson
 
 MAX_MINUTES: Final = 9999 * 60 + 59
 """The longest duration that has a text: 9999:59."""
 
 _MOMENT: Final = 27
 """Characters of a moment."""
+
+UUID_SHAPE: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+MAX_DIGITS: Final = 15
+"""Digits of a decimal that SQLite, which stores it as a binary fraction, gives back as they were."""
+
+_DEPTH: Final = 100
+"""Levels of a legal JSON text."""
 
 _MEMO_LIMIT: Final = 100_000
 """Values that a type remembers: more than there are times of a day."""
@@ -39,6 +53,8 @@ class FieldType(ABC):
     """
 
     expected: ClassVar[str]
+    in_keys: ClassVar[bool] = True
+    """Whether a key can have it."""
     sorts_as_stored: ClassVar[bool] = True
     """Whether databases, which compare texts by code point, sort stored values as their texts are sorted."""
 
@@ -255,6 +271,239 @@ class Minutes(FieldType):
 def _minutes(text: str) -> int:
     """The minutes of a legal text. Cached, because there are few and every record has up to three."""
     return int(text[:-3]) * 60 + int(text[-2:])
+
+
+class Integer(FieldType):
+    """A whole number from ``minimum`` to ``maximum``, in decimal digits without leading zeros."""
+
+    sorts_as_stored = False  # 10 is before 9
+
+    def __init__(self, minimum: int = -(2**63), maximum: int = 2**63 - 1, *, nullable: bool = False) -> None:
+        super().__init__(nullable=nullable)
+        self.minimum = minimum
+        self.maximum = maximum
+        negative = _numbers(max(1, -maximum), -minimum)
+        signed = [*(f"-{number}" for number in negative), *_numbers(max(0, minimum), maximum)]
+        self._shape = re.compile(f"({'|'.join(signed)})")
+
+    def is_legal(self, text: str) -> bool:
+        return self._shape.fullmatch(text) is not None
+
+    def expectation(self) -> str:
+        text = f"a whole number from {self.minimum} to {self.maximum}"
+        return f"{text} or null" if self.nullable else text
+
+    def to_python(self, text: str | None) -> int | None:
+        return None if text is None else int(text)
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": whole_pattern(self._shape.pattern)}
+
+
+def _numbers(low: int, high: int) -> list[str]:
+    """The patterns of the whole numbers from ``low``, which is not negative, to ``high``: one for each length."""
+    patterns = []
+    for length in range(len(str(low)), len(str(high)) + 1 if high >= low else 0):
+        first = max(low, 10 ** (length - 1) if length > 1 else 0)
+        patterns.append(_digits(str(first), str(min(high, 10**length - 1))))
+    return patterns
+
+
+def _digits(low: str, high: str) -> str:
+    """The pattern of the digits from ``low`` to ``high``, which are as long."""
+    rest = len(low) - 1
+    if not low or (low, high) == ("0" * len(low), "9" * len(low)):
+        return f"[0-9]{{{len(low)}}}" if low else ""
+    if low[0] == high[0]:
+        return low[0] + _digits(low[1:], high[1:])
+    between = [str(digit) for digit in range(int(low[0]) + 1, int(high[0]))]
+    parts = [low[0] + _digits(low[1:], "9" * rest), high[0] + _digits("0" * rest, high[1:])]
+    if between:
+        parts.append(f"[{between[0]}-{between[-1]}]" + _digits("0" * rest, "9" * rest))
+    return f"({'|'.join(parts)})"
+
+
+class Decimal(FieldType):
+    """A decimal number with all its places: ``-12.50``, and never ``-0.00``."""
+
+    sorts_as_stored = False
+
+    def __init__(self, max_digits: int, decimal_places: int, *, nullable: bool = False) -> None:
+        """``max_digits``: of them, ``decimal_places`` stand after the point. At most :data:`MAX_DIGITS`."""
+        super().__init__(nullable=nullable)
+        if not 0 <= decimal_places <= max_digits <= MAX_DIGITS or not max_digits:
+            raise ValueError(f"a decimal has up to {MAX_DIGITS} digits")
+        self.decimal_places = decimal_places
+        self.whole_digits = max_digits - decimal_places
+        whole = f"(0|[1-9][0-9]{{0,{self.whole_digits - 1}}})" if self.whole_digits else "0"
+        places = f"\\.[0-9]{{{decimal_places}}}" if decimal_places else ""
+        self._shape = re.compile(f"(?!-[0.]+$)-?{whole}{places}")
+
+    def is_legal(self, text: str) -> bool:
+        return self._shape.fullmatch(text) is not None
+
+    def expectation(self) -> str:
+        places = f" and {self.decimal_places} after it" if self.decimal_places else ""
+        text = f"a decimal with up to {self.whole_digits} digits before the point{places}"
+        return f"{text}, or null" if self.nullable else text
+
+    def to_python(self, text: str | None) -> decimal.Decimal | None:
+        return None if text is None else decimal.Decimal(text)
+
+    def to_text(self, value: Any) -> str | None:
+        if not isinstance(value, decimal.Decimal) or not value.is_finite():
+            return super().to_text(value)
+        try:
+            exact = value.quantize(decimal.Decimal(1).scaleb(-self.decimal_places))
+        except decimal.InvalidOperation:  # too many digits
+            return str(value)
+        # Adding zero makes a negative zero positive.
+        return f"{exact + 0:f}" if exact == value else str(value)
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": whole_pattern(self._shape.pattern)}
+
+
+class Boolean(FieldType):
+    """``true`` or ``false``."""
+
+    expected = "true or false, as a text"
+
+    def is_legal(self, text: str) -> bool:
+        return text in ("true", "false")
+
+    def to_python(self, text: str | None) -> bool | None:
+        return None if text is None else text == "true"
+
+    def to_text(self, value: Any) -> str | None:
+        return str(value).lower() if type(value) is bool else super().to_text(value)
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"enum": ["false", "true"]}
+
+
+class Uuid(FieldType):
+    """A UUID in lower-case hex with hyphens (RFC 9562), of any version."""
+
+    expected = "a UUID in lower case"
+    _shape = re.compile(UUID_SHAPE)
+
+    def is_legal(self, text: str) -> bool:
+        return self._shape.fullmatch(text) is not None
+
+    def to_python(self, text: str | None) -> uuid.UUID | None:
+        return None if text is None else uuid.UUID(text)
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": whole_pattern(UUID_SHAPE)}
+
+
+class Json(FieldType):
+    """Any JSON value but null, as the text of RFC 8785: names sorted, no white space, numbers as JavaScript writes
+    them. Numbers are those of 64 bits (IEEE 754), and texts have neither NUL nor unpaired surrogates.
+
+    JSON null is no value of its own: Django reads it as it reads the null of SQL.
+    """
+
+    expected = "canonical JSON (RFC 8785), as a text"
+    in_keys = False
+
+    @staticmethod
+    def _memo_limit() -> int:
+        return _MEMO_LIMIT // 25  # a text can be long
+
+    def is_legal(self, text: str) -> bool:
+        try:
+            return self._read(text) == text
+        except (ValueError, RecursionError):
+            return False
+
+    def canonical(self, text: str | None) -> str | None:
+        """The canonical text of a JSON text in any spelling; one that has none stays as it is, and is refused."""
+        try:
+            return None if text is None else self._read(text)
+        except (ValueError, RecursionError):
+            return text
+
+    @staticmethod
+    def _read(text: str) -> str | None:
+        """As :meth:`canonical`. Raises ValueError or RecursionError for a text that has none."""
+        value = json.loads(text, parse_constant=_refuse)
+        return None if value is None else _canonical_json(value, _DEPTH)
+
+    def to_python(self, text: str | None) -> Any:
+        # A larger whole number is that of 64 bits whose text this is.
+        return None if text is None else json.loads(text, parse_int=lambda digits: _whole(int(digits)))
+
+    def to_text(self, value: Any) -> str | None:
+        try:
+            return None if value is None else _canonical_json(value, _DEPTH)
+        except (ValueError, RecursionError):
+            return "a value that has no canonical JSON"
+
+    def _json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "contentMediaType": "application/json"}
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _canonical_json(value: Any, depth: int) -> str:
+    """The canonical JSON of a value that was read from JSON. Raises ValueError for one that has none."""
+    if not depth and isinstance(value, list | dict):
+        raise ValueError("too deep")
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("NUL")
+        try:
+            return orjson.dumps(value).decode()
+        except TypeError as error:
+            raise ValueError("unpaired surrogate") from error
+    if isinstance(value, list):
+        return f"[{','.join([_canonical_json(item, depth - 1) for item in value])}]"
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+        members = [f"{_canonical_json(name, 0)}:{_canonical_json(value[name], depth - 1)}" for name in names]
+        return f"{{{','.join(members)}}}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return _canonical_number(value)
+
+
+def _canonical_number(value: int | float) -> str:
+    """A number as JavaScript writes it. Raises ValueError for one that 64 bits do not hold."""
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("too large") from error
+    if not math.isfinite(number):
+        raise ValueError("not a number")
+    text = _as_javascript(number)
+    if number != value and decimal.Decimal(text) != value:  # a whole number that 64 bits do not hold
+        raise ValueError("too precise")
+    return text
+
+
+def _whole(number: int) -> int | float:
+    return number if abs(number) <= 2**53 else float(number)
+
+
+def _as_javascript(number: float) -> str:
+    sign, figures, exponent = decimal.Decimal(repr(number)).normalize().as_tuple()
+    if not any(figures):
+        return "0"
+    digits = "".join(map(str, figures))
+    point = len(digits) + int(exponent)  # where it is among the digits
+    if len(digits) <= point <= 21:
+        text = digits + "0" * (point - len(digits))
+    elif 0 < point <= 21:
+        text = f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = f"0.{'0' * -point}{digits}"
+    else:
+        text = f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{point - 1:+}"
+    return f"-{text}" if sign else text
 
 
 class Timestamp(FieldType):

@@ -6,9 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from recordsync.model.fields import TIMESTAMP, whole_pattern
+from recordsync.model.fields import TIMESTAMP, UUID_SHAPE, whole_pattern
 
-UUID_SHAPE: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 SHA256_SHAPE: Final = "[0-9a-f]{64}"
 _MOMENT: Final = TIMESTAMP.json_schema()["pattern"]
 LARGEST: Final = 2**53 - 1

@@ -70,6 +70,8 @@ class Model:
             raise ValueError(f"{self.name}: a partition has the first fields of the key: references, then a date")
         if any(f.later and (f in self.key or not f.type.nullable) for f in self.all_fields.values()):
             raise ValueError(f"{self.name}: a field that came later is nullable and is not in the key")
+        if any(f.type.nullable or not f.type.in_keys for f in self.key):
+            raise ValueError(f"{self.name}: a field of the key is never null and has an order")
 
     @cached_property
     def all_fields(self) -> dict[str, Field]:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError, ProgrammingError
 
 from recordsync.errors import RecordSyncError
 from recordsync.model import slices
-from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
+from recordsync.model.fields import (
+    Boolean,
+    Choice,
+    Date,
+    Decimal,
+    FieldType,
+    Integer,
+    Json,
+    Minutes,
+    Text,
+    Time,
+    Timestamp,
+    Uuid,
+)
 from recordsync.model.schema import Model
 from recordsync.stores.sql import SqlStore
 
@@ -19,11 +32,16 @@ _LEGAL_DAY: Final = "%(expressions)s BETWEEN '0001-01-01' AND '9999-12-31'"
 _LEGAL_MOMENT: Final = "%(expressions)s >= '0001-01-02 00:00:00+00' AND %(expressions)s < '9999-12-31 00:00:00+00'"
 
 
+_EXACT: Final = "%(expressions)s = round(%(expressions)s, <places>)"
+
+
 class PostgresStore(SqlStore):
     """PostgreSQL 14 or newer, through psycopg 3."""
 
     texts: ClassVar = {
-        **dict.fromkeys((Text, Choice, Time), "%(expressions)s::text"),
+        **dict.fromkeys((Text, Choice, Time, Integer, Boolean, Uuid, Json), "%(expressions)s::text"),
+        # Whatever number of places the column has.
+        Decimal: f"CASE WHEN {_EXACT} THEN round(%(expressions)s, <places>)::text ELSE %(expressions)s::text END",
         # to_char gives null for infinity, and does not say that a year is before Christ.
         Date: f"CASE WHEN {_LEGAL_DAY} THEN to_char(%(expressions)s, 'YYYY-MM-DD') ELSE %(expressions)s::text END",
         Minutes: "to_char(%(expressions)s / 60, 'FM9900') || ':' || to_char(%(expressions)s %%%% 60, 'FM00')",
@@ -33,6 +51,11 @@ class PostgresStore(SqlStore):
     }
     json_texts: ClassVar = dict.fromkeys((Text, Choice, Date, Time), "%(expressions)s")
     legal: ClassVar = {
+        Integer: "%(expressions)s BETWEEN <min> AND <max>",
+        Decimal: f"{_EXACT} AND abs(%(expressions)s) < <limit>",
+        Boolean: "TRUE",
+        Uuid: "TRUE",
+        Timestamp: _LEGAL_MOMENT,
         Text: "char_length(%(expressions)s) BETWEEN <min> AND <max>",
         Choice: "<any>",
         Date: _LEGAL_DAY,
@@ -48,6 +71,9 @@ class PostgresStore(SqlStore):
     @staticmethod
     def slice_in_sql(column: str) -> str:
         return slices.in_sql(f"to_char({column}, 'YYYY-MM-')", f"date_part('day', {column})")
+
+    def native(self, kind: FieldType) -> Callable[[str], Any] | None:
+        return kind.to_python if isinstance(kind, Minutes) else None
 
     @staticmethod
     def moment(text: str) -> str:

@@ -23,7 +23,7 @@ from django.db.models.functions import Collate
 
 from recordsync.errors import RecordSyncError, RegisterMoved
 from recordsync.model import slices
-from recordsync.model.fields import MAX_MINUTES, TIMESTAMP, Choice, FieldType, Minutes, Text
+from recordsync.model.fields import MAX_MINUTES, TIMESTAMP, Choice, Decimal, FieldType, Integer, Json, Minutes, Text
 from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.stores.orm import OrmStore, changed, in_key_order
@@ -123,7 +123,15 @@ class SqlStore(OrmStore):
                 order.append(Collate(self._text(source, kind), self.collation))
         return rows.order_by(*first, *order)
 
+    @staticmethod
+    def _makes_lines(model: Model) -> bool:
+        """Whether the database can make a model's lines. It cannot give the canonical text of JSON (PostgreSQL has its
+        own order of names, SQLite keeps any spelling), so that such records go through Python."""
+        return not any(isinstance(kind, Json) for kind in model.shape().types)
+
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
+        if not self._makes_lines(model):
+            return super().lines(model, where)
         return _or_by_records(self._lines_in_sql(model, where), super().lines(model, where))
 
     def _lines_in_sql(self, model: Model, where: Q | None) -> Iterator[bytes | None]:
@@ -133,6 +141,8 @@ class SqlStore(OrmStore):
                 yield None if line is None or None in parts else line(*parts)
 
     def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes]]:
+        if not self._makes_lines(model):
+            return super()._cut(model, where)
         return _or_by_records(self._cut_in_sql(model, where), super()._cut(model, where))
 
     def _cut_in_sql(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes] | None]:
@@ -188,6 +198,8 @@ class SqlStore(OrmStore):
     def partition(self, model: Model, partition: Partition) -> Iterator[bytes]:
         if not partition:
             return self.lines(model)
+        if not self._makes_lines(model):
+            return super().partition(model, partition)
         return _or_by_records(self._partition_in_sql(model, partition), super().partition(model, partition))
 
     def _partition_in_sql(self, model: Model, partition: Partition) -> Iterator[bytes | None]:
@@ -220,7 +232,7 @@ class SqlStore(OrmStore):
         return Func(self._is_legal(model), json, template=template, arg_joiner=" THEN ", output_field=TextField())
 
     def _member(self, name: str, source: str, kind: FieldType) -> Func:
-        text = self.json_texts.get(type(kind), self.texts[type(kind)])
+        text = _of_kind(self.json_texts.get(type(kind), self.texts[type(kind)]), kind)
         template = self.json_member.replace("<name>", name).replace("<value>", text)
         return Func(F(source), template=template, output_field=TextField())
 
@@ -235,20 +247,7 @@ class SqlStore(OrmStore):
         return Func(*tests, template="(%(expressions)s)", arg_joiner=" AND ", output_field=BooleanField())
 
     def _legality(self, kind: FieldType) -> str:
-        match kind:
-            case Text():
-                bounds = {"<min>": str(kind.min_length), "<max>": str(kind.max_length)}
-            case Minutes():
-                bounds = {"<max>": str(MAX_MINUTES)}
-            case Choice():
-                # Not IN, of which SQLite builds a table for each row.
-                values = [value.replace("'", "''").replace("%", "%%%%") for value in kind.values]
-                bounds = {"<any>": " OR ".join(f"%(expressions)s = '{value}'" for value in values)}
-            case _:
-                bounds = {}
-        test = self.legal[type(kind)]
-        for name, bound in bounds.items():
-            test = test.replace(name, bound)
+        test = _of_kind(self.legal[type(kind)], kind)
         return f"(%(expressions)s IS NULL OR ({test}))" if kind.nullable else f"({test})"
 
     @contextmanager
@@ -290,7 +289,7 @@ class SqlStore(OrmStore):
         return [self._text(*self._stored(field)) for field in model.all_fields.values() if field is not without]
 
     def _text(self, source: str, kind: FieldType) -> Func:
-        return Func(F(source), template=self.texts[type(kind)], output_field=TextField())
+        return Func(F(source), template=_of_kind(self.texts[type(kind)], kind), output_field=TextField())
 
     def _column(self, source: str, kind: FieldType) -> Func:
         return self._text(source, kind)
@@ -338,11 +337,15 @@ class SqlStore(OrmStore):
         """The records of rows with a value beside each, ``created_at`` and its content. ``leads``: the name that leads
         their keys, where the rows lack it and there is one."""
         record = model.shape().record
-        if leads is None or model.leading is None:
+        lacking = model.leading if leads is not None else None
+        stored = [field.type for field in model.all_fields.values() if field is not lacking]
+        if spelt := [(2 + index, kind) for index, kind in enumerate(stored) if isinstance(kind, Json)]:
+            rows = _in_canonical_json(rows, spelt)
+        if lacking is None:
             for row in rows:
                 yield row[0], record(row[2:], row[1])
             return
-        position = 2 + model.names.index(model.leading.name)
+        position = 2 + model.names.index(lacking.name)
         for row in rows:
             yield row[0], record((*row[2:position], leads, *row[position:]), row[1])
 
@@ -387,8 +390,8 @@ class SqlStore(OrmStore):
         for name, field in model.all_fields.items():
             if field.references:
                 natives[name] = self._parent_ids(field).get
-            elif isinstance(field.type, Minutes):
-                natives[name] = field.type.to_python
+            elif (native := self.native(field.type)) is not None:
+                natives[name] = native
         return natives
 
     def _update(
@@ -422,6 +425,10 @@ class SqlStore(OrmStore):
         So SQL tells a row's partition from its columns alone: this of its date, and the primary keys that its
         references hold in place of the names.
         """
+
+    @abstractmethod
+    def native(self, kind: FieldType) -> Callable[[str], Any] | None:
+        """The function that gives what the driver takes for a legal text; None: it takes the text."""
 
     @staticmethod
     @abstractmethod
@@ -470,6 +477,39 @@ class SqlStore(OrmStore):
     @abstractmethod
     def _is_duplicate(self, error: IntegrityError) -> bool:
         """Whether the error is that of a unique constraint."""
+
+
+def _of_kind(template: str, kind: FieldType) -> str:
+    """A template of a type's SQL with the limits of this one."""
+    match kind:
+        case Text():
+            limits = {"<min>": str(kind.min_length), "<max>": str(kind.max_length)}
+        case Minutes():
+            limits = {"<max>": str(MAX_MINUTES)}
+        case Integer():
+            limits = {"<min>": str(kind.minimum), "<max>": str(kind.maximum)}
+        case Decimal():
+            limits = {"<places>": str(kind.decimal_places), "<limit>": str(10**kind.whole_digits)}
+        case Choice():
+            # Not IN, of which SQLite builds a table for each row.
+            values = [value.replace("'", "''").replace("%", "%%%%") for value in kind.values]
+            limits = {"<any>": " OR ".join(f"%(expressions)s = '{value}'" for value in values)}
+        case _:
+            limits = {}
+    for name, limit in limits.items():
+        template = template.replace(name, limit)
+    return template
+
+
+def _in_canonical_json(
+    rows: Iterable[tuple[Any, ...]], positions: Sequence[tuple[int, Json]]
+) -> Iterator[tuple[Any, ...]]:
+    """The same rows, with the canonical text of the JSON in these positions."""
+    for row in rows:
+        values = list(row)
+        for position, kind in positions:
+            values[position] = kind.canonical(values[position])
+        yield tuple(values)
 
 
 def _without_illegal_moments(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError
 
 from recordsync.model import slices
-from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
+from recordsync.model.fields import (
+    Boolean,
+    Choice,
+    Date,
+    Decimal,
+    FieldType,
+    Integer,
+    Json,
+    Minutes,
+    Text,
+    Time,
+    Timestamp,
+    Uuid,
+)
 from recordsync.model.schema import Model
 from recordsync.stores.orm import LOOKUP
 from recordsync.stores.sql import SqlStore
@@ -20,12 +34,35 @@ _PARAMETERS = 900
 versions of SQLite take 999."""
 
 
+_REFUSED: Final = "WHEN %(expressions)s IS NOT NULL THEN quote(%(expressions)s) END"
+"""The end of a CASE: a value that is not legal gives a text that is refused. As it is, '5' in quotes would pass."""
+_PLACES: Final = "printf('%%%%.<places>f', %(expressions)s)"
+# SQLite stores a decimal as a whole number or a binary fraction, of which it knows 15 digits.
+_EXACT: Final = f"typeof(%(expressions)s) IN ('integer', 'real') AND CAST({_PLACES} AS NUMERIC) = %(expressions)s"
+_UNHYPHENED: Final = "lower(replace(%(expressions)s, '-', ''))"
+
+
+def _hex_digits(text: str) -> str:
+    """The SQL that says whether a text is 32 lower-case hex digits."""
+    return f"length({text}) = 32 AND {text} NOT GLOB '*[^0-9a-f]*'"
+
+
+def _hyphened(digits: str) -> str:
+    """The SQL of a UUID with hyphens, of its digits."""
+    parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    return " || '-' || ".join(f"substr({digits}, {start}, {length})" for start, length in parts)
+
+
 class SqliteStore(SqlStore):
     """SQLite, which stores dates and times in their canonical text. The register's constraints make sure of that."""
 
     texts: ClassVar = {
         # The cast removes the column's declared type, by which Django's converters go.
-        **dict.fromkeys((Text, Choice, Date, Time), "CAST(%(expressions)s AS TEXT)"),
+        **dict.fromkeys((Text, Choice, Date, Time, Json), "CAST(%(expressions)s AS TEXT)"),
+        Integer: f"CASE WHEN typeof(%(expressions)s) = 'integer' THEN CAST(%(expressions)s AS TEXT) {_REFUSED}",
+        Decimal: f"CASE WHEN {_EXACT} THEN {_PLACES} {_REFUSED}",
+        Boolean: f"CASE WHEN %(expressions)s = 1 THEN 'true' WHEN %(expressions)s = 0 THEN 'false' {_REFUSED}",
+        Uuid: f"CASE WHEN {_hex_digits(_UNHYPHENED)} THEN {_hyphened(_UNHYPHENED)} {_REFUSED}",
         Minutes: "CASE WHEN typeof(%(expressions)s) = 'integer' AND %(expressions)s >= 0 THEN "
         "printf('%%%%02d:%%%%02d', %(expressions)s / 60, %(expressions)s %%%% 60) "
         "ELSE CAST(%(expressions)s AS TEXT) END",
@@ -44,6 +81,16 @@ class SqliteStore(SqlStore):
         "printf('%%%%02d:%%%%02d', %(expressions)s / 60, %(expressions)s %%%% 60) END",
     }
     legal: ClassVar = {
+        Integer: "typeof(%(expressions)s) = 'integer' AND %(expressions)s BETWEEN <min> AND <max>",
+        Decimal: f"{_EXACT} AND abs(%(expressions)s) < <limit>",
+        Boolean: "(%(expressions)s = 0 OR %(expressions)s = 1)",
+        # As Django writes it: another spelling is put right by whoever reads it as a record.
+        Uuid: f"typeof(%(expressions)s) = 'text' AND {_hex_digits('%(expressions)s')}",
+        Timestamp: "typeof(%(expressions)s) = 'text' AND (length(%(expressions)s) = 19 OR "
+        "(length(%(expressions)s) = 26 AND substr(%(expressions)s, 20, 1) = '.' "
+        "AND substr(%(expressions)s, 21) NOT GLOB '*[^0-9]*')) AND %(expressions)s < '9999-12-31' "
+        "AND strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%S', substr(%(expressions)s, 1, 19), '+0 days') = "
+        "substr(%(expressions)s, 1, 19) AND %(expressions)s >= '0001-01-02' AND substr(%(expressions)s, 12, 2) < '24'",
         Text: "typeof(%(expressions)s) = 'text' AND length(%(expressions)s) BETWEEN <min> AND <max> "
         "AND instr(%(expressions)s, char(0)) = 0",
         Choice: "<any>",
@@ -60,6 +107,20 @@ class SqliteStore(SqlStore):
     @staticmethod
     def slice_in_sql(column: str) -> str:
         return slices.in_sql(f"substr({column}, 1, 8)", f"substr({column}, 9, 2)")
+
+    def native(self, kind: FieldType) -> Callable[[str], Any] | None:
+        match kind:
+            case Minutes():
+                return kind.to_python
+            case Boolean():
+                return {"true": 1, "false": 0}.__getitem__
+            case Uuid():
+                return lambda text: text.replace("-", "")
+            case Timestamp():
+                return self.moment
+            case Json():  # spelt as Django spells it
+                return lambda text: json.dumps(kind.to_python(text))
+        return None
 
     @staticmethod
     def moment(text: str) -> str:

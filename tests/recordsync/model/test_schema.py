@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.model.fields import Choice, Date, Text, Time
+from recordsync.model.fields import Choice, Date, FieldType, Json, Text, Time
 from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Schema, Shape
 from tests.builders.records import MOMENT, company, record
@@ -127,6 +127,12 @@ def test_a_key_refers_to_others_by_any_of_its_fields(
     assert (model.leading is key[0], model.name_positions) == (leads, positions)
     assert model.names_in(tuple(values[field.name] for field in key)) == names
     assert len(model.references) == len([field for field in key if field.references])
+
+
+@pytest.mark.parametrize("kind", [Json(), Text(max_length=9, nullable=True)])
+def test_a_field_of_a_key_is_never_null_and_has_an_order(kind: FieldType) -> None:
+    with pytest.raises(ValueError, match="things: a field of the key is never null and has an order"):
+        Model("things", "app.Thing", (Field("name", kind),))
 
 
 def test_only_a_key_refers_to_others() -> None:
