@@ -34,6 +34,7 @@ from tests.running.installation import Installations, ScratchInstallation
 from tests.running.wire import Wire, wired_register
 from tests.running.zygote import Zygote
 
+collect_ignore = ["parcels"]  # another project: tests/test_parcels.py runs its tests
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 

@@ -363,11 +363,28 @@ class SqlStore(OrmStore):
         sources = [*(field.source for field in model.all_fields.values()), "created_at", "updated_at"]
         natives = [(model.names.index(name), native) for name, native in self._natives(model).items()]
         try:
-            self._insert(model, sources, self._rows_to_add(records, natives, now))
+            rows = self._rows_to_add(records, natives, now)
+            if others := self._others(model, sources):
+                save = [(field.get_db_prep_save, field.get_default) for field in others]
+                sources += [field.name for field in others]
+                rows = ((*row, *(value(default(), self._connection) for value, default in save)) for row in rows)
+            self._insert(model, sources, rows)
         except IntegrityError as error:
             if not self._is_duplicate(error):
                 raise
             raise RegisterMoved(f"A record of {model.name} to be added is there already.") from error
+
+    def _others(self, model: Model, sources: Sequence[str]) -> list[models.Field[Any, Any]]:
+        """The fields that nobody declared and that Django, not the database, gives a value in a row that is added: a
+        primary key that is no number, among others."""
+        return [
+            field
+            for field in self._django(model)._meta.local_concrete_fields
+            if field.name not in sources
+            and not isinstance(field, models.AutoField)
+            and not field.generated
+            and not field.has_db_default()
+        ]
 
     def _rows_to_add(
         self, records: Sequence[Record], natives: Sequence[tuple[int, Callable[[str], Any]]], now: dt.datetime

@@ -237,7 +237,7 @@ def plan_of(alias: str, query: str) -> str:
             cursor.execute(f"EXPLAIN QUERY PLAN {query}")
             return "\n".join(row[3] for row in cursor.fetchall())
         # Of so few records, sorting all is as cheap.
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
         cursor.execute(f"EXPLAIN {query}")
         return "\n".join(row[0] for row in cursor.fetchall())
 
