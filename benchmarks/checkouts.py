@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,26 @@ class Checkout:
             words = (self._code / "manage.py", command, "--help")
             return self.meter.cost_of_start(self._named(step), lambda: self._empty.python(*words, stdout=nowhere))
 
+    def cost_of_module(self, step: str, installation: ScratchInstallation, *words: object) -> Cost:
+        """The cost of a module of the checkout that is run as a script."""
+        command = [sys.executable, "-m", *map(str, words)]
+        env, folder = self.environment(installation), installation.folder
+        return self.meter.cost(self._named(step), lambda: subprocess.Popen(command, env=env, cwd=folder))
+
+    def forget_history(self) -> None:
+        """Remove the head, all snapshots and all blocks of ``full``, as if it had never been backed up."""
+        from django.db.models import Model
+
+        from recordsync.history.databases import history_of
+        from recordsync.models import Block, Head, HeadMove, Leaf, Node, Snapshot
+
+        with self.full.opened() as alias:
+            tables: list[tuple[str, type[Model]]] = [(alias, table) for table in (HeadMove, Head, Leaf, Snapshot)]
+            tables += [(history_of(alias), table) for table in (Block, Node)]
+            for using, table in tables:
+                table._default_manager.using(using).all().delete()
+        self.vacuum()
+
     @contextmanager
     def scratch(self, full: bool = False) -> Iterator[ScratchInstallation]:
         """A copy of the empty or the full installation, which is removed at the end of the block."""
@@ -90,9 +111,12 @@ class Checkout:
         finally:
             installation.remove()
 
-    def environment(self) -> dict[str, str]:
-        """The environment of a Python process that imports the checkout's modules."""
-        return self._empty.env | {"PYTHONPATH": str(self._code), "DJANGO_SETTINGS_MODULE": "muster.settings"}
+    def environment(self, installation: ScratchInstallation | None = None) -> dict[str, str]:
+        """The environment of a Python process that imports the checkout's modules, in an installation of it."""
+        return (installation or self._empty).env | {
+            "PYTHONPATH": str(self._code),
+            "DJANGO_SETTINGS_MODULE": "muster.settings",
+        }
 
     def remove(self) -> None:
         """Remove the installations."""

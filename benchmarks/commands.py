@@ -6,18 +6,21 @@ disk as it does by default.
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from benchmarks.checkouts import Checkout
+from benchmarks.checkouts import UNTIL, Checkout
 from benchmarks.costs import Cost, finished
-from benchmarks.sheets import cells, cost_of_reading, write_csv
-from benchmarks.steps import BenchStep
+from benchmarks.sheets import cells, cost_of_reading, next_day, write_csv
+from benchmarks.steps import EDITS, UNMARKED, BenchStep
 from tests.running.installation import ScratchInstallation
 from tests.running.zygote import Process
 
@@ -25,9 +28,11 @@ TABLES: Final = ("core_company", "core_attendancerecord")
 MODELS: Final = ("core.Company", "core.AttendanceRecord")
 DAYS_OF_COMPANY: Final = 20
 """The days of each employee of the one large company: it has 50,000 employees at a million records."""
-CHANGE: Final = (
-    "UPDATE core_attendancerecord SET shift = 'changed', updated_at = '2026-11-01T00:00:00Z' WHERE id % 100 = 0"
-)
+_CHANGE: Final = "UPDATE core_attendancerecord SET shift = 'changed', updated_at = '2026-11-01T00:00:00Z' WHERE "
+ANYWHERE: Final = _CHANGE + "id % 100 = 0"
+"""Changes every hundredth record, spread as edits by people are."""
+RECENT: Final = f"{_CHANGE}id % 8 = 0 AND date > '{dt.date.fromisoformat(UNTIL) - dt.timedelta(30)}'"
+"""Changes as many in the last 30 days of 365."""
 
 
 def backup_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep, Cost]]:
@@ -37,23 +42,55 @@ def backup_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep, 
     yield BenchStep.FULL, checkout.cost(BenchStep.FULL, checkout.full, *command, records=records)
 
 
+def history_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep, Cost]]:
+    """The costs of a first backup, which makes all blocks, of the next, which has them, and of their verification. The
+    backup that is kept is the next."""
+    checkout.forget_history()
+    command = ("backup_data", "--output", checkout.backup)
+    yield BenchStep.FIRST, checkout.cost(BenchStep.FIRST, checkout.full, *command, records=records)
+    yield from backup_steps(checkout, records)
+    zst = ("backup_data", "--output", checkout.backup.with_suffix(".json.zst"))
+    yield BenchStep.FULL_ZST, checkout.cost(BenchStep.FULL_ZST, checkout.full, *zst, records=records)
+    yield BenchStep.START_HISTORY, checkout.cost_of_start(BenchStep.START_HISTORY, "history")
+    verify = ("history", "verify", "--register")
+    yield BenchStep.VERIFY, checkout.cost(BenchStep.VERIFY, checkout.full, *verify, error_count=0)
+
+
+def changed_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep, Cost]]:
+    """The costs of full backups after one day was imported, and then after changes by SQL, and of that import."""
+    sheet = checkout.folder / "day.csv"
+    rows = next_day(checkout.full)
+    write_csv(sheet, rows)
+    with checkout.scratch(full=True) as changing:
+        backup = ("backup_data", "--output", changing.folder / "changed.json")
+        yield BenchStep.START_IMPORT, checkout.cost_of_start(BenchStep.START_IMPORT, "import_attendance")
+        added = len(rows) - 1
+        imported = ("import_attendance", sheet)
+        yield BenchStep.IMPORT_DAY, checkout.cost(BenchStep.IMPORT_DAY, changing, *imported, added=added)
+        records += added
+        yield BenchStep.AFTER_DAY, checkout.cost(BenchStep.AFTER_DAY, changing, *backup, records=records)
+        for step, change in ((BenchStep.AFTER_RECENT, RECENT), (BenchStep.AFTER_ANYWHERE, ANYWHERE)):
+            _change(changing, change)
+            yield step, checkout.cost(step, changing, *backup, records=records)
+
+
 def restore_steps(checkout: Checkout, records: int) -> Iterator[tuple[BenchStep, Cost]]:
     """The costs of previews and restores of the backup, and of the command's start. The register ends as it was."""
     full, restore = checkout.full, ("restore_data", "--input", checkout.backup)
     yield BenchStep.START_RESTORE, checkout.cost_of_start(BenchStep.START_RESTORE, "restore_data")
     yield BenchStep.PREVIEW, checkout.cost(BenchStep.PREVIEW, full, *restore, "--preview", skipped=records)
     yield BenchStep.IDENTICAL, checkout.cost(BenchStep.IDENTICAL, full, *restore, skipped=records)
-    changed = _change(full)
-    expected = {"updated": changed, "skipped": records - changed}
-    yield BenchStep.CHANGED, checkout.cost(BenchStep.CHANGED, full, *restore, **expected)
+    for step, change in ((BenchStep.CHANGED_RECENT, RECENT), (BenchStep.CHANGED, ANYWHERE)):
+        changed = _change(full, change)
+        yield step, checkout.cost(step, full, *restore, updated=changed, skipped=records - changed)
     with checkout.scratch() as empty:
         yield BenchStep.EMPTY, checkout.cost(BenchStep.EMPTY, empty, *restore, added=records)
 
 
 def backup_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:
-    """The costs of a full backup, of ``dumpdata`` and of the database's own dump of the same tables."""
-    checkout.vacuum()
-    costs: dict[BenchStep, Cost] = dict(backup_steps(checkout, records))
+    """The costs of full backups, of ``dumpdata`` and of the database's own dump of the same tables."""
+    costs: dict[BenchStep, Cost] = dict(history_steps(checkout, records))
+    costs |= changed_steps(checkout, records)
     costs[BenchStep.START_DUMPDATA] = checkout.cost_of_start(BenchStep.START_DUMPDATA, "dumpdata")
     costs[BenchStep.DUMPDATA] = checkout.cost(BenchStep.DUMPDATA, checkout.full, *_dumpdata(checkout))
     output = checkout.folder / "dump.sql"
@@ -108,7 +145,45 @@ def company_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:
     command = ("import_attendance", sheet)
     costs[BenchStep.IMPORT_CSV] = checkout.cost(BenchStep.IMPORT_CSV, checkout.full, *command, added=records)
     checkout.back_up()
-    return costs | dict(backup_steps(checkout, records)) | dict(restore_steps(checkout, records))
+    return costs | dict(history_steps(checkout, records)) | dict(restore_steps(checkout, records))
+
+
+def companies_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:
+    """The costs of commands on a register of as many companies as records, and of a snapshot after one edit."""
+    sheet = checkout.folder / "companies.csv"
+    write_csv(sheet, cells(records, days=1, companies=records))
+    costs: dict[BenchStep, Cost] = {}
+    costs[BenchStep.READ_CSV] = cost_of_reading(checkout, BenchStep.READ_CSV, sheet)
+    costs[BenchStep.START_IMPORT] = checkout.cost_of_start(BenchStep.START_IMPORT, "import_attendance")
+    command = ("import_attendance", sheet)
+    costs[BenchStep.IMPORT_CSV] = checkout.cost(BenchStep.IMPORT_CSV, checkout.full, *command, added=records)
+    checkout.back_up()
+    costs |= history_steps(checkout, records)
+    costs |= restore_steps(checkout, records)
+    module = "benchmarks.snapshot"
+    costs[BenchStep.START_SNAPSHOT] = checkout.cost_of_module(BenchStep.START_SNAPSHOT, checkout.full, module, "start")
+    _change(checkout.full, f"{_CHANGE}id = (SELECT min(id) FROM core_attendancerecord)")
+    costs[BenchStep.SNAPSHOT] = checkout.cost_of_module(BenchStep.SNAPSHOT, checkout.full, module, "take")
+    return costs
+
+
+def marks_round(checkout: Checkout, records: int, *, marked_first: bool) -> dict[BenchStep, Cost]:
+    """The costs of writes with marks and without, each within a process on an empty register of its own."""
+    costs: dict[BenchStep, Cost] = {}
+    for is_marked in (marked_first, not marked_first):
+        with checkout.scratch() as empty:
+            words = ["benchmarks.writes", str(records), str(EDITS), "marked" if is_marked else "unmarked"]
+            done = subprocess.run(
+                [sys.executable, "-m", *words],
+                env=checkout.environment(empty),
+                cwd=empty.folder,
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+        for name, cost in json.loads(done.stdout).items():
+            step = BenchStep(name)
+            costs[step if is_marked else UNMARKED[step]] = Cost(*cost)
+    return costs
 
 
 def _dumpdata(checkout: Checkout) -> tuple[object, ...]:
@@ -177,10 +252,10 @@ def _psql(checkout: Checkout, installation: ScratchInstallation, statements: Seq
     return subprocess.Popen([program, *options, *commands, installation.database_url])
 
 
-def _change(installation: ScratchInstallation) -> int:
-    """Change every hundredth record, spread as edits by people are. Returns how many."""
+def _change(installation: ScratchInstallation, change: str) -> int:
+    """Change records by a statement of SQL. Returns how many."""
     from django.db import connections
 
     with installation.opened() as alias, connections[alias].cursor() as cursor:
-        cursor.execute(CHANGE)
+        cursor.execute(change)
         return int(cursor.rowcount)

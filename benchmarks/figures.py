@@ -23,6 +23,8 @@ class BenchGroup(StrEnum):
     BACKUP = "backup"
     RESTORE = "restore"
     COMPANY = "company"
+    COMPANIES = "companies"
+    MARKS = "marks"
     VERSIONS = "versions"
     PAGES = "pages"
 

@@ -7,7 +7,7 @@ import datetime as dt
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import openpyxl
@@ -15,6 +15,7 @@ import openpyxl
 from benchmarks.checkouts import Checkout
 from benchmarks.costs import Cost
 from benchmarks.steps import BenchStep
+from tests.running.installation import ScratchInstallation
 
 READ = """
 import gc, sys, time, django
@@ -38,15 +39,32 @@ def cells(rows: int, days: int = 300, companies: int = 20) -> Iterator[list[str]
     yield [column.heading for column in COLUMNS]
     for number in range(rows):
         person, day = divmod(number, days)
-        minute = f"{number % 60:02}"
-        yield [
-            f"{person:06}", f"Worker {person}", f"Company {person % companies}",
-            f"{FIRST + dt.timedelta(day):%d-%m-%Y}", "GS", f"00:{minute}", "P", f"09:{minute}", "18:00",
-            "", "", "", "", "01:30", "",
-        ]  # fmt: skip
+        who = (f"{person:06}", f"Worker {person}", f"Company {person % companies}")
+        yield _row(*who, FIRST + dt.timedelta(day), number % 60)
 
 
-def write_csv(path: Path, rows: Iterator[list[str]]) -> None:
+def next_day(installation: ScratchInstallation) -> list[list[str]]:
+    """The rows of a sheet of the day after the register's last: of everybody who was there on the last."""
+    from core.models import AttendanceRecord
+    from core.sheets.columns import COLUMNS
+
+    with installation.opened() as alias:
+        records = AttendanceRecord.objects.using(alias)
+        last: dt.date = records.latest("date").date
+        present = list(records.filter(date=last).values_list("ep_no", "ep_name", "company__name"))
+    day = last + dt.timedelta(1)
+    rows = [_row(*who, day, number % 60) for number, who in enumerate(present)]
+    return [[column.heading for column in COLUMNS], *rows]
+
+
+def _row(ep_no: str, name: str, company: str, day: dt.date, minute: int) -> list[str]:
+    return [
+        ep_no, name, company, f"{day:%d-%m-%Y}", "GS", f"00:{minute:02}", "P", f"09:{minute:02}", "18:00",
+        "", "", "", "", "01:30", "",
+    ]  # fmt: skip
+
+
+def write_csv(path: Path, rows: Iterable[list[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import pages, targets
 from benchmarks.checkouts import Checkout, checked_out
-from benchmarks.commands import backup_round, company_round, restore_round
+from benchmarks.commands import backup_round, companies_round, company_round, marks_round, restore_round
 from benchmarks.figures import FOLDER, BenchGroup, RawFigures
 from benchmarks.sheets import cells, write_csv, write_xlsx
 from benchmarks.steps import BenchStep
@@ -31,8 +31,8 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 PAGES = Path(__file__).with_name("RESULTS-pages.md")
 README = PROJECT / "README.md"
 SMALL = targets.SIZES[0]
-"""Sizes above have fewer rounds, and the older version is not measured at them."""
-ONCE = (BenchGroup.COMPANY, BenchGroup.PAGES)
+"""Sizes above have fewer rounds, and not every group is measured at them."""
+ONCE = (BenchGroup.COMPANY, BenchGroup.COMPANIES, BenchGroup.PAGES)
 """These have one round: memory hardly varies, and pages are requested many times in it."""
 
 
@@ -47,7 +47,7 @@ class Bench:
 
     def run(self, engine: str, records: int) -> None:
         """Measure the rounds that are missing on one engine at one size."""
-        for measure in (self._register, self._company, self._versions):
+        for measure in (self._register, self._company, self._companies, self._marks, self._versions):
             started = time.perf_counter()
             measure(engine, records)
             seconds = time.perf_counter() - started
@@ -97,6 +97,25 @@ class Bench:
             self._figures.keep(BenchGroup.COMPANY, engine, records, number, costs=costs)
             self.write()
 
+    def _companies(self, engine: str, records: int) -> None:
+        """The memory that a register of as many companies as records takes, and a snapshot of it."""
+        for number in self._missing(BenchGroup.COMPANIES, engine, records):
+            with self._checkout(engine, PROJECT) as checkout:
+                costs = companies_round(checkout, records)
+            self._figures.keep(BenchGroup.COMPANIES, engine, records, number, costs=costs)
+            self.write()
+
+    def _marks(self, engine: str, records: int) -> None:
+        """Writes with marks and without."""
+        missing = self._missing(BenchGroup.MARKS, engine, records)
+        if not missing:
+            return
+        with self._checkout(engine, PROJECT) as checkout:
+            for number in missing:
+                costs = marks_round(checkout, records, marked_first=number % 2 == 1)
+                self._figures.keep(BenchGroup.MARKS, engine, records, number, costs=costs)
+                self.write()
+
     def _versions(self, engine: str, records: int) -> None:
         """The older version beside this one."""
         missing = self._missing(BenchGroup.VERSIONS, engine, records)
@@ -122,7 +141,7 @@ class Bench:
 
     def _missing(self, group: BenchGroup, engine: str, records: int) -> list[int]:
         """The numbers of the rounds of a group that are asked for and not kept."""
-        if group not in self._options.steps or (group is BenchGroup.VERSIONS and records > SMALL):
+        if group not in self._options.steps or (group in targets.SMALL_ONLY and records > SMALL):
             return []
         rounds = self._options.rounds or (5 if records <= SMALL else 3)
         return self._figures.missing(group, engine, records, 1 if group in ONCE else rounds)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from benchmarks.costs import Cost, median_cost
 from benchmarks.figures import BenchGroup, Round, rounds_of
 from benchmarks.pages import table as pages_table
-from benchmarks.steps import LEFT_OUT, PEERS, BenchStep, net
+from benchmarks.steps import EDITS, LEFT_OUT, PEERS, UNMARKED, BenchStep, net
 
 SIZES = (100_000, 1_000_000)
 """The sizes that the targets are for."""
@@ -26,7 +26,11 @@ READING = (
     " median of the rounds' ratios, and the least and the greatest. Ratios are of CPU seconds: user and system "
     "time of the process and its children, and on PostgreSQL of the server meanwhile, less the start of the "
     "program, which is measured in the same round: of `manage.py` by `COMMAND --help`, of `sqlite3`, `psql` and "
-    "`pg_dump` by `--version`. An import is also counted less the reading of its sheet; 5 % count as no slower. "
+    "`pg_dump` by `--version`. A first backup finds no history; the next ones put the file together from its blocks. "
+    "A day is imported in a copy of the register, and each backup after a change follows the one before; *1% changed* "
+    "is by SQL, of 1% of all records, spread over all or over the last 30 of 365 days. An import takes its snapshot "
+    "itself. An edit is one `save()` of a record, and writes with marks and without are within a process, on "
+    "registers of their own. An import is also counted less the reading of its sheet; 5 % count as no slower. "
     "All have the same content, which was written just before and is in the system's cache, and the same "
     "settings. Everything syncs to disk as by default: SQLite in WAL with `synchronous=FULL`, PostgreSQL with "
     "`fsync` on. PostgreSQL runs without autovacuum; the register is vacuumed before each round, with a "
@@ -37,28 +41,41 @@ READING = (
 )
 
 
+Limit = float | tuple[float | None, float | None] | None
+"""A limit at all sizes, or one at each of SIZES; None: the figure is shown for comparison."""
+
+
 class Goal(NamedTuple):
     """A target of one group. ``figure`` computes its figure from a round; KeyError if a step was not measured.
 
-    ``limits``: by engine; a figure without a limit is shown for comparison.
+    ``limits``: by engine; those of the first size are for all sizes but the second.
     """
 
     text: str
     group: BenchGroup
-    limits: Mapping[str, float | None]
+    limits: Mapping[str, Limit]
     figure: Callable[[Round], float]
     at_least: bool = False
+    unit: str = "×"
 
-    def met(self, engine: str, figure: float) -> bool | None:
+    def met(self, engine: str, size: int, figure: float) -> bool | None:
         """Whether the figure, as it is shown, is within the limit; None without a limit."""
-        limit = self.limits[engine]
+        limit = self._limits(engine)[size == SIZES[1]]
         if limit is None:
             return None
         return round(figure, 2) >= limit if self.at_least else round(figure, 2) <= limit
 
     def limit(self, engine: str) -> str:
+        """The limit as the table shows it."""
+        limits = self._limits(engine)
+        if limits == (None, None):
+            return ""
+        shown = " / ".join(dict.fromkeys("–" if limit is None else f"{limit:g}" for limit in limits))
+        return f"{'≥' if self.at_least else '≤'} {shown} {self.unit}"
+
+    def _limits(self, engine: str) -> tuple[float | None, float | None]:
         limit = self.limits[engine]
-        return "" if limit is None else f"{'≥' if self.at_least else '≤'} {limit:g} ×"
+        return limit if isinstance(limit, tuple) else (limit, limit)
 
 
 def _times(more: BenchStep, less: BenchStep) -> Callable[[Round], float]:
@@ -69,62 +86,95 @@ def _times_older(step: BenchStep) -> Callable[[Round], float]:
     return lambda one: net(one.costs, step) / net(one.older, step)
 
 
-BACKUP, RESTORE, VERSIONS = BenchGroup.BACKUP, BenchGroup.RESTORE, BenchGroup.VERSIONS
+def _more_than_start(step: BenchStep) -> Callable[[Round], float]:
+    return lambda one: net(one.costs, step)
+
+
+def _milliseconds_more(step: BenchStep) -> Callable[[Round], float]:
+    return lambda one: (net(one.costs, step) - net(one.costs, UNMARKED[step])) / EDITS * 1000
+
+
+BACKUP, RESTORE, VERSIONS, MARKS = BenchGroup.BACKUP, BenchGroup.RESTORE, BenchGroup.VERSIONS, BenchGroup.MARKS
+SMALL_ONLY = (VERSIONS, MARKS, BenchGroup.COMPANIES)
+"""The groups that are measured at the first size only."""
+
+
+def _of_dumpdata(step: BenchStep, sqlite: Limit, postgres: Limit) -> Goal:
+    limits = {"sqlite": sqlite, "postgres": postgres}
+    return Goal(f"`dumpdata` ÷ {step}", BACKUP, limits, _times(BenchStep.DUMPDATA, step), at_least=True)
+
+
+def _of_loaddata(step: BenchStep, sqlite: Limit, postgres: Limit) -> Goal:
+    limits = {"sqlite": sqlite, "postgres": postgres}
+    return Goal(f"`loaddata` ÷ {step}", RESTORE, limits, _times(BenchStep.LOADDATA, step), at_least=True)
+
+
 TARGETS = (
-    Goal(
-        "`dumpdata` ÷ full backup",
-        BACKUP,
-        {"sqlite": 12, "postgres": 9},
-        _times(BenchStep.DUMPDATA, BenchStep.FULL),
-        at_least=True,
-    ),
-    Goal("full backup ÷ `sqlite3 .dump`", BACKUP, {"sqlite": 3.5}, _times(BenchStep.FULL, BenchStep.SQLITE_DUMP)),
-    Goal("full backup ÷ `pg_dump`", BACKUP, {"postgres": 5}, _times(BenchStep.FULL, BenchStep.PG_DUMP)),
-    Goal(
-        "`loaddata` ÷ preview of identical",
-        RESTORE,
-        {"sqlite": 80, "postgres": 100},
-        _times(BenchStep.LOADDATA, BenchStep.PREVIEW),
-        at_least=True,
-    ),
-    Goal(
-        "`loaddata` ÷ restore of identical",
-        RESTORE,
-        {"sqlite": 80, "postgres": 100},
-        _times(BenchStep.LOADDATA, BenchStep.IDENTICAL),
-        at_least=True,
-    ),
-    Goal(
-        "`loaddata` ÷ restore into empty",
-        RESTORE,
-        {"sqlite": 22, "postgres": None},
-        _times(BenchStep.LOADDATA, BenchStep.EMPTY),
-        at_least=True,
-    ),
+    _of_dumpdata(BenchStep.FIRST, 11, 7),
+    _of_dumpdata(BenchStep.FULL, (35, 60), (25, 50)),
+    Goal("full backup ÷ `sqlite3 .dump`", BACKUP, {"sqlite": (None, 1)}, _times(BenchStep.FULL, BenchStep.SQLITE_DUMP)),
+    Goal("full backup ÷ `pg_dump`", BACKUP, {"postgres": (None, 1)}, _times(BenchStep.FULL, BenchStep.PG_DUMP)),
+    _of_dumpdata(BenchStep.FULL_ZST, (65, 95), (50, 85)),
+    _of_dumpdata(BenchStep.AFTER_DAY, (32, 45), (25, 35)),
+    _of_dumpdata(BenchStep.AFTER_RECENT, (30, 35), (20, 25)),
+    _of_dumpdata(BenchStep.AFTER_ANYWHERE, (12, 10), (9, 7)),
+    _of_loaddata(BenchStep.PREVIEW, 400, 400),
+    _of_loaddata(BenchStep.IDENTICAL, 400, 400),
+    _of_loaddata(BenchStep.CHANGED_RECENT, 100, 100),
+    _of_loaddata(BenchStep.CHANGED, None, None),
+    _of_loaddata(BenchStep.EMPTY, 20, None),
     *(
         Goal(f"{step} ÷ `\\copy`, {how}", RESTORE, {"postgres": limit}, _times(step, copy))
-        for step, wanted in ((BenchStep.EMPTY, 1.7), (BenchStep.EMPTY_ALONE, 1.3))
-        # The targets were set beside a plain `\copy` into the tables as they are.
+        for step, wanted in ((BenchStep.EMPTY, 1.6), (BenchStep.EMPTY_ALONE, None))
+        # The target is set beside a plain `\copy` into the tables as they are.
         for copy, how, limit in (
             (BenchStep.COPY_INDEXED, "indexes in place", wanted),
             (BenchStep.COPY, "indexes made afterwards", None),
         )
     ),
+    *(
+        Goal(f"{step}, with marks ÷ without", MARKS, {"sqlite": 1.1, "postgres": 1.2}, _times(step, UNMARKED[step]))
+        for step in (BenchStep.ADD, BenchStep.FILL, BenchStep.CHANGE, BenchStep.DELETE)
+    ),
     Goal(
-        "restore with 1% changed ÷ of identical",
-        RESTORE,
-        {"sqlite": 1.3, "postgres": 1.3},
-        _times(BenchStep.CHANGED, BenchStep.IDENTICAL),
+        "one edit, more with marks than without",
+        MARKS,
+        {"sqlite": 0.2, "postgres": 0.3},
+        _milliseconds_more(BenchStep.EDIT),
+        unit="ms",
+    ),
+    Goal(
+        "`history verify --register` ÷ first backup",
+        BACKUP,
+        {"sqlite": 1, "postgres": 1},
+        _times(BenchStep.VERIFY, BenchStep.FIRST),
+    ),
+    Goal(
+        "snapshot after one edit, as many companies as records",
+        BenchGroup.COMPANIES,
+        {"sqlite": 1, "postgres": 1},
+        _more_than_start(BenchStep.SNAPSHOT),
+        unit="s",
     ),
     *(
         Goal(f"{step} ÷ the older version's", VERSIONS, {"sqlite": 1.05, "postgres": 1.05}, _times_older(step))
         for step in (BenchStep.IMPORT_CSV, BenchStep.IMPORT_XLSX, BenchStep.IMPORT_MORE)
     ),
 )
+PEAKS: Mapping[str, tuple[BenchGroup, ...]] = {
+    "peak memory, all steps": (BACKUP, RESTORE, VERSIONS),
+    "peak memory, one company, an employee for each 20 records": (BenchGroup.COMPANY,),
+    "peak memory, as many companies as records": (BenchGroup.COMPANIES,),
+}
+"""Whose memory is shown together."""
 HOW_FAST = (
+    BenchStep.FIRST,
     BenchStep.FULL,
+    BenchStep.FULL_ZST,
+    BenchStep.AFTER_RECENT,
     BenchStep.PREVIEW,
     BenchStep.IDENTICAL,
+    BenchStep.CHANGED_RECENT,
     BenchStep.CHANGED,
     BenchStep.EMPTY,
     BenchStep.DUMPDATA,
@@ -143,6 +193,10 @@ def results(rounds: Sequence[Round]) -> str:
             parts += _section(f"## {ENGINES[engine]}, {size:,} records", [one.costs for one in of_size], size)
             company = [one.costs for one in rounds_of(rounds, BenchGroup.COMPANY, engine, size)]
             parts += _section(f"## {ENGINES[engine]}, {size:,} records of one company", company, size)
+            companies = [one.costs for one in rounds_of(rounds, BenchGroup.COMPANIES, engine, size)]
+            parts += _section(f"## {ENGINES[engine]}, {size:,} records of as many companies", companies, size)
+            writes = [one.costs for one in rounds_of(rounds, MARKS, engine, size)]
+            parts += _section(f"## {ENGINES[engine]}, writes of {size:,} records", writes, size)
     for engine in engines:
         for size in sizes:
             if versions := rounds_of(rounds, VERSIONS, engine, size):
@@ -176,7 +230,7 @@ def is_whole(rounds: Sequence[Round]) -> bool:
         for group in BenchGroup
         for engine in ENGINES
         for size in SIZES
-        if group is not VERSIONS or size == SIZES[0]
+        if group not in SMALL_ONLY or size == SIZES[0]
     ]
     return all(rounds_of(rounds, *cell) for cell in cells)
 
@@ -191,11 +245,10 @@ def targets_table(rounds: Sequence[Round]) -> str:
                 cells = [_judged(target, engine, rounds, size) for size in sizes]
                 lines.append(_row([target.text, ENGINES[engine], target.limit(engine), *cells]))
     for engine in engines:
-        cells = [_peak([one for one in rounds if one.group is not BenchGroup.COMPANY], engine, size) for size in sizes]
-        lines.append(_row(["peak memory, all steps", ENGINES[engine], f"≤ {MEMORY} MB", *cells]))
-        cells = [_peak([one for one in rounds if one.group is BenchGroup.COMPANY], engine, size) for size in sizes]
-        text = "peak memory, one company, an employee for each 20 records"
-        lines.append(_row([text, ENGINES[engine], f"≤ {MEMORY} MB", *cells]))
+        for text, groups in PEAKS.items():
+            of_groups = [one for one in rounds if one.group in groups]
+            cells = [_peak(of_groups, groups, engine, size) for size in sizes]
+            lines.append(_row([text, ENGINES[engine], f"≤ {MEMORY} MB", *cells]))
     for engine in engines:
         cells = [_judged_pages(rounds_of(rounds, BenchGroup.PAGES, engine, size)) for size in sizes]
         lines.append(_row(["pages, p95", ENGINES[engine], "of each page", *cells]))
@@ -281,19 +334,23 @@ def _judged(target: Goal, engine: str, rounds: Sequence[Round], size: int) -> st
         except KeyError:
             continue
     if not figures:
-        return "" if target.group is VERSIONS and size > SIZES[0] else "not measured"
-    return _verdict(_spread(figures), target.met(engine, median(figures)))
+        return _not_measured(target.group, size)
+    return _verdict(_spread(figures, target.unit), target.met(engine, size, median(figures)))
 
 
-def _spread(figures: Sequence[float]) -> str:
+def _not_measured(group: BenchGroup, size: int) -> str:
+    return "" if group in SMALL_ONLY and size > SIZES[0] else "not measured"
+
+
+def _spread(figures: Sequence[float], unit: str = "×") -> str:
     """The median of the rounds, the least and the greatest, or that it is of one round."""
     if len(figures) == 1:
-        return f"{figures[0]:.2f} × (1 round)"
-    return f"{median(figures):.2f} × ({min(figures):.2f} to {max(figures):.2f}, {len(figures)} rounds)"
+        return f"{figures[0]:.2f} {unit} (1 round)"
+    return f"{median(figures):.2f} {unit} ({min(figures):.2f} to {max(figures):.2f}, {len(figures)} rounds)"
 
 
-def _peak(rounds: Sequence[Round], engine: str, size: int) -> str:
-    """The greatest memory of any of Muster's steps in any round, with the step."""
+def _peak(rounds: Sequence[Round], groups: Sequence[BenchGroup], engine: str, size: int) -> str:
+    """The greatest memory of any of Muster's steps in any round of the groups, with the step."""
     peaks = [
         (cost.megabytes, step)
         for one in rounds
@@ -302,7 +359,7 @@ def _peak(rounds: Sequence[Round], engine: str, size: int) -> str:
         if step in LEFT_OUT and step not in PEERS
     ]
     if not peaks:
-        return "not measured"
+        return _not_measured(groups[0], size)
     megabytes, step = max(peaks)
     return _verdict(f"{megabytes:.0f} MB ({step})", round(megabytes) <= MEMORY)
 
