@@ -44,14 +44,15 @@ def cells(rows: int, days: int = 300, companies: int = 20) -> Iterator[list[str]
 
 
 def next_day(installation: ScratchInstallation) -> list[list[str]]:
-    """The rows of a sheet of the day after the register's last: of everybody who was there on the last."""
+    """The rows of a sheet of the day after the register's last: of everybody who was there on the last, and whose name is
+    known, because an import refuses the others."""
     from core.models import AttendanceRecord
     from core.sheets.columns import COLUMNS
 
     with installation.opened() as alias:
         records = AttendanceRecord.objects.using(alias)
         last: dt.date = records.latest("date").date
-        present = list(records.filter(date=last).values_list("ep_no", "ep_name", "company__name"))
+        present = list(records.filter(date=last).exclude(ep_name="").values_list("ep_no", "ep_name", "company__name"))
     day = last + dt.timedelta(1)
     rows = [_row(*who, day, number % 60) for number, who in enumerate(present)]
     return [[column.heading for column in COLUMNS], *rows]
