@@ -44,8 +44,8 @@ def cells(rows: int, days: int = 300, companies: int = 20) -> Iterator[list[str]
 
 
 def next_day(installation: ScratchInstallation) -> list[list[str]]:
-    """The rows of a sheet of the day after the register's last: of everybody who was there on the last, and whose name is
-    known, because an import refuses the others."""
+    """The rows of a sheet of the day after the register's last: of everybody who was there on the last and has a name.
+    An import refuses rows without one."""
     from core.models import AttendanceRecord
     from core.sheets.columns import COLUMNS
 
