@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.test import override_settings
 from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -33,8 +34,11 @@ def migrated(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
             with psycopg.connect(os.environ["MUSTER_TEST_PG_URL"], autocommit=True) as connection:
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(name))
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        for alias in settings.DATABASES:
+        for alias in ("default", "history"):
             call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
+        if "pg" in settings.DATABASES:  # where the history is another connection to the register's database
+            with override_settings(HISTORY_SHARE_DATABASE=True):
+                call_command("migrate", database="pg", run_syncdb=True, verbosity=0)
         yield
         connections.close_all()
 
