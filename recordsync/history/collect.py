@@ -119,11 +119,10 @@ def _roots(history: History, keep: int, wait: float) -> list[str]:
         gone: list[str] = []
         for pk, tree, left_at in rows.filter(is_kept=True).values_list("id", "tree", "left_at"):
             is_wanted = pk in last or left_at is not None or (head is not None and pk == head.snapshot_id)
-            # After the store was lost, there is nothing to keep of what was before.
-            if is_wanted and history.store.has_node(tree):
-                kept.append(tree)
-            else:
+            if not is_wanted:
                 gone.append(pk)
+            elif history.store.has_node(tree):  # a store that is away now may come back with it
+                kept.append(tree)
         for some in _cut(gone):
             rows.filter(id__in=some).update(is_kept=False)
         Head.objects.using(history.using).update(collected_at=timezone.now())

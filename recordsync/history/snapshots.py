@@ -23,6 +23,7 @@ import msgspec
 import orjson
 from django.db import connections
 from django.db.models import Max
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from recordsync.errors import HistoryDamaged, RecordSyncError
@@ -189,8 +190,8 @@ class History:
 
     def note_left(self, snapshot: str) -> None:
         """Note that a snapshot left in a file, in the current transaction. Its tree is then kept."""
-        rows = Snapshot.objects.using(self.using).filter(pk=snapshot, left_at=None)
-        rows.update(left_at=timezone.now())
+        rows = Snapshot.objects.using(self.using).filter(pk=snapshot)
+        rows.update(left_at=Coalesce("left_at", timezone.now()), is_kept=True)
 
     def _take_on_sqlite(
         self, seen: RegisterState, occasion: Occasion, wait: float, progress: Progress
