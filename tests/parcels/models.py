@@ -36,7 +36,7 @@ class Delivery(Stamped):
     carrier = models.ForeignKey(Carrier, models.PROTECT)
     day = models.DateField()
     number = models.IntegerField()
-    weight = models.DecimalField(max_digits=9, decimal_places=3, null=True)
+    weight = models.DecimalField(max_digits=12, decimal_places=6, null=True)  # more places than are declared
     is_express = models.BooleanField(default=False)
     tracking = models.UUIDField(null=True)
     arrived_at = models.DateTimeField(null=True)

@@ -154,7 +154,8 @@ NO_TEXT = {
         ("attempts", "1e30"), ("attempts", "x'31'"),
     ],
     "pg": [
-        ("weight", "'NaN'"), ("arrived_at", "'infinity'"), ("details", "'9007199254740993'"), ("details", "'1e400'"),
+        ("weight", "'NaN'"), ("weight", "1.0005"), ("weight", "999999.999500"), ("weight", "-0.0005"),
+        ("arrived_at", "'infinity'"), ("details", "'9007199254740993'"), ("details", "'1e400'"),
         ("details", f"'{'[' * 101}{']' * 101}'"),
     ],
 }  # fmt: skip

@@ -321,6 +321,7 @@ def test_a_value_without_canonical_json_gives_a_text_that_is_refused(value: obje
 def test_a_decimal_has_the_places_that_are_declared() -> None:
     assert Decimal(3, 0).to_text(decimal.Decimal("1E+2")) == "100"
     assert Decimal(2, 2).to_text(decimal.Decimal("-0.1")) == "-0.10"
+    assert Decimal(2, 2).to_text(decimal.Decimal("-0.0")) == "0.00"
     assert Decimal(2, 2).error("0.10") is None
     assert Decimal(2, 2).error("1.10") is not None
     for digits, places in ((16, 2), (0, 0), (2, 3), (5, -1)):

@@ -20,6 +20,7 @@ from recordsync.model.records import Partition, Record
 from recordsync.model.schema import Schema
 from recordsync.stores import PostgresStore, SqliteStore, Store, open_store, orm, sql
 from recordsync.stores.places import Places
+from recordsync.stores.sql import SqlStore
 from recordsync.streams import Change
 from recordsync.streams.lines import lines_of
 from tests.builders.records import NOW, company, record, sections
@@ -185,15 +186,25 @@ def test_the_moments_of_records_that_are_read_together_are_in_their_order(regist
 
 
 @pytest.mark.untraced
-def test_hundreds_of_names_take_few_queries(register_db: str) -> None:
+def test_hundreds_of_names_take_few_queries(register_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with few records, beside one with many."""
     many: list[Any] = [record("C250", f"{number:05}") for number in range(3000)]
     records = sorted([*many, *(record(f"C{n:03}", "1") for n in range(700) if n != 250)])
     fill(register_db, records)
+    held: list[int] = []
+
+    def counted(self: SqlStore, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        rows = at_once(self, query, parameters)
+        held.append(len(rows))
+        return rows
+
+    at_once = SqlStore._fetch_at_once
+    monkeypatch.setattr(SqlStore, "_fetch_at_once", counted)
     for reference in (False, True):
         store = open_store(SCHEMA, register_db, reference=reference)
         with CaptureQueriesContext(connections[register_db]) as asked, transaction.atomic(using=register_db):
             assert [found.key for found in store.records(ATTENDANCE_RECORDS)] == [found.key for found in records]
             assert list(store.lines(ATTENDANCE_RECORDS)) == list(lines_of(ATTENDANCE_RECORDS.shape(), records))
         assert len(asked) < 20
+    assert max(held) < 1000, "the one with many was held in memory"
     databases.empty(register_db)
