@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,9 @@ from tests.running.installation import Installations
 
 RECORDS = 6_000 if DEEP else 2_400
 ROUNDS = 50 if DEEP else 5
+
+SmallDisk = Callable[[int], Path]
+"""The type of the fixture ``small_disk``."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,27 @@ def files(
         assert inspection.file_content(path) == content[path]
     a, b = content
     return Files(a, b, content)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[SmallDisk]:
+    """Makes a file system of so many kilobytes; skips with the reason where mounting is not permitted."""
+    mounted: list[Path] = []
+
+    def make(kilobytes: int) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="muster-disk-", dir="/tmp"))  # where PostgreSQL's user reaches it
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            pytest.skip(f"no mount here: {error}")
+        if done.returncode:
+            folder.rmdir()
+            pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()

@@ -6,8 +6,6 @@ import os
 import resource
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,13 @@ from django.db import connections
 
 from core.models import AttendanceRecord
 from tests.builders.big_registers import filled
-from tests.faults.conftest import Files
+from tests.faults.conftest import Files, SmallDisk
 from tests.running import commands, inspection
 from tests.running.commands import Ended, run
 from tests.running.installation import NewInstallation, ScratchInstallation
 
 FULL = "disk is full"
 LIMITED = "larger than allowed"
-
-SmallDisk = Callable[[int], Path]
 
 
 def fold_wal(installation: ScratchInstallation) -> None:
@@ -49,30 +45,6 @@ def move_records_back(installation: ScratchInstallation) -> None:
     with psycopg.connect(installation.database_url, autocommit=True) as connection:
         connection.execute(f"ALTER TABLE {AttendanceRecord._meta.db_table} SET TABLESPACE pg_default")
         connection.execute("DROP TABLESPACE small")
-
-
-@pytest.fixture
-def small_disk() -> Iterator[SmallDisk]:
-    """Makes a file system of so many kilobytes; skips with the reason where mounting is not permitted."""
-    mounted: list[Path] = []
-
-    def make(kilobytes: int) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="muster-disk-", dir="/tmp"))  # where PostgreSQL's user reaches it
-        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError as error:
-            pytest.skip(f"no mount here: {error}")
-        if done.returncode:
-            folder.rmdir()
-            pytest.skip(f"mounting is not permitted here: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "-l", folder], check=True)
-        folder.rmdir()
 
 
 def limited(size: int) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from core.models import AttendanceRecord
 from recordsync.history.databases import history_of
 from recordsync.models import Block, Head, Node
 from tests.builders.big_registers import filled
-from tests.faults.conftest import Files
-from tests.faults.test_disk import SmallDisk, small_disk  # noqa: F401 - a fixture
+from tests.faults.conftest import Files, SmallDisk
 from tests.running import commands, inspection
 from tests.running.commands import Ended, run
 from tests.running.installation import NewInstallation, ScratchInstallation
@@ -140,7 +139,7 @@ def full(installation: ScratchInstallation, small: Callable[[int], Path]) -> dic
 @pytest.mark.parametrize(("spoil", "told"), [(read_only, "read-only"), (full, "disk is full")])
 def test_what_cannot_be_written_is_told_and_is_in_nobodys_way(
     new_installation: NewInstallation,
-    small_disk: SmallDisk,  # noqa: F811 - the fixture
+    small_disk: SmallDisk,
     files: Files,
     spoil: Callable[[ScratchInstallation, Callable[[int], Path]], dict[str, Any]],
     told: str,

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from core.models import AttendanceRecord
 from tests.builders.big_registers import filled
-from tests.faults.test_disk import SmallDisk, small_disk
+from tests.faults.conftest import SmallDisk
 from tests.faults.test_held_register import SIGNED_IN
 from tests.running import inspection
 from tests.running.installation import NewInstallation, ScratchInstallation
 from tests.running.server import Answer, serving
-
-__all__ = ["small_disk"]
 
 READ = (
     "/", "/attendance/", "/backup/", "/restore/", "/backup/log/", "/upload/", "/upload/logs/", "/companies/",
