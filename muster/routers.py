@@ -16,7 +16,9 @@ JOBS_MODELS = frozenset({("core", "operation"), ("core", "uploadlog")})
 class JobsRouter(BesideRouter):
     """Keeps the models of ``jobs`` in that database."""
 
-    alias = "jobs"
+    @property
+    def alias(self) -> str:
+        return "jobs"
 
     @property
     def is_shared(self) -> bool:

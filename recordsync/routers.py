@@ -29,7 +29,10 @@ class BesideRouter(ABC):
     create all tables.
     """
 
-    alias: str
+    @property
+    @abstractmethod
+    def alias(self) -> str:
+        """The alias of the database."""
 
     @property
     @abstractmethod
@@ -65,7 +68,7 @@ class HistoryRouter(BesideRouter):
     """Keeps blocks and nodes in the history store, and the engine's other tables in the database of a register."""
 
     @property
-    def alias(self) -> str:  # type: ignore[override]
+    def alias(self) -> str:
         return history_of(DEFAULT_DB_ALIAS)
 
     @property
