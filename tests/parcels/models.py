@@ -1,6 +1,7 @@
 """The tables of the parcels."""
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -44,7 +45,7 @@ class Delivery(Stamped):
     attempts = models.BigIntegerField(null=True)
 
     class Meta:
-        constraints = [  # noqa: RUF012
+        constraints: ClassVar = [
             models.UniqueConstraint(fields=["depot", "carrier", "day", "number"], name="delivery_key")
         ]
 
@@ -58,9 +59,7 @@ class Transfer(Stamped):
     parcels = models.IntegerField()
 
     class Meta:
-        constraints = [  # noqa: RUF012
-            models.UniqueConstraint(fields=["day", "origin", "target"], name="transfer_key")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["day", "origin", "target"], name="transfer_key")]
 
 
 class Tariff(Stamped):
@@ -74,6 +73,6 @@ class Tariff(Stamped):
     price = models.DecimalField(max_digits=15, decimal_places=2)
 
     class Meta:
-        constraints = [  # noqa: RUF012
+        constraints: ClassVar = [
             models.UniqueConstraint(fields=["zone", "limit", "is_express", "contract", "since"], name="tariff_key")
         ]
