@@ -190,7 +190,7 @@ class BackupService:
         opened: Callable[[], AbstractContextManager[targets.Target]],
     ) -> _File:
         store, snapshot = self.register.history.store, taken.snapshot
-        metadata = self._described(
+        described = self._create_metadata(
             start,
             backup_type="full",
             selection=None,
@@ -198,6 +198,7 @@ class BackupService:
             snapshot=header_of(snapshot),
             ancestors=listed(ancestry(self.register.alias, snapshot.parents)),
         )
+        metadata = msgspec.convert(described, Metadata)
         with opened() as target:
             written = write_from_blocks(target.stream, SCHEMA, metadata, store, run)
             entries = sum(written.counts.values())
@@ -217,7 +218,8 @@ class BackupService:
     ) -> _File:
         """The file that was written, whole under its final name. Reads the register. ``opened``: its target."""
         totals = {model.name: content.count(model) for model in SCHEMA}
-        metadata = self._described(start, backup_type=backup_type, selection=selection, totals=totals)
+        described = self._create_metadata(start, backup_type=backup_type, selection=selection, totals=totals)
+        metadata = msgspec.convert(described, Metadata)
         with opened as target:
             if file_format == v1_0.VERSION:
                 written = write_v1_0(target.stream, metadata, content, run)
@@ -269,21 +271,6 @@ class BackupService:
                 "the next incremental backup will not continue it."
             )
             raise OperationFailed(text % {"why": why, "file": target.file}) from error
-
-    def _described(
-        self,
-        start: StartingPoint,
-        *,
-        backup_type: BackupType,
-        selection: Selection | None,
-        totals: Mapping[str, int],
-        snapshot: Header | None = None,
-        ancestors: list[Ancestor] | None = None,
-    ) -> Metadata:
-        metadata = self._create_metadata(
-            start, backup_type=backup_type, selection=selection, totals=totals, snapshot=snapshot, ancestors=ancestors
-        )
-        return msgspec.convert(metadata, Metadata)
 
     def _create_metadata(
         self,
