@@ -139,6 +139,11 @@ def company_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:
     """The costs of commands on a register of one company with many employees, which is imported from a sheet."""
     sheet = checkout.folder / "company.csv"
     write_csv(sheet, cells(records, days=DAYS_OF_COMPANY, companies=1))
+    return _imported(checkout, records, sheet)
+
+
+def _imported(checkout: Checkout, records: int, sheet: Path) -> dict[BenchStep, Cost]:
+    """The costs of importing a sheet into an empty register, and of the commands on what it then has."""
     costs: dict[BenchStep, Cost] = {}
     costs[BenchStep.READ_CSV] = cost_of_reading(checkout, BenchStep.READ_CSV, sheet)
     costs[BenchStep.START_IMPORT] = checkout.cost_of_start(BenchStep.START_IMPORT, "import_attendance")
@@ -152,14 +157,7 @@ def companies_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:
     """The costs of commands on a register of as many companies as records, and of a snapshot after one edit."""
     sheet = checkout.folder / "companies.csv"
     write_csv(sheet, cells(records, days=1, companies=records))
-    costs: dict[BenchStep, Cost] = {}
-    costs[BenchStep.READ_CSV] = cost_of_reading(checkout, BenchStep.READ_CSV, sheet)
-    costs[BenchStep.START_IMPORT] = checkout.cost_of_start(BenchStep.START_IMPORT, "import_attendance")
-    command = ("import_attendance", sheet)
-    costs[BenchStep.IMPORT_CSV] = checkout.cost(BenchStep.IMPORT_CSV, checkout.full, *command, added=records)
-    checkout.back_up()
-    costs |= history_steps(checkout, records)
-    costs |= restore_steps(checkout, records)
+    costs = _imported(checkout, records, sheet)
     module = "benchmarks.snapshot"
     costs[BenchStep.START_SNAPSHOT] = checkout.cost_of_module(BenchStep.START_SNAPSHOT, checkout.full, module, "start")
     _change(checkout.full, f"{_CHANGE}id = (SELECT min(id) FROM core_attendancerecord)")
