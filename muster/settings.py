@@ -258,6 +258,7 @@ LOGGING = {
         "recordsync": {"handlers": _handlers, "level": _level, "propagate": False},
         "django": {"handlers": _handlers, "level": "INFO", "propagate": False},
         "axes": {"handlers": _handlers, "level": "WARNING", "propagate": False},
+        "psycopg": {"handlers": _handlers, "level": "WARNING", "propagate": False},
         "django_tasks": {"handlers": _handlers, "level": _level, "propagate": False},
         "django_tasks_db": {"handlers": _handlers, "level": _level, "propagate": False},
     },

@@ -122,6 +122,16 @@ def test_the_connection_is_lost_in_a_restore(new_installation: NewInstallation, 
     inspection.accounts(installation).assert_settled()
 
 
+def test_what_the_driver_says_is_for_the_log(new_installation: NewInstallation) -> None:
+    """It warns of a pipeline of statements that ended with its connection, in words for programmers."""
+    installation = filled(new_installation("sqlite"), 10)
+    said = "import logging; logging.getLogger('psycopg').warning('error ignored terminating <Pipeline object at 0x7f>')"
+    ended = end(commands.injected(installation, commands.at_phase("write", said), "backup_data"))
+    assert ended.code == 0
+    commands.assert_clear(ended.err)
+    assert "error ignored terminating" in (installation.folder / "muster.log").read_text()
+
+
 @pytest.mark.postgres
 def test_the_connection_is_lost_in_a_backup(new_installation: NewInstallation) -> None:
     installation = filled(new_installation("postgres"), RECORDS)
