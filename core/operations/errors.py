@@ -135,7 +135,7 @@ def _why(error: BaseException, using: str) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         why = str(_OS_SENTENCES.get(error.errno, error.strerror or str(error)))
         return f"{printable_path(str(error.filename))}: {why}." if error.filename else f"{why[0].upper()}{why[1:]}."
-    if isinstance(error, _OF_THE_DATABASE) or type(error) is DatabaseError:
+    if isinstance(error, _OF_THE_DATABASE) or type(error) is DatabaseError or _is_of_the_driver(error):
         return _explain_database(error, using)
     if isinstance(error, DatabaseError):
         return _("The database refused: %(reason)s.") % {"reason": _first_line(error)}
@@ -144,6 +144,12 @@ def _why(error: BaseException, using: str) -> str:
     return _("Unexpected error (%(reason)s); the log has the details.") % {
         "reason": f"{type(error).__name__}: {_first_line(error)}"
     }
+
+
+def _is_of_the_driver(error: BaseException) -> bool:
+    """Whether the PostgreSQL driver raised the error where Django does not wrap it. A register on SQLite runs without
+    the driver, so the class is told by its name."""
+    return any((kind.__module__, kind.__name__) == ("psycopg", "Error") for kind in type(error).__mro__)
 
 
 def code_of(error: BaseException | None) -> str:
@@ -200,7 +206,7 @@ def _which_database(using: str) -> str:
     return _("The history database (%(place)s) failed; the register is not concerned.") % {"place": place}
 
 
-def _explain_database(error: Exception, using: str) -> str:
+def _explain_database(error: BaseException, using: str) -> str:
     code, text = code_of(error), _first_line(error)
     if is_locked(error):
         return _("The database is locked: another program is using it and did not finish in time. Try again.")
@@ -219,7 +225,8 @@ def _explain_database(error: Exception, using: str) -> str:
         return _("The file is not an SQLite database: check %(variable)s.") % {"variable": _variable(using)}
     if code in _UNKNOWN_NAMES or (code == "SQLITE_ERROR" and re.search(r"no such (table|column)|has no column", text)):
         return _("The database is not set up (%(reason)s): run manage.py migrate first.") % {"reason": text}
-    if code.startswith(_CLASSES_OF_LOSS) or (not code and isinstance(error, OperationalError | InterfaceError)):
+    is_loss = isinstance(error, OperationalError | InterfaceError) or _is_of_the_driver(error)
+    if code.startswith(_CLASSES_OF_LOSS) or (not code and is_loss):
         return _("The connection to the database was lost or refused (%(reason)s).") % {"reason": text}
     return _("The database failed: %(reason)s.") % {"reason": text}
 

@@ -45,6 +45,7 @@ from tests.running.services import database_error
         (database_error(psycopg.errors.AdminShutdown), "was lost or refused"),
         (OperationalError("server closed the connection unexpectedly\nmore"), "was lost or refused"),
         (InterfaceError("the connection is closed"), "was lost or refused"),
+        (psycopg.OperationalError("consuming input failed: server closed the connection"), "was lost or refused"),
         (database_error(psycopg.errors.OutOfMemory, "something new."), "The database failed: something new."),
         (DataError("value too long\nDETAIL: x"), "The database refused: value too long."),
         (MemoryError(), "There is not enough memory."),
