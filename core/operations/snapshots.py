@@ -139,6 +139,11 @@ def tidy(register: Register, wait: float) -> None:
             found.nodes,
             found.marked,
         )
+        if found.damaged:
+            logger.warning(
+                "%s nodes of the history are missing or damaged: manage.py history verify names the snapshots",
+                found.damaged,
+            )
     except (Error, HistoryUnusable):
         logger.warning("The history could not be tidied", exc_info=True)
 

@@ -8,8 +8,7 @@ the mark away (:meth:`recordsync.history.store.BlockWriter.flush`).
 from __future__ import annotations
 
 import datetime as dt
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -20,11 +19,10 @@ from django.utils import timezone
 
 from recordsync.errors import HistoryDamaged
 from recordsync.history.snapshots import History
+from recordsync.history.store import HistoryStore
 from recordsync.history.trees import children_of, reach
 from recordsync.models import Block, Head, Node, Snapshot
 from recordsync.system.transactions import writing
-
-logger = logging.getLogger(__name__)
 
 GRACE: Final = dt.timedelta(days=1)
 """How long something that is unreachable is kept."""
@@ -49,11 +47,13 @@ class Size:
 
 @dataclass(frozen=True)
 class Collected:
-    """What was removed: how many blocks and nodes. ``marked``: how many are unreachable and will be removed."""
+    """What was removed: how many blocks and nodes. ``marked``: how many are unreachable and will be removed.
+    ``damaged``: how many nodes of trees that are kept are missing or damaged."""
 
     blocks: int = 0
     nodes: int = 0
     marked: int = 0
+    damaged: int = 0
 
 
 def size_of(history: History) -> Size:
@@ -87,46 +87,65 @@ def collect(history: History, keep: int, wait: float) -> Collected:
     head; headers are always kept.
 
     Called under the lock of the history (:meth:`History.alone`), so that nobody takes a snapshot or restores meanwhile.
-    Where a tree that is kept is damaged, nothing is removed. ``wait``: the seconds to wait for others who write. Raises
-    Error where a database fails.
+    What only a missing node leads to is as good as lost. Where the head's own tree is damaged, nothing is removed: it
+    is made anew from the register, and may need what is there. ``wait``: the seconds to wait for others who write.
+    Raises Error where a database fails.
     """
-    roots = _roots(history, keep, wait)
+    read = _TolerantRead(history.store)
     blocks: set[str] = set()
     nodes: set[str] = set()
     levels = {model.name: model.levels for model in history.schema}
-    try:
-        for root in roots:
-            nodes.add(root)
-            for name, digest, _count in children_of(history.store.nodes, root):
-                reach(history.store.nodes, digest, levels[name], blocks, nodes)
-    except HistoryDamaged:
-        logger.warning("Nothing was collected of the history, because it is damaged", exc_info=True)
-        return Collected()
+    for root, is_head in _roots(history, keep, wait).items():
+        nodes.add(root)
+        for name, digest, _count in children_of(read, root) if read([root]) else ():
+            reach(read, digest, levels[name], blocks, nodes)
+        if is_head and read.damaged:
+            return Collected(damaged=len(read.damaged))
     now = timezone.now()
     with writing(history.store.alias, [Block, Node], wait, alone=False):
         of_blocks = _sweep(history, Block, blocks, now)
         of_nodes = _sweep(history, Node, nodes, now)
-    return Collected(of_blocks[0], of_nodes[0], of_blocks[1] + of_nodes[1])
+    return Collected(of_blocks[0], of_nodes[0], of_blocks[1] + of_nodes[1], len(read.damaged))
 
 
-def _roots(history: History, keep: int, wait: float) -> list[str]:
-    """The digests of the roots that are kept. Notes in the headers which are, and when this was."""
+class _TolerantRead:
+    """Reads nodes, and passes over those that are missing or damaged, whose digests are then in ``damaged``."""
+
+    def __init__(self, store: HistoryStore) -> None:
+        self._store = store
+        self.damaged: set[str] = set()
+
+    def __call__(self, digests: Sequence[str]) -> Mapping[str, bytes]:
+        try:
+            return self._store.nodes(digests)
+        except HistoryDamaged:  # one of them
+            found: dict[str, bytes] = {}
+            for digest in digests:
+                try:
+                    found |= self._store.nodes([digest])
+                except HistoryDamaged:
+                    self.damaged.add(digest)
+            return found
+
+
+def _roots(history: History, keep: int, wait: float) -> dict[str, bool]:
+    """The digests of the roots that are kept, and whether each is the head's, which comes first. Notes in the headers
+    which are kept, and when this was."""
     with writing(history.using, [Head], wait):
         rows = Snapshot.objects.using(history.using)
-        head = Head.objects.using(history.using).first()
+        head = history.head()
         last = set(rows.order_by("-order").values_list("id", flat=True)[:keep])
-        kept: list[str] = []
+        kept = {} if head is None else {head.tree: True}
         gone: list[str] = []
         for pk, tree, left_at in rows.filter(is_kept=True).values_list("id", "tree", "left_at"):
-            is_wanted = pk in last or left_at is not None or (head is not None and pk == head.snapshot_id)
-            if not is_wanted:
+            if pk not in last and left_at is None and (head is None or pk != head.pk):
                 gone.append(pk)
             elif history.store.has_node(tree):  # a store that is away now may come back with it
-                kept.append(tree)
+                kept.setdefault(tree, False)
         for some in _cut(gone):
             rows.filter(id__in=some).update(is_kept=False)
         Head.objects.using(history.using).update(collected_at=timezone.now())
-    return list(dict.fromkeys(kept))
+    return kept
 
 
 def _sweep(history: History, table: type[Block] | type[Node], reached: set[str], now: dt.datetime) -> tuple[int, int]:
