@@ -62,14 +62,14 @@ def read_state(using: str, schema: Schema, store: HistoryStore, *, is_counted: b
         marked.setdefault(name, set()).add(place)
     if is_counted and any(not _is_marked(marked[name], place) for name, place in marks.mismatches(using, schema)):
         return RegisterState(snapshot, everything, (_PAST,))
-    return RegisterState(snapshot, {model.name: _dirty(using, model, marked[model.name]) for model in schema})
+    return RegisterState(snapshot, {model.name: _dirty(using, schema, model, marked[model.name]) for model in schema})
 
 
 def _is_marked(marked: set[Place], place: Place) -> bool:
     return not marked.isdisjoint((place, Place(place.parent, ALL), Place(ALL, ALL)))
 
 
-def _dirty(using: str, model: Model, marked: set[Place]) -> frozenset[Place] | None:
+def _dirty(using: str, schema: Schema, model: Model, marked: set[Place]) -> frozenset[Place] | None:
     """The dirty places of a model; None where these are so much of it that all of it is read."""
     if Place(ALL, ALL) in marked:
         return None
@@ -78,9 +78,16 @@ def _dirty(using: str, model: Model, marked: set[Place]) -> frozenset[Place] | N
     if not marked:
         return frozenset()
     known = list(leaves.leaves_at(using, model, marked))
-    exact = {place for place in marked if place.slice != ALL}
     count, records = leaves.totals(using, model)
-    new = exact.difference(leaf.place for leaf in known)
-    if sum(leaf.block.count for leaf in known) * _MUCH > records or len(new) * _MUCH > count:
+    if sum(leaf.block.count for leaf in known) * _MUCH > records:
         return None
-    return frozenset(exact.union(leaf.place for leaf in known))
+    dirty = {place for place in marked if place.slice != ALL}
+    if opened := {place.parent for place in marked if place.slice == ALL}:
+        # More than the leaves say: rows without a parent have one again, and dates that no file can hold are in none.
+        there = marks.places_of(using, schema, model, opened)
+        if there is None or any(place.slice == ALL for place in there):
+            return None
+        dirty |= there
+    if len(dirty.difference(leaf.place for leaf in known)) * _MUCH > count:
+        return None
+    return frozenset(dirty.union(leaf.place for leaf in known))

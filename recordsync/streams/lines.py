@@ -190,8 +190,15 @@ def keyed_lines(shape: Shape, records: Iterable[Record]) -> Iterator[tuple[Key, 
 
 
 def legal(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
-    """The same records, after a check of their order and values. Raises what :func:`lines_of` raises."""
-    stream = in_order(records)
+    """The same records, after a check of their values and order. Raises what :func:`lines_of` raises.
+
+    Values first: a date that no file can hold is in another order as a text than in the database.
+    """
+    return in_order(_of_legal_values(shape, records))
+
+
+def _of_legal_values(shape: Shape, records: Iterable[Record]) -> Iterator[Record]:
+    stream = iter(records)
     while batch := list(islice(stream, EVERY)):
         if not are_legal(shape, [record.values for record in batch], [record.created_at for record in batch]):
             for record in batch:

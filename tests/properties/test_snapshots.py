@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from django.db import connections, transaction
 from hypothesis import event
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from core.models import AttendanceRecord, Company
 from core.register.database import Register
 from core.register.declared import SCHEMA
+from recordsync.errors import InvalidRecord
 from recordsync.history import leaves
 from recordsync.history.leaves import PlacedBlock
 from recordsync.history.snapshots import History, Occasion, TakenSnapshot
@@ -285,6 +288,60 @@ def test_what_is_not_changed_makes_no_snapshot(register_db: str) -> None:
     assert again.snapshot == first.snapshot
     assert HeadMove.objects.using(register_db).count() == 1
     assert not Dirty.objects.using(register_db).exists()
+
+
+NO_DAYS = {
+    "sqlite": ("2027-01-05 10:00:00", "2026-11-31", "2026-11-39", "2026-13-25", "0000-05-05", 2_461_000),
+    "postgresql": ("infinity", "-infinity", "0044-03-15 BC", "10000-01-01"),
+}
+"""Dates that a client of the database can write, and no file can hold."""
+
+
+def test_a_date_that_no_file_can_hold_is_told_at_once(register_db: str) -> None:
+    """By name, wherever in the table it is: no snapshot passes over its record."""
+    is_sqlite = connections[register_db].vendor == "sqlite"
+    put(register_db, register(*(blank_day("C", str(number), date) for number in range(9) for date in DATES)))
+    for written in NO_DAYS[connections[register_db].vendor]:
+        taken = take(register_db)
+        row = AttendanceRecord.objects.using(register_db).earliest("date", "ep_no")
+        with suppress(InterruptedError), transaction.atomic(using=register_db):
+            if is_sqlite:
+                _sql(register_db, "PRAGMA ignore_check_constraints = ON")
+            _sql(register_db, f"UPDATE {RECORD} SET date = %s WHERE id = %s", written, row.pk)
+            if is_sqlite:
+                _sql(register_db, "PRAGMA ignore_check_constraints = OFF")
+            with pytest.raises(InvalidRecord, match="date"):
+                history(register_db).take_within(OCCASION, WAIT, is_counted=False)
+            raise InterruptedError
+        assert take(register_db).snapshot == taken.snapshot
+
+
+@pytest.mark.parametrize("is_numbered_anew", [False, True])
+def test_records_that_have_a_company_again_are_read(register_db: str, is_numbered_anew: bool) -> None:
+    """As any client can have it that does not check foreign keys."""
+    put(register_db, register(*(blank_day(name, "1", date) for name in "ABCDEF" for date in DATES)))
+    take(register_db)
+    first, second = Company.objects.using(register_db).order_by("name")[:2]
+    unchecked, checked = {
+        "sqlite": ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"),
+        "postgresql": ("SET session_replication_role = replica", "RESET session_replication_role"),
+    }[connections[register_db].vendor]
+    _sql(register_db, unchecked)
+    try:
+        _sql(register_db, f"DELETE FROM {COMPANY} WHERE id = %s", first.pk)
+        take(register_db)
+        if is_numbered_anew:
+            _sql(register_db, f"UPDATE {COMPANY} SET id = %s WHERE id = %s", first.pk, second.pk)
+            AttendanceRecord.objects.using(register_db).filter(company=second.pk).delete()
+        else:
+            columns = f"INSERT INTO {COMPANY} (id, name, created_at, updated_at)"
+            _sql(register_db, f"{columns} VALUES (%s, 'new', %s, %s)", first.pk, LONG_AGO, LONG_AGO)
+            rename(register_db, 0, "newer")
+    finally:
+        _sql(register_db, checked)
+    take(register_db)
+    found = rows(register_db)
+    require_head(register_db, RegisterData(found.names, found.contents))
 
 
 def test_only_what_is_dirty_is_read(register_db: str) -> None:

@@ -10,7 +10,8 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from django.db import connections, transaction
@@ -20,14 +21,18 @@ from recordsync.history.marks.marked import MARKS, Triggers
 from recordsync.history.marks.postgres import PostgresTriggers
 from recordsync.history.marks.sqlite import GENERATIONS, SqliteTriggers
 from recordsync.history.places import Place
-from recordsync.model.schema import Schema
+from recordsync.model.schema import Model, Schema
 
-__all__ = ["Marks", "clear", "faults", "install", "mark_all", "mismatches", "raise_generation", "read", "remove"]
+__all__ = [
+    "Marks", "clear", "faults", "install", "mark_all", "mismatches", "places_of", "raise_generation", "read", "remove",
+]  # fmt: skip
 
 Marks = frozenset[tuple[str, Place]]
 """The names of models, and where in them something was written."""
 
 _TRIGGERS: Final = {"sqlite": SqliteTriggers, "postgresql": PostgresTriggers}
+_TOGETHER: Final = 300
+"""How many parents one query names. Old versions of SQLite take 999 parameters."""
 _ONE_MOMENT: Final = ("repeatable read", "serializable")
 """The levels at which a transaction of PostgreSQL sees the same rows from its beginning to its end."""
 
@@ -77,6 +82,22 @@ def read(using: str) -> Marks:
     with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT DISTINCT model, parent, slice FROM {MARKS}")
         return frozenset((model, Place(parent, first_day)) for model, parent, first_day in cursor.fetchall())
+
+
+def places_of(using: str, schema: Schema, model: Model, parents: Iterable[str]) -> set[Place] | None:
+    """Each place in which these parents have rows of a model. The slice of a date that no file can hold is
+    :data:`~recordsync.history.places.ALL`. None where the model's partition has not exactly one reference, so that an
+    index would not help.
+    """
+    triggers = _triggers(using, schema)
+    (table,) = (table for table in triggers.tables if table.model == model.name)
+    if len(table.parents) != 1:
+        return None
+    found: set[Place] = set()
+    stream = iter(parents)
+    while some := list(islice(stream, _TOGETHER)):
+        found.update(Place(*place) for place in triggers.places_of(table, some))
+    return found
 
 
 def clear(using: str, generation: int | None) -> None:

@@ -158,6 +158,20 @@ class Triggers(ABC):
         parents = [f"coalesce({self.text(f'{row}.{one.column}')}, '')" for one in table.parents]
         return " || ',' || ".join(parents) or "''", "''" if table.cut is None else self.slice_of(f"{row}.{table.cut}")
 
+    def places_of(self, table: WatchedTable, parents: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Each place in which these parents have rows, of a table whose partition has one reference."""
+        (one,) = table.parents
+        key = self.text(f"parent.{one.target}")
+        _parent, slice_ = self.place(table, "day")
+        with self._connection.cursor() as cursor:
+            # The few parents first, because an index has the rows of each.
+            cursor.execute(
+                f"SELECT DISTINCT {key}, {slice_} FROM {one.table} AS parent CROSS JOIN {table.table} AS day "
+                f"WHERE {key} IN ({', '.join(['%s'] * len(parents))}) AND day.{one.column} = parent.{one.target}",
+                list(parents),
+            )
+            yield from cursor.fetchall()
+
     def mismatches(self, table: WatchedTable) -> Iterator[tuple[str, str]]:
         """The parent and the slice of each place whose number of rows is not that of its leaf.
 

@@ -16,6 +16,7 @@ from django.db.backends.utils import truncate_name
 
 from recordsync.errors import RecordSyncError
 from recordsync.history.marks.marked import EVERYWHERE, MARKS, PREFIX, Referring, Triggers, WatchedTable
+from recordsync.model.fields import Date
 from recordsync.stores import PostgresStore
 
 _NOT_ALLOWED: Final = "42501"
@@ -115,8 +116,7 @@ class PostgresTriggers(Triggers):
 
     @staticmethod
     def slice_of(column: str) -> str:
-        # Other dates have another number of digits, or none.
-        is_legal = f"{column} BETWEEN '0001-01-01' AND '9999-12-31'"
+        is_legal = PostgresStore.legal[Date].replace("%(expressions)s", column)
         return f"CASE WHEN {is_legal} THEN {PostgresStore.slice_in_sql(column)} ELSE {EVERYWHERE} END"
 
     def _marks(self) -> tuple[str, str]:

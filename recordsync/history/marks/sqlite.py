@@ -13,11 +13,11 @@ from typing import Final
 
 from recordsync.history.marks.marked import EVERYWHERE, MARKS, PREFIX, KeyReference, Referring, Triggers, WatchedTable
 from recordsync.model import slices
+from recordsync.model.fields import Date
 from recordsync.stores import SqliteStore
 
 GENERATIONS: Final = "recordsync_generation"
 """The table of :class:`recordsync.models.Generation`."""
-_DATE: Final = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
 _INDEX: Final = f"{PREFIX}_index"
 _MADE: Final = f"FROM sqlite_master WHERE type IN ('trigger', 'index') AND name GLOB '{PREFIX}_*'"
 
@@ -86,7 +86,8 @@ class SqliteTriggers(Triggers):
 
     @staticmethod
     def slice_of(column: str) -> str:
-        return f"CASE WHEN {column} GLOB '{_DATE}' THEN {SqliteStore.slice_in_sql(column)} ELSE {EVERYWHERE} END"
+        is_legal = SqliteStore.legal[Date].replace("%(expressions)s", column)
+        return f"CASE WHEN {is_legal} THEN {SqliteStore.slice_in_sql(column)} ELSE {EVERYWHERE} END"
 
     def _statements(self) -> dict[str, str]:
         """What makes the index and each trigger, by their names."""
