@@ -38,6 +38,7 @@ class Block(models.Model):
     raw_sha256 = models.CharField(max_length=64, help_text="SHA-256 of the lines as they are joined.")
     size = models.BigIntegerField(help_text="Bytes of the lines as they are joined.")
     count = models.BigIntegerField(help_text="Records.")
+    crc32 = models.BigIntegerField(help_text="CRC-32 of digest, raw_sha256, size and count, with a space between them.")
     data = models.BinaryField()
     unreachable_since = models.DateTimeField(null=True, help_text="Since when no snapshot that is kept has it.")
 

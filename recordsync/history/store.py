@@ -8,6 +8,7 @@ already is not written again, so a block has the bytes that were stored first.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ class StoredBlock:
     size: int
     count: int
 
+    @property
+    def crc32(self) -> int:
+        """The checksum of all this, by which the store knows that it is what was stored. What a frame has is proven by
+        a checksum of its own."""
+        return zlib.crc32(f"{self.digest} {self.raw_sha256} {self.size} {self.count}".encode())
+
 
 class HistoryStore:
     """The history store in the database of this alias. Making one reads nothing."""
@@ -79,13 +86,17 @@ class HistoryStore:
         return {digest: found[digest] for digest in unique}
 
     def described(self, digests: Collection[str]) -> dict[str, StoredBlock]:
-        """The blocks with these digests, by digest; those that are missing are not in it. Raises HistoryUnusable."""
+        """The blocks with these digests, by digest; those that are missing, or of which something false is said, are
+        not in it. Raises HistoryUnusable."""
         found: dict[str, StoredBlock] = {}
         for some in _cut(list(digests)):
             rows = Block.objects.using(self.alias).filter(digest__in=some)
-            columns = rows.values_list("digest", "raw_sha256", "size", "count")
+            columns = rows.values_list("digest", "raw_sha256", "size", "count", "crc32")
             with _answering():
-                found |= {row[0]: StoredBlock(*row) for row in columns}
+                for digest, raw_sha256, size, count, crc32 in columns:
+                    block = StoredBlock(digest, raw_sha256, size, count)
+                    if block.crc32 == crc32:
+                        found[block.digest] = block
         return found
 
     def frames(self, blocks: Iterable[StoredBlock]) -> Iterator[bytes]:
@@ -137,7 +148,7 @@ class BlockWriter:
 
     def __init__(self, store: HistoryStore) -> None:
         self._store = store
-        self._blocks: list[tuple[str, str, int, int, bytes]] = []
+        self._blocks: list[tuple[str, str, int, int, int, bytes]] = []
         self._nodes: dict[str, bytes] = {}
         self._waiting = 0
         # One for all blocks, because to make one takes as long as to compress a small block.
@@ -161,7 +172,8 @@ class BlockWriter:
         self._wait_for(len(text))
 
     def _add(self, block: StoredBlock, frame: bytes) -> None:
-        self._blocks.append((block.digest, block.raw_sha256, block.size, block.count, frame))
+        said = (block.digest, block.raw_sha256, block.size, block.count, block.crc32)
+        self._blocks.append((*said, frame))
         self._wait_for(len(frame))
 
     def _wait_for(self, size: int) -> None:
@@ -171,7 +183,7 @@ class BlockWriter:
 
     def flush(self) -> None:
         """Write what waits."""
-        self._put(_BLOCKS, "digest, raw_sha256, size, count, data", self._blocks)
+        self._put(_BLOCKS, "digest, raw_sha256, size, count, crc32, data", self._blocks)
         self._put(_NODES, "digest, body", list(self._nodes.items()))
         self._blocks.clear()
         self._nodes.clear()
@@ -282,11 +294,12 @@ class StoredTree:
                 yield from blocks_of(self._store.nodes, digest, model.levels)
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, StoredBlock]]:
-        """As :meth:`digests`, with what the store has of each. Raises HistoryDamaged where one is missing."""
+        """As :meth:`digests`, with what the store has of each. Raises HistoryDamaged where one is missing, or
+        something false is said of it."""
         stream = self.digests(model)
         while some := list(islice(stream, _TOGETHER)):
             described = self._store.described([block.digest for _partition, block in some])
             for partition, block in some:
                 if block.digest not in described:
-                    raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing")
+                    raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing or damaged")
                 yield partition, described[block.digest]

@@ -57,7 +57,7 @@ def verify_store(history: History, progress: Progress = no_progress) -> Verified
         some = [digests.pop() for _number in range(min(_TOGETHER, len(digests)))]
         described = history.store.described(some)
         found.errors += [
-            str(HistoryDamaged(digest, "a block is missing")) for digest in some if digest not in described
+            str(HistoryDamaged(digest, "a block is missing or damaged")) for digest in some if digest not in described
         ]
         blocks = [described[digest] for digest in some if digest in described]
         for block, frame in zip(blocks, history.store.frames(blocks), strict=True):

@@ -102,9 +102,9 @@ def test_another_copys_store_is_no_danger(new_installation: NewInstallation) -> 
     assert "Warning" not in backed_up(installation)[0].err
 
 
-@pytest.mark.parametrize("table", [Block, Node])
+@pytest.mark.parametrize(("table", "column"), [(Block, "data"), (Block, "raw_sha256"), (Node, "body")])
 def test_a_flipped_byte_is_found_and_made_anew(
-    installation: ScratchInstallation, table: type[Block] | type[Node]
+    installation: ScratchInstallation, table: type[Block] | type[Node], column: str
 ) -> None:
     filled(installation, 300)
     backed_up(installation)
@@ -112,10 +112,10 @@ def test_a_flipped_byte_is_found_and_made_anew(
         rows = table.objects.using(history_of(alias))
         head = Head.objects.using(alias).select_related("snapshot").get().snapshot
         row = rows.get(digest=head.tree) if table is Node else rows.order_by("digest")[0]
-        column = "body" if table is Node else "data"
-        data = bytearray(getattr(row, column))
+        value = getattr(row, column)
+        data = bytearray(value.encode() if isinstance(value, str) else value)
         data[len(data) // 2] ^= 1
-        rows.filter(pk=row.pk).update(**{column: bytes(data)})
+        rows.filter(pk=row.pk).update(**{column: data.decode() if isinstance(value, str) else bytes(data)})
     before = inspection.state_of(installation)
     ended, is_of_snapshot = backed_up(installation)
     assert "It was made anew from the register." in ended.err
