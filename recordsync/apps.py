@@ -20,26 +20,36 @@ class RecordSyncConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        pre_migrate.connect(_drop_triggers, sender=self)
-        post_migrate.connect(_make_triggers, sender=self)
+        pre_migrate.connect(_before_migrations, sender=self)
+        post_migrate.connect(_after_migrations, sender=self)
 
 
 # What the functions import needs the models, which are loaded after this module.
 
 
-def _drop_triggers(using: str, plan: Sequence[tuple[Migration, bool]], **kwargs: Any) -> None:
+Plan = Sequence[tuple[Migration, bool]]
+"""Migrations, each with whether it is undone."""
+
+
+def _before_migrations(using: str, plan: Plan, **kwargs: Any) -> None:
     """Drop the triggers of a register before migrations of the engine's own tables: SQLite would not alter a table that
-    they name, and nobody could write the register without it."""
+    they name, and nobody could write the register without it. Mark everything before others, which may be interrupted.
+    """
     from recordsync.history import marks
     from recordsync.history.databases import schema
 
-    if any(migration.app_label == RecordSyncConfig.name for migration, _backwards in plan) and _has_marks(using):
+    if not plan or not _has_marks(using):
+        return
+    if any(migration.app_label == RecordSyncConfig.name for migration, _backwards in plan):
         marks.remove(using, schema())
+    else:
+        marks.mark_all(using, schema())
 
 
-def _make_triggers(using: str, stdout: TextIO | None = None, **kwargs: Any) -> None:
+def _after_migrations(using: str, plan: Plan, stdout: TextIO | None = None, **kwargs: Any) -> None:
     """Make the triggers of a register after its migrations, where any is missing or out of date: a migration that
-    builds a table anew loses those of the table.
+    builds a table anew loses those of the table. Mark everything after any migration: to alter a column changes what is
+    in it without a trigger.
 
     Where this account may not make them, says so, and the migrations stand.
     """
@@ -47,7 +57,11 @@ def _make_triggers(using: str, stdout: TextIO | None = None, **kwargs: Any) -> N
     from recordsync.history import marks
     from recordsync.history.databases import schema
 
-    if _has_marks(using) and marks.faults(using, schema()):
+    if not _has_marks(using):
+        return
+    if plan:
+        marks.mark_all(using, schema())
+    if marks.faults(using, schema()):
         try:
             marks.install(using, schema())
         except RecordSyncError as error:
