@@ -9,7 +9,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any, Final
 
@@ -60,12 +60,12 @@ class OrmStore:
 
     def blocks(self, model: Model, where: Q | None = None) -> Iterator[tuple[Partition, Iterator[bytes]]]:
         for partition, pairs in groupby(self._cut(model, where), key=itemgetter(0)):
-            yield partition, map(itemgetter(1), pairs)
+            yield partition, chain.from_iterable(map(itemgetter(1), pairs))
 
-    def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes]]:
-        """Each of :meth:`lines` beside its partition."""
+    def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, Sequence[bytes]]]:
+        """The lines of :meth:`lines`, some at a time, beside the partition that all of them have."""
         for key, line in keyed_lines(model.shape(), self.records(model, where)):
-            yield model.partition_of(key), line
+            yield model.partition_of(key), (line,)
 
     def partition(self, model: Model, partition: Partition) -> Iterator[bytes]:
         if not partition:

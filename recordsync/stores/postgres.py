@@ -64,6 +64,7 @@ class PostgresStore(SqlStore):
     }
     # Other constructors of JSON put blanks between the parts.
     json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"
+    empty_json: ClassVar = "'{}'"
     json_member: ClassVar = '<value> AS "<name>"'
     collation: ClassVar = "C"
     locks_readers_out: ClassVar = True

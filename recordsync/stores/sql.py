@@ -11,8 +11,9 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice, repeat
-from typing import Any, ClassVar, TypeVar
+from itertools import chain, groupby, islice, repeat
+from operator import itemgetter
+from typing import Any, ClassVar
 
 from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connections, models
@@ -28,11 +29,9 @@ from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.stores.orm import OrmStore, changed, in_key_order
 from recordsync.streams import Change
-from recordsync.streams.lines import SplicedLines
+from recordsync.streams.lines import LinesOfColumns, SplicedLines
 
-_T = TypeVar("_T")
-_LookAt = Callable[[list[tuple[Any, ...]]], list[tuple[Any, ...]]]
-"""A function that returns rows as they are meant."""
+_Rows = list[tuple[Any, ...]]
 
 _MANY = 2000
 """Changes from which it pays to make indexes afterwards."""
@@ -53,7 +52,9 @@ class SqlStore(OrmStore):
     legal: ClassVar[Mapping[type[FieldType], str]]
     """The SQL that says whether a column's value, which is not null, is legal."""
     json: ClassVar[str]
-    """The SQL of a JSON object of members."""
+    """The SQL of a JSON object of members, as :meth:`_encoded` takes it."""
+    empty_json: ClassVar[str]
+    """The SQL of one without members."""
     json_member: ClassVar[str]
     """The SQL of a member: its name, and its value."""
     locks_readers_out: ClassVar[bool]
@@ -72,23 +73,23 @@ class SqlStore(OrmStore):
             self._text("created_at", TIMESTAMP),
             *self._contents(model, without=model.leading),
         ]
-        for name, rows in self._in_key_order(model, where, columns):
-            yield from self._as_records(model, rows, name)
+        for name, batches in self._in_key_order(model, where, columns):
+            yield from self._as_records(model, chain.from_iterable(batches), name)
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
-        for _name, rows in self._in_key_order(model, where, [self._text("updated_at", TIMESTAMP)]):
-            for (moment,) in rows:
+        for _name, batches in self._in_key_order(model, where, [self._text("updated_at", TIMESTAMP)]):
+            for (moment,) in chain.from_iterable(batches):
                 yield moment
 
     def _in_key_order(
-        self, model: Model, where: Q | None, columns: Sequence[Combinable], look_at: _LookAt = list
-    ) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
+        self, model: Model, where: Q | None, columns: Sequence[Combinable]
+    ) -> Iterator[tuple[str, Iterable[_Rows]]]:
         """Some columns of a model's rows in key order, as the driver gives them, for each record that leads the key, in
         order of its name. Where none does, for all of them, with a blank name."""
         rows = self._rows(model, where)
         leading = model.leading
         if leading is None:
-            yield "", self._fetch(*self._compiled(self._ordered(model, rows).values_list(*columns)), look_at)
+            yield "", self._fetch(*self._compiled(self._ordered(model, rows).values_list(*columns)))
             return
         # Compiled once for all. The last parameters are primary keys.
         table, column = self._quoted(model, leading.source)
@@ -100,14 +101,14 @@ class SqlStore(OrmStore):
         for parents in self._together(model, leading, where) if sql else ():
             if len(parents) == 1:
                 ((name, key),) = parents
-                yield name, self._fetch(sql, (*parameters, key), look_at)
+                yield name, self._fetch(sql, (*parameters, key))
                 continue
             keys = self._any_of([key for _name, key in parents])
-            found: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+            found: dict[Any, _Rows] = defaultdict(list)
             for row in self._fetch_at_once(sql_of_several, (*parameters, *keys)):
                 found[row[-1]].append(row[:-1])
             for name, key in parents:
-                yield name, look_at(found.get(key, []))
+                yield name, [found[key]] if key in found else []
 
     def _ordered(self, model: Model, rows: models.QuerySet[Any], *first: Combinable) -> models.QuerySet[Any]:
         """The rows in the order of the key's texts, but for what leads the key. The database sorts by bytes, which is
@@ -130,61 +131,60 @@ class SqlStore(OrmStore):
         return not any(isinstance(kind, Json) for kind in model.shape().types)
 
     def lines(self, model: Model, where: Q | None = None) -> Iterator[bytes]:
-        if not self._makes_lines(model):
-            return super().lines(model, where)
-        return _or_by_records(self._lines_in_sql(model, where), super().lines(model, where))
+        return chain.from_iterable(map(itemgetter(1), self._cut(model, where)))
 
-    def _lines_in_sql(self, model: Model, where: Q | None) -> Iterator[bytes | None]:
-        """The line of each record, made from the database's JSON; None for one that may be illegal."""
-        for _name, line, rows in self._rows_for_lines(model, where):
-            for parts in rows:
-                yield None if line is None or None in parts else line(*parts)
-
-    def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes]]:
+    def _cut(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, Sequence[bytes]]]:
         if not self._makes_lines(model):
             return super()._cut(model, where)
         return _or_by_records(self._cut_in_sql(model, where), super()._cut(model, where))
 
-    def _cut_in_sql(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, bytes] | None]:
-        """Each of :meth:`_lines_in_sql` beside its partition. No line is parsed: the database gives the slice, too."""
+    def _cut_in_sql(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, Sequence[bytes]] | None]:
+        """As :meth:`_cut`, made from the database's JSON; None where a record may be illegal. No line is parsed: the
+        database gives what the partition is told by, too."""
         cut = model.key[: len(model.partition)]
-        others = [field for field in cut if field is not model.leading]
-        beside = [
-            self._slice(field) if field is model.cut_date else self._text(*self._stored(field)) for field in others
-        ]
-        count = len(beside)
-        for name, line, rows in self._rows_for_lines(model, where, beside):
-            leads = (name,)[: len(cut) - count]
-            partition, told = leads, ()
-            for parts in rows:
-                if line is None or None in parts:
-                    yield None
-                elif not count:
-                    yield partition, line(*parts)
-                else:
-                    if told != parts[-count:]:
-                        told = parts[-count:]
-                        partition = (*leads, *told)
-                        if model.cut_date:
-                            partition = (*partition[:-1], *slices.parts(partition[-1]))
-                    yield partition, line(*parts[:-count])
-
-    def _slice(self, field: Field) -> Func:
-        return Func(F(field.source), template=self.slice_in_sql("%(expressions)s"), output_field=TextField())
-
-    def _rows_for_lines(
-        self, model: Model, where: Q | None, beside: Sequence[Func] = ()
-    ) -> Iterator[tuple[str, Callable[..., bytes] | None, Iterable[tuple[Any, ...]]]]:
-        """For each record that leads the model's key, in order: its name, the function that makes a line from what the
-        database gives (None: the name is not legal), and what it gives of each row, then ``beside``. For a model whose
-        key no other record leads: once, with a blank name."""
+        beside = [self._text(*self._stored(field)) for field in cut if field is not model.leading]
         spliced, columns = self._spliced(model)
-        rows = self._in_key_order(model, where, [*columns, *beside], _without_illegal_moments)
-        for name, parts in rows:
-            yield name, self._line(model, spliced, name), parts
+        for name, batches in self._in_key_order(model, where, [*columns, *beside]):
+            line = self._line(model, spliced, name)
+            leads = (name,)[: len(cut) - len(beside)]
+            for rows in batches:
+                given = list(zip(*rows, strict=True))
+                told = given[len(columns) :]
+                lines = self._made(line, given[: len(columns)])
+                if lines is None:
+                    yield None
+                    return
+                end = 0
+                for parts, alike in groupby(zip(*told, strict=True)) if told else (((), lines),):
+                    start, end = end, end + len(list(alike))
+                    partition = (*leads, *parts)
+                    if model.cut_date:
+                        partition = (*partition[:-1], *slices.parts(slices.slice_of(partition[-1])))
+                    yield partition, lines[start:end]
+
+    def _made(self, line: LinesOfColumns | None, given: Sequence[Sequence[Any]]) -> list[bytes] | None:
+        """The lines of some rows, by column: when each was created, and the JSON object of each group. None where one
+        may be illegal. ``line`` makes them (None: what leads their keys is not legal)."""
+        if line is None or any(None in objects for objects in given[1:]):
+            return None
+        moments, objects = self._moments(given[0]), [self._encoded(objects) for objects in given[1:]]
+        return None if moments is None or None in objects else line(moments, *filter(None, objects))
+
+    def _moment_stored(self) -> Func:
+        """The column of the moments when rows were created, for :meth:`_moments`."""
+        return self._text("created_at", TIMESTAMP)
+
+    def _moments(self, stored: Sequence[Any]) -> Sequence[str] | None:
+        """The moments in canonical text; None if one may be illegal. In SQL this took a fifth of the time of a line."""
+        return stored if TIMESTAMP.are_legal(stored) else None
 
     @staticmethod
-    def _line(model: Model, spliced: SplicedLines, name: str) -> Callable[..., bytes] | None:
+    def _encoded(objects: Sequence[Any]) -> Sequence[bytes] | None:
+        """JSON objects, as the driver gives them, in UTF-8; None if one is in no UTF-8."""
+        return [text.encode() for text in objects]
+
+    @staticmethod
+    def _line(model: Model, spliced: SplicedLines, name: str) -> LinesOfColumns | None:
         """The function that makes the lines of the records that this name leads, if any does; None: it is not legal."""
         is_illegal = model.leading is not None and model.leading.type.error(name) is not None
         return None if is_illegal else spliced.of(name)
@@ -193,17 +193,21 @@ class SqlStore(OrmStore):
         """What makes a model's lines, and the columns of which it does."""
         spliced = SplicedLines(model.names, None if model.leading is None else model.leading.name, model.later)
         texts = [self._json_if_legal(model, names) for names in spliced.groups]
-        return spliced, [self._text("created_at", TIMESTAMP), *texts]
+        return spliced, [self._moment_stored(), *texts]
 
     def partition(self, model: Model, partition: Partition) -> Iterator[bytes]:
         if not partition:
             return self.lines(model)
         if not self._makes_lines(model):
             return super().partition(model, partition)
-        return _or_by_records(self._partition_in_sql(model, partition), super().partition(model, partition))
+        reference = ((partition, (line,)) for line in super().partition(model, partition))
+        made = _or_by_records(self._partition_in_sql(model, partition), reference)
+        return chain.from_iterable(map(itemgetter(1), made))
 
-    def _partition_in_sql(self, model: Model, partition: Partition) -> Iterator[bytes | None]:
-        """As :meth:`_lines_in_sql`, of one partition that is not everything."""
+    def _partition_in_sql(
+        self, model: Model, partition: Partition
+    ) -> Iterator[tuple[Partition, Sequence[bytes]] | None]:
+        """As :meth:`_cut_in_sql`, of one partition that is not everything."""
         bounds = self._bounds(model, partition)
         if bounds is None:
             return
@@ -217,8 +221,9 @@ class SqlStore(OrmStore):
         spliced, sql, parameters = self._of_partitions[model.name]
         line = self._line(model, spliced, partition[0])
         given = [value for _field, values in bounds for value in values]
-        for parts in self._few_or_streamed(sql, (*parameters, *given), _without_illegal_moments):
-            yield None if line is None or None in parts else line(*parts)
+        for rows_given in self._few_or_streamed(sql, (*parameters, *given)):
+            lines = self._made(line, list(zip(*rows_given, strict=True)))
+            yield None if lines is None else (partition, lines)
 
     def _json_if_legal(self, model: Model, names: Sequence[str]) -> Func:
         """A JSON object with these fields, in this order and without white space; null where the row is not legal."""
@@ -227,7 +232,13 @@ class SqlStore(OrmStore):
         if names[0] in model.later:
             column = F(model.all_fields[names[0]].source)
             empty = "CASE WHEN %(expressions)s END"
-            json = Func(column, json, template=empty, arg_joiner=" IS NULL THEN '{}' ELSE ", output_field=TextField())
+            json = Func(
+                column,
+                json,
+                template=empty,
+                arg_joiner=f" IS NULL THEN {self.empty_json} ELSE ",
+                output_field=TextField(),
+            )
         template = "CASE WHEN %(expressions)s END"
         return Func(self._is_legal(model), json, template=template, arg_joiner=" THEN ", output_field=TextField())
 
@@ -282,7 +293,9 @@ class SqlStore(OrmStore):
 
     def _with(self, model: Model, rows: models.QuerySet[Any], beside: str) -> Iterator[tuple[Any, Record]]:
         columns: list[Combinable] = [F(beside), self._text("created_at", TIMESTAMP), *self._contents(model)]
-        return self._as_records(model, self._few_or_streamed(*self._compiled(rows.values_list(*columns))))
+        return self._as_records(
+            model, chain.from_iterable(self._few_or_streamed(*self._compiled(rows.values_list(*columns))))
+        )
 
     def _contents(self, model: Model, *, without: Field | None = None) -> list[Func]:
         """The columns of a model's content as texts, without one of its fields."""
@@ -305,15 +318,15 @@ class SqlStore(OrmStore):
             return "", ()
         return sql, tuple(parameters)
 
-    def _fetch(self, sql: str, parameters: Sequence[Any], look_at: _LookAt = list) -> Iterator[tuple[Any, ...]]:
-        """The rows as the driver gives them, and as ``look_at`` returns them. Django's conversions would cost as much
-        as everything else."""
+    def _fetch(self, sql: str, parameters: Sequence[Any]) -> Iterator[_Rows]:
+        """The rows as the driver gives them, some at a time. Django's conversions would cost as much as everything
+        else."""
         if not sql:
             return
         with self._connection.chunked_cursor() as cursor:
             cursor.execute(sql, parameters)
             while batch := cursor.fetchmany(_FETCH):
-                yield from look_at(batch)
+                yield batch
 
     def _fetch_at_once(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """As :meth:`_fetch`, of few rows: on PostgreSQL, a cursor in the server takes three round trips."""
@@ -323,12 +336,12 @@ class SqlStore(OrmStore):
             cursor.execute(sql, parameters)
             return list(cursor.fetchall())
 
-    def _few_or_streamed(
-        self, sql: str, parameters: Sequence[Any], look_at: _LookAt = list
-    ) -> Iterable[tuple[Any, ...]]:
+    def _few_or_streamed(self, sql: str, parameters: Sequence[Any]) -> Iterable[_Rows]:
         """As :meth:`_fetch`, of rows that are mostly few."""
         few = self._fetch_at_once(f"{sql} LIMIT {_FETCH + 1}" if sql else "", parameters)
-        return look_at(few) if len(few) <= _FETCH else self._fetch(sql, parameters, look_at)
+        if len(few) > _FETCH:
+            return self._fetch(sql, parameters)
+        return [few] if few else []
 
     @staticmethod
     def _as_records(
@@ -529,19 +542,15 @@ def _in_canonical_json(
         yield tuple(values)
 
 
-def _without_illegal_moments(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The same rows, with None in place of each first value that is no legal moment. In SQL this took a fifth of the
-    time of a line."""
-    if TIMESTAMP.are_legal([row[0] for row in rows]):
-        return rows
-    return [(None, *row[1:]) if TIMESTAMP.error(row[0]) else row for row in rows]
-
-
-def _or_by_records(made: Iterable[_T | None], reference: Iterator[_T]) -> Iterator[_T]:
-    """What the database makes of each record, up to one that may be illegal (None). From there on what the reference
-    makes: it raises what is wrong with the record, or finds nothing wrong."""
-    for count, item in enumerate(made):
-        if item is None:
+def _or_by_records(
+    made: Iterable[tuple[Partition, Sequence[bytes]] | None], reference: Iterator[tuple[Partition, Sequence[bytes]]]
+) -> Iterator[tuple[Partition, Sequence[bytes]]]:
+    """The lines that the database makes, up to those of which one may be illegal (None). From there on those that the
+    reference makes, one at a time: it raises what is wrong with a record, or finds nothing wrong."""
+    count = 0
+    for some in made:
+        if some is None:
             yield from islice(reference, count, None)
             return
-        yield item
+        count += len(some[1])
+        yield some

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -97,6 +97,13 @@ class Lines:
         ]
 
 
+class LinesOfColumns(Protocol):
+    """Makes the lines of records from the moments when they were created, and from each group's JSON objects, in
+    UTF-8."""
+
+    def __call__(self, moments: Sequence[str], /, *objects: Sequence[bytes]) -> list[bytes]: ...
+
+
 class SplicedLines:
     """The lines of records, made of the JSON that a database returns.
 
@@ -134,43 +141,47 @@ class SplicedLines:
         before, _constant, after = (b"{%b}" % b",".join(members)).partition(b"\0")
         return before, after
 
-    def of(self, value: str) -> Callable[..., bytes]:
-        """A function that makes the line of a record, in which the constant field has this value, from its
-        ``created_at`` and the JSON object of each group."""
+    def of(self, value: str) -> LinesOfColumns:
+        """A function that makes the lines of records in which the constant field has this value."""
         if self._later:
             return self._without_blanks(value)
         member = b"" if self._constant is None else orjson.dumps({self._constant: value})[1:-1].replace(b"%", b"%%")
         content, line = member.join(self._content), member.join(self._line)
-        arranged = self._arranged
+        sha256, arranged = hashlib.sha256, self._arranged
 
-        def spliced(created_at: str, *objects: str) -> bytes:
-            members = [text[1:-1].encode() for text in objects]
-            checksum = hashlib.sha256(content % (*members,)).hexdigest()
-            return line % arranged((checksum.encode(), created_at.encode(), *members))
+        def spliced(moments: Sequence[str], *objects: Sequence[bytes]) -> list[bytes]:
+            rows = zip(*([text[1:-1] for text in texts] for texts in objects), strict=True)
+            return [
+                line % arranged((sha256(content % members).hexdigest().encode(), moment.encode(), *members))
+                for moment, members in zip(moments, rows, strict=True)
+            ]
 
-        def spliced_at_end(created_at: str, text: str) -> bytes:
-            member = text[1:-1].encode()
-            return line % (hashlib.sha256(content % member).hexdigest().encode(), created_at.encode(), member)
+        def spliced_at_end(moments: Sequence[str], *objects: Sequence[bytes]) -> list[bytes]:
+            members = [text[1:-1] for text in objects[0]]
+            return [
+                line % (sha256(content % member).hexdigest().encode(), moment.encode(), member)
+                for moment, member in zip(moments, members, strict=True)
+            ]
 
         # Most models have their other fields after these, and then this takes two thirds of the time.
         return spliced_at_end if self._parts[-1:] == self.groups else spliced
 
-    def _without_blanks(self, value: str) -> Callable[..., bytes]:
+    def _without_blanks(self, value: str) -> LinesOfColumns:
         """As :meth:`of`, where an object may be empty."""
         own = {self._constant: orjson.dumps({str(self._constant): value})[1:-1]}
 
-        def spliced(created_at: str, *objects: str) -> bytes:
+        def line(moment: str, objects: Iterable[bytes]) -> bytes:
             members = iter(objects)
-            texts = [next(members)[1:-1].encode() if isinstance(part, list) else own.get(part) for part in self._parts]
+            texts = [next(members)[1:-1] if isinstance(part, list) else own.get(part) for part in self._parts]
             checksum = hashlib.sha256(b"{%b}" % b",".join(filter(None, texts))).hexdigest()
-            stamps = {"checksum": checksum, "created_at": created_at}
-            line = [
+            stamps = {"checksum": checksum, "created_at": moment}
+            parts = [
                 orjson.dumps({part: stamps[str(part)]})[1:-1] if text is None else text
                 for part, text in zip(self._parts, texts, strict=True)
             ]
-            return b"{%b}" % b",".join(filter(None, line))
+            return b"{%b}" % b",".join(filter(None, parts))
 
-        return spliced
+        return lambda moments, *objects: list(map(line, moments, zip(*objects, strict=True)))
 
 
 def lines_of(shape: Shape, records: Iterable[Record]) -> Iterator[bytes]:
