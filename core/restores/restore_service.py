@@ -264,7 +264,10 @@ def _moved(before: Plan, now: Plan) -> str:
     shown = "; ".join(f"{section} {', '.join(keys)}" for section, keys in moved.items())
     more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
     if not moved:
-        return _("The file is not the one that was previewed. Nothing was changed. Preview this one first.")
+        return _(
+            "The file is not the one that was previewed, or another version of Muster previewed it. Nothing was "
+            "changed. Preview it again first."
+        )
     return _("The register changed after the preview: %(what)s. Nothing was changed. Look at a new preview first.") % {
         "what": shown + more
     }
