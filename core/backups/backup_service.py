@@ -30,9 +30,9 @@ from core.operations.traits import BACKUPS, TRAITS
 from core.register.database import DEFAULT, Register, usual_wait
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA, Selection, content_of, filters
 from recordsync.backupfile import BackupType, InstallationName, Metadata, Written, write_backup, write_from_blocks
-from recordsync.backupfile.ancestry import Ancestor, listed
+from recordsync.backupfile.ancestry import Ancestor, check_ancestry, listed
 from recordsync.backupfile.metadata import VERSION, Application
-from recordsync.errors import CommitUnknown, HistoryDamaged, printable_path
+from recordsync.errors import CommitUnknown, HistoryDamaged, RecordSyncError, printable_path
 from recordsync.history.ancestry import ancestry
 from recordsync.history.headers import Header
 from recordsync.history.snapshots import TakenSnapshot, header_of
@@ -56,6 +56,14 @@ class _File:
     metadata: Metadata
     written: Written
     target: targets.Target
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A snapshot as the file that holds it describes it."""
+
+    header: Header
+    ancestors: list[Ancestor]
 
 
 class BackupService:
@@ -114,18 +122,18 @@ class BackupService:
                 raise OperationFailed(unfit, undone=TRAITS[kind].undone)
             of_all = backup_type == "full" and selection is None and file_format == VERSION
             with ExitStack() as reading:
-                start, taken, store = self._begin(reading, run, backup_type, since_date, of_all=of_all)
+                start, source = self._begin(reading, run, backup_type, since_date, of_all=of_all)
 
                 def opened() -> AbstractContextManager[targets.Target]:
                     return targets.opened(output, name, compression)
 
-                if store is None and taken is not None:
-                    file = self._write_snapshot(run, start, taken, opened, can_repeat=not _is_stream(output))
-                elif store is not None:
+                if isinstance(source, _Described):
+                    file = self._write_snapshot(run, start, source, opened, can_repeat=not _is_stream(output))
+                else:
                     file = self._write(
                         run,
                         start,
-                        scope.Content(store, filters(selection, start.since)),
+                        scope.Content(source, filters(selection, start.since)),
                         opened(),
                         backup_type=backup_type,
                         selection=selection,
@@ -144,9 +152,9 @@ class BackupService:
 
     def _begin(
         self, reading: ExitStack, run: Run, backup_type: BackupType, since: dt.datetime | None, *, of_all: bool
-    ) -> tuple[StartingPoint, TakenSnapshot, None] | tuple[StartingPoint, TakenSnapshot | None, Store]:
-        """Where the backup begins, the snapshot of the register as it is then, and a store of it, until ``reading`` is
-        closed. No store: the snapshot has all that the file needs (``of_all``: it is to have everything).
+    ) -> tuple[StartingPoint, _Described | Store]:
+        """Where the backup begins, and the snapshot of the register as it is then, if that has all that the file needs
+        (``of_all``: it is to have everything); else a store of it, until ``reading`` is closed.
 
         The register's lock is held meanwhile, so that no restore is halfway through.
         """
@@ -154,15 +162,33 @@ class BackupService:
             start = scope.starting_point(self.register, backup_type, since)
             catalogue.announce(run, start.taken_at)
             taken = holding.snapshot(run)
-            if taken is not None and of_all:
-                return start, taken, None
-            return start, taken, reading.enter_context(self.register.read())
+            if of_all and taken is not None and (snapshot := self._described(run, taken)) is not None:
+                return start, snapshot
+            return start, reading.enter_context(self.register.read())
+
+    def _described(self, run: Run, taken: TakenSnapshot) -> _Described | None:
+        """The snapshot as a file describes it; None where headers are damaged, so that no reader would take it, which
+        the run then says. Reads headers."""
+        try:
+            header = header_of(taken.snapshot)
+            ancestors = listed(ancestry(self.register.alias, taken.snapshot.parents))
+            check_ancestry(header, ancestors, None, SCHEMA)
+        except (RecordSyncError, msgspec.ValidationError) as error:
+            run.warn(
+                _(
+                    "The headers of the register's snapshots are damaged (%(what)s), so this backup is in no history. "
+                    "The records are not concerned. manage.py history verify names the snapshot."
+                )
+                % {"what": str(error).rstrip(".")}
+            )
+            return None
+        return _Described(header, ancestors)
 
     def _write_snapshot(
         self,
         run: Run,
         start: StartingPoint,
-        taken: TakenSnapshot,
+        snapshot: _Described,
         opened: Callable[[], AbstractContextManager[targets.Target]],
         *,
         can_repeat: bool,
@@ -171,11 +197,12 @@ class BackupService:
         damaged: then it is made anew. ``can_repeat``: whether the target can be opened a second time."""
         history = self.register.history
         try:
-            return self._write_blocks(run, start, taken, opened)
+            return self._write_blocks(run, start, snapshot, opened)
         except HistoryDamaged as damage:
             run.warn(_("%(what)s It was made anew from the register.") % {"what": damage})
             history.mend(damage, usual_wait())
-            again = holding.snapshot(run)
+            taken = holding.snapshot(run)
+            again = None if taken is None else self._described(run, taken)
             if not can_repeat or again is None:
                 raise OperationFailed(
                     explain(damage), undone=_("No whole backup was written."), then=_("Take the backup again.")
@@ -186,17 +213,17 @@ class BackupService:
         self,
         run: Run,
         start: StartingPoint,
-        taken: TakenSnapshot,
+        snapshot: _Described,
         opened: Callable[[], AbstractContextManager[targets.Target]],
     ) -> _File:
-        store, snapshot = self.register.history.store, taken.snapshot
+        store = self.register.history.store
         described = self._create_metadata(
             start,
             backup_type="full",
             selection=None,
-            totals=StoredTree(store, snapshot.tree, SCHEMA).totals(),
-            snapshot=header_of(snapshot),
-            ancestors=listed(ancestry(self.register.alias, snapshot.parents)),
+            totals=StoredTree(store, snapshot.header.says.tree, SCHEMA).totals(),
+            snapshot=snapshot.header,
+            ancestors=snapshot.ancestors,
         )
         metadata = msgspec.convert(described, Metadata)
         with opened() as target:

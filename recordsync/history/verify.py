@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from recordsync.errors import HistoryDamaged
 from recordsync.history import leaves
 from recordsync.history.blocks import BlockDigest, block_of, checksums_of
-from recordsync.history.snapshots import History
+from recordsync.history.snapshots import History, header_of
 from recordsync.history.state import RegisterState
 from recordsync.history.store import SEPARATOR, StoredBlock, pieces
 from recordsync.history.trees import children_of, reach
+from recordsync.model.digests import content_digest, snapshot_id
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
 from recordsync.models import Snapshot
@@ -39,11 +42,12 @@ class Verified:
 
 
 def verify_store(history: History, progress: Progress = no_progress) -> Verified:
-    """What reading all trees and blocks again finds: every node and every block is compared with its digest.
+    """What reading all headers, trees and blocks again finds: every header is compared with its id, and every node and
+    every block with its digest.
 
     Reads the history store whole, and of the register's database the headers. Raises Error where a database fails.
     """
-    found = Verified()
+    found = Verified(errors=list(_wrong_headers(history)))
     digests: set[str] = set()
     for snapshot in Snapshot.objects.using(history.using).filter(is_kept=True).order_by("order").iterator():
         try:
@@ -69,6 +73,24 @@ def verify_store(history: History, progress: Progress = no_progress) -> Verified
             found.records += block.count
         progress(PHASE, total - len(digests), total)
     return found
+
+
+def _wrong_headers(history: History) -> Iterator[str]:
+    """A sentence about each header that is not what its id says, or names a parent that has none. A backup that holds
+    such a snapshot, or a later one, would be refused by its readers."""
+    rows = Snapshot.objects.using(history.using)
+    known = set(rows.values_list("id", flat=True))
+    for row in rows.order_by("order").iterator():
+        try:
+            of = header_of(row)
+        except msgspec.ValidationError:
+            yield f"The header of snapshot {row.pk[:10]} is damaged."
+            continue
+        said = content_digest(msgspec.to_builtins(of.says))
+        if (said, of.says.tree, of.id) != (row.said, row.tree, snapshot_id(said, of.parents)):
+            yield f"The header of snapshot {row.pk[:10]} is damaged."
+        elif not known.issuperset(of.parents):
+            yield f"The header of a parent of snapshot {row.pk[:10]} is missing."
 
 
 def _reach_blocks(history: History, snapshot: Snapshot, blocks: set[str]) -> None:
