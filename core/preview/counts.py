@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from core.preview.keys import COMPANY, KEYS
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.merge import Counts, Effect, Side, Strategy
+from recordsync.model.records import Key
 from recordsync.model.schema import Model
 from recordsync.plan import Account, Plan, References
 
@@ -35,10 +36,10 @@ ON CONFLICT DO UPDATE SET n = n + excluded.n
 
 
 class Group(NamedTuple):
-    """``n`` lines with the same effect. ``name``: the name that others refer to the record by, or that it refers to."""
+    """``n`` lines with the same effect. ``names``: those in the key: see :meth:`Model.names_in`."""
 
     model: Model
-    name: str
+    names: Key
     to_decide: bool
     effect: Effect
     listed: bool
@@ -83,7 +84,8 @@ class Tallies:
         rows: dict[str, dict[str, Any]] = {}
         for group in self._groups(strategy, held=False):
             if group.model is ATTENDANCE_RECORDS:
-                row = rows.setdefault(group.name, {"company": group.name, **dict.fromkeys(_BY_COMPANY, 0)})
+                (company,) = group.names
+                row = rows.setdefault(company, {"company": company, **dict.fromkeys(_BY_COMPANY, 0)})
                 row[group.effect] += group.n
         changed = {company: sum(row[effect] for effect in _BY_COMPANY[:3]) for company, row in rows.items()}
         return sorted(rows.values(), key=lambda row: (-changed[row["company"]], row["company"]))[:limit]
@@ -94,14 +96,15 @@ class Tallies:
         references = self.references(strategy, account)
         held = {(deletion.model.name, deletion.name): deletion for deletion in self._plan.held}
         for group in self._groups(strategy, held=True):
-            _account(account, group, references.settled(held[group.model.name, group.name], group.effect))
+            (name,) = group.names
+            _account(account, group, references.settled(held[group.model.name, name], group.effect))
         return account.verified()
 
     def references(self, strategy: Strategy, account: Account | None = None) -> References:
         """How much refers to what, once all lines but the held deletions are applied. Adds them to the account."""
         references = self._plan.references()
         for group in self._groups(strategy, held=False):
-            created = references.follow(group.model, group.effect, {(group.name,): group.n})
+            created = references.follow(group.model, group.effect, {group.names: group.n})
             if account is not None:
                 _account(account, group, group.effect)
                 for step in created:
@@ -111,21 +114,21 @@ class Tallies:
     def _groups(self, strategy: Strategy, *, held: bool) -> Iterator[Group]:
         """All lines in groups, the models in the order of the schema."""
         side = strategy.side
-        groups: Counter[tuple[int, str, bool, str, bool]] = Counter()
+        groups: Counter[tuple[int, Key, bool, str, bool]] = Counter()
         query = f"SELECT kind = 'conflict', theirs, ours, listed, n, model, {_NAMES} FROM tallies WHERE held = ?"
-        for to_decide, theirs, ours, listed, n, model, *names in self._db.execute(query, [held]):
-            name = KEYS.name(SCHEMA.models[model], names)
+        for to_decide, theirs, ours, listed, n, model, *values in self._db.execute(query, [held]):
+            names = KEYS.names_in(SCHEMA.models[model], values)
             effect = theirs if side is Side.THEIRS or not to_decide else ours if side is Side.OURS else Effect.UNDECIDED
-            groups[model, name, bool(to_decide), effect, bool(listed)] += n
+            groups[model, names, bool(to_decide), effect, bool(listed)] += n
         if side is None:
             query = f"SELECT effect, listed, n, model, {_NAMES} FROM decided WHERE held = ?"
-            for effect, listed, n, model, *names in self._db.execute(query, [held]):
-                name = KEYS.name(SCHEMA.models[model], names)
-                groups[model, name, True, Effect.UNDECIDED, bool(listed)] -= n
-                groups[model, name, True, effect, bool(listed)] += n
-        for (model, name, to_decide, effect, listed), n in sorted(groups.items()):
+            for effect, listed, n, model, *values in self._db.execute(query, [held]):
+                names = KEYS.names_in(SCHEMA.models[model], values)
+                groups[model, names, True, Effect.UNDECIDED, bool(listed)] -= n
+                groups[model, names, True, effect, bool(listed)] += n
+        for (model, names, to_decide, effect, listed), n in sorted(groups.items()):
             if n:
-                yield Group(SCHEMA.models[model], name, to_decide, Effect(effect), listed, n)
+                yield Group(SCHEMA.models[model], names, to_decide, Effect(effect), listed, n)
 
 
 def _account(account: Account, group: Group, effect: Effect) -> None:

@@ -1,7 +1,8 @@
 """The columns for the keys of a preview's lines, made from the schema.
 
-Fields of the same name share a column. A key field that refers to another model shares that model's column, so that one
-column finds a company and all of its records.
+Fields of the same name share a column. The first key field that refers to another model shares that model's column, so
+that one column finds a company and all of its records. A second one that refers to the same model has a column of its
+own.
 """
 
 from __future__ import annotations
@@ -11,20 +12,25 @@ from typing import Final
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.model.records import Key
-from recordsync.model.schema import Field, Model, Schema
+from recordsync.model.schema import Model, Schema
 
 
 class KeyColumns:
-    """The columns of a schema's keys, ``all``. ``names``: those of the models that others refer to. Every column
-    holds a text, which is blank where a key has no such field."""
+    """The columns of a schema's keys, ``all``. ``names``: those of the names by which records refer to others. Every
+    column holds a text, which is blank where a key has no such field."""
 
     def __init__(self, schema: Schema) -> None:
-        referred = dict.fromkeys(f.references for model in schema for f in model.key if f.references)
-        self.names: Final = tuple(f"key_{name}" for name in referred)
         self._by_model: Final = {
-            model.name: tuple(self._named(model, f, is_referred=model.name in referred) for f in model.key)
-            for model in schema
+            model.name: self._of_key(model, is_referred=model.name in schema.referred) for model in schema
         }
+        self.names: Final = tuple(
+            dict.fromkeys(
+                self._by_model[model.name][position]
+                for model in schema
+                if model.references or model.name in schema.referred
+                for position in model.name_positions
+            )
+        )
         self.all: Final = tuple(dict.fromkeys(column for columns in self._by_model.values() for column in columns))
         self._positions: Final = {
             name: [columns.index(column) if column in columns else -1 for column in self.all]
@@ -32,8 +38,13 @@ class KeyColumns:
         }
 
     @staticmethod
-    def _named(model: Model, field: Field, *, is_referred: bool) -> str:
-        return f"key_{field.references or (model.name if is_referred else field.name)}"
+    def _of_key(model: Model, *, is_referred: bool) -> tuple[str, ...]:
+        """The column of each field of a model's key: no two of them share one."""
+        columns: dict[str, None] = {}
+        for field in model.key:
+            shared = f"key_{field.references or (model.name if is_referred else field.name)}"
+            columns[f"{shared}_{field.name}" if shared in columns else shared] = None
+        return tuple(columns)
 
     def of(self, model: Model, field: str) -> str:
         """The column of a key field."""
@@ -44,10 +55,11 @@ class KeyColumns:
         padded = (*key, "")
         return tuple([padded[position] for position in self._positions[model.name]])
 
-    def name(self, model: Model, names: Sequence[str]) -> str:
-        """The name that others refer to the record by, or that it refers to. ``names``: the values of :attr:`names`."""
-        column = self._by_model[model.name][model.name_positions[0]]
-        return names[self.names.index(column)] if column in self.names else ""
+    def names_in(self, model: Model, names: Sequence[str]) -> Key:
+        """The names in a record's key: see :meth:`Model.names_in`. A name that nobody refers to is blank. ``names``:
+        the values of :attr:`names`."""
+        columns = [self._by_model[model.name][position] for position in model.name_positions]
+        return tuple([names[self.names.index(column)] if column in self.names else "" for column in columns])
 
 
 KEYS: Final = KeyColumns(SCHEMA)
