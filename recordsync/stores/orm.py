@@ -148,8 +148,8 @@ class OrmStore:
         instance = self._django(model)._base_manager.using(self.using).get(**self._where_key(model, key))
         return sum(
             relation.related_model._base_manager.using(self.using).filter(**{relation.field.name: instance}).count()
-            for relation in self._django(model)._meta.related_objects
-            if relation.on_delete is models.PROTECT
+            for relation in self._django(model)._meta.get_fields(include_hidden=True)
+            if isinstance(relation, models.ManyToOneRel) and relation.on_delete is models.PROTECT
         )
 
     def filling(self, most: int, *, alone: bool = False) -> AbstractContextManager[None]:

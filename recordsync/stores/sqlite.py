@@ -41,6 +41,20 @@ _REFUSED: Final = "WHEN %(expressions)s IS NOT NULL THEN quote(%(expressions)s) 
 _PLACES: Final = "printf('%%%%.<places>f', %(expressions)s)"
 # SQLite stores a decimal as a whole number or a binary fraction, of which it knows 15 digits.
 _EXACT: Final = f"typeof(%(expressions)s) IN ('integer', 'real') AND CAST({_PLACES} AS NUMERIC) = %(expressions)s"
+# SQLite would turn 'now' into a moment, and 30 February into 1 March.
+_IS_MOMENT: Final = (
+    "%(expressions)s GLOB '[0-9][0-9][0-9][0-9]-*' AND substr(%(expressions)s, 12, 2) < '24' "
+    "AND date(substr(%(expressions)s, 1, 10), '+0 days') = substr(%(expressions)s, 1, 10)"
+)
+# SQLite counts milliseconds, so the digits of a fraction are taken as they are.
+_AFTER_FRACTION: Final = "ltrim(substr(%(expressions)s, 21), '0123456789')"
+_SECOND: Final = "'%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%S.'"
+_IN_UTC: Final = (
+    f"CASE substr(%(expressions)s, 20, 1) WHEN '.' "
+    f"THEN strftime({_SECOND}, substr(%(expressions)s, 1, 19) || {_AFTER_FRACTION}) || substr(substr(%(expressions)s, "
+    f"21, length(%(expressions)s) - 20 - length({_AFTER_FRACTION})) || '000000', 1, 6) || 'Z' "
+    f"ELSE strftime({_SECOND}, %(expressions)s) || '000000Z' END"
+)
 _UNHYPHENED: Final = "lower(replace(%(expressions)s, '-', ''))"
 
 
@@ -80,9 +94,7 @@ class SqliteStore(SqlStore):
         Timestamp: "CASE length(%(expressions)s) "
         "WHEN 19 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || '.000000Z' "
         "WHEN 26 THEN substr(%(expressions)s, 1, 10) || 'T' || substr(%(expressions)s, 12) || 'Z' "
-        # SQLite would turn 'now' into a moment.
-        "ELSE CASE WHEN %(expressions)s GLOB '[0-9][0-9][0-9][0-9]-*' "
-        "THEN strftime('%%%%Y-%%%%m-%%%%dT%%%%H:%%%%M:%%%%f000Z', %(expressions)s) ELSE %(expressions)s END END",
+        f"ELSE CASE WHEN {_IS_MOMENT} THEN coalesce({_IN_UTC}, %(expressions)s) ELSE %(expressions)s END END",
     }
 
     json_texts: ClassVar = {

@@ -16,13 +16,16 @@ from pytest_django.plugin import DjangoDbBlocker
 from recordsync.stores import tables
 from tests.parcels.declared import SCHEMA
 
+OFTEN = 10 if os.environ.get("MUSTER_TEST_DEEP") == "1" else 1
 hypothesis.settings.register_profile(
     "parcels",
-    max_examples=30,
+    max_examples=20 * OFTEN,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("parcels")
+FEW = hypothesis.settings(max_examples=10 * OFTEN)
+"""For laws whose examples take long."""
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +52,13 @@ def alias(request: pytest.FixtureRequest, migrated: None, django_db_blocker: Dja
     with django_db_blocker.unblock():
         empty(request.param)
         yield request.param
+
+
+@pytest.fixture
+def aliases(migrated: None, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[str, ...]]:
+    """The alias of a register on each engine that there is."""
+    with django_db_blocker.unblock():
+        yield tuple(alias for alias in ("default", "pg") if alias in settings.DATABASES)
 
 
 def empty(alias: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recordsync.history.databases import history_of
@@ -22,7 +22,7 @@ from recordsync.history.store import HistoryStore
 from recordsync.model.json_values import InstallationName
 from recordsync.models import Block, Dirty, Head, HeadMove, Leaf, Node, Snapshot
 from recordsync.stores import open_store
-from tests.parcels.conftest import empty
+from tests.parcels.conftest import FEW, empty
 from tests.parcels.content import KEYS, Content, contents, key, spelt
 from tests.parcels.declared import SCHEMA
 from tests.parcels.models import Carrier, Delivery, Depot, Tariff, Transfer
@@ -220,7 +220,7 @@ WAYS: Sequence[Way | None] = (
 
 
 @given(before=contents(), done=st.lists(st.tuples(st.sampled_from(WAYS), st.integers(0, 30)), max_size=8))
-@settings(max_examples=15)
+@FEW
 def test_a_snapshot_from_marks_is_that_from_scratch(
     alias: str, before: Content, done: Sequence[tuple[Way | None, int]]
 ) -> None:
@@ -242,7 +242,7 @@ def test_a_snapshot_from_marks_is_that_from_scratch(
 
 
 @given(first=contents(), second=contents())
-@settings(max_examples=15)
+@FEW
 def test_equal_content_is_an_equal_tree(alias: str, first: Content, second: Content) -> None:
     trees = []
     for content in (first, second):
