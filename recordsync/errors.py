@@ -86,7 +86,14 @@ class CheckNeeded(RecordSyncError):
 
 
 class HistoryUnusable(RecordSyncError):
-    """The database of the history store does not answer, or cannot be written. Its cause is the database's error."""
+    """The database of the history store does not answer, or cannot be written. Its cause is the database's error.
+
+    ``alias``: of that database.
+    """
+
+    def __init__(self, alias: str, why: object) -> None:
+        super().__init__(f"The history store cannot be used: {why}")
+        self.alias = alias
 
 
 class HistoryDamaged(RecordSyncError):

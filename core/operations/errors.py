@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from recordsync.errors import CommitUnknown, FileError, HistoryUnusable, InvalidFile, RecordSyncError, printable_path
-from recordsync.history.databases import history_of, is_history
+from recordsync.history.databases import is_history
 
 LazyText = str | Promise
 """Words for people, which may be translated only when they are shown."""
@@ -122,10 +122,10 @@ def explain(error: BaseException, using: str = DEFAULT_DB_ALIAS) -> str:
     """A sentence that says what went wrong, but not what this means for the operation.
 
     ``using``: the alias of the database, if the error is one of a database. Of the history database it says so and
-    which it is. A HistoryUnusable is one of the history database, whatever ``using`` is.
+    which it is. A HistoryUnusable knows the alias of its database, whatever ``using`` is.
     """
     if isinstance(error, HistoryUnusable) and error.__cause__ is not None:
-        return explain(error.__cause__, history_of(DEFAULT_DB_ALIAS))
+        return explain(error.__cause__, error.alias)
     return sentences(_which_database(using), _why(error, using))
 
 

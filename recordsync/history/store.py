@@ -64,7 +64,7 @@ class HistoryStore:
 
     def has_node(self, digest: str) -> bool:
         """Whether there is a node with this digest. Raises HistoryUnusable."""
-        with _answering():
+        with _answering(self.alias):
             return Node.objects.using(self.alias).filter(digest=digest).exists()
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
@@ -76,7 +76,7 @@ class HistoryStore:
         found: dict[str, bytes] = {}
         for some in _cut(unique):
             rows = Node.objects.using(self.alias).filter(digest__in=some).values_list("digest", "body")
-            with _answering():
+            with _answering(self.alias):
                 found |= {digest: bytes(body) for digest, body in rows}
         for digest in unique:
             if digest not in found:
@@ -92,7 +92,7 @@ class HistoryStore:
         for some in _cut(list(digests)):
             rows = Block.objects.using(self.alias).filter(digest__in=some)
             columns = rows.values_list("digest", "raw_sha256", "size", "count", "crc32")
-            with _answering():
+            with _answering(self.alias):
                 for digest, raw_sha256, size, count, crc32 in columns:
                     block = StoredBlock(digest, raw_sha256, size, count)
                     if block.crc32 == crc32:
@@ -114,7 +114,7 @@ class HistoryStore:
             some = ahead if size <= _BYTES_TOGETHER or len(ahead) == 1 else ahead[:-1]
             ahead = ahead[len(some) :]
             rows = Block.objects.using(self.alias).filter(digest__in=[block.digest for block in some])
-            with _answering():
+            with _answering(self.alias):
                 found = dict(rows.values_list("digest", "data"))
             for block in some:
                 if block.digest not in found:
@@ -128,17 +128,17 @@ class HistoryStore:
         ``wait``: the seconds to wait for others who write. Raises HistoryUnusable where the store cannot be written.
         """
         with ExitStack() as stack:
-            with _answering():
+            with _answering(self.alias):
                 stack.enter_context(writing(self.alias, [Block], wait, alone=False))
             writer = BlockWriter(self)
             yield writer
-            with _answering():
+            with _answering(self.alias):
                 writer.flush()
                 stack.close()
 
     def forget(self, digest: str, wait: float) -> None:
         """Delete the node or block with this digest, because it is damaged. Raises HistoryUnusable."""
-        with _answering(), writing(self.alias, [Block], wait, alone=False):
+        with _answering(self.alias), writing(self.alias, [Block], wait, alone=False):
             for table in (Node, Block):
                 table._default_manager.using(self.alias).filter(digest=digest).delete()
 
@@ -196,7 +196,7 @@ class BlockWriter:
         again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
         values = ", ".join(["%s"] * len(rows[0]))
         statement = f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (digest) DO {again}"
-        with _answering(), connections[self._store.alias].cursor() as cursor:
+        with _answering(self._store.alias), connections[self._store.alias].cursor() as cursor:
             cursor.executemany(statement, rows)
 
 
@@ -257,12 +257,12 @@ def pieces(block: StoredBlock, frame: bytes, reader: FrameReader | None = None) 
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """Raises HistoryUnusable in place of an error of the database."""
+def _answering(alias: str) -> Iterator[None]:
+    """Raises HistoryUnusable in place of an error of the database of this alias."""
     try:
         yield
     except (Error, CommitUnknown) as error:
-        raise HistoryUnusable(f"The history store cannot be used: {error}") from error
+        raise HistoryUnusable(alias, error) from error
 
 
 def _cut(digests: Sequence[str]) -> Iterator[list[str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 import pytest
 
 from core.models import AttendanceRecord, Company
@@ -31,6 +32,22 @@ def _closed(folder: Path) -> None:
     folder.chmod(0)
 
 
+def _of_others(installation: ScratchInstallation) -> tuple[str, str]:
+    """The address of a database in the same server, by a role that may not connect to it, and its name for people."""
+    register = psycopg.conninfo.conninfo_to_dict(installation.database_url)
+    name = f"{register['dbname']}_of_others"
+    statements = (
+        "DROP ROLE IF EXISTS stranger",
+        "CREATE ROLE stranger LOGIN",
+        f"CREATE DATABASE {name}",
+        f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
+    )
+    with psycopg.connect(installation.database_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    return f"postgresql://stranger@/{name}?host={register['host']}", name
+
+
 LOST: Final[dict[str, tuple[Callable[[Path], None], str]]] = {
     "no folder": (_no_folder, "The database file cannot be opened: check HISTORY_DATABASE_URL, "),
     "not a database": (_text, "The file is not an SQLite database: check HISTORY_DATABASE_URL."),
@@ -40,26 +57,28 @@ LOST: Final[dict[str, tuple[Callable[[Path], None], str]]] = {
 
 @pytest.mark.parametrize("kind", [*LOST, "refused"])
 def test_the_register_works_without_its_history(installation: ScratchInstallation, tmp_path: Path, kind: str) -> None:
-    if kind == "no permission" and installation.engine == "postgres":
-        return  # a process that permissions bind could not reach the server of the tests either
     filled(installation, 50)
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     url, place = f"sqlite:///{folder}/history.sqlite3", f"{folder}/history.sqlite3"
     told = "The connection to the database was lost or refused ("
+    bound: dict[str, Any] = {}
     if kind == "refused":
         url, place = "postgresql://muster@127.0.0.1:1/history?connect_timeout=5", "history, 127.0.0.1"
+    elif kind == "no permission" and installation.engine == "postgres":
+        url, place = _of_others(installation)
     else:
+        bound = bound_by_permissions() if kind == "no permission" else {}
         spoil, told = LOST[kind]
         spoil(folder)
     installation.env["HISTORY_DATABASE_URL"] = url
-    bound = bound_by_permissions() if kind == "no permission" else {}
     try:
         for command in ("fingerprint", "renew_installation"):
             ended = run(installation, command, **bound)
             assert ended.code == 0, ended.err
         sentence = run(installation, "migrate", **bound).assert_refused("Nothing was migrated.")
         assert f"Error: The history database ({place}) failed; the register is not concerned. {told}" in sentence
+        assert (kind, installation.engine) != ("no permission", "postgres") or "permission denied for data" in sentence
         assert run(installation, "migrate", "--database", "default", **bound).code == 0
     finally:
         if folder.exists():

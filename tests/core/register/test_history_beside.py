@@ -137,14 +137,14 @@ def test_an_error_of_the_register_stays_one(register_db: str, store: HistoryStor
 
 @pytest.fixture
 def lost(settings: Settings, django_db_blocker: DjangoDbBlocker) -> Iterator[Callable[[str], HistoryStore]]:
-    """Makes the history of ``default`` the database at this address."""
+    """Makes the database at this address the history of a register that is not the usual one."""
     aliases: list[str] = []
 
     def at(url: str) -> HistoryStore:
         alias = f"lost-{len(aliases)}"
         config = environment.database("HISTORY_DATABASE_URL", url)
         connections.settings[alias] = connections.configure_settings({"default": config})["default"]
-        settings.RECORDSYNC_HISTORY = {"default": alias}
+        settings.RECORDSYNC_HISTORY = {"default": "history", "branch": alias}
         settings.DATABASE_VARIABLES = settings.DATABASE_VARIABLES | {alias: "HISTORY_DATABASE_URL"}
         aliases.append(alias)
         return HistoryStore(alias)
