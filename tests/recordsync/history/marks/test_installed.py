@@ -16,7 +16,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 from core.models import AttendanceRecord, Company
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
-from recordsync.apps import Plan
+from recordsync.apps import MigrationPlan
 from recordsync.errors import RecordSyncError
 from recordsync.history import marks
 from recordsync.history.databases import history_of
@@ -45,10 +45,10 @@ def made_again(register_db: str) -> Iterator[None]:
 
 
 RECORDSYNC = apps.get_app_config("recordsync")
-SOME: Plan = [(Migration("0099_some", "core"), False)]
+SOME: MigrationPlan = [(Migration("0099_some", "core"), False)]
 
 
-def migrated(alias: str, plan: Plan = ()) -> str:
+def migrated(alias: str, plan: MigrationPlan = ()) -> str:
     """What is written by what runs after each migrate."""
     written = StringIO()
     post_migrate.send(sender=RECORDSYNC, app_config=RECORDSYNC, using=alias, verbosity=0, stdout=written, plan=plan)
