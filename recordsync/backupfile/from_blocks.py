@@ -9,7 +9,7 @@ from contextlib import closing
 from itertools import tee
 from typing import IO, Final
 
-from recordsync.backupfile.blocks import BlockEntry, BlockList, errors_in
+from recordsync.backupfile.blocks import BlockEntry, BlockList
 from recordsync.backupfile.layout import BLOCKS_START, METADATA_START, SECTIONS_END, Section, sections
 from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.writer import Written, described, trailer_line
@@ -45,11 +45,14 @@ def write_from_blocks(
     if metadata.snapshot is None:
         raise RecordSyncError("Only a file of a snapshot is put together from blocks.")
     tree = StoredTree(store, metadata.snapshot.says.tree, schema)
+    if tree.totals() != metadata.totals:
+        raise RecordSyncError(
+            f"The history store does not have the snapshot as it was: it has {tree.totals()}, and the metadata say "
+            f"{metadata.totals}."
+        )
     with closing(BlockList()) as entries:
         for model in models:
             entries.extend(_entry(model, *placed) for placed in tree.blocks(model))
-        for error in errors_in(entries, metadata, schema):
-            raise RecordSyncError(f"The history store does not have the snapshot as it was: {error.message}.")
         file = _FileOfFrames(out) if isinstance(out, FrameWriter) else _FileOfPieces(out)
         file.text(METADATA_START + description + BLOCKS_START)
         _write_list(file, entries)

@@ -36,7 +36,9 @@ _CHUNK = 1 << 20
 _HIDDEN = ".muster-"
 _ZSTD_MAX_WINDOW = 1 << 27  # what `zstd -22` uses; a frame that asks for more memory is refused
 _FRAME_PIECE = 1 << 16
-"""Bytes of a frame that are decompressed at once."""
+"""Bytes of a frame that are decompressed together."""
+_AT_ONCE = 1 << 20
+"""Bytes of content up to which a frame is decompressed at once, which takes less time."""
 
 
 def compression_of_name(name: str) -> Compression | None:
@@ -111,11 +113,20 @@ class FrameReader:
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor()
 
-    def content(self, frame: bytes) -> Iterator[bytes]:
-        """The content of one frame, in pieces. Raises ValueError, whose text says why, unless the frame is whole."""
-        content = self._decompressor.decompressobj()
-        view = memoryview(frame)
+    def content(self, frame: bytes, size: int) -> Iterator[bytes]:
+        """The content of one frame, in pieces: at once, if its ``size`` is small. Raises ValueError, whose text says
+        why, unless the frame is whole. Whether the content has this size is for the caller to see."""
+        if size <= _AT_ONCE:
+            try:
+                whole = self._decompressor.decompress(frame, max_output_size=size, allow_extra_data=False)
+            except zstandard.ZstdError:
+                pass  # to read it in pieces tells why
+            else:
+                yield whole
+                return
         try:
+            content = self._decompressor.decompressobj()
+            view = memoryview(frame)
             for start in range(0, len(frame), _FRAME_PIECE):
                 yield content.decompress(view[start : start + _FRAME_PIECE])
         except zstandard.ZstdError as error:
