@@ -17,6 +17,7 @@ from core.register.declared import SCHEMA
 from recordsync.history.databases import history_of
 from recordsync.history.snapshots import History
 from recordsync.history.store import HistoryStore
+from recordsync.models import Dirty
 from recordsync.stores import Store, open_store, tables
 from recordsync.system import locks
 from recordsync.system.transactions import committed, reading, writing
@@ -74,11 +75,12 @@ class Register:
 
     @contextmanager
     def write(self, wait: float | None = None) -> Iterator[Store]:
-        """A store in a transaction. Until it ends, nobody else can write what a backup holds, and everybody can read.
+        """A store in a transaction. Until it ends, nobody else can write what a backup holds or mark it as written, and
+        everybody can read.
 
         Raises what :func:`recordsync.system.transactions.writing` raises.
         """
-        with writing(self.alias, tables(SCHEMA), _seconds(wait)):
+        with writing(self.alias, [*tables(SCHEMA), Dirty], _seconds(wait)):
             yield self._store()
 
     def change(

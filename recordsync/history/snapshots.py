@@ -21,7 +21,7 @@ from typing import IO, Final, cast
 
 import msgspec
 import orjson
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models import Max
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 _LOCK: Final = "history"
 """The name of the lock under which the head moves."""
 _TRIES: Final = 3
+_TO_REPAIR: Final = 2.0
+"""The seconds to wait for who uses the register's tables, to make triggers anew: everybody else waits meanwhile."""
 PHASE: Final = "snapshot"
 """The phase in which a snapshot is taken, for progress."""
 
@@ -223,12 +225,14 @@ class History:
         return replace(state, dirty=dict.fromkeys(state.dirty), notes=notes)
 
     def _repair(self, notes: Sequence[str]) -> None:
-        """Make the triggers anew, which marks everything, where something is wrong with them and that is allowed."""
+        """Make the triggers anew, which marks everything, where something is wrong with them and that is allowed. Does
+        without while somebody uses the tables for long."""
         logger.warning("All of the register is read: %s", " ".join(notes))
         if marks.faults(self.using, self.schema):
             try:
-                marks.install(self.using, self.schema)
-            except RecordSyncError:
+                with writing(self.using, [Head], _TO_REPAIR):
+                    marks.install(self.using, self.schema)
+            except (RecordSyncError, OperationalError):
                 logger.warning("The triggers that set marks could not be made anew", exc_info=True)
 
     def _make(

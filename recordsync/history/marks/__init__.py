@@ -105,7 +105,7 @@ def clear(using: str, generation: int | None) -> None:
 
     SQLite: those of this generation, which :func:`raise_generation` gave, and of those before. PostgreSQL: exactly
     those that the transaction sees; raises RuntimeError if it sees what others commit meanwhile. Without a generation:
-    all marks, because nobody else can write the register while this transaction lasts.
+    all marks, because nobody else can write the register or its marks while this transaction lasts.
     """
     with connections[using].cursor() as cursor:
         if generation is None:

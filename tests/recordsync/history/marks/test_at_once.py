@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import combinations_with_replacement
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from core.register.database import Register
+from core.register.declared import SCHEMA
 from recordsync.history import marks
 from recordsync.system.transactions import reading
 from tests.builders.days import ABC, FRIDAY, XYZ, day
 from tests.builders.registers import put, register
+from tests.properties.test_snapshots import take
 from tests.recordsync.history.marks import places
 from tests.recordsync.history.marks.places import Spot, execute
 from tests.running import databases
@@ -160,6 +164,42 @@ def test_two_writers_of_one_place_never_wait_for_each_other(register_db: str) ->
             assert cursor.fetchall() == [("RowExclusiveLock", True, 2)]
         other.commit()
         one.commit()
+
+
+@ON_POSTGRES
+def test_triggers_are_not_made_anew_while_somebody_reads_for_long(register_db: str) -> None:
+    """Everybody else would wait for that reader, too. All of the register is read."""
+    put(register_db, ROWS)
+    take(register_db)
+    execute(register_db, f"SET lock_timeout = {1000 * databases.LONG}")  # an error, and no test that hangs
+    execute(register_db, f"DROP TRIGGER recordsync_mark_update ON {TABLE}")
+    try:
+        with (
+            connection_of_its_own(register_db) as reader,
+            reader.cursor() as cursor,
+            patch("recordsync.history.snapshots._TO_REPAIR", 0.05),
+        ):
+            cursor.execute(f"SELECT count(*) FROM {TABLE}")
+            assert "is missing" in take(register_db).notes[0]
+        assert marks.faults(register_db, SCHEMA)
+        assert take(register_db).notes
+        assert marks.faults(register_db, SCHEMA) == []
+        assert take(register_db).notes == ()
+    finally:
+        execute(register_db, "RESET lock_timeout")
+        if marks.faults(register_db, SCHEMA):
+            marks.install(register_db, SCHEMA)
+
+
+@ON_POSTGRES
+def test_nobody_sets_a_mark_while_all_marks_are_cleared(register_db: str) -> None:
+    """As an operator does by hand, who writes nothing else: who is alone in the register clears all marks that there
+    are at the end."""
+    put(register_db, ROWS)
+    with connection_of_its_own(register_db) as operator, operator.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 50")
+        with Register(register_db).write(databases.LONG), pytest.raises(OperationalError, match="lock timeout"):
+            cursor.execute(f"INSERT INTO {marks.marked.MARKS} (model, parent, slice) VALUES ('companies', '*', '*')")
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])
