@@ -4,9 +4,11 @@ its tree is whole, and what the next snapshot says is true (law 20)."""
 from __future__ import annotations
 
 import datetime as dt
+import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -26,7 +28,7 @@ from recordsync.history.verify import verify_store
 from recordsync.models import Block, Head, Node, Snapshot
 from tests.faults.conftest import ROUNDS, Files
 from tests.running import commands, inspection
-from tests.running.commands import Ended, Moments, injected, run, signalled
+from tests.running.commands import Moments, injected, run
 from tests.running.installation import ScratchInstallation
 from tests.running.snapshots import HERE
 
@@ -62,24 +64,77 @@ POINTS = {
 }
 """Functions that each command calls: it is killed just before or just after one of them."""
 
+# Source for ``injected``. Nobody loses a lock and lives: whoever comes after a dead process need not wait for it.
+QUICK = "from recordsync.system import locks as _locks\n_locks._SECONDS_TO_TAKE_AGAIN = 0.0\n"
+
+# Source for ``injected``: ``_watch`` has a function call ``_at`` with its number, before and after each call. A command
+# that has ended calls ``_end``.
+WATCHING = f"""{QUICK}
+import functools, importlib, json, signal, threading, time
+import django.core.management as _management
+def _die(): os.kill(os.getpid(), signal.SIGKILL)
+def _watch(point, at):
+    module, _, name = point.partition(":")
+    *path, name = name.split(".")
+    owner = functools.reduce(getattr, path, importlib.import_module(module))
+    real, calls = getattr(owner, name), []
+    @functools.wraps(real)
+    def watched(*args, **options):
+        calls.append(None)
+        call = len(calls)
+        at(call, True)
+        result = real(*args, **options)
+        at(call, False)
+        return result
+    setattr(owner, name, watched)
+_execute = _management.execute_from_command_line
+def _executed(argv):
+    _execute(argv)
+    _end()
+_management.execute_from_command_line = _executed
+"""
+
+
+def counting(points: list[str], path: Path) -> str:
+    """Source for ``injected`` that writes down how often each function is called, and the seconds from the first call
+    to the last."""
+    return (
+        f"{WATCHING}\n"
+        f"_counts, _moments = dict.fromkeys({points!r}, 0), []\n"
+        "def _counter(point):\n"
+        "    def _at(call, is_before):\n"
+        "        _counts[point] = call\n"
+        "        _moments.append(time.monotonic())\n"
+        "    return _at\n"
+        "for _point in _counts: _watch(_point, _counter(_point))\n"
+        "def _end():\n"
+        f"    with open({str(path)!r}, 'w') as file: json.dump([_counts, _moments[-1] - _moments[0]], file)\n"
+    )
+
 
 def killing(point: str, call: int, *, is_before: bool) -> str:
-    """Source for ``injected`` that kills the process at this call of a function."""
-    module, name = point.split(":")
+    """Source for ``injected`` that kills the process at this call of a function, or at its end, so that it is killed in
+    any case."""
     return (
-        "import importlib, signal, functools\n"
-        f"_owner = importlib.import_module({module!r})\n"
-        f"*_path, _name = {name!r}.split('.')\n"
-        "for _part in _path: _owner = getattr(_owner, _part)\n"
-        "_real, _calls = getattr(_owner, _name), []\n"
-        "@functools.wraps(_real)\n"
-        "def _dying(*args, **options):\n"
-        "    _calls.append(1)\n"
-        f"    if len(_calls) == {call} and {is_before}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    result = _real(*args, **options)\n"
-        f"    if len(_calls) == {call}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return result\n"
-        "setattr(_owner, _name, _dying)\n"
+        f"{WATCHING}\n"
+        "_end = _die\n"
+        f"def _at(call, is_before):\n"
+        f"    if (call, is_before) == ({call}, {is_before}): _die()\n"
+        f"_watch({point!r}, _at)\n"
+    )
+
+
+def killing_after(point: str, seconds: float) -> str:
+    """Source for ``injected`` that kills the process so long after the first call of a function, or at its end."""
+    return (
+        f"{WATCHING}\n"
+        "_end = _die\n"
+        "def _later():\n"
+        f"    time.sleep({seconds})\n"
+        "    _die()\n"
+        "def _at(call, is_before):\n"
+        "    if call == 1 and is_before: threading.Thread(target=_later, daemon=True).start()\n"
+        f"_watch({point!r}, _at)\n"
     )
 
 
@@ -161,48 +216,65 @@ def edited(installation: ScratchInstallation, moments: Moments, number: int) -> 
         return inspection.content(alias)
 
 
-def killed_at_random(
-    installation: ScratchInstallation, moments: Moments, command: str, words: tuple[object, ...], seconds: float
-) -> Ended:
-    if moments.choice([True, False, False]):
-        moment = moments.within(seconds, seconds * 0.3)
-        ended = signalled(installation, words, moment, signal.SIGKILL)
-        print(f"{command}, after {moment:.3f} s: {ended.code}")
-        return ended
-    point, call, is_before = (
-        moments.choice(POINTS[command]),
-        moments.choice([1, 1, 2, 3]),
-        moments.choice([True, False]),
-    )
-    ended = commands.end(injected(installation, killing(point, call, is_before=is_before), *words))
-    print(f"{command}, {'before' if is_before else 'after'} call {call} of {point}: {ended.code}")
-    assert ended.code in (0, -signal.SIGKILL), ended.err
-    return ended
+@dataclass
+class Counted:
+    """What a command calls when nobody kills it: how often each function, and the seconds from the first call to the
+    last."""
+
+    calls: dict[str, int]
+    seconds: float
+    left: list[str] = field(default_factory=list)
+    """The functions that it is killed at, before it is killed at one of them again. A blank: at any moment."""
+
+
+def counted(installation: ScratchInstallation, command: str, words: Sequence[object]) -> Counted:
+    """What a command calls, which runs to its end."""
+    path = installation.folder / "calls.json"
+    ended = commands.end(injected(installation, counting(POINTS[command], path), *words))
+    assert ended.code == 0, ended.err
+    calls, seconds = json.loads(path.read_text())
+    return Counted({point: number for point, number in calls.items() if number}, seconds)
+
+
+def kill(installation: ScratchInstallation, moments: Moments, known: Counted, words: Sequence[object]) -> str:
+    """Where a command was killed."""
+    known.left = known.left or moments.shuffled([*known.calls, ""])
+    point = known.left.pop()
+    if point:
+        call, is_before = moments.choice(range(1, known.calls[point] + 1)), moments.choice([True, False])
+        where = f"{'before' if is_before else 'after'} call {call} of {point}"
+        fault = killing(point, call, is_before=is_before)
+    else:
+        seconds = moments.within(known.seconds)
+        where, fault = f"after {seconds:.3f} s", killing_after(next(iter(known.calls)), seconds)
+    ended = commands.end(injected(installation, fault, *words))
+    assert ended.code == -signal.SIGKILL, (where, ended.err)
+    return where
 
 
 def test_a_killed_process_leaves_a_history_that_is_whole(
     installation: ScratchInstallation, files: Files, tmp_path: Path
 ) -> None:
     moments = Moments(f"killed history on {installation.engine}")
-    first = run(installation, "restore_data", "--input", files.a, "--quiet")
-    assert first.code == 0, first.err
     full, target = tmp_path / "full.json", files.b
-    done = run(installation, "backup_data", "--output", full, "--quiet")
-    assert done.code == 0, done.err
-    kills = 0
-    for number in range(ROUNDS * 4):
-        if kills == ROUNDS:
-            break
+    words: dict[str, tuple[object, ...]] = {
+        "restore": ("restore_data", "--input", files.a, "--quiet"),
+        "snapshot": ("shell", "--no-imports", "-c", SNAPSHOT),
+        "backup": ("backup_data", "--quiet"),
+    }
+    first = run(installation, *words["restore"])
+    assert first.code == 0, first.err
+    words["restore"] = ("restore_data", "--input", target, "--quiet")
+    known: dict[str, Counted] = {}
+    for command in words:
+        edited(installation, moments, 0)
+        known[command] = counted(installation, command, words[command])
+    target = files.a
+    for number in range(1, ROUNDS + 1):
         before = edited(installation, moments, number)
-        command = ("snapshot", "backup", "restore")[number % 3]
-        words: tuple[object, ...] = {
-            "snapshot": ("shell", "--no-imports", "-c", SNAPSHOT),
-            "backup": ("backup_data", "--quiet"),
-            "restore": ("restore_data", "--input", target, "--quiet"),
-        }[command]
-        seconds = first.seconds if command == "restore" else done.seconds
-        ended = killed_at_random(installation, moments, command, words, seconds)
-        kills += ended.code == -signal.SIGKILL
+        command = list(words)[number % 3]
+        words["restore"] = ("restore_data", "--input", target, "--quiet")
+        print(command, kill(installation, moments, known[command], words[command]))
         with installation.opened() as alias:
             wait_for_the_dead(alias)
             register = Register(alias)
@@ -214,13 +286,11 @@ def test_a_killed_process_leaves_a_history_that_is_whole(
                 taken = history.take(Occasion(HERE, "root", "test"), WAIT)
             assert taken.notes == ()
             assert taken.snapshot.tree == root_of(register)
-            assert_whole(history)
             assert_nothing_is_left_over(history)
             assert_whole(history)
-        if command == "restore":
+        if content == files.content[target]:
             target = files.other(target)
-        again = run(installation, "backup_data", "--output", full, "--quiet")
-        assert again.code == 0, again.err
-        assert inspection.file_content(full) == content
-    assert kills == ROUNDS, "too few processes were killed"
+    again = commands.end(injected(installation, QUICK, "backup_data", "--output", full, "--quiet"))
+    assert again.code == 0, again.err
+    assert inspection.file_content(full) == content
     inspection.accounts(installation).assert_settled()

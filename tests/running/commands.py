@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -184,8 +184,11 @@ class Moments:
     def within(self, seconds: float, start: float = 0.0) -> float:
         return self._random.uniform(start, seconds * 1.02)
 
-    def choice(self, values: list[Any]) -> Any:
+    def choice(self, values: Sequence[Any]) -> Any:
         return self._random.choice(values)
+
+    def shuffled(self, values: Sequence[Any]) -> list[Any]:
+        return self._random.sample(values, len(values))
 
 
 def bound_by_permissions() -> dict[str, Any]:
