@@ -159,6 +159,7 @@ def test_two_writers_of_one_place_never_wait_for_each_other(register_db: str) ->
         with connections[register_db].cursor() as cursor:
             cursor.execute(
                 "SELECT mode, granted, count(DISTINCT pid) FROM pg_locks WHERE locktype <> 'virtualxid' "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
                 f"AND (relation = '{marks.marked.MARKS}'::regclass OR NOT granted) GROUP BY 1, 2"
             )
             assert cursor.fetchall() == [("RowExclusiveLock", True, 2)]
