@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from core.models import Phase
 from core.operations.errors import as_failure
 from core.operations.known import require_companies
+from core.operations.results import summary_of
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection, filters
 from recordsync.errors import RecordSyncError
@@ -54,23 +55,17 @@ class Fingerprint:
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and the digests."""
-        counts = ("added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts")
-        return {
-            "ok": True,
-            "operation": OPERATION,
-            **dict.fromkeys(("file", "id", "type")),
-            "companies": self.companies,
-            "records": self.records,
-            **dict.fromkeys(counts, 0),
-            "errors": [],
-            "models": {},
-            "taken_at": TIMESTAMP.to_text(self.taken_at),
-            "digest": self.digest,
-            "parts": [
+        return summary_of(
+            OPERATION,
+            companies=self.companies,
+            records=self.records,
+            taken_at=TIMESTAMP.to_text(self.taken_at),
+            digest=self.digest,
+            parts=[
                 {"company": part.company, "month": part.month, "digest": part.digest, "records": part.records}
                 for part in self.parts
             ],
-        }
+        )
 
 
 def shown(digest: str) -> str:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from core.models import Kind
 from core.operations.errors import OperationFailed, as_failure, explain
+from core.operations.results import summary_of
 from core.operations.traits import TRAITS
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
@@ -202,7 +203,8 @@ class Shown:
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and what changed."""
-        return _summary(
+        return summary_of(
+            OPERATION,
             warnings=[self.unknown] if self.unknown else [],
             companies=self.entry.companies or 0,
             records=self.entry.records or 0,
@@ -232,26 +234,14 @@ class SnapshotList:
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and the lists."""
-        return _summary(
+        return summary_of(
+            OPERATION,
             warnings=[self.unusable] if self.unusable else [],
             snapshots=[entry.as_dict() for entry in self.entries],
             snapshots_total=self.total,
             moves=[move.as_dict() for move in self.moves],
             moves_total=self.total_moves,
         )
-
-
-def _summary(**known: Any) -> dict[str, Any]:
-    counts = ("companies", "records", "added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts")
-    return {
-        "ok": True,
-        "operation": OPERATION,
-        **dict.fromkeys(("file", "id", "type")),
-        **dict.fromkeys(counts, 0),
-        "errors": [],
-        "models": {},
-        **known,
-    }
 
 
 def cause_label(cause: str) -> str:

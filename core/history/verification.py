@@ -9,6 +9,7 @@ from django.db import Error
 from django.utils.translation import gettext_lazy as _
 
 from core.operations.errors import as_failure
+from core.operations.results import summary_of
 from core.register.database import DEFAULT, Register
 from core.register.declared import SCHEMA
 from recordsync.errors import RecordSyncError
@@ -22,7 +23,6 @@ SIZE: Final = "history_size"
 """What these are called in a summary."""
 
 _NOT_VERIFIED: Final = _("Not all was verified.")
-_COUNTS: Final = ("added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts")
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,15 @@ class Verification:
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and what was read."""
-        return _summary(VERIFY, ok=not self.errors, records=self.store.records) | {
-            "errors": [{"message": error} for error in self.errors],
-            "error_count": len(self.errors),
-            "store": _read(self.store),
-            "register": None if self.register is None else _read(self.register),
-        }
+        return summary_of(
+            VERIFY,
+            ok=not self.errors,
+            records=self.store.records,
+            errors=[{"message": error} for error in self.errors],
+            error_count=len(self.errors),
+            store=_read(self.store),
+            register=None if self.register is None else _read(self.register),
+        )
 
 
 def verify(
@@ -81,20 +84,7 @@ def size(register: Register = DEFAULT) -> Size:
 
 def size_summary(found: Size) -> dict[str, Any]:
     """For JSON: the keys that every command's summary has, and the sizes."""
-    return _summary(SIZE, ok=True, records=found.records) | asdict(found)
-
-
-def _summary(operation: str, *, ok: bool, records: int) -> dict[str, Any]:
-    return {
-        "ok": ok,
-        "operation": operation,
-        **dict.fromkeys(("file", "id", "type")),
-        "companies": 0,
-        "records": records,
-        **dict.fromkeys(_COUNTS, 0),
-        "errors": [],
-        "models": {},
-    }
+    return summary_of(SIZE, **asdict(found))
 
 
 def _read(found: Verified) -> dict[str, int]:

@@ -26,6 +26,7 @@ from django.utils.text import capfirst
 
 from core.models import Phase
 from core.operations.errors import ConflictsLeft, NotKnown, OperationFailed, explain
+from core.operations.results import summary_of
 from core.operations.traits import phase_label
 from core.operations.wording import SECTIONS, by_section, told
 from recordsync.errors import printable, printable_path
@@ -208,19 +209,17 @@ class ReadingCommand(ServiceCommand):
 def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:
     """The JSON summary of a failure, with the keys that every summary has."""
     left = failure.error_count if isinstance(failure, ConflictsLeft) else 0
-    return {
-        "ok": None if isinstance(failure, NotKnown) else False,
-        "operation": operation,
-        "file": file,
-        **dict.fromkeys(("id", "type")),
-        **dict.fromkeys(("companies", "records", "added", "updated", "deleted", "skipped", "kept"), 0),
-        **dict.fromkeys(("undecided", "conflicts"), left),
-        "seconds": round(seconds, 3),
-        "message": str(failure),
-        "errors": [error.as_dict() for error in failure.errors],
-        "error_count": failure.error_count,
-        "models": {},
-    }
+    return summary_of(
+        operation,
+        ok=None if isinstance(failure, NotKnown) else False,
+        file=file,
+        undecided=left,
+        conflicts=left,
+        seconds=round(seconds, 3),
+        message=str(failure),
+        errors=[error.as_dict() for error in failure.errors],
+        error_count=failure.error_count,
+    )
 
 
 def _drop(stream: TextIO | None) -> None:

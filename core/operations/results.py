@@ -16,6 +16,20 @@ from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.plan import Plan, Step
 
 
+def summary_of(operation: str, **known: Any) -> dict[str, Any]:
+    """The JSON summary of a command: the keys that every summary has, and what is ``known``."""
+    counts = ("companies", "records", "added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts")
+    return {
+        "ok": True,
+        "operation": operation,
+        **dict.fromkeys(("file", "id", "type")),
+        **dict.fromkeys(counts, 0),
+        "errors": [],
+        "models": {},
+        **known,
+    }
+
+
 @dataclass(frozen=True)
 class BackupResult:
     """A backup that was written. ``file``: its full path. ``name``: its name in the backups storage, or blank."""
@@ -36,24 +50,21 @@ class BackupResult:
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has."""
-        return {
-            "ok": True,
-            "operation": self.operation,
-            "file": self.file,
-            "id": str(self.id),
-            "type": self.backup_type,
-            "companies": self.companies,
-            "records": self.records,
-            **dict.fromkeys(("added", "updated", "deleted", "skipped", "kept", "undecided", "conflicts"), 0),
-            "seconds": round(self.seconds, 3),
-            "errors": [],
-            "models": {name: {"read": count} for name, count in self.metadata.totals.items()},
-            "since": self.metadata.since_date,
-            "size": self.size,
-            "sha256": self.digest,
-            "snapshot": None if self.metadata.snapshot is None else self.metadata.snapshot.id,
-            "warnings": list(self.warnings),
-        }
+        return summary_of(
+            self.operation,
+            file=self.file,
+            id=str(self.id),
+            type=self.backup_type,
+            companies=self.companies,
+            records=self.records,
+            seconds=round(self.seconds, 3),
+            models={name: {"read": count} for name, count in self.metadata.totals.items()},
+            since=self.metadata.since_date,
+            size=self.size,
+            sha256=self.digest,
+            snapshot=None if self.metadata.snapshot is None else self.metadata.snapshot.id,
+            warnings=list(self.warnings),
+        )
 
 
 @dataclass(frozen=True)
@@ -103,25 +114,23 @@ class RestoreSummary:
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has."""
         records = self.records
-        return {
-            "ok": True,
-            "operation": Kind.RESTORE.value,
-            "file": self.file,
-            "id": self.metadata.id,
-            "type": self.metadata.backup_type,
-            "companies": self.companies.read,
-            "records": records.read,
-            "added": records.added,
-            "updated": records.updated,
-            "deleted": records.deleted + records.absent_deleted,
-            "skipped": records.skipped,
-            "kept": records.kept,
-            "undecided": records.undecided,
-            "conflicts": records.conflicts,
-            "errors": [],
-            "warnings": list(self.warnings),
-            "models": {name: asdict(counts) for name, counts in self.models.items()},
-        }
+        return summary_of(
+            Kind.RESTORE.value,
+            file=self.file,
+            id=self.metadata.id,
+            type=self.metadata.backup_type,
+            companies=self.companies.read,
+            records=records.read,
+            added=records.added,
+            updated=records.updated,
+            deleted=records.deleted + records.absent_deleted,
+            skipped=records.skipped,
+            kept=records.kept,
+            undecided=records.undecided,
+            conflicts=records.conflicts,
+            warnings=list(self.warnings),
+            models={name: asdict(counts) for name, counts in self.models.items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from core.models import Company, Kind, Operation, Role, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, as_failure
+from core.operations.results import summary_of
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
@@ -76,29 +77,22 @@ class ImportSummary:
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has."""
         records = self.records
-        return {
-            "ok": True,
-            "operation": Kind.IMPORT.value,
-            "file": self.file,
-            "id": None,
-            "type": None,
-            "companies": self.new_companies,
-            "records": self.rows,
-            "added": records.added,
-            "updated": records.updated,
-            "deleted": 0,
-            "skipped": records.skipped,
-            "kept": 0,
-            "undecided": 0,
-            "conflicts": 0,
-            "rejected": self.sheet.rejected,
-            "repeated": self.sheet.repeated,
+        return summary_of(
+            Kind.IMPORT.value,
+            file=self.file,
+            companies=self.new_companies,
+            records=self.rows,
+            added=records.added,
+            updated=records.updated,
+            skipped=records.skipped,
+            rejected=self.sheet.rejected,
+            repeated=self.sheet.repeated,
             **self.sheet.summary(),
-            "errors": [problem.as_dict() for problem in self.sheet.problems],
-            "error_count": self.sheet.rejected,
-            "models": {name: asdict(counts) for name, counts in self.models.items()},
-            "plan": self.plan_digest,
-        }
+            errors=[problem.as_dict() for problem in self.sheet.problems],
+            error_count=self.sheet.rejected,
+            models={name: asdict(counts) for name, counts in self.models.items()},
+            plan=self.plan_digest,
+        )
 
 
 @dataclass(frozen=True)
