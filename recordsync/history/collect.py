@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from django.db import connections
 from django.db.models import Sum
 from django.db.models.functions import Length
 from django.utils import timezone
@@ -33,7 +34,8 @@ _TOGETHER: Final = 300
 
 @dataclass(frozen=True)
 class Size:
-    """What the history store has. ``raw``: bytes of all blocks before they are compressed; ``stored``: after."""
+    """What the history store has. ``raw``: bytes of all blocks before they are compressed; ``stored``: after, with
+    those of all nodes; ``on_disk``: what the database takes for them, free room included."""
 
     snapshots: int
     kept: int
@@ -42,6 +44,7 @@ class Size:
     records: int
     raw: int
     stored: int
+    on_disk: int
     unreachable: int
 
 
@@ -72,8 +75,23 @@ def size_of(history: History) -> Size:
         records=sums["records"] or 0,
         raw=sums["raw"] or 0,
         stored=(sums["stored"] or 0) + text,
+        on_disk=_on_disk(history.store.alias),
         unreachable=sum(unreachable),
     )
+
+
+def _on_disk(alias: str) -> int:
+    """The bytes of the tables of the history store with their indexes; on SQLite those of the file."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        else:
+            tables = [table._meta.db_table for table in (Block, Node)]
+            cursor.execute(
+                "SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(%s::text[]) AS name", [tables]
+            )
+        return int(cursor.fetchone()[0])
 
 
 def is_due(history: History) -> bool:

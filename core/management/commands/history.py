@@ -118,9 +118,11 @@ class Command(ServiceCommand):
                 f"{counted(found.blocks, 'block', 'blocks')} with {counted(found.records, 'record', 'records')}, and "
                 f"{counted(found.nodes, 'node', 'nodes')}."
             )
-            self.say(f"On disk: {found.stored:,} bytes; before compression, the blocks have {found.raw:,}.")
+            self.say(f"On disk: {found.on_disk:,} bytes. Blocks and nodes have {found.stored:,} of them.")
+            self.say(f"Before compression, the blocks have {found.raw:,}.")
             if found.unreachable:
-                self.say(f"{found.unreachable:,} of these belong to no snapshot any more, and go within a day.")
+                what = counted(found.unreachable, "block or node belongs", "blocks and nodes belong")
+                self.say(f"{what} to no snapshot any more, and can be removed after a day.")
         return verification.size_summary(found)
 
     def _list(self, most: int | None, *, is_json: bool) -> dict[str, Any]:

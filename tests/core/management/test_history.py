@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from core.models import AttendanceRecord, Kind
 from recordsync.history.databases import history_of
 from recordsync.models import Node, Snapshot
 from tests.core.management.test_backup_data import KEYS
+from tests.faults.test_held_register import SIGNED_IN
 from tests.running.commands import run
 from tests.running.installation import ScratchInstallation
+from tests.running.server import serving
 from tests.running.snapshots import Week, snapshot, tree
 
 OCTOBER: dict[Week, Sequence[str]] = {("ABC\u202eCorp", "2026-10", "22"): ["1", "2"]}
@@ -105,6 +109,44 @@ def test_the_json_summaries(installation: ScratchInstallation, chain: list[str])
         }
         for name in ("ABC\u202eCorp", "XYZ Ltd")
     ]
+
+
+def test_what_backups_leave_stands_on_the_pages(small_sqlite: ScratchInstallation, static_files: Path) -> None:
+    """From two backups and an edit between them, by way of the summary, to the pages that root sees."""
+    installation, files = small_sqlite, []
+    for number in range(2):
+        path = installation.folder / f"{number}.json"
+        assert run(installation, "backup_data", "--output", path, "--quiet").code == 0
+        files.append(json.loads(path.read_bytes())["metadata"]["snapshot"])
+        with installation.opened() as alias:
+            edited = AttendanceRecord.objects.using(alias).select_related("company").earliest("pk")
+            edited.ep_name = f"Name {number}"
+            edited.save(using=alias)
+    said = json.loads(run(installation, "history", "--json").out)
+    last, first = said["snapshots"]
+    assert [first["id"], last["id"]] == [file["id"] for file in files]
+    assert (first["parents"], last["parents"]) == ([], [first["id"]])
+    assert all(one["left_at"] and one["can_be_shown"] and one["cause"] == Kind.BACKUP_FULL for one in (first, last))
+    assert (first["records"], last["records"], last["is_head"], first["is_head"]) == (100, 100, True, False)
+    assert [(move["before"], move["after"]) for move in said["moves"]] == [
+        (first["id"], last["id"]),
+        (None, first["id"]),
+    ]
+    changed = json.loads(run(installation, "history", "show", last["id"][:10], "--json").out)["changes"]
+    assert [(one["company"], one["month"], one["changed"]["blocks"]) for one in changed] == [
+        (edited.company.name, f"{edited.date:%Y-%m}", 1)
+    ]
+    cookies = f"sessionid={run(installation, 'shell', '--no-imports', '-c', SIGNED_IN).out.strip()}"
+    with serving(installation, static_files) as server:
+        listed, shown = (
+            server.ask("GET", path, headers={"Cookie": cookies}).body.decode()
+            for path in ("/history/", f"/history/{last['id']}/")
+        )
+    for one in (last, first):
+        assert f'href="/history/{one["id"]}/"' in listed
+    assert listed.index("Current</span>") < listed.index(first["id"]), "it is beside the last one"
+    assert f"What changed since {first['id'][:10]}" in shown
+    assert '<td data-label="Weeks changed" class="text-end">1</td>' in shown
 
 
 def test_what_is_not_at_hand_is_told(installation: ScratchInstallation, chain: list[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from django.db import connections
 
 from core.models import AttendanceRecord
 from recordsync.history import marks
@@ -71,7 +73,11 @@ def test_how_much_it_takes(kept: ScratchInstallation) -> None:
     assert done.out.startswith("1 snapshot of 1 can be shown. ")
     summary = json.loads(run(kept, "history", "--size", "--json").out)
     assert summary.keys() >= KEYS
-    assert 0 < summary["stored"] < summary["raw"]
+    assert 0 < summary["stored"] < min(summary["raw"], summary["on_disk"])
+    if kept.engine == "sqlite":
+        with kept.opened() as alias:
+            file = Path(str(connections[history_of(alias)].settings_dict["NAME"]))
+        assert summary["on_disk"] == file.stat().st_size
     assert (summary["kept"], summary["records"]) == (1, 308)
 
 
