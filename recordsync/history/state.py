@@ -53,7 +53,7 @@ def read_state(using: str, schema: Schema, store: HistoryStore, *, is_counted: b
     if head is None:
         return RegisterState(None, everything)
     snapshot = head.snapshot
-    if notes := marks.faults(using, schema):
+    if notes := [*marks.faults(using, schema), *marks.ways_past(using, schema)]:
         return RegisterState(snapshot, everything, tuple(notes))
     if not store.has_node(snapshot.tree):
         return RegisterState(snapshot, everything, (_LOST,))

@@ -25,6 +25,7 @@ from recordsync.model.schema import Model, Schema
 
 __all__ = [
     "Marks", "clear", "faults", "install", "mark_all", "mismatches", "places_of", "raise_generation", "read", "remove",
+    "ways_past",
 ]  # fmt: skip
 
 Marks = frozenset[tuple[str, Place]]
@@ -59,6 +60,14 @@ def faults(using: str, schema: Schema) -> list[str]:
     Reads the database's catalogue, and no table.
     """
     return _triggers(using, schema).faults()
+
+
+def ways_past(using: str, schema: Schema) -> list[str]:
+    """By what the tables are written without triggers, however these are made, a sentence each: usually nothing.
+
+    Reads the database's catalogue, and no table.
+    """
+    return _triggers(using, schema).ways_past()
 
 
 def raise_generation(using: str) -> int:

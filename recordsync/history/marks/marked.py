@@ -139,6 +139,10 @@ class Triggers(ABC):
     def faults(self) -> list[str]:
         """What is wrong with them, a sentence each."""
 
+    def ways_past(self) -> list[str]:
+        """By what the tables are written without them, a sentence each."""
+        return []
+
     @abstractmethod
     def mark(self, model: str, parent: str = EVERYWHERE, slice_: str = EVERYWHERE) -> str:
         """The statement that sets a mark, from the SQL of its parts."""

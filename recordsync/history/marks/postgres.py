@@ -26,6 +26,10 @@ _ALWAYS: Final = "A"
 _LONGEST_NAME: Final = 63
 _PATH: Final = "pg_catalog, pg_temp"
 """The schemas in which a function that runs as its owner looks for what it names without one."""
+_WAYS_PAST: Final = (
+    "can be written by way of its parts or of the table that it is a part of",
+    "is written by a replication",
+)
 _OLD: Final = "old_rows"
 _NEW: Final = "new_rows"
 
@@ -106,6 +110,22 @@ class PostgresTriggers(Triggers):
         if made != [*_EVENTS[event], True, "", 0, "plpgsql", True, [f"search_path={_PATH}"], body]:
             return "is not as it was made."
         return None if enabled == _ALWAYS else "is disabled, or not enabled always."
+
+    def ways_past(self) -> list[str]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relname, EXISTS (SELECT FROM pg_inherits WHERE oid IN (inhrelid, inhparent)), "
+                "EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = oid) "
+                "FROM pg_class WHERE oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name) ORDER BY 1",
+                [[table.table for table in self.tables]],
+            )
+            found = cursor.fetchall()
+        return [
+            f"The table {name} {way}, past the triggers that mark what is written."
+            for name, *ways in found
+            for way, is_there in zip(_WAYS_PAST, ways, strict=True)
+            if is_there
+        ]
 
     def mark(self, model: str, parent: str = EVERYWHERE, slice_: str = EVERYWHERE) -> str:
         return f"INSERT INTO {MARKS} (model, parent, slice) VALUES ({model}, {parent}, {slice_})"

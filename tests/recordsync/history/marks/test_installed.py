@@ -25,6 +25,7 @@ from recordsync.model.schema import Model, Schema
 from recordsync.models import Leaf
 from tests.builders.days import ABC, FRIDAY, SATURDAY, XYZ, day
 from tests.builders.registers import SMALL, a_company, put, register
+from tests.properties.test_snapshots import history, take
 from tests.recordsync.history.marks import places
 from tests.recordsync.history.marks.places import COMPANIES as ALL_COMPANIES
 from tests.recordsync.history.marks.places import Spot, execute, spot
@@ -230,6 +231,32 @@ def test_where_they_may_not_be_made_it_is_said_and_the_migrations_stand(register
             f"The trigger recordsync_mark_update of the table {TABLE} is missing."
         ]
         transaction.set_rollback(True, using=register_db)
+
+
+@ON_POSTGRES
+@pytest.mark.parametrize(
+    ("past", "said"),
+    [
+        (f"CREATE TABLE a_part () INHERITS ({TABLE})", "can be written by way of its parts"),
+        (f"CREATE TABLE whole (LIKE {TABLE}); ALTER TABLE {TABLE} INHERIT whole", "can be written by way of its parts"),
+        (
+            f"INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) VALUES (1, '{TABLE}'::regclass, 'r')",
+            "is written by a replication, past the triggers",
+        ),
+    ],
+)
+def test_while_tables_are_written_past_them_everything_is_read(register_db: str, past: str, said: str) -> None:
+    put(register_db, SMALL)
+    take(register_db)
+    with transaction.atomic(using=register_db):
+        execute(register_db, past)
+        state = history(register_db).state()
+        assert set(state.dirty.values()) == {None}
+        (note,) = state.notes
+        assert note.startswith(f"The table {TABLE} {said}")
+        assert marks.faults(register_db, SCHEMA) == []
+        transaction.set_rollback(True, using=register_db)
+    assert take(register_db).notes == ()
 
 
 @ON_POSTGRES
