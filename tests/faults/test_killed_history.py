@@ -7,8 +7,9 @@ import datetime as dt
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import orjson
@@ -34,11 +35,15 @@ from tests.running.snapshots import HERE
 
 WAIT = 60.0
 KEEP = 3
+KILLS = max(ROUNDS, 7)
+"""On each engine: as many as a snapshot has commits, five on SQLite, and one in a restore and in a backup."""
 SNAPSHOT = (
     "from core.register.database import DEFAULT; from recordsync.history.snapshots import Occasion; "
     "from tests.running.snapshots import HERE; history = DEFAULT.history; lock = history.alone(60); lock.__enter__(); "
     "history.take(Occasion(HERE, 'root', 'test'), 60)"
 )
+COMMIT = "django.db.backends.base.base:BaseDatabaseWrapper.commit"
+"""Of the register or its history. What a killed process leaves is what was committed, so that these tell most."""
 IN_A_SNAPSHOT = [
     "recordsync.history.snapshots:History._make",
     "recordsync.history.snapshots:History._record",
@@ -50,7 +55,7 @@ IN_A_SNAPSHOT = [
     "recordsync.history.marks:raise_generation",
     "django.db.models.query:QuerySet.update_or_create",
     "django.db.models.query:QuerySet.create",
-    "django.db.backends.base.base:BaseDatabaseWrapper.commit",
+    COMMIT,
 ]
 POINTS = {
     "snapshot": IN_A_SNAPSHOT,
@@ -80,6 +85,8 @@ def _watch(point, at):
     real, calls = getattr(owner, name), []
     @functools.wraps(real)
     def watched(*args, **options):
+        if getattr(next(iter(args), None), "alias", None) == "jobs":
+            return real(*args, **options)
         calls.append(None)
         call = len(calls)
         at(call, True)
@@ -223,8 +230,6 @@ class Counted:
 
     calls: dict[str, int]
     seconds: float
-    left: list[str] = field(default_factory=list)
-    """The functions that it is killed at, before it is killed at one of them again. A blank: at any moment."""
 
 
 def counted(installation: ScratchInstallation, command: str, words: Sequence[object]) -> Counted:
@@ -236,20 +241,26 @@ def counted(installation: ScratchInstallation, command: str, words: Sequence[obj
     return Counted({point: number for point, number in calls.items() if number}, seconds)
 
 
-def kill(installation: ScratchInstallation, moments: Moments, known: Counted, words: Sequence[object]) -> str:
-    """Where a command was killed."""
-    known.left = known.left or moments.shuffled([*known.calls, ""])
-    point = known.left.pop()
-    if point:
-        call, is_before = moments.choice(range(1, known.calls[point] + 1)), moments.choice([True, False])
-        where = f"{'before' if is_before else 'after'} call {call} of {point}"
-        fault = killing(point, call, is_before=is_before)
-    else:
-        seconds = moments.within(known.seconds)
-        where, fault = f"after {seconds:.3f} s", killing_after(next(iter(known.calls)), seconds)
-    ended = commands.end(injected(installation, fault, *words))
-    assert ended.code == -signal.SIGKILL, (where, ended.err)
-    return where
+def kills(moments: Moments, known: Mapping[str, Counted]) -> Iterator[tuple[str, str, str]]:
+    """Commands, each with where it is killed and the source for ``injected`` that does it, without end: a snapshot
+    before each commit, the others too, and then anything at any moment."""
+    commits = {command: moments.shuffled(range(1, of.calls[COMMIT] + 1)) for command, of in known.items()}
+    alone = commits.pop("snapshot")
+    together = [pair for pairs in zip_longest(*commits.values()) for pair in zip(commits, pairs, strict=True)]
+    for command, call in [*(("snapshot", call) for call in alone), *together]:
+        if call is not None:
+            yield command, f"before commit {call}", killing(COMMIT, call, is_before=True)
+    while True:
+        command = moments.choice([*known])
+        calls = known[command].calls
+        point = moments.choice([*calls, ""])
+        if point:
+            call, is_before = moments.choice(range(1, calls[point] + 1)), moments.choice([True, False])
+            where = f"{'before' if is_before else 'after'} call {call} of {point}"
+            yield command, where, killing(point, call, is_before=is_before)
+        else:
+            seconds = moments.within(known[command].seconds)
+            yield command, f"after {seconds:.3f} s", killing_after(next(iter(calls)), seconds)
 
 
 def test_a_killed_process_leaves_a_history_that_is_whole(
@@ -270,11 +281,12 @@ def test_a_killed_process_leaves_a_history_that_is_whole(
         edited(installation, moments, 0)
         known[command] = counted(installation, command, words[command])
     target = files.a
-    for number in range(1, ROUNDS + 1):
+    for number, (command, where, fault) in enumerate(islice(kills(moments, known), KILLS), 1):
         before = edited(installation, moments, number)
-        command = list(words)[number % 3]
         words["restore"] = ("restore_data", "--input", target, "--quiet")
-        print(command, kill(installation, moments, known[command], words[command]))
+        print(command, where)
+        ended = commands.end(injected(installation, fault, *words[command]))
+        assert ended.code == -signal.SIGKILL, ended.err
         with installation.opened() as alias:
             wait_for_the_dead(alias)
             register = Register(alias)
