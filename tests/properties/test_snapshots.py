@@ -14,10 +14,12 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 from core.models import AttendanceRecord, Company
+from core.operations.snapshots import our_blocks
 from core.register.database import Register
 from core.register.declared import SCHEMA
 from recordsync.errors import InvalidRecord
 from recordsync.history import leaves
+from recordsync.history.blocks import block_of
 from recordsync.history.leaves import PlacedBlock
 from recordsync.history.snapshots import History, Occasion, TakenSnapshot
 from recordsync.history.store import SEPARATOR, StoredTree, pieces
@@ -82,6 +84,18 @@ def require_head(alias: str, expected: RegisterData, most: int = 1024) -> None:
     Head.objects.using(alias).all().delete()
     assert take(alias).snapshot.tree == head.tree
     assert head_leaves(alias) == before
+
+
+def require_current(alias: str) -> None:
+    """What a preview takes for the register's blocks are those that reading everything gives."""
+    with Register(alias).read() as store:
+        current, _notes = our_blocks(Register(alias), store)
+        event("all must be read" if current is None else "blocks are known")
+        if current is None:
+            return
+        for model in SCHEMA:
+            read = [(partition, block_of(lines)) for partition, lines in store.blocks(model)]
+            assert list(current.blocks(model)) == read
 
 
 # --- Ways to write
@@ -239,6 +253,7 @@ def test_a_snapshot_from_marks_is_that_from_scratch(
             else:
                 event(way.__name__)
                 way(alias, pick, text)
+        require_current(alias)
         take(alias)
         found = rows(alias)
         expected = RegisterData(found.names, found.contents)
