@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.db import Error
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from core.operations.errors import as_failure
 from core.operations.results import summary_of
@@ -37,6 +38,20 @@ class Verification:
         """What is wrong, a sentence each."""
         return [*self.store.errors, *(self.register.errors if self.register else ())]
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd and nothing wrong: snapshots that went with an earlier history store."""
+        if not self.store.lost:
+            return []
+        text = ngettext(
+            "The history store has nothing of %(count)s snapshot, which cannot be shown any more: it was deleted or "
+            "replaced since.",
+            "The history store has nothing of %(count)s snapshots, which cannot be shown any more: it was deleted or "
+            "replaced since.",
+            self.store.lost,
+        )
+        return [text % {"count": f"{self.store.lost:,}"}]
+
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and what was read."""
         return summary_of(
@@ -45,7 +60,8 @@ class Verification:
             records=self.store.records,
             errors=[{"message": error} for error in self.errors],
             error_count=len(self.errors),
-            store=_read(self.store),
+            warnings=self.warnings,
+            store=_read(self.store) | {"lost": self.store.lost},
             register=None if self.register is None else _read(self.register),
         )
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from recordsync.errors import HistoryDamaged
 from recordsync.history.snapshots import History
-from recordsync.history.store import HistoryStore
+from recordsync.history.store import HistoryStore, answering
 from recordsync.history.trees import children_of, reach
 from recordsync.models import Block, Head, Node, Snapshot
 from recordsync.system.transactions import writing
@@ -34,8 +34,9 @@ _TOGETHER: Final = 300
 
 @dataclass(frozen=True)
 class Size:
-    """What the history store has. ``raw``: bytes of all blocks before they are compressed; ``stored``: after, with
-    those of all nodes; ``on_disk``: what the database takes for them, free room included."""
+    """What the history store has. ``kept``: how many of all snapshots. ``raw``: bytes of all blocks before they are
+    compressed; ``stored``: after, with those of all nodes; ``on_disk``: what the database takes for them, free room
+    included."""
 
     snapshots: int
     kept: int
@@ -60,24 +61,28 @@ class Collected:
 
 
 def size_of(history: History) -> Size:
-    """What the history store has. Reads its tables without their data, and counts headers."""
+    """What the history store has. Reads its tables without their data, and counts headers. Raises HistoryUnusable, and
+    Error where the register's database fails."""
+    snapshots = Snapshot.objects.using(history.using)
+    count, trees = snapshots.count(), list(snapshots.filter(is_kept=True).values_list("tree", flat=True))
+    roots = history.store.known_nodes(set(trees))
     blocks = Block.objects.using(history.store.alias)
     nodes = Node.objects.using(history.store.alias)
-    snapshots = Snapshot.objects.using(history.using)
-    sums = blocks.aggregate(records=Sum("count"), raw=Sum("size"), stored=Sum(Length("data")))
-    text = nodes.aggregate(stored=Sum(Length("body")))["stored"] or 0
-    unreachable = [rows.filter(unreachable_since__isnull=False).count() for rows in (blocks, nodes)]
-    return Size(
-        snapshots=snapshots.count(),
-        kept=snapshots.filter(is_kept=True).count(),
-        blocks=blocks.count(),
-        nodes=nodes.count(),
-        records=sums["records"] or 0,
-        raw=sums["raw"] or 0,
-        stored=(sums["stored"] or 0) + text,
-        on_disk=_on_disk(history.store.alias),
-        unreachable=sum(unreachable),
-    )
+    with answering(history.store.alias):
+        sums = blocks.aggregate(records=Sum("count"), raw=Sum("size"), stored=Sum(Length("data")))
+        text = nodes.aggregate(stored=Sum(Length("body")))["stored"] or 0
+        unreachable = [rows.filter(unreachable_since__isnull=False).count() for rows in (blocks, nodes)]
+        return Size(
+            snapshots=count,
+            kept=sum(tree in roots for tree in trees),
+            blocks=blocks.count(),
+            nodes=nodes.count(),
+            records=sums["records"] or 0,
+            raw=sums["raw"] or 0,
+            stored=(sums["stored"] or 0) + text,
+            on_disk=_on_disk(history.store.alias),
+            unreachable=sum(unreachable),
+        )
 
 
 def _on_disk(alias: str) -> int:

@@ -64,8 +64,12 @@ class HistoryStore:
 
     def has_node(self, digest: str) -> bool:
         """Whether there is a node with this digest. Raises HistoryUnusable."""
-        with _answering(self.alias):
+        with answering(self.alias):
             return Node.objects.using(self.alias).filter(digest=digest).exists()
+
+    def known_nodes(self, digests: Iterable[str]) -> set[str]:
+        """Those of these digests of which there are nodes. Raises HistoryUnusable."""
+        return {digest for some in _cut(list(digests)) for (digest,) in self._rows(_NODES, "digest", some)}
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
         """The texts of the nodes with these digests, in their order, each read once and compared with its digest.
@@ -100,7 +104,7 @@ class HistoryStore:
         Django would take twice the time of the database to make and read such a query.
         """
         placeholders = ", ".join(["%s"] * len(digests))
-        with _answering(self.alias), connections[self.alias].cursor() as cursor:
+        with answering(self.alias), connections[self.alias].cursor() as cursor:
             cursor.execute(f"SELECT {columns} FROM {table} WHERE digest IN ({placeholders})", digests)
             return list(cursor.fetchall())
 
@@ -131,17 +135,17 @@ class HistoryStore:
         ``wait``: the seconds to wait for others who write. Raises HistoryUnusable where the store cannot be written.
         """
         with ExitStack() as stack:
-            with _answering(self.alias):
+            with answering(self.alias):
                 stack.enter_context(writing(self.alias, [Block], wait, alone=False))
             writer = BlockWriter(self)
             yield writer
-            with _answering(self.alias):
+            with answering(self.alias):
                 writer.flush()
                 stack.close()
 
     def forget(self, digest: str, wait: float) -> None:
         """Delete the node or block with this digest, because it is damaged. Raises HistoryUnusable."""
-        with _answering(self.alias), writing(self.alias, [Block], wait, alone=False):
+        with answering(self.alias), writing(self.alias, [Block], wait, alone=False):
             for table in (Node, Block):
                 table._default_manager.using(self.alias).filter(digest=digest).delete()
 
@@ -199,7 +203,7 @@ class BlockWriter:
         again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
         values = ", ".join(["%s"] * len(rows[0]))
         statement = f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (digest) DO {again}"
-        with _answering(self._store.alias), connections[self._store.alias].cursor() as cursor:
+        with answering(self._store.alias), connections[self._store.alias].cursor() as cursor:
             cursor.executemany(statement, rows)
 
 
@@ -260,7 +264,7 @@ def pieces(block: StoredBlock, frame: bytes, reader: FrameReader | None = None) 
 
 
 @contextmanager
-def _answering(alias: str) -> Iterator[None]:
+def answering(alias: str) -> Iterator[None]:
     """Raises HistoryUnusable in place of an error of the database of this alias."""
     try:
         yield

@@ -34,6 +34,8 @@ class Verified:
     """What was read again, and what was found wrong with it, a sentence each."""
 
     snapshots: int = 0
+    lost: int = 0
+    """Of the history store: how many other snapshots that are to be kept it has nothing of."""
     blocks: int = 0
     records: int = 0
     errors: list[str] = field(default_factory=list)
@@ -45,11 +47,21 @@ def verify_store(history: History, progress: Progress = no_progress) -> Verified
     """What reading all headers, trees and blocks again finds: every header is compared with its id, and every node and
     every block with its digest.
 
+    A snapshot of which the store has nothing is counted and is no error, unless it is the head: the store was deleted
+    or replaced once, which an operation has said, and nobody can make that snapshot anew.
+
     Reads the history store whole, and of the register's database the headers. Raises Error where a database fails.
     """
     found = Verified(errors=list(_wrong_headers(history)))
     digests: set[str] = set()
-    for snapshot in Snapshot.objects.using(history.using).filter(is_kept=True).order_by("order").iterator():
+    head = history.head()
+    history.store.has_node("" if head is None else head.tree)  # it has to answer, even if there is nothing to read
+    kept = Snapshot.objects.using(history.using).filter(is_kept=True)
+    roots = history.store.known_nodes(set(kept.values_list("tree", flat=True)))
+    for snapshot in kept.order_by("order").iterator():
+        if snapshot.tree not in roots and snapshot != head:
+            found.lost += 1
+            continue
         try:
             _reach_blocks(history, snapshot, digests)
             found.snapshots += 1

@@ -102,6 +102,8 @@ class Command(ServiceCommand):
                 self.say(f"  … and {self._wrong - _SHOWN:,} more")
             if not found.errors:
                 self.say("Nothing is wrong.")
+        for warning in found.warnings:
+            self.warn(warning)
         return found.summary()
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -114,7 +116,7 @@ class Command(ServiceCommand):
         found = verification.size()
         if not is_json:
             self.say(
-                f"{counted(found.kept, 'snapshot', 'snapshots')} of {found.snapshots:,} can be shown. They have "
+                f"{counted(found.kept, 'snapshot', 'snapshots')} of {found.snapshots:,} can be shown. The history has "
                 f"{counted(found.blocks, 'block', 'blocks')} with {counted(found.records, 'record', 'records')}, and "
                 f"{counted(found.nodes, 'node', 'nodes')}."
             )

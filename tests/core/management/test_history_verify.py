@@ -11,7 +11,7 @@ from django.db import connections
 from core.models import AttendanceRecord
 from recordsync.history import marks
 from recordsync.history.databases import history_of, schema
-from recordsync.models import Block, Dirty
+from recordsync.models import Block, Dirty, Node
 from tests.builders.big_registers import filled
 from tests.core.management.test_backup_data import KEYS
 from tests.running.commands import run
@@ -79,6 +79,33 @@ def test_how_much_it_takes(kept: ScratchInstallation) -> None:
             file = Path(str(connections[history_of(alias)].settings_dict["NAME"]))
         assert summary["on_disk"] == file.stat().st_size
     assert (summary["kept"], summary["records"]) == (1, 308)
+
+
+def test_snapshots_that_went_with_a_store_are_said_and_are_no_error(kept: ScratchInstallation) -> None:
+    """Once the register is in a store again: nobody can make the others anew."""
+    with kept.opened() as alias:
+        for table in (Block, Node):
+            table._default_manager.using(history_of(alias)).all().delete()
+    assert run(kept, "history", "verify").code == 1
+    assert run(kept, "history", "--size").out.startswith("0 snapshots of 1 can be shown. The history has 0 blocks")
+    with kept.opened() as alias:
+        AttendanceRecord.objects.using(alias).update(shift="EDITED")
+    assert run(kept, "backup_data").code == 0
+    done = run(kept, "history", "verify", "--register")
+    assert done.code == 0, done.out
+    assert "The history store has nothing of 1 snapshot, which cannot be shown any more" in done.err
+    summary = json.loads(run(kept, "history", "verify", "--json").out)
+    assert (summary["store"]["snapshots"], summary["store"]["lost"], len(summary["warnings"])) == (1, 1, 1)
+    assert run(kept, "history", "--size").out.startswith("1 snapshot of 2 can be shown. ")
+
+
+def test_it_names_the_database_that_fails(small_sqlite: ScratchInstallation, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.write_bytes(b"not a database" * 1000)
+    small_sqlite.env["HISTORY_DATABASE_URL"] = f"sqlite:///{stranger}"
+    for args in (["--size"], ["verify"]):
+        sentence = run(small_sqlite, "history", *args).assert_refused("check HISTORY_DATABASE_URL")
+        assert sentence.startswith(f"Error: The history database ({stranger}) failed; the register is not concerned.")
 
 
 @pytest.mark.parametrize(
