@@ -34,12 +34,12 @@ _TOGETHER: Final = 300
 
 @dataclass(frozen=True)
 class Size:
-    """What the history store has. ``kept``: how many of all snapshots. ``raw``: bytes of all blocks before they are
-    compressed; ``stored``: after, with those of all nodes; ``on_disk``: what the database takes for them, free room
-    included."""
+    """What the history store has. ``shown``: how many of all snapshots can be shown. ``raw``: bytes of all blocks
+    before they are compressed; ``stored``: after, with those of all nodes; ``on_disk``: what the database takes for
+    them, free room included."""
 
     snapshots: int
-    kept: int
+    shown: int
     blocks: int
     nodes: int
     records: int
@@ -74,7 +74,7 @@ def size_of(history: History) -> Size:
         unreachable = [rows.filter(unreachable_since__isnull=False).count() for rows in (blocks, nodes)]
         return Size(
             snapshots=count,
-            kept=sum(tree in roots for tree in trees),
+            shown=sum(tree in roots for tree in trees),
             blocks=blocks.count(),
             nodes=nodes.count(),
             records=sums["records"] or 0,

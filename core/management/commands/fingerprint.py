@@ -56,6 +56,9 @@ class Command(ServiceCommand):
             "--list", action="store_true", help="add a line for each company (--company and --month do so anyway)"
         )
 
+    def unwritten(self, options: dict[str, Any]) -> str:
+        return "The fingerprint could not be written out to its end."
+
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         companies, month = options["company"] or [None], options["month"]
         if len(companies) > 1:  # as it may for a backup

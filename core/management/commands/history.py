@@ -67,6 +67,14 @@ class Command(ServiceCommand):
         listed.add_argument("--size", action="store_true", help="how much the history takes on disk")
         parser.add_argument("--register", action="store_true", help="with verify: also every record of the register")
 
+    def named(self, options: dict[str, Any]) -> str:
+        if options["action"] == "verify":
+            return verification.VERIFY
+        return verification.SIZE if options["size"] else OPERATION
+
+    def unwritten(self, options: dict[str, Any]) -> str:
+        return "The history could not be written out to its end."
+
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         is_listed = options["limit"] is not None or options["all"] or options["size"]
         if options["register"] and options["action"] != "verify":
@@ -116,7 +124,7 @@ class Command(ServiceCommand):
         found = verification.size()
         if not is_json:
             self.say(
-                f"{counted(found.kept, 'snapshot', 'snapshots')} of {found.snapshots:,} can be shown. The history has "
+                f"{counted(found.shown, 'snapshot', 'snapshots')} of {found.snapshots:,} can be shown. The history has "
                 f"{counted(found.blocks, 'block', 'blocks')} with {counted(found.records, 'record', 'records')}, and "
                 f"{counted(found.nodes, 'node', 'nodes')}."
             )

@@ -146,6 +146,8 @@ UNTOLD = {
     "restore_data --input nothing --json": "nothing: there is no such file or folder. Nothing was changed.",
     "import_attendance sheet.csv --preview": "The preview could not be written out to its end. Nothing was changed.",
     "import_attendance sheet.csv": "The import is done, but its summary could not be written.",
+    "fingerprint": "The fingerprint could not be written out to its end.",
+    "history --size": "The history could not be written out to its end.",
     "print_file_schema": "The schema could not be written out to its end.",
     "migrate": "The migration stopped, because its messages could not be written. Run it again for the rest.",
     "seed_demo --if-empty --json": "The command is done, but its summary could not be written.",
