@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
@@ -369,7 +370,7 @@ class _Making:
             placed = (((model.name, *partition), block) for partition, block in self._noted(model, blocks))
             if not model.levels:
                 return next(((model.name, block.digest, block.count) for _path, block in placed), None)
-            *_, node = nodes(placed, (model.name,), self._writer.put_node)
+            (node,) = deque(nodes(placed, (model.name,), self._writer.put_node), maxlen=1)
         else:
             changes: dict[Path, BlockDigest | None] = {
                 (model.name, *leaf.partition(model)): None for leaf in leaves.leaves_at(self._using, model, dirty)

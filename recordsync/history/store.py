@@ -35,6 +35,8 @@ _TOGETHER: Final = 300
 """How many digests one query names. Old versions of SQLite take 999 parameters."""
 _BYTES_TOGETHER: Final = 8 << 20
 """Bytes of blocks, as they are joined, that are read or written together."""
+_OF_A_ROW: Final = 500
+"""About how many bytes a row takes in memory beside its text."""
 _BLOCKS: Final = Block._meta.db_table
 _NODES: Final = Node._meta.db_table
 
@@ -175,7 +177,7 @@ class BlockWriter:
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Write a node."""
-        self._nodes[digest] = text
+        self._nodes[digest] = bytes(memoryview(text))  # a copy: what orjson gives takes 4 KB, however short it is
         self._wait_for(len(text))
 
     def _add(self, block: StoredBlock, frame: bytes) -> None:
@@ -184,7 +186,7 @@ class BlockWriter:
         self._wait_for(len(frame))
 
     def _wait_for(self, size: int) -> None:
-        self._waiting += size
+        self._waiting += size + _OF_A_ROW
         if self._waiting >= _BYTES_TOGETHER:
             self.flush()
 

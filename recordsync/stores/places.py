@@ -4,6 +4,7 @@ of names, and by the first day of the slice of its date."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from recordsync.errors import RecordSyncError
 from recordsync.model import slices
@@ -27,12 +28,16 @@ class Places:
         RecordSyncError for keys that cannot be told apart once they are joined."""
         self._by_slice = model.cut_date is not None
         self._keys = keys
-        self._names = [{key: name for name, key in of.items()} for of in keys]
         if len(keys) > 1:
             for key in (key for of in keys for key in of.values() if SEPARATOR in key):
                 raise RecordSyncError(
                     f"The partitions of {model.name} cannot be told apart by primary keys: {key!r} has a comma."
                 )
+
+    @cached_property
+    def _names(self) -> list[dict[str, str]]:
+        """For each reference of the partition, the name of each record by its primary key."""
+        return [{key: name for name, key in of.items()} for of in self._keys]
 
     def place(self, partition: Partition) -> tuple[str, str] | None:
         """The place of a partition; None if a record that it names does not exist."""
