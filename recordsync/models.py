@@ -124,7 +124,8 @@ class Leaf(models.Model):
 class Dirty(models.Model):
     """A mark, which a trigger sets: something was written in this place since the head.
 
-    ``parent`` and ``slice`` may be ``*``: in all places of the model, or of this parent.
+    ``parent`` and ``slice`` may be ``*``: in all places of the model, or of this parent. On SQLite ``slice`` may be any
+    day of the slice.
     """
 
     model = models.CharField(max_length=100)

@@ -10,7 +10,7 @@ model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -31,7 +31,7 @@ __all__ = [
 Marks = frozenset[tuple[str, Place]]
 """The names of models, and where in them something was written."""
 
-_TRIGGERS: Final = {"sqlite": SqliteTriggers, "postgresql": PostgresTriggers}
+_TRIGGERS: Final[Mapping[str, type[Triggers]]] = {"sqlite": SqliteTriggers, "postgresql": PostgresTriggers}
 _TOGETHER: Final = 300
 """How many parents one query names. Old versions of SQLite take 999 parameters."""
 _ONE_MOMENT: Final = ("repeatable read", "serializable")
@@ -89,7 +89,7 @@ def raise_generation(using: str) -> int:
 def read(using: str) -> Marks:
     """The marks that the current transaction sees."""
     with connections[using].cursor() as cursor:
-        cursor.execute(f"SELECT DISTINCT model, parent, slice FROM {MARKS}")
+        cursor.execute(f"SELECT DISTINCT model, parent, {_kind(using).marked_slice()} FROM {MARKS}")
         return frozenset((model, Place(parent, first_day)) for model, parent, first_day in cursor.fetchall())
 
 
@@ -150,7 +150,11 @@ def mismatches(using: str, schema: Schema) -> Iterator[tuple[str, Place]]:
 
 
 def _triggers(using: str, schema: Schema) -> Triggers:
+    return _kind(using)(connections[using], schema)
+
+
+def _kind(using: str) -> type[Triggers]:
     vendor = connections[using].vendor
     if vendor not in _TRIGGERS:
         raise RecordSyncError(f"There are no triggers for a database of the kind {vendor}.")
-    return _TRIGGERS[vendor](connections[using], schema)
+    return _TRIGGERS[vendor]

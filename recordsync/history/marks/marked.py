@@ -157,6 +157,11 @@ class Triggers(ABC):
     def slice_of(column: str) -> str:
         """The SQL of the slice of a date, which is :data:`ALL` where it has none."""
 
+    @staticmethod
+    def marked_slice() -> str:
+        """The SQL of the slice of a mark that was set."""
+        return "slice"
+
     def place(self, table: WatchedTable, row: str) -> tuple[str, str]:
         """The SQL of the parent and of the slice of a row, which has this name. Neither is ever null."""
         parents = [f"coalesce({self.text(f'{row}.{one.column}')}, '')" for one in table.parents]

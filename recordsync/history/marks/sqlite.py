@@ -1,7 +1,8 @@
-"""Marks on SQLite: row triggers, one mark for each place and generation.
+"""Marks on SQLite: row triggers, one mark for each day of a place and generation. Whoever reads them cuts by slices.
 
 A mark that is there is left as it is, so a bulk write costs an index search for each row. ``ON CONFLICT DO NOTHING`` is
-not overridden by an ``OR …`` of the statement that a trigger runs in, as ``OR IGNORE`` would be. No trigger names
+not overridden by an ``OR …`` of the statement that a trigger runs in, as ``OR IGNORE`` is. That is there as well, so
+that SQLite knows that a mark never fails, and need not keep what a statement changes in case one does. No trigger names
 another table than its own and those of marks: SQLite refuses to rename a table, as migrations do, while a trigger names
 a table that is not there.
 """
@@ -19,16 +20,23 @@ from recordsync.stores import SqliteStore
 GENERATIONS: Final = "recordsync_generation"
 """The table of :class:`recordsync.models.Generation`."""
 _INDEX: Final = f"{PREFIX}_index"
+_TABLE: Final = (
+    f'CREATE TABLE "{MARKS}" ("id" integer NOT NULL PRIMARY KEY, "model" varchar(100) NOT NULL, '
+    '"parent" text NOT NULL, "slice" varchar(10) NOT NULL, "generation" bigint DEFAULT 0 NOT NULL)'
+)
+"""What makes the table of marks: as Django does, but for AUTOINCREMENT, by which each statement reads another table."""
 _MADE: Final = f"FROM sqlite_master WHERE type IN ('trigger', 'index') AND name GLOB '{PREFIX}_*'"
 
 
 class SqliteTriggers(Triggers):
-    """The triggers, and the unique index of marks."""
+    """The triggers, the unique index of marks, and their table without ``AUTOINCREMENT``."""
 
     def make(self) -> None:
         self.drop()
         with self._connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {MARKS}")  # without the index there may be two of one place
+            # Without the marks that are there, of which several may be of one place: no index kept them apart.
+            cursor.execute(f"DROP TABLE {MARKS}")
+            cursor.execute(_TABLE)
             for statement in self._statements().values():
                 cursor.execute(statement)
 
@@ -40,9 +48,9 @@ class SqliteTriggers(Triggers):
 
     def faults(self) -> list[str]:
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SELECT name, sql {_MADE}")
+            cursor.execute(f"SELECT name, sql {_MADE} OR name = '{MARKS}'")
             found: Mapping[str, str] = dict(cursor.fetchall())
-        wanted = self._statements()
+        wanted = {MARKS: _TABLE, **self._statements()}
         return [
             *(f"{_named(name)} is missing." for name in wanted if name not in found),
             *(
@@ -56,7 +64,7 @@ class SqliteTriggers(Triggers):
     def mark(self, model: str, parent: str = EVERYWHERE, slice_: str = EVERYWHERE) -> str:
         generation = f"coalesce((SELECT number FROM {GENERATIONS}), 0)"
         return (
-            f"INSERT INTO {MARKS} (model, parent, slice, generation) "
+            f"INSERT OR IGNORE INTO {MARKS} (model, parent, slice, generation) "
             f"VALUES ({model}, {parent}, {slice_}, {generation}) ON CONFLICT DO NOTHING"
         )
 
@@ -89,6 +97,10 @@ class SqliteTriggers(Triggers):
         is_legal = SqliteStore.legal[Date].replace("%(expressions)s", column)
         return f"CASE WHEN {is_legal} THEN {SqliteStore.slice_in_sql(column)} ELSE {EVERYWHERE} END"
 
+    @staticmethod
+    def marked_slice() -> str:
+        return f"CASE slice WHEN '' THEN '' ELSE {SqliteTriggers.slice_of('slice')} END"
+
     def _statements(self) -> dict[str, str]:
         """What makes the index and each trigger, by their names."""
         statements = {_INDEX: f'CREATE UNIQUE INDEX "{_INDEX}" ON {MARKS} (model, parent, slice, generation)'}
@@ -101,13 +113,17 @@ class SqliteTriggers(Triggers):
 
     def _triggers(self, table: WatchedTable) -> list[tuple[str, str, list[str]]]:
         """The end of each trigger's name, when it runs, and its statements."""
-        of_old, of_new = (self.mark(table.literal, *self.place(table, row)) for row in ("OLD", "NEW"))
+        of_old, of_new = (self.mark(table.literal, *self._day(table, row)) for row in ("OLD", "NEW"))
+        placing = [one.column for one in table.parents] + ([] if table.cut is None else [table.cut])
         children = [[self._mark_child(one, row) for one in table.referring] for row in ("OLD", "NEW")]
         triggers = [
             ("insert", f"AFTER INSERT ON {table.table}", [of_new]),
-            ("update", f"AFTER UPDATE ON {table.table}", list(dict.fromkeys([of_old, of_new]))),
+            ("update", f"AFTER UPDATE ON {table.table}", [of_old]),
             ("delete", f"AFTER DELETE ON {table.table}", [of_old, *children[0]]),
         ]
+        if placing:
+            moved = " OR ".join(f"OLD.{column} COLLATE BINARY IS NOT NEW.{column}" for column in placing)
+            triggers.append(("move", f"AFTER UPDATE ON {table.table} WHEN {moved}", [of_new]))
         if table.referring:
             renamed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in table.targets)
             name = " OR ".join(f"{{}}.{column} COLLATE BINARY IS NOT NEW.{column}" for column in table.key)
@@ -124,6 +140,14 @@ class SqliteTriggers(Triggers):
             ]
         return triggers
 
+    def _day(self, table: WatchedTable, row: str) -> tuple[str, str]:
+        """The SQL of the parent of a row, which has this name, and of its date, in place of its slice.
+
+        No function is called: where a trigger calls one, SQLite keeps what a statement changes, in case it fails.
+        """
+        parent, _slice = self.place(table, row)
+        return parent, "''" if table.cut is None else f"coalesce({row}.{table.cut}, {EVERYWHERE})"
+
     def _mark_child(self, one: Referring, row: str) -> str:
         if one.is_whole:
             return self.mark(one.model)
@@ -131,4 +155,5 @@ class SqliteTriggers(Triggers):
 
 
 def _named(name: str) -> str:
-    return f"The {'index' if name == _INDEX else 'trigger'} {name}"
+    kind = {_INDEX: "index", MARKS: "table"}.get(name, "trigger")
+    return f"The {kind} {name}"
