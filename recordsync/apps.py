@@ -28,10 +28,10 @@ class RecordSyncConfig(AppConfig):
 
 
 MigrationPlan = Sequence[tuple[Migration, bool]]
-"""Migrations, each with whether it is undone."""
+"""Migrations, each with whether it is undone. The command flush migrates nothing and names no plan."""
 
 
-def _before_migrations(using: str, plan: MigrationPlan, **kwargs: Any) -> None:
+def _before_migrations(using: str, plan: MigrationPlan = (), **kwargs: Any) -> None:
     """Drop the triggers of a register before migrations of the engine's own tables: SQLite would not alter a table that
     they name, and nobody could write the register without it. Mark everything before others, which may be interrupted.
     """
@@ -46,7 +46,7 @@ def _before_migrations(using: str, plan: MigrationPlan, **kwargs: Any) -> None:
         marks.mark_all(using, schema())
 
 
-def _after_migrations(using: str, plan: MigrationPlan, stdout: TextIO | None = None, **kwargs: Any) -> None:
+def _after_migrations(using: str, plan: MigrationPlan = (), stdout: TextIO | None = None, **kwargs: Any) -> None:
     """Make the triggers of a register after its migrations, where any is missing or out of date: a migration that
     builds a table anew loses those of the table. Mark everything after any migration: to alter a column changes what is
     in it without a trigger.

@@ -29,6 +29,7 @@ from tests.properties.test_snapshots import history, take
 from tests.recordsync.history.marks import places
 from tests.recordsync.history.marks.places import COMPANIES as ALL_COMPANIES
 from tests.recordsync.history.marks.places import Spot, execute, spot
+from tests.running.commands import run
 from tests.running.installation import PROJECT, NewInstallation
 from tests.running.postgres_server import client_programs
 
@@ -401,3 +402,14 @@ def test_a_dump_that_is_restored_elsewhere_has_them(new_installation: NewInstall
                 assert places.mismatches(alias) == missing
                 AttendanceRecord.objects.using(alias).filter(company__name=XYZ).update(shift="N")
                 assert written in marks.read(alias)
+
+
+def test_an_installation_is_emptied_by_djangos_flush(new_installation: NewInstallation) -> None:
+    """It tells of a migration, without a plan. The history that it empties as well begins anew."""
+    installation = new_installation("sqlite")
+    with installation.opened() as alias:
+        put(alias, SMALL)
+    for command in (["backup_data"], ["flush", "--no-input"], ["backup_data"]):
+        done = run(installation, *command)
+        assert done.code == 0, done.err
+    assert run(installation, "history", "verify", "--register").out.endswith("Nothing is wrong.\n")
