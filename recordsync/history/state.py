@@ -77,12 +77,13 @@ def _dirty(using: str, schema: Schema, model: Model, marked: set[Place]) -> froz
         return frozenset({Place("", "")}) if marked else frozenset()
     if not marked:
         return frozenset()
-    known = list(leaves.leaves_at(using, model, marked))
+    opened = {place.parent for place in marked if place.slice == ALL}
+    dirty = {place for place in marked if place.parent not in opened}
+    known = list(leaves.leaves_at(using, model, dirty | {Place(parent, ALL) for parent in opened}))
     count, records = leaves.totals(using, model)
     if sum(leaf.block.count for leaf in known) * _MUCH > records:
         return None
-    dirty = {place for place in marked if place.slice != ALL}
-    if opened := {place.parent for place in marked if place.slice == ALL}:
+    if opened:
         # More than the leaves say: rows without a parent have one again, and dates that no file can hold are in none.
         there = marks.places_of(using, schema, model, opened)
         if there is None or any(place.slice == ALL for place in there):

@@ -21,6 +21,7 @@ from recordsync.errors import InvalidRecord
 from recordsync.history import leaves
 from recordsync.history.blocks import block_of
 from recordsync.history.leaves import PlacedBlock
+from recordsync.history.places import Place
 from recordsync.history.snapshots import History, Occasion, TakenSnapshot
 from recordsync.history.store import SEPARATOR, StoredTree, pieces
 from recordsync.model.json_values import InstallationName
@@ -369,3 +370,15 @@ def test_only_what_is_dirty_is_read(register_db: str) -> None:
     assert take(register_db).snapshot != first.snapshot
     assert Block.objects.using(alias).count() == blocks + 1
     assert Node.objects.using(alias).count() == nodes + 4  # month, company, model, root
+
+
+def test_what_is_marked_twice_is_read_once(register_db: str) -> None:
+    """A company that has another name, and other records: a third of the register."""
+    put(register_db, register(*(blank_day(name, "1", date) for name in "ABC" for date in DATES)))
+    take(register_db)
+    company = Company.objects.using(register_db).earliest("name")
+    AttendanceRecord.objects.using(register_db).filter(company=company).update(shift="N")
+    rename(register_db, 0, "new")
+    (dirty,) = (places for places in history(register_db).state().dirty.values() if places != {Place("", "")})
+    assert dirty is not None
+    assert {place.parent for place in dirty} == {str(company.pk)}
