@@ -13,8 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, islice
-from typing import BinaryIO, NoReturn
+from itertools import islice
+from typing import BinaryIO, NoReturn, TypeVar
 
 from recordsync.backupfile.block_check import UnprovenBlock
 from recordsync.backupfile.blocks import BlockEntry, errors_in
@@ -29,6 +29,8 @@ from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model, Schema
 from recordsync.streams import Deletion, Unparsed, are_in_order
 from recordsync.system.progress import EVERY
+
+_T = TypeVar("_T")
 
 
 class UncheckedFile(DescribedFile):
@@ -215,18 +217,24 @@ class FileBlock:
 
     def check(self) -> None:
         """Read a block, and check all of it."""
-        last: list[Key] = []
-        for rows in self.batches():
-            last = _keys_in_order(last, self._parser.keys(rows))
+        unproven, last = UnprovenBlock(0, self._entry), list[Key]()
+        for rows in self._rows():
+            keys = _known(self._parser.keys(rows))
+            last = _keys_in_order(last, keys)
+            unproven.add(rows, keys, self._model)
+        _require_proven(unproven)
 
     def verified(self) -> Iterator[tuple[list[bytes], list[Record]]]:
         """The lines of its records, each part with the records, which are right and in order. What the list says of the
         block is proven when they have been read."""
-        last: list[Key] = []
-        for rows in self.batches():
+        unproven, last = UnprovenBlock(0, self._entry), list[Key]()
+        for rows in self._rows():
             records = parsed(self._parser, rows)
-            last = _keys_in_order(last, [record.key for record in records])
+            keys = [record.key for record in records]
+            last = _keys_in_order(last, keys)
+            unproven.add(rows, keys, self._model)
             yield rows, records
+        _require_proven(unproven)
 
     def unparsed(self) -> Unparsed:
         """The lines of its records."""
@@ -236,35 +244,51 @@ class FileBlock:
     def batches(self) -> Iterator[list[bytes]]:
         """The same lines, those together that are read together. What the list says of the block is proven when they
         have been read and are right and in order."""
-        unproven, rest = UnprovenBlock(0, self._entry), b""
-        for piece in chain(map(bytes, self._reader.bytes_of(self._entry)), [SEPARATOR]):
-            *rows, rest = (rest + piece).split(SEPARATOR)
-            if not rows:
+        unproven = UnprovenBlock(0, self._entry)
+        for rows in self._rows():
+            ends = [rows[0], rows[-1]] if len(rows) > 1 else rows
+            unproven.add(rows, _known(self._parser.keys(ends)), self._model)
+            yield rows
+        _require_proven(unproven)
+
+    def _rows(self) -> Iterator[list[bytes]]:
+        """The same lines, of which nothing is known. Those of a small block are together."""
+        rows, rest = list[bytes](), b""
+        for piece in map(bytes, self._reader.bytes_of(self._entry)):
+            *more, rest = (rest + piece).split(SEPARATOR)
+            if not more:
                 self._reader.require_short(rest)
                 continue
-            keys = self._parser.keys([rows[0], rows[-1]] if len(rows) > 1 else rows)
-            if keys is None:
-                raise CheckNeeded
-            unproven.add(rows, keys, self._model)
-            yield rows
-        if unproven.left:
-            raise CheckNeeded
-        unproven.compare(_needs_check)
+            if rows:
+                yield rows
+            rows = more
+        yield [*rows, rest]
 
 
 def parsed(parser: RecordParser, rows: Sequence[bytes]) -> list[Record]:
     """The records in lines. Raises CheckNeeded if something is wrong with one of them."""
-    records = parser.records(rows)
-    if records is None:
+    return _known(parser.records(rows))
+
+
+def _known(found: list[_T] | None) -> list[_T]:
+    """What a parser found in lines. Raises CheckNeeded if something is wrong with one of them."""
+    if found is None:
         raise CheckNeeded
-    return records
+    return found
 
 
-def _keys_in_order(last: list[Key], keys: list[Key] | None) -> list[Key]:
-    """The last of these keys. Raises CheckNeeded if they are not known or not in order after ``last``."""
-    if keys is None or not are_in_order([*last, *keys]):
+def _keys_in_order(last: list[Key], keys: list[Key]) -> list[Key]:
+    """The last of these keys. Raises CheckNeeded if they are not in order after ``last``."""
+    if not are_in_order([*last, *keys]):
         raise CheckNeeded
     return keys[-1:]
+
+
+def _require_proven(unproven: UnprovenBlock) -> None:
+    """Raises CheckNeeded unless the block, all of which was read, is as the list says."""
+    if unproven.left:
+        raise CheckNeeded
+    unproven.compare(_needs_check)
 
 
 def _needs_check(error: FileError) -> NoReturn:
