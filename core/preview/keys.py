@@ -7,7 +7,8 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Final
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
@@ -37,6 +38,11 @@ class KeyColumns:
             for name, columns in self._by_model.items()
         }
 
+        self._named: Final = {
+            model.name: _picked([self._place(columns[position]) for position in model.name_positions])
+            for model, columns in zip(schema, self._by_model.values(), strict=True)
+        }
+
     @staticmethod
     def _of_key(model: Model, *, is_referred: bool) -> tuple[str, ...]:
         """The column of each field of a model's key: no two of them share one."""
@@ -45,6 +51,10 @@ class KeyColumns:
             shared = f"key_{field.references or (model.name if is_referred else field.name)}"
             columns[f"{shared}_{field.name}" if shared in columns else shared] = None
         return tuple(columns)
+
+    def _place(self, column: str) -> int:
+        """Where a column is among :attr:`names`; past their end if it is none of them."""
+        return self.names.index(column) if column in self.names else len(self.names)
 
     def of(self, model: Model, field: str) -> str:
         """The column of a key field."""
@@ -58,8 +68,15 @@ class KeyColumns:
     def names_in(self, model: Model, names: Sequence[str]) -> Key:
         """The names in a record's key: see :meth:`Model.names_in`. A name that nobody refers to is blank. ``names``:
         the values of :attr:`names`."""
-        columns = [self._by_model[model.name][position] for position in model.name_positions]
-        return tuple([names[self.names.index(column)] if column in self.names else "" for column in columns])
+        return self._named[model.name]((*names, ""))
+
+
+def _picked(positions: Sequence[int]) -> Callable[[tuple[str, ...]], Key]:
+    """A function that gives the values at these positions."""
+    if len(positions) == 1:
+        (position,) = positions
+        return lambda values: (values[position],)
+    return itemgetter(*positions)
 
 
 KEYS: Final = KeyColumns(SCHEMA)
