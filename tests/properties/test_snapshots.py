@@ -379,6 +379,7 @@ def test_what_is_marked_twice_is_read_once(register_db: str) -> None:
     company = Company.objects.using(register_db).earliest("name")
     AttendanceRecord.objects.using(register_db).filter(company=company).update(shift="N")
     rename(register_db, 0, "new")
-    (dirty,) = (places for places in history(register_db).state().dirty.values() if places != {Place("", "")})
+    of_companies = frozenset({Place("", "")})
+    (dirty,) = (places for places in history(register_db).state().dirty.values() if places != of_companies)
     assert dirty is not None
     assert {place.parent for place in dirty} == {str(company.pk)}
