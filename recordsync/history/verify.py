@@ -41,6 +41,8 @@ class Verified:
     errors: list[str] = field(default_factory=list)
     dirty: int = 0
     """Of the register: how many blocks were written to since the head, so that nothing is known of them."""
+    is_compared: bool = True
+    """Of the register: whether there is a head with which it could be compared."""
 
 
 def verify_store(history: History, progress: Progress = no_progress) -> Verified:
@@ -133,7 +135,7 @@ def verify_register(history: History, store: Store, progress: Progress = no_prog
     Reads everything in the current transaction. Raises what :meth:`Store.lines` raises.
     """
     state = history.state()
-    found = Verified(errors=list(state.notes))
+    found = Verified(errors=list(state.notes), is_compared=state.head is not None)
     total = sum(store.count(model) for model in store.schema)
     progress(PHASE, 0, total)
     for model in store.schema:

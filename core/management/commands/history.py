@@ -102,8 +102,10 @@ class Command(ServiceCommand):
                 f"Read again: {_amount(found.store)} of {counted(found.store.snapshots, 'snapshot', 'snapshots')}."
             )
             if found.register is not None:
-                changed = counted(found.register.dirty, "block", "blocks")
-                self.say(f"Read again: {_amount(found.register)} of the register; {changed} written to since.")
+                changed = f"{counted(found.register.dirty, 'block', 'blocks')} written to since."
+                if not found.register.is_compared:
+                    changed = "there is no snapshot yet to compare them with."
+                self.say(f"Read again: {_amount(found.register)} of the register; {changed}")
             for error in found.errors[:_SHOWN]:
                 self.say(f"  {printable(error)}")
             if self._wrong > _SHOWN:

@@ -99,6 +99,12 @@ def test_snapshots_that_went_with_a_store_are_said_and_are_no_error(kept: Scratc
     assert run(kept, "history", "--size").out.startswith("1 snapshot of 2 can be shown. ")
 
 
+def test_a_register_without_a_snapshot_is_read_and_not_compared(small_sqlite: ScratchInstallation) -> None:
+    done = run(small_sqlite, "history", "verify", "--register")
+    assert done.code == 0, done.err
+    assert "of the register; there is no snapshot yet to compare them with.\n" in done.out
+
+
 def test_it_names_the_database_that_fails(small_sqlite: ScratchInstallation, tmp_path: Path) -> None:
     stranger = tmp_path / "stranger"
     stranger.write_bytes(b"not a database" * 1000)
