@@ -263,6 +263,7 @@ def _joined(ours: Iterable[tuple[Partition, BlockDigest]], theirs: Iterable[Thei
 
 def _merged_block_by_block(store: Store, model: Model, ours: OurBlocks, joined: _Joined) -> Iterator[_Part]:
     """The merge of complete records, without a base, where the blocks of both sides are known."""
+    parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
     while some := list(islice(joined, EVERY)):
         alike = [our.digest for our, their in some if our is not None and their is not None and our == their.content]
         stored = ours.described(alike) if alike else {}
@@ -278,7 +279,7 @@ def _merged_block_by_block(store: Store, model: Model, ours: OurBlocks, joined: 
                 yield Identical(their.content.count)
             else:
                 lines = iter(()) if our is None else store.partition(model, their.partition)
-                stretches = stretches_of_lines(_unparsed(model, lines), their.unparsed())
+                stretches = stretches_of_lines(Unparsed(lines, parse), their.unparsed())
                 yield from _merged_by_stretches(model, stretches, is_complete=True)
 
 
@@ -320,7 +321,7 @@ def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, a
     theirs = reader.unparsed(model) if is_complete else None
     if theirs is not None:
         lines = iter(list(store.lines(model))) if at_once else store.lines(model)
-        yield from stretches_of_lines(_unparsed(model, lines), theirs)
+        yield from stretches_of_lines(Unparsed(lines, Lines(model.shape()).records), theirs)
     elif at_once:
         yield from stretches(list(store.records(model)), reader.records(model))
     elif is_complete:
@@ -328,11 +329,6 @@ def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, a
     else:
         for ours, part in _looked_up(store, model, reader.records(model)):
             yield from stretches(ours, part)
-
-
-def _unparsed(model: Model, lines: Iterator[bytes]) -> Unparsed:
-    """Lines of ours."""
-    return Unparsed(lines, Lines(model.shape()).records)
 
 
 def _merged_aligned(
