@@ -60,7 +60,7 @@ PHASE: Final = "snapshot"
 
 
 class HeadMoved(RecordSyncError):
-    """The head is not where it was when the snapshot began to read."""
+    """The head is not where it was when the snapshot began to read, or another snapshot was taken since."""
 
 
 @dataclass(frozen=True)
@@ -275,6 +275,10 @@ class History:
         before = self.head()
         if (before and before.pk) != (state.head and state.head.pk):
             raise HeadMoved("The head of the register moved while a snapshot was taken.")
+        if generation is None:
+            marks.raise_generation(self.using)  # whoever takes a snapshot without the lock, reads again
+        elif not marks.is_last(self.using, generation):
+            raise HeadMoved("Another snapshot was taken meanwhile.")
         for model in self.schema:
             if model.name in made.gone:
                 leaves.replace(self.using, model, made.gone[model.name], made.leaves(model))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -27,6 +27,7 @@ from recordsync.history.store import SEPARATOR, StoredTree, pieces
 from recordsync.model.json_values import InstallationName
 from recordsync.models import Block, Dirty, Head, HeadMove, Leaf, Node
 from recordsync.system.files import Compression
+from recordsync.system.transactions import writing
 from tests.builders import trees
 from tests.builders.days import blank_day
 from tests.builders.files import canonical
@@ -304,6 +305,28 @@ def test_what_is_not_changed_makes_no_snapshot(register_db: str) -> None:
     assert again.snapshot == first.snapshot
     assert HeadMove.objects.using(register_db).count() == 1
     assert not Dirty.objects.using(register_db).exists()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+def test_a_snapshot_that_another_one_overtook_is_taken_again(register_db: str) -> None:
+    """Without the lock, as after its file was deleted; and the register was meanwhile what it is at the head. On
+    PostgreSQL both cannot delete the same marks."""
+    put(register_db, register(*(blank_day(name, "1", date) for name in "ABC" for date in DATES)))
+    head = take(register_db).snapshot
+    AttendanceRecord.objects.using(register_db).filter(date=DATES[0]).update(shift="N")
+    writes: list[None] = []
+
+    def overtaken(*arguments: Any, **options: Any) -> AbstractContextManager[None]:
+        writes.append(None)
+        if len(writes) == 2:  # it has read, and is about to write
+            AttendanceRecord.objects.using(register_db).update(shift="")
+            assert history(register_db).take(OCCASION, WAIT).snapshot == head
+        return writing(*arguments, **options)
+
+    with patch("recordsync.history.snapshots.writing", overtaken):
+        assert take(register_db).snapshot == head
+    found = rows(register_db)
+    require_head(register_db, RegisterData(found.names, found.contents))
 
 
 NO_DAYS = {

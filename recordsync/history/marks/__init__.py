@@ -24,8 +24,8 @@ from recordsync.history.places import Place
 from recordsync.model.schema import Model, Schema
 
 __all__ = [
-    "Marks", "clear", "faults", "install", "mark_all", "mismatches", "places_of", "raise_generation", "read", "remove",
-    "ways_past",
+    "Marks", "clear", "faults", "install", "is_last", "mark_all", "mismatches", "places_of", "raise_generation", "read",
+    "remove", "ways_past",
 ]  # fmt: skip
 
 Marks = frozenset[tuple[str, Place]]
@@ -84,6 +84,18 @@ def raise_generation(using: str) -> int:
             cursor.execute(f"INSERT INTO {GENERATIONS} (id, number) VALUES (1, 1)")
         cursor.execute(f"SELECT number - 1 FROM {GENERATIONS}")
         return int(cursor.fetchone()[0])
+
+
+def is_last(using: str, generation: int) -> bool:
+    """Whether no later generation was raised than the one after this, which :func:`raise_generation` gave.
+
+    PostgreSQL: always, because no two transactions can delete the same marks.
+    """
+    if connections[using].vendor != "sqlite":
+        return True
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT number FROM {GENERATIONS}")
+        return bool(cursor.fetchone() == (generation + 1,))
 
 
 def read(using: str) -> Marks:
