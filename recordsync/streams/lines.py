@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, Protocol
@@ -255,6 +256,7 @@ def illegal(shape: Shape, values: Sequence[object], created_at: object) -> Itera
         yield "created_at", created_at, expected
 
 
+@lru_cache(100)  # to make a type takes as long as to read a block
 def _struct(names: tuple[str, ...], later: frozenset[str]) -> type[msgspec.Struct]:
     """The type of an object with these names, in this order. It leaves those of ``later`` out where they are null."""
     fields: list[Any] = [(name, str | None) for name in names]
