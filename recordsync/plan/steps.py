@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 from recordsync.merge import Counts, Effect, Merged, addition
@@ -78,7 +79,8 @@ class Additions(NamedTuple):
 
     def names(self) -> Mapping[Key, int]:
         """As :meth:`Step.names`."""
-        return Counter([self.model.names_in(record.key) for record in self.theirs])
+        keys = [record.key for record in self.theirs]
+        return Counter(zip(*(map(itemgetter(position), keys) for position in self.model.name_positions), strict=True))
 
     def records(self) -> list[Record]:
         """The records that the steps add, with every field."""
