@@ -92,14 +92,16 @@ def committed(using: str, wait: float) -> Iterator[None]:
 
 
 def _mark(connection: BaseDatabaseWrapper, mark: uuid.UUID) -> None:
-    """Write a row by which the commit is recognised.
+    """Write a row by which the commit is recognised, and remove old ones. A transaction that goes by what it saw first
+    (REPEATABLE READ) removes none: it would fail where another one has removed them since.
 
     pg_xact_status() cannot say it: if a crash or a failover loses a transaction, another one gets its number.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             f"WITH old AS (DELETE FROM {COMMITS} WHERE id IN (SELECT id FROM {COMMITS} "  # noqa: S608 - a name of ours
-            f"WHERE at < now() - interval '{_COMMITS_KEPT}' FOR UPDATE SKIP LOCKED)) "
+            f"WHERE at < now() - interval '{_COMMITS_KEPT}' "
+            "AND current_setting('transaction_isolation') = 'read committed' FOR UPDATE SKIP LOCKED)) "
             f"INSERT INTO {COMMITS} (id) VALUES (%s)",
             [mark],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
@@ -10,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 from django.db import connections, transaction
+from django.utils import timezone
 from hypothesis import event
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ from recordsync.history.places import Place
 from recordsync.history.snapshots import History, Occasion, TakenSnapshot
 from recordsync.history.store import SEPARATOR, StoredTree, pieces
 from recordsync.model.json_values import InstallationName
-from recordsync.models import Block, Dirty, Head, HeadMove, Leaf, Node
+from recordsync.models import Block, Commit, Dirty, Head, HeadMove, Leaf, Node
 from recordsync.system.files import Compression
 from recordsync.system.transactions import writing
 from tests.builders import trees
@@ -294,6 +296,14 @@ def test_a_full_file_is_the_register_by_its_tree(alias: str, of: RegisterData, c
     if head is not None:
         assert content_of(alias) == before
         require_head(alias, of)
+
+
+def test_a_snapshot_is_taken_after_an_idle_hour(register_db: str) -> None:
+    """When the transaction of the history store, which may be of the same database, has removed rows that the
+    snapshot's own transaction still sees."""
+    put(register_db, register(blank_day()))
+    Commit.objects.using(register_db).create(id=uuid.uuid4(), at=timezone.now() - dt.timedelta(hours=2))
+    assert take(register_db).snapshot.number == 1
 
 
 def test_what_is_not_changed_makes_no_snapshot(register_db: str) -> None:
