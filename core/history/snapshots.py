@@ -361,7 +361,8 @@ def _gone(entry: SnapshotEntry, *, is_parent: bool) -> str:
     """The sentence for a snapshot whose contents are not at hand."""
     if entry.is_kept:
         text = _(
-            "The history store does not have the contents of snapshot %(id)s: it was deleted, or is another copy's."
+            "The history store does not have the contents of snapshot %(id)s: the store was deleted, or is another "
+            "copy's."
         )
     else:
         text = _("The contents of snapshot %(id)s are not kept any more: it is not among the last ones.")

@@ -21,7 +21,7 @@ _PAST: Final = (
     "is REPLACE, or a program that switches triggers off; on PostgreSQL it is a replication."
 )
 _LOST: Final = (
-    "The history store does not have what the register was at its last snapshot: it was deleted, or it is that of "
+    "The history store does not have what the register was at its last snapshot: the store was deleted, or is that of "
     "another copy. All of the register was read. Snapshots that it does not have can no longer be shown."
 )
 

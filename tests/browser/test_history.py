@@ -69,7 +69,7 @@ def test_a_lost_store_leaves_the_list(chain: list[Snapshot], open_as: OpenAs) ->
     expect(page.locator("tbody tr")).to_have_count(3)
     assert page.locator("tbody").inner_text().count("Lost") == 2
     page.get_by_role("link", name="2026-11-21").click()
-    expect(page.locator("main [role=alert]")).to_contain_text("it was deleted, or is another copy's")
+    expect(page.locator("main [role=alert]")).to_contain_text("the store was deleted, or is another copy's")
 
 
 def test_an_empty_history(world: World, open_as: OpenAs) -> None:

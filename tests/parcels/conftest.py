@@ -16,7 +16,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from recordsync.stores import tables
 from tests.parcels.declared import SCHEMA
 
-OFTEN = 10 if os.environ.get("MUSTER_TEST_DEEP") == "1" else 1
+OFTEN = 5 if os.environ.get("MUSTER_TEST_DEEP") == "1" else 1
 hypothesis.settings.register_profile(
     "parcels",
     max_examples=20 * OFTEN,

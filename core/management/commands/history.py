@@ -28,6 +28,8 @@ examples:
       the last 20 snapshots and the last 20 moves of the head, newest first
   manage.py history --limit 100
       more of them; --all lists all
+  manage.py history --all --json > history.json
+      the same for a script, with whole ids
   manage.py history show 3f2a91c04b
       what changed in a snapshot since its parent, by company and month; a few characters of the id are enough
   manage.py history verify
@@ -36,11 +38,9 @@ examples:
       and every record of the register, to see that it is what the history says
   manage.py history --size
       how much the history takes on disk
-  manage.py history --json > history.json
-      the same for a script, with whole ids
 
-What changed is told by blocks, which are the records of one company in one week of a month. Nothing is written, but
-that verify --register has the next snapshot read everything where the register is not what the history says.
+What changed is told by blocks, which are the records of one company in one week of a month. Nothing is written. Only
+verify --register makes the next snapshot read everything, if the register is not what the history says.
 
 exit status: 0 done, 1 failed or something is wrong, 2 wrong usage
 """

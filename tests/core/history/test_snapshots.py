@@ -72,12 +72,12 @@ def test_what_is_not_at_hand_cannot_be_shown(register: Register) -> None:
     found = {entry.id: entry.records for entry in snapshots.list_snapshots(None, register).entries}
     assert found == {third.pk: 0, second.pk: None, first.pk: None}
     told = [snapshots.show(row, register).unknown for row in snapshots.newest_first(register)]
-    lost = f"The history store does not have the contents of snapshot {first.pk[:10]}: it was deleted, or is another"
+    lost = f"The history store does not have the contents of snapshot {first.pk[:10]}: the store was deleted, or is"
     pruned = f"The contents of snapshot {second.pk[:10]} are not kept any more: it is not among the last ones."
     assert told == [
         f"{pruned} So nothing tells what changed after it.",
         f"{pruned} So it cannot be shown.",
-        f"{lost} copy's. So it cannot be shown.",
+        f"{lost} another copy's. So it cannot be shown.",
     ]
 
 
