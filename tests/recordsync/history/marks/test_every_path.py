@@ -104,7 +104,8 @@ class Writes:
     def change_key(self) -> None:
         if row := self.record():
             self.wrote(row)
-            sql = f"UPDATE {TABLE} SET date = %s, ep_no = %s, id = id + 1000 WHERE id = %s"
+            free = f"(SELECT max(id) FROM {TABLE}) + 1000"
+            sql = f"UPDATE {TABLE} SET date = %s, ep_no = %s, id = {free} WHERE id = %s"
             row.date = dt.date.fromisoformat(self.date())
             execute(self.alias, sql, str(row.date), self.new(), row.pk)
             self.wrote(row)
@@ -187,11 +188,10 @@ class Writes:
     def change_company_key(self) -> None:
         if company := self.company():
             self.wrote_company(company)
-            execute(
-                self.alias, f"UPDATE {TABLE} SET company_id = %s WHERE company_id = %s", company.pk + 1000, company.pk
-            )
-            execute(self.alias, "UPDATE core_company SET id = %s WHERE id = %s", company.pk + 1000, company.pk)
-            company.pk += 1000
+            free = Company.objects.using(self.alias).latest("pk").pk + 1000
+            execute(self.alias, f"UPDATE {TABLE} SET company_id = %s WHERE company_id = %s", free, company.pk)
+            execute(self.alias, "UPDATE core_company SET id = %s WHERE id = %s", free, company.pk)
+            company.pk = free
             self.wrote_company(company)
 
     def delete_company(self) -> None:
