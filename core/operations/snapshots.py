@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import PurePath
 from typing import Final
 
 from django.conf import settings
@@ -154,7 +155,7 @@ def _occasion(run: Run, cause: str, renames: Sequence[Rename] = ()) -> Occasion:
         InstallationName(str(installation.id), installation.name),
         author=run.actor.name,
         cause=cause,
-        message=run.operation.filename[:_MESSAGE],
+        message=PurePath(run.operation.filename).name[:_MESSAGE],  # it travels, and a folder is nobody else's business
         operation=run.operation.pk,
         renames=renames,
     )

@@ -147,6 +147,10 @@ def test_what_backups_leave_stands_on_the_pages(small_sqlite: ScratchInstallatio
     assert listed.index("Current</span>") < listed.index(first["id"]), "it is beside the last one"
     assert f"What changed since {first['id'][:10]}" in shown
     assert '<td data-label="Weeks changed" class="text-end">1</td>' in shown
+    restore = ("restore_data", "--input", installation.folder / "0.json", "--strategy", "backup_wins", "--quiet")
+    assert run(installation, *restore).code == 0
+    after = json.loads(run(installation, "history", "--json", "--limit", "1").out)["snapshots"][0]
+    assert (after["cause"], after["message"]) == (Kind.RESTORE, "0.json"), "not where the file was: this travels"
 
 
 def test_what_is_not_at_hand_is_told(installation: ScratchInstallation, chain: list[str]) -> None:
