@@ -251,23 +251,14 @@ class History:
             before = {child[0]: child for child in children_of(self.store.nodes, state.head.tree)}
         store = self._open_store()
         with self.store.writing(wait) as writer:
-            making = _Making(self.using, store, self.store, writer, files, progress)
-            making.total = sum(self._dirty_records(store, state, model) for model in self.schema)
+            making = _Making(store, self.store, writer, files, progress)
+            making.total = sum(_dirty_records(store, state, model) for model in self.schema)
             if making.total:
                 progress(PHASE, 0, making.total)
-            children = [
-                making.child(model, before.get(model.name), state.dirty[model.name], adopted) for model in self.schema
-            ]
+            children = [making.child(model, before.get(model.name), state, adopted) for model in self.schema]
             root = node_of((), filter(None, children), writer.put_node)
         gone = {name: places for name, places in state.dirty.items() if places is None or places}
         return _Made(root, gone, making.spills)
-
-    def _dirty_records(self, store: Store, state: RegisterState, model: Model) -> int:
-        """About how many records are read."""
-        dirty = state.dirty[model.name]
-        if dirty is None:
-            return store.count(model)
-        return sum(leaf.block.count for leaf in leaves.leaves_at(self.using, model, dirty))
 
     def _record(self, state: RegisterState, made: _Made, occasion: Occasion, generation: int | None) -> TakenSnapshot:
         """The snapshot, which is the head once the current transaction is committed. ``generation``: of the marks whose
@@ -333,6 +324,13 @@ class History:
         return row
 
 
+def _dirty_records(store: Store, state: RegisterState, model: Model) -> int:
+    """About how many records are read."""
+    if state.dirty[model.name] is None:
+        return store.count(model)
+    return sum(leaf.block.count for leaf in state.leaves[model.name])
+
+
 def header_of(snapshot: Snapshot) -> Header:
     """The header in a row."""
     says: Ordinary | Merge = msgspec.convert(snapshot.says, Ordinary | Merge)
@@ -343,15 +341,8 @@ class _Making:
     """The blocks, nodes and leaves of a snapshot that is being made."""
 
     def __init__(
-        self,
-        using: str,
-        store: Store,
-        history: HistoryStore,
-        writer: BlockWriter,
-        files: ExitStack,
-        progress: Progress,
+        self, store: Store, history: HistoryStore, writer: BlockWriter, files: ExitStack, progress: Progress
     ) -> None:
-        self._using = using
         self._store = store
         self._history = history
         self._writer = writer
@@ -362,10 +353,11 @@ class _Making:
         self.spills: dict[str, IO[bytes]] = {}
 
     def child(
-        self, model: Model, before: Child | None, dirty: frozenset[Place] | None, adopted: AdoptedBlocks | None
+        self, model: Model, before: Child | None, state: RegisterState, adopted: AdoptedBlocks | None
     ) -> Child | None:
         """The child of the root that has the model's blocks; None if there are no records. ``before``: that of the
         head's root."""
+        dirty = state.dirty[model.name]
         if dirty is not None and not dirty:
             return before
         self.spills[model.name] = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
@@ -377,7 +369,7 @@ class _Making:
             (node,) = deque(nodes(placed, (model.name,), self._writer.put_node), maxlen=1)
         else:
             changes: dict[Path, BlockDigest | None] = {
-                (model.name, *leaf.partition(model)): None for leaf in leaves.leaves_at(self._using, model, dirty)
+                (model.name, *leaf.partition(model)): None for leaf in state.leaves[model.name]
             }
             changes |= {
                 (model.name, *partition): block for partition, block in self._noted(model, self._some(model, dirty))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from recordsync.history import leaves, marks
+from recordsync.history.leaves import PlacedBlock
 from recordsync.history.places import ALL, Place
 from recordsync.history.store import HistoryStore
 from recordsync.model.schema import Model, Schema
@@ -35,6 +36,8 @@ class RegisterState:
     """For each model the places in which something may be other than at the head; None: in all of them."""
     notes: tuple[str, ...] = ()
     """Sentences that say why marks cannot be trusted, so that everything is dirty."""
+    leaves: Mapping[str, Sequence[PlacedBlock]] = field(default_factory=dict)
+    """For each model of which not all is dirty: the leaves in the places that are."""
 
     @property
     def is_clean(self) -> bool:
@@ -62,21 +65,29 @@ def read_state(using: str, schema: Schema, store: HistoryStore, *, is_counted: b
         marked.setdefault(name, set()).add(place)
     if is_counted and any(not _is_marked(marked[name], place) for name, place in marks.mismatches(using, schema)):
         return RegisterState(snapshot, everything, (_PAST,))
-    return RegisterState(snapshot, {model.name: _dirty(using, schema, model, marked[model.name]) for model in schema})
+    dirty = {model.name: _dirty(using, schema, model, marked[model.name]) for model in schema}
+    return RegisterState(
+        snapshot,
+        {name: found and found[0] for name, found in dirty.items()},
+        leaves={name: found[1] for name, found in dirty.items() if found is not None},
+    )
 
 
 def _is_marked(marked: set[Place], place: Place) -> bool:
     return not marked.isdisjoint((place, Place(place.parent, ALL), Place(ALL, ALL)))
 
 
-def _dirty(using: str, schema: Schema, model: Model, marked: set[Place]) -> frozenset[Place] | None:
-    """The dirty places of a model; None where these are so much of it that all of it is read."""
+def _dirty(
+    using: str, schema: Schema, model: Model, marked: set[Place]
+) -> tuple[frozenset[Place], list[PlacedBlock]] | None:
+    """The dirty places of a model, and the leaves that are there; None where these are so much of it that all of it is
+    read."""
     if Place(ALL, ALL) in marked:
         return None
-    if not model.levels:
-        return frozenset({Place("", "")}) if marked else frozenset()
     if not marked:
-        return frozenset()
+        return frozenset(), []
+    if not model.levels:
+        return frozenset({Place("", "")}), list(leaves.leaves(using, model))
     opened = {place.parent for place in marked if place.slice == ALL}
     dirty = {place for place in marked if place.parent not in opened}
     known = list(leaves.leaves_at(using, model, dirty | {Place(parent, ALL) for parent in opened}))
@@ -91,4 +102,4 @@ def _dirty(using: str, schema: Schema, model: Model, marked: set[Place]) -> froz
         dirty |= there
     if len(dirty.difference(leaf.place for leaf in known)) * _MUCH > count:
         return None
-    return frozenset(dirty.union(leaf.place for leaf in known))
+    return frozenset(dirty.union(leaf.place for leaf in known)), known
