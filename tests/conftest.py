@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not DEEP and item.get_closest_marker("deep"):
             item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
     # What takes longest begins first, so that no process is left alone with it at the end.
-    items.sort(key=lambda item: item.path.name != "test_memory.py")
+    items.sort(key=lambda item: item.path.name not in ("test_memory.py", "test_parcels.py"))
 
 
 @pytest.hookimpl(wrapper=True)
