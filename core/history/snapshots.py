@@ -41,7 +41,7 @@ class SnapshotEntry:
 
     ``number``, ``author`` and ``installation``: None and blank for a merge. ``totals``: the number of records of each
     model; None if the contents are not at hand, so that they cannot be shown. ``left_at``: when it first left in a
-    file.
+    file. ``renames``: the companies that have other names since its first parent, each with its name before and after.
     """
 
     id: str
@@ -56,6 +56,7 @@ class SnapshotEntry:
     left_at: dt.datetime | None
     is_kept: bool
     is_head: bool
+    renames: Sequence[tuple[str, str]] = ()
     totals: dict[str, int] | None = None
 
     @property
@@ -90,6 +91,7 @@ class SnapshotEntry:
             "installation": self.installation,
             "cause": self.cause,
             "message": self.message,
+            "renames": [{"before": before, "after": after} for before, after in self.renames],
             "left_at": None if self.left_at is None else TIMESTAMP.to_text(self.left_at),
             "is_head": self.is_head,
             "can_be_shown": self.totals is not None,
@@ -397,5 +399,6 @@ def _entry(row: Snapshot, head: str | None, totals: dict[str, int] | None) -> Sn
         left_at=row.left_at,
         is_kept=row.is_kept,
         is_head=row.pk == head,
+        renames=[(rename["before"], rename["after"]) for rename in says.get("renames", ())],
         totals=totals,
     )

@@ -182,6 +182,8 @@ class Command(ServiceCommand):
             self.say(f"  {printable(entry.message)}")
         for pk in entry.parents:
             self.say(f"  parent {pk}")
+        for old, new in entry.renames:
+            self.say(f"  {printable(old)} was renamed to {printable(new)}")
         if shown.unknown:
             self.warn(shown.unknown)
             return

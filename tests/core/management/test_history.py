@@ -10,6 +10,7 @@ import pytest
 
 from core.models import AttendanceRecord, Kind
 from recordsync.history.databases import history_of
+from recordsync.history.headers import Rename
 from recordsync.models import Node, Snapshot
 from tests.core.management.test_backup_data import KEYS
 from tests.faults.test_held_register import SIGNED_IN
@@ -79,6 +80,15 @@ def test_what_changed(installation: ScratchInstallation, chain: list[str]) -> No
     ]
 
 
+def test_renamed_companies_are_named(small_sqlite: ScratchInstallation) -> None:
+    renames = [Rename("companies", "ABC\u202eCorp", "ABC Ltd")]
+    with small_sqlite.opened() as alias:
+        pk = snapshot(alias, tree(alias, {}), renames=renames).pk
+    assert "  ABC\\u202eCorp was renamed to ABC Ltd" in run(small_sqlite, "history", "show", pk).out.splitlines()
+    said = json.loads(run(small_sqlite, "history", "show", pk, "--json").out)["snapshot"]
+    assert said["renames"] == [{"before": "ABC\u202eCorp", "after": "ABC Ltd"}]
+
+
 def test_the_json_summaries(installation: ScratchInstallation, chain: list[str]) -> None:
     said = json.loads(run(installation, "history", "--json", "--limit", "2").out)
     assert set(said) == KEYS | {"snapshots", "snapshots_total", "moves", "moves_total", "warnings"}
@@ -87,7 +97,8 @@ def test_the_json_summaries(installation: ScratchInstallation, chain: list[str])
     assert [one["id"] for one in said["snapshots"]] == chain[:0:-1]
     assert said["snapshots"][0] | {"tree": ""} == {
         "id": chain[2], "parents": [chain[1]], "tree": "", "number": 3, "moment": "2026-11-20T12:00:00.000000Z",
-        "author": "meena", "installation": "Site A", "cause": "before_import", "message": "", "left_at": None,
+        "author": "meena", "installation": "Site A", "cause": "before_import", "message": "", "renames": [],
+        "left_at": None,
         "is_head": True, "can_be_shown": True, "companies": 1, "records": 4,
     }  # fmt: skip
     assert said["moves"][-1] == {

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from recordsync.history.headers import Rename
 from recordsync.models import Block, Node, Snapshot
 from tests.builders.people import make_world
 from tests.running.snapshots import snapshot, tree
@@ -45,6 +46,14 @@ def test_what_changed_without_reading_a_block(root: Client) -> None:
     page = root.get(reverse("snapshot", args=[last.pk])).content.decode()
     assert "What changed since" in page
     assert '<td data-label="Weeks changed" class="text-end">1</td>' in page
+
+
+def test_a_renamed_company_is_named(root: Client) -> None:
+    (first,) = chain(1)
+    renames = [Rename("companies", "ABC", "<ABC> Ltd")]
+    last = snapshot("default", tree("default", {("<ABC> Ltd", "2026-11", "01"): ["a"]}), [first], renames=renames)
+    page = root.get(reverse("snapshot", args=[last.pk])).content.decode()
+    assert "ABC was renamed to &lt;ABC&gt; Ltd." in page
 
 
 @pytest.mark.parametrize("pk", ["0" * 64, "none", "0"])
