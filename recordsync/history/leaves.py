@@ -4,7 +4,6 @@ head."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from django.db import connections
@@ -17,9 +16,10 @@ from recordsync.model import slices
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
 from recordsync.models import Leaf
+from recordsync.stores import insert
 
 _TABLE: Final = Leaf._meta.db_table
-_TOGETHER: Final = 1000
+_WRITTEN: Final = ("model", "parent", "slice", "names", "digest", "count")
 _FEW: Final = 100
 """How many places are looked up one by one. For more, all leaves are read."""
 _CODE_POINTS: Final = {"postgresql": "C", "sqlite": "BINARY"}
@@ -76,13 +76,11 @@ def replace(using: str, model: Model, gone: Iterable[Place] | None, new: Iterabl
         else:
             statement = f"DELETE FROM {_TABLE} WHERE model = %s AND parent = %s AND slice = %s"
             cursor.executemany(statement, [(model.name, *place) for place in gone])
-        stream = iter(new)
-        columns, values = "model, parent, slice, names, digest, count", "%s, %s, %s, %s, %s, %s"
-        while some := list(islice(stream, _TOGETHER)):
-            cursor.executemany(
-                f"INSERT INTO {_TABLE} ({columns}) VALUES ({values})",
-                [(model.name, *of.place, joined(of.names), of.block.digest, of.block.count) for of in some],
-            )
+    insert(connections[using], _TABLE, _WRITTEN, ((model.name, *leaf) for leaf in map(_row, new)))
+
+
+def _row(leaf: PlacedBlock) -> tuple[Any, ...]:
+    return *leaf.place, joined(leaf.names), leaf.block.digest, leaf.block.count
 
 
 def _rows(using: str, model: Model) -> QuerySet[Leaf]:

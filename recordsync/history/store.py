@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, Protocol
 
 import zstandard
@@ -33,6 +33,8 @@ SEPARATOR: Final = b",\n"
 _LEVEL: Final = 1
 _TOGETHER: Final = 300
 """How many digests one query names. Old versions of SQLite take 999 parameters."""
+_ROWS_TOGETHER: Final = 100
+"""Rows that one statement writes, which takes half the time of a statement for each."""
 _BYTES_TOGETHER: Final = 8 << 20
 """Bytes of blocks, as they are joined, that are read or written together."""
 _OF_A_ROW: Final = 500
@@ -157,7 +159,7 @@ class BlockWriter:
 
     def __init__(self, store: HistoryStore) -> None:
         self._store = store
-        self._blocks: list[tuple[str, str, int, int, int, bytes]] = []
+        self._blocks: dict[str, tuple[str, str, int, int, int, bytes]] = {}
         self._nodes: dict[str, bytes] = {}
         self._waiting = 0
         # One for all blocks, because to make one takes as long as to compress a small block.
@@ -173,7 +175,7 @@ class BlockWriter:
 
     def begin(self) -> OpenBlock:
         """A block that is written piece by piece. It is closed before the next one begins."""
-        return OpenBlock(self._compressor.compressobj(), self._add)
+        return OpenBlock(self._compressor, self._add)
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Write a node."""
@@ -182,7 +184,7 @@ class BlockWriter:
 
     def _add(self, block: StoredBlock, frame: bytes) -> None:
         said = (block.digest, block.raw_sha256, block.size, block.count, block.crc32)
-        self._blocks.append((*said, frame))
+        self._blocks[block.digest] = (*said, frame)
         self._wait_for(len(frame))
 
     def _wait_for(self, size: int) -> None:
@@ -192,7 +194,7 @@ class BlockWriter:
 
     def flush(self) -> None:
         """Write what waits."""
-        self._put(_BLOCKS, "digest, raw_sha256, size, count, crc32, data", self._blocks)
+        self._put(_BLOCKS, "digest, raw_sha256, size, count, crc32, data", list(self._blocks.values()))
         self._put(_NODES, "digest, body", list(self._nodes.items()))
         self._blocks.clear()
         self._nodes.clear()
@@ -203,18 +205,23 @@ class BlockWriter:
             return
         # What nobody needed any more is needed again, and must not be collected.
         again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
-        values = ", ".join(["%s"] * len(rows[0]))
-        statement = f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (digest) DO {again}"
+        of_row = f"({', '.join(['%s'] * len(rows[0]))})"
         with answering(self._store.alias), connections[self._store.alias].cursor() as cursor:
-            cursor.executemany(statement, rows)
+            for start in range(0, len(rows), _ROWS_TOGETHER):
+                some = rows[start : start + _ROWS_TOGETHER]
+                values = ", ".join([of_row] * len(some))
+                statement = f"INSERT INTO {table} ({columns}) VALUES {values} ON CONFLICT (digest) DO {again}"
+                cursor.execute(statement, list(chain.from_iterable(some)))
 
 
 class OpenBlock:
     """A block that is being written."""
 
-    def __init__(self, packer: zstandard.ZstdCompressionObj, put: _Put) -> None:
-        self._packer = packer
+    def __init__(self, compressor: zstandard.ZstdCompressor, put: _Put) -> None:
+        self._compressor = compressor
         self._put = put
+        self._text = b""
+        self._packer: zstandard.ZstdCompressionObj | None = None
         self._frame: list[bytes] = []
         self._raw = hashlib.sha256()
         self._digest = hashlib.sha256()
@@ -224,21 +231,34 @@ class OpenBlock:
         """Add the next lines of the block, which are known to be right."""
         if not lines:
             return
-        text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
-        self._raw.update(text)
-        self._frame.append(self._packer.compress(text))
+        if self._count:
+            self._pack()
+        self._text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
+        self._raw.update(self._text)
         self._digest.update(checksums_of(lines))
-        self._size += len(text)
+        self._size += len(self._text)
         self._count += len(lines)
+
+    def _pack(self) -> None:
+        """Compress what was added last."""
+        if self._packer is None:
+            self._packer = self._compressor.compressobj()
+        self._frame.append(self._packer.compress(self._text))
 
     def close(self) -> BlockDigest:
         """The block, which has no more lines. It is written, unless it has none."""
         block = BlockDigest(self._digest.hexdigest(), self._count)
         if self._count:
-            self._frame.append(self._packer.flush())
             stored = StoredBlock(block.digest, self._raw.hexdigest(), self._size, self._count)
-            self._put(stored, b"".join(self._frame))
+            self._put(stored, self._packed())
         return block
+
+    def _packed(self) -> bytes:
+        """The whole frame. One that was added in one go is compressed in one go, which takes half the time."""
+        if self._packer is None:
+            return self._compressor.compress(self._text)
+        self._pack()
+        return b"".join((*self._frame, self._packer.flush()))
 
 
 class _Put(Protocol):

@@ -6,12 +6,13 @@ from __future__ import annotations
 from django.db import connections
 
 from recordsync.model.schema import Schema
+from recordsync.stores.bulk import insert
 from recordsync.stores.orm import OrmStore, tables
 from recordsync.stores.postgres import PostgresStore
 from recordsync.stores.protocol import Filters, Store
 from recordsync.stores.sqlite import SqliteStore
 
-__all__ = ["Filters", "OrmStore", "PostgresStore", "SqliteStore", "Store", "open_store", "tables"]
+__all__ = ["Filters", "OrmStore", "PostgresStore", "SqliteStore", "Store", "insert", "open_store", "tables"]
 
 
 def open_store(schema: Schema, using: str = "default", *, reference: bool = False) -> Store:

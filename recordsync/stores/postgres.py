@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError, ProgrammingError
@@ -35,21 +35,28 @@ _LEGAL_MOMENT: Final = "%(expressions)s >= '0001-01-02 00:00:00+00' AND %(expres
 _EXACT: Final = "%(expressions)s = round(%(expressions)s, <places>)"
 
 
+_TEXTS: Final[Mapping[type[FieldType], str]] = {
+    **dict.fromkeys((Text, Choice, Time, Integer, Boolean, Uuid, Json), "%(expressions)s::text"),
+    # Whatever number of places the column has.
+    Decimal: f"CASE WHEN {_EXACT} THEN round(%(expressions)s, <places>)::text ELSE %(expressions)s::text END",
+    # to_char gives null for infinity, and does not say that a year is before Christ.
+    Date: f"CASE WHEN {_LEGAL_DAY} THEN to_char(%(expressions)s, 'YYYY-MM-DD') ELSE %(expressions)s::text END",
+    Minutes: "to_char(%(expressions)s / 60, 'FM9900') || ':' || to_char(%(expressions)s %%%% 60, 'FM00')",
+    Timestamp: f"CASE WHEN {_LEGAL_MOMENT} "
+    "THEN to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+    "ELSE %(expressions)s::text END",
+}
+
+
 class PostgresStore(SqlStore):
     """PostgreSQL 14 or newer, through psycopg 3."""
 
-    texts: ClassVar = {
-        **dict.fromkeys((Text, Choice, Time, Integer, Boolean, Uuid, Json), "%(expressions)s::text"),
-        # Whatever number of places the column has.
-        Decimal: f"CASE WHEN {_EXACT} THEN round(%(expressions)s, <places>)::text ELSE %(expressions)s::text END",
-        # to_char gives null for infinity, and does not say that a year is before Christ.
-        Date: f"CASE WHEN {_LEGAL_DAY} THEN to_char(%(expressions)s, 'YYYY-MM-DD') ELSE %(expressions)s::text END",
-        Minutes: "to_char(%(expressions)s / 60, 'FM9900') || ':' || to_char(%(expressions)s %%%% 60, 'FM00')",
-        Timestamp: f"CASE WHEN {_LEGAL_MOMENT} "
-        "THEN to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
-        "ELSE %(expressions)s::text END",
+    texts: ClassVar = _TEXTS
+    # Put together as text, which takes half the time of row_to_json().
+    json_texts: ClassVar = {
+        **{kind: f"'\"' || {text} || '\"'" for kind, text in _TEXTS.items()},
+        **dict.fromkeys((Text, Choice), "to_json(%(expressions)s)::text"),
     }
-    json_texts: ClassVar = dict.fromkeys((Text, Choice, Date, Time), "%(expressions)s")
     legal: ClassVar = {
         Integer: "%(expressions)s BETWEEN <min> AND <max>",
         Decimal: f"{_EXACT} AND abs(%(expressions)s) < <limit>",
@@ -62,10 +69,10 @@ class PostgresStore(SqlStore):
         Time: "%(expressions)s < '24:00' AND %(expressions)s = %(expressions)s::time(0)",
         Minutes: "%(expressions)s BETWEEN 0 AND <max>",
     }
-    # Other constructors of JSON put blanks between the parts.
-    json: ClassVar = "row_to_json((SELECT r FROM (SELECT %(expressions)s) AS r))::text"
+    json: ClassVar = "('{' || %(expressions)s || '}')"
+    json_joiner: ClassVar = " || ',' || "
     empty_json: ClassVar = "'{}'"
-    json_member: ClassVar = '<value> AS "<name>"'
+    json_member: ClassVar = "'\"<name>\":' || coalesce(<value>, 'null')"
     collation: ClassVar = "C"
     locks_readers_out: ClassVar = True
 
@@ -130,14 +137,6 @@ class PostgresStore(SqlStore):
             *(definition for _name, definition in indexes),
             *(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}" for name, definition in keys),
         ]
-
-    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        table, *columns = self._quoted(model, *sources)
-        # COPY does not use Django's cursor, which would turn the driver's errors into Django's.
-        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        with self._connection.wrap_database_errors, self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
 
     def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
         table, key, *columns = self._quoted(model, "pk", *sources)

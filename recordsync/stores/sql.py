@@ -27,6 +27,7 @@ from recordsync.model import slices
 from recordsync.model.fields import MAX_MINUTES, TIMESTAMP, Choice, Decimal, FieldType, Integer, Json, Minutes, Text
 from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Field, Model, Schema
+from recordsync.stores.bulk import insert
 from recordsync.stores.orm import OrmStore, changed, in_key_order
 from recordsync.streams import Change
 from recordsync.streams.lines import LinesOfColumns, SplicedLines
@@ -53,6 +54,8 @@ class SqlStore(OrmStore):
     """The SQL that says whether a column's value, which is not null, is legal."""
     json: ClassVar[str]
     """The SQL of a JSON object of members, as :meth:`_encoded` takes it."""
+    json_joiner: ClassVar[str]
+    """What stands between two members."""
     empty_json: ClassVar[str]
     """The SQL of one without members."""
     json_member: ClassVar[str]
@@ -228,7 +231,7 @@ class SqlStore(OrmStore):
     def _json_if_legal(self, model: Model, names: Sequence[str]) -> Func:
         """A JSON object with these fields, in this order and without white space; null where the row is not legal."""
         members = [self._member(name, *self._stored(model.all_fields[name])) for name in names]
-        json = Func(*members, template=self.json, output_field=TextField())
+        json = Func(*members, template=self.json, arg_joiner=self.json_joiner, output_field=TextField())
         if names[0] in model.later:
             column = F(model.all_fields[names[0]].source)
             empty = "CASE WHEN %(expressions)s END"
@@ -381,7 +384,8 @@ class SqlStore(OrmStore):
                 save = [(field.get_db_prep_save, field.get_default) for field in others]
                 sources += [field.name for field in others]
                 rows = ((*row, *(value(default(), self._connection) for value, default in save)) for row in rows)
-            self._insert(model, sources, rows)
+            table, *names = self._quoted(model, *sources)
+            insert(self._connection, table, names, rows)
         except IntegrityError as error:
             if not self._is_duplicate(error):
                 raise
@@ -495,10 +499,6 @@ class SqlStore(OrmStore):
     @abstractmethod
     def _any_of(self, values: Sequence[Any]) -> list[Any]:
         """The parameters of :meth:`_is_any` for these values, of which there are up to :data:`LOOKUP`."""
-
-    @abstractmethod
-    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows with these values."""
 
     @abstractmethod
     def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:

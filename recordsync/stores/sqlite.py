@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError
@@ -30,11 +29,6 @@ from recordsync.model.fields import (
 from recordsync.model.schema import Model
 from recordsync.stores.orm import LOOKUP
 from recordsync.stores.sql import SqlStore
-
-_PARAMETERS = 900
-"""Values of rows that one statement adds, which takes three quarters of the time of a statement for each row. Old
-versions of SQLite take 999."""
-
 
 _REFUSED: Final = "WHEN %(expressions)s IS NOT NULL THEN quote(%(expressions)s) END"
 """The end of a CASE: a value that is not legal gives a text that is refused. As it is, '5' in quotes would pass."""
@@ -122,6 +116,7 @@ class SqliteStore(SqlStore):
         Minutes: "typeof(%(expressions)s) = 'integer' AND %(expressions)s BETWEEN 0 AND <max>",
     }
     json: ClassVar = "CAST(json_object(%(expressions)s) AS BLOB)"
+    json_joiner: ClassVar = ", "
     empty_json: ClassVar = "CAST('{}' AS BLOB)"
     json_member: ClassVar = "'<name>', <value>"
     collation: ClassVar = "BINARY"
@@ -186,25 +181,6 @@ class SqliteStore(SqlStore):
                 quoted = name.replace('"', '""')
                 cursor.execute(f'DROP INDEX "{quoted}"')
         return [statement for _name, statement in dropped]
-
-    def _insert(self, model: Model, sources: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        table, *columns = self._quoted(model, *sources)
-        row = f"({', '.join(['%s'] * len(columns))})"
-        together = max(1, _PARAMETERS // len(columns))
-        stream, last = iter(rows), []
-
-        def values(count: int) -> str:
-            return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * count)}"
-
-        def full() -> Iterator[list[Any]]:
-            while len(some := list(islice(stream, together))) == together:
-                yield list(chain.from_iterable(some))
-            last.extend(some)
-
-        with self._connection.cursor() as cursor:
-            cursor.executemany(values(together), full())  # type: ignore[arg-type] # any iterable will do
-            if last:
-                cursor.execute(values(len(last)), list(chain.from_iterable(last)))
 
     def _set(self, model: Model, sources: Sequence[str], rows: Sequence[list[Any]]) -> int:
         table, key, *columns = self._quoted(model, "pk", *sources)
