@@ -119,21 +119,22 @@ class OrmStore:
 
         One query costs as much as some hundred rows.
         """
-        parents = sorted(self._parent_ids(leading).items())
-        if len(parents) < _COUNTED:
-            yield from ([parent] for parent in parents)
+        ids = self._parent_ids(leading)
+        if len(ids) < _COUNTED:
+            yield from ([(name, ids[name])] for name in sorted(ids))
             return
         counted = self._rows(model, where).order_by().values_list(f"{leading.source}_id").annotate(n=models.Count("*"))
         counts = dict(self._values(counted))
+        names = [name for name in sorted(ids) if ids[name] in counts]
+        numbers = [counts[ids[name]] for name in names]
+        del counts  # there may be many, and this goes on for long
         together: list[tuple[str, Any]] = []
         rows = 0
-        for name, pk in parents:
-            if not (count := counts.get(pk)):
-                continue
+        for name, count in zip(names, numbers, strict=True):
             if together and (rows + count > _TOGETHER or len(together) == LOOKUP):
                 yield together
                 together, rows = [], 0
-            together.append((name, pk))
+            together.append((name, ids[name]))
             rows += count
         if together:
             yield together
