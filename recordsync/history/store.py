@@ -34,7 +34,8 @@ _LEVEL: Final = 1
 _TOGETHER: Final = 300
 """How many digests one query names. Old versions of SQLite take 999 parameters."""
 _ROWS_TOGETHER: Final = 100
-"""Rows that one statement writes, which takes half the time of a statement for each."""
+"""Rows that one statement writes on PostgreSQL, which takes half the time of a statement for each. SQLite keeps
+statements with what is in them, so there it would cost memory, and time."""
 _BYTES_TOGETHER: Final = 8 << 20
 """Bytes of blocks, as they are joined, that are read or written together."""
 _OF_A_ROW: Final = 500
@@ -175,7 +176,7 @@ class BlockWriter:
 
     def begin(self) -> OpenBlock:
         """A block that is written piece by piece. It is closed before the next one begins."""
-        return OpenBlock(self._compressor, self._add)
+        return OpenBlock(self._compressor.compressobj(), self._add)
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Write a node."""
@@ -206,22 +207,23 @@ class BlockWriter:
         # What nobody needed any more is needed again, and must not be collected.
         again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
         of_row = f"({', '.join(['%s'] * len(rows[0]))})"
-        with answering(self._store.alias), connections[self._store.alias].cursor() as cursor:
+        connection = connections[self._store.alias]
+        insert = f"INSERT INTO {table} ({columns}) VALUES {{}} ON CONFLICT (digest) DO {again}"
+        with answering(self._store.alias), connection.cursor() as cursor:
+            if connection.vendor != "postgresql":
+                cursor.executemany(insert.format(of_row), rows)
+                return
             for start in range(0, len(rows), _ROWS_TOGETHER):
                 some = rows[start : start + _ROWS_TOGETHER]
-                values = ", ".join([of_row] * len(some))
-                statement = f"INSERT INTO {table} ({columns}) VALUES {values} ON CONFLICT (digest) DO {again}"
-                cursor.execute(statement, list(chain.from_iterable(some)))
+                cursor.execute(insert.format(", ".join([of_row] * len(some))), list(chain.from_iterable(some)))
 
 
 class OpenBlock:
     """A block that is being written."""
 
-    def __init__(self, compressor: zstandard.ZstdCompressor, put: _Put) -> None:
-        self._compressor = compressor
+    def __init__(self, packer: zstandard.ZstdCompressionObj, put: _Put) -> None:
+        self._packer = packer
         self._put = put
-        self._text = b""
-        self._packer: zstandard.ZstdCompressionObj | None = None
         self._frame: list[bytes] = []
         self._raw = hashlib.sha256()
         self._digest = hashlib.sha256()
@@ -231,34 +233,21 @@ class OpenBlock:
         """Add the next lines of the block, which are known to be right."""
         if not lines:
             return
-        if self._count:
-            self._pack()
-        self._text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
-        self._raw.update(self._text)
+        text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
+        self._raw.update(text)
+        self._frame.append(self._packer.compress(text))
         self._digest.update(checksums_of(lines))
-        self._size += len(self._text)
+        self._size += len(text)
         self._count += len(lines)
-
-    def _pack(self) -> None:
-        """Compress what was added last."""
-        if self._packer is None:
-            self._packer = self._compressor.compressobj()
-        self._frame.append(self._packer.compress(self._text))
 
     def close(self) -> BlockDigest:
         """The block, which has no more lines. It is written, unless it has none."""
         block = BlockDigest(self._digest.hexdigest(), self._count)
         if self._count:
+            self._frame.append(self._packer.flush())
             stored = StoredBlock(block.digest, self._raw.hexdigest(), self._size, self._count)
-            self._put(stored, self._packed())
+            self._put(stored, b"".join(self._frame))
         return block
-
-    def _packed(self) -> bytes:
-        """The whole frame. One that was added in one go is compressed in one go, which takes half the time."""
-        if self._packer is None:
-            return self._compressor.compress(self._text)
-        self._pack()
-        return b"".join((*self._frame, self._packer.flush()))
 
 
 class _Put(Protocol):
