@@ -12,8 +12,8 @@ BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 PINS := .venv/.pins-installed
 
-# Processes that run the tests, each with databases of its own. One more than two processors: many tests wait.
-JOBS ?= 3
+# Processes that run the tests, each with databases of its own. Twice as many as two processors: many tests wait.
+JOBS ?= 4
 
 .PHONY: help setup run test test-deep lint bench lock clean
 
