@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, repeat
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
@@ -151,7 +151,8 @@ class SplicedLines:
         sha256, arranged = hashlib.sha256, self._arranged
 
         def spliced(moments: Sequence[str], *objects: Sequence[bytes]) -> list[bytes]:
-            rows = zip(*([text[1:-1] for text in texts] for texts in objects), strict=True)
+            columns = [[text[1:-1] for text in texts] for texts in objects]
+            rows = zip(*columns, strict=True) if columns else repeat((), len(moments))
             return [
                 line % arranged((sha256(content % members).hexdigest().encode(), moment.encode(), *members))
                 for moment, members in zip(moments, rows, strict=True)

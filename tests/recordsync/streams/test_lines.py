@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.model.records import canonical_json, checksum
 from recordsync.model.schema import Shape
-from recordsync.streams.lines import Lines
+from recordsync.streams.lines import Lines, SplicedLines
 from tests.recordsync.models import later_fields
 
 TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
@@ -28,3 +28,11 @@ def test_a_line_is_canonical_json_with_the_checksum_of_its_content(shape: Shape,
     assert digest == checksum(content, shape.model.later)
     assert line == canonical_json({**said, "checksum": digest, "created_at": moment})
     assert lines.parts(line) == (*values, digest, moment)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 3))
+def test_lines_of_records_that_have_one_reference_and_nothing_else(name: str, count: int) -> None:
+    """Then the database gives no more than the moments."""
+    moment, content = "2026-11-20T18:40:00.000000Z", {"name": name}
+    expected = canonical_json({**content, "checksum": checksum(content), "created_at": moment})
+    assert SplicedLines(["name"], "name").of(name)([moment] * count) == [expected] * count
