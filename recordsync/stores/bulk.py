@@ -43,6 +43,6 @@ def _insert(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str],
         last.extend(some)
 
     with connection.cursor() as cursor:
-        cursor.executemany(values(together), full())  # type: ignore[arg-type] # any iterable will do
+        cursor.executemany(values(together), full())  # type: ignore[arg-type] # stubs want a list; drivers take rows as they come
         if last:
             cursor.execute(values(len(last)), list(chain.from_iterable(last)))

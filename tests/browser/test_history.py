@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 from playwright.sync_api import expect
 
+from recordsync.history.headers import Rename
 from recordsync.models import Node, Snapshot
 from tests.browser.conftest import PHONE, OpenAs
 from tests.builders.people import World
@@ -27,7 +28,7 @@ def chain(world: World) -> list[Snapshot]:
     first = snapshot("default", tree("default", FIRST), [none], cause="before_rename_company", at=NOON)
     last = snapshot(
         "default", tree("default", SECOND), [first], cause="import", author="Meenakshi Sundaram-Krishnamurthy",
-        message="november.xlsx", at=NOON + dt.timedelta(days=1),
+        message="november.xlsx", at=NOON + dt.timedelta(days=1), renames=[Rename("companies", "Asha & Sons", LONG)],
     )  # fmt: skip
     Snapshot.objects.filter(pk=none.pk).update(is_kept=False)
     Snapshot.objects.filter(pk=first.pk).update(left_at=NOON)
@@ -51,6 +52,7 @@ def test_the_list_leads_to_what_changed(chain: list[Snapshot], open_as: OpenAs, 
     page.get_by_role("link", name="2026-11-21").click()
     expect(page.locator("h1")).to_contain_text(f"Snapshot {chain[2].pk[:10]}")
     expect(page.locator("h2")).to_have_text(f"What changed since {chain[1].pk[:10]}")
+    expect(page.locator("main")).to_contain_text(f"Asha & Sons was renamed to {LONG}.")
     of_long = page.locator("tbody tr", has_text="Büro")
     expect(of_long).to_contain_text("2026-03, 2026-05")
     expect(of_long).to_contain_text("-2,399")
