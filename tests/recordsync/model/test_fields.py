@@ -182,9 +182,8 @@ def test_the_json_schema_agrees_with_the_type(kind: str, data: st.DataObject) ->
     agrees(field_type, data.draw(st.text(st.characters())))
 
 
-@pytest.mark.parametrize("value", [*NEARLY, *NOT_TEXT, None])
 @pytest.mark.parametrize("nullable", [False, True])
-def test_the_json_schema_agrees_on_what_is_nearly_right(kind: str, value: object, nullable: bool) -> None:
+def test_the_json_schema_agrees_on_what_is_nearly_right(kind: str, nullable: bool) -> None:
     made: dict[str, FieldType] = {
         "text": Text(max_length=12, nullable=nullable),
         "name": Text(min_length=1, max_length=5, nullable=nullable),
@@ -200,18 +199,15 @@ def test_the_json_schema_agrees_on_what_is_nearly_right(kind: str, value: object
         "uuid": Uuid(nullable=nullable),
         "json": Json(nullable=nullable),
     }
-    legal = agrees(made[kind], value)
-    if value is None:
-        assert legal == nullable
-    elif not isinstance(value, str):
-        assert not legal
+    agreed = [value for value in (*NEARLY, *NOT_TEXT, None) if agrees(made[kind], value)]
+    assert (None in agreed) == nullable
+    assert all(isinstance(value, str) for value in agreed if value is not None)
 
 
-@pytest.mark.parametrize("value", NEARLY)
-def test_what_is_legal_is_its_own_canonical_text(kind: str, value: str) -> None:
+def test_what_is_legal_is_its_own_canonical_text(kind: str) -> None:
     field_type, _legal = TYPES[kind]
-    if field_type.error(value) is None:
-        assert field_type.to_text(field_type.to_python(value)) == value
+    legal = [value for value in NEARLY if field_type.error(value) is None]
+    assert [field_type.to_text(field_type.to_python(value)) for value in legal] == legal
 
 
 @pytest.mark.parametrize(
