@@ -38,9 +38,11 @@ collect_ignore = ["parcels"]  # another project: tests/test_parcels.py runs its 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
-# A hundred examples reach no more code than the tests by example do, and what runs in processes of its own is not
-# traced at all.
-UNTRACED = [Path(__file__).parent / folder for folder in ("browser", "faults", "properties")]
+# A hundred examples reach no more code than the tests by example do, what runs in processes of its own is not traced at
+# all, and of the demo nobody asks how much is covered.
+UNTRACED = [
+    Path(__file__).parent / folder for folder in ("browser", "core/demo", "core/management", "faults", "properties")
+]
 
 # Whoever is started in the background by a shell inherits that Ctrl-C is ignored, and so would the commands under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -348,6 +348,7 @@ CASES: dict[tuple[str, str], tuple[list[Content], list[Content], list[Content]]]
 }
 
 
+@pytest.mark.untraced
 def test_what_happens_to_which_record(register_db: str) -> None:
     heading, *table = _table("merging.md", "records")
     assert {(row[0], row[1]) for row in table} == set(CASES)
@@ -462,6 +463,7 @@ def _texts() -> Iterator[str]:
         yield path.read_text("utf-8")
 
 
+@pytest.mark.untraced
 def test_every_message_of_the_troubleshooting_is_one() -> None:
     """Each part of it that does not differ from case to case stands in the program."""
     shown = "\n".join(_texts())

@@ -92,6 +92,7 @@ def defined_twice(folder: Path) -> dict[str, list[str]]:
     return {name: paths for name, paths in places.items() if len(paths) > 1}
 
 
+@pytest.mark.untraced
 def test_every_type_has_a_name_of_its_own() -> None:
     twice = defined_twice(PROJECT)
     assert {name: paths for name, paths in twice.items() if name not in SHARED_NAMES} == {}

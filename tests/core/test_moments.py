@@ -85,6 +85,7 @@ def test_nobody_else_formats_one() -> None:
     assert scripts == []
 
 
+@pytest.mark.untraced
 @pytest.mark.django_db(databases=["default", "jobs", "history"])
 def test_one_moment_looks_the_same_on_every_page(kolkata: None, client: Client) -> None:
     world = make_world()

@@ -116,6 +116,7 @@ class TestAttempts:
         AccessAttempt.objects.update(attempt_time=timezone.now() + dt.timedelta(days=365))
         assert [_try("no") for _ in range(5)] == [200, 200, 200, 200, 429]
 
+    @pytest.mark.untraced
     def test_many_addresses_have_fifty_together_and_shut_nobody_out_who_was_here_before(self, root: User) -> None:
         browser = Client()
         assert _try("a good one", client=browser) == 302
@@ -149,6 +150,7 @@ class TestAttempts:
         known = [one for one in browser.cookies.values() if one.key.startswith("muster_browser") and one.value]
         assert len(known) == 20
 
+    @pytest.mark.untraced
     def test_the_cookie_of_a_browser_is_for_one_name_and_cannot_be_made_up(self, root: User) -> None:
         User.objects.create_superuser("second", password="a good one")
         browser = Client()

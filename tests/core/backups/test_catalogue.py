@@ -46,6 +46,7 @@ def test_a_backup_is_entered_as_it_is(register_db: str) -> None:
     assert entry.merged_at is None
 
 
+@pytest.mark.untraced
 def test_each_backup_continues_the_newest_without_a_gap(register_db: str) -> None:
     put(register_db, SMALL)
     first = backup(register_db)
@@ -56,6 +57,7 @@ def test_each_backup_continues_the_newest_without_a_gap(register_db: str) -> Non
     assert parents == [None, None, str(second.id), str(third.id)]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "gap",
     [
@@ -97,6 +99,7 @@ def test_what_changed_at_the_very_moment_is_in(register_db: str, later: int, rec
     assert backup(register_db, "incremental", since_date=since).records == records
 
 
+@pytest.mark.untraced
 def test_what_was_deleted_is_never_continued(register_db: str) -> None:
     """Nor what lacks it: the newest chain that is whole is."""
     put(register_db, SMALL)
@@ -161,6 +164,7 @@ def test_a_full_backup_has_no_starting_date(register_db: str) -> None:
         backup(register_db, "full", SINCE)
 
 
+@pytest.mark.untraced
 def test_received_backups_are_no_parents(register_db: str) -> None:
     restore(register_db, file(SMALL))
     with pytest.raises(OperationFailed, match="Take a full backup first"):
@@ -189,6 +193,7 @@ INCREMENTAL: dict[str, Any] = {
 }
 
 
+@pytest.mark.untraced
 def test_an_incremental_enters_the_ancestry_only_behind_its_parent(register_db: str) -> None:
     full = file(SMALL)
     known = file(register(day()), parent=full.metadata["id"], **INCREMENTAL)
@@ -242,6 +247,7 @@ def test_an_incremental_that_continues_a_snapshot_is_merged_without_a_base(regis
     assert (entry.parent, entry.since, entry.merged_at) == (None, None, None)
 
 
+@pytest.mark.untraced
 def test_a_selection_never_enters_the_ancestry(register_db: str) -> None:
     full = file(SMALL)
     restore(register_db, full)
@@ -270,6 +276,7 @@ def test_a_failed_restore_enters_nothing(register_db: str) -> None:
     assert not _backups(register_db).exists()
 
 
+@pytest.mark.untraced
 def test_what_was_restored_goes_on_with_the_next_incremental(register_db: str) -> None:
     put(register_db, register(day(XYZ_OLD)))
     backup(register_db)
@@ -315,6 +322,7 @@ def test_what_a_selection_leaves_in(register_db: str, selection: Selection, comp
     assert _backups(register_db).get().selection == result.metadata.selection is not None
 
 
+@pytest.mark.untraced
 def test_a_backup_from_the_future_is_not_continued(register_db: str) -> None:
     """One taken while the clock was ahead would make every later incremental miss what changed until then."""
     put(register_db, SMALL)

@@ -33,6 +33,7 @@ def changed(alias: str) -> list[dt.datetime]:
     return [moment for moment in written if moment != LONG_AGO]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("writer", sorted(WRITERS))
 @pytest.mark.parametrize("taken", ["whole", "since a moment"])
 def test_what_is_written_is_dated_after_the_last_backup(register_db: str, writer: str, taken: str) -> None:
@@ -93,6 +94,7 @@ def test_what_is_written_while_a_backup_is_read_is_dated_after_it(register_db: s
         assert catalogue.stamp(Register(register_db)) > NOON
 
 
+@pytest.mark.untraced
 def test_two_states_of_a_record_never_bear_one_date(register_db: str) -> None:
     """Whoever has seen the first does not save over the second, although the clock stands before both."""
     put(register_db, SMALL)
@@ -106,6 +108,7 @@ def test_two_states_of_a_record_never_bear_one_date(register_db: str) -> None:
         assert seen not in changed(register_db)
 
 
+@pytest.mark.untraced
 def test_an_incremental_goes_on_when_the_clock_is_right_again(register_db: str) -> None:
     """Set back for a while after the last backup: what was written then is in the next one."""
     put(register_db, SMALL)
@@ -120,6 +123,7 @@ def test_an_incremental_goes_on_when_the_clock_is_right_again(register_db: str) 
         assert (incremental.records, incremental.metadata.parent) == (1, str(parent.id))
 
 
+@pytest.mark.untraced
 def test_records_from_the_future_are_in_every_incremental_until_it_comes(register_db: str) -> None:
     """Written while the clock was ahead: listed once too often, and never missed."""
     put(register_db, SMALL)
@@ -170,6 +174,7 @@ def test_the_order_of_backups_is_not_told_by_the_clock(register_db: str) -> None
         assert backup(register_db, "incremental").metadata.parent == str(full.id)
 
 
+@pytest.mark.untraced
 def test_one_that_is_known_to_be_from_the_future_is_never_continued(register_db: str) -> None:
     """Not even when its moment has come, and the later one whose date gives it away is deleted."""
     put(register_db, SMALL)

@@ -193,6 +193,7 @@ def root(tmp_path: Path, settings: Settings) -> Client:
     return client
 
 
+@pytest.mark.untraced
 def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -> None:
     first = taken()
     assert "It is the only full backup that is kept here" in page_of(root, first)

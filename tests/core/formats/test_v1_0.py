@@ -66,6 +66,7 @@ def test_any_layout_and_order_and_compression(db: None, monkeypatch: pytest.Monk
         assert str(result.metadata.version) == "1.0"
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("written", "stored"),
     [("", None), ("-", None), (None, None), ("00:00", "00:00"), ("1:30", "01:30"), ("123:45", "123:45")],

@@ -198,6 +198,7 @@ def assert_accounted_for(alias: str, writer: Writer, *, succeeded: bool) -> None
         assert log.pk == ended.log_id
 
 
+@pytest.mark.untraced
 def test_it_was_committed(writer: Writer, wired_db: tuple[Wire, str]) -> None:
     wire, alias = wired_db
     wire.arm(wire.lose_answer, after=writer.commits)
@@ -223,6 +224,7 @@ def test_of_the_snapshot_before_nothing_is_claimed(wired_db: tuple[Wire, str], s
     assert first(alias).ep_name == "Meena"
 
 
+@pytest.mark.untraced
 def test_it_was_not(writer: Writer, wired_db: tuple[Wire, str]) -> None:
     wire, alias = wired_db
     wire.arm(wire.lose_commit, after=writer.commits)

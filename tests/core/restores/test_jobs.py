@@ -103,6 +103,7 @@ def test_from_upload_to_summary(register_db: str) -> None:
         pass
 
 
+@pytest.mark.untraced
 def test_what_is_counted_by_company_is_what_the_summary_counts(register_db: str) -> None:
     """Attendance records, in the preview and when it is done; a new company is counted among the companies."""
     put(register_db, SMALL)
@@ -116,6 +117,7 @@ def test_what_is_counted_by_company_is_what_the_summary_counts(register_db: str)
     assert done.result["companies"] == before
 
 
+@pytest.mark.untraced
 def test_data_that_moved_stops_it_and_is_named(register_db: str) -> None:
     put(register_db, SMALL)
     check = checked(register_db, OTHER, Strategy.BACKUP_WINS)
@@ -163,6 +165,7 @@ def test_a_1_0_file_and_its_warnings(register_db: str) -> None:
     assert rows(register_db).contents[(ABC, "2026-11-20", "E1")]["shift"] == "N"
 
 
+@pytest.mark.untraced
 def test_a_company_that_cannot_be_deleted_is_said_to_stay(register_db: str) -> None:
     """As long as the file leaves a record of it; what the preview says is what applying then does."""
     put(register_db, SMALL)
@@ -224,6 +227,7 @@ def test_of_two_that_ask_at_the_same_moment_one_is_told_about_the_other(register
     )  # the checks, called above, and it
 
 
+@pytest.mark.untraced
 def test_two_workers_and_two_applies(register_db: str) -> None:
     """Both in the queue, as by an older version's page: the second waits, finds the register moved, and says so."""
     put(register_db, SMALL)

@@ -112,6 +112,7 @@ def test_manual_goes_through_where_nothing_is_to_decide(register_db: str) -> Non
     assert restore(register_db, file(SMALL), "manual").records.added == 2
 
 
+@pytest.mark.untraced
 def test_a_restore_of_a_preview_stops_where_a_record_moved(register_db: str) -> None:
     put(register_db, register(day(shift="N")))
     service = RestoreService(register=Register(register_db))
@@ -164,6 +165,7 @@ def test_an_account_created_since_the_preview_is_told(register_db: str) -> None:
             service.restore_backup(stream, preview=preview)
 
 
+@pytest.mark.untraced
 def test_sources_are_paths_and_streams(register_db: str, tmp_path: Path) -> None:
     service = RestoreService(register=Register(register_db))
     path = tmp_path / "full.json"
@@ -213,6 +215,7 @@ def test_a_file_that_is_too_large_is_refused(register_db: str, settings: Setting
 OTHERS = pytest.mark.parametrize("other", [file(register(day(shift="N"))).encode(), b"", b"nonsense"])
 
 
+@pytest.mark.untraced
 @OTHERS
 def test_the_file_that_was_checked_is_the_file_that_is_used(register_db: str, tmp_path: Path, other: bytes) -> None:
     """A part of a register is checked first, and read again when it is used."""

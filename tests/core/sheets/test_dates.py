@@ -96,6 +96,7 @@ COLUMNS: dict[str, tuple[Sequence[Any], list[dt.date | str], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", COLUMNS)
 def test_what_proves_the_order_counts_for_the_whole_column(register_db: str, name: str) -> None:
     cells, expected, by = COLUMNS[name]

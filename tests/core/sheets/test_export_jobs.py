@@ -68,6 +68,7 @@ def _no_files() -> Iterator[None]:
         storages["uploads"].delete(name)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("who", ["root", "admin", "user1"])
 def test_everybody_gets_what_their_list_shows(world: World, who: str) -> None:
     user = world.people[who]

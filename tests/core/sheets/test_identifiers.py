@@ -47,6 +47,7 @@ def outcomes(alias: str, field: str, cells: Sequence[Any], write: Any = as_csv) 
     return [found[day] for day in days]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("fields", [CODES, TEXTS], ids=["codes", "texts"])
 @pytest.mark.parametrize("write", [as_csv, as_xlsx])
 def test_what_is_certain_is_read_as_it_was_meant(register_db: str, fields: tuple[str, ...], write: Any) -> None:
@@ -138,6 +139,7 @@ NO_TEXTS = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("field", TEXTS)
 def test_a_workbooks_cells_that_are_no_text_are_refused_as_texts(register_db: str, field: str) -> None:
     problems = outcomes(register_db, field, list(NO_TEXTS), as_xlsx)
@@ -160,6 +162,7 @@ def test_they_are_not_taken_for_texts_when_the_refused_rows_are_sent_again(regis
     assert len(again.sheet.problems) == 4 * len(NO_TEXTS)
 
 
+@pytest.mark.untraced
 def test_a_workbooks_numbers_are_numbers(register_db: str) -> None:
     numbers = {123: "123", 123456789012345: "123456789012345", -7: "-7", 6.2: "6.2", 123456789012.0: "123456789012"}
     for field in TEXTS:
@@ -207,6 +210,7 @@ def test_a_key_that_the_register_has_with_what_nobody_sees_is_met(register_db: s
     assert (result.records.added, result.new_companies) == (1, 1)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("wrong", ['="000123"', "'000123", "123.0"])
 def test_a_number_that_was_stored_as_it_stood_in_a_sheet_is_not_met_by_it(register_db: str, wrong: str) -> None:
     """The sheet means another number."""

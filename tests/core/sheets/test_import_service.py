@@ -70,6 +70,7 @@ def test_headings_in_any_order_and_case_and_by_their_other_names(register_db: st
     assert result.sheet.heading.unknown == ("Colour",)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("encoding", "delimiter"), [("utf-8", ","), ("utf-8-sig", ";"), ("utf-16", "\t"), ("utf-8", "\t")]
 )

@@ -50,6 +50,7 @@ def expected(names: tuple[str, ...]) -> dict[str, str] | None:
 EVERY = [f"PUNCH{number} {side}" for number in range(1, 8) for side in ("IN", "OUT")]
 
 
+@pytest.mark.untraced
 def test_punches_are_known_by_all_headings_together_or_refused_by_name() -> None:
     """All choices of up to six out of fourteen."""
     known = 0
@@ -64,6 +65,7 @@ def test_punches_are_known_by_all_headings_together_or_refused_by_name() -> None
     assert known == 2 * (2**3 - 1) + 1
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("names", [PAIRS, THROUGH, OWN])
 @pytest.mark.parametrize("write", [as_csv, as_xlsx])
 def test_no_punch_comes_into_another_pair(register_db: str, names: list[str], write: object) -> None:

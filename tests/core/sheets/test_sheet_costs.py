@@ -92,6 +92,7 @@ LOOKED_AT = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", LOOKED_AT)
 def test_of_csv_the_head_alone_is_read_in_a_request(name: str) -> None:
     class Counted(io.BytesIO):

@@ -387,6 +387,7 @@ def test_the_line_that_names_the_delimiter_is_no_row(register_db: str) -> None:
     assert "that of line 3" in refusal(register_db, cut)
 
 
+@pytest.mark.untraced
 def test_a_directory_of_very_many_parts_is_not_read() -> None:
     """As a ZIP file has it, and as it says itself in a larger record."""
     stream = io.BytesIO()

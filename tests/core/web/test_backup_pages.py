@@ -217,6 +217,7 @@ def test_a_filter_that_cannot_be_read_decides_nothing(
         assert preview.undecided == 11
 
 
+@pytest.mark.untraced
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_one_line_is_decided_by_its_button(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What no button says decides nothing and breaks nothing; the way back leads to the line, or where it was."""
@@ -262,6 +263,7 @@ def counted(page: str) -> list[str]:
     return re.findall(r">([\d,]+)<", row[1])
 
 
+@pytest.mark.untraced
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_what_nobody_decided_is_not_said_to_be_kept(differing: tuple[Client, str]) -> None:
     root, url = differing
@@ -312,6 +314,7 @@ def test_deciding_many_asks_before_it_changes_what_was_decided(world: World, dif
     assert page.context["undecided"] == 33
 
 
+@pytest.mark.untraced
 @pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
 def test_a_strategy_that_overrules_decisions_says_how_many_first(differing: tuple[Client, str]) -> None:
     root, url = differing

@@ -149,6 +149,7 @@ def test_what_is_not_theirs_does_not_exist_whatever_they_claim_to_have_seen(worl
 NONSENSE = ["", "{}", "[]", "null", "\0", "[" * 10_000, '{"ep_name": 5}', "9" * 5_000, json.dumps({"status": "X"})]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("base", NONSENSE, ids=range(len(NONSENSE)))
 def test_a_form_that_does_not_know_what_was_seen_shows_all_that_differs(world: World, base: str) -> None:
     admin = signed_in(world.people["admin"])

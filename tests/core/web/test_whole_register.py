@@ -79,6 +79,7 @@ def test_a_sort_that_there_is_not_is_said_and_not_asked_for_again(world: World) 
     assert 'value="A0"' in text
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "query", ["", "sort=date", "sort=ep_no", "sort=-ep_no", "q=person&sort=ep_no", "q=A0", "q=Works"]
 )

@@ -156,6 +156,7 @@ def test_a_full_file_lists_all_ancestors() -> None:
     assert [error.field for error in checked(file(unknown)).errors] == ["snapshot.parents"]
 
 
+@pytest.mark.untraced
 def test_the_ids_of_ten_thousand_ancestors_are_found_in_one_pass() -> None:
     """Each has two parents among all before it, so that no ancestry is walked twice."""
     chance = random.Random(1)

@@ -171,6 +171,7 @@ def test_a_look_up_finds_what_is_there(register_db: str, keys: set[Key], days: l
     ]
 
 
+@pytest.mark.untraced
 def test_a_look_up_goes_in_batches_and_in_order(register_db: str) -> None:
     days = [record(name, f"{number:04}") for name in ("A", "B") for number in range(700)]
     store = stored(register_db, sections_of(days))

@@ -375,6 +375,7 @@ def test_the_limit_is_on_the_content(compression: Compression | None) -> None:
         unpacked(data, len(TEXT) - 1)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("compression", BOTH)
 def test_a_bomb_is_given_up_at_the_limit(compression: Compression) -> None:
     out = io.BytesIO()

@@ -80,6 +80,7 @@ STEPS = {
 """The steps at which others can write. On SQLite a snapshot that writes waits for other writers, and they for it."""
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("is_marked", [False, True], ids=["a first mark", "a mark that is there"])
 def test_what_is_written_meanwhile_is_marked_afterwards(register_db: str, engine: str, is_marked: bool) -> None:
     """Whenever a writer writes, and whenever it commits."""
