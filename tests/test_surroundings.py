@@ -1,6 +1,8 @@
 """The fixtures that all other tests stand on: real files, both engines, nothing left behind."""
 
+import json
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -131,6 +133,62 @@ def test_a_process_is_asked_to_end(start: Callable[..., Process]) -> None:
             process.communicate(timeout=0.05)
         process.terminate()
     assert process.returncode == -signal.SIGTERM
+
+
+SELF: Final = """
+import gc, json, logging, os, random, re, resource, signal, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+import django
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "muster.settings")
+django.setup()
+from django.conf import settings
+from django.db import connections
+told = lambda value: re.sub(" at 0x[0-9a-f]+", "", repr(value))
+handlers = [handler for logger in (None, "core", "django") for handler in logging.getLogger(logger).handlers]
+print(json.dumps({
+    "its own": [os.getpid(), random.random(), os.urandom(9).hex()],
+    "arguments": sys.argv,
+    "environment": dict(os.environ),
+    "folder": os.getcwd(),
+    "session": [os.getsid(0) == os.getpgid(0) == os.getpid(), os.getppid()],
+    "umask": os.umask(0),
+    "files": [number for number in range(256) if os.path.exists(f"/proc/self/fd/{number}")],
+    "streams": [[s.encoding, s.errors, s.line_buffering, s.isatty()] for s in (sys.stdin, sys.stdout, sys.stderr)],
+    "signals": [told(signal.getsignal(number)) for number in signal.valid_signals()],
+    "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+    "limits": [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")],
+    "threads": threading.active_count(),
+    "collects": gc.isenabled(),
+    "zone": [time.tzname, time.localtime(0).tm_hour],
+    "connected": [told(connection.connection) for connection in connections.all()],
+    "settings": {name: told(getattr(settings, name)) for name in dir(settings) if name.isupper()},
+    "log": [[type(handler).__name__, handler.stream in (None, sys.stderr)] for handler in handlers],
+}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: elsewhere nothing is forked")
+def test_a_process_forked_with_django_set_up_is_as_one_started(
+    new_installation: Callable[[str], ScratchInstallation],
+) -> None:
+    installation = new_installation("sqlite")
+    script = installation.folder / "program.py"
+    script.write_text(SELF)
+
+    def told(**how: Any) -> dict[str, Any]:
+        script.chmod(0o644)
+        process = installation.python(script, PROJECT, "an argument", **how | PIPES)
+        out, err = process.communicate(b"", timeout=120)
+        assert (process.returncode, err) == (0, b"")
+        assert stat.S_IMODE(script.stat().st_mode) == 0o600  # each closes what others may read
+        return dict(json.loads(out))
+
+    processes = [told(set_up=True), told(set_up=True), told(forked=False)]
+    own = [value for process in processes for value in process.pop("its own")]
+    assert len(set(own)) == len(own)
+    assert processes[0] == processes[1] == processes[2]
+    installation.env["TIME_ZONE"] = "Asia/Kolkata"
+    assert told(set_up=True)["zone"] == told(forked=False)["zone"] == [["IST", "IST"], 5]
 
 
 HEAVY: Final = {"openpyxl", "et_xmlfile", "ijson", "rich", "gunicorn", "psycopg"}

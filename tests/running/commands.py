@@ -87,8 +87,8 @@ def run(installation: ScratchInstallation, *args: Any, **options: Any) -> Ended:
 def signalled(
     installation: ScratchInstallation, args: tuple[Any, ...], seconds: float, number: signal.Signals, **options: Any
 ) -> Ended:
-    """The outcome of a command that gets a signal after so many seconds, if it still runs then."""
-    process = start(installation, *args, **options)
+    """The outcome of a command that gets a signal after so many seconds, if it still runs then: maybe as it starts."""
+    process = start(installation, *args, set_up=False, **options)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -138,7 +138,7 @@ def injected(installation: ScratchInstallation, fault: str, *args: Any, **option
     script = installation.folder.with_name(f"{installation.folder.name}-{uuid.uuid4().hex}.py")
     script.write_text(program, encoding="utf-8")
     options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return installation.python(script, *args, **options)
+    return installation.python(script, *args, **{"set_up": True} | options)
 
 
 def at_phase(phase: str, action: str) -> str:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class ScratchInstallation:
         self.database_url = database_url
         self._server_url = server_url
         self._zygote = zygote
+        self._set_up: Zygote | None = None
+        self._lock = threading.Lock()
         self.env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
             "LANG": "C.UTF-8",
             "DATA_DIR": str(folder),
@@ -47,6 +50,7 @@ class ScratchInstallation:
             "INSTALLATION_NAME": "Scratch",
             "SECRET_KEY": "of no value: for tests only",
         }
+        self._env = dict(self.env)
 
     @property
     def backups(self) -> Path:
@@ -70,18 +74,29 @@ class ScratchInstallation:
 
     def popen(self, *args: Any, **options: Any) -> Process:
         """Start ``manage.py`` in a process group of its own, to be signalled or killed, or for binary output."""
-        return self.python(PROJECT / "manage.py", *args, **options)
+        return self.python(PROJECT / "manage.py", *args, **{"set_up": True} | options)
 
-    def python(self, *args: Any, forked: bool = True, **options: Any) -> Process:
-        """Start a Python script in this installation, in a process group of its own. ``forked``: quickly, where that
-        can be (see :mod:`tests.running.zygote`). ``options``: as for ``subprocess.Popen``."""
+    def python(self, *args: Any, forked: bool = True, set_up: bool = False, **options: Any) -> Process:
+        """Start a Python script in this installation, in a process group of its own.
+
+        ``forked``: quickly, where that can be (see :mod:`tests.running.zygote`). ``set_up``: with Django set up, if it
+        is forked and the test has not changed ``env``. ``options``: as for ``subprocess.Popen``.
+        """
         words = [str(arg) for arg in args]
         is_plain = options.keys() <= {"stdin", "stdout", "stderr"}
         for_python = any(name.startswith(("PYTHON", "LC_")) for name in self.env)
         if self._zygote is not None and forked and is_plain and not for_python:
+            if set_up and self.env == self._env:
+                return self._set_up_by(self._zygote).popen(words, None, self.folder, **options)
             return self._zygote.popen(words, self.env, self.folder, **options)
         command = [sys.executable, *words]
         return subprocess.Popen(command, env=self.env, cwd=self.folder, start_new_session=True, **options)
+
+    def _set_up_by(self, zygote: Zygote) -> Zygote:
+        with self._lock:  # commands may be started in several threads
+            if self._set_up is None:
+                self._set_up = zygote.set_up(self._env, self.folder)
+            return self._set_up
 
     @contextmanager
     def opened(self) -> Iterator[str]:
@@ -105,6 +120,8 @@ class ScratchInstallation:
                 del connections[name], connections.settings[name]
 
     def remove(self) -> None:
+        if self._set_up is not None:
+            self._set_up.close()
         if self.engine == "postgres":
             name = psycopg.conninfo.conninfo_to_dict(self.database_url)["dbname"]
             _on_server(self._server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
