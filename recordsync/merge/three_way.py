@@ -19,6 +19,18 @@ EXISTENCE = "record"
 """The unit of a conflict about the existence of the record."""
 
 
+class Disputed(NamedTuple):
+    """A record of a base that is the merge of several, which these left in conflict.
+
+    ``units``: those of which nothing is proven, or :data:`EXISTENCE` alone: not even whether there is a record.
+    ``values``: None in that case; those of the other units hold.
+    """
+
+    key: Key
+    values: Values | None
+    units: frozenset[str]
+
+
 class Outcome(StrEnum):
     """The outcome of the merge of one key."""
 
@@ -53,7 +65,7 @@ class Merged(NamedTuple):
 def merge(
     whole: Shape,
     shape: Shape,
-    base: Iterable[Record] | None,
+    base: Iterable[Record | Disputed] | None,
     ours: Iterable[Record],
     theirs: Iterable[Record],
     deleted: Iterable[Deletion] = (),
@@ -74,8 +86,15 @@ def merge(
         projected = shape.project(our_record, whole) if our_record is not None else None
         if base_record is None:
             yield _without_base(shape, our_record, projected, their_record, deletion, base_known)
+        elif isinstance(base_record, Disputed):
+            yield _disputed(shape, base_record, our_record, projected, their_record, listed)
         else:
             yield _with_base(shape, base_record, our_record, projected, their_record, listed)
+
+
+def is_addition(merged: Merged) -> bool:
+    """Whether theirs adds the record, which neither ours nor the base has, and nobody has to decide that."""
+    return merged.ours is None and merged.base is None and merged.theirs is not None and not merged.conflicts
 
 
 def addition(theirs: Record, units: tuple[str, ...]) -> Merged:
@@ -127,18 +146,48 @@ def _with_base(
         return Merged(key, Outcome.CONFLICT, ours, None, base, conflicts=(EXISTENCE,), listed=listed)
     if projected.values == theirs.values:
         return Merged(key, Outcome.SAME, ours, theirs, base)
+    return _by_units(shape, base, ours, projected, theirs)
+
+
+def _disputed(
+    shape: Shape, base: Disputed, ours: Record | None, projected: Record | None, theirs: Record | None, listed: bool
+) -> Merged:
+    """The merge of a key of which the base is disputed. ``projected``: ours in theirs' shape."""
+    if ours is None or projected is None or theirs is None:
+        if ours is theirs:
+            return Merged(base.key, Outcome.SAME, None, None, listed=listed)
+        return Merged(base.key, Outcome.CONFLICT, ours, theirs, conflicts=(EXISTENCE,), listed=listed)
+    if projected.values == theirs.values:
+        return Merged(base.key, Outcome.SAME, ours, theirs)
+    if base.values is None:
+        conflicts = _differing(shape, projected.values, theirs.values)
+        return Merged(base.key, Outcome.CONFLICT, ours, theirs, conflicts=conflicts)
+    return _by_units(shape, Record(base.key, base.values), ours, projected, theirs, base.units)._replace(base=None)
+
+
+def _by_units(
+    shape: Shape,
+    base: Record,
+    ours: Record,
+    projected: Record,
+    theirs: Record,
+    disputed: frozenset[str] = frozenset(),
+) -> Merged:
+    """The merge of a record that both sides have and that differs, unit by unit."""
     take: list[str] = []
     conflicts: list[str] = []
     for unit in _differing(shape, projected.values, theirs.values):
         positions = shape.units[unit]
-        if all(theirs.values[position] == base.values[position] for position in positions):
+        if unit in disputed:
+            conflicts.append(unit)
+        elif all(theirs.values[position] == base.values[position] for position in positions):
             continue  # only ours changed it
-        if all(projected.values[position] == base.values[position] for position in positions):
+        elif all(projected.values[position] == base.values[position] for position in positions):
             take.append(unit)
         else:
             conflicts.append(unit)
     outcome = Outcome.CONFLICT if conflicts else Outcome.TAKE if take else Outcome.KEEP
-    return Merged(key, outcome, ours, theirs, base, tuple(take), tuple(conflicts))
+    return Merged(base.key, outcome, ours, theirs, base, tuple(take), tuple(conflicts))
 
 
 def _differing(shape: Shape, ours: Values, theirs: Values) -> tuple[str, ...]:

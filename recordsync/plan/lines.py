@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from recordsync.merge import Merged, Outcome, addition
+from recordsync.merge import Merged, Outcome, addition, is_addition
 from recordsync.model.records import Key, Record, Values
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.plan.steps import Additions
@@ -66,7 +66,7 @@ class Codec:
     def line(self, model: Model, merged: Merged) -> bytes:
         """The line of one merge."""
         index = self._indexes[model.name]
-        if merged.ours is None and merged.base is None and merged.theirs is not None:
+        if merged.theirs is not None and is_addition(merged):
             return self._added(index, merged.theirs)
         return (
             _encode(

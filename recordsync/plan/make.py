@@ -10,7 +10,7 @@ from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
 from recordsync.history.blocks import BlockDigest
-from recordsync.merge import Counts, Merged, Outcome, merge
+from recordsync.merge import Counts, Merged, Outcome, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
@@ -297,7 +297,7 @@ def _together(
 
 def _is_addition(part: Merged | Identical) -> bool:
     """Whether the part adds a record that neither ours nor a base has."""
-    return isinstance(part, Merged) and part.ours is None and part.base is None and part.theirs is not None
+    return isinstance(part, Merged) and is_addition(part)
 
 
 def _merged_by_stretches(
