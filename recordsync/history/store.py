@@ -316,9 +316,43 @@ class StoredTree:
         something false is said of it."""
         stream = self.digests(model)
         while some := list(islice(stream, _TOGETHER)):
-            described = self._store.described([block.digest for _partition, block in some])
-            for partition, block in some:
-                stored = described.get(block.digest)
-                if stored is None or stored.count != block.count:
-                    raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing or damaged")
-                yield partition, stored
+            yield from zip((partition for partition, _block in some), self._described(some), strict=True)
+
+    def _described(self, placed: Sequence[tuple[Partition, BlockDigest]]) -> list[StoredBlock]:
+        described = self._store.described([block.digest for _partition, block in placed])
+        found = []
+        for _partition, block in placed:
+            stored = described.get(block.digest)
+            if stored is None or stored.count != block.count:
+                raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing or damaged")
+            found.append(stored)
+        return found
+
+    def at(self, model: Model, partition: Partition) -> Iterator[tuple[Partition, BlockDigest]]:
+        """The block of one partition, as :meth:`digests` gives it; nothing if it has no records. Reads the nodes that
+        lead to it. Raises HistoryDamaged."""
+        if not partition:
+            yield from self.digests(model)
+        elif model.name in self._models:
+            digest, count = self._models[model.name]
+            for name in partition:
+                children = {child: (below, number) for child, below, number in children_of(self._store.nodes, digest)}
+                if name not in children:
+                    return
+                digest, count = children[name]
+            yield partition, BlockDigest(digest, count)
+
+    def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        """The lines of these blocks, one after the other, those together that are read together. Raises HistoryDamaged
+        where a block is missing or damaged."""
+        reader = FrameReader()
+        stream = iter(placed)
+        while some := list(islice(stream, _TOGETHER)):
+            described = self._described(some)
+            for block, frame in zip(described, self._store.frames(described), strict=True):
+                rest = b""
+                for piece in pieces(block, frame, reader):
+                    *lines, rest = (rest + piece).split(SEPARATOR)
+                    if lines:
+                        yield lines
+                yield [rest]

@@ -47,7 +47,8 @@ class Outcome(StrEnum):
 class Merged(NamedTuple):
     """The merge of one key.
 
-    ``ours`` has every field of the model; ``theirs`` and ``base`` have those of theirs' shape. ``units`` take their
+    ``ours`` has every field of the model; ``theirs`` and ``base`` have those of theirs' shape, and nothing says when
+    what the base has was created. ``units`` take their
     side, and somebody must decide ``conflicts``. ``listed``: whether theirs has an entry for the key, as a record or a
     deletion.
     """
@@ -134,6 +135,9 @@ def _with_base(
 ) -> Merged:
     """The merge of a key that the base has. ``projected``: ours in theirs' shape."""
     key = base.key
+    if ours is not None and projected is not None and theirs is not None and projected.values == theirs.values:
+        return Merged(key, Outcome.SAME, ours, theirs, base)
+    base = base._replace(created_at=None)  # which depends on where the base was read
     if ours is None or projected is None:
         if theirs is None:
             return Merged(key, Outcome.SAME, None, None, base, listed=listed)
@@ -144,8 +148,6 @@ def _with_base(
         if projected.values == base.values:
             return Merged(key, Outcome.TAKE, ours, None, base, listed=listed)
         return Merged(key, Outcome.CONFLICT, ours, None, base, conflicts=(EXISTENCE,), listed=listed)
-    if projected.values == theirs.values:
-        return Merged(key, Outcome.SAME, ours, theirs, base)
     return _by_units(shape, base, ours, projected, theirs)
 
 

@@ -3,6 +3,7 @@ and applied (:mod:`.apply`)."""
 
 from recordsync.plan.adder import adding
 from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
+from recordsync.plan.bases import Base, MergedBase, StoredBase
 from recordsync.plan.changelist import ChangeList, list_changes
 from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
@@ -16,16 +17,19 @@ __all__ = [
     "Additions",
     "Adopt",
     "Align",
+    "Base",
     "Batch",
     "ChangeList",
     "Codec",
     "Held",
+    "MergedBase",
     "OurBlocks",
     "Pass",
     "Plan",
     "References",
     "Source",
     "Step",
+    "StoredBase",
     "adding",
     "apply_changes",
     "apply_plan",

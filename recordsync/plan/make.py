@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge as merge_sorted
 from itertools import groupby, islice
 from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
 from recordsync.history.blocks import BlockDigest
-from recordsync.merge import Counts, Merged, Outcome, is_addition, merge
+from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
+from recordsync.plan.bases import Base, BasePart
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
 from recordsync.plan.source import Adopt, Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
-from recordsync.streams import Stretch, Unparsed, join, stretches, stretches_of_lines
+from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
 from recordsync.streams.lines import Lines
 from recordsync.system.progress import EVERY, Progress, no_progress
 
@@ -32,7 +33,7 @@ less than to read partitions one by one."""
 def make_plan(
     store: Store,
     theirs: Source,
-    base: Source | None,
+    base: Base | None,
     items: IO[bytes],
     progress: Progress = no_progress,
     adder: Adder | None = None,
@@ -42,13 +43,13 @@ def make_plan(
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
-    ``base``: the last state that both sides are proven to have shared; None: there is none. Its records are projected
-    to the fields of ``theirs``. ``items``: an empty file that takes the plan's lines. ``adder``: writes additions at
+    ``base``: what both sides are proven to have shared; None: nothing. Its records are projected to the fields of
+    ``theirs``. ``items``: an empty file that takes the plan's lines. ``adder``: writes additions at
     once where it can; the plan then has no lines of them, and the same digest.
 
-    ``ours``: the register's blocks, if they are known. Where theirs knows its blocks too, speaks about everything and
-    has no base, the register is not read where both have the same or theirs has nothing. The plan is the same as
-    without.
+    ``ours``: the register's blocks, if they are known. Where theirs knows its blocks too, speaks about everything, and
+    the base (if there is one) knows its partitions, the register is not read where both have the same, nor without a
+    base where theirs has nothing. The plan is the same as without.
 
     ``adopt``: stores theirs' blocks while ``adder`` writes their records, where theirs knows its blocks and the
     register has no record of the model; :attr:`Plan.adopted` names those models. The register's tree is theirs when the
@@ -182,7 +183,7 @@ class _Sides(NamedTuple):
     plan: Plan
     store: Store
     theirs: Source
-    base: Source | None
+    base: Base | None
     model: Model
     reader: Pass
     ours: OurBlocks | None
@@ -194,11 +195,15 @@ class _Sides(NamedTuple):
         store, theirs, model, reader = self.store, self.theirs, self.model, self.reader
         whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
         align = theirs.alignment(model)
-        if self.base is None and align is None and shape.is_whole and not theirs.deleted[model.name]:
-            yield from self._merged_by_blocks(at_once=at_once) or _merged_by_stretches(
-                model, _stretches(store, model, reader, is_complete=complete, at_once=at_once), is_complete=complete
-            )
-            return
+        if align is None and shape.is_whole and not theirs.deleted[model.name]:
+            if (by_blocks := self._merged_by_blocks(at_once=at_once)) is not None:
+                yield from by_blocks
+                return
+            if self.base is None:
+                yield from _merged_by_stretches(
+                    model, _stretches(store, model, reader, is_complete=complete, at_once=at_once), is_complete=complete
+                )
+                return
         records = reader.records(model)
         ours: Iterable[Record]
         if at_once:
@@ -220,25 +225,36 @@ class _Sides(NamedTuple):
         yield from _together(model, shape, merged)
 
     def _merged_by_blocks(self, *, at_once: bool) -> Iterator[_Part] | None:
-        """The merge of what is complete and has no base, block by block; None if it is not known by blocks, or more is
-        different than not."""
+        """The merge of what is complete, block by block; None if it is not known by blocks, or more is different than
+        not."""
         model, reader = self.model, self.reader
         if not self.theirs.is_complete:
             return None
         if at_once:
-            if self.adopt is None or self.store.has_more_than(model, 0) or (blocks := reader.blocks(model)) is None:
+            if (
+                self.base is not None
+                or self.adopt is None
+                or self.store.has_more_than(model, 0)
+                or (blocks := reader.blocks(model)) is None
+            ):
                 return None
             return self._adopted(blocks, self.adopt)
         if self.ours is None or (blocks := reader.blocks(model)) is None:
             return None
         total = different = 0
-        for our, their in _joined(self.ours.blocks(model), blocks):
-            total += our.count if our is not None else 0
-            different += our.count if our is not None and their is not None and our != their.content else 0
+        for one in _joined(self.ours.blocks(model), blocks):
+            total += one.ours.count if one.ours else 0
+            if one.ours and (one.ours != one.theirs.content if one.theirs else self.base is not None):
+                different += one.ours.count
         again = reader.blocks(model)
         if different * _PARTS > total or again is None:
             return None
-        return _merged_block_by_block(self.store, model, self.ours, _joined(self.ours.blocks(model), again))
+        if self.base is None or model.name not in self.base.counts:
+            return _merged_block_by_block(self.store, model, self.ours, _joined(self.ours.blocks(model), again), None)
+        if (parts := self.base.parts(model)) is None:
+            return None
+        joined = _joined(self.ours.blocks(model), again, parts)
+        return _merged_block_by_block(self.store, model, self.ours, joined, self.base)
 
     def _adopted(self, blocks: Iterable[TheirBlock], adopt: Adopt) -> Iterator[_Part]:
         """Additions of all of theirs, where there are none of ours. They are stored, block by block, as they are
@@ -252,35 +268,83 @@ class _Sides(NamedTuple):
         self.plan.adopted.add(self.model.name)
 
 
-_Joined = Iterator[tuple[BlockDigest | None, TheirBlock | None]]
-"""For each partition our block and theirs."""
+class _Joined(NamedTuple):
+    """What our side, theirs and the base have in one partition: None, where they have no records."""
+
+    partition: Partition
+    ours: BlockDigest | None
+    theirs: TheirBlock | None
+    base: BasePart | None
 
 
-def _joined(ours: Iterable[tuple[Partition, BlockDigest]], theirs: Iterable[TheirBlock]) -> _Joined:
-    for our, their in join(ours, ((block.partition, block) for block in theirs)):
-        yield None if our is None else our[1], None if their is None else their[1]
+def _joined(
+    ours: Iterable[tuple[Partition, BlockDigest]], theirs: Iterable[TheirBlock], base: Iterable[BasePart] = ()
+) -> Iterator[_Joined]:
+    for our, their, part in join(ours, ((block.partition, block) for block in theirs), base):
+        partition = (our or their or part)[0]
+        yield _Joined(partition, our and our[1], their and their[1], part)
 
 
-def _merged_block_by_block(store: Store, model: Model, ours: OurBlocks, joined: _Joined) -> Iterator[_Part]:
-    """The merge of complete records, without a base, where the blocks of both sides are known."""
+def _merged_block_by_block(
+    store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined], base: Base | None
+) -> Iterator[_Part]:
+    """The merge of complete records, where the blocks of both sides are known. ``base``: None: there is none."""
     parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
-    while some := list(islice(joined, EVERY)):
-        alike = [our.digest for our, their in some if our is not None and their is not None and our == their.content]
+    stream = iter(joined)
+    while some := list(islice(stream, EVERY)):
+        alike = [one.ours.digest for one in some if one.ours and one.theirs and one.ours == one.theirs.content]
         stored = ours.described(alike) if alike else {}
-        for our, their in some:
-            if their is None:
-                continue  # what theirs does not list is kept, and not counted where there is no base
-            if our == their.content:
-                known = stored.get(their.content.digest)
-                if known is not None and their.is_as(known):
-                    their.pass_over()
+        for one in some:
+            if one.theirs is None and (base is None or one.ours is None):
+                continue  # without a base, absence says nothing; with one, neither side has what the base had
+            if one.theirs is not None and one.ours == one.theirs.content:
+                known = stored.get(one.theirs.content.digest)
+                if known is not None and one.theirs.is_as(known):
+                    one.theirs.pass_over()
                 else:
-                    their.check()
-                yield Identical(their.content.count)
-            else:
-                lines = iter(()) if our is None else store.partition(model, their.partition)
-                stretches = stretches_of_lines(Unparsed(lines, parse), their.unparsed())
-                yield from _merged_by_stretches(model, stretches, is_complete=True)
+                    one.theirs.check()
+                yield Identical(one.theirs.content.count)
+                continue
+            lines = iter(()) if one.ours is None else store.partition(model, one.partition)
+            their_lines = Unparsed(iter(()), parse) if one.theirs is None else one.theirs.unparsed()
+            stretches = stretches_of_lines(Unparsed(lines, parse), their_lines)
+            before = None if base is None else _before(base, model, one)
+            yield from _merged_by_stretches(model, stretches, is_complete=True, before=before)
+
+
+_Before = Callable[[Stretch], Sequence[BaseRecord]]
+"""What the base has of the keys of a stretch. Stretches are asked for in order."""
+
+
+def _before(base: Base, model: Model, joined: _Joined) -> _Before:
+    """What the base has in a partition, of which nothing is read if either side has it unchanged."""
+    if joined.base is None:
+        return lambda stretch: ()
+    if joined.base.block is not None and joined.base.block == joined.ours:
+        return lambda stretch: stretch.ours
+    if joined.base.block is not None and joined.theirs and joined.base.block == joined.theirs.content:
+        return lambda stretch: stretch.theirs
+    return _Following(base.in_partition(model, joined.partition)).of
+
+
+class _Following:
+    """The records of a base, which follow the stretches of both sides."""
+
+    def __init__(self, records: Iterable[BaseRecord]) -> None:
+        self._stream = in_order(records)
+        self._next: BaseRecord | None = next(self._stream, None)
+
+    def of(self, stretch: Stretch) -> list[BaseRecord]:
+        """What the base has from the first key of a stretch to the last. What it has before is there no more on either
+        side, or was passed over."""
+        keys = [records[end].key for records in (stretch.ours, stretch.theirs) if records for end in (0, -1)]
+        first, last = min(keys), max(keys)
+        found: list[BaseRecord] = []
+        while self._next is not None and self._next.key <= last:
+            if self._next.key >= first:
+                found.append(self._next)
+            self._next = next(self._stream, None)
+        return found
 
 
 def _together(
@@ -301,19 +365,21 @@ def _is_addition(part: Merged | Identical) -> bool:
 
 
 def _merged_by_stretches(
-    model: Model, between: Iterable[Stretch], *, is_complete: bool
+    model: Model, between: Iterable[Stretch], *, is_complete: bool, before: _Before | None = None
 ) -> Iterator[Merged | Identical | Additions]:
-    """The merge of records that have every field, without a base. Stretches that are alike are counted as a whole."""
+    """The merge of records that have every field. Stretches that are alike are counted as a whole. ``before``: None:
+    there is no base."""
     whole = model.shape()
     for stretch in between:
         if stretch.alike:
             yield Identical(stretch.alike)
-        elif not stretch.ours:
+            continue
+        base = None if before is None else before(stretch)
+        if not stretch.ours and not base:
             yield Additions(model, whole, stretch.theirs)
         else:
-            yield from _together(
-                model, whole, merge(whole, whole, None, stretch.ours, stretch.theirs, complete=is_complete)
-            )
+            merged = merge(whole, whole, base, stretch.ours, stretch.theirs, complete=is_complete)
+            yield from _together(model, whole, merged)
 
 
 def _stretches(store: Store, model: Model, reader: Pass, *, is_complete: bool, at_once: bool) -> Iterator[Stretch]:
@@ -350,10 +416,18 @@ def _merged_aligned(
             )
 
 
-def _projected(shape: Shape, base: Source, model: Model) -> Iterator[Record]:
+def _projected(shape: Shape, base: Base, model: Model) -> Iterator[BaseRecord]:
     """The base's records with the fields of ``shape``. Fields that the base lacks are blank."""
     origin = base.shape(model)
-    return (shape.project(record, origin) for record in base.records(model))
+    for record in base.records(model):
+        if not isinstance(record, Disputed):
+            yield shape.project(record, origin)
+        elif record.values is None:
+            yield record
+        else:
+            projected = shape.project(Record(record.key, record.values), origin)
+            units = record.units.intersection(shape.units)
+            yield Disputed(record.key, projected.values, units) if units else projected
 
 
 def _looked_up(

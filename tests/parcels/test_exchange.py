@@ -38,6 +38,7 @@ from recordsync.stores import open_store
 from recordsync.streams import Deletion
 from recordsync.streams.lines import lines_of
 from recordsync.system.files import Compression, compressed
+from tests.builders.bases import RecordsAsBase
 from tests.parcels.conftest import FEW, empty
 from tests.parcels.content import KEYS, PARENTS, UNITS, Content, closed, contents, key, versions
 from tests.parcels.declared import SCHEMA
@@ -292,7 +293,7 @@ def test_a_merge_is_that_of_the_table_on_each_engine(
     def decide(model: Model, merged: Merged, unit: str) -> Side:
         return side_of(strategy, model.name, merged.key, unit)
 
-    before = None if base is None else Said(base, {model: {} for model in KEYS}, True, FIELDS).file()
+    before = None if base is None else RecordsAsBase(Said(base, {model: {} for model in KEYS}, True, FIELDS).file())
     file, seen = theirs.file(), []
     for alias in aliases:
         filled(alias, ours)

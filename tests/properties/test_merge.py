@@ -23,6 +23,7 @@ from recordsync.stores import OrmStore, tables
 from recordsync.streams import Deletion
 from recordsync.system.transactions import writing
 from tests.builders import files
+from tests.builders.bases import RecordsAsBase
 from tests.builders.days import FIELDS, UNITS, Content, Key, key_of
 from tests.builders.registers import RegisterData, an_account, everything, put, rows  # fmt: skip
 from tests.properties.laws import for_all
@@ -252,7 +253,7 @@ def _merged_with_base(alias: str, base: files.File, theirs: files.File, strategy
     checked = [check_backup(io.BytesIO(file.encode()), SCHEMA) for file in (base, theirs)]
     store = OrmStore(SCHEMA, alias)
     with tempfile.TemporaryFile() as items, writing(alias, tables(SCHEMA), wait=5):
-        plan = make_plan(store, checked[1], checked[0], items)
+        plan = make_plan(store, checked[1], RecordsAsBase(checked[0]), items)
         return apply_plan(plan, store, decide_by(Strategy(strategy)), timezone.now())
 
 

@@ -24,6 +24,7 @@ from recordsync.merge import Effect, Side, Strategy, decide_by
 from recordsync.plan import make_plan
 from recordsync.system.progress import no_progress
 from tests.builders import files
+from tests.builders.bases import RecordsAsBase
 from tests.builders.registers import RegisterData, put
 from tests.properties.laws import for_some
 from tests.properties.test_restore import MEMORY
@@ -52,7 +53,7 @@ def test_a_stored_preview_counts_what_its_plan_counts(
     part = merge.ours.having(dict(list(merge.ours.records.items())[::2]))
     known = {"none": None, "ours": merge.ours, "theirs": theirs, "both": both, "part": part}[base]
     file = check_backup(io.BytesIO(described.encode()), SCHEMA)
-    shared = None if known is None else check_backup(io.BytesIO(files.file(known).encode()), SCHEMA)
+    shared = None if known is None else RecordsAsBase(check_backup(io.BytesIO(files.file(known).encode()), SCHEMA))
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         patch.setattr(settings, "DATA_DIR", folder)
         pk = uuid.uuid4()

@@ -22,6 +22,7 @@ from recordsync.model.fields import Date, Text
 from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.plan import Plan, apply_plan, make_plan
+from tests.builders.bases import RecordsAsBase
 from tests.builders.days import ABC, day
 from tests.builders.files import file, lacking
 from tests.builders.records import MOMENT, NOW, Sections, company, record, written
@@ -66,7 +67,7 @@ def of_sections(names: list[str], content: dict[str, list[Record]] = THEIRS, **c
 
 def planned(store: MemoryStore, theirs: BackupFile, base: BackupFile | None = None) -> tuple[Plan, dict[str, Counts]]:
     with TemporaryFile() as items:
-        plan = make_plan(store, theirs, base, items)
+        plan = make_plan(store, theirs, None if base is None else RecordsAsBase(base), items)
         return plan, apply_plan(plan, store, always(Side.THEIRS), NOW)
 
 

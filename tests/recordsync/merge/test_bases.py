@@ -63,7 +63,8 @@ def expected(below: Side | Known | None, one: Side | Known, other: Side | Known)
     found: Known = {}
     for number in {*(below or {}), *one, *other}:
         before = UNKNOWN if below is None else below.get(number)
-        left, right = one.get(number), other.get(number)
+        left: Any = one.get(number)
+        right: Any = other.get(number)
         if UNKNOWN in (left, right) or None in (left, right):
             is_whole = isinstance(before, dict) and UNKNOWN in before.values()
             result = proven(UNKNOWN if is_whole else before, left, right)

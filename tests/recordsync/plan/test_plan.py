@@ -17,6 +17,7 @@ from recordsync.plan import Account, Additions, Plan, Step, apply_plan, differen
 from recordsync.plan.listing import Listing
 from recordsync.stores import Store
 from recordsync.stores.orm import LOOKUP
+from tests.builders.bases import RecordsAsBase
 from tests.builders.records import (
     MOMENT,
     NOW,
@@ -40,9 +41,8 @@ WHOLE: Final = ATTENDANCE_RECORDS.shape()
 
 def planned(store: Store, theirs: Sections, base: Sections | None = None, **described: Any) -> Plan:
     file = opened(written(theirs, **described))
-    based = (
-        opened(written(base, **({"fields": described["fields"]} if "fields" in described else {}))) if base else None
-    )
+    fields = {"fields": described["fields"]} if "fields" in described else {}
+    based = RecordsAsBase(opened(written(base, **fields))) if base else None
     return make_plan(store, file, based, io.BytesIO())
 
 
@@ -343,7 +343,9 @@ def test_a_base_of_other_fields_is_seen_through_the_files(
     of_old = [cut(record, before) for record in base]
     seen = [cut(WHOLE.project(record, before), shape) for record in of_old]
     one, other = (
-        make_plan(store, file, opened(written(sections_of(days), fields=fields_of(fields))), io.BytesIO())
+        make_plan(
+            store, file, RecordsAsBase(opened(written(sections_of(days), fields=fields_of(fields)))), io.BytesIO()
+        )
         for days, fields in ((of_old, before), (seen, shape))
     )
     assert one.is_same_as(other)

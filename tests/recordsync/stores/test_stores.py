@@ -26,6 +26,7 @@ from recordsync.model.schema import Model
 from recordsync.plan import Batch, apply_changes, apply_plan, make_plan
 from recordsync.stores import Store, open_store, tables
 from recordsync.streams import Change, in_order
+from tests.builders.bases import RecordsAsBase
 from tests.builders.records import (
     MOMENT,
     NOW,
@@ -439,7 +440,7 @@ def test_every_store_leaves_what_the_store_in_memory_leaves(
     )
     based = None
     if base is not None:
-        based = opened(written(sections_of([cut(record, shape) for record in base]), **described))
+        based = RecordsAsBase(opened(written(sections_of([cut(record, shape) for record in base]), **described)))
     starting = sections_of(ours, "A")
     memory = MemoryStore(starting)
     counted, digests, left = [], [], []

@@ -1,0 +1,116 @@
+"""The base of a merge: what both sides are proven to have shared, from the trees of a history store.
+
+Where several snapshots are the base, their blocks are merged first: records are read only in partitions that both of
+two bases changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+from recordsync.history.blocks import BlockDigest
+from recordsync.history.store import StoredTree
+from recordsync.merge import BaseRecord, merged_bases
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model, Shape
+from recordsync.streams import join
+from recordsync.streams.lines import Lines
+
+
+class BasePart(NamedTuple):
+    """What a base has in one partition. ``block``: None where it is not one block: bases differ there."""
+
+    partition: Partition
+    block: BlockDigest | None
+
+
+class Base(Protocol):
+    """What both sides of a merge are proven to have shared, and what of it is disputed."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many records there are, or about how many, per model that it speaks about. It says nothing of any other
+        model."""
+
+    def shape(self, model: Model) -> Shape:
+        """The shape of its records of a model: the fields that they have."""
+
+    def records(self, model: Model) -> Iterable[BaseRecord]:
+        """A model's records in key order."""
+
+    def parts(self, model: Model) -> Iterator[BasePart] | None:
+        """Each partition that has records, in key order; None: partitions are not known."""
+
+    def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
+        """The records of one partition, in key order."""
+
+
+class StoredBase:
+    """A base that is one snapshot, whose tree a history store has. Each method raises
+    :class:`recordsync.errors.HistoryDamaged` where it has not, and HistoryUnusable."""
+
+    def __init__(self, tree: StoredTree) -> None:
+        self._tree = tree
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return self._tree.totals()
+
+    def shape(self, model: Model) -> Shape:
+        return model.shape()
+
+    def records(self, model: Model) -> Iterator[BaseRecord]:
+        return self._parsed(model, self._tree.digests(model))
+
+    def parts(self, model: Model) -> Iterator[BasePart]:
+        return (BasePart(partition, block) for partition, block in self._tree.digests(model))
+
+    def in_partition(self, model: Model, partition: Partition) -> Iterator[BaseRecord]:
+        return self._parsed(model, self._tree.at(model, partition))
+
+    def _parsed(self, model: Model, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[BaseRecord]:
+        parse = Lines(model.shape()).records
+        for lines in self._tree.lines(placed):
+            yield from parse(lines)
+
+
+class MergedBase:
+    """A base that is the merge of two. ``base``: theirs; None: whatever they differ in is disputed."""
+
+    def __init__(self, one: Base, other: Base, base: Base | None) -> None:
+        self._one, self._other, self._base = one, other, base
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return self._one.counts
+
+    def shape(self, model: Model) -> Shape:
+        return self._one.shape(model)
+
+    def records(self, model: Model) -> Iterator[BaseRecord]:
+        for part in self.parts(model):
+            yield from self.in_partition(model, part.partition)
+
+    def parts(self, model: Model) -> Iterator[BasePart]:
+        below = () if self._base is None else self._base.parts(model) or ()
+        for base, one, other in join(below, self._one.parts(model) or (), self._other.parts(model) or ()):
+            source = self._source(base, one, other)
+            if source is self:
+                yield BasePart((one or other or base).partition, None)
+            elif (part := one if source is self._one else other) is not None:
+                yield part
+
+    def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
+        base = None if self._base is None else self._base.in_partition(model, partition)
+        one, other = (of.in_partition(model, partition) for of in (self._one, self._other))
+        return merged_bases(self.shape(model), base, one, other)
+
+    def _source(self, base: BasePart | None, one: BasePart | None, other: BasePart | None) -> Base:
+        """Which of the two has a partition as the merge has it; the merge itself if neither has. Each part is None
+        where there are no records."""
+        if any(part is not None and part.block is None for part in (base, one, other)):
+            return self
+        if one == other or (self._base is not None and other == base):
+            return self._one
+        return self._other if self._base is not None and one == base else self

@@ -1,0 +1,43 @@
+"""A base of which only the records are known, such as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from recordsync.merge import BaseRecord
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model, Shape
+
+
+class _Records(Protocol):
+    @property
+    def counts(self) -> Mapping[str, int]: ...
+
+    def shape(self, model: Model) -> Shape: ...
+
+    def records(self, model: Model) -> Iterable[BaseRecord]: ...
+
+
+class RecordsAsBase:
+    """The base that has the records of a snapshot, or of another base."""
+
+    def __init__(self, of: _Records) -> None:
+        self._of = of
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return self._of.counts
+
+    def shape(self, model: Model) -> Shape:
+        return self._of.shape(model)
+
+    def records(self, model: Model) -> Iterable[BaseRecord]:
+        return self._of.records(model)
+
+    def parts(self, model: Model) -> None:
+        """Nobody knows its partitions."""
+
+    def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
+        """Never asked for."""
+        raise AssertionError
