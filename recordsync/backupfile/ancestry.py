@@ -18,39 +18,42 @@ from recordsync.model.fields import TIMESTAMP
 from recordsync.model.json_values import Count, Sha256Text
 from recordsync.model.schema import Schema
 
-Ancestor = tuple[Sha256Text | Ordinary, list[Count | Sha256Text]]
-"""What an ancestor says, as a digest or (where it has renames) in full; and its parents, each as the position of an
-ancestor before it or, in an incremental file, as the id of one that is not listed."""
+Ancestor = tuple[Sha256Text | Ordinary | Merge, list[Count | Sha256Text]]
+"""What an ancestor says, as a digest or (where it is a merge or has renames) in full; and its parents, each as the
+position of an ancestor before it or, in an incremental file, as the id of one that is not listed."""
 
 
-def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str | None, schema: Schema) -> None:
-    """Raises :class:`msgspec.ValidationError` unless the ids are right and the ancestors are exactly those of the
-    snapshot: all of them, or those since ``begins_at``, the id of the snapshot that an incremental file continues."""
-    ids: list[str] = []
+def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str | None, schema: Schema) -> list[Known]:
+    """The ancestors with their ids, and each with what the file says of its kind.
+
+    Raises :class:`msgspec.ValidationError` unless the ids are right and the ancestors are exactly those of the
+    snapshot: all of them, or those since ``begins_at``, the id of the snapshot that an incremental file continues.
+    """
+    known: list[Known] = []
     unused: set[str] = set()
     outside: set[str] = set()
     for position, (says, parents) in enumerate(ancestors):
         place = f"ancestor {position}"
-        if isinstance(says, Ordinary):
+        if not isinstance(says, str):
             _check_says(says, schema, place, "$.ancestors")
         parent_ids = []
         for parent in parents:
             if isinstance(parent, int):
                 if parent >= position:
                     _refuse(f"Expected the position of an ancestor before it as a parent of {place}", "$.ancestors")
-                parent_ids.append(ids[parent])
+                parent_ids.append(known[parent].id)
             elif begins_at is None:
                 _refuse(f"Expected positions as the parents of {place}, because a full file has all", "$.ancestors")
             else:
                 outside.add(parent)
                 parent_ids.append(parent)
-        _check_parents(parent_ids, f"parents of {place}", "$.ancestors", is_merge=False)
+        _check_parents(parent_ids, f"parents of {place}", "$.ancestors", is_merge=isinstance(says, Merge))
         unused.difference_update(parent_ids)
         said = says if isinstance(says, str) else content_digest(msgspec.to_builtins(says))
-        ids.append(snapshot_id(said, parent_ids))
-        unused.add(ids[-1])
-    listed = set(ids)
-    if len(listed) < len(ids) or listed & outside or header.id in listed or begins_at in listed:
+        known.append(Known(snapshot_id(said, parent_ids), parent_ids, said, None if isinstance(says, str) else says))
+        unused.add(known[-1].id)
+    listed = {ancestor.id for ancestor in known}
+    if len(listed) < len(known) or listed & outside or header.id in listed or begins_at in listed:
         _refuse("Expected each ancestor once", "$.ancestors")
     _check_says(header.says, schema, "what the snapshot says", "$.snapshot.says")
     _check_parents(header.parents, "its parents", "$.snapshot.parents", is_merge=isinstance(header.says, Merge))
@@ -58,10 +61,11 @@ def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str
         _refuse("Expected the id that what it says and its parents have", "$.snapshot.id")
     if begins_at is None and not listed.issuperset(header.parents):
         _refuse("Expected ids of ancestors that are listed", "$.snapshot.parents")
-    if unused.difference(header.parents) or (ids and header.id == begins_at):
+    if unused.difference(header.parents) or (known and header.id == begins_at):
         _refuse("Expected ancestors of the snapshot only", "$.ancestors")
     if begins_at is not None and begins_at not in {header.id, *header.parents, *outside}:
         _refuse("Expected an ancestor of the snapshot", "$.parent")
+    return known
 
 
 def _check_parents(parents: Sequence[str], what: str, place: str, *, is_merge: bool) -> None:

@@ -122,9 +122,6 @@ def parse_metadata(content: Mapping[str, Any], schema: Schema) -> Metadata:
             raise msgspec.ValidationError(f"Expected `int` from 0 to {LARGEST} - at `$.{name}`")
         totals[model.name] = rest.pop(name)
     metadata = msgspec.convert(rest, Metadata)
-    for says, _parents in content["ancestors"] or ():  # msgspec asks for a tag only where there are several types
-        if isinstance(says, Mapping) and "kind" not in says:
-            raise msgspec.ValidationError("Object missing required field `kind` - at `$.ancestors`")
     for path, text in (("created_at", metadata.created_at), ("since_date", metadata.since_date)):
         if text is not None and TIMESTAMP.error(text):
             raise msgspec.ValidationError(f"Expected {TIMESTAMP.expected} - at `$.{path}`")

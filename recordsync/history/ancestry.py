@@ -6,20 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+from django.db.models import Q
 
 from recordsync.errors import RecordSyncError
-from recordsync.history.headers import Ordinary
+from recordsync.history.headers import Merge, Ordinary
 from recordsync.models import Snapshot
 
 
 class Known(NamedTuple):
-    """A snapshot of an ancestry: its id, its parents' ids, and what it says: as a digest, and in full where it says
-    that records have other names."""
+    """A snapshot of an ancestry: its id, its parents' ids, and what it says: as a digest, and in full where it is a
+    merge or says that records have other names. So what is known by its digest alone is an ordinary one."""
 
     id: str
     parents: Sequence[str]
     said: str
-    says: Ordinary | None
+    says: Ordinary | Merge | None
 
 
 def ancestry(using: str, ids: Iterable[str]) -> list[Known]:
@@ -30,14 +31,17 @@ def ancestry(using: str, ids: Iterable[str]) -> list[Known]:
     rows = Snapshot.objects.using(using)
     wanted = set(ids)
     found: list[Known] = []
-    says = dict(rows.filter(bears_renames=True).values_list("id", "says"))
+    in_full = rows.filter(Q(bears_renames=True) | Q(installation__isnull=True))
+    says: dict[str, Ordinary | Merge] = {
+        pk: msgspec.convert(content, Ordinary | Merge) for pk, content in in_full.values_list("id", "says")
+    }
     # Of one query for all rows, because most are ancestors of each other. The order in which they came to be known has
     # parents first.
     for pk, parents, said in rows.order_by("-order").values_list("id", "parents", "said").iterator():
         if pk in wanted:
             wanted.remove(pk)
             wanted.update(parents)
-            found.append(Known(pk, parents, said, msgspec.convert(says[pk], Ordinary) if pk in says else None))
+            found.append(Known(pk, parents, said, says.get(pk)))
     if wanted:
         raise RecordSyncError(f"The header of snapshot {min(wanted)[:10]} is missing from the register.")
     return found[::-1]

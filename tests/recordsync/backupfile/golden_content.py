@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
-from recordsync.history.headers import Header, Ordinary
-from tests.builders.ancestry import digest, header, merge, says, snapshot_id
+from recordsync.history.headers import Header, Merge, Ordinary
+from tests.builders.ancestry import header, merge, says, snapshot_id
 from tests.builders.files import sha256
 from tests.builders.records import Sections, company, deletion, record, sections
 
@@ -70,7 +70,7 @@ DELETIONS_METADATA: Final[dict[str, Any]] = {
     "backup_type": "incremental",
     "parent": _PARENT,
     "snapshot": msgspec.convert(header(says(3, message="é"), _RENAMED, _MERGED), Header),
-    "ancestors": [(msgspec.convert(_SAID, Ordinary), [_PARENT]), (digest(merge()), _SIDES)],
+    "ancestors": [(msgspec.convert(_SAID, Ordinary), [_PARENT]), (msgspec.convert(merge(), Merge), _SIDES)],
 }
 
 GOLDEN: Final[dict[str, tuple[Sections, dict[str, Any]]]] = {

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.register.declared import SCHEMA
+from recordsync.backupfile.ancestry import check_ancestry
+from recordsync.history.headers import Merge
 from tests.builders.ancestry import digest, header, merge, says, snapshot_id
 from tests.builders.files import sha256
 from tests.builders.records import company, sections, written
@@ -27,13 +30,22 @@ Node = tuple[dict[str, Any], Sequence[int | str]]
 
 def incremental(*nodes: Node, parent: str = PARENT, compact: bool = True) -> dict[str, Any]:
     """The metadata of an incremental file that continues ``parent``. The last of the nodes is its snapshot."""
+    ancestors = [
+        [digest(said) if compact and not stands_in_full(said) else said, list(parents)] for said, parents in nodes[:-1]
+    ]
+    snapshot = headers_of(nodes)[-1]
+    return {"backup_type": "incremental", "parent": parent, "snapshot": snapshot, "ancestors": ancestors}
+
+
+def headers_of(nodes: Sequence[Node]) -> list[dict[str, Any]]:
     headers: list[dict[str, Any]] = []
     for said, parents in nodes:
         headers.append(header(said, *(headers[one]["id"] if isinstance(one, int) else one for one in parents)))
-    ancestors = [
-        [digest(said) if compact and not said.get("renames") else said, list(parents)] for said, parents in nodes[:-1]
-    ]
-    return {"backup_type": "incremental", "parent": parent, "snapshot": headers[-1], "ancestors": ancestors}
+    return headers
+
+
+def stands_in_full(said: dict[str, Any]) -> bool:
+    return said.get("kind") == "merge" or bool(said.get("renames"))
 
 
 def file(metadata: dict[str, Any]) -> bytes:
@@ -53,7 +65,12 @@ def histories(draw: st.DrawFn) -> list[Node]:
         parents = [first] if second in (None, first) else [first, second]
         message, renames = draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=5)), draw(st.booleans())
         message = message.replace("\0", "")
-        nodes.append((says(number + 1, message=message, renames=[RENAME] if renames else []), parents))
+        if len(parents) == 2 and draw(st.booleans()):
+            ids = [one["id"] for one in headers_of(nodes)]
+            parents.sort(key=lambda parent: ids[parent] if isinstance(parent, int) else parent)
+            nodes.append((merge(sha256(str(number))), parents))
+        else:
+            nodes.append((says(number + 1, message=message, renames=[RENAME] if renames else []), parents))
         loose = loose.difference(parents) | {number}
     while len(loose) > 1:
         pair = sorted(loose)[:2]
@@ -68,6 +85,13 @@ def test_every_history_is_read_back_as_it_is(nodes: list[Node], compact: bool) -
     metadata = opened(file(described)).metadata
     assert metadata.as_dict()["snapshot"] == described["snapshot"]
     assert orjson.dumps(metadata.as_dict()["ancestors"]) == orjson.dumps(described["ancestors"])
+    assert metadata.snapshot is not None
+    known = check_ancestry(metadata.snapshot, metadata.ancestors or [], PARENT, SCHEMA)
+    assert [(one.id, list(one.parents)) for one in known] == [
+        (one["id"], one["parents"]) for one in headers_of(nodes)[:-1]
+    ]
+    kinds = [said["kind"] == "merge" for said, _parents in nodes[:-1]]
+    assert [isinstance(one.says, Merge) for one in known] == kinds, "a reader tells a merge from an ordinary one"
 
 
 @given(histories(), st.data())
@@ -112,7 +136,10 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "an ancestor listed and named by its id": (
         incremental((says(), [PARENT]), (says(2), [header(says(), PARENT)["id"], PARENT]), (says(3), [0, 1])),
         "ancestors"),
-    "a merge in full": (incremental((merge(), MERGED), (says(2), [0]), compact=False), "ancestors"),
+    "an ancestor that merges one": (incremental((merge(), [PARENT]), (says(2), [0])), "ancestors"),
+    "an ancestor that merges out of order": (incremental((merge(), MERGED[::-1]), (says(2), [0])), "ancestors"),
+    "an ancestor that is a merge and says more": (
+        incremental((merge() | {"number": 1}, MERGED), (says(2), [0])), "ancestors"),
     "no kind": (incremental(({"tree": PARENT}, MERGED)), "snapshot.says"),
     "no kind of an ancestor in full": (
         incremental((says(), [PARENT]), (says(2), [0]))
