@@ -58,7 +58,7 @@ def _merged(shape: Shape, base: _Known, one: _Known, other: _Known) -> _Known:
     if one.values is None or other.values is None:
         if one == other or (other == base and not base.disputed):
             return one
-        return other if one == base else _UNPROVEN
+        return other if one == base and not base.disputed else _UNPROVEN
     values, disputed = list(one.values), set(one.disputed | other.disputed)
     for unit, positions in shape.units.items():
         left, right, below = (_unit(of, unit, positions) for of in (one, other, base))

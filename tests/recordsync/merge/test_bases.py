@@ -86,6 +86,9 @@ def test_two_bases_come_to_what_is_proven(below: Side, one: Side, other: Side, t
     # What is merged may be merged once more, and be the base of others.
     assert known(merged_bases(SHAPE, records(below), found, records(third))) == expected(below, known(found), third)
     assert known(merged_bases(SHAPE, found, records(below), records(third))) == expected(known(found), below, third)
+    of_three = expected(known(found), known(found), third)
+    assert known(merged_bases(SHAPE, found, found, records(third))) == of_three
+    assert known(merged_bases(SHAPE, found, records(third), found)) == of_three, "both sides merge alike"
 
 
 def by_key(found: Iterable[Merged]) -> dict[Key, Merged]:
