@@ -63,15 +63,17 @@ class Snapshot(models.Model):
     id = models.CharField(max_length=64, primary_key=True)
     parents = models.JSONField(help_text="Ids, in their order.")
     said = models.CharField(max_length=64, help_text="The digest of what it says.")
-    says = models.JSONField()
+    says = models.JSONField(null=True, help_text="Null: only its digest is known, because no file of it came here.")
+    is_merge = models.BooleanField(default=False, help_text="Whether it says its tree only.")
     bears_renames = models.BooleanField(default=False, help_text="Whether it says that records have other names.")
-    tree = models.CharField(max_length=64, help_text="The digest of the tree's root.")
-    installation = models.UUIDField(null=True, help_text="Which installation took it; null: it is a merge.")
+    tree = models.CharField(max_length=64, blank=True, help_text="The digest of the tree's root, if it is known.")
+    installation = models.UUIDField(null=True, help_text="Which installation took it; null: a merge, or not known.")
     number = models.BigIntegerField(null=True, help_text="Its number at that installation.")
     order = models.BigIntegerField(unique=True, help_text="In which order snapshots came to be known here.")
     recorded_at = models.DateTimeField(db_default=Now())
     is_kept = models.BooleanField(default=True, help_text="Whether its tree is kept in the history store.")
     left_at = models.DateTimeField(null=True, help_text="When it first left in a file.")
+    received_at = models.DateTimeField(null=True, help_text="When it first came in a file.")
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["installation", "number"], name="snapshot_number")]

@@ -325,6 +325,14 @@ def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes]
         earlier.save(using=register.alias, update_fields=["merged_at"])
 
 
+def was_taken_here(metadata: Metadata, register: Register) -> bool:
+    """Whether the file is a backup of this register, as its catalogue says. Reads one row."""
+    if metadata.snapshot is None:
+        return False
+    rows = register.rows(Backup).filter(pk=metadata.id, snapshot=metadata.snapshot.id)
+    return rows.exclude(purpose=Backup.Purpose.RECEIVED).exists()
+
+
 def _is_file_of(backup: Backup, stream: IO[bytes]) -> bool:
     """Whether an open file is the file in the storage itself, and not a copy of it."""
     if not backup.file:

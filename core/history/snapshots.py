@@ -385,7 +385,7 @@ def _totals(store: HistoryStore, roots: set[str]) -> dict[str, dict[str, int]]:
 
 
 def _entry(row: Snapshot, head: str | None, totals: dict[str, int] | None) -> SnapshotEntry:
-    says = row.says
+    says = row.says or {}
     return SnapshotEntry(
         id=row.pk,
         parents=row.parents,

@@ -55,7 +55,7 @@ def holding_register(run: Run) -> Iterator[tuple[Store, snapshots.Keeper]]:
                 raise busy(current(run.register), traits_of(run.operation.kind).undone) from error
             store = stack.enter_context(run.register.write(seconds))
         run.begin(lock)
-        keeper.begin()
+        keeper.begin(store)
         run.before_commit = keeper.after
         yield store, keeper
     run.committed = run.past_return

@@ -12,6 +12,7 @@ from core.models import Kind
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
+from recordsync.history.relation import Kinship
 from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.plan import Plan, Step
 
@@ -81,15 +82,38 @@ class ValidationResult:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where something that is merged comes from: the id and the name of an installation (blank: it is not said, as in
+    a 1.0 file), and when it was taken."""
+
+    installation: str
+    name: str
+    taken_at: str
+
+
+@dataclass(frozen=True)
+class BaseSummary:
+    """What a merge was based on. ``why``: a sentence. ``snapshots``: the ids of what both sides had; none: no base.
+    ``kinship``: how theirs is related to the register's head, if that is known."""
+
+    why: str
+    snapshots: Sequence[str] = ()
+    kinship: Kinship | None = None
+
+
+@dataclass(frozen=True)
 class RestoreSummary:
     """What a restore does to the register, or would do, counted by model.
 
     ``warnings``: sentences about what is odd in the file but does no harm; the first hundred.
     """
 
-    metadata: Metadata
+    metadata: Metadata | None
+    """What a file says of itself; None: it is no file."""
+    origin: Origin
     file: str
     models: Mapping[str, Counts]
+    base: BaseSummary
     warnings: Sequence[str] = field(default=(), kw_only=True)
 
     @property
@@ -117,8 +141,8 @@ class RestoreSummary:
         return summary_of(
             Kind.RESTORE.value,
             file=self.file,
-            id=self.metadata.id,
-            type=self.metadata.backup_type,
+            id=self.metadata and self.metadata.id,
+            type=self.metadata and self.metadata.backup_type,
             companies=self.companies.read,
             records=records.read,
             added=records.added,
@@ -128,6 +152,8 @@ class RestoreSummary:
             kept=records.kept,
             undecided=records.undecided,
             conflicts=records.conflicts,
+            only_here=records.only_here,
+            base=asdict(self.base),
             warnings=list(self.warnings),
             models={name: asdict(counts) for name, counts in self.models.items()},
         )

@@ -23,10 +23,11 @@ from core.operations.traits import traits_of
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord
 from recordsync.history import collect
-from recordsync.history.adopting import Adopting
 from recordsync.history.current import Current, read_current
 from recordsync.history.headers import Rename
-from recordsync.history.snapshots import AdoptedBlocks, Occasion, TakenSnapshot
+from recordsync.history.lineage import Lineage
+from recordsync.history.receiving import Receiving
+from recordsync.history.snapshots import AdoptedBlocks, Arrival, Occasion, TakenSnapshot
 from recordsync.model.json_values import InstallationName
 from recordsync.stores import Store
 
@@ -50,44 +51,72 @@ class Keeper:
         self._wait = wait
         self.renames: list[Rename] = []
         """Which records got other names."""
+        self.lineage: Lineage | None = None
+        """What the snapshot after descends from; None: from the head."""
         self._adopted: AdoptedBlocks | None = None
+        self._was_empty = False
 
     def before(self) -> None:
         """Take the snapshot before, in transactions of its own."""
-        occasion = _occasion(self._run, f"before_{self._run.operation.kind}")
-        _taken(self._run, lambda: self._history.take(occasion, self._wait, self._run))
+        if not self._is_new():
+            occasion = _occasion(self._run, f"before_{self._run.operation.kind}")
+            _taken(self._run, lambda: self._history.take(occasion, self._wait, self._run))
 
-    def begin(self) -> None:
-        """Take into a snapshot what was written since, in the transaction that is about to write."""
+    def begin(self, store: Store) -> None:
+        """Take into a snapshot what was written since, in the transaction that is about to write. ``store``: of it."""
+        self._was_empty = _is_empty(store)
+        if self._was_empty and self._history.head() is None:
+            return
         occasion = _occasion(self._run, f"before_{self._run.operation.kind}")
         _taken(self._run, lambda: self._history.take_within(occasion, self._wait, self._run, is_counted=False))
+
+    def _is_new(self) -> bool:
+        """Whether the register has no records and no history, so that it becomes whatever comes first."""
+        if self._history.head() is not None:
+            return False
+        with self._run.register.read() as store:
+            return _is_empty(store)
 
     def ours(self, store: Store) -> Current | None:
         """The register's blocks as the current transaction sees them; None: all of it must be read."""
         return our_blocks(self._run.register, store, is_counted=False)[0]
 
-    def adopting(self, store: Store) -> Adopting | None:
-        """What stores the blocks of a file that fills the register; None if the register has something already."""
-        if any(store.has_more_than(model, 0) for model in store.schema):
-            return None
-        return Adopting(self._history.store, self._wait, self._stack)
+    def receiving(self) -> Receiving:
+        """What stores the blocks of a snapshot that comes. It is to be kept by :meth:`take_in`."""
+        return Receiving(self._history.store, self._wait, self._stack)
 
-    def adopt(self, adopting: Adopting, added: Mapping[str, int]) -> None:
-        """Take the snapshot after of these blocks, if the register has exactly them. ``added``: for each model of which
-        every record was added, how many there were."""
-        if adopting.keep():
-            if all(adopting.counts.get(model.name, 0) == added.get(model.name) for model in self._history.schema):
-                self._adopted = adopting.blocks
-        elif adopting.failure is not None:
-            self._run.warn(f"{explain(adopting.failure)} {_NO_SNAPSHOT}")
+    def take_in(
+        self, arrival: Arrival | None, lineage: Lineage, receiving: Receiving | None, added: Mapping[str, int]
+    ) -> None:
+        """Keep a snapshot that came (None: it is known here), so that the snapshot after descends as ``lineage`` says.
+        Writes headers.
+
+        ``receiving``: has stored its blocks; None: they are stored already. ``added``: for each model of which every
+        record of it was added, how many there were: a register that was empty has exactly its blocks then.
+        """
+        if receiving is not None and not receiving.keep():
+            if receiving.failure is not None:
+                self._run.warn(f"{explain(receiving.failure)} {_NO_SNAPSHOT}")
+            return
+        if arrival is not None:
+            self._history.know(arrival)
+        self.lineage = lineage
+        if receiving is not None and self._was_empty and receiving.has_exactly(added):
+            self._adopted = receiving.blocks
 
     def after(self) -> None:
         """Take the snapshot after, in the transaction that wrote."""
         occasion = _occasion(self._run, self._run.operation.kind, self.renames)
         _taken(
             self._run,
-            lambda: self._history.take_within(occasion, self._wait, self._run, is_counted=False, adopted=self._adopted),
+            lambda: self._history.take_within(
+                occasion, self._wait, self._run, is_counted=False, adopted=self._adopted, lineage=self.lineage
+            ),
         )
+
+
+def _is_empty(store: Store) -> bool:
+    return not any(store.has_more_than(model, 0) for model in store.schema)
 
 
 @contextmanager

@@ -13,13 +13,14 @@ import orjson
 from django.utils.translation import gettext as _
 
 from core.operations.errors import OperationFailed
+from core.operations.results import BaseSummary, Origin
 from core.preview.counts import Tallies
 from core.preview.decisions import Carried, Decisions
 from core.preview.filters import Filter
 from core.preview.folders import folder_of, tables_of
 from core.preview.keys import KEYS
 from core.preview.lines import Line, Page
-from core.preview.tables import LAYOUT, Origin, put
+from core.preview.tables import LAYOUT, put
 from core.register.declared import SCHEMA
 from recordsync.merge import Counts, Effect
 from recordsync.plan import Held, Plan, References
@@ -70,7 +71,8 @@ class StoredPreview(Decisions):
         ]
         super().__init__(db, Tallies(db, self.plan), meta)
         self.pk = pk
-        self.origin = msgspec.convert(meta["origin"], Origin)
+        self.origin = Origin(**meta["origin"])
+        self.base = BaseSummary(**meta["base"])
         self.warnings: list[str] = meta["warnings"]
         """Sentences about what is odd in the file and does no harm."""
         self.file: str = meta["file"]

@@ -9,11 +9,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-import msgspec
 import orjson
 
 from core.preview.keys import KEYS
-from recordsync.backupfile import Metadata
 
 _KEY: Final = ", ".join(KEYS.all)
 _NAMES: Final = ", ".join(KEYS.names)
@@ -36,7 +34,7 @@ CREATE TABLE decided (
 """
 """``items.theirs`` and ``items.ours``: what becomes of the line when its conflicts are decided for that side.
 ``conflicts.decided``: the version of the preview that the last decision about the unit made."""
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 """Of these tables: a preview that another version of the program made is not read."""
 INDEXES: Final = f"""
 CREATE INDEX items_by_key ON items ({_KEY}, model);
@@ -50,19 +48,6 @@ CREATE TABLE tallies AS
   SELECT model, {_NAMES}, kind, theirs, ours, listed, start < 0 AS held, count(*) AS n FROM items
   GROUP BY model, {_NAMES}, kind, theirs, ours, listed, held;
 """
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Where the previewed file comes from. A 1.0 file does not say that, so its ``name`` is blank."""
-
-    installation: str
-    """The id of the installation that wrote it."""
-    name: str
-    taken_at: str
-
-    @classmethod
-    def of(cls, metadata: Metadata) -> Origin:
-        return cls(metadata.installation.id, metadata.installation.name, metadata.created_at)
 
 
 def put(db: sqlite3.Connection, **values: Any) -> None:

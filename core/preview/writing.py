@@ -9,14 +9,12 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-import msgspec
-
 from core.models import Phase
 from core.operations.results import Preview
 from core.preview.filters import FIELDS
 from core.preview.folders import tables_of
 from core.preview.keys import KEYS
-from core.preview.tables import INDEXES, LAYOUT, TABLES, Origin, put
+from core.preview.tables import INDEXES, LAYOUT, TABLES, put
 from core.register.declared import SCHEMA
 from recordsync.merge import Merged, effect_of
 from recordsync.model.schema import Model
@@ -55,7 +53,8 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
         put(
             db,
             digest=plan.digest,
-            origin=msgspec.to_builtins(Origin.of(preview.metadata)),
+            origin=asdict(preview.origin),
+            base=asdict(preview.base),
             warnings=list(preview.warnings),
             file=preview.file,
             strategy=preview.strategy.value,

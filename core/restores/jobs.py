@@ -38,7 +38,8 @@ from core.preview.lines import Line
 from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
-from core.restores.restore_service import DecidedPlan, RestoreService
+from core.restores.merging import DecidedPlan
+from core.restores.restore_service import RestoreService
 from recordsync.errors import LockTimeout
 from recordsync.merge import Counts, Strategy
 from recordsync.system import locks

@@ -17,7 +17,7 @@ import msgspec
 from recordsync.backupfile.metadata import Metadata
 from recordsync.errors import FileError
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.trees import Path, nodes
+from recordsync.history.trees import Keep, Path, nodes
 from recordsync.model.json_values import Positive, Sha256Text
 from recordsync.model.schema import Model, Schema
 from recordsync.system.progress import EVERY
@@ -99,9 +99,11 @@ def are_canonical(lines: Sequence[bytes]) -> bool:
     return _encoder.encode_lines(entries) == b"\n".join((*lines, b""))
 
 
-def errors_in(blocks: Iterable[BlockEntry] | None, metadata: Metadata, schema: Schema) -> Iterator[FileError]:
+def errors_in(
+    blocks: Iterable[BlockEntry] | None, metadata: Metadata, schema: Schema, keep: Keep = lambda digest, text: None
+) -> Iterator[FileError]:
     """What is wrong with a file's list of blocks beside its metadata. A full file with a snapshot has one. It is read
-    once."""
+    once. ``keep`` gets the nodes above the blocks."""
     is_whole = metadata.snapshot is not None and metadata.backup_type == "full"
     if (blocks is not None) != is_whole:
         expected = "a list of blocks is" if is_whole else "blocks are null, except in a full file with a snapshot, as"
@@ -110,7 +112,7 @@ def errors_in(blocks: Iterable[BlockEntry] | None, metadata: Metadata, schema: S
     if blocks is None or metadata.snapshot is None:
         return
     placed = _Placed(blocks, metadata.models(schema))
-    (root,) = deque(nodes(placed), maxlen=1)
+    (root,) = deque(nodes(placed, keep=keep), maxlen=1)
     if placed.error is not None:
         yield placed.error
         return

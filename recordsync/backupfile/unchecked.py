@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, NoReturn, TypeVar
+from typing import BinaryIO, NoReturn, Protocol, TypeVar
 
 from recordsync.backupfile.block_check import UnprovenBlock
 from recordsync.backupfile.blocks import BlockEntry, errors_in
@@ -33,6 +33,29 @@ from recordsync.system.progress import EVERY
 _T = TypeVar("_T")
 
 
+class ReceivedBlock(Protocol):
+    """A block of a file that is being stored."""
+
+    def add(self, lines: Sequence[bytes], /) -> None:
+        """Add the next lines."""
+
+    def close(self) -> None:
+        """End the block, which has no more lines."""
+
+
+class Receiver(Protocol):
+    """What stores the blocks of a file that is read, such as :class:`recordsync.history.receiving.Receiving`.
+
+    Until the whole file was read without an error, what it got may be false.
+    """
+
+    def begin(self, model: Model, partition: Partition) -> ReceivedBlock:
+        """A block that is stored piece by piece. One that is not closed is not stored."""
+
+    def put_node(self, digest: str, text: bytes, /) -> None:
+        """Store a node."""
+
+
 class UncheckedFile(DescribedFile):
     """A backup file before its check. Fits :class:`recordsync.plan.Source`. Its digest is known, and its counts are
     proven, when the file has been read whole.
@@ -45,6 +68,8 @@ class UncheckedFile(DescribedFile):
         self._source = source
         self._schema = schema
         self.limits = limits
+        self.receiver: Receiver | None = None
+        """Gets the nodes, and the blocks that are not passed over, of a file that lists its blocks."""
         with _errors_need_check(), opened(source, schema, limits) as scanner:
             super().__init__(scanner.metadata())
         self.digest = ""
@@ -63,7 +88,8 @@ class UncheckedFile(DescribedFile):
             if scanner.metadata() != self.metadata:
                 raise CheckNeeded
             scanner.list_blocks()
-            for error in errors_in(scanner.blocks, self.metadata, self._schema):
+            keep = (lambda digest, text: None) if self.receiver is None else self.receiver.put_node
+            for error in errors_in(scanner.blocks, self.metadata, self._schema, keep):
                 _needs_check(error)
             reader = (PassByLines if scanner.blocks is None else PassByBlocks)(scanner, self, self._schema)
             yield reader
@@ -224,16 +250,15 @@ class FileBlock:
             unproven.add(rows, keys, self._model)
         _require_proven(unproven)
 
-    def verified(self) -> Iterator[tuple[list[bytes], list[Record]]]:
-        """The lines of its records, each part with the records, which are right and in order. What the list says of the
-        block is proven when they have been read."""
+    def verified(self) -> Iterator[list[Record]]:
+        """Its records, in order, some together. What the list says of the block is proven when they have been read."""
         unproven, last = UnprovenBlock(0, self._entry), list[Key]()
         for rows in self._rows():
             records = parsed(self._parser, rows)
             keys = [record.key for record in records]
             last = _keys_in_order(last, keys)
             unproven.add(rows, keys, self._model)
-            yield rows, records
+            yield records
         _require_proven(unproven)
 
     def unparsed(self) -> Unparsed:
@@ -253,6 +278,17 @@ class FileBlock:
 
     def _rows(self) -> Iterator[list[bytes]]:
         """The same lines, of which nothing is known. Those of a small block are together."""
+        receiver = self._reader.file.receiver
+        if receiver is None:
+            yield from self._split()
+            return
+        received = receiver.begin(self._model, self.partition)
+        for rows in self._split():
+            yield rows
+            received.add(rows)
+        received.close()
+
+    def _split(self) -> Iterator[list[bytes]]:
         rows, rest = list[bytes](), b""
         for piece in map(bytes, self._reader.bytes_of(self._entry)):
             *more, rest = (rest + piece).split(SEPARATOR)

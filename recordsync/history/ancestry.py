@@ -9,7 +9,7 @@ import msgspec
 from django.db.models import Q
 
 from recordsync.errors import RecordSyncError
-from recordsync.history.headers import Merge, Ordinary
+from recordsync.history.headers import Header, Merge, Ordinary
 from recordsync.models import Snapshot
 
 
@@ -23,6 +23,36 @@ class Known(NamedTuple):
     says: Ordinary | Merge | None
 
 
+class Ancestry(NamedTuple):
+    """Snapshots with the ids of their parents. ``merges``: those that are merges."""
+
+    parents: dict[str, Sequence[str]]
+    merges: set[str]
+
+    def with_known(self, ancestors: Iterable[Known], header: Header) -> Ancestry:
+        """The same with a snapshot and its ancestors."""
+        parents, merges = dict(self.parents), set(self.merges)
+        for known in ancestors:
+            parents[known.id] = known.parents
+            if isinstance(known.says, Merge):
+                merges.add(known.id)
+        parents[header.id] = header.parents
+        if isinstance(header.says, Merge):
+            merges.add(header.id)
+        return Ancestry(parents, merges)
+
+
+def known_ancestry(using: str) -> Ancestry:
+    """All snapshots whose headers the register has."""
+    rows = Snapshot.objects.using(using).values_list("id", "parents", "is_merge")
+    found = Ancestry({}, set())
+    for pk, parents, is_merge in rows.iterator():
+        found.parents[pk] = parents
+        if is_merge:
+            found.merges.add(pk)
+    return found
+
+
 def ancestry(using: str, ids: Iterable[str]) -> list[Known]:
     """These snapshots and all of their ancestors, each after its parents. Reads headers only.
 
@@ -31,7 +61,7 @@ def ancestry(using: str, ids: Iterable[str]) -> list[Known]:
     rows = Snapshot.objects.using(using)
     wanted = set(ids)
     found: list[Known] = []
-    in_full = rows.filter(Q(bears_renames=True) | Q(installation__isnull=True))
+    in_full = rows.filter(Q(bears_renames=True) | Q(is_merge=True))
     says: dict[str, Ordinary | Merge] = {
         pk: msgspec.convert(content, Ordinary | Merge) for pk, content in in_full.values_list("id", "says")
     }

@@ -106,8 +106,8 @@ def is_due(history: History) -> bool:
 
 
 def collect(history: History, keep: int, wait: float) -> Collected:
-    """What was removed. The trees of the last ``keep`` snapshots are kept, of those that left in files, and of the
-    head; headers are always kept.
+    """What was removed. The trees of the last ``keep`` snapshots are kept, of those that left or came in files, and of
+    the head; headers are always kept.
 
     Called under the lock of the history (:meth:`History.alone`), so that nobody takes a snapshot or restores meanwhile.
     What only a missing node leads to is as good as lost. Where the head's own tree is damaged, nothing is removed: it
@@ -160,8 +160,10 @@ def _roots(history: History, keep: int, wait: float) -> dict[str, bool]:
         last = set(rows.order_by("-order").values_list("id", flat=True)[:keep])
         kept = {} if head is None else {head.tree: True}
         gone: list[str] = []
-        for pk, tree, left_at in rows.filter(is_kept=True).values_list("id", "tree", "left_at"):
-            if pk not in last and left_at is None and (head is None or pk != head.pk):
+        known = rows.filter(is_kept=True).values_list("id", "tree", "left_at", "received_at")
+        for pk, tree, left_at, received_at in known:
+            travelled = left_at is not None or received_at is not None
+            if pk not in last and not travelled and (head is None or pk != head.pk):
                 gone.append(pk)
             elif history.store.has_node(tree):  # a store that is away now may come back with it
                 kept.setdefault(tree, False)

@@ -8,6 +8,7 @@ best common ancestors as bases, and what comes of it is the base.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 Parents = Mapping[str, Sequence[str]]
@@ -28,6 +29,48 @@ class MergedBases(NamedTuple):
 
 Base = str | MergedBases
 """The id of a snapshot, or what several of them come to."""
+
+
+class Kinship(StrEnum):
+    """How theirs is related to ours."""
+
+    STRANGE = "strange"
+    """They have no ancestor in common."""
+    MERGED = "merged"
+    """Theirs is ours, or an ancestor of it: it was merged here."""
+    AHEAD = "ahead"
+    """Theirs descends from ours: nothing of ours is missing there."""
+    APART = "apart"
+    """Each has something that the other has not."""
+
+
+class Relation(NamedTuple):
+    """The relation of theirs to ours. ``base``: that of their merge; None: they have no ancestor in common.
+
+    ``settles_on``: which of the two both sides are to be at if their trees are the same; None: a merge of both. The
+    same ordinary snapshots are then in both ancestries, and only merges are other ones. It is the one with more
+    ancestors, so that nobody goes back to an ancestor; of equally many, the one with the smaller id. Without this,
+    files that go round in a ring would never end.
+    """
+
+    kinship: Kinship
+    base: Base | None
+    settles_on: str | None
+
+
+def relation(parents: Parents, merges: Collection[str], ours: str, theirs: str) -> Relation:
+    """How two snapshots are related. ``merges``: the ids of those that are merges."""
+    base = base_of(parents, ours, theirs)
+    one, other = with_ancestors(parents, [ours]), with_ancestors(parents, [theirs])
+    if theirs in one:
+        kinship = Kinship.MERGED
+    elif ours in other:
+        kinship = Kinship.AHEAD
+    else:
+        kinship = Kinship.STRANGE if base is None else Kinship.APART
+    are_alike = all(pk in merges for pk in one ^ other)
+    newer = min((-len(one), ours), (-len(other), theirs))[1]
+    return Relation(kinship, base, newer if are_alike else None)
 
 
 def with_ancestors(parents: Parents, ids: Iterable[str]) -> set[str]:

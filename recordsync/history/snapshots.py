@@ -11,6 +11,7 @@ so that it clears exactly what it saw.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import tempfile
 import uuid
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
-from typing import IO, Final, cast
+from typing import IO, Any, Final, cast
 
 import msgspec
 import orjson
@@ -29,9 +30,11 @@ from django.utils import timezone
 
 from recordsync.errors import HistoryDamaged, RecordSyncError
 from recordsync.history import leaves, marks
+from recordsync.history.ancestry import Ancestry, Known, known_ancestry
 from recordsync.history.blocks import BlockDigest
 from recordsync.history.headers import Header, Merge, Ordinary, Rename, header
 from recordsync.history.leaves import PlacedBlock
+from recordsync.history.lineage import Lineage, after_change
 from recordsync.history.places import Place
 from recordsync.history.state import RegisterState, read_state
 from recordsync.history.store import BlockWriter, HistoryStore
@@ -52,6 +55,8 @@ logger = logging.getLogger(__name__)
 
 _LOCK: Final = "history"
 """The name of the lock under which the head moves."""
+_TOGETHER: Final = 300
+"""How many headers are asked for or written together. Old versions of SQLite take 999 parameters."""
 _TRIES: Final = 3
 _TO_REPAIR: Final = 2.0
 """The seconds to wait for who uses the register's tables, to make triggers anew: everybody else waits meanwhile."""
@@ -82,6 +87,14 @@ class TakenSnapshot:
 
     snapshot: Snapshot
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A snapshot that came in a file: its header, and its ancestors, each after its parents."""
+
+    header: Header
+    ancestors: Sequence[Known]
 
 
 AdoptedBlocks = Callable[[Model], Iterable[tuple[Partition, BlockDigest]]]
@@ -173,14 +186,16 @@ class History:
         *,
         is_counted: bool = True,
         adopted: AdoptedBlocks | None = None,
+        lineage: Lineage | None = None,
     ) -> TakenSnapshot:
         """As :meth:`take`, in the current transaction, in which nobody else writes the register.
 
         ``is_counted``: see :func:`recordsync.history.state.read_state`. ``adopted``: where everything is dirty and the
-        register has exactly these blocks, they need not be read.
+        register has exactly these blocks, they need not be read. ``lineage``: what the snapshot descends from; None:
+        from the head.
         """
         state = self.state(is_counted=is_counted)
-        if state.is_clean and state.head is not None:
+        if state.is_clean and state.head is not None and lineage is None:
             return TakenSnapshot(state.head)
         with ExitStack() as files:
             try:
@@ -189,7 +204,19 @@ class History:
                 logger.warning("%s It is made anew from the register", damage)
                 self.store.forget(damage.digest, wait)
                 made = self._make(files, replace(state, dirty=dict.fromkeys(state.dirty)), wait, progress)
-            return self._record(state, made, occasion, None)
+            return self._record(state, made, occasion, None, lineage)
+
+    def ancestry(self) -> Ancestry:
+        """All snapshots that the register knows, with their parents. Reads headers."""
+        return known_ancestry(self.using)
+
+    def know(self, arrival: Arrival) -> None:
+        """Keep the headers of a snapshot that came in a file, whose tree is in the history store, and of its ancestors,
+        in the current transaction. Its tree is then kept."""
+        self._keep_ancestors(arrival.ancestors)
+        self._keep_header(arrival.header)
+        rows = Snapshot.objects.using(self.using).filter(pk=arrival.header.id)
+        rows.update(received_at=Coalesce("received_at", timezone.now()), is_kept=True)
 
     def note_left(self, snapshot: str) -> None:
         """Note that a snapshot left in a file, in the current transaction. Its tree is then kept."""
@@ -260,7 +287,14 @@ class History:
         gone = {name: places for name, places in state.dirty.items() if places is None or places}
         return _Made(root, gone, making.spills)
 
-    def _record(self, state: RegisterState, made: _Made, occasion: Occasion, generation: int | None) -> TakenSnapshot:
+    def _record(
+        self,
+        state: RegisterState,
+        made: _Made,
+        occasion: Occasion,
+        generation: int | None,
+        lineage: Lineage | None = None,
+    ) -> TakenSnapshot:
         """The snapshot, which is the head once the current transaction is committed. ``generation``: of the marks whose
         places were read, for :func:`recordsync.history.marks.clear`. Raises HeadMoved."""
         before = self.head()
@@ -274,20 +308,12 @@ class History:
             if model.name in made.gone:
                 leaves.replace(self.using, model, made.gone[model.name], made.leaves(model))
         marks.clear(self.using, generation)
-        if before is not None and before.tree == made.root.digest:
-            return TakenSnapshot(before, notes=state.notes)
         moment = timezone.now()
-        says = Ordinary(
-            tree=made.root.digest,
-            installation=occasion.installation,
-            number=self._next_number(occasion.installation.id),
-            moment=cast(str, TIMESTAMP.to_text(moment)),
-            author=occasion.author,
-            cause=occasion.cause,
-            message=occasion.message,
-            renames=list(occasion.renames),
+        after = self._after(
+            made.root.digest, lineage or after_change(None if before is None else before.pk), occasion, moment
         )
-        after = self._keep_header(header(says, [] if before is None else [before.pk]))
+        if before is not None and before.pk == after.pk:
+            return TakenSnapshot(before, notes=state.notes)
         Head.objects.using(self.using).update_or_create(id=1, defaults={"snapshot": after})
         HeadMove.objects.using(self.using).create(
             before=before,
@@ -299,29 +325,75 @@ class History:
         )
         return TakenSnapshot(after, notes=state.notes)
 
+    def _after(self, tree: str, lineage: Lineage, occasion: Occasion, moment: dt.datetime) -> Snapshot:
+        """The snapshot of a register that has this tree and descends so."""
+        rows = Snapshot.objects.using(self.using)
+        for pk in lineage.instead:
+            if (known := rows.get(pk=pk)).tree == tree:
+                return known
+        if lineage.is_merge:
+            return self._keep_header(header(Merge(tree), lineage.parents))
+        says = Ordinary(
+            tree=tree,
+            installation=occasion.installation,
+            number=self._next_number(occasion.installation.id),
+            moment=cast(str, TIMESTAMP.to_text(moment)),
+            author=occasion.author,
+            cause=occasion.cause,
+            message=occasion.message,
+            renames=list(occasion.renames),
+        )
+        return self._keep_header(header(says, lineage.parents))
+
     def _next_number(self, installation: str) -> int:
         own = Snapshot.objects.using(self.using).filter(installation=installation)
         return (own.aggregate(number=Max("number"))["number"] or 0) + 1
 
     def _keep_header(self, of: Header) -> Snapshot:
-        """The row of a header, which is written unless it is there."""
-        says = of.says
-        content = msgspec.to_builtins(says)
+        """The row of a header, which is written unless it is there, and completed where only its digest was known."""
         rows = Snapshot.objects.using(self.using)
+        said = content_digest(msgspec.to_builtins(of.says))
         row, _is_new = rows.get_or_create(
-            id=of.id,
-            defaults={
-                "parents": of.parents,
-                "said": content_digest(content),
-                "says": content,
-                "bears_renames": isinstance(says, Ordinary) and bool(says.renames),
-                "tree": says.tree,
-                "installation": says.installation.id if isinstance(says, Ordinary) else None,
-                "number": says.number if isinstance(says, Ordinary) else None,
-                "order": (rows.aggregate(order=Max("order"))["order"] or 0) + 1,
-            },
+            id=of.id, defaults={**_columns(said, of.parents, of.says), "order": self._last_order() + 1}
         )
+        if row.says is None:
+            rows.filter(pk=of.id).update(**_columns(said, of.parents, of.says))
+            row.refresh_from_db()
         return row
+
+    def _keep_ancestors(self, ancestors: Sequence[Known]) -> None:
+        """Write the headers of ancestors, each after its parents, that are not there. Their trees are not here."""
+        rows = Snapshot.objects.using(self.using)
+        there: set[str] = set()
+        for start in range(0, len(ancestors), _TOGETHER):
+            some = [of.id for of in ancestors[start : start + _TOGETHER]]
+            there.update(rows.filter(pk__in=some).values_list("id", flat=True))
+        new = [of for of in ancestors if of.id not in there]
+        first = self._last_order() + 1
+        rows.bulk_create(
+            [
+                Snapshot(id=of.id, **_columns(of.said, of.parents, of.says), order=order, is_kept=False)
+                for order, of in enumerate(new, first)
+            ],
+            batch_size=_TOGETHER,
+        )
+
+    def _last_order(self) -> int:
+        return Snapshot.objects.using(self.using).aggregate(order=Max("order"))["order"] or 0
+
+
+def _columns(said: str, parents: Sequence[str], says: Ordinary | Merge | None) -> dict[str, Any]:
+    """The columns of a header. ``said``: the digest of what it says; ``says``: None: only that is known."""
+    return {
+        "parents": list(parents),
+        "said": said,
+        "says": None if says is None else msgspec.to_builtins(says),
+        "is_merge": isinstance(says, Merge),
+        "bears_renames": isinstance(says, Ordinary) and bool(says.renames),
+        "tree": "" if says is None else says.tree,
+        "installation": says.installation.id if isinstance(says, Ordinary) else None,
+        "number": says.number if isinstance(says, Ordinary) else None,
+    }
 
 
 def _dirty_records(store: Store, state: RegisterState, model: Model) -> int:
@@ -332,7 +404,7 @@ def _dirty_records(store: Store, state: RegisterState, model: Model) -> int:
 
 
 def header_of(snapshot: Snapshot) -> Header:
-    """The header in a row."""
+    """The header in a row. Raises :class:`msgspec.ValidationError` where only its digest is known."""
     says: Ordinary | Merge = msgspec.convert(snapshot.says, Ordinary | Merge)
     return Header(snapshot.pk, list(snapshot.parents), says)
 

@@ -20,7 +20,7 @@ from django.db import Error, connections
 
 from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable
 from recordsync.history.blocks import BlockDigest, batches, checksums_of
-from recordsync.history.trees import blocks_of, children_of
+from recordsync.history.trees import EMPTY, blocks_of, children_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Schema
 from recordsync.models import Block, Node
@@ -40,6 +40,7 @@ _BYTES_TOGETHER: Final = 8 << 20
 """Bytes of blocks, as they are joined, that are read or written together."""
 _OF_A_ROW: Final = 500
 """About how many bytes a row takes in memory beside its text."""
+_EMPTY: Final = hashlib.sha256(EMPTY).hexdigest()
 _BLOCKS: Final = Block._meta.db_table
 _NODES: Final = Node._meta.db_table
 
@@ -290,17 +291,29 @@ def _cut(digests: Sequence[str]) -> Iterator[list[str]]:
 
 
 class StoredTree:
-    """A tree in the history store, by the digest of its root. Reads the store, when it is asked."""
+    """A tree in the history store, by the digest of its root (None: one without records). Reads the store, when it is
+    asked."""
 
-    def __init__(self, store: HistoryStore, root: str, schema: Schema) -> None:
+    def __init__(self, store: HistoryStore, root: str | None, schema: Schema) -> None:
         self._store = store
-        self._schema = schema
+        self.schema = schema
+        self.root = root or _EMPTY
         # A tree has a child for each model that has records.
-        self._models = {name: (digest, count) for name, digest, count in children_of(store.nodes, root)}
+        children = children_of(self.nodes, root) if root else []
+        self._models = {name: (digest, count) for name, digest, count in children}
+
+    def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
+        """The texts of the nodes with these digests. Fits :data:`recordsync.history.trees.Read`. Raises
+        HistoryDamaged."""
+        return self._store.nodes(digests)
+
+    def model(self, model: Model) -> str | None:
+        """The digest of the node or the block that has the records of a model; None: there are none."""
+        return self._models[model.name][0] if model.name in self._models else None
 
     def totals(self) -> dict[str, int]:
         """The number of records of each model of the schema."""
-        return {model.name: self._models.get(model.name, ("", 0))[1] for model in self._schema}
+        return {model.name: self._models.get(model.name, ("", 0))[1] for model in self.schema}
 
     def digests(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         """The blocks of a model, each with its partition, in key order. Raises HistoryDamaged."""
@@ -309,7 +322,7 @@ class StoredTree:
             if not model.levels:
                 yield (), BlockDigest(digest, count)
             else:
-                yield from blocks_of(self._store.nodes, digest, model.levels)
+                yield from blocks_of(self.nodes, digest, model.levels)
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, StoredBlock]]:
         """As :meth:`digests`, with what the store has of each. Raises HistoryDamaged where one is missing, or
@@ -336,7 +349,7 @@ class StoredTree:
         elif model.name in self._models:
             digest, count = self._models[model.name]
             for name in partition:
-                children = {child: (below, number) for child, below, number in children_of(self._store.nodes, digest)}
+                children = {child: (below, number) for child, below, number in children_of(self.nodes, digest)}
                 if name not in children:
                     return
                 digest, count = children[name]

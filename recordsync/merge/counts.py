@@ -33,7 +33,8 @@ class Counts:
 
     ``undecided`` records are in conflict, and nobody has decided them yet; a plan that is applied has none. Not in the
     sum are ``conflicts`` (records in conflict), ``created`` (records that others refer to and that theirs does not
-    list), and the effects on records that a complete snapshot does not list under a known base.
+    list), ``only_here`` (records that changed on our side alone since the base, which are kept), and the effects on
+    records that a complete snapshot does not list under a known base.
     """
 
     read: int = 0
@@ -45,6 +46,7 @@ class Counts:
     undecided: int = 0
     conflicts: int = 0
     created: int = 0
+    only_here: int = 0
     absent_deleted: int = 0
     absent_kept: int = 0
     absent_undecided: int = 0
@@ -59,6 +61,11 @@ class Counts:
         setattr(self, name, getattr(self, name) + number)
         if to_decide or effect is Effect.BLOCKED:
             self.conflicts += number
+
+    def keep_ours(self, *, listed: bool) -> None:
+        """Account for a record that changed on our side alone, or was deleted there."""
+        self.tally(Effect.KEEP, listed=listed)
+        self.only_here += 1
 
     def verify(self) -> None:
         """Raises RecordSyncError unless everything that was read is accounted for."""

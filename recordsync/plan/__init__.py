@@ -3,33 +3,35 @@ and applied (:mod:`.apply`)."""
 
 from recordsync.plan.adder import adding
 from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
-from recordsync.plan.bases import Base, MergedBase, StoredBase
+from recordsync.plan.bases import Base, opened_base
 from recordsync.plan.changelist import ChangeList, list_changes
+from recordsync.plan.incremental import ChangesDoNotFit, tree_with
 from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
 from recordsync.plan.references import Held, References
-from recordsync.plan.source import Adopt, Align, OurBlocks, Pass, Source
+from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions, Step
+from recordsync.plan.trees import TreeSource
 
 __all__ = [
     "Account",
     "Additions",
-    "Adopt",
     "Align",
     "Base",
     "Batch",
     "ChangeList",
+    "ChangesDoNotFit",
     "Codec",
     "Held",
-    "MergedBase",
     "OurBlocks",
     "Pass",
     "Plan",
     "References",
     "Source",
     "Step",
-    "StoredBase",
+    "TheirBlock",
+    "TreeSource",
     "adding",
     "apply_changes",
     "apply_plan",
@@ -37,4 +39,6 @@ __all__ = [
     "differences",
     "list_changes",
     "make_plan",
+    "opened_base",
+    "tree_with",
 ]

@@ -6,9 +6,10 @@ two bases changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from recordsync.history import relation
 from recordsync.history.blocks import BlockDigest
 from recordsync.history.store import StoredTree
 from recordsync.merge import BaseRecord, merged_bases
@@ -29,9 +30,8 @@ class Base(Protocol):
     """What both sides of a merge are proven to have shared, and what of it is disputed."""
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many records there are, or about how many, per model that it speaks about. It says nothing of any other
-        model."""
+    def identity(self) -> str:
+        """A text that identifies its content."""
 
     def shape(self, model: Model) -> Shape:
         """The shape of its records of a model: the fields that they have."""
@@ -46,16 +46,22 @@ class Base(Protocol):
         """The records of one partition, in key order."""
 
 
+def opened_base(base: relation.Base, tree: Callable[[str], StoredTree]) -> Base:
+    """The base that a relation of snapshots tells. ``tree``: opens the tree of a snapshot, by the snapshot's id. Raises
+    what that raises."""
+    if isinstance(base, str):
+        return StoredBase(tree(base))
+    below = None if base.base is None else opened_base(base.base, tree)
+    return MergedBase(opened_base(base.one, tree), opened_base(base.other, tree), below)
+
+
 class StoredBase:
     """A base that is one snapshot, whose tree a history store has. Each method raises
     :class:`recordsync.errors.HistoryDamaged` where it has not, and HistoryUnusable."""
 
     def __init__(self, tree: StoredTree) -> None:
         self._tree = tree
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        return self._tree.totals()
+        self.identity = tree.root
 
     def shape(self, model: Model) -> Shape:
         return model.shape()
@@ -80,10 +86,7 @@ class MergedBase:
 
     def __init__(self, one: Base, other: Base, base: Base | None) -> None:
         self._one, self._other, self._base = one, other, base
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        return self._one.counts
+        self.identity = f"({one.identity} {other.identity} {None if base is None else base.identity})"
 
     def shape(self, model: Model) -> Shape:
         return self._one.shape(model)

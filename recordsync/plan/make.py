@@ -10,7 +10,7 @@ from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
 from recordsync.history.blocks import BlockDigest
-from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, is_addition, merge
+from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
@@ -18,7 +18,7 @@ from recordsync.plan.bases import Base, BasePart
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
-from recordsync.plan.source import Adopt, Align, OurBlocks, Pass, Source, TheirBlock
+from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
@@ -33,33 +33,29 @@ less than to read partitions one by one."""
 def make_plan(
     store: Store,
     theirs: Source,
-    base: Base | None,
+    base: Base | Side | None,
     items: IO[bytes],
     progress: Progress = no_progress,
     adder: Adder | None = None,
     *,
     ours: OurBlocks | None = None,
-    adopt: Adopt | None = None,
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
     ``base``: what both sides are proven to have shared; None: nothing. Its records are projected to the fields of
-    ``theirs``. ``items``: an empty file that takes the plan's lines. ``adder``: writes additions at
-    once where it can; the plan then has no lines of them, and the same digest.
+    ``theirs``. A side: the base has exactly what that side has, so that the register becomes as theirs (ours is the
+    base), or stays as it is; theirs then has every field, and speaks about everything.
+
+    ``items``: an empty file that takes the plan's lines. ``adder``: writes additions at once where it can; the plan
+    then has no lines of them, and the same digest.
 
     ``ours``: the register's blocks, if they are known. Where theirs knows its blocks too, speaks about everything, and
     the base (if there is one) knows its partitions, the register is not read where both have the same, nor without a
     base where theirs has nothing. The plan is the same as without.
 
-    ``adopt``: stores theirs' blocks while ``adder`` writes their records, where theirs knows its blocks and the
-    register has no record of the model; :attr:`Plan.adopted` names those models. The register's tree is theirs when the
-    plan is applied, and all of its blocks are stored, if these are all models of the schema and nothing is created
-    beside (:attr:`Counts.created`); there is nothing else in the plan then. Whoever gives it has to roll back what it
-    wrote where this raises, because theirs may be false.
-
-    Reads the database, and writes nothing but ``items`` and what ``adder`` and ``adopt`` write. Raises
-    :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`, and what ``ours``, ``adder`` and
-    ``adopt`` raise.
+    Reads the database, and writes nothing but ``items`` and what ``adder`` writes. Raises
+    :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`,
+    :class:`recordsync.errors.HistoryDamaged` where the base is not whole, and what ``ours`` and ``adder`` raise.
     """
     schema = store.schema
     plan = Plan(schema, {model.name: theirs.shape(model) for model in schema}, items)
@@ -80,10 +76,11 @@ def make_plan(
             # A record is not written before the one that it names.
             takes = (
                 adder is not None
+                and base is None
                 and waiting.isdisjoint(str(part.references) for part in model.references)
                 and adder.takes(model)
             )
-            sides = _Sides(plan, store, theirs, base, model, reader, ours, adopt)
+            sides = _Sides(store, theirs, base, model, reader, ours)
             for part in sides.merged(at_once=takes):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
@@ -100,12 +97,15 @@ def make_plan(
                             waiting.add(model.name)
                             plan.size += listed
                             items.writelines(plan.codec.added(model, part.theirs))
-                    case Merged(outcome=Outcome.SAME | Outcome.KEEP):
+                    case Merged(outcome=Outcome.SAME):
                         settled.skipped += listed
-                        settled.absent_kept += not part.listed and part.outcome is Outcome.KEEP
+                    case Merged(outcome=Outcome.KEEP):
+                        settled.keep_ours(listed=part.listed)
                     case Merged():
                         if part.ours is None:
                             waiting.add(model.name)
+                        elif part.theirs is None:
+                            plan.deletions[model.name][model.names_in(part.key)] += 1
                         plan.size += 1
                         line = plan.codec.line(model, part)
                         digest.update(line)
@@ -121,6 +121,7 @@ def make_plan(
     for held in plan.held:
         digest.update(b"%d\n" % held.references)
     digest.update(theirs.digest.encode())  # which is known only now where the file is checked on the way
+    digest.update(b"" if base is None else base.identity.encode() if not isinstance(base, Side) else base.encode())
     if adder is None:
         progress("compare", total, total)
     items.flush()
@@ -180,14 +181,12 @@ def _entries(part: _Part) -> int:
 class _Sides(NamedTuple):
     """What is merged of one model. ``reader`` reads theirs."""
 
-    plan: Plan
     store: Store
     theirs: Source
-    base: Base | None
+    base: Base | Side | None
     model: Model
     reader: Pass
     ours: OurBlocks | None
-    adopt: Adopt | None
 
     def merged(self, *, at_once: bool) -> Iterator[_Part]:
         """The merge. Where theirs does not speak about every record, ours are looked up by its keys. ``at_once``: the
@@ -199,11 +198,11 @@ class _Sides(NamedTuple):
             if (by_blocks := self._merged_by_blocks(at_once=at_once)) is not None:
                 yield from by_blocks
                 return
-            if self.base is None:
-                yield from _merged_by_stretches(
-                    model, _stretches(store, model, reader, is_complete=complete, at_once=at_once), is_complete=complete
-                )
+            if self.base is None or complete:
+                between = _stretches(store, model, reader, is_complete=complete, at_once=at_once)
+                yield from _merged_by_stretches(model, between, is_complete=complete, before=self._before())
                 return
+        assert not isinstance(self.base, Side)
         records = reader.records(model)
         ours: Iterable[Record]
         if at_once:
@@ -219,8 +218,7 @@ class _Sides(NamedTuple):
         if align is not None:
             yield from _together(model, shape, _merged_aligned(whole, shape, ours, records, align, complete=complete))
             return
-        base = self.base
-        before = None if base is None or model.name not in base.counts else _projected(shape, base, model)
+        before = None if self.base is None else _projected(shape, self.base, model)
         merged = merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
         yield from _together(model, shape, merged)
 
@@ -231,14 +229,9 @@ class _Sides(NamedTuple):
         if not self.theirs.is_complete:
             return None
         if at_once:
-            if (
-                self.base is not None
-                or self.adopt is None
-                or self.store.has_more_than(model, 0)
-                or (blocks := reader.blocks(model)) is None
-            ):
+            if self.store.has_more_than(model, 0) or (blocks := reader.blocks(model)) is None:
                 return None
-            return self._adopted(blocks, self.adopt)
+            return self._added(blocks)
         if self.ours is None or (blocks := reader.blocks(model)) is None:
             return None
         total = different = 0
@@ -249,23 +242,30 @@ class _Sides(NamedTuple):
         again = reader.blocks(model)
         if different * _PARTS > total or again is None:
             return None
-        if self.base is None or model.name not in self.base.counts:
-            return _merged_block_by_block(self.store, model, self.ours, _joined(self.ours.blocks(model), again), None)
-        if (parts := self.base.parts(model)) is None:
-            return None
+        parts: Iterable[BasePart] = ()
+        if self.base is not None and not isinstance(self.base, Side):
+            if (known := self.base.parts(model)) is None:
+                return None
+            parts = known
         joined = _joined(self.ours.blocks(model), again, parts)
         return _merged_block_by_block(self.store, model, self.ours, joined, self.base)
 
-    def _adopted(self, blocks: Iterable[TheirBlock], adopt: Adopt) -> Iterator[_Part]:
-        """Additions of all of theirs, where there are none of ours. They are stored, block by block, as they are
-        read."""
+    def _added(self, blocks: Iterable[TheirBlock]) -> Iterator[_Part]:
+        """Additions of all of theirs, where there are none of ours, block by block."""
         for block in blocks:
-            stored = adopt.begin(self.model, block.partition)
-            for lines, records in block.verified():
-                stored.add(lines)
+            for records in block.verified():
                 yield Additions(self.model, self.model.shape(), records)
-            stored.close()
-        self.plan.adopted.add(self.model.name)
+
+    def _before(self) -> _Before | None:
+        """What the base has, where theirs has every field and speaks about every record; None: there is none."""
+        if self.base is None:
+            return None
+        if isinstance(self.base, Side):
+            return _of_side(self.base)
+        whole = self.model.shape()
+        if self.base.shape(self.model).is_whole:
+            return _Following(self.base.records(self.model)).of
+        return _Following(_projected(whole, self.base, self.model)).of
 
 
 class _Joined(NamedTuple):
@@ -286,7 +286,7 @@ def _joined(
 
 
 def _merged_block_by_block(
-    store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined], base: Base | None
+    store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined], base: Base | Side | None
 ) -> Iterator[_Part]:
     """The merge of complete records, where the blocks of both sides are known. ``base``: None: there is none."""
     parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
@@ -316,14 +316,21 @@ _Before = Callable[[Stretch], Sequence[BaseRecord]]
 """What the base has of the keys of a stretch. Stretches are asked for in order."""
 
 
-def _before(base: Base, model: Model, joined: _Joined) -> _Before:
+def _of_side(side: Side) -> _Before:
+    """What a base has that is the same as a side."""
+    return (lambda stretch: stretch.ours) if side is Side.OURS else (lambda stretch: stretch.theirs)
+
+
+def _before(base: Base | Side, model: Model, joined: _Joined) -> _Before:
     """What the base has in a partition, of which nothing is read if either side has it unchanged."""
+    if isinstance(base, Side):
+        return _of_side(base)
     if joined.base is None:
         return lambda stretch: ()
     if joined.base.block is not None and joined.base.block == joined.ours:
-        return lambda stretch: stretch.ours
+        return _of_side(Side.OURS)
     if joined.base.block is not None and joined.theirs and joined.base.block == joined.theirs.content:
-        return lambda stretch: stretch.theirs
+        return _of_side(Side.THEIRS)
     return _Following(base.in_partition(model, joined.partition)).of
 
 

@@ -47,10 +47,8 @@ class Plan:
     written: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict(Counter))
     """The records that were added while the plan was made: for each model the names in their keys
     (:meth:`Model.names_in`), with the number of records. They have no lines."""
-
-    adopted: set[str] = field(default_factory=set)
-    """The models of which the register had no record, and whose blocks were all stored from theirs while the plan was
-    made."""
+    deletions: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict(Counter))
+    """The lines by which a record may be deleted, counted in the same way, as they were when the plan was made."""
 
     @property
     def changes(self) -> int:

@@ -6,7 +6,7 @@ What is special about one kind of snapshot is part of the protocol, so no code l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -45,9 +45,8 @@ class TheirBlock(Protocol):
     def unparsed(self) -> Unparsed:
         """The lines of its records."""
 
-    def verified(self) -> Iterator[tuple[list[bytes], list[Record]]]:
-        """The lines of its records, each part with the records, which are right and in order. What is said of the block
-        is proven when they have been read."""
+    def verified(self) -> Iterator[list[Record]]:
+        """Its records, in order, some together. What is said of the block is proven when they have been read."""
 
 
 class Pass(Protocol):
@@ -74,23 +73,6 @@ class OurBlocks(Protocol):
 
     def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
         """What the history store has of the blocks with these digests, by digest, where it has them."""
-
-
-class Adopted(Protocol):
-    """A block of theirs that is being stored."""
-
-    def add(self, lines: Sequence[bytes], /) -> None:
-        """Add the next lines, which are known to be right."""
-
-    def close(self) -> None:
-        """End the block, which has no more lines."""
-
-
-class Adopt(Protocol):
-    """What stores blocks of theirs, such as :class:`recordsync.history.adopting.Adopting`."""
-
-    def begin(self, model: Model, partition: Partition) -> Adopted:
-        """A block that is stored piece by piece. One that is not closed is not stored."""
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Protocol
 
 from recordsync.merge import BaseRecord
@@ -11,9 +11,6 @@ from recordsync.model.schema import Model, Shape
 
 
 class _Records(Protocol):
-    @property
-    def counts(self) -> Mapping[str, int]: ...
-
     def shape(self, model: Model) -> Shape: ...
 
     def records(self, model: Model) -> Iterable[BaseRecord]: ...
@@ -22,12 +19,9 @@ class _Records(Protocol):
 class RecordsAsBase:
     """The base that has the records of a snapshot, or of another base."""
 
-    def __init__(self, of: _Records) -> None:
+    def __init__(self, of: _Records, identity: str = "records") -> None:
         self._of = of
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        return self._of.counts
+        self.identity = identity
 
     def shape(self, model: Model) -> Shape:
         return self._of.shape(model)

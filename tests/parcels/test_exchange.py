@@ -26,9 +26,9 @@ from recordsync.backupfile import (
 from recordsync.backupfile.ancestry import listed
 from recordsync.backupfile.metadata import Application
 from recordsync.errors import RecordSyncError
-from recordsync.history.adopting import Adopting
 from recordsync.history.ancestry import ancestry
 from recordsync.history.current import read_current
+from recordsync.history.receiving import Receiving
 from recordsync.history.snapshots import header_of
 from recordsync.history.store import StoredTree
 from recordsync.merge import EXISTENCE, Counts, Merged, Side, Strategy, decide_by
@@ -88,18 +88,18 @@ def snapshot_file(alias: str, compression: Compression | None) -> bytes:
 
 
 def restored(alias: str, data: bytes) -> tuple[dict[str, Counts], str]:
-    """The account of a restore into an empty register, which adopts the file's blocks, and the digest of the tree of
+    """The account of a restore into an empty register, which receives the file's blocks, and the digest of the tree of
     the snapshot after it."""
     of = history(alias)
     with ExitStack() as stack, transaction.atomic(using=alias), io.BytesIO() as items:
         store = open_store(SCHEMA, alias)
         file = UncheckedFile(io.BytesIO(data), SCHEMA, Limits())
-        adopting = Adopting(of.store, 10, stack)
+        receiving = file.receiver = Receiving(of.store, 10, stack)
         with adding(store, file, NOW) as adder:
-            plan = make_plan(store, file, None, items, adder=adder, adopt=adopting)
+            plan = make_plan(store, file, None, items, adder=adder)
             counts = apply_plan(plan, store, decide_by(Strategy.MANUAL), NOW)
-        assert adopting.keep()
-        return counts, of.take_within(OCCASION, 10, adopted=adopting.blocks).snapshot.tree
+        assert receiving.keep()
+        return counts, of.take_within(OCCASION, 10, adopted=receiving.blocks).snapshot.tree
 
 
 def planned(alias: str, data: bytes, *, by_blocks: bool) -> tuple[str, bytes, dict[str, Counts]]:

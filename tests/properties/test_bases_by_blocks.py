@@ -15,7 +15,8 @@ from recordsync.history.databases import history_of
 from recordsync.history.store import HistoryStore, StoredTree
 from recordsync.history.trees import nodes
 from recordsync.merge import Counts
-from recordsync.plan import Base, MergedBase, StoredBase, make_plan
+from recordsync.plan import Base, make_plan
+from recordsync.plan.bases import MergedBase, StoredBase
 from recordsync.stores import Store
 from tests.builders.bases import RecordsAsBase
 from tests.builders.registers import RegisterData, empty, put
@@ -64,7 +65,7 @@ def same_plans(alias: str, base: Base, ours: RegisterData, theirs: RegisterData,
     put(alias, ours)
     data = snapshot_file(theirs).encode()
     with Register(alias).read() as store:
-        expected = planned(store, data, RecordsAsBase(base), None)
+        expected = planned(store, data, RecordsAsBase(base, base.identity), None)
         with patch("recordsync.plan.make._PARTS", most):
             found = planned(store, data, base, Ours(store, HistoryStore(history_of(alias))))
     assert found == expected

@@ -16,11 +16,10 @@ from core.register.database import Register
 from core.register.declared import SCHEMA
 from recordsync.backupfile import Limits, UncheckedFile
 from recordsync.errors import CheckNeeded, OutOfOrder
-from recordsync.history.adopting import Adopting
 from recordsync.history.blocks import BlockDigest, block_of
 from recordsync.history.databases import history_of
+from recordsync.history.receiving import Receiving
 from recordsync.history.store import HistoryStore, StoredBlock, StoredTree, pieces
-from recordsync.history.trees import nodes
 from recordsync.merge import Counts
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
@@ -118,35 +117,33 @@ class _RolledBack(Exception):
 
 
 @for_all(theirs=any_register(stamped=True))
-def test_an_empty_register_adopts_the_blocks_of_a_file(alias: str, theirs: RegisterData) -> None:
-    """For all files: the history store has their blocks, and the register their records, as without adopting."""
+def test_the_blocks_of_a_file_are_received_while_it_fills_a_register(alias: str, theirs: RegisterData) -> None:
+    """For all files: the history store has their blocks, and the register their records, as without."""
     of = snapshot_file(theirs)
     history = HistoryStore(history_of(alias))
     databases.empty(history.alias)
     found = []
-    for adopts in (False, True):
+    for receives in (False, True):
         with ExitStack() as stack, suppress(_RolledBack), Register(alias).write() as store:
             file = UncheckedFile(of.stream(), SCHEMA, Limits())
-            adopting = Adopting(history, databases.LONG, stack) if adopts else None
+            receiving = Receiving(history, databases.LONG, stack) if receives else None
+            file.receiver = receiving
             with adding(store, file, NOW) as adder, io.BytesIO() as items:
-                plan = make_plan(store, file, None, items, adder=adder, adopt=adopting)
+                plan = make_plan(store, file, None, items, adder=adder)
                 written = {name: dict(names) for name, names in plan.written.items()}
             content = rows(alias)
             records = {key: replace(row, pk=0) for key, row in content.records.items()}
             found.append((plan.digest, plan.size, plan.settled, written, sorted(content.companies), records))
-            if adopting is None:
+            if receiving is None:
                 raise _RolledBack
-            assert adopting.keep()
+            assert receiving.keep()
             placed = [
                 ((block["model"], *block["partition"]), BlockDigest(block["digest"], block["count"]))
                 for block in of.blocks or []
             ]
             assert placed == [
-                ((model.name, *partition), block) for model in SCHEMA for partition, block in adopting.blocks(model)
+                ((model.name, *partition), block) for model in SCHEMA for partition, block in receiving.blocks(model)
             ]
-            with history.writing(databases.LONG) as writer:
-                for _node in nodes(placed, keep=writer.put_node):
-                    pass
             taken = StoredTree(history, tree(theirs).digest, SCHEMA)
             lines = [
                 line
@@ -160,14 +157,15 @@ def test_an_empty_register_adopts_the_blocks_of_a_file(alias: str, theirs: Regis
 
 
 @for_all(theirs=any_register(min_records=1), data=st.data())
-def test_nothing_of_a_damaged_file_is_adopted(alias: str, theirs: RegisterData, data: st.DataObject) -> None:
+def test_nothing_of_a_damaged_file_is_received(alias: str, theirs: RegisterData, data: st.DataObject) -> None:
     history = HistoryStore(history_of(alias))
     databases.empty(history.alias)
     damage = data.draw(damaged(snapshot_file(theirs)))
     with ExitStack() as stack, suppress(CheckNeeded, OutOfOrder), Register(alias).write() as store:
         file = UncheckedFile(io.BytesIO(damage.data), SCHEMA, Limits())
+        file.receiver = Receiving(history, databases.LONG, stack)
         with adding(store, file, NOW) as adder, io.BytesIO() as items:
-            make_plan(store, file, None, items, adder=adder, adopt=Adopting(history, databases.LONG, stack))
+            make_plan(store, file, None, items, adder=adder)
         pytest.fail("it is damaged")
     assert not Block.objects.using(history.alias).exists()
     assert not rows(alias).records

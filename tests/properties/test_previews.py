@@ -12,7 +12,7 @@ from django.conf import settings
 from hypothesis import event
 from hypothesis import strategies as st
 
-from core.operations.results import Preview
+from core.operations.results import BaseSummary, Origin, Preview
 from core.preview import stored as stored_preview
 from core.preview import writing
 from core.preview.filters import Filter
@@ -62,7 +62,8 @@ def test_a_stored_preview_counts_what_its_plan_counts(
             with Register(alias).read() as store:
                 plan = make_plan(store, file, shared, items)
             counts = plan.counts(decide_by(strategy))
-            writing.write(pk, Preview(file.metadata, "", counts, plan, strategy), no_progress)
+            said = file.metadata, Origin("", "", ""), "", counts, BaseSummary("")
+            writing.write(pk, Preview(*said, plan, strategy), no_progress)
         with stored_preview.opened(pk) as preview:
             assert preview.counts() == counts
             for line in preview.page(Filter()).lines:

@@ -72,6 +72,7 @@ def snapshot(
         parents=made.parents,
         said=content_digest(content),
         says=content,
+        is_merge=is_merge,
         tree=root,
         installation=None if is_merge else content["installation"]["id"],
         number=None if is_merge else content["number"],

@@ -22,7 +22,7 @@ def flipped(digest: str) -> str:
 
 
 def other_author(header: Snapshot) -> None:
-    header.says = {**header.says, "author": "somebody"}
+    header.says = {**(header.says or {}), "author": "somebody"}
 
 
 def no_kind(header: Snapshot) -> None:

@@ -109,13 +109,13 @@ def test_what_follows_from_absence_is_counted_beside_the_sum() -> None:
     ours = sections_of([record("A", "1"), record("A", "2", status="A"), record("A", "3"), record("A", "4")])
     plan = planned(MemoryStore(ours), sections_of([record("A", "3")]), base)
     assert plan.counts(BACKUP_WINS)["attendance_records"] == Counts(
-        read=1, skipped=1, conflicts=1, absent_deleted=2, absent_kept=1
+        read=1, skipped=1, conflicts=1, only_here=1, absent_deleted=2, absent_kept=1
     )
     assert plan.counts(DATABASE_WINS)["attendance_records"] == Counts(
-        read=1, skipped=1, conflicts=1, absent_deleted=1, absent_kept=2
+        read=1, skipped=1, conflicts=1, only_here=1, absent_deleted=1, absent_kept=2
     )
     assert plan.counts(decide_by(Strategy.MANUAL))["attendance_records"] == Counts(
-        read=1, skipped=1, conflicts=1, absent_deleted=1, absent_kept=1, absent_undecided=1
+        read=1, skipped=1, conflicts=1, only_here=1, absent_deleted=1, absent_kept=1, absent_undecided=1
     )
 
 

@@ -1,10 +1,12 @@
-"""Storing the blocks of a file while its records fill an empty register, so that the snapshot afterwards need not read
-them back."""
+"""Storing the blocks and nodes of a snapshot that comes in a file, while the file is read.
+
+So theirs can be the base of a later merge, and the snapshot of a register that they fill need not read them back.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from tempfile import TemporaryFile
@@ -19,10 +21,10 @@ from recordsync.model.schema import Model
 from recordsync.streams.sort import stored
 
 
-class Adopting:
-    """Blocks that are being stored, in a transaction of the history store. Fits :class:`recordsync.plan.Adopt`.
+class Receiving:
+    """Blocks and nodes that are being stored, in a transaction of the history store.
 
-    Where the store fails, nothing more is stored, and ``failure`` says why: the register is filled all the same.
+    Where the store fails, nothing more is stored, and ``failure`` says why: the register is restored all the same.
     """
 
     def __init__(self, store: HistoryStore, wait: float, stack: ExitStack) -> None:
@@ -37,15 +39,27 @@ class Adopting:
         self._writer: BlockWriter | None = None
         self._open = partial(store.writing, wait)
 
-    def begin(self, model: Model, partition: Partition) -> AdoptedBlock:
+    def begin(self, model: Model, partition: Partition) -> ReceivedBlock:
         """A block that is stored piece by piece. One that is not closed is not stored."""
+        writer = self._opened()
+        return ReceivedBlock(self, model, partition, None if writer is None else writer.begin())
+
+    def put_node(self, digest: str, text: bytes) -> None:
+        """Store a node. Fits :data:`recordsync.history.trees.Keep`."""
+        if (writer := self._opened()) is not None:
+            try:
+                writer.put_node(digest, text)
+            except HistoryUnusable as error:
+                self.failure = error
+
+    def _opened(self) -> BlockWriter | None:
+        """The writer; None where the store fails."""
         if self._writer is None and self.failure is None:
             try:
                 self._writer = self._transaction.enter_context(self._open())
             except HistoryUnusable as error:
                 self.failure = error
-        block = None if self._writer is None or self.failure else self._writer.begin()
-        return AdoptedBlock(self, model, partition, block)
+        return None if self.failure else self._writer
 
     def note(self, model: Model, partition: Partition, block: BlockDigest) -> None:
         """Note a block that was stored."""
@@ -61,6 +75,10 @@ class Adopting:
             except HistoryUnusable as error:
                 self.failure = error
         return self.failure is None
+
+    def has_exactly(self, counts: Mapping[str, int]) -> bool:
+        """Whether as many records of each model are stored."""
+        return {name: count for name, count in counts.items() if count} == dict(self.counts)
 
     def _drop(self) -> None:
         """Roll back what was not kept."""
@@ -78,11 +96,11 @@ class _Dropped(Exception):
     """Ends a transaction that is to be rolled back."""
 
 
-class AdoptedBlock:
+class ReceivedBlock:
     """A block that is being stored; None: it is not, because the store fails."""
 
-    def __init__(self, adopting: Adopting, model: Model, partition: Partition, block: OpenBlock | None) -> None:
-        self._adopting = adopting
+    def __init__(self, receiving: Receiving, model: Model, partition: Partition, block: OpenBlock | None) -> None:
+        self._receiving = receiving
         self._model = model
         self._partition = partition
         self._block = block
@@ -99,6 +117,6 @@ class AdoptedBlock:
         try:
             block = self._block.close()
         except HistoryUnusable as error:
-            self._adopting.failure = error
+            self._receiving.failure = error
         else:
-            self._adopting.note(self._model, self._partition, block)
+            self._receiving.note(self._model, self._partition, block)

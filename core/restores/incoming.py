@@ -1,0 +1,304 @@
+"""What is merged into the register: a file or a snapshot, how it is related to the register, and which base follows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import IO, Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core import moments
+from core.backups import catalogue
+from core.formats.checking import RestoredFile
+from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
+from core.operations.results import BaseSummary, Origin
+from core.register.database import Register
+from core.register.declared import SCHEMA
+from recordsync.backupfile import UncheckedFile
+from recordsync.backupfile.ancestry import check_ancestry
+from recordsync.errors import HistoryDamaged, HistoryUnusable
+from recordsync.history.ancestry import Known
+from recordsync.history.changed import ChangedTree
+from recordsync.history.headers import Header
+from recordsync.history.lineage import Lineage, after_taking
+from recordsync.history.relation import Base, Kinship, Relation, relation, snapshots_in
+from recordsync.history.snapshots import Arrival, header_of
+from recordsync.history.store import StoredTree
+from recordsync.merge import Side
+from recordsync.model.fields import TIMESTAMP
+from recordsync.models import Snapshot
+from recordsync.plan import Base as OpenedBase
+from recordsync.plan import ChangesDoNotFit, Source, TreeSource, opened_base, tree_with
+
+
+class BaseChoice(StrEnum):
+    """What somebody chooses as the base of a merge."""
+
+    ANCESTRY = "ancestry"
+    """What the ancestry of both sides proves."""
+    NONE = "none"
+    """None, whatever is known: every difference is a conflict, and absence deletes nothing."""
+
+
+class Mode(StrEnum):
+    """What becomes of the register."""
+
+    MERGE = "merge"
+    """Theirs is merged into it."""
+    EXACT = "exact"
+    """It becomes exactly as theirs."""
+
+
+_UNKNOWN: Final = gettext_lazy(
+    "Nothing in common is known: neither has a snapshot of the other. So every difference is a conflict, and what is "
+    "only on one side stays."
+)
+_SAYS_NOTHING: Final = gettext_lazy(
+    "The file does not say which snapshot it has, so nothing in common is known: every difference is a conflict, and "
+    "what is only on one side stays."
+)
+_OWN: Final = gettext_lazy(
+    "This was taken here: every value that has changed since is a conflict, so that it can be brought back, and what "
+    "was added since stays."
+)
+_CHOSEN: Final = gettext_lazy("No base was chosen: every difference is a conflict, and what is only on one side stays.")
+_EXACT: Final = gettext_lazy("The register becomes exactly as this: what it does not have is deleted here.")
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What is merged into the register, and how.
+
+    ``why``: a sentence that says why the base is what it is. ``base``: the snapshots that both sides shared, or the
+    side that has the same as the base; None: no base. ``kinship``: how theirs is related to the register's head, if
+    that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``arrival``: the snapshot
+    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet.
+    """
+
+    theirs: Source
+    origin: Origin
+    why: str
+    base: Base | Side | None = None
+    kinship: Kinship | None = None
+    lineage: Lineage | None = None
+    arrival: Arrival | None = None
+    unstored: ChangedTree | None = None
+    is_exact: bool = False
+
+    def summary(self) -> BaseSummary:
+        """What is told of its base."""
+        known = self.base is not None and not isinstance(self.base, Side)
+        return BaseSummary(self.why, sorted(snapshots_in(self.base)) if known else (), self.kinship)
+
+    @contextmanager
+    def opened_base(self, register: Register) -> Iterator[OpenedBase | Side | None]:
+        """The base to make a plan with, in the block. Reads the history store.
+
+        Raises OperationFailed where its records are not at hand, which names the snapshot and says who has it.
+        """
+        if self.base is None or isinstance(self.base, Side):
+            yield self.base
+            return
+        rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=snapshots_in(self.base))}
+        try:
+            opened = opened_base(self.base, lambda pk: tree_of(rows[pk], register))
+        except (HistoryDamaged, HistoryUnusable) as error:
+            if self.kinship is Kinship.MERGED:
+                yield Side.THEIRS  # the file has it, and nothing of it is taken
+                return
+            raise _not_here(list(rows.values()), error) from error
+        try:
+            yield opened
+        except HistoryDamaged as error:
+            raise _not_here(list(rows.values()), error) from error
+
+
+def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: Mode, spool: IO[bytes]) -> Incoming:
+    """A file, as it comes into the register as that is now. Reads headers, the catalogue, and the history store.
+
+    ``spool``: an empty temporary file, which stays open and is the caller's. Raises OperationFailed where the file does
+    not have all that an exact restore needs, and where its changes do not fit what it continues.
+    """
+    said, origin = file.metadata.snapshot, _origin(file)
+    if said is None or file.metadata.ancestors is None:
+        return _as_asked(Incoming(file, origin, str(_SAYS_NOTHING)), mode)
+    arrival = Arrival(said, check_ancestry(said, file.metadata.ancestors, file.metadata.parent, SCHEMA))
+    theirs: Source = file
+    unstored = None
+    if file.metadata.backup_type == "incremental":
+        if (parent := _parent(file, arrival, register)) is None:
+            return _as_asked(Incoming(file, origin, _lacks(file, register)), mode)
+        try:
+            unstored = tree_with(register.history.store, parent, file, said.says.tree, spool)
+        except ChangesDoNotFit as error:
+            raise OperationFailed(
+                str(error), undone=NOTHING_CHANGED, then=_("Ask for a full backup in its place.")
+            ) from error
+        theirs = TreeSource(unstored)
+    head = register.history.head()
+    related = None if head is None else related_to(register, head.pk, said, arrival.ancestors)
+    lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
+    incoming = Incoming(theirs, origin, "", kinship=related and related.kinship)
+    if unstored is not None or isinstance(file, UncheckedFile):  # another one is not read block by block
+        incoming = replace(incoming, lineage=lineage, arrival=arrival, unstored=unstored)
+    is_own = catalogue.was_taken_here(file.metadata, register)
+    return _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
+
+
+def from_snapshot(row: Snapshot, register: Register, choice: BaseChoice, mode: Mode) -> Incoming:
+    """A snapshot of the register's own history, as it comes into the register as that is now. Reads headers and the
+    history store. Raises OperationFailed where its records are not at hand."""
+    try:
+        theirs = TreeSource(tree_of(row, register))
+    except (HistoryDamaged, HistoryUnusable) as error:
+        raise not_at_hand(row, error) from error
+    said = header_of(row)
+    head = register.history.head()
+    related = None if head is None else related_to(register, head.pk, said, ())
+    lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
+    incoming = Incoming(theirs, origin_of(row), "", kinship=related and related.kinship, lineage=lineage)
+    is_own = related is not None and related.kinship is Kinship.MERGED
+    return _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
+
+
+def from_undo(before: Snapshot | None, after: Snapshot, register: Register, lineage: Lineage, why: str) -> Incoming:
+    """What undoes a move of the head from one snapshot (None: an empty register) to another: theirs is what was before,
+    and the base what was after. Reads the history store.
+
+    Raises OperationFailed where the records of either are not at hand.
+    """
+    store = register.history.store
+    try:
+        theirs = StoredTree(store, None, SCHEMA) if before is None else tree_of(before, register)
+    except (HistoryDamaged, HistoryUnusable) as error:
+        raise not_at_hand(before or after, error) from error
+    return Incoming(TreeSource(theirs), origin_of(before or after), why, after.pk, lineage=lineage)
+
+
+def _based(
+    incoming: Incoming, register: Register, related: Relation | None, choice: BaseChoice, *, is_own: bool
+) -> Incoming:
+    """The same with its base. ``is_own``: whether its values are to be brought back."""
+    if choice is BaseChoice.NONE:
+        return replace(incoming, why=str(_CHOSEN))
+    if is_own:
+        return replace(incoming, why=str(_OWN))
+    if related is None or related.base is None:
+        return replace(incoming, why=str(_UNKNOWN))
+    return replace(incoming, why=_because(register, related), base=related.base)
+
+
+def _as_asked(incoming: Incoming, mode: Mode) -> Incoming:
+    """The same, or an exact one. Raises OperationFailed where theirs does not have all that this needs."""
+    if mode is Mode.MERGE:
+        return incoming
+    theirs = incoming.theirs
+    if not (theirs.is_complete and all(theirs.shape(model).is_whole for model in SCHEMA)):
+        raise OperationFailed(
+            _("The register can become exactly as a full backup of version 2.0, or as a snapshot. This is neither."),
+            undone=NOTHING_CHANGED,
+            then=_("Merge it (--mode merge), or choose another one."),
+        )
+    return replace(incoming, why=str(_EXACT), base=Side.OURS, is_exact=True)
+
+
+def related_to(register: Register, head: str, said: Header, ancestors: Sequence[Known]) -> Relation:
+    """How a snapshot is related to this one of the register. ``ancestors``: those that came with it. Reads headers."""
+    parents, merges = register.history.ancestry().with_known(ancestors, said)
+    return relation(parents, merges, head, said.id)
+
+
+def tree_of(row: Snapshot, register: Register) -> StoredTree:
+    """The tree of a snapshot. Reads the history store. Raises HistoryDamaged where it is not there, HistoryUnusable."""
+    return StoredTree(register.history.store, row.tree or row.pk, SCHEMA)
+
+
+def _parent(file: RestoredFile, arrival: Arrival, register: Register) -> StoredTree | None:
+    """The tree of the snapshot that an incremental file continues; None where it is not at hand, or not all of its
+    ancestors are known."""
+    named = {parent for known in arrival.ancestors for parent in known.parents} | {*arrival.header.parents}
+    named.add(str(file.metadata.parent))
+    rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=named)}
+    if not rows.keys() | {known.id for known in arrival.ancestors} >= named:
+        return None
+    try:
+        return tree_of(rows[str(file.metadata.parent)], register)
+    except (HistoryDamaged, HistoryUnusable):
+        return None
+
+
+def _lacks(file: RestoredFile, register: Register) -> str:
+    """The sentence for an incremental file whose parent is not at hand."""
+    row = register.rows(Snapshot).filter(pk=file.metadata.parent).first()
+    named = _("snapshot %(id)s") % {"id": str(file.metadata.parent)[:10]} if row is None else snapshot_name(row)
+    return _(
+        "The file has the changes since %(snapshot)s, whose records are not at hand here. So it is merged without a "
+        "base: every difference is a conflict, and the register does not count as having this snapshot."
+    ) % {"snapshot": named}
+
+
+def _because(register: Register, related: Relation) -> str:
+    """A sentence that says why the base is what it is."""
+    rows = register.rows(Snapshot).filter(pk__in=snapshots_in(related.base)).order_by("order")
+    named = _(" and ").join(map(snapshot_name, rows))
+    if related.kinship is Kinship.MERGED:
+        text = _("%(snapshot)s was merged here already. Nothing of it is taken again.")
+        named = named[:1].upper() + named[1:]
+    else:
+        text = _("Both had %(snapshot)s.")
+    return text % {"snapshot": named}
+
+
+def snapshot_name(row: Snapshot) -> str:
+    """The name of a snapshot in a sentence, such as ``snapshot 41 of Site A (2026-11-20 18:40 IST)``."""
+    if row.number is None or row.says is None:
+        kind = _("the merge %(id)s") if row.is_merge else _("snapshot %(id)s")
+        return kind % {"id": row.pk[:10]}
+    moment: dt.datetime = TIMESTAMP.to_python(row.says["moment"]) or row.recorded_at
+    return _("snapshot %(number)s of %(installation)s (%(moment)s)") % {
+        "number": f"{row.number:,}",
+        "installation": row.says["installation"]["name"],
+        "moment": moments.moment(moment),
+    }
+
+
+def _origin(file: RestoredFile) -> Origin:
+    metadata = file.metadata
+    return Origin(metadata.installation.id, metadata.installation.name, metadata.created_at)
+
+
+def origin_of(row: Snapshot) -> Origin:
+    """Where a snapshot was taken, and when."""
+    if row.says is None or row.is_merge:
+        return Origin("", "", str(TIMESTAMP.to_text(row.recorded_at)))
+    installation = row.says["installation"]
+    return Origin(installation["id"], installation["name"], row.says["moment"])
+
+
+def not_at_hand(row: Snapshot, error: Exception) -> OperationFailed:
+    """The failure for a snapshot whose records are needed and not at hand."""
+    named = snapshot_name(row)
+    return OperationFailed(
+        _("The records of %(snapshot)s are not at hand (%(why)s).")
+        % {"snapshot": named, "why": explain(error).rstrip(".")},
+        undone=NOTHING_CHANGED,
+        then=_("The history keeps the last snapshots, and those that left or came in files: manage.py history."),
+    )
+
+
+def _not_here(rows: list[Snapshot], error: Exception) -> OperationFailed:
+    named = _(" and ").join(map(snapshot_name, rows))
+    return OperationFailed(
+        _("Both sides had %(snapshot)s, and this register does not have its records any more (%(why)s).")
+        % {"snapshot": named, "why": explain(error).rstrip(".")},
+        undone=NOTHING_CHANGED,
+        then=_(
+            "Restore a full backup that holds this snapshot first: the installation that took it, or one that merged "
+            "it, may have one. Or go on without a base (--base none): every difference is then a conflict."
+        ),
+    )

@@ -1,0 +1,198 @@
+"""The merge of what comes into the register: its plan, and its one transaction.
+
+Restores and undo go through it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import IO, NamedTuple, Protocol
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from core.backups import catalogue
+from core.formats import checking
+from core.models import Phase
+from core.operations import holding, snapshots
+from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed
+from core.operations.run import Run
+from core.operations.wording import SECTIONS, conflict, shown_key
+from core.register.database import Register
+from core.register.declared import ATTENDANCE_RECORDS
+from core.restores import large_deletions
+from core.restores.incoming import Incoming
+from recordsync.backupfile import UncheckedFile
+from recordsync.errors import FileError
+from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.plan import ChangeList, Plan, adding, apply_changes, apply_plan, differences, make_plan
+from recordsync.system.progress import Progress
+
+_MOVED_SHOWN = 5
+
+Find = Callable[[IO[bytes]], Incoming]
+"""A function that finds what is to be merged into the register as it is now. It gets an empty temporary file."""
+
+
+class Previewed(Protocol):
+    """What a restore needs of a preview, whether that is in memory or stored."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+
+class DecidedPlan(NamedTuple):
+    """A previewed plan as somebody decided it: the counts of what becomes of it, per model, and its changes."""
+
+    counts: dict[str, Counts]
+    changes: ChangeList
+
+
+class Asked(NamedTuple):
+    """How somebody asked for a merge. ``yes``: whether they have seen what it deletes; ``exclusive``: whether nobody
+    else may read the register meanwhile."""
+
+    strategy: Strategy
+    yes: bool = False
+    exclusive: bool = False
+
+
+class ConfirmationNeeded(OperationFailed):
+    """Somebody has to confirm what would be removed."""
+
+
+class Planned(NamedTuple):
+    """What would be merged, its plan, and sentences about what is odd with the register's history."""
+
+    incoming: Incoming
+    plan: Plan
+    notes: list[str]
+
+
+def planned(register: Register, find: Find, items: IO[bytes], progress: Progress) -> Planned:
+    """The plan of a merge. Reads the register at one moment, and writes the plan's lines to ``items``, a file."""
+    items.seek(0)
+    items.truncate()
+    with tempfile.TemporaryFile() as spool, register.read() as store:
+        ours, notes = snapshots.our_blocks(register, store)
+        incoming = find(spool)
+        with incoming.opened_base(register) as base:
+            return Planned(incoming, make_plan(store, incoming.theirs, base, items, progress, ours=ours), list(notes))
+
+
+def merged(
+    run: Run,
+    find: Find,
+    asked: Asked,
+    complete: Callable[[Incoming, dict[str, Counts]], None],
+    *,
+    preview: Previewed | None = None,
+    decided: DecidedPlan | None = None,
+) -> tuple[Incoming, dict[str, Counts]]:
+    """What was merged, and the counts of what became of its records, per model.
+
+    Writes in one transaction, at the end of which ``complete`` is called. Where it raises, the database is as it was.
+    ``preview``: only this is applied; ``decided``: as it was decided. Raises :class:`DataMoved`,
+    :class:`ConflictsLeft`, :class:`ConfirmationNeeded`, :class:`core.restores.large_deletions.LargeDeletion`, and what
+    ``find`` and :func:`core.operations.holding.holding_register` raise.
+    """
+    with (
+        tempfile.TemporaryFile() as items,
+        tempfile.TemporaryFile() as spool,
+        holding.holding_register(run) as (store, keeper),
+    ):
+        now = catalogue.stamp(run.register)
+        incoming = find(spool)
+        theirs = incoming.theirs
+        receiving = keeper.receiving() if incoming.arrival is not None else None
+        if isinstance(theirs, UncheckedFile):
+            theirs.receiver = receiving
+        # What was previewed is compared line by line before anything is written.
+        with adding(store, theirs, now, alone=asked.exclusive) if preview is None else nullcontext() as adder:
+            with incoming.opened_base(run.register) as base:
+                plan = make_plan(store, theirs, base, items, run, adder, ours=keeper.ours(store))
+            if preview is not None and not plan.is_same_as(preview.plan):
+                raise DataMoved(_moved(preview.plan, plan))
+            if decided is not None:
+                counts = decided.counts
+                for done in apply_changes(store, decided.changes.batches(), now, decided.changes.count):
+                    run(Phase.APPLY, min(done, plan.size), plan.size)
+            else:
+                _require_confirmed(plan, incoming, asked, run.register)
+                counts = apply_plan(plan, store, decide_by(asked.strategy), now, run)
+        if incoming.lineage is not None:
+            if receiving is not None and incoming.unstored is not None:
+                incoming.unstored.store(receiving)
+            added = {name: of.added for name, of in counts.items() if of.read == of.added}
+            keeper.take_in(incoming.arrival, incoming.lineage, receiving, added)
+        complete(incoming, counts)
+        run.complete(plan.changes)
+    return incoming, counts
+
+
+def _require_confirmed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> None:
+    """Raises ConflictsLeft, ConfirmationNeeded or LargeDeletion where somebody has to look first."""
+    if asked.strategy is Strategy.MANUAL:
+        _require_decided(plan)
+    if asked.yes:
+        return
+    decide = decide_by(asked.strategy)
+    if incoming.is_exact:
+        counts = plan.counts(decide).get(ATTENDANCE_RECORDS.name, Counts())
+        raise ConfirmationNeeded(
+            _("This would add %(added)s, change %(updated)s and delete %(deleted)s attendance records.")
+            % {
+                "added": f"{counts.added:,}",
+                "updated": f"{counts.updated:,}",
+                "deleted": f"{counts.deleted + counts.absent_deleted:,}",
+            },
+            undone=NOTHING_CHANGED,
+            then=_("Look at the preview. If that is what you want, say --yes."),
+        )
+    large_deletions.require_none(plan, decide, register)
+
+
+def _require_decided(plan: Plan) -> None:
+    """Raises ConflictsLeft, which names the first conflicts, where the plan has any."""
+    first: list[FileError] = []
+    count = 0
+    for step in plan.to_decide(decide_by(Strategy.MANUAL)):
+        count += 1
+        if step.merged is not None and count <= checking.limits().errors:
+            text, fields = conflict(step, plan.shapes[step.model.name]), ", ".join(step.merged.conflicts)
+            first.append(FileError(text, key=step.model.spelt(step.merged.key), field=fields, section=step.model.name))
+    if count:
+        raise ConflictsLeft(
+            ngettext(
+                "%(count)s conflict is left for somebody to decide. Nothing was changed. Choose who wins them all "
+                "with --strategy backup_wins or database_wins.",
+                "%(count)s conflicts are left for somebody to decide. Nothing was changed. Choose who wins them "
+                "all with --strategy backup_wins or database_wins.",
+                count,
+            )
+            % {"count": f"{count:,}"},
+            first,
+            count,
+        )
+
+
+def _moved(before: Plan, now: Plan) -> str:
+    """A sentence that says what differs between two plans."""
+    moved: dict[str, list[str]] = {}
+    count = 0
+    for model, key in differences(before, now):
+        count += 1
+        if count <= _MOVED_SHOWN:
+            moved.setdefault(str(SECTIONS[model.name]), []).append(shown_key(model.spelt(key)))
+    shown = "; ".join(f"{section} {', '.join(keys)}" for section, keys in moved.items())
+    more = " " + _("and %(count)s more") % {"count": f"{count - _MOVED_SHOWN:,}"} if count > _MOVED_SHOWN else ""
+    if not moved:
+        return _(
+            "The file is not the one that was previewed, or another version of Muster previewed it. Nothing was "
+            "changed. Preview it again first."
+        )
+    return _("The register changed after the preview: %(what)s. Nothing was changed. Look at a new preview first.") % {
+        "what": shown + more
+    }

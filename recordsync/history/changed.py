@@ -1,0 +1,140 @@
+"""A tree that is another one with some blocks replaced, which are in a temporary file until somebody stores them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, NamedTuple, Protocol
+
+from recordsync.history.blocks import BlockDigest, batches, block_of
+from recordsync.history.store import HistoryStore, StoredTree
+from recordsync.history.trees import Path, TreeNode, changed, node_of
+from recordsync.model.records import Partition
+from recordsync.model.schema import Model
+from recordsync.system.progress import EVERY
+
+
+class _Place(NamedTuple):
+    """Where the lines of a block are in the temporary file."""
+
+    start: int
+    end: int
+
+
+class Blocks(Protocol):
+    """What stores blocks and nodes, such as :class:`recordsync.history.receiving.Receiving`."""
+
+    def begin(self, model: Model, partition: Partition) -> OpenBlock:
+        """A block that is stored piece by piece."""
+
+    def put_node(self, digest: str, text: bytes, /) -> None:
+        """Store a node."""
+
+
+class OpenBlock(Protocol):
+    """A block that is being stored."""
+
+    def add(self, lines: Sequence[bytes], /) -> None:
+        """Add the next lines."""
+
+    def close(self) -> None:
+        """End the block."""
+
+
+class TreeChanges:
+    """The changes to a tree, block by block. Reads the history store, and writes ``spool``, an empty temporary file,
+    which stays open and is the caller's."""
+
+    def __init__(self, store: HistoryStore, below: StoredTree, spool: IO[bytes]) -> None:
+        self._store = store
+        self._below = below
+        self._spool = spool
+        self._changes: dict[str, dict[Partition, BlockDigest | None]] = {model.name: {} for model in below.schema}
+        self._places: dict[str, _Place] = {}
+
+    def put(self, model: Model, partition: Partition, lines: Iterable[bytes]) -> None:
+        """Replace the block of a partition by one that has these lines, which are known to be right and in order. If
+        there are none, it has no records afterwards."""
+        start = self._spool.seek(0, 2)
+        block = block_of(self._spooled(lines))
+        self._changes[model.name][partition] = block if block.count else None
+        self._places[block.digest] = _Place(start, self._spool.tell())
+
+    def _spooled(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        for batch in batches(lines):
+            self._spool.write(b"\n".join((*batch, b"")))
+            yield from batch
+
+    def tree(self) -> ChangedTree:
+        """The tree after all changes. Reads the nodes that lead to them."""
+        made: dict[str, bytes] = {}
+        children = []
+        totals = self._below.totals()
+        for model in self._below.schema:
+            before, changes = self._below.model(model), self._changes[model.name]
+            if not changes:
+                node = None if before is None else TreeNode((model.name,), before, totals[model.name])
+            elif not model.levels:
+                block = changes[()]
+                node = None if block is None else TreeNode((model.name,), block.digest, block.count)
+            else:
+                placed: dict[Path, BlockDigest | None] = {
+                    (model.name, *partition): block for partition, block in changes.items()
+                }
+                node = changed(self._below.nodes, before, placed.items(), made.__setitem__, (model.name,))
+            if node is not None and node.count:
+                children.append((model.name, node.digest, node.count))
+        root = node_of((), children, made.__setitem__)
+        return ChangedTree(self._store, root.digest, self._below, made, self._spool, self._places)
+
+
+class ChangedTree(StoredTree):
+    """A tree of which some nodes and blocks are not in the history store, made by :class:`TreeChanges`."""
+
+    def __init__(
+        self,
+        store: HistoryStore,
+        root: str,
+        below: StoredTree,
+        made: Mapping[str, bytes],
+        spool: IO[bytes],
+        places: Mapping[str, _Place],
+    ) -> None:
+        self._made = made
+        self._spool = spool
+        self._places = places
+        super().__init__(store, root, below.schema)
+
+    def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
+        stored = super().nodes([digest for digest in digests if digest not in self._made])
+        return {digest: self._made.get(digest) or stored[digest] for digest in dict.fromkeys(digests)}
+
+    def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        for partition, block in placed:
+            place = self._places.get(block.digest)
+            if place is None:
+                yield from super().lines([(partition, block)])
+            else:
+                yield from self._read(place)
+
+    def _read(self, place: _Place) -> Iterator[list[bytes]]:
+        position = place.start
+        while position < place.end:
+            self._spool.seek(position)
+            batch: list[bytes] = []
+            while position < place.end and len(batch) < EVERY:
+                line = self._spool.readline()
+                position += len(line)
+                batch.append(line[:-1])
+            yield batch
+
+    def store(self, into: Blocks) -> None:
+        """Store what is not stored yet."""
+        for digest, text in self._made.items():
+            into.put_node(digest, text)
+        for model in self.schema:
+            for partition, block in self.digests(model):
+                if block.digest in self._places:
+                    stored = into.begin(model, partition)
+                    for lines in self.lines([(partition, block)]):
+                        stored.add(lines)
+                    stored.close()

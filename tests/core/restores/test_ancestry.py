@@ -1,0 +1,246 @@
+"""Restores of files whose snapshots have something in common with the register, between two installations: one on
+SQLite, one on PostgreSQL, each in turn as the office and as the server."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from core.models import AttendanceRecord, Company, Installation
+from core.operations.errors import ConflictsLeft, OperationFailed
+from core.operations.results import RestoreResult
+from core.register.database import Register
+from core.restores.large_deletions import LargeDeletion
+from core.restores.restore_service import RestoreService
+from recordsync.history.databases import history_of
+from recordsync.models import Block, Head, Node, Snapshot
+from tests.builders.days import ABC, FRIDAY, XYZ, day
+from tests.builders.registers import put, register
+from tests.running import databases
+from tests.running.inspection import content
+from tests.running.services import backup_bytes, restore
+
+
+class Site(NamedTuple):
+    """An installation, by its database."""
+
+    alias: str
+
+    def file(self, *args: Any, **options: Any) -> bytes:
+        return backup_bytes(self.alias, *args, **options)[0]
+
+    def restore(self, data: bytes, strategy: str = "manual", **options: Any) -> RestoreResult:
+        return restore(self.alias, data, strategy, **options)
+
+    def preview(self, data: bytes, **options: Any) -> dict[str, Any]:
+        service = RestoreService(register=Register(self.alias))
+        with service.preview_changes(io.BytesIO(data), "manual", **options) as preview:
+            return preview.summary()
+
+    def rows(self, ep_no: str) -> Any:
+        return AttendanceRecord.objects.using(self.alias).filter(ep_no=ep_no)
+
+    def edit(self, ep_no: str = "E1", **fields: Any) -> None:
+        assert self.rows(ep_no).update(**fields)
+
+    def delete(self, ep_no: str) -> None:
+        assert self.rows(ep_no).delete()[0]
+
+    def numbers(self) -> str:
+        return " ".join(sorted(AttendanceRecord.objects.using(self.alias).values_list("ep_no", flat=True)))
+
+    @property
+    def head(self) -> str:
+        return str(Head.objects.using(self.alias).get().snapshot_id)
+
+    @property
+    def snapshots(self) -> int:
+        return Snapshot.objects.using(self.alias).count()
+
+
+class Sites(NamedTuple):
+    office: Site
+    server: Site
+
+
+@pytest.fixture(params=["sqlite office", "postgres office"])
+def sites(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Sites]:
+    """Two installations that share what the office has: four days of four people."""
+    aliases = list(databases.ALIASES.values())
+    if request.param != "sqlite office":
+        aliases.reverse()
+    with django_db_blocker.unblock():
+        databases.empty(*aliases, "jobs")
+        for alias, name in zip(aliases, ("Office", "Server"), strict=True):
+            Installation.objects.using(alias).create(id=uuid.uuid4(), name=name)
+        office, server = map(Site, aliases)
+        put(office.alias, register(*(day(ep_no=f"E{n}") for n in (1, 2, 3, 4))))
+        server.restore(office.file())
+        yield Sites(office, server)
+        databases.empty(*aliases, "jobs")
+
+
+def exchange(one: Site, other: Site, **options: Any) -> tuple[RestoreResult, RestoreResult]:
+    """Both restore the other's file. The files cross."""
+    files = one.file(), other.file()
+    return one.restore(files[1], **options), other.restore(files[0], **options)
+
+
+def test_an_empty_register_becomes_what_comes(sites: Sites) -> None:
+    office, server = sites
+    assert content(office.alias) == content(server.alias)
+    assert office.head == server.head
+    assert server.snapshots == office.snapshots == 1
+
+
+def test_what_changed_on_one_side_is_no_conflict(sites: Sites) -> None:
+    office, server = sites
+    office.edit("E1", shift="N")
+    office.delete("E2")
+    put_day(office, "E5")
+    server.edit("E1", status="A")
+    server.edit("E3", shift="G1")
+    server.delete("E4")
+    summary = server.preview(file := office.file())
+    assert summary["base"]["why"].startswith("Both had snapshot 1 of Office")
+    result = server.restore(file)
+    counts = result.records
+    assert (counts.added, counts.updated, counts.absent_deleted, counts.only_here, counts.conflicts) == (1, 1, 1, 2, 0)
+    assert counts == type(counts)(**summary["models"]["attendance_records"])
+    assert server.numbers() == "E1 E3 E5"
+    assert server.rows("E1").values_list("shift", "status")[0] == ("N", "A")
+    assert server.rows("E3").get().shift == "G1"
+    office.restore(server.file())
+    assert content(office.alias) == content(server.alias)
+    assert office.head == server.head
+
+
+def test_files_that_cross_settle_on_one_head(sites: Sites) -> None:
+    office, server = sites
+    office.edit("E1", shift="N")
+    server.edit("E2", shift="N")
+    exchange(office, server)
+    assert content(office.alias) == content(server.alias)
+    assert office.head == server.head
+    count = office.snapshots
+    for result in exchange(office, server):
+        assert result.changes_nothing
+    assert (office.head, office.snapshots, server.snapshots) == (server.head, count, count)
+
+
+def test_a_deletion_against_an_edit_is_asked_once(sites: Sites) -> None:
+    """Whoever decides it decides it for both."""
+    office, server = sites
+    office.delete("E1")
+    server.edit("E1", shift="N")
+    data = office.file()
+    with pytest.raises(ConflictsLeft):
+        server.restore(data)
+    assert server.restore(data, "database_wins").conflicts == 1
+    assert server.numbers() == "E1 E2 E3 E4"
+    assert not office.restore(server.file()).conflicts
+    assert office.numbers() == "E1 E2 E3 E4"
+    assert not server.restore(office.file()).conflicts
+
+
+def test_what_was_merged_here_is_not_taken_again(sites: Sites) -> None:
+    """Its values are brought back only by who says so."""
+    office, server = sites
+    data = office.file()
+    server.edit("E1", shift="N")
+    server.delete("E2")
+    result = server.restore(data, "backup_wins")
+    assert result.changes_nothing
+    assert "was merged here already" in result.base.why
+    assert result.records.only_here == 2
+    assert server.numbers() == "E1 E3 E4"
+    assert server.preview(data, base="none")["conflicts"] == 1
+    brought = server.restore(data, "backup_wins", base="none").records
+    assert (brought.added, brought.updated) == (1, 1)
+    assert server.rows("E1").get().shift == "GS"
+
+
+def test_a_backup_of_ones_own_brings_its_values_back(sites: Sites) -> None:
+    office = sites.office
+    data = office.file()
+    office.edit("E1", shift="N")
+    put_day(office, "E5")
+    result = office.restore(data, "backup_wins")
+    assert "was taken here" in result.base.why
+    assert office.rows("E1").get().shift == "GS"
+    assert office.numbers() == "E1 E2 E3 E4 E5"
+
+
+def test_a_large_deletion_stops_until_somebody_says_yes(sites: Sites) -> None:
+    office, server = sites
+    put(office.alias, register(*(day(XYZ, ep_no=f"X{n}") for n in range(500))))
+    server.restore(office.file())
+    office.rows("X1").filter(company__name=XYZ).delete()
+    some = [f"X{n}" for n in range(300, 401)]
+    AttendanceRecord.objects.using(office.alias).filter(ep_no__in=some).delete()
+    data = office.file()
+    before = content(server.alias)
+    with pytest.raises(LargeDeletion, match="102 of 500 records of XYZ Ltd"):
+        server.restore(data)
+    assert content(server.alias) == before
+    assert server.restore(data, yes=True).records.absent_deleted == 102
+    assert content(server.alias) == content(office.alias)
+
+
+def test_a_small_deletion_of_a_large_company_does_not_stop(sites: Sites) -> None:
+    office, server = sites
+    put(office.alias, register(*(day(XYZ, ep_no=f"X{n}") for n in range(1200))))
+    server.restore(office.file())
+    some = [f"X{n}" for n in range(300, 420)]
+    AttendanceRecord.objects.using(office.alias).filter(ep_no__in=some).delete()
+    assert server.restore(office.file()).records.absent_deleted == 120
+
+
+def test_a_base_that_is_not_here_is_named(sites: Sites) -> None:
+    office, server = sites
+    office.edit("E1", shift="N")
+    data = office.file()
+    server.edit("E2", shift="N")
+    base = server.head
+    for table in (Block, Node):
+        table._default_manager.using(history_of(server.alias)).all().delete()
+    before = content(server.alias)
+    with pytest.raises(OperationFailed, match="Both sides had snapshot 1 of Office"):
+        server.restore(data)
+    assert content(server.alias) == before
+    assert server.restore(data, "backup_wins", base="none").conflicts == 2
+    assert base
+
+
+def test_without_anything_in_common_absence_deletes_nothing(sites: Sites) -> None:
+    office, server = sites
+    databases.empty_history(server.alias)
+    server.delete("E1")
+    office.delete("E2")
+    result = server.restore(office.file())
+    assert "Nothing in common is known" in result.base.why
+    assert server.numbers() == "E1 E2 E3 E4"
+    assert not office.restore(server.file()).conflicts, "they have something in common now"
+    assert office.numbers() == "E1 E2 E3 E4"
+    assert office.head == server.head
+
+
+def test_a_company_that_is_deleted_there_is_deleted_here(sites: Sites) -> None:
+    office, server = sites
+    put(office.alias, register(companies=(XYZ,)))
+    server.restore(office.file())
+    Company.objects.using(office.alias).get(name=XYZ).delete(using=office.alias)
+    server.restore(office.file())
+    assert list(Company.objects.using(server.alias).values_list("name", flat=True)) == [ABC]
+
+
+def put_day(site: Site, ep_no: str) -> None:
+    company = Company.objects.using(site.alias).get(name=ABC)
+    AttendanceRecord.objects.using(site.alias).create(
+        company=company, ep_no=ep_no, date=FRIDAY, ep_name="Meena", shift="GS", status="P"
+    )
