@@ -20,6 +20,7 @@ class Kind(models.TextChoices):
     DELETE_ALL = "delete_all", _("Delete all records")
     RENAME_COMPANY = "rename_company", _("Rename a company")
     SEED_DEMO = "seed_demo", _("Demo register")
+    UNDO = "undo", _("Undo")
 
 
 class Phase(models.TextChoices):

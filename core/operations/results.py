@@ -99,6 +99,8 @@ class BaseSummary:
     why: str
     snapshots: Sequence[str] = ()
     kinship: Kinship | None = None
+    is_exact: bool = False
+    """Whether the register becomes exactly as theirs."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class RestoreSummary:
     models: Mapping[str, Counts]
     base: BaseSummary
     warnings: Sequence[str] = field(default=(), kw_only=True)
+    kind: Kind = field(default=Kind.RESTORE, kw_only=True)
 
     @property
     def records(self) -> Counts:
@@ -139,7 +142,7 @@ class RestoreSummary:
         """For JSON: the keys that every command's summary has."""
         records = self.records
         return summary_of(
-            Kind.RESTORE.value,
+            self.kind.value,
             file=self.file,
             id=self.metadata and self.metadata.id,
             type=self.metadata and self.metadata.backup_type,

@@ -78,6 +78,12 @@ TRAITS: Final[Mapping[str, Traits]] = {
         perhaps=_("the company was renamed"),
         look=_("Look at the companies when it does."),
     ),
+    Kind.UNDO: Traits(
+        in_a_sentence=_("an undo"),
+        holds_register=True,
+        perhaps=_("it was undone"),
+        look=_("Look at the history when it does."),
+    ),
     Kind.SEED_DEMO: Traits(
         in_a_sentence=_("the making of a demo register"),
         holds_register=True,

@@ -90,6 +90,14 @@ class Tallies:
         changed = {company: sum(row[effect] for effect in _BY_COMPANY[:3]) for company, row in rows.items()}
         return sorted(rows.values(), key=lambda row: (-changed[row["company"]], row["company"]))[:limit]
 
+    def deleted_by_company(self, strategy: Strategy) -> dict[str, int]:
+        """For each company that loses any, how many of its attendance records are deleted."""
+        deleted: Counter[str] = Counter()
+        for group in self._groups(strategy, held=False):
+            if group.model is ATTENDANCE_RECORDS and group.effect is Effect.DELETE:
+                deleted[group.names[0]] += group.n
+        return deleted
+
     def counts(self, strategy: Strategy) -> dict[str, Counts]:
         """The counts of what becomes of all entries of the file, per model."""
         account = Account(self._plan)

@@ -128,6 +128,10 @@ class StoredPreview(Decisions):
         changes come first."""
         return self._tallies.by_company(self.strategy)
 
+    def deleted_by_company(self) -> dict[str, int]:
+        """For each company that loses any, how many of its attendance records are deleted as it is decided now."""
+        return self._tallies.deleted_by_company(self.strategy)
+
     def conflicting_companies(self) -> list[str]:
         """The companies that have conflicts."""
         return self._tallies.conflicting_companies()

@@ -93,7 +93,7 @@ class Incoming:
     def summary(self) -> BaseSummary:
         """What is told of its base."""
         known = self.base is not None and not isinstance(self.base, Side)
-        return BaseSummary(self.why, sorted(snapshots_in(self.base)) if known else (), self.kinship)
+        return BaseSummary(self.why, sorted(snapshots_in(self.base)) if known else (), self.kinship, self.is_exact)
 
     @contextmanager
     def opened_base(self, register: Register) -> Iterator[OpenedBase | Side | None]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import reduce
 from operator import or_
-from typing import IO, Any, cast
+from typing import IO, Any, TypedDict, cast
 
 from django.core.files.storage import storages
 from django.db.models import Q
@@ -38,13 +38,19 @@ from core.preview.lines import Line
 from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
-from core.restores.merging import DecidedPlan
-from core.restores.restore_service import RestoreService
+from core.restores.incoming import BaseChoice, Mode, snapshot_name
+from core.restores.large_deletions import Large, count_of, large_deletions
+from core.restores.merging import ConfirmationNeeded, DecidedPlan
+from core.restores.restore_service import RestoreService, Source
+from core.restores.undo import How, Undo, undo_of
 from recordsync.errors import LockTimeout
 from recordsync.merge import Counts, Strategy
+from recordsync.models import HeadMove, Snapshot
 from recordsync.system import locks
 
 _UPLOAD = "upload"
+_NO_UPLOAD = ("backup", "snapshot", "undo")
+"""The parameters of an operation that name what is merged, where that is no upload."""
 _SUBMITTING = "submitting-a-restore"
 """The name of the lock under which a restore looks whether another one waits or runs, and is then submitted."""
 _SECONDS_TO_SUBMIT = 10
@@ -102,22 +108,51 @@ def too_large(limit: int) -> OperationFailed:
 
 
 def submit_check(
-    actor: Actor, strategy: Strategy, *, uploaded: uuid.UUID | None = None, name: str = "", backup: Backup | None = None
+    actor: Actor,
+    strategy: Strategy,
+    *,
+    uploaded: uuid.UUID | None = None,
+    name: str = "",
+    backup: Backup | None = None,
+    snapshot: Snapshot | None = None,
+    undo: Undo | None = None,
+    base: BaseChoice = BaseChoice.ANCESTRY,
+    mode: Mode = Mode.MERGE,
 ) -> Operation:
-    """The waiting operation that checks and previews a file. Writes to the jobs database.
+    """The waiting operation that checks and previews what is to be merged. Writes to the jobs database.
 
-    ``uploaded`` and ``name``: a file that was received; ``backup``: one of the catalogue.
+    ``uploaded`` and ``name``: a file that was received; ``backup``: one of the catalogue; ``snapshot``: one of the
+    history; ``undo``: what an operation did. ``base``, ``mode``: see :mod:`core.restores.incoming`.
     """
-    if backup is not None:
-        uploaded, name = uuid.uuid4(), backup.file
+    if uploaded is None:
+        uploaded = uuid.uuid4()
         preview_folders.new_folder(uploaded)
+    if backup is not None:
+        name = backup.file
+    elif snapshot is not None:
+        name = snapshot_name(snapshot)
+    elif undo is not None:
+        name = undo.name
     return jobs.submit(
         Kind.CHECK,
         actor,
         pk=uploaded,
         filename=name[:255],
-        parameters={"strategy": strategy.value, "backup": backup and backup.file},
+        parameters={
+            "strategy": strategy.value,
+            "backup": backup and backup.file,
+            "snapshot": snapshot and snapshot.pk,
+            "undo": undo and {"move": undo.move.pk, "how": undo.how.value},
+            "base": base.value,
+            "mode": mode.value,
+        },
     )
+
+
+def again_with(actor: Actor, preview: StoredPreview, *, base: BaseChoice) -> Operation:
+    """The waiting operation that checks a preview's file again, with another base. Writes to the jobs database. Raises
+    as :func:`check_again`."""
+    return _submit_again(actor, preview, {"base": base.value, "earlier": None})
 
 
 def check_again(actor: Actor, preview: StoredPreview) -> Operation:
@@ -126,11 +161,15 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
 
     Raises :class:`OperationFailed` where the new folder cannot be made.
     """
+    return _submit_again(actor, preview, {"strategy": preview.strategy.value, "earlier": str(preview.pk)})
+
+
+def _submit_again(actor: Actor, preview: StoredPreview, changed: Mapping[str, str | None]) -> Operation:
     earlier = Operation.objects.using(JOBS).get(pk=preview.pk)
     pk = uuid.uuid4()
     try:
         folder = preview_folders.new_folder(pk)
-        if not earlier.parameters["backup"]:
+        if not any(earlier.parameters.get(name) for name in _NO_UPLOAD):
             (folder / _UPLOAD).hardlink_to(preview_folders.folder_of(preview.pk) / _UPLOAD)
     except OSError as error:
         preview_folders.remove(pk)
@@ -141,7 +180,7 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
         register=Register(earlier.database),
         pk=pk,
         filename=earlier.filename,
-        parameters=earlier.parameters | {"strategy": preview.strategy.value, "earlier": str(preview.pk)},
+        parameters=earlier.parameters | changed,
     )
 
 
@@ -158,10 +197,14 @@ def check(operation: Operation) -> None:
         ) as run:
             folder = preview_folders.folder_of(pk)
             service = RestoreService(operation=operation)
-            with _source(operation.pk, operation) as stream, (folder / "items").open("w+b") as items:
+            with _source(operation.pk, operation) as source, (folder / "items").open("w+b") as items:
                 try:
                     preview = service.preview_changes(
-                        stream, operation.parameters["strategy"], progress_callback=run, items=items
+                        source,
+                        operation.parameters["strategy"],
+                        **_chosen(operation),
+                        progress_callback=run,
+                        items=items,
                     )
                 except OperationFailed as failure:
                     errors = [shown_error(error) for error in failure.errors]
@@ -195,10 +238,24 @@ def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
         now.carry_over(before)
 
 
-def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFAULT) -> Operation:
+def removals(preview: StoredPreview, register: Register = DEFAULT) -> list[Large]:
+    """What somebody has to confirm before a preview is applied, as it is decided now: for each company how many of its
+    records are deleted. These are all deletions of an exact restore, and large ones of a merge. Counts rows."""
+    deleted = preview.deleted_by_company()
+    if preview.base.is_exact:
+        return [Large(company, count, count_of(company, register)) for company, count in sorted(deleted.items())]
+    return large_deletions(deleted, register)
+
+
+def submit_apply(
+    actor: Actor, preview: StoredPreview, register: Register = DEFAULT, *, is_confirmed: bool = False
+) -> Operation:
     """The waiting operation that applies a preview as it is decided now. Writes to the jobs database.
 
+    ``is_confirmed``: whether the person has confirmed what :func:`removals` says.
+
     Raises :class:`OperationFailed` where conflicts are undecided or the preview is being applied already,
+    :class:`core.restores.merging.ConfirmationNeeded` where that is not confirmed,
     :class:`core.preview.decisions.DecidedMeanwhile` where somebody has decided something since it was opened, and
     :class:`RegisterBusy` where another operation that writes is waiting or running. Of two requests at the same
     moment, only one succeeds.
@@ -211,6 +268,12 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
             )
             % {"count": f"{preview.undecided:,}"}
         )
+    if not is_confirmed and removals(preview, register):
+        raise ConfirmationNeeded(
+            _("Nobody has confirmed what would be deleted."),
+            undone=NOTHING_CHANGED,
+            then=_("Look at the list, and confirm it."),
+        )
     recovery.settle_accounts()
     checked = Operation.objects.using(JOBS).get(pk=preview.pk)
     try:
@@ -219,15 +282,15 @@ def submit_apply(actor: Actor, preview: StoredPreview, register: Register = DEFA
             operation = uuid.uuid4()
             preview.apply_by(operation)
             return jobs.submit(
-                Kind.RESTORE,
+                Kind.UNDO if checked.parameters.get("undo") else Kind.RESTORE,
                 actor,
                 register=register,
                 pk=operation,
                 filename=checked.filename,
                 parameters={
+                    **{name: checked.parameters.get(name) for name in ("base", "mode", *_NO_UPLOAD)},
                     "preview": str(preview.pk),
                     "version": preview.version,
-                    "backup": checked.parameters.get("backup"),
                 },
             )
     except LockTimeout as error:
@@ -250,7 +313,7 @@ def apply(operation: Operation) -> None:
     pk = uuid.UUID(operation.parameters["preview"])
     changes = preview_changes.changes_file(operation.pk)
     try:
-        with stored_preview.opened(pk) as preview, _source(pk, operation) as stream, ExitStack() as stack:
+        with stored_preview.opened(pk) as preview, _source(pk, operation) as source, ExitStack() as stack:
             if preview.version != operation.parameters["version"]:
                 raise OperationFailed(
                     _("Something was decided after this restore was asked for. Nothing was changed. Look at it again.")
@@ -263,7 +326,7 @@ def apply(operation: Operation) -> None:
                 return DecidedPlan(counts, stack.enter_context(preview_changes.read_changes(operation.pk)))
 
             RestoreService(operation=operation).restore_backup(
-                stream, preview.strategy.value, preview=preview, prepare=prepare
+                source, preview.strategy.value, **_chosen(operation), preview=preview, prepare=prepare
             )
     except NotKnown:  # it may have been committed, and then its list of changes is needed
         raise
@@ -313,11 +376,28 @@ def _expected(preview: StoredPreview, counts: Mapping[str, Counts]) -> dict[str,
     }
 
 
+class _Chosen(TypedDict):
+    """What was chosen beside the strategy."""
+
+    base: str
+    mode: str
+
+
+def _chosen(operation: Operation) -> _Chosen:
+    known = operation.parameters
+    return {"base": known.get("base") or BaseChoice.ANCESTRY, "mode": known.get("mode") or Mode.MERGE}
+
+
 @contextmanager
-def _source(pk: uuid.UUID, operation: Operation) -> Iterator[IO[bytes]]:
-    """The file to restore: the operation's file of the catalogue, or the upload with this id."""
+def _source(pk: uuid.UUID, operation: Operation) -> Iterator[Source]:
+    """What is merged: an undo, a snapshot, the operation's file of the catalogue, or the upload with this id."""
+    register = Register(operation.database)
     stored = operation.parameters.get("backup")
-    if stored:
+    if undo := operation.parameters.get("undo"):
+        yield undo_of(register.rows(HeadMove).get(pk=undo["move"]), register, How(undo["how"]))
+    elif snapshot := operation.parameters.get("snapshot"):
+        yield register.rows(Snapshot).get(pk=snapshot)
+    elif stored:
         with storages["backups"].open(stored, "rb") as file:
             yield cast("IO[bytes]", Named(file, operation.filename))
     else:

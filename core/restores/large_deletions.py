@@ -7,6 +7,7 @@ first.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -49,11 +50,15 @@ class LargeDeletion(OperationFailed):
         )
 
 
-def large_deletions(deleted: Counter[str], register: Register) -> list[Large]:
+def count_of(company: str, register: Register) -> int:
+    """How many records a company has. Counts rows."""
+    return register.rows(AttendanceRecord).filter(company__name=company).count()
+
+
+def large_deletions(deleted: Mapping[str, int], register: Register) -> list[Large]:
     """The large deletions among these, which are numbers of records by company. Counts rows of the register."""
-    rows = register.rows(AttendanceRecord)
     found = [
-        Large(company, count, rows.filter(company__name=company).count())
+        Large(company, count, count_of(company, register))
         for company, count in sorted(deleted.items())
         if count > _MOST
     ]

@@ -24,6 +24,7 @@ from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.incoming import BaseChoice, Incoming, Mode, from_file, from_snapshot, snapshot_name
 from core.restores.merging import Asked, DecidedPlan, Find, Previewed, merged, planned
+from core.restores.undo import Undo
 from recordsync.backupfile import Metadata
 from recordsync.merge import Counts, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
@@ -34,15 +35,15 @@ from recordsync.system.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
+Source = Input | Snapshot | Undo
+"""A file, the header of a snapshot of the register's own history, or the undoing of an operation."""
+
 T = TypeVar("T")
 
 
 class RestoreService:
-    """Merges backup files and snapshots into the register, in the name of ``user`` (None: of the operating system's
-    user), or as the waiting ``operation``, in its register and in the name of who asked for it.
-
-    A ``source`` is a file, or the header of a snapshot of the register's own history.
-    """
+    """Merges a :data:`Source` into the register, in the name of ``user`` (None: of the operating system's user), or as
+    the waiting ``operation``, in its register and in the name of who asked for it."""
 
     def __init__(
         self, *, user: User | None = None, register: Register = DEFAULT, operation: Operation | None = None
@@ -60,7 +61,7 @@ class RestoreService:
 
     def preview_changes(
         self,
-        source: Input | Snapshot,
+        source: Source,
         merge_strategy: str = "backup_wins",
         *,
         base: str = BaseChoice.ANCESTRY,
@@ -78,7 +79,7 @@ class RestoreService:
         strategy, choice, wanted = Strategy(merge_strategy), BaseChoice(base), Mode(mode)
         progress = progress_callback or no_progress
         try:
-            with _Source.opened(source, progress) as opened, ExitStack() as on_error:
+            with _Opened.of(source, progress) as opened, ExitStack() as on_error:
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
                 found = opened.used(
@@ -99,11 +100,12 @@ class RestoreService:
             found.plan,
             strategy,
             warnings=found.warnings,
+            kind=_kind(source),
         )
 
     def restore_backup(
         self,
-        source: Input | Snapshot,
+        source: Source,
         merge_strategy: str = "backup_wins",
         progress_callback: Progress | None = None,
         *,
@@ -132,14 +134,14 @@ class RestoreService:
         asked, choice, wanted = Asked(Strategy(merge_strategy), yes, exclusive), BaseChoice(base), Mode(mode)
         with (
             operations.running(
-                Kind.RESTORE,
+                _kind(source),
                 self.actor,
                 self.register,
                 filename=_name(source),
                 callback=progress_callback,
                 operation=self._operation,
             ) as run,
-            _Source.opened(source, run) as opened,
+            _Opened.of(source, run) as opened,
         ):
             decided = None if prepare is None else prepare(run)
 
@@ -165,11 +167,12 @@ class RestoreService:
             run.seconds,
             run.log.pk,
             warnings=[*warnings, *run.warnings],
+            kind=_kind(source),
         )
 
     def _previewed(
         self,
-        opened: _Source,
+        opened: _Opened,
         file: RestoredFile | None,
         choice: BaseChoice,
         mode: Mode,
@@ -181,12 +184,14 @@ class RestoreService:
             return _Found(found.incoming, found.plan, None, found.notes)
         return _Found(found.incoming, found.plan, file.metadata, [*self._warnings(file), *found.notes])
 
-    def _finding(self, opened: _Source, file: RestoredFile | None, choice: BaseChoice, mode: Mode) -> Find:
-        """A function that finds what comes into the register. ``file``: None: a snapshot."""
-        if file is None:
-            snapshot = opened.snapshot
-            assert snapshot is not None
-            return lambda spool: from_snapshot(snapshot, self.register, choice, mode)
+    def _finding(self, opened: _Opened, file: RestoredFile | None, choice: BaseChoice, mode: Mode) -> Find:
+        """A function that finds what comes into the register. ``file``: None: it is none."""
+        source = opened.source
+        if isinstance(source, Undo):
+            return lambda spool: source.incoming()
+        if isinstance(source, Snapshot):
+            return lambda spool: from_snapshot(source, self.register, choice, mode)
+        assert file is not None
         return lambda spool: from_file(file, self.register, choice, mode, spool)
 
     def _warnings(self, file: RestoredFile) -> list[str]:
@@ -222,29 +227,35 @@ class _Found(NamedTuple):
     warnings: list[str]
 
 
-class _Source(NamedTuple):
-    """An open file, or a snapshot."""
+class _Opened(NamedTuple):
+    """A source that is open. ``stream``: of a file."""
 
     name: str
-    stream: BinaryIO | None
-    snapshot: Snapshot | None
+    source: Source
+    stream: BinaryIO | None = None
 
     @classmethod
     @contextmanager
-    def opened(cls, source: Input | Snapshot, progress: Progress) -> Iterator[_Source]:
+    def of(cls, source: Source, progress: Progress) -> Iterator[_Opened]:
         """The source, until the block ends. Raises what :func:`opened_input` raises."""
-        if isinstance(source, Snapshot):
-            yield cls(_name(source), None, source)
+        if isinstance(source, Snapshot | Undo):
+            yield cls(_name(source), source)
         else:
             with opened_input(source, checking.limits().content, progress) as stream:
-                yield cls(_name(source), stream, None)
+                yield cls(_name(source), source, stream)
 
     def used(self, use: Callable[[RestoredFile | None], T], progress: Progress) -> T:
-        """What ``use`` returns for the file (:func:`core.formats.checking.used`); None: it is a snapshot."""
+        """What ``use`` returns for the file (:func:`core.formats.checking.used`); None: it is none."""
         return use(None) if self.stream is None else checking.used(self.stream, use, progress)
 
 
-def _name(source: Input | Snapshot) -> str:
+def _kind(source: Source) -> Kind:
+    return Kind.UNDO if isinstance(source, Undo) else Kind.RESTORE
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, Undo):
+        return source.name
     return snapshot_name(source) if isinstance(source, Snapshot) else input_name(source)
 
 

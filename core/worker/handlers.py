@@ -21,6 +21,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     Kind.VERIFY: verification.verify,
     Kind.CHECK: restore_jobs.check,
     Kind.RESTORE: restore_jobs.apply,
+    Kind.UNDO: restore_jobs.apply,
     Kind.CHECK_SHEET: uploads.check,
     Kind.IMPORT: uploads.apply,
     Kind.EXPORT: partial(export_jobs.write_export, rows=rows_shown),

@@ -7,13 +7,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from core.history.snapshots import find
-from core.management.console import ReadingCommand, file_name
+from core.management.console import file_name
+from core.management.merging import MergingCommand
 from core.models import Kind
-from core.operations.results import Preview, RestoreSummary
-from core.operations.wording import describe
 from core.restores.incoming import BaseChoice, Mode
 from core.services.restore_service import RestoreService
-from recordsync.errors import printable
 from recordsync.merge import Strategy
 from recordsync.system.progress import Progress
 
@@ -39,10 +37,8 @@ tells on which side a record was changed or deleted since; the preview says what
 exit status: 0 done (or nothing to do), 1 failed or conflicts left (nothing was changed), 2 wrong usage
 """
 
-_SHOWN = 20
 
-
-class Command(ReadingCommand):
+class Command(MergingCommand):
     help = "Merge a backup file into the register in one transaction, or preview it."
     operation = Kind.RESTORE.value
     examples = EXAMPLES
@@ -104,7 +100,7 @@ class Command(ReadingCommand):
         if options["preview"]:
             with service.preview_changes(source, options["strategy"], **chosen, progress_callback=progress) as preview:
                 if tell:
-                    self._tell_preview(preview)
+                    self.tell_preview(preview)
                 return preview.summary()
         result = service.restore_backup(
             source,
@@ -115,42 +111,6 @@ class Command(ReadingCommand):
             exclusive=options["exclusive"],
         )
         if tell:
-            self._tell(result, done=True)
+            self.tell(result, done=True)
             self.say(f"Done in {result.seconds:.1f} s.")
         return result.summary()
-
-    def _tell_preview(self, preview: Preview) -> None:
-        self._tell(preview, done=False)
-        if preview.changes_nothing:
-            self.say("Nothing to do.")
-            return
-        manual = preview.strategy is Strategy.MANUAL
-        steps = preview.to_decide() if manual else iter(preview)
-        shapes = preview.plan.shapes
-        self.list_steps(
-            steps,
-            lambda step: describe(step, shapes[step.model.name], decided=not manual),
-            None if manual else _SHOWN,
-        )
-        self.say("This was a preview: nothing was changed.")
-
-    def _tell(self, summary: RestoreSummary, *, done: bool) -> None:
-        """Write the counts, a line for each model, and before them the warnings, on standard error."""
-        for warning in summary.warnings:
-            self.warn(warning)
-        self.say(printable(summary.base.why))
-        for name, counts in summary.models.items():
-            added = counts.added + counts.created
-            only_here = f" ({counts.only_here:,} changed only here)" if counts.only_here else ""
-            parts = [
-                f"{added:,} {'added' if done else 'to add'}",
-                f"{counts.updated:,} {'updated' if done else 'to update'}",
-                f"{counts.deleted + counts.absent_deleted:,} {'deleted' if done else 'to delete'}",
-                f"{counts.skipped:,} skipped",
-                f"{counts.kept + counts.absent_kept:,} kept as here" + only_here,
-                *([f"{counts.undecided:,} to decide"] if counts.undecided else []),
-                f"{counts.conflicts:,} conflicts",
-            ]
-            self.say(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
-            if counts.created:
-                self.say(f"  {counts.created:,} of these are not listed in the file: only records name them.")

@@ -174,7 +174,7 @@ def test_manual_lists_the_conflicts_and_writes_nothing(small_sqlite: ScratchInst
     preview = run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview")
     assert preview.code == 0
     assert "0 kept as here, 2 to decide, 2 conflicts" in preview.out
-    assert preview.out.splitlines()[2:4] == rest[:2], "as it is told where it is refused"
+    assert preview.out.splitlines()[3:5] == rest[:2], "as it is told where it is refused"
     said = summary(run(small_sqlite, "restore_data", "--input", path, "--strategy", "manual", "--preview", "--json"))
     assert (said["kept"], said["undecided"], said["conflicts"], said["records"]) == (0, 2, 2, 100)
     assert inspection.state_of(small_sqlite) == before

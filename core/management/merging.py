@@ -1,0 +1,55 @@
+"""What the commands share that merge something into the register: how they tell what they do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.management.console import ReadingCommand
+from core.operations.results import Preview, RestoreSummary
+from core.operations.wording import describe
+from recordsync.errors import printable
+from recordsync.merge import Strategy
+
+_SHOWN: Final = 20
+"""How many differences a preview lists."""
+
+
+class MergingCommand(ReadingCommand):
+    """A command that merges something into the register, or previews it (``--preview``)."""
+
+    def tell_preview(self, preview: Preview) -> None:
+        """Write what a merge would do: the counts, and the first differences or all that somebody has to decide."""
+        self.tell(preview, done=False)
+        if preview.changes_nothing:
+            self.say("Nothing to do.")
+            return
+        manual = preview.strategy is Strategy.MANUAL
+        steps = preview.to_decide() if manual else iter(preview)
+        shapes = preview.plan.shapes
+        self.list_steps(
+            steps,
+            lambda step: describe(step, shapes[step.model.name], decided=not manual),
+            None if manual else _SHOWN,
+        )
+        self.say("This was a preview: nothing was changed.")
+
+    def tell(self, summary: RestoreSummary, *, done: bool) -> None:
+        """Write the counts, a line for each model, and before them the warnings, on standard error."""
+        for warning in summary.warnings:
+            self.warn(warning)
+        self.say(printable(summary.base.why))
+        for name, counts in summary.models.items():
+            added = counts.added + counts.created
+            only_here = f" ({counts.only_here:,} changed only here)" if counts.only_here else ""
+            parts = [
+                f"{added:,} {'added' if done else 'to add'}",
+                f"{counts.updated:,} {'updated' if done else 'to update'}",
+                f"{counts.deleted + counts.absent_deleted:,} {'deleted' if done else 'to delete'}",
+                f"{counts.skipped:,} skipped",
+                f"{counts.kept + counts.absent_kept:,} kept as here" + only_here,
+                *([f"{counts.undecided:,} to decide"] if counts.undecided else []),
+                f"{counts.conflicts:,} conflicts",
+            ]
+            self.say(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
+            if counts.created:
+                self.say(f"  {counts.created:,} of these are not listed in the file: only records name them.")

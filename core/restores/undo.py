@@ -1,0 +1,173 @@
+"""Undoing what an operation did, by the move of the head that it made.
+
+What was after it is the base, what was before it comes in, and what is now stays where it has changed since.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core import moments
+from core.models import JOBS, Company, Kind, Operation, Role, User
+from core.operations.errors import NOTHING_CHANGED, OperationFailed
+from core.operations.traits import WRITERS, label_of
+from core.register.database import Register
+from core.register.declared import SCHEMA
+from core.restores.incoming import Incoming, from_undo, related_to
+from recordsync.errors import HistoryDamaged, HistoryUnusable
+from recordsync.history.compare import differences
+from recordsync.history.lineage import Lineage, after_change, after_withdrawal
+from recordsync.history.relation import Kinship, with_ancestors
+from recordsync.history.snapshots import header_of
+from recordsync.models import HeadMove, Snapshot
+
+
+class How(StrEnum):
+    """How an operation is undone."""
+
+    WITHDRAW = "withdraw"
+    """What came from elsewhere counts as not merged here."""
+    EVERYWHERE = "everywhere"
+    """It is a change like any other, which travels onward."""
+    REDO = "redo"
+    """What was withdrawn comes back, and counts as merged again."""
+
+
+SENTENCES: Final[Mapping[How, str | Promise]] = {
+    How.WITHDRAW: gettext_lazy(
+        "What came is withdrawn here. It stays where it came from, and the next file from there brings it again."
+    ),
+    How.EVERYWHERE: gettext_lazy(
+        "This is a change like any other: your next backup carries it to every installation that restores it."
+    ),
+    How.REDO: gettext_lazy("What was withdrawn comes back, and counts as merged here again."),
+}
+"""What each of them means, said before it is done."""
+
+
+@dataclass(frozen=True)
+class Undo:
+    """The undoing of an operation, made by :func:`undo_of`."""
+
+    move: HeadMove
+    how: How
+    register: Register
+
+    @property
+    def name(self) -> str:
+        """What is undone, for people."""
+        return told(self.move)
+
+    def incoming(self) -> Incoming:
+        """What is merged into the register. Reads headers and the history store. Raises OperationFailed where the
+        records that it needs are not at hand."""
+        rows = self.register.rows(Snapshot)
+        before = None if self.move.before_id is None else rows.get(pk=self.move.before_id)
+        lineage = self._lineage(before)
+        return from_undo(before, rows.get(pk=self.move.after_id), self.register, lineage, str(SENTENCES[self.how]))
+
+    def _lineage(self, before: Snapshot | None) -> Lineage:
+        head = self.register.history.head()
+        assert head is not None  # it moved
+        if self.how is How.EVERYWHERE:
+            return after_change(head.pk)
+        if before is None:
+            return Lineage([], [])
+        if self.how is How.WITHDRAW:
+            return after_withdrawal(before.pk)
+        kinship = related_to(self.register, head.pk, header_of(before), ()).kinship
+        return Lineage([head.pk, before.pk], [before.pk] if kinship is Kinship.AHEAD else [])
+
+
+def undoable(register: Register, operation: uuid.UUID | None = None, *, user: User | None = None) -> HeadMove:
+    """The move of the head by an operation, or by the newest that wrote. ``user``: who wants to undo it; None: somebody
+    who may do everything. Reads the moves.
+
+    Raises OperationFailed where there is nothing to undo, or not for this person.
+    """
+    moves = register.rows(HeadMove).filter(cause__in=WRITERS)
+    if operation is not None:
+        move = moves.filter(operation=operation).order_by("-pk").first()
+        if move is None:
+            raise OperationFailed(
+                _(
+                    "Nothing is known that this operation changed: it changed nothing, was not recorded, or is no "
+                    "restore, import or the like."
+                ),
+                undone=NOTHING_CHANGED,
+                then=_("manage.py history lists what can be undone."),
+            )
+    elif (move := moves.order_by("-pk").first()) is None:
+        raise OperationFailed(_("No restore, import or the like is recorded here yet."), undone=NOTHING_CHANGED)
+    if user is not None and not may_undo(user, move, register):
+        raise OperationFailed(_("Only root can undo this."), undone=NOTHING_CHANGED)
+    return move
+
+
+def may_undo(user: User, move: HeadMove, register: Register) -> bool:
+    """Whether a person may undo a move: root any, an administrator an own import that concerns the own company alone.
+    Reads the jobs database, and the nodes of the two trees that differ."""
+    if not user.is_active or user.role != Role.ADMIN:
+        return user.is_active and user.role == Role.ROOT
+    by = Operation.objects.using(JOBS).filter(pk__in=[move.operation]).values_list("actor_id", flat=True).first()
+    company = register.rows(Company).filter(pk__in=[user.company_id]).values_list("name", flat=True).first()
+    if move.cause != Kind.IMPORT or by != user.pk or company is None:
+        return False
+    trees = dict(register.rows(Snapshot).filter(pk__in=[move.before_id, move.after_id]).values_list("pk", "tree"))
+    try:
+        found = list(
+            differences(register.history.store.nodes, SCHEMA, trees.get(move.before_id or ""), trees[move.after_id])
+        )
+    except (HistoryDamaged, HistoryUnusable):
+        return False
+    return all(difference.partition[:1] == (company,) for difference in found)
+
+
+def ways(move: HeadMove, register: Register) -> list[How]:
+    """How a move can be undone; first what is usual. Reads headers and moves.
+
+    What others may have seen cannot be unseen: so something is withdrawn only where no later restore or undo followed,
+    and no later snapshot left in a file.
+    """
+    parents = register.history.ancestry().parents
+    before = set() if move.before_id is None else with_ancestors(parents, [move.before_id])
+    if move.before_id is not None and move.before_id not in with_ancestors(parents, [move.after_id]):
+        return [How.REDO, How.EVERYWHERE]
+    head = register.history.head()
+    if move.cause != Kind.RESTORE or head is None:
+        return [How.EVERYWHERE]
+    later = with_ancestors(parents, [head.pk]) - before
+    left = register.rows(Snapshot).filter(left_at__isnull=False).values_list("pk", flat=True)
+    followed = register.rows(HeadMove).filter(pk__gt=move.pk, cause__in=(Kind.RESTORE, Kind.UNDO)).exists()
+    if followed or not later.isdisjoint(left):
+        return [How.EVERYWHERE]
+    return [How.WITHDRAW, How.EVERYWHERE]
+
+
+def undo_of(move: HeadMove, register: Register, how: How | None = None) -> Undo:
+    """The undoing of a move. ``how``: None: as is usual. Raises OperationFailed where it cannot be undone so."""
+    possible = ways(move, register)
+    if how is not None and how not in possible:
+        raise OperationFailed(
+            _("This cannot be withdrawn any more: another restore followed, or a backup that has it left here."),
+            undone=NOTHING_CHANGED,
+            then=_("Undo it everywhere instead (--everywhere)."),
+        )
+    return Undo(move, how or possible[0], register)
+
+
+def told(move: HeadMove) -> str:
+    """What a move was, such as ``Restore by root (2026-11-20 18:40 IST)``."""
+    return _("%(what)s by %(who)s (%(when)s)") % {
+        "what": label_of(move.cause),
+        "who": move.actor,
+        "when": moments.moment(move.moment),
+    }
