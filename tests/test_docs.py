@@ -372,6 +372,27 @@ def test_what_happens_to_which_record(register_db: str) -> None:
                 assert records == Counts(read=1, conflicts=records.conflicts, **{told: 1}), (here, there, strategy)
 
 
+def test_what_happens_with_a_base() -> None:
+    """For each row of the table, by the engine."""
+    shape = ATTENDANCE_RECORDS.shape()
+    contents = {"A": day(), "B": day(shift="N"), "C": day(shift="G1", status="A"), "nothing": None}
+    _heading, *table = _table("merging.md", "merge")
+    assert len(table) == len({tuple(row[:3]) for row in table}) == 13
+    for *sides, told in table:
+        base, ours, theirs = (
+            [] if (content := contents[side]) is None else [shape.from_mapping(content)] for side in sides
+        )
+        merges = list(merge(shape, shape, base, ours, theirs, complete=True))
+        if told.startswith(("conflict", "unit by unit")):
+            assert [bool(one.conflicts) for one in merges] == [True], sides
+            continue
+        for one in merges:
+            assert not one.conflicts
+            change = resolve(shape, shape, one, lambda unit: Side.OURS)
+            after = one.ours if change is None else change.after
+            assert (after and shape.content(after)) == contents[told.split(":")[0]], sides
+
+
 def test_the_worked_merge_is_what_the_engine_does() -> None:
     heading, *table = _table("merging.md", "units")
     assert heading[3:5] == ["backup_wins", "database_wins"]

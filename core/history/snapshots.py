@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from core.models import Kind
 from core.operations.errors import OperationFailed, as_failure, explain
 from core.operations.results import summary_of
-from core.operations.traits import TRAITS
+from core.operations.traits import TRAITS, WRITERS
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import HistoryDamaged, HistoryUnusable, printable
@@ -109,6 +109,8 @@ class Move:
     cause: str
     actor: str
     moment: dt.datetime
+    operation: str
+    """The id of the operation that can be undone by it; blank: none can."""
 
     @property
     def why(self) -> str:
@@ -123,6 +125,7 @@ class Move:
             "cause": self.cause,
             "actor": self.actor,
             "moment": TIMESTAMP.to_text(self.moment),
+            "operation": self.operation or None,
         }
 
 
@@ -271,12 +274,16 @@ def list_snapshots(most: int | None, register: Register = DEFAULT) -> SnapshotLi
         of_head = register.rows(HeadMove)
         found, unusable = entries(rows[:most], register)
         moves = [
-            Move(row.before_id or "", row.after_id, row.cause, row.actor, row.moment)
+            Move(row.before_id or "", row.after_id, row.cause, row.actor, row.moment, _undoable(row))
             for row in of_head.order_by("-pk")[:most]
         ]
         return SnapshotList(found, rows.count(), moves, of_head.count(), unusable)
     except Error as error:
         raise as_failure(error) from error
+
+
+def _undoable(row: HeadMove) -> str:
+    return str(row.operation) if row.operation is not None and row.cause in WRITERS else ""
 
 
 def entries(rows: Iterable[Snapshot], register: Register = DEFAULT) -> tuple[list[SnapshotEntry], str]:

@@ -161,7 +161,8 @@ class Command(ServiceCommand):
             self.say(f"{counted(listing.total_moves, 'move', 'moves')} of the head, newest first:")
         for move in listing.moves:
             ids = f"{move.before[: snapshots.SHOWN] or 'nothing'} → {move.after[: snapshots.SHOWN]}"
-            self.say(f"  {ids}  {moments.moment(move.moment)}  {printable(move.actor)}: {move.why}")
+            undo = f"  (undo {move.operation})" if move.operation else ""
+            self.say(f"  {ids}  {moments.moment(move.moment)}  {printable(move.actor)}: {move.why}{undo}")
         self._say_more(len(listing.moves), listing.total_moves)
 
     def _say_more(self, listed: int, total: int) -> None:

@@ -15,7 +15,9 @@ from core.models import AttendanceRecord, Company, Installation
 from core.operations.errors import ConflictsLeft, OperationFailed
 from core.operations.results import RestoreResult
 from core.register.database import Register
+from core.register.declared import Selection
 from core.restores.large_deletions import LargeDeletion
+from core.restores.merging import ConfirmationNeeded
 from core.restores.restore_service import RestoreService
 from recordsync.history.databases import history_of
 from recordsync.models import Block, Head, Node, Snapshot
@@ -244,3 +246,90 @@ def put_day(site: Site, ep_no: str) -> None:
     AttendanceRecord.objects.using(site.alias).create(
         company=company, ep_no=ep_no, date=FRIDAY, ep_name="Meena", shift="GS", status="P"
     )
+
+
+def test_the_week_of_the_documentation(sites: Sites) -> None:
+    """The steps that docs/merging.md tells of, in its order."""
+    office, server = sites
+
+    def night(strategy: str = "manual") -> int:
+        """Both restore the other's file of this evening: how many conflicts there are."""
+        files = office.file(), server.file()
+        return server.restore(files[0], strategy).conflicts + office.restore(files[1], _other(strategy)).conflicts
+
+    put_day(office, "E5")  # Monday
+    assert night() == 0
+    assert office.numbers() == server.numbers() == "E1 E2 E3 E4 E5"
+    office.edit("E1", shift="N")  # Tuesday
+    server.edit("E1", status="A")
+    assert night() == 0
+    assert [site.rows("E1").values_list("shift", "status").get() for site in sites] == [("N", "A")] * 2
+    office.delete("E2")  # Wednesday
+    assert night() == 0
+    assert office.numbers() == server.numbers() == "E1 E3 E4 E5"
+    office.edit("E3", shift="N")  # Thursday
+    server.edit("E3", shift="G1")
+    assert night("backup_wins") == 2, "one on each side, because the files crossed"
+    assert [site.rows("E3").get().shift for site in sites] == ["N", "N"]
+    heads = office.head, office.snapshots
+    assert night() == 0  # Friday
+    assert (server.head, server.snapshots) == heads
+
+
+def _other(strategy: str) -> str:
+    return {"backup_wins": "database_wins"}.get(strategy, strategy)
+
+
+# --- Exactly as a file or a snapshot
+
+
+def test_a_register_becomes_exactly_as_a_file(sites: Sites) -> None:
+    """What it does not have is deleted, after somebody has said so; the head has both for its parents."""
+    office, server = sites
+    office.edit("E1", shift="N")
+    server.edit("E1", shift="G1")
+    server.delete("E2")
+    put_day(server, "E5")
+    data = office.file()
+    before = content(server.alias)
+    with pytest.raises(ConfirmationNeeded, match="add 1, change 1 and delete 1 attendance records"):
+        server.restore(data, mode="exact")
+    assert content(server.alias) == before
+    preview = server.preview(data, mode="exact")
+    assert (preview["added"], preview["updated"], preview["deleted"], preview["conflicts"]) == (1, 1, 1, 0)
+    here = server.snapshots
+    result = server.restore(data, mode="exact", yes=True)
+    assert content(server.alias) == content(office.alias)
+    assert result.base.is_exact
+    assert server.snapshots > here
+    assert not office.restore(server.file()).conflicts
+    assert office.head == server.head
+
+
+def test_a_register_becomes_as_it_was(sites: Sites) -> None:
+    server = sites.server
+    first, before = server.head, content(server.alias)
+    server.edit("E1", shift="N")
+    put_day(server, "E5")
+    server.file()
+    snapshot = Snapshot.objects.using(server.alias).get(pk=first)
+    service = RestoreService(register=Register(server.alias))
+    brought = service.restore_backup(snapshot, "backup_wins").records
+    assert (brought.updated, brought.absent_deleted) == (1, 0), "its values are brought back, and nothing is deleted"
+    service.restore_backup(snapshot, mode="exact", yes=True)
+    assert content(server.alias) == before
+
+
+def test_a_part_of_a_register_cannot_be_exact(sites: Sites) -> None:
+    office, server = sites
+    data = office.file(selection=Selection([ABC]))
+    with pytest.raises(OperationFailed, match="This is neither"):
+        server.restore(data, mode="exact", yes=True)
+
+
+def test_a_snapshot_that_is_not_kept_is_named(sites: Sites) -> None:
+    server = sites.server
+    snapshot = Snapshot.objects.using(server.alias).get(pk=server.head)
+    Node.objects.using(history_of(server.alias)).all().delete()
+    with pytest.raises(OperationFailed, match="The records of snapshot 1 of Office"):
+        RestoreService(register=Register(server.alias)).restore_backup(snapshot, mode="exact", yes=True)
