@@ -330,6 +330,8 @@ def test_a_part_of_a_register_cannot_be_exact(sites: Sites) -> None:
 def test_a_snapshot_that_is_not_kept_is_named(sites: Sites) -> None:
     server = sites.server
     snapshot = Snapshot.objects.using(server.alias).get(pk=server.head)
+    server.edit("E1", shift="N")
+    server.file()
     Node.objects.using(history_of(server.alias)).all().delete()
     with pytest.raises(OperationFailed, match="The records of snapshot 1 of Office"):
         RestoreService(register=Register(server.alias)).restore_backup(snapshot, mode="exact", yes=True)
