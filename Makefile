@@ -24,7 +24,7 @@ help:
 	@echo "make lint       style, types, layers, code that only tests call, missing migrations"
 	@echo "make bench      measure beside Django's and the databases' own tools, in rounds (an hour); goes on where it was"
 	@echo "                stopped; writes benchmarks/RESULTS*.md. A part of it: SIZES=20000 ENGINES=sqlite ROUNDS=1"
-	@echo "                STEPS=\"backup restore company companies marks versions pages\"; OLD=COMMIT is the version to compare with"
+	@echo "                STEPS=\"backup restore exchange company companies marks versions pages\"; OLD=COMMIT is the version to compare with"
 	@echo "make lock       choose new versions of the pinned packages"
 	@echo "make clean      remove the environment and caches; the data in var/ stays"
 

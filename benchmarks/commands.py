@@ -28,6 +28,8 @@ TABLES: Final = ("core_company", "core_attendancerecord")
 MODELS: Final = ("core.Company", "core.AttendanceRecord")
 DAYS_OF_COMPANY: Final = 20
 """The days of each employee of the one large company: it has 50,000 employees at a million records."""
+EXCHANGED: Final = 1000
+"""How many records of the last month are changed on either side of an exchange."""
 _CHANGE: Final = "UPDATE core_attendancerecord SET shift = 'changed', updated_at = '2026-11-01T00:00:00Z' WHERE "
 ANYWHERE: Final = _CHANGE + "id % 100 = 0"
 """Changes every hundredth record, spread as edits by people are."""
@@ -133,6 +135,41 @@ def restore_round(checkout: Checkout, records: int, with_loaddata: bool) -> dict
             costs[BenchStep.LOADDATA] = checkout.cost(BenchStep.LOADDATA, empty, "loaddata", _fixture(checkout))
             _require(empty, records)
     return costs
+
+
+def exchange_round(checkout: Checkout) -> dict[BenchStep, Cost]:
+    """The costs of an exchange of two copies of the register, in each of which 1,000 other records of the last month
+    were changed: an incremental backup of one, and its preview, its merge and the undo of that in the other."""
+    starts = (
+        (BenchStep.START_BACKUP, "backup_data"),
+        (BenchStep.START_RESTORE, "restore_data"),
+        (BenchStep.START_UNDO, "undo"),
+    )
+    costs = {step: checkout.cost_of_start(step, command) for step, command in starts}
+    file = checkout.folder / "exchange.json"
+    with checkout.scratch(full=True) as one, checkout.scratch(full=True) as other:
+        for copy, position in ((one, 0), (other, 1)):
+            if _change(copy, _some_recent(position)) != EXCHANGED:
+                raise SystemExit(f"The last month does not have {2 * EXCHANGED:,} records.")
+        backup = ("backup_data", "--type", "incremental", "--output", file)
+        costs[BenchStep.INCREMENTAL] = checkout.cost(BenchStep.INCREMENTAL, one, *backup, records=EXCHANGED)
+        restore = ("restore_data", "--input", file)
+        did = {"updated": EXCHANGED, "only_here": EXCHANGED, "conflicts": 0}
+        for step, command in (
+            (BenchStep.MERGE_PREVIEW, (*restore, "--preview")),
+            (BenchStep.MERGE, restore),
+            (BenchStep.UNDO, ("undo", "--yes")),
+        ):
+            expected = {"updated": EXCHANGED} if step is BenchStep.UNDO else did
+            costs[step] = checkout.cost(step, other, *command, **expected)
+    return costs
+
+
+def _some_recent(position: int) -> str:
+    """The change of so many records of the last month, spread over it; others for another position."""
+    recent = f"date > '{dt.date.fromisoformat(UNTIL) - dt.timedelta(30)}' AND id % 2 = {position}"
+    of = f"SELECT id FROM core_attendancerecord WHERE {recent} ORDER BY id * 7919 % 10007, id LIMIT {EXCHANGED}"
+    return f"{_CHANGE}id IN ({of})"
 
 
 def company_round(checkout: Checkout, records: int) -> dict[BenchStep, Cost]:

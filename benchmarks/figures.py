@@ -22,6 +22,7 @@ class BenchGroup(StrEnum):
 
     BACKUP = "backup"
     RESTORE = "restore"
+    EXCHANGE = "exchange"
     COMPANY = "company"
     COMPANIES = "companies"
     MARKS = "marks"

@@ -19,6 +19,10 @@ class BenchStep(StrEnum):
     AFTER_ANYWHERE = "full backup, 1% changed anywhere"
     SNAPSHOT = "snapshot after one edit"
     VERIFY = "`history verify --register`"
+    INCREMENTAL = "incremental backup, 1,000 changed in the last month on either side"
+    MERGE_PREVIEW = "… its preview on the other side"
+    MERGE = "… its merge there"
+    UNDO = "… the undo of the merge"
     DUMPDATA = "Django `dumpdata`"
     SQLITE_DUMP = "`sqlite3 .dump`"
     PG_DUMP = "`pg_dump`"
@@ -48,6 +52,7 @@ class BenchStep(StrEnum):
     START_PSQL = "start of `psql`"
     START_HISTORY = "start of `history`"
     START_SNAPSHOT = "start of a script"
+    START_UNDO = "start of `undo`"
     ADD = "bulk additions"
     FILL = "bulk additions, indexes made afterwards"
     CHANGE = "bulk changes"
@@ -81,6 +86,10 @@ LEFT_OUT: Mapping[BenchStep, tuple[BenchStep, ...]] = {
     BenchStep.AFTER_ANYWHERE: (BenchStep.START_BACKUP,),
     BenchStep.SNAPSHOT: (BenchStep.START_SNAPSHOT,),
     BenchStep.VERIFY: (BenchStep.START_HISTORY,),
+    BenchStep.INCREMENTAL: (BenchStep.START_BACKUP,),
+    BenchStep.MERGE_PREVIEW: (BenchStep.START_RESTORE,),
+    BenchStep.MERGE: (BenchStep.START_RESTORE,),
+    BenchStep.UNDO: (BenchStep.START_UNDO,),
     BenchStep.DUMPDATA: (BenchStep.START_DUMPDATA,),
     BenchStep.SQLITE_DUMP: (BenchStep.START_SQLITE3,),
     BenchStep.PG_DUMP: (BenchStep.START_PG_DUMP,),

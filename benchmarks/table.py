@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import pages, targets
 from benchmarks.checkouts import Checkout, checked_out
-from benchmarks.commands import backup_round, companies_round, company_round, marks_round, restore_round
+from benchmarks.commands import backup_round, companies_round, company_round, exchange_round, marks_round, restore_round
 from benchmarks.figures import FOLDER, BenchGroup, RawFigures
 from benchmarks.sheets import cells, write_csv, write_xlsx
 from benchmarks.steps import BenchStep
@@ -69,7 +69,7 @@ class Bench:
 
     def _register(self, engine: str, records: int) -> None:
         """The commands and pages of a demo register."""
-        asked = (BenchGroup.BACKUP, BenchGroup.RESTORE, BenchGroup.PAGES)
+        asked = (BenchGroup.BACKUP, BenchGroup.RESTORE, BenchGroup.EXCHANGE, BenchGroup.PAGES)
         missing = {group: self._missing(group, engine, records) for group in asked}
         if not any(missing.values()):
             return
@@ -83,6 +83,9 @@ class Bench:
                     with_loaddata = number <= self._rounds_of_loaddata(records)
                     costs = restore_round(checkout, records, with_loaddata)
                     self._figures.keep(BenchGroup.RESTORE, engine, records, number, costs=costs)
+                if number in missing[BenchGroup.EXCHANGE]:
+                    costs = exchange_round(checkout)
+                    self._figures.keep(BenchGroup.EXCHANGE, engine, records, number, costs=costs)
                 if number in missing[BenchGroup.PAGES]:
                     checkout.vacuum()
                     timings = pages.measured(checkout.full, self._options.seconds)

@@ -95,6 +95,10 @@ def _milliseconds_more(step: BenchStep) -> Callable[[Round], float]:
 
 
 BACKUP, RESTORE, VERSIONS, MARKS = BenchGroup.BACKUP, BenchGroup.RESTORE, BenchGroup.VERSIONS, BenchGroup.MARKS
+EXCHANGED = (BenchStep.INCREMENTAL, BenchStep.MERGE_PREVIEW, BenchStep.MERGE, BenchStep.UNDO)
+"""The steps of an exchange."""
+GROWTH = 3
+"""How many times as much as among the fewest records an exchange may take among the most."""
 SMALL_ONLY = (VERSIONS, MARKS, BenchGroup.COMPANIES)
 """The groups that are measured at the first size only."""
 
@@ -133,6 +137,10 @@ TARGETS = (
         )
     ),
     *(
+        Goal(step, BenchGroup.EXCHANGE, {"sqlite": 1.5, "postgres": 2.5}, _more_than_start(step), unit="s")
+        for step in EXCHANGED
+    ),
+    *(
         Goal(f"{step}, with marks ÷ without", MARKS, {"sqlite": 1.1, "postgres": 1.2}, _times(step, UNMARKED[step]))
         for step in (BenchStep.ADD, BenchStep.FILL, BenchStep.CHANGE, BenchStep.DELETE)
     ),
@@ -162,7 +170,7 @@ TARGETS = (
     ),
 )
 PEAKS: Mapping[str, tuple[BenchGroup, ...]] = {
-    "peak memory, all steps": (BACKUP, RESTORE, VERSIONS),
+    "peak memory, all steps": (BACKUP, RESTORE, BenchGroup.EXCHANGE, VERSIONS),
     "peak memory, one company, an employee for each 20 records": (BenchGroup.COMPANY,),
     "peak memory, as many companies as records": (BenchGroup.COMPANIES,),
 }
@@ -193,6 +201,8 @@ def results(rounds: Sequence[Round]) -> str:
             parts += _section(f"## {ENGINES[engine]}, {size:,} records", [one.costs for one in of_size], size)
             company = [one.costs for one in rounds_of(rounds, BenchGroup.COMPANY, engine, size)]
             parts += _section(f"## {ENGINES[engine]}, {size:,} records of one company", company, size)
+            exchanges = [one.costs for one in rounds_of(rounds, BenchGroup.EXCHANGE, engine, size)]
+            parts += _section(f"## {ENGINES[engine]}, an exchange among {size:,} records", exchanges, size)
             companies = [one.costs for one in rounds_of(rounds, BenchGroup.COMPANIES, engine, size)]
             parts += _section(f"## {ENGINES[engine]}, {size:,} records of as many companies", companies, size)
             writes = [one.costs for one in rounds_of(rounds, MARKS, engine, size)]
@@ -244,6 +254,20 @@ def targets_table(rounds: Sequence[Round]) -> str:
             if engine in target.limits:
                 cells = [_judged(target, engine, rounds, size) for size in sizes]
                 lines.append(_row([target.text, ENGINES[engine], target.limit(engine), *cells]))
+    for engine in engines:
+        for step in EXCHANGED:
+            figure = _growth(step, engine, rounds)
+            lines.append(
+                _row(
+                    [
+                        f"{step}: the most records ÷ the fewest",
+                        ENGINES[engine],
+                        f"≤ {GROWTH} ×",
+                        *[""] * (len(sizes) - 1),
+                        figure,
+                    ]
+                )
+            )
     for engine in engines:
         for text, groups in PEAKS.items():
             of_groups = [one for one in rounds if one.group in groups]
@@ -336,6 +360,19 @@ def _judged(target: Goal, engine: str, rounds: Sequence[Round], size: int) -> st
     if not figures:
         return _not_measured(target.group, size)
     return _verdict(_spread(figures, target.unit), target.met(engine, size, median(figures)))
+
+
+def _growth(step: BenchStep, engine: str, rounds: Sequence[Round]) -> str:
+    """How many times as much a step takes among the most records as among the fewest, by their medians."""
+    seconds = [
+        median(net(one.costs, step) for one in of_size)
+        for size in SIZES
+        if (of_size := rounds_of(rounds, BenchGroup.EXCHANGE, engine, size))
+    ]
+    if len(seconds) < len(SIZES):
+        return "not measured"
+    figure = seconds[1] / seconds[0]
+    return _verdict(f"{figure:.2f} ×", figure <= GROWTH)
 
 
 def _not_measured(group: BenchGroup, size: int) -> str:
