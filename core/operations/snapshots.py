@@ -27,7 +27,7 @@ from recordsync.history.current import Current, read_current
 from recordsync.history.headers import Rename
 from recordsync.history.lineage import Lineage
 from recordsync.history.receiving import Receiving
-from recordsync.history.snapshots import AdoptedBlocks, Arrival, Occasion, TakenSnapshot
+from recordsync.history.snapshots import AdoptedBlocks, Occasion, ReceivedSnapshot, TakenSnapshot
 from recordsync.model.json_values import InstallationName
 from recordsync.stores import Store
 
@@ -86,7 +86,7 @@ class Keeper:
         return Receiving(self._history.store, self._wait, self._stack)
 
     def take_in(
-        self, arrival: Arrival | None, lineage: Lineage, receiving: Receiving | None, added: Mapping[str, int]
+        self, received: ReceivedSnapshot | None, lineage: Lineage, receiving: Receiving | None, added: Mapping[str, int]
     ) -> None:
         """Keep a snapshot that came (None: it is known here), so that the snapshot after descends as ``lineage`` says.
         Writes headers.
@@ -98,8 +98,8 @@ class Keeper:
             if receiving.failure is not None:
                 self._run.warn(f"{explain(receiving.failure)} {_NO_SNAPSHOT}")
             return
-        if arrival is not None:
-            self._history.know(arrival)
+        if received is not None:
+            self._history.know(received)
         self.lineage = lineage
         if receiving is not None and self._was_empty and receiving.has_exactly(added):
             self._adopted = receiving.blocks

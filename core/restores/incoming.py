@@ -26,8 +26,8 @@ from recordsync.history.ancestry import Known
 from recordsync.history.changed import ChangedTree
 from recordsync.history.headers import Header
 from recordsync.history.lineage import Lineage, after_taking
-from recordsync.history.relation import Base, Kinship, Relation, relation, snapshots_in
-from recordsync.history.snapshots import Arrival, header_of
+from recordsync.history.relation import BaseIds, Kinship, Relation, relation, snapshots_in
+from recordsync.history.snapshots import ReceivedSnapshot, header_of
 from recordsync.history.store import StoredTree
 from recordsync.merge import Side
 from recordsync.model.fields import TIMESTAMP
@@ -76,17 +76,17 @@ class Incoming:
 
     ``why``: a sentence that says why the base is what it is. ``base``: the snapshots that both sides shared, or the
     side that has the same as the base; None: no base. ``kinship``: how theirs is related to the register's head, if
-    that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``arrival``: the snapshot
+    that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``received``: the snapshot
     that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet.
     """
 
     theirs: Source
     origin: Origin
     why: str
-    base: Base | Side | None = None
+    base: BaseIds | Side | None = None
     kinship: Kinship | None = None
     lineage: Lineage | None = None
-    arrival: Arrival | None = None
+    received: ReceivedSnapshot | None = None
     unstored: ChangedTree | None = None
     is_exact: bool = False
 
@@ -108,8 +108,11 @@ class Incoming:
         try:
             opened = opened_base(self.base, lambda pk: tree_of(rows[pk], register))
         except (HistoryDamaged, HistoryUnusable) as error:
-            if self.kinship is Kinship.MERGED:
+            if _is_whole(self.theirs) and self.kinship is Kinship.MERGED:
                 yield Side.THEIRS  # the file has it, and nothing of it is taken
+                return
+            if _is_whole(self.theirs) and self.kinship is Kinship.AHEAD and register.history.is_unmarked():
+                yield Side.OURS  # the register is still what it was at its head
                 return
             raise _not_here(list(rows.values()), error) from error
         try:
@@ -127,11 +130,11 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
     said, origin = file.metadata.snapshot, _origin(file)
     if said is None or file.metadata.ancestors is None:
         return _as_asked(Incoming(file, origin, str(_SAYS_NOTHING)), mode)
-    arrival = Arrival(said, check_ancestry(said, file.metadata.ancestors, file.metadata.parent, SCHEMA))
+    received = ReceivedSnapshot(said, check_ancestry(said, file.metadata.ancestors, file.metadata.parent, SCHEMA))
     theirs: Source = file
     unstored = None
     if file.metadata.backup_type == "incremental":
-        if (parent := _parent(file, arrival, register)) is None:
+        if (parent := _parent(file, received, register)) is None:
             return _as_asked(Incoming(file, origin, _lacks(file, register)), mode)
         try:
             unstored = tree_with(register.history.store, parent, file, said.says.tree, spool)
@@ -141,11 +144,11 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
             ) from error
         theirs = TreeSource(unstored)
     head = register.history.head()
-    related = None if head is None else related_to(register, head.pk, said, arrival.ancestors)
+    related = None if head is None else related_to(register, head.pk, said, received.ancestors)
     lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
     incoming = Incoming(theirs, origin, "", kinship=related and related.kinship)
     if unstored is not None or isinstance(file, UncheckedFile):  # another one is not read block by block
-        incoming = replace(incoming, lineage=lineage, arrival=arrival, unstored=unstored)
+        incoming = replace(incoming, lineage=lineage, received=received, unstored=unstored)
     is_own = catalogue.was_taken_here(file.metadata, register)
     return _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
 
@@ -197,14 +200,18 @@ def _as_asked(incoming: Incoming, mode: Mode) -> Incoming:
     """The same, or an exact one. Raises OperationFailed where theirs does not have all that this needs."""
     if mode is Mode.MERGE:
         return incoming
-    theirs = incoming.theirs
-    if not (theirs.is_complete and all(theirs.shape(model).is_whole for model in SCHEMA)):
+    if not _is_whole(incoming.theirs):
         raise OperationFailed(
             _("The register can become exactly as a full backup of version 2.0, or as a snapshot. This is neither."),
             undone=NOTHING_CHANGED,
             then=_("Merge it (--mode merge), or choose another one."),
         )
     return replace(incoming, why=str(_EXACT), base=Side.OURS, is_exact=True)
+
+
+def _is_whole(theirs: Source) -> bool:
+    """Whether theirs speaks about every record, with every field."""
+    return theirs.is_complete and all(theirs.shape(model).is_whole for model in SCHEMA)
 
 
 def related_to(register: Register, head: str, said: Header, ancestors: Sequence[Known]) -> Relation:
@@ -218,13 +225,13 @@ def tree_of(row: Snapshot, register: Register) -> StoredTree:
     return StoredTree(register.history.store, row.tree or row.pk, SCHEMA)
 
 
-def _parent(file: RestoredFile, arrival: Arrival, register: Register) -> StoredTree | None:
+def _parent(file: RestoredFile, received: ReceivedSnapshot, register: Register) -> StoredTree | None:
     """The tree of the snapshot that an incremental file continues; None where it is not at hand, or not all of its
     ancestors are known."""
-    named = {parent for known in arrival.ancestors for parent in known.parents} | {*arrival.header.parents}
+    named = {parent for known in received.ancestors for parent in known.parents} | {*received.header.parents}
     named.add(str(file.metadata.parent))
     rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=named)}
-    if not rows.keys() | {known.id for known in arrival.ancestors} >= named:
+    if not rows.keys() | {known.id for known in received.ancestors} >= named:
         return None
     try:
         return tree_of(rows[str(file.metadata.parent)], register)

@@ -41,7 +41,7 @@ from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.incoming import BaseChoice, Mode, snapshot_name
 from core.restores.large_deletions import Large, count_of, large_deletions
 from core.restores.merging import ConfirmationNeeded, DecidedPlan
-from core.restores.restore_service import RestoreService, Source
+from core.restores.restore_service import Restorable, RestoreService
 from core.restores.undo import How, Undo, undo_of
 from recordsync.errors import LockTimeout
 from recordsync.merge import Counts, Strategy
@@ -389,7 +389,7 @@ def _chosen(operation: Operation) -> _Chosen:
 
 
 @contextmanager
-def _source(pk: uuid.UUID, operation: Operation) -> Iterator[Source]:
+def _source(pk: uuid.UUID, operation: Operation) -> Iterator[Restorable]:
     """What is merged: an undo, a snapshot, the operation's file of the catalogue, or the upload with this id."""
     register = Register(operation.database)
     stored = operation.parameters.get("backup")

@@ -106,7 +106,7 @@ def merged(
         now = catalogue.stamp(run.register)
         incoming = find(spool)
         theirs = incoming.theirs
-        receiving = keeper.receiving() if incoming.arrival is not None else None
+        receiving = keeper.receiving() if incoming.received is not None else None
         if isinstance(theirs, UncheckedFile):
             theirs.receiver = receiving
         # What was previewed is compared line by line before anything is written.
@@ -126,7 +126,7 @@ def merged(
             if receiving is not None and incoming.unstored is not None:
                 incoming.unstored.store(receiving)
             added = {name: of.added for name, of in counts.items() if of.read == of.added}
-            keeper.take_in(incoming.arrival, incoming.lineage, receiving, added)
+            keeper.take_in(incoming.received, incoming.lineage, receiving, added)
         complete(incoming, counts)
         run.complete(plan.changes)
     return incoming, counts

@@ -35,15 +35,15 @@ from recordsync.system.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
-Source = Input | Snapshot | Undo
+Restorable = Input | Snapshot | Undo
 """A file, the header of a snapshot of the register's own history, or the undoing of an operation."""
 
 T = TypeVar("T")
 
 
 class RestoreService:
-    """Merges a :data:`Source` into the register, in the name of ``user`` (None: of the operating system's user), or as
-    the waiting ``operation``, in its register and in the name of who asked for it."""
+    """Merges a :data:`Restorable` into the register, in the name of ``user`` (None: of the operating system's user), or
+    as the waiting ``operation``, in its register and in the name of who asked for it."""
 
     def __init__(
         self, *, user: User | None = None, register: Register = DEFAULT, operation: Operation | None = None
@@ -61,7 +61,7 @@ class RestoreService:
 
     def preview_changes(
         self,
-        source: Source,
+        source: Restorable,
         merge_strategy: str = "backup_wins",
         *,
         base: str = BaseChoice.ANCESTRY,
@@ -105,7 +105,7 @@ class RestoreService:
 
     def restore_backup(
         self,
-        source: Source,
+        source: Restorable,
         merge_strategy: str = "backup_wins",
         progress_callback: Progress | None = None,
         *,
@@ -231,12 +231,12 @@ class _Opened(NamedTuple):
     """A source that is open. ``stream``: of a file."""
 
     name: str
-    source: Source
+    source: Restorable
     stream: BinaryIO | None = None
 
     @classmethod
     @contextmanager
-    def of(cls, source: Source, progress: Progress) -> Iterator[_Opened]:
+    def of(cls, source: Restorable, progress: Progress) -> Iterator[_Opened]:
         """The source, until the block ends. Raises what :func:`opened_input` raises."""
         if isinstance(source, Snapshot | Undo):
             yield cls(_name(source), source)
@@ -249,11 +249,11 @@ class _Opened(NamedTuple):
         return use(None) if self.stream is None else checking.used(self.stream, use, progress)
 
 
-def _kind(source: Source) -> Kind:
+def _kind(source: Restorable) -> Kind:
     return Kind.UNDO if isinstance(source, Undo) else Kind.RESTORE
 
 
-def _name(source: Source) -> str:
+def _name(source: Restorable) -> str:
     if isinstance(source, Undo):
         return source.name
     return snapshot_name(source) if isinstance(source, Snapshot) else input_name(source)

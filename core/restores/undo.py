@@ -139,7 +139,8 @@ def ways(move: HeadMove, register: Register) -> list[How]:
     """
     parents = register.history.ancestry().parents
     before = set() if move.before_id is None else with_ancestors(parents, [move.before_id])
-    if move.before_id is not None and move.before_id not in with_ancestors(parents, [move.after_id]):
+    is_undo = move.cause == Kind.UNDO and move.before_id is not None
+    if is_undo and move.before_id not in with_ancestors(parents, [move.after_id]):
         return [How.REDO, How.EVERYWHERE]
     head = register.history.head()
     if move.cause != Kind.RESTORE or head is None:

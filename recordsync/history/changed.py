@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, NamedTuple, Protocol
+from typing import IO, NamedTuple
 
 from recordsync.history.blocks import BlockDigest, batches, block_of
+from recordsync.history.receiving import Receiving
 from recordsync.history.store import HistoryStore, StoredTree
 from recordsync.history.trees import Path, TreeNode, changed, node_of
 from recordsync.model.records import Partition
@@ -18,26 +19,6 @@ class _Place(NamedTuple):
 
     start: int
     end: int
-
-
-class Blocks(Protocol):
-    """What stores blocks and nodes, such as :class:`recordsync.history.receiving.Receiving`."""
-
-    def begin(self, model: Model, partition: Partition) -> OpenBlock:
-        """A block that is stored piece by piece."""
-
-    def put_node(self, digest: str, text: bytes, /) -> None:
-        """Store a node."""
-
-
-class OpenBlock(Protocol):
-    """A block that is being stored."""
-
-    def add(self, lines: Sequence[bytes], /) -> None:
-        """Add the next lines."""
-
-    def close(self) -> None:
-        """End the block."""
 
 
 class TreeChanges:
@@ -127,7 +108,7 @@ class ChangedTree(StoredTree):
                 batch.append(line[:-1])
             yield batch
 
-    def store(self, into: Blocks) -> None:
+    def store(self, into: Receiving) -> None:
         """Store what is not stored yet."""
         for digest, text in self._made.items():
             into.put_node(digest, text)

@@ -39,10 +39,10 @@ class Receiving:
         self._writer: BlockWriter | None = None
         self._open = partial(store.writing, wait)
 
-    def begin(self, model: Model, partition: Partition) -> ReceivedBlock:
+    def begin(self, model: Model, partition: Partition) -> IncomingBlock:
         """A block that is stored piece by piece. One that is not closed is not stored."""
         writer = self._opened()
-        return ReceivedBlock(self, model, partition, None if writer is None else writer.begin())
+        return IncomingBlock(self, model, partition, None if writer is None else writer.begin())
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Store a node. Fits :data:`recordsync.history.trees.Keep`."""
@@ -96,7 +96,7 @@ class _Dropped(Exception):
     """Ends a transaction that is to be rolled back."""
 
 
-class ReceivedBlock:
+class IncomingBlock:
     """A block that is being stored; None: it is not, because the store fails."""
 
     def __init__(self, receiving: Receiving, model: Model, partition: Partition, block: OpenBlock | None) -> None:

@@ -22,12 +22,12 @@ class MergedBases(NamedTuple):
     """A base that is the merge of two. ``base``: theirs; None: whatever they differ in is disputed, because they have
     none, or one that is too many levels down."""
 
-    one: Base
-    other: Base
-    base: Base | None
+    one: BaseIds
+    other: BaseIds
+    base: BaseIds | None
 
 
-Base = str | MergedBases
+BaseIds = str | MergedBases
 """The id of a snapshot, or what several of them come to."""
 
 
@@ -54,7 +54,7 @@ class Relation(NamedTuple):
     """
 
     kinship: Kinship
-    base: Base | None
+    base: BaseIds | None
     settles_on: str | None
 
 
@@ -94,23 +94,23 @@ def best_common_ancestors(parents: Parents, ours: Collection[str], theirs: Colle
     return sorted(common - with_ancestors(parents, (parent for pk in common for parent in parents[pk])))
 
 
-def base_of(parents: Parents, ours: str, theirs: str) -> Base | None:
+def base_of(parents: Parents, ours: str, theirs: str) -> BaseIds | None:
     """The base of a merge of two snapshots; None: they have no ancestor in common."""
     return _base(parents, {ours}, {theirs}, LEVELS)
 
 
-def _base(parents: Parents, ours: Collection[str], theirs: Collection[str], levels: int) -> Base | None:
+def _base(parents: Parents, ours: Collection[str], theirs: Collection[str], levels: int) -> BaseIds | None:
     best = best_common_ancestors(parents, ours, theirs)
     if not best:
         return None
-    base: Base = best[0]
+    base: BaseIds = best[0]
     for position, other in enumerate(best[1:], 1):
         below = _base(parents, best[:position], [other], levels - 1) if levels else None
         base = MergedBases(base, other, below)
     return base
 
 
-def snapshots_in(base: Base | None) -> set[str]:
+def snapshots_in(base: BaseIds | None) -> set[str]:
     """The ids of all snapshots that a base is made of."""
     if base is None:
         return set()

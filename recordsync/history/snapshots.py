@@ -90,7 +90,7 @@ class TakenSnapshot:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class ReceivedSnapshot:
     """A snapshot that came in a file: its header, and its ancestors, each after its parents."""
 
     header: Header
@@ -206,16 +206,21 @@ class History:
                 made = self._make(files, replace(state, dirty=dict.fromkeys(state.dirty)), wait, progress)
             return self._record(state, made, occasion, None, lineage)
 
+    def is_unmarked(self) -> bool:
+        """Whether nothing marks the register as written to since its head. Does not need the history store."""
+        known = [*marks.faults(self.using, self.schema), *marks.ways_past(self.using, self.schema)]
+        return not known and next(iter(marks.read(self.using)), None) is None
+
     def ancestry(self) -> Ancestry:
         """All snapshots that the register knows, with their parents. Reads headers."""
         return known_ancestry(self.using)
 
-    def know(self, arrival: Arrival) -> None:
+    def know(self, received: ReceivedSnapshot) -> None:
         """Keep the headers of a snapshot that came in a file, whose tree is in the history store, and of its ancestors,
         in the current transaction. Its tree is then kept."""
-        self._keep_ancestors(arrival.ancestors)
-        self._keep_header(arrival.header)
-        rows = Snapshot.objects.using(self.using).filter(pk=arrival.header.id)
+        self._keep_ancestors(received.ancestors)
+        self._keep_header(received.header)
+        rows = Snapshot.objects.using(self.using).filter(pk=received.header.id)
         rows.update(received_at=Coalesce("received_at", timezone.now()), is_kept=True)
 
     def note_left(self, snapshot: str) -> None:

@@ -46,7 +46,7 @@ class Base(Protocol):
         """The records of one partition, in key order."""
 
 
-def opened_base(base: relation.Base, tree: Callable[[str], StoredTree]) -> Base:
+def opened_base(base: relation.BaseIds, tree: Callable[[str], StoredTree]) -> Base:
     """The base that a relation of snapshots tells. ``tree``: opens the tree of a snapshot, by the snapshot's id. Raises
     what that raises."""
     if isinstance(base, str):

@@ -38,7 +38,6 @@ from recordsync.stores import open_store
 from recordsync.streams import Deletion
 from recordsync.streams.lines import lines_of
 from recordsync.system.files import Compression, compressed
-from tests.builders.bases import RecordsAsBase
 from tests.parcels.conftest import FEW, empty
 from tests.parcels.content import KEYS, PARENTS, UNITS, Content, closed, contents, key, versions
 from tests.parcels.declared import SCHEMA
@@ -55,6 +54,7 @@ from tests.parcels.test_history import (
     tree,
 )
 from tests.parcels.test_stores import MOMENT, NOW, filled
+from tests.running.bases import RecordsAsBase
 
 FIELDS = {model.name: list(model.names) for model in SCHEMA}
 

@@ -18,12 +18,12 @@ from recordsync.merge import Counts
 from recordsync.plan import Base, make_plan
 from recordsync.plan.bases import MergedBase, StoredBase
 from recordsync.stores import Store
-from tests.builders.bases import RecordsAsBase
 from tests.builders.registers import RegisterData, empty, put
 from tests.builders.trees import snapshot_file
 from tests.properties.laws import for_all
 from tests.properties.test_plans_by_blocks import Ours
 from tests.running import databases
+from tests.running.bases import RecordsAsBase
 from tests.strategies.registers import Parts, edited, parts
 from tests.strategies.registers import registers as any_register
 

@@ -23,11 +23,11 @@ from recordsync.stores import OrmStore, tables
 from recordsync.streams import Deletion
 from recordsync.system.transactions import writing
 from tests.builders import files
-from tests.builders.bases import RecordsAsBase
 from tests.builders.days import FIELDS, UNITS, Content, Key, key_of
 from tests.builders.registers import RegisterData, an_account, everything, put, rows  # fmt: skip
 from tests.properties.laws import for_all
 from tests.properties.merge_table import SIDES, UNKNOWN, merged
+from tests.running.bases import RecordsAsBase
 from tests.running.services import restore
 from tests.strategies.registers import (  # fmt: skip
     STRATEGIES,

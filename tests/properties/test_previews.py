@@ -24,10 +24,10 @@ from recordsync.merge import Effect, Side, Strategy, decide_by
 from recordsync.plan import make_plan
 from recordsync.system.progress import no_progress
 from tests.builders import files
-from tests.builders.bases import RecordsAsBase
 from tests.builders.registers import RegisterData, put
 from tests.properties.laws import for_some
 from tests.properties.test_restore import MEMORY
+from tests.running.bases import RecordsAsBase
 from tests.strategies.registers import Merge, merges
 
 

@@ -219,6 +219,20 @@ def test_a_base_that_is_not_here_is_named(sites: Sites) -> None:
     assert base
 
 
+def test_a_lost_history_is_no_matter_where_nothing_changed_here(sites: Sites) -> None:
+    """The register is what it was at its head, which is the base. So no preview refuses what the restore does."""
+    office, server = sites
+    office.edit("E1", shift="N")
+    office.delete("E2")
+    for table in (Block, Node):
+        table._default_manager.using(history_of(server.alias)).all().delete()
+    data = office.file()
+    preview = server.preview(data)
+    assert (preview["updated"], preview["deleted"], preview["conflicts"]) == (1, 1, 0)
+    server.restore(data)
+    assert (content(server.alias), server.head) == (content(office.alias), office.head)
+
+
 def test_without_anything_in_common_absence_deletes_nothing(sites: Sites) -> None:
     office, server = sites
     databases.empty_history(server.alias)

@@ -177,3 +177,15 @@ def test_a_rename_is_undone(sites: Sites) -> None:
     undo(server)
     assert sorted(Company.objects.using(server.alias).values_list("name", flat=True)) == [ABC, "Other"]
     assert AttendanceRecord.objects.using(server.alias).filter(company__name=ABC).count() == 4
+
+
+def test_a_restore_that_only_settles_is_no_withdrawal(sites: Sites) -> None:
+    """Two sides that merged alike are at one of two snapshots afterwards, and neither descends from the other."""
+    office, server = sites
+    office.edit("E1", shift="N")
+    server.edit("E2", shift="N")
+    files = office.file(), server.file()
+    office.restore(files[1], base="none", strategy="backup_wins")
+    server.restore(files[0])
+    here = Register(server.alias)
+    assert ways(undoable(here), here)[0] is not How.REDO

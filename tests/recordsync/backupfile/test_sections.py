@@ -22,12 +22,12 @@ from recordsync.model.fields import Date, Text
 from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.plan import Plan, apply_plan, make_plan
-from tests.builders.bases import RecordsAsBase
 from tests.builders.days import ABC, day
 from tests.builders.files import file, lacking
 from tests.builders.records import MOMENT, NOW, Sections, company, record, written
 from tests.builders.registers import SMALL, put, register, rows
 from tests.recordsync.support import MemoryStore, always, checked, lines_of, opened, resealed, set_metadata
+from tests.running.bases import RecordsAsBase
 from tests.running.services import restore
 
 SEALS: Final = Model(

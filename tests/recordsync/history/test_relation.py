@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recordsync.history.relation import (
     LEVELS,
-    Base,
+    BaseIds,
     MergedBases,
     base_of,
     best_common_ancestors,
@@ -59,7 +59,7 @@ def test_a_base_is_made_of_common_ancestors(graph: Graph) -> None:
             assert base == ours
 
 
-def depth(base: Base | None) -> int:
+def depth(base: BaseIds | None) -> int:
     if not isinstance(base, MergedBases):
         return 0
     return max(depth(base.one), 1 + depth(base.base))

@@ -17,7 +17,6 @@ from recordsync.plan import Account, Additions, Plan, Step, apply_plan, differen
 from recordsync.plan.listing import Listing
 from recordsync.stores import Store
 from recordsync.stores.orm import LOOKUP
-from tests.builders.bases import RecordsAsBase
 from tests.builders.records import (
     MOMENT,
     NOW,
@@ -31,6 +30,7 @@ from tests.builders.records import (
     written,
 )
 from tests.recordsync.support import MemoryStore, always, opened
+from tests.running.bases import RecordsAsBase
 from tests.strategies.records import shapes, snapshots
 
 SINCE: Final[dict[str, Any]] = {"backup_type": "incremental", "since_date": MOMENT}

@@ -26,7 +26,6 @@ from recordsync.model.schema import Model
 from recordsync.plan import Batch, apply_changes, apply_plan, make_plan
 from recordsync.stores import Store, open_store, tables
 from recordsync.streams import Change, in_order
-from tests.builders.bases import RecordsAsBase
 from tests.builders.records import (
     MOMENT,
     NOW,
@@ -42,6 +41,7 @@ from tests.builders.records import (
 from tests.recordsync.plan.test_plan import SINCE
 from tests.recordsync.support import MemoryStore, always, opened
 from tests.running import databases
+from tests.running.bases import RecordsAsBase
 from tests.strategies.records import KEYS, shapes, snapshots
 
 LATER: Final = NOW + dt.timedelta(days=1)
