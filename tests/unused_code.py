@@ -29,7 +29,6 @@ ALLOWED: Mapping[str, str] = {
     "core.apps.CoreConfig.verbose_name": "the administration site shows it",
     "core.backups.targets._Movable.temporary_file_path": "a storage of Django's moves the file instead of copying it",
     "core.management.commands.*.Command": "Django runs it by the module's name",
-    "core.models.backups.Backup.deleted_count": "the administration site shows every column",
     "core.models.constraints.AsWritten.as_*": "Django calls it for the engine that it names",
     "core.register.declared.LEFT_OUT": "a declaration, to which a test holds every model that is added",
     "core.web.*Middleware.process_*": "Django calls it for each request",

@@ -1,11 +1,12 @@
-"""Taking a backup: one file with the register as it is at one moment, or with what changed since an earlier one."""
+"""Taking a backup: one file with the register as it is at one moment, or with what changed since a snapshot or a
+moment."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
@@ -16,14 +17,15 @@ from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core.backups import catalogue, scope, targets
+from core.backups import catalogue, parents, scope, targets
+from core.backups.parents import ParentChoice
 from core.backups.scope import StartingPoint
 from core.formats import v1_0
 from core.formats.v1_0_writer import write_v1_0
 from core.models import AttendanceRecord, Backup, Company, Operation, Phase, User
 from core.operations import holding
 from core.operations import run as operations
-from core.operations.errors import NotKnown, OperationFailed, explain
+from core.operations.errors import NotKnown, OperationFailed, explain, sentences
 from core.operations.results import BackupResult
 from core.operations.run import Actor, Run
 from core.operations.traits import BACKUPS, TRAITS
@@ -31,14 +33,17 @@ from core.register.database import DEFAULT, Register, usual_wait
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA, Selection, content_of, filters
 from recordsync.backupfile import BackupType, InstallationName, Metadata, Written, write_backup, write_from_blocks
 from recordsync.backupfile.ancestry import Ancestor, check_ancestry, listed
+from recordsync.backupfile.from_changes import ChangedRows
 from recordsync.backupfile.metadata import VERSION, Application
 from recordsync.errors import CommitUnknown, HistoryDamaged, RecordSyncError, printable_path
 from recordsync.history.ancestry import ancestry
 from recordsync.history.headers import Header
+from recordsync.history.relation import with_ancestors
 from recordsync.history.snapshots import TakenSnapshot, header_of
 from recordsync.history.store import StoredTree
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import checksum
+from recordsync.models import Snapshot
 from recordsync.stores import Store
 from recordsync.system.files import Compression
 from recordsync.system.progress import Progress
@@ -60,10 +65,14 @@ class _File:
 
 @dataclass(frozen=True)
 class _Described:
-    """A snapshot as the file that holds it describes it."""
+    """A snapshot as the file that holds it, or that leads to it, describes it.
+
+    ``ancestors``: all of the snapshot's, or those since ``parent``, which an incremental file continues.
+    """
 
     header: Header
     ancestors: list[Ancestor]
+    parent: Snapshot | None = None
 
 
 class BackupService:
@@ -82,6 +91,8 @@ class BackupService:
         backup_type: BackupType = "full",
         since_date: dt.datetime | None = None,
         *,
+        parent: str | None = None,
+        for_installation: str | None = None,
         output: Path | IO[bytes] | None = None,
         selection: Selection | None = None,
         compression: Compression | None = None,
@@ -92,7 +103,9 @@ class BackupService:
         """The backup that was written and entered into the catalogue and the audit trail.
 
         ``since_date`` (incremental only; a naive one is in the project's TIME_ZONE): records changed at or after
-        it; None: since the previous backup. ``output``: a path, a binary stream, or None for the backups
+        it; None: exactly what changed since a snapshot, deletions included. That is the one of the last backup, or of
+        ``parent`` (a backup's id, or the beginning of a snapshot's), or the last one that ``for_installation`` (the id
+        or name of one that is known here) has as well. ``output``: a path, a binary stream, or None for the backups
         storage. ``file_format``: ``1.0`` for installations that read no other; such a file holds times to the minute,
         is full or since a moment, and is in no ancestry. ``progress_callback``: see
         :class:`recordsync.system.progress.Progress`.
@@ -118,17 +131,21 @@ class BackupService:
             operation=self._operation,
         ) as run:
             scope.require_selection(selection, self.register)
+            asked = ParentChoice(parent, for_installation)
+            if false := scope.unfit(backup_type, since_date, selection, asked):
+                raise OperationFailed(false, undone=TRAITS[kind].undone)
             if file_format == v1_0.VERSION and (unfit := scope.unfit_for_1_0(backup_type, since_date, selection)):
                 raise OperationFailed(unfit, undone=TRAITS[kind].undone)
-            of_all = backup_type == "full" and selection is None and file_format == VERSION
+            of_snapshot = since_date is None and selection is None and file_format == VERSION
             with ExitStack() as reading:
-                start, source = self._begin(reading, run, backup_type, since_date, of_all=of_all)
+                start, source = self._begin(reading, run, backup_type, since_date, asked if of_snapshot else None)
 
                 def opened() -> AbstractContextManager[targets.Target]:
                     return targets.opened(output, name, compression)
 
                 if isinstance(source, _Described):
-                    file = self._write_snapshot(run, start, source, opened, can_repeat=not _is_stream(output))
+                    can_repeat = not _is_stream(output)
+                    file = self._write_snapshot(run, start, source, opened, asked, can_repeat=can_repeat)
                 else:
                     file = self._write(
                         run,
@@ -147,14 +164,19 @@ class BackupService:
 
     def create_incremental_backup(self, since_date: dt.datetime | None = None, **options: Any) -> BackupResult:
         """An incremental backup, as :meth:`create_backup` takes it: what changed since a moment (None: since the
-        previous backup). ``options``: as there."""
+        snapshot of the last backup). ``options``: as there."""
         return self.create_backup("incremental", since_date, **options)
 
     def _begin(
-        self, reading: ExitStack, run: Run, backup_type: BackupType, since: dt.datetime | None, *, of_all: bool
+        self,
+        reading: ExitStack,
+        run: Run,
+        backup_type: BackupType,
+        since: dt.datetime | None,
+        asked: ParentChoice | None,
     ) -> tuple[StartingPoint, _Described | Store]:
-        """Where the backup begins, and the snapshot of the register as it is then, if that has all that the file needs
-        (``of_all``: it is to have everything); else a store of it, until ``reading`` is closed.
+        """Where the backup begins, and the snapshot of the register as it is then, if the file is to be of one; else a
+        store of it, until ``reading`` is closed. ``asked``: None: the file is not to be of a snapshot.
 
         The register's lock is held meanwhile, so that no restore is halfway through.
         """
@@ -162,18 +184,34 @@ class BackupService:
             start = scope.starting_point(self.register, backup_type, since)
             catalogue.announce(run, start.taken_at)
             taken = holding.snapshot(run)
-            if of_all and taken is not None and (snapshot := self._described(run, taken)) is not None:
+            if asked is not None and (snapshot := self._described(run, taken, backup_type, asked)) is not None:
                 return start, snapshot
             return start, reading.enter_context(self.register.read())
 
-    def _described(self, run: Run, taken: TakenSnapshot) -> _Described | None:
-        """The snapshot as a file describes it; None where headers are damaged, so that no reader would take it, which
-        the run then says. Reads headers."""
+    def _described(
+        self, run: Run, taken: TakenSnapshot | None, backup_type: BackupType, asked: ParentChoice
+    ) -> _Described | None:
+        """The snapshot as a file describes it; None where none was taken, or where headers are damaged, so that no
+        reader would take it, which the run then says. Reads headers. Raises OperationFailed where an incremental file
+        has nothing to continue."""
+        if taken is None:
+            if backup_type == "incremental":
+                raise _without_history(_("No snapshot can be taken."), run)
+            return None
+        parent, begins_at = None, None
         try:
             header = header_of(taken.snapshot)
-            ancestors = listed(ancestry(self.register.alias, taken.snapshot.parents))
-            check_ancestry(header, ancestors, None, SCHEMA)
+            known = ancestry(self.register.alias, [taken.snapshot.pk])
+            before = set[str]()
+            if backup_type == "incremental":
+                parent = parents.parent_of(run, known, asked)
+                begins_at = parent.pk
+                before = with_ancestors({one.id: one.parents for one in known}, [parent.pk])
+            ancestors = listed([one for one in known[:-1] if one.id not in before])
+            check_ancestry(header, ancestors, begins_at, SCHEMA)
         except (RecordSyncError, msgspec.ValidationError) as error:
+            if backup_type == "incremental":
+                raise _without_history(explain(error), run) from error
             run.warn(
                 _(
                     "The headers of the register's snapshots are damaged (%(what)s), so this backup is in no history. "
@@ -182,7 +220,7 @@ class BackupService:
                 % {"what": str(error).rstrip(".")}
             )
             return None
-        return _Described(header, ancestors)
+        return _Described(header, ancestors, parent)
 
     def _write_snapshot(
         self,
@@ -190,24 +228,33 @@ class BackupService:
         start: StartingPoint,
         snapshot: _Described,
         opened: Callable[[], AbstractContextManager[targets.Target]],
+        asked: ParentChoice,
         *,
         can_repeat: bool,
     ) -> _File:
-        """The file that was written from the blocks of a snapshot. Reads no record of the register, unless a block is
-        damaged: then it is made anew. ``can_repeat``: whether the target can be opened a second time."""
+        """The file that was written from the blocks of a snapshot, or of two. Reads no record of the register, unless a
+        block is damaged: then it is made anew. ``can_repeat``: whether the target can be opened a second time."""
         history = self.register.history
+        backup_type: BackupType = "full" if snapshot.parent is None else "incremental"
+        write = self._write_blocks if snapshot.parent is None else self._write_changes
         try:
-            return self._write_blocks(run, start, snapshot, opened)
+            return write(run, start, snapshot, opened)
         except HistoryDamaged as damage:
             run.warn(_("%(what)s It was made anew from the register.") % {"what": damage})
             history.mend(damage, usual_wait())
-            taken = holding.snapshot(run)
-            again = None if taken is None else self._described(run, taken)
-            if not can_repeat or again is None:
+            again = self._described(run, holding.snapshot(run), backup_type, asked)
+            # Of an incremental one nothing is written before both trees have been read.
+            if again is None or not (can_repeat or again.parent):
                 raise OperationFailed(
                     explain(damage), undone=_("No whole backup was written."), then=_("Take the backup again.")
                 ) from damage
-            return self._write_blocks(run, start, again, opened)
+            try:
+                return write(run, start, again, opened)
+            except HistoryDamaged as still:
+                if again.parent is None:
+                    raise
+                # What only the parent has cannot be made anew.
+                raise _without_history(explain(still), run) from still
 
     def _write_blocks(
         self,
@@ -217,19 +264,34 @@ class BackupService:
         opened: Callable[[], AbstractContextManager[targets.Target]],
     ) -> _File:
         store = self.register.history.store
-        described = self._create_metadata(
-            start,
-            backup_type="full",
-            selection=None,
-            totals=StoredTree(store, snapshot.header.says.tree, SCHEMA).totals(),
-            snapshot=snapshot.header,
-            ancestors=snapshot.ancestors,
-        )
+        totals = StoredTree(store, snapshot.header.says.tree, SCHEMA).totals()
+        described = self._create_metadata(start, backup_type="full", selection=None, totals=totals, snapshot=snapshot)
         metadata = msgspec.convert(described, Metadata)
         with opened() as target:
             written = write_from_blocks(target.stream, SCHEMA, metadata, store, run)
             entries = sum(written.counts.values())
             run(Phase.COMMIT, entries, entries)
+        return _File(metadata, written, target)
+
+    def _write_changes(
+        self,
+        run: Run,
+        start: StartingPoint,
+        snapshot: _Described,
+        opened: Callable[[], AbstractContextManager[targets.Target]],
+    ) -> _File:
+        store = self.register.history.store
+        assert snapshot.parent is not None
+        before, after = (StoredTree(store, tree, SCHEMA) for tree in (snapshot.parent.tree, snapshot.header.says.tree))
+        with closing(ChangedRows(store, SCHEMA, before, after, run)) as changes:
+            described = self._create_metadata(
+                start, backup_type="incremental", selection=None, totals=changes.totals, snapshot=snapshot
+            )
+            metadata = msgspec.convert(described, Metadata)
+            with opened() as target:
+                written = write_backup(target.stream, SCHEMA, metadata, changes, run)
+                entries = sum(written.counts.values())
+                run(Phase.COMMIT, entries, entries)
         return _File(metadata, written, target)
 
     def _write(
@@ -277,6 +339,7 @@ class BackupService:
                     location="" if target.name else target.file,
                     size=target.size,
                     digest=file.written.digest,
+                    deleted=file.written.deleted,
                     purpose=purpose,
                 )
                 if file.metadata.snapshot is not None:
@@ -306,17 +369,16 @@ class BackupService:
         backup_type: BackupType,
         selection: Selection | None,
         totals: Mapping[str, int],
-        snapshot: Header | None = None,
-        ancestors: list[Ancestor] | None = None,
+        snapshot: _Described | None = None,
     ) -> dict[str, Any]:
         """The metadata of a 2.0 file, but with ``totals`` in one mapping. ``snapshot``: the one whose content the file
-        has; ``ancestors``: all of that snapshot's."""
+        has, or to which it leads."""
         metadata = Metadata(
             id=str(uuid.uuid4()),
             installation=InstallationName(id=str(start.installation.id), name=start.installation.name),
-            snapshot=snapshot,
-            ancestors=ancestors,
-            parent=str(start.parent.pk) if start.parent else None,
+            snapshot=None if snapshot is None else snapshot.header,
+            ancestors=None if snapshot is None else snapshot.ancestors,
+            parent=None if snapshot is None or snapshot.parent is None else snapshot.parent.pk,
             backup_type=backup_type,
             since_date=TIMESTAMP.to_text(start.since),
             selection=msgspec.to_builtins(selection) if selection else None,
@@ -342,6 +404,15 @@ class BackupService:
         """SHA-256 (hex) of a record's content, without ``checksum``, ``created_at``, ``updated_at`` and ``id``."""
         model = ATTENDANCE_RECORDS if ATTENDANCE_RECORDS.required <= record.keys() else COMPANIES
         return checksum({name: value for name, value in record.items() if name not in NOT_CONTENT}, model.later)
+
+
+def _without_history(why: str, run: Run) -> OperationFailed:
+    """The failure of an incremental backup that has nothing to go by. Says also what the run has noted so far."""
+    return OperationFailed(
+        sentences(why, *run.warnings),
+        undone=_("No backup was written."),
+        then=_("Take a full backup, or say since when (--since)."),
+    )
 
 
 def _is_stream(output: object) -> bool:
@@ -375,6 +446,7 @@ def _result(run: Run, start: StartingPoint, file: _File) -> BackupResult:
         since=start.since,
         companies=file.written.counts[COMPANIES.name],
         records=file.written.counts[ATTENDANCE_RECORDS.name],
+        deleted=file.written.deleted,
         size=file.target.size,
         digest=file.written.digest,
         seconds=run.seconds,

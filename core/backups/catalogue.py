@@ -7,9 +7,9 @@ import logging
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Final, NamedTuple
 
 from django.core.files.storage import storages
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Value
@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core import moments
+from core.history.snapshots import SHOWN
 from core.models import JOBS, Backup, BackupLog, Installation, Kind, Operation
 from core.operations.run import Run
 from core.operations.traits import BACKUPS
@@ -25,6 +26,7 @@ from core.register.database import DEFAULT, Register
 from recordsync.backupfile import Metadata
 from recordsync.backupfile.metadata import VERSION
 from recordsync.model.fields import TIMESTAMP
+from recordsync.models import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -32,30 +34,24 @@ TAKEN = tuple(BACKUPS.values())
 """The operations that take backups."""
 
 _SNAPSHOT_AT = "snapshot_at"
+_UUID: Final = 36
+"""How many characters the id of a backup has. That of a snapshot has more."""
 
 
-def newest_parent(installation: Installation, register: Register) -> Backup | None:
-    """The backup that the next one of this installation continues: the newest entry after which no change is missing.
-    None where there is no such entry. Reads the catalogue.
+def continuable(register: Register) -> list[Backup]:
+    """The backups of this installation that an incremental one can continue, by the history that this register has;
+    newest first, in the order in which they were entered. Reads the catalogue.
 
-    These backups do not qualify, because a reader of the chain would take what they lack for unchanged:
-
-    - a selection, a safety copy, an incremental backup since a moment that somebody chose;
-    - one from before a demo register was put in, whose records have old timestamps;
-    - one whose file was deleted here, or whose chain needs a file that was deleted here;
-    - a 1.0 file, which has no seconds and which no other file can name;
-    - one that says it was taken after a backup that was entered later: the clock was ahead then.
+    These do not qualify, because a reader of the chain would take what they lack for unchanged: what holds no snapshot
+    (a selection, a backup since a moment, a 1.0 file), a safety copy, and one whose file was deleted here, or whose
+    chain needs a file that was deleted here.
     """
-    kept = _kept_chains(register)
-    rows = _beginnings([installation.id], register).annotate(taken_at=_taken_at(register))
-    earliest: dt.datetime | None = None
-    for pk, moment in rows.values_list("backup_id", "taken_at"):
-        if pk is None:  # a demo register
-            return None
-        if pk in kept and not _lacks(pk, kept) and (earliest is None or moment <= earliest):
-            return register.rows(Backup).get(pk=pk)
-        earliest = min(moment, earliest or moment)
-    return None
+    here = Installation.without_writing(register.alias)
+    own = _kept(register).filter(installation_id=here.id, purpose=Backup.Purpose.USER)
+    backups = {row.pk: row for row in own.exclude(snapshot="")}
+    lacking = _Chains(_kept(register)).lacking()
+    order = _rows(register).filter(operation__in=TAKEN).order_by("-pk").values_list("backup_id", flat=True)
+    return [backups[pk] for pk in order if pk in backups and pk not in lacking]
 
 
 def last_taken(register: Register) -> Backup | None:
@@ -69,14 +65,12 @@ def _rows(register: Register) -> QuerySet[BackupLog]:
     return register.rows(BackupLog).filter(success=True)
 
 
-def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -> QuerySet[BackupLog]:
-    """The audit rows of backups that a chain of incremental ones can begin with, and of demo registers, before which no
-    chain can begin; newest first.
-
-    ``here``: the id of this installation, or a query for it.
-    """
-    own = register.rows(Backup).filter(installation_id__in=here, purpose=Backup.Purpose.USER, version=VERSION)
-    whole = own.filter(selection__isnull=True).filter(Q(backup_type=Backup.Type.FULL) | Q(parent__isnull=False))
+def _beginnings(register: Register) -> QuerySet[BackupLog]:
+    """The audit rows of backups that hold all that was written until then, and of demo registers; newest first."""
+    own = register.rows(Backup).filter(
+        installation_id__in=register.rows(Installation).values("id"), purpose=Backup.Purpose.USER, version=VERSION
+    )
+    whole = own.filter(Q(backup_type=Backup.Type.FULL, selection__isnull=True) | ~Q(snapshot=""))
     taken = Q(operation__in=TAKEN, backup_id__in=whole.values("pk"))
     return _rows(register).filter(taken | Q(operation=Kind.SEED_DEMO)).order_by("-pk")
 
@@ -84,17 +78,6 @@ def _beginnings(here: Sequence[uuid.UUID] | QuerySet[Any], register: Register) -
 def _taken_at(register: Register) -> Subquery:
     """The moment at which the backup of an audit row was taken."""
     return Subquery(register.rows(Backup).filter(pk=OuterRef("backup_id")).values("taken_at")[:1])
-
-
-def clock_doubt(parent: Backup) -> str | None:
-    """A sentence that says why the clock cannot tell what changed since a backup; None where it can tell."""
-    now = timezone.now()
-    if now >= parent.taken_at:
-        return None
-    return _(
-        "The last backup says that it was taken on %(taken)s, and now it is %(now)s: the clock was set back, or was "
-        "ahead then. So it cannot tell what changed since that backup."
-    ) % {"taken": moments.moment(parent.taken_at, seconds=True), "now": moments.moment(now, seconds=True)}
 
 
 def announce(run: Run, taken_at: dt.datetime) -> None:
@@ -108,14 +91,13 @@ def announce(run: Run, taken_at: dt.datetime) -> None:
 
 
 def stamp(register: Register) -> dt.datetime:
-    """The ``updated_at`` for rows that are about to be written: now, but later than every backup that an incremental
-    one may still count from, whatever the clock says.
+    """The ``updated_at`` for rows that are about to be written: now, but later than every backup since whose moment
+    somebody may ask for what changed, whatever the clock says.
 
     Makes two queries. A caller that takes the register's lock calls it while it holds the lock.
     """
     now = timezone.now()
-    beginnings = _beginnings(register.rows(Installation).values("id"), register)
-    since = Coalesce(Subquery(beginnings.values("pk")[:1]), Value(0))
+    since = Coalesce(Subquery(_beginnings(register).values("pk")[:1]), Value(0))
     rows = _rows(register).filter(operation__in=(*TAKEN, Kind.SEED_DEMO), pk__gte=since)
     newest = rows.aggregate(newest=Max(Coalesce(_taken_at(register), "created_at")))["newest"]
     running = Operation.objects.using(JOBS).filter(
@@ -151,6 +133,7 @@ def add(
         installation_name=metadata.installation.name[:100],
         parent=uuid.UUID(metadata.parent_backup) if metadata.parent_backup else None,
         snapshot=metadata.snapshot.id if metadata.snapshot else "",
+        parent_snapshot=metadata.parent_snapshot or "",
         backup_type=metadata.backup_type,
         selection=metadata.selection,
         since=TIMESTAMP.to_python(metadata.since_date),
@@ -177,8 +160,9 @@ class Entry:
     """Whether its file is in the storage now. Only then can it be verified, downloaded or restored from."""
     restored_at: dt.datetime | None
     """When a file with exactly this content was last restored here."""
-    lacks: bool
-    """Whether a backup that it needs, directly or through others, is not there any more."""
+    lacks: str
+    """A sentence that names the snapshot or backup that it needs, directly or through others, and that no file brings
+    back any more; blank if it needs none."""
 
 
 def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Entry]:
@@ -188,13 +172,13 @@ def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Ent
     rows = logs.values_list("backup_id", "digest", "created_at")
     restored = {(pk, digest): restored_at for pk, digest, restored_at in rows}
     files = _files()
-    kept = _kept_chains(register, files)
+    lacking = _Chains(_kept(register), files).lacking()
     return [
         Entry(
             backup,
             backup.file in files,
             restored.get((backup.pk, backup.digest)),
-            _lacks(backup.pk, kept),
+            _what_lacks(lacking[backup.pk], register) if backup.pk in lacking else "",
         )
         for backup in backups
     ]
@@ -214,44 +198,81 @@ def _files() -> frozenset[str]:
         return frozenset()
 
 
-def _kept_chains(register: Register, files: frozenset[str] | None = None) -> dict[uuid.UUID, uuid.UUID | None]:
-    """The backup that each kept backup needs, by id: an incremental one needs its parent, another one none.
+class _Link(NamedTuple):
+    """A kept backup in the chain of those that it needs. What a backup ``needs``, and what it ``gives`` to others, are
+    ids: of a backup, or of a snapshot. It needs a blank one if it is enough by itself."""
 
-    ``files``: only backups whose file is among these, or was written outside the storage.
-    """
-    rows = _kept(register).values_list("pk", "backup_type", "parent", "file")
-    return {
-        pk: parent if backup_type == Backup.Type.INCREMENTAL else None
-        for pk, backup_type, parent, file in rows
-        if files is None or not file or file in files
-    }
+    pk: uuid.UUID
+    needs: str
+    gives: tuple[str, ...]
 
 
-def _lacks(pk: uuid.UUID, kept: dict[uuid.UUID, uuid.UUID | None]) -> bool:
-    """Whether the chain from a backup that is kept leads to one that is not."""
-    passed: set[uuid.UUID] = set()
-    needed: uuid.UUID | None = pk if pk in kept else None
-    while needed is not None and needed in kept and needed not in passed:
-        passed.add(needed)
-        needed = kept[needed]
-    return needed is not None
+class _Chains:
+    """The kept backups, and which of them need others."""
+
+    def __init__(self, kept: QuerySet[Backup], files: frozenset[str] | None = None) -> None:
+        """``files``: only backups whose file is among these, or was written outside the storage."""
+        columns = ("pk", "backup_type", "parent", "parent_snapshot", "snapshot", "file")
+        self._links = [
+            _Link(
+                pk,
+                parent_snapshot or (str(parent) if parent and backup_type == Backup.Type.INCREMENTAL else ""),
+                (str(pk), snapshot) if snapshot else (str(pk),),
+            )
+            for pk, backup_type, parent, parent_snapshot, snapshot, file in kept.values_list(*columns)
+            if files is None or not file or file in files
+        ]
+
+    def lacking(self, without: uuid.UUID | None = None) -> dict[uuid.UUID, str]:
+        """For each backup that needs something which no chain of files brings back: the id of that.
+
+        ``without``: a backup whose file counts as not kept.
+        """
+        links = [link for link in self._links if link.pk != without]
+        waiting: defaultdict[str, list[_Link]] = defaultdict(list)
+        for link in links:
+            waiting[link.needs].append(link)
+        ready, whole = waiting.pop("", []), set[str]()
+        while ready:
+            for given in ready.pop().gives:
+                if given not in whole:
+                    whole.add(given)
+                    ready += waiting.pop(given, [])
+        givers = {given: link for link in links for given in link.gives}
+        return {link.pk: _end(link, givers) for some in waiting.values() for link in some}
+
+
+def _end(link: _Link, givers: Mapping[str, _Link]) -> str:
+    """What the chain from a backup needs at its end, and no file gives."""
+    passed = set[str]()
+    while link.needs not in passed and link.needs in givers:
+        passed.add(link.needs)
+        link = givers[link.needs]
+    return link.needs
+
+
+def _what_lacks(needed: str, register: Register) -> str:
+    """The sentences about a snapshot or a backup that a chain needs and lacks. Reads the catalogue."""
+    is_snapshot = len(needed) > _UUID
+    shown = _("snapshot %(id)s") % {"id": needed[:SHOWN]} if is_snapshot else _("backup %(id)s") % {"id": needed}
+    text = _("It needs %(what)s, directly or through others, and no file that is kept here holds that.")
+    lacks = text % {"what": shown}
+    held = register.rows(Backup).filter(Q(snapshot=needed) if is_snapshot else Q(pk=needed)).first()
+    if held is None:
+        return lacks
+    where = _("The backup of %(when)s does, and its file is no longer here.") % {"when": moments.moment(held.taken_at)}
+    return f"{lacks} {where}"
 
 
 def continued_by(backup: Backup, register: Register = DEFAULT) -> list[Backup]:
-    """The incremental backups that need this one's file, directly or through others; oldest first.
+    """The incremental backups that need this one's file, directly or through others, because no other file holds the
+    same snapshot; oldest first.
 
     Without those that lack something already, because a backup between is not kept. Reads the catalogue.
     """
-    children: defaultdict[uuid.UUID | None, list[Backup]] = defaultdict(list)
-    for row in _kept(register).filter(backup_type=Backup.Type.INCREMENTAL, parent__isnull=False):
-        children[row.parent].append(row)
-    descendants: list[Backup] = []
-    open_ends = [backup.pk]
-    while open_ends:
-        following = children.pop(open_ends.pop(), [])
-        descendants += following
-        open_ends += [row.pk for row in following]
-    return sorted(descendants, key=lambda row: row.taken_at)
+    chains = _Chains(_kept(register))
+    lost = chains.lacking(without=backup.pk).keys() - chains.lacking().keys()
+    return list(register.rows(Backup).filter(pk__in=lost).order_by("taken_at"))
 
 
 def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
@@ -263,26 +284,33 @@ def is_only_full(backup: Backup, register: Register = DEFAULT) -> bool:
 
 
 def _had_parent(metadata: Metadata, register: Register) -> bool:
-    """Whether the parent of the file was made by this installation, or is in our ancestry."""
-    parents = register.rows(Backup).filter(installation_id=metadata.installation.id)
-    if metadata.installation.id != str(Installation.current(register.alias).id):
-        parents = parents.filter(merged_at__isnull=False)
-    return metadata.parent_backup is not None and parents.filter(pk=metadata.parent_backup).exists()
+    """Whether this register had what the file continues: a snapshot that is in its history or came in a file that is in
+    our ancestry, or a backup that was made by this installation or is in our ancestry."""
+    merged = register.rows(Backup).filter(merged_at__isnull=False)
+    if metadata.parent_snapshot is not None:
+        known = register.rows(Snapshot).filter(pk=metadata.parent_snapshot)
+        return known.exists() or merged.filter(snapshot=metadata.parent_snapshot).exists()
+    if metadata.parent_backup is None:
+        return False
+    parents = register.rows(Backup).filter(installation_id=metadata.installation.id, pk=metadata.parent_backup)
+    is_own = metadata.installation.id == str(Installation.current(register.alias).id)
+    return (parents if is_own else parents & merged).exists()
 
 
 def gap_before(metadata: Metadata, register: Register) -> list[str]:
-    """One warning where an incremental file continues a backup that this register never had, else none. Reads the
-    catalogue."""
-    since = TIMESTAMP.to_python(metadata.since_date)
+    """One warning where an incremental file continues a snapshot or a backup that this register never had, else none.
+    Reads the catalogue and headers."""
     if metadata.parent is None or _had_parent(metadata, register):
         return []
     remedy = _(
         "What changed before then may be missing here: restore the full backup first, and every incremental one after "
         "it in order."
     )
-    if since is None:
+    if metadata.parent_snapshot is not None:
         text = _("This is what changed after snapshot %(parent)s, which is not known here.")
         return [f"{text % {'parent': metadata.parent}} {remedy}"]
+    since = TIMESTAMP.to_python(metadata.since_date)
+    assert since is not None  # of a file that continues a backup
     text = _(
         "This is what changed since %(since)s, after backup %(parent)s, which was never made or restored here, or "
         "itself lacks what came before it."
@@ -294,7 +322,7 @@ def record_restored(metadata: Metadata, register: Register, *, stream: IO[bytes]
     """Note in the catalogue that a file was restored here. Called in the transaction of the restore.
 
     A file of another installation is entered as received, and into our ancestry. The file of the storage itself is
-    noted as verified. Only a full file, or one whose parent is in our ancestry already, enters the ancestry. A
+    noted as verified. Only a full file, or one that continues what we had already, enters the ancestry. A
     selection never does: a gap must not look like something that we had. A file of this installation changes nothing
     else, and neither does a 1.0 file, which does not say where it comes from.
     """

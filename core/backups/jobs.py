@@ -38,6 +38,8 @@ class BackupRequest(msgspec.Struct, frozen=True):
     since: dt.datetime | None = None
     selection: Selection | None = None
     compression: Compression | None = None
+    parent: str | None = None
+    for_installation: str | None = None
 
 
 def take(operation: Operation) -> None:
@@ -45,7 +47,13 @@ def take(operation: Operation) -> None:
     request = msgspec.convert(operation.parameters, BackupRequest)
     service = BackupService(operation=operation)
     create = service.create_incremental_backup if request.backup_type == "incremental" else service.create_backup
-    result = create(since_date=request.since, selection=request.selection, compression=request.compression)
+    result = create(
+        since_date=request.since,
+        parent=request.parent,
+        for_installation=request.for_installation,
+        selection=request.selection,
+        compression=request.compression,
+    )
     operation.result = result.summary()
     operation.filename = result.name
     operation.save(using=JOBS, update_fields=["result", "filename"])

@@ -1,18 +1,17 @@
-"""What goes into a backup: the rows that are in it, and the backup that it continues."""
+"""What goes into a backup: the rows that are in it."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from core import moments
-from core.backups import catalogue
-from core.models import Backup, Installation
+from core.backups.parents import ParentChoice
+from core.models import Installation
 from core.operations.errors import OperationFailed
 from core.operations.known import require_companies
 from core.register.database import Register
@@ -23,20 +22,14 @@ from recordsync.model.schema import Model, Shape
 from recordsync.stores import Filters, Store
 from recordsync.streams import Deletion
 
-_OVERLAP: Final = dt.timedelta(minutes=5)
-"""How far an incremental backup reaches back before the start of its parent's snapshot, for transactions that were open
-then. What it repeats is skipped on restore."""
-
 
 @dataclass(frozen=True)
 class StartingPoint:
     """Where a backup begins."""
 
     installation: Installation
-    parent: Backup | None
-    """The backup that this one continues."""
     since: dt.datetime | None
-    """The moment from which a record counts as changed; None: every record is included."""
+    """The moment from which a record counts as changed; None: no moment says what is included."""
     taken_at: dt.datetime
     """The moment of the snapshot."""
 
@@ -44,32 +37,12 @@ class StartingPoint:
 def starting_point(register: Register, backup_type: BackupType, since: dt.datetime | None) -> StartingPoint:
     """Where a backup that is taken now begins. ``since``: the moment that somebody chose.
 
-    Reads the catalogue, and writes the installation where there is none yet. Raises OperationFailed where the backup
-    has nothing to begin from.
+    Writes the installation where there is none yet. Raises OperationFailed for a moment that no backup can begin from.
     """
     installation = Installation.current(register.alias)
     if since is not None:
         _require_past(since, backup_type)
-        return StartingPoint(installation, None, since, timezone.now())
-    if backup_type == "full":
-        return StartingPoint(installation, None, None, timezone.now())
-    parent = catalogue.newest_parent(installation, register)
-    if parent is None:
-        raise OperationFailed(
-            _(
-                "There is no backup yet that an incremental one could continue. Take a full backup first, or say "
-                "since when. No backup was written."
-            )
-        )
-    if doubt := catalogue.clock_doubt(parent):
-        remedy = _("No backup was written. Set the clock right and take a full backup: the next one continues it.")
-        raise OperationFailed(doubt, then=remedy)
-    return StartingPoint(installation, parent, changed_since(parent), timezone.now())
-
-
-def changed_since(parent: Backup) -> dt.datetime:
-    """The moment from which a record counts as changed in the backup that continues this one."""
-    return parent.taken_at - _OVERLAP
+    return StartingPoint(installation, since, timezone.now())
 
 
 def _require_past(since: dt.datetime, backup_type: BackupType) -> None:
@@ -93,6 +66,23 @@ def require_selection(selection: Selection | None, register: Register) -> None:
             _("The first day (%(first)s) is after the last (%(last)s). No backup was written.")
             % {"first": selection.date_from, "last": selection.date_to}
         )
+
+
+def unfit(backup_type: str, since: object, selection: Selection | None, asked: ParentChoice) -> str | None:
+    """A sentence that says what of a backup does not go together; None if it does."""
+    is_asked = asked != ParentChoice()
+    if backup_type == "full" and is_asked:
+        return _("A full backup holds everything: it continues nothing.")
+    if since is not None and is_asked:
+        return _("What changed since a moment continues nothing: choose the moment, or what to continue.")
+    if asked.parent is not None and asked.installation is not None:
+        return _("Choose either what to continue, or the installation that the backup is for.")
+    if backup_type == "incremental" and since is None and selection is not None:
+        return _(
+            "An incremental backup of a part of the register needs a moment to begin from (--since). A full backup of "
+            "the part needs none."
+        )
+    return None
 
 
 def unfit_for_1_0(backup_type: str, since: object, selection: Selection | None) -> str | None:

@@ -39,7 +39,14 @@ class Backup(models.Model):
         null=True, blank=True, help_text="The backup of the same installation that this one continues."
     )
     snapshot = models.CharField(
-        max_length=64, blank=True, help_text="The id of the snapshot that it holds; blank if it holds none."
+        max_length=64,
+        blank=True,
+        help_text="The id of the snapshot that it holds or leads to; blank if it is of none.",
+    )
+    parent_snapshot = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="The id of the snapshot that it continues; blank if it continues none.",
     )
     backup_type = models.CharField(_("kind"), max_length=12, choices=Type)
     selection = models.JSONField(null=True, blank=True)

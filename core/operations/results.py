@@ -33,7 +33,8 @@ def summary_of(operation: str, **known: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class BackupResult:
-    """A backup that was written. ``file``: its full path. ``name``: its name in the backups storage, or blank."""
+    """A backup that was written. ``file``: its full path. ``name``: its name in the backups storage, or blank.
+    ``deleted``: how many deletions it lists."""
 
     id: uuid.UUID
     operation: str
@@ -43,6 +44,7 @@ class BackupResult:
     since: dt.datetime | None
     companies: int
     records: int
+    deleted: int
     size: int
     digest: str
     seconds: float
@@ -58,11 +60,13 @@ class BackupResult:
             type=self.backup_type,
             companies=self.companies,
             records=self.records,
+            deleted=self.deleted,
             seconds=round(self.seconds, 3),
             models={name: {"read": count} for name, count in self.metadata.totals.items()},
             since=self.metadata.since_date,
             size=self.size,
             sha256=self.digest,
+            parent=self.metadata.parent,
             snapshot=None if self.metadata.snapshot is None else self.metadata.snapshot.id,
             warnings=list(self.warnings),
         )

@@ -96,9 +96,13 @@ def _refuse(expected: str, place: str) -> NoReturn:
 
 
 def listed(known: Sequence[Known]) -> list[Ancestor]:
-    """The ancestors as a full file has them. ``known``: all of a snapshot's, each after its parents."""
+    """The ancestors as a file has them. ``known``: all of a snapshot's, each after its parents; or those since another
+    one, for an incremental file."""
     positions = {ancestor.id: position for position, ancestor in enumerate(known)}
     return [
-        (ancestor.said if ancestor.says is None else ancestor.says, [positions[parent] for parent in ancestor.parents])
+        (
+            ancestor.said if ancestor.says is None else ancestor.says,
+            [positions.get(parent, parent) for parent in ancestor.parents],
+        )
         for ancestor in known
     ]

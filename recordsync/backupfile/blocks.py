@@ -6,7 +6,6 @@ line ends; what separates it from the next block belongs to neither. :mod:`.bloc
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -20,13 +19,11 @@ from recordsync.history.blocks import BlockDigest
 from recordsync.history.trees import Keep, Path, nodes
 from recordsync.model.json_values import Positive, Sha256Text
 from recordsync.model.schema import Model, Schema
+from recordsync.streams.spool import SpooledLines
 from recordsync.system.progress import EVERY
 
 LINE: Final = 2
 """The number of the line on which the list begins. The first block is on the next one."""
-_IN_MEMORY: Final = 1 << 22
-"""Bytes up to which a list is held in memory."""
-_PIECE: Final = 1 << 16
 
 
 class BlockEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,43 +43,17 @@ class BlockEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (self.model, *self.partition)
 
 
-class BlockList:
+class BlockList(SpooledLines):
     """The list of blocks of one file, on disk where it is long. It can be read several times, and in turns."""
-
-    def __init__(self) -> None:
-        self._spool = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 # close() closes it
-        self._end = 0
 
     def extend(self, entries: Iterable[BlockEntry]) -> None:
         """Add entries."""
         stream = iter(entries)
         while batch := list(islice(stream, EVERY)):
-            self._add(_encoder.encode_lines(batch))
-
-    def add_lines(self, lines: Sequence[bytes]) -> None:
-        """Add entries that are lines already, in canonical JSON."""
-        self._add(b"\n".join((*lines, b"")))
-
-    def _add(self, data: bytes) -> None:
-        self._spool.seek(self._end)
-        self._end += self._spool.write(data)
+            self.add_text(_encoder.encode_lines(batch))
 
     def __iter__(self) -> Iterator[BlockEntry]:
         return map(decode_entry, self.lines())
-
-    def lines(self) -> Iterator[bytes]:
-        """The entries as lines."""
-        start, rest = 0, b""
-        while start < self._end:
-            self._spool.seek(start)
-            piece = self._spool.read(_PIECE)
-            start += len(piece)
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from lines
-
-    def close(self) -> None:
-        """Remove what is on disk."""
-        self._spool.close()
 
 
 decode_entry: Final = msgspec.json.Decoder(BlockEntry).decode

@@ -88,6 +88,11 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The id of the backup that this one continues; None if it continues none, or a snapshot."""
         return self.parent if self.parent is not None and "-" in self.parent else None
 
+    @property
+    def parent_snapshot(self) -> str | None:
+        """The id of the snapshot that this one continues; None if it continues none, or a backup."""
+        return None if self.parent_backup is not None else self.parent
+
     def as_dict(self) -> dict[str, Any]:
         """The metadata as they stand in a file."""
         content: dict[str, Any] = msgspec.to_builtins(self)
@@ -162,7 +167,7 @@ def _check_kind(metadata: Metadata) -> None:
         raise msgspec.ValidationError("Expected null in a full file - at `$.since_date`")
     if is_full and metadata.parent is not None:
         raise msgspec.ValidationError("Expected null in a full file - at `$.parent`")
-    continues_snapshot = metadata.parent is not None and metadata.parent_backup is None
+    continues_snapshot = metadata.parent_snapshot is not None
     if not is_full and is_since == continues_snapshot:
         raise msgspec.ValidationError("Expected a moment unless the file continues a snapshot - at `$.since_date`")
     if (metadata.deletions == "unknown") != is_since:

@@ -69,6 +69,7 @@ def write_backup(
     counts: dict[str, int] = {}
     deleted = 0
     done = 0
+    progress("write", done, total)
     emit(METADATA_START + description + BLOCKS_START + NO_BLOCKS)
     for section in sections(metadata.models(schema)):
         model = section.model
@@ -82,7 +83,7 @@ def write_backup(
         for batch in batches(lines):
             emit((b",\n" if count else b"\n") + b",\n".join(batch))
             count += len(batch)
-            done += len(batch)
+            done += 0 if section.deleted else len(batch)  # the total is of records
             progress("write", done, total)
         emit(b"\n]" if count else b"]")
         if section.deleted:

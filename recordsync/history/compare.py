@@ -44,15 +44,15 @@ class _Pair(NamedTuple):
     after: Child | None
 
 
-def differences(read: Read, schema: Schema, before: str | None, after: str) -> Iterator[Difference]:
-    """The blocks in which two trees differ, in the order of the schema and of the keys.
+def differences(read: Read, models: Iterable[Model], before: str | None, after: str) -> Iterator[Difference]:
+    """The blocks of these models in which two trees differ, in the order of the models and of the keys.
 
     ``before`` and ``after``: the digests of their roots (None: a tree without records). Raises what ``read`` raises:
-    HistoryDamaged where a node is missing. Models that the schema does not have are passed over.
+    HistoryDamaged where a node is missing.
     """
     root = _Pair((), None if before is None else ("", before, 0), ("", after, 0))
     found = {pair.path: pair for pair in _pairs(read, [root] if before != after else [])}
-    for model in schema:
+    for model in models:
         pairs: Iterable[_Pair] = filter(None, [found.get((model.name,))])
         for _level in range(model.levels):
             pairs = _pairs(read, pairs)

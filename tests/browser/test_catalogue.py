@@ -8,7 +8,7 @@ import pytest
 from django.core.files.storage import storages
 
 from core.backups.backup_service import BackupService
-from core.models import Backup
+from core.models import AttendanceRecord, Backup
 from core.restores.restore_service import RestoreService
 from tests.browser.conftest import PHONE, OpenAs
 from tests.builders.files import file
@@ -21,8 +21,13 @@ def test_what_is_lost_with_a_backup_is_seen_before(
     world: World, open_as: OpenAs, tmp_path: Path, javascript: bool
 ) -> None:
     service = BackupService()
-    full, other = service.create_backup(), service.create_backup()
-    first, second = service.create_incremental_backup(), service.create_incremental_backup()
+    full = service.create_backup()
+    AttendanceRecord.objects.update(shift="other")
+    other = service.create_backup()
+    AttendanceRecord.objects.update(shift="first")
+    first = service.create_incremental_backup()
+    AttendanceRecord.objects.update(shift="second")
+    second = service.create_incremental_backup()
     service.create_backup(output=tmp_path / "elsewhere.json")
     RestoreService().restore_backup(file(SMALL).stream(), "backup_wins")
     Path(storages["backups"].path(full.name)).unlink()

@@ -206,3 +206,24 @@ def contents(document: Mapping[str, Any]) -> dict[Key, Content]:
         assert key not in found
         found[key] = {name: value for name, value in line.items() if name not in ("checksum", "created_at")}
     return found
+
+
+Everything = Mapping[str, Mapping[tuple[str, ...], Content]]
+"""The content of a register, by section and key."""
+
+
+def applied(content: Everything, changes: Mapping[str, Any]) -> Everything:
+    """The content after the rows and deletions of a parsed file. Asserts that each changes something, and that what is
+    deleted is what was there."""
+    after = {section: dict(records) for section, records in content.items()}
+    for section in SECTIONS:
+        for line in changes["deleted"][section]:
+            assert checksum(after[section].pop(key_in(section, line))) == line["checksum"]
+    for section in SECTIONS:
+        for line in changes[section]:
+            known = {name: value for name, value in line.items() if name not in ("checksum", "created_at")}
+            key = key_in(section, line)
+            assert checksum(known) == line["checksum"]
+            assert content[section].get(key) != known
+            after[section][key] = known
+    return after

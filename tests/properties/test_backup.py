@@ -28,7 +28,7 @@ from tests.builders.trees import snapshot_file
 from tests.properties.laws import clear, examples, for_all
 from tests.running import databases
 from tests.running.services import backup_bytes, restore
-from tests.strategies.registers import MOMENTS, Parts, dates, parts, past_moments, strategies
+from tests.strategies.registers import MOMENTS, dates, past_moments, strategies
 from tests.strategies.registers import registers as any_register
 
 
@@ -178,33 +178,6 @@ def test_property_12_an_incremental_holds_exactly_what_changed_since(
     assert [line["name"] for line in document["companies"]] == sorted(names | {key[0] for key in expected})
     metadata = document["metadata"]
     assert (metadata["parent"], metadata["since_date"], metadata["deletions"]) == (None, files.moment(since), "unknown")
-
-
-@for_all(of=parts(), data=st.data())
-def test_property_12_incrementals_continue_the_previous_backup(alias: str, of: Parts, data: st.DataObject) -> None:
-    """For all chains of backups, each names the one before as its parent and holds exactly what changed since five
-    minutes before that one's snapshot began."""
-    register = data.draw(any_register(of))
-    put(alias, register)
-    _bytes, result = backup_bytes(alias)
-    for _round in range(2):
-        before, parent = dt.datetime.now(dt.UTC), result.id
-        taken_at = dt.datetime.fromisoformat(result.metadata.created_at)
-        since = taken_at - dt.timedelta(minutes=5)
-        offsets = st.sampled_from([-60_000_000, -1, 0, 1, 60_000_000])
-        expected: set[Key] = set()
-        for key, row in rows(alias).records.items():
-            microseconds = data.draw(offsets)
-            stamp = since + dt.timedelta(microseconds=microseconds)
-            AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(updated_at=stamp)
-            if microseconds >= 0:
-                expected.add(key)
-        written, result = backup_bytes(alias, "incremental")
-        document = files.parsed(written)
-        assert document["metadata"]["parent"] == str(parent)
-        assert document["metadata"]["since_date"] == files.moment(since)
-        assert set(files.contents(document)) == expected
-        assert taken_at <= before <= dt.datetime.fromisoformat(result.metadata.created_at)
 
 
 @pytest.mark.postgres

@@ -36,12 +36,11 @@ from tests.builders.files import canonical
 from tests.builders.registers import LONG_AGO, RegisterData, put, register, rows
 from tests.properties.laws import clear, for_all
 from tests.running.services import backup_bytes, restore
+from tests.running.ways_to_write import COMPANY, DATES, RECORD, WAYS, put_days, rename, sql
 from tests.strategies.registers import pairs, registers
 
 OCCASION = Occasion(InstallationName("00000000-0000-4000-8000-000000000001", "Here"), "meena", "test")
 WAIT = 10.0
-DATES = ("2026-10-31", "2026-11-01", "2026-11-07", "2026-11-08", "2026-11-30")
-RECORD, COMPANY = AttendanceRecord._meta.db_table, Company._meta.db_table
 
 
 def history(alias: str) -> History:
@@ -102,138 +101,8 @@ def require_current(alias: str) -> None:
             assert list(current.blocks(model)) == read
 
 
-# --- Ways to write
-
-
-def _sql(alias: str, statement: str, *parameters: Any) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
-
-
-def save(alias: str, pick: int, text: str) -> None:
-    row = _picked(alias, pick)
-    if row is not None:
-        row.shift = text
-        row.save(using=alias)
-
-
-def delete(alias: str, pick: int, text: str) -> None:
-    row = _picked(alias, pick)
-    if row is not None:
-        row.delete(using=alias)
-
-
-def update(alias: str, pick: int, text: str) -> None:
-    AttendanceRecord.objects.using(alias).filter(date=DATES[pick % len(DATES)]).update(shift=text)
-
-
-def bulk_create(alias: str, pick: int, text: str) -> None:
-    company, _ = Company.objects.using(alias).get_or_create(name=f"C{pick % 3}")
-    days = [blank_day(company.name, f"new {text}", date, shift=text) for date in DATES[pick % len(DATES) :]]
-    known = AttendanceRecord.objects.using(alias).filter(company=company, ep_no=f"new {text}")
-    known.delete()
-    put_days(alias, company, days)
-
-
-def put_days(alias: str, company: Company, days: Sequence[Any]) -> None:
-    AttendanceRecord.objects.using(alias).bulk_create(
-        AttendanceRecord(
-            company=company,
-            ep_no=content["ep_no"],
-            date=dt.date.fromisoformat(content["date"]),
-            status="P",
-            shift=content["shift"],
-            created_at=LONG_AGO,
-            updated_at=LONG_AGO,
-        )
-        for content in days
-    )
-
-
-def raw_update(alias: str, pick: int, text: str) -> None:
-    _sql(alias, f"UPDATE {RECORD} SET shift = %s WHERE ep_no LIKE %s", text, f"%{pick % 10}%")
-
-
-def edited_key(alias: str, pick: int, text: str) -> None:
-    row = _picked(alias, pick)
-    day = DATES[len(text) % len(DATES)]
-    if row is not None and not AttendanceRecord.objects.using(alias).filter(
-        company=row.company_id, ep_no=row.ep_no, date=day
-    ):
-        _sql(alias, f"UPDATE {RECORD} SET date = %s WHERE id = %s", day, row.pk)
-
-
-def rename(alias: str, pick: int, text: str) -> None:
-    company = _picked_company(alias, pick)
-    if company is not None:
-        Company.objects.using(alias).filter(pk=company.pk).update(name=f"{company.name[:100]}{text}’")
-
-
-def swap_names(alias: str, pick: int, text: str) -> None:
-    """Two companies exchange their names, in one transaction."""
-    pair = list(Company.objects.using(alias).order_by("pk")[:2])
-    if len(pair) == 2:
-        (first, second), names = pair, [company.name for company in pair]
-        with transaction.atomic(using=alias):
-            for company, name in ((first, "in between"), (second, names[0]), (first, names[1])):
-                Company.objects.using(alias).filter(pk=company.pk).update(name=name)
-
-
-def delete_company(alias: str, pick: int, text: str) -> None:
-    company = _picked_company(alias, pick)
-    if company is not None:
-        AttendanceRecord.objects.using(alias).filter(company=company).delete()
-        company.delete(using=alias)
-
-
-def rolled_back(alias: str, pick: int, text: str) -> None:
-    with transaction.atomic(using=alias):
-        save(alias, pick, text)
-        sid = transaction.savepoint(using=alias)
-        update(alias, pick, f"never {text}")
-        delete_company(alias, pick, text)
-        transaction.savepoint_rollback(sid, using=alias)
-
-
-def delete_all(alias: str, pick: int, text: str) -> None:
-    if connections[alias].vendor == "postgresql" and pick % 2:
-        _sql(alias, f"TRUNCATE {RECORD}")
-    else:
-        AttendanceRecord.objects.using(alias).all()._raw_delete(alias)
-
-
-def replace(alias: str, pick: int, text: str) -> None:
-    """A row takes the place of another one, whose day only its number says that it is gone from."""
-    row = _picked(alias, pick)
-    if row is None or connections[alias].vendor != "sqlite":
-        return
-    columns = [str(column.column) for column in AttendanceRecord._meta.concrete_fields]
-    given = [f"'{DATES[len(text) % len(DATES)]}'" if name == "date" else name for name in columns]
-    _sql(
-        alias,
-        f"INSERT OR REPLACE INTO {RECORD} ({', '.join(columns)}) SELECT {', '.join(given)} FROM {RECORD} WHERE id = %s",
-        row.pk,
-    )
-
-
-def _picked(alias: str, pick: int) -> AttendanceRecord | None:
-    found = list(AttendanceRecord.objects.using(alias).order_by("pk"))
-    return found[pick % len(found)] if found else None
-
-
-def _picked_company(alias: str, pick: int) -> Company | None:
-    found = list(Company.objects.using(alias).order_by("pk"))
-    return found[pick % len(found)] if found else None
-
-
-WAYS = (
-    save, delete, update, bulk_create, raw_update, edited_key, rename, swap_names, delete_company, rolled_back,
-    delete_all, replace, None,
-)  # fmt: skip
-"""Ways to write; None: a snapshot is taken."""
-
 steps = st.lists(
-    st.tuples(st.sampled_from(WAYS), st.integers(0, 20), st.text("ab'é", max_size=2)), min_size=1, max_size=8
+    st.tuples(st.sampled_from((*WAYS, None)), st.integers(0, 20), st.text("ab'é", max_size=2)), min_size=1, max_size=8
 )
 
 
@@ -355,10 +224,10 @@ def test_a_date_that_no_file_can_hold_is_told_at_once(register_db: str) -> None:
         row = AttendanceRecord.objects.using(register_db).earliest("date", "ep_no")
         with suppress(InterruptedError), transaction.atomic(using=register_db):
             if is_sqlite:
-                _sql(register_db, "PRAGMA ignore_check_constraints = ON")
-            _sql(register_db, f"UPDATE {RECORD} SET date = %s WHERE id = %s", written, row.pk)
+                sql(register_db, "PRAGMA ignore_check_constraints = ON")
+            sql(register_db, f"UPDATE {RECORD} SET date = %s WHERE id = %s", written, row.pk)
             if is_sqlite:
-                _sql(register_db, "PRAGMA ignore_check_constraints = OFF")
+                sql(register_db, "PRAGMA ignore_check_constraints = OFF")
             with pytest.raises(InvalidRecord, match="date"):
                 history(register_db).take_within(OCCASION, WAIT, is_counted=False)
             raise InterruptedError
@@ -375,19 +244,19 @@ def test_records_that_have_a_company_again_are_read(register_db: str, is_numbere
         "sqlite": ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"),
         "postgresql": ("SET session_replication_role = replica", "RESET session_replication_role"),
     }[connections[register_db].vendor]
-    _sql(register_db, unchecked)
+    sql(register_db, unchecked)
     try:
-        _sql(register_db, f"DELETE FROM {COMPANY} WHERE id = %s", first.pk)
+        sql(register_db, f"DELETE FROM {COMPANY} WHERE id = %s", first.pk)
         take(register_db)
         if is_numbered_anew:
-            _sql(register_db, f"UPDATE {COMPANY} SET id = %s WHERE id = %s", first.pk, second.pk)
+            sql(register_db, f"UPDATE {COMPANY} SET id = %s WHERE id = %s", first.pk, second.pk)
             AttendanceRecord.objects.using(register_db).filter(company=second.pk).delete()
         else:
             columns = f"INSERT INTO {COMPANY} (id, name, created_at, updated_at)"
-            _sql(register_db, f"{columns} VALUES (%s, 'new', %s, %s)", first.pk, LONG_AGO, LONG_AGO)
+            sql(register_db, f"{columns} VALUES (%s, 'new', %s, %s)", first.pk, LONG_AGO, LONG_AGO)
             rename(register_db, 0, "newer")
     finally:
-        _sql(register_db, checked)
+        sql(register_db, checked)
     take(register_db)
     found = rows(register_db)
     require_head(register_db, RegisterData(found.names, found.contents))

@@ -7,8 +7,10 @@ from typing import IO, Any, cast, get_args
 
 from django.core.management.base import CommandError, CommandParser
 
-from core.backups.scope import unfit_for_1_0
+from core.backups.parents import ParentChoice
+from core.backups.scope import unfit, unfit_for_1_0
 from core.formats.v1_0 import VERSION as OLD
+from core.history.snapshots import SHOWN
 from core.management.console import ServiceCommand, StandardOutput, counted, day_argument, file_name, moment_argument
 from core.operations.traits import BACKUPS
 from core.register.declared import Selection
@@ -24,9 +26,13 @@ examples:
   manage.py backup_data
       everything, into the backups folder, named by kind and time
   manage.py backup_data --type incremental --output today.json.zst
-      what changed since the previous backup, compressed
+      exactly what changed since the last backup, deletions included, compressed
+  manage.py backup_data --type incremental --parent 3f9a2c41d0 --output since.json
+      what changed since that snapshot, which manage.py history lists
+  manage.py backup_data --type incremental --for "Site A office PC" --output for-a.json.zst
+      what changed since what Site A is known to have
   manage.py backup_data --type incremental --since 2026-11-01
-      what changed since that day began (in the TIME_ZONE of the settings)
+      what is dated since that day began (in the TIME_ZONE of the settings), without deletions
   manage.py backup_data --company "ABC Corp" --date-from 2026-01-01 --date-to 2026-03-31 --output abc.json
       one company's first quarter
   manage.py backup_data --format 1.0 --output old.json
@@ -50,7 +56,8 @@ class Command(ServiceCommand):
             "--type",
             choices=["full", "incremental"],
             default="full",
-            help="full (default): everything; incremental: records changed since the previous backup, or since --since",
+            help="full (default): everything; incremental: what changed since the snapshot of the last backup, of "
+            "--parent or of what --for is known to have, deletions included; or since --since",
         )
         parser.add_argument(
             "--output",
@@ -62,7 +69,21 @@ class Command(ServiceCommand):
             "--since",
             type=moment_argument,
             metavar="WHEN",
-            help="with --type incremental: records changed at or after this date or date and time",
+            help="with --type incremental: records that are dated at or after this date or date and time, and no "
+            "deletions; it trusts the clock, and no later backup continues it",
+        )
+        parser.add_argument(
+            "--parent",
+            metavar="ID",
+            help="with --type incremental: what changed since this snapshot (the beginning of its id), or since the "
+            "snapshot of this backup (its id)",
+        )
+        parser.add_argument(
+            "--for",
+            dest="installation",
+            metavar="INSTALLATION",
+            help="with --type incremental: what changed since the last snapshot that this installation (its name or "
+            "id) is known to have as well",
         )
         parser.add_argument(
             "--company", action="append", metavar="NAME", help="only this company; may be given several times"
@@ -88,14 +109,20 @@ class Command(ServiceCommand):
         return BACKUPS[options["type"]].value
 
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
-        if options["since"] and options["type"] == "full":
-            raise CommandError("--since goes with --type incremental: a full backup holds everything.", returncode=2)
+        for name in ("since", "parent", "installation"):
+            if options[name] and options["type"] == "full":
+                option = {"installation": "for"}.get(name, name)
+                text = f"--{option} goes with --type incremental: a full backup holds everything."
+                raise CommandError(text, returncode=2)
         if options["date_from"] and options["date_to"] and options["date_from"] > options["date_to"]:
             raise CommandError("--date-from is after --date-to.", returncode=2)
         chosen = options["company"], options["date_from"], options["date_to"]
         selection = Selection(*chosen) if any(chosen) else None
-        if options["format"] == OLD and (unfit := unfit_for_1_0(options["type"], options["since"], selection)):
-            raise CommandError(unfit, returncode=2)
+        asked = ParentChoice(options["parent"], options["installation"])
+        if false := unfit(options["type"], options["since"], selection, asked):
+            raise CommandError(false, returncode=2)
+        if options["format"] == OLD and (false := unfit_for_1_0(options["type"], options["since"], selection)):
+            raise CommandError(false, returncode=2)
         output: Path | IO[bytes] | None = None
         compression = options["compress"]
         if options["output"] == "-":
@@ -112,6 +139,8 @@ class Command(ServiceCommand):
         result = BackupService().create_backup(
             options["type"],
             options["since"],
+            parent=options["parent"],
+            for_installation=options["installation"],
             output=output,
             selection=selection,
             compression=compression,
@@ -126,4 +155,9 @@ class Command(ServiceCommand):
                 f"{counted(result.companies, 'company', 'companies')} in {result.seconds:.1f} s "
                 f"to {printable(result.file)} ({result.size:,} bytes)."
             )
+            if result.metadata.parent is not None:
+                self.say(
+                    f"They changed after snapshot {result.metadata.parent[:SHOWN]}; "
+                    f"{counted(result.deleted, 'deletion', 'deletions')} beside them."
+                )
         return result.summary()

@@ -12,16 +12,22 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from core import moments
+from core.backups import catalogue, parents
 from core.backups.jobs import BackupRequest
+from core.backups.parents import ParentChoice
+from core.backups.scope import unfit
 from core.models import Backup, Company, Kind
 from core.operations.traits import UNAUDITED
 from core.operations.wording import FIELD_NAMES, UNIT_NAMES
 from core.preview.filters import FIELDS, UNITS
+from core.register.database import DEFAULT
 from core.register.declared import Selection
 from core.web.forms.shared import DateInput, Styled
 
 _CHOICES = 100
 """How many of the newest backups the form offers."""
+_PARENTS = 20
+"""How many of the newest backups the form offers to continue."""
 
 
 class StyledForm(Styled, forms.Form):
@@ -34,16 +40,29 @@ def _day(label: Any, **options: Any) -> forms.DateField:
     return forms.DateField(label=label, required=False, widget=DateInput(), validators=bounds, **options)
 
 
+_FOR = "for:"
+"""Before the id of an installation, in the choice of what a backup continues."""
+
+
 class BackupForm(StyledForm):
-    """The backup to take: its type, its part of the register, its compression."""
+    """The backup to take: its type, what it continues, its part of the register, its compression."""
 
     backup_type = forms.ChoiceField(
         label=_("What"),
         choices=[("full", _("Full: everything")), ("incremental", _("Incremental: what changed since"))],
         initial="full",
     )
+    continues = forms.ChoiceField(
+        label=_("Changed since"),
+        required=False,
+        help_text=_("For an incremental backup. It holds exactly what changed since then, deletions included."),
+    )
     since = _day(
-        _("Changed since"), help_text=_("For an incremental backup. Blank: since the backup that it continues.")
+        _("or since a day"),
+        help_text=_(
+            "By the dates that records bear, which a wrong clock makes false. Such a file tells no deletions, and no "
+            "other continues it."
+        ),
     )
     companies = forms.ModelMultipleChoiceField(
         label=_("Only these companies"), queryset=Company.objects.order_by("name"), required=False,
@@ -56,10 +75,31 @@ class BackupForm(StyledForm):
         label=_("File"), required=False, choices=[("", ".json"), ("gzip", ".json.gz"), ("zstd", ".json.zst")]
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = catalogue.continuable(DEFAULT)[: _PARENTS + 1]
+        last = f"{_('The last backup')}, {moments.moment(rows[0].taken_at)}" if rows else _("The last backup")
+        installations = sorted(parents.known_installations(DEFAULT).items(), key=lambda known: known[1].casefold())
+        field = self.fields["continues"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [
+            ("", last),
+            *((f"{_FOR}{pk}", _("What %(name)s is known to have") % {"name": name}) for pk, name in installations),
+            *((str(row.pk), _short_name(row)) for row in rows[1:]),
+        ]
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        asked = self._asked(data)
         if data.get("since") and data.get("backup_type") == "full":
             self.add_error("since", _("A full backup holds everything: it has no starting date."))
+        elif asked != ParentChoice() and (false := unfit(data.get("backup_type", ""), data.get("since"), None, asked)):
+            self.add_error("continues", false)
+        is_part = data.get("companies") or data.get("date_from") or data.get("date_to")
+        if is_part and data.get("backup_type") == "incremental" and not data.get("since"):
+            self.add_error(
+                "since", _("An incremental backup of a part of the register needs a day. A full one of it needs none.")
+            )
         if data.get("since") and data["since"] > timezone.localdate():
             self.add_error("since", _("This day is in the future."))
         if data.get("date_from") and data.get("date_to") and data["date_from"] > data["date_to"]:
@@ -73,7 +113,18 @@ class BackupForm(StyledForm):
         names = [company.name for company in data["companies"]] or None
         first, last = (data[name] and data[name].isoformat() for name in ("date_from", "date_to"))
         selection = Selection(names, first, last) if names or first or last else None
-        return BackupRequest(data["backup_type"], since or None, selection, data["compression"] or None)
+        asked = self._asked(data)
+        compression = data["compression"] or None
+        return BackupRequest(
+            data["backup_type"], since or None, selection, compression, asked.parent, asked.installation
+        )
+
+    def _asked(self, data: dict[str, Any]) -> ParentChoice:
+        """What the person asks to continue."""
+        chosen = data.get("continues") or ""
+        if chosen.startswith(_FOR):
+            return ParentChoice(installation=chosen.removeprefix(_FOR))
+        return ParentChoice(parent=chosen or None)
 
 
 STRATEGIES = (
@@ -118,6 +169,11 @@ class RestoreForm(StyledForm):
         if data.get("file") and data.get("backup"):
             self.add_error("file", _("Choose a file to upload or a backup from the catalogue, not both."))
         return data
+
+
+def _short_name(backup: Backup) -> str:
+    what = f"{backup.get_backup_type_display()}, {moments.moment(backup.taken_at)}"
+    return f"{what}: {backup.file}" if backup.file else what
 
 
 def _backup_name(backup: Backup) -> str:

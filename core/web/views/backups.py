@@ -16,10 +16,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core.backups import catalogue
+from core.backups import catalogue, parents
 from core.backups import jobs as backup_jobs
-from core.backups.scope import changed_since
-from core.models import AttendanceRecord, Backup, Company, Installation
+from core.models import Backup
 from core.operations import recovery
 from core.operations.errors import OperationFailed, as_failure
 from core.operations.run import Actor
@@ -38,27 +37,16 @@ _BACKUPS_ON_A_PAGE = 25
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_required(["root"], keeps_typed=True)
 def backup_data_view(request: HttpRequest) -> HttpResponse:
-    """The page with the catalogue, what changed since the last backup, and a form. A POST queues a backup."""
+    """The page with the catalogue, what an incremental backup would continue, and a form. A POST queues a backup."""
     recovery.settle_accounts()
     form = BackupForm(request.POST or None)
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         operation = backup_jobs.submit_backup(Actor.of(signed_in(request)), form.request())
         return redirect("operation", pk=operation.pk)
-    last = catalogue.newest_parent(Installation.without_writing(), DEFAULT)
-    doubt = catalogue.clock_doubt(last) if last else None
-    changed = None
-    if last is not None and doubt is None:
-        since = changed_since(last)
-        changed = {
-            "records": AttendanceRecord.objects.filter(updated_at__gte=since).count(),
-            "companies": Company.objects.filter(updated_at__gte=since).count(),
-        }
     page = Paginator(Backup.objects.order_by("-taken_at"), _BACKUPS_ON_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form,
-        "last": last,
-        "doubt": doubt,
-        "changed": changed,
+        "last": parents.next_parent(DEFAULT),
         "page": page,
         "entries": catalogue.entries(list(page)),
     }
@@ -119,7 +107,7 @@ def _lost_with(backup: Backup) -> dict[str, Any]:
     (entry,) = catalogue.entries([backup])
     losses = {
         "is_only_full": catalogue.is_only_full(backup),
-        "is_next_parent": catalogue.newest_parent(Installation.current(), DEFAULT) == backup,
+        "is_next_parent": parents.next_parent(DEFAULT) == backup,
         "previews": backup_jobs.open_previews(backup),
         "continuing": catalogue.continued_by(backup),
     }

@@ -14,12 +14,11 @@ from django.core.files.storage import storages
 from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
-from django.utils import timezone
 from django.utils.html import strip_tags
 from pytest_django import Settings
 
 from core import moments
-from core.backups import catalogue
+from core.backups import catalogue, parents
 from core.backups import jobs as backup_jobs
 from core.backups.jobs import BackupRequest
 from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Installation, Operation, User
@@ -31,10 +30,11 @@ from core.register.database import DEFAULT, Register
 from core.restores import jobs as restore_jobs
 from core.restores import verification
 from core.restores.restore_service import RestoreService
+from recordsync.backupfile import BackupType
 from recordsync.merge import Strategy
 from tests.builders.files import file
 from tests.builders.registers import SMALL, put
-from tests.running.services import database_error
+from tests.running.services import database_error, some_id
 from tests.running.work_queue import perform
 
 # The web works on the register of DATABASE_URL alone; the services themselves are tested on both engines.
@@ -56,18 +56,27 @@ def taken(asked: BackupRequest = BackupRequest()) -> Backup:  # noqa: B008 # it 
     return Backup.objects.get(file=operation.filename)
 
 
+def after_a_change(backup_type: BackupType = "full") -> Backup:
+    AttendanceRecord.objects.update(shift=some_id())
+    return taken(BackupRequest(backup_type))
+
+
 def test_full_then_incremental() -> None:
+    """By default since the last backup, or since the one that was asked for."""
     full = taken()
-    Backup.objects.filter(pk=full.pk).update(taken_at=timezone.now())
-    AttendanceRecord.objects.update(updated_at="2026-01-01T00:00:00Z")
-    changed = AttendanceRecord.objects.all()[0]
-    AttendanceRecord.objects.filter(pk=changed.pk).update(updated_at=timezone.now(), shift="NIGHT")
-    incremental = taken(BackupRequest("incremental"))
-    assert (incremental.backup_type, incremental.parent) == (Backup.Type.INCREMENTAL, full.pk)
-    assert (full.records_count, incremental.records_count) == (3, 1)
+    changed, gone = AttendanceRecord.objects.all()[:2]
+    AttendanceRecord.objects.filter(pk=changed.pk).update(shift="NIGHT")
+    between = taken()
+    gone.delete()
+    last = taken(BackupRequest("incremental"))
+    assert (last.backup_type, last.parent_snapshot) == (Backup.Type.INCREMENTAL, between.snapshot)
+    assert (last.records_count, last.deleted_count) == (0, 1)
+    incremental = taken(BackupRequest("incremental", parent=str(full.pk)))
+    assert (incremental.parent_snapshot, incremental.snapshot) == (full.snapshot, last.snapshot)
+    assert (full.records_count, incremental.records_count, incremental.deleted_count) == (3, 1, 1)
     with storages["backups"].open(incremental.file) as file:
         assert [record["shift"] for record in json.load(file)["attendance_records"]] == ["NIGHT"]
-    assert [log.actor_name for log in BackupLog.objects.all()] == ["Meena", "Meena"]
+    assert {log.actor_name for log in BackupLog.objects.all()} == {"Meena"}
 
 
 def test_an_incremental_without_a_backup_says_what_to_do() -> None:
@@ -198,7 +207,7 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     first = taken()
     assert "It is the only full backup that is kept here" in page_of(root, first)
     assert "The next incremental backup would continue it." in page_of(root, first)
-    chain = [taken(BackupRequest("incremental")) for _ in range(12)]
+    chain = [after_a_change("incremental") for _ in range(12)]
     page = page_of(root, first)
     assert "12 incremental backups continue it and need it:" in page
     assert [one.file in page for one in chain] == [True] * 10 + [False] * 2
@@ -206,7 +215,7 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     assert "One incremental backup continues it" in page
     assert chain[-1].file in page
     assert "only full" not in page
-    second = taken()
+    second = after_a_change()
     harmless = page_of(root, chain[-1])
     assert "continue" not in harmless
     assert "Delete the file for good" in harmless
@@ -214,18 +223,18 @@ def test_what_is_lost_with_a_backup_is_told_before_it_is_deleted(root: Client) -
     answer = confirm(root, first)
     page = strip_tags(answer.content.decode())
     assert f"Deleted the file {first.file}." in page
-    assert page.count("A backup that it continues is no longer here.") == 12
+    assert page.count(f"It needs snapshot {first.snapshot[:10]}, directly or through others, and no file") == 12
     assert "It is the only full backup that is kept here" in page_of(root, second)
     backup_jobs.delete(second, ACTOR)
-    assert catalogue.newest_parent(Installation.current(), Register()) is None
+    assert parents.next_parent(Register()) is None
     assert "Take a full backup first" in root.get("/backup/").content.decode()
 
 
 def test_nothing_is_deleted_on_a_confirmation_of_something_else(root: Client) -> None:
     """Another tab, or a backup every night, takes an incremental one while somebody reads what is lost."""
-    first, second = taken(), taken()
+    first, second = taken(), after_a_change()
     harmless = told_about(root, second)
-    taken(BackupRequest("incremental"))
+    after_a_change("incremental")
     page = strip_tags(confirm(root, second, harmless).content.decode())
     assert "The backup or its files have changed meanwhile. Nothing was deleted. Look again." in page
     assert "One incremental backup continues it" in page
@@ -280,18 +289,18 @@ def test_what_somebody_is_about_to_read_is_not_deleted(root: Client) -> None:
 def test_a_file_that_somebody_took_away_is_not_called_verified(root: Client) -> None:
     backup = taken()
     perform(verification.submit_verify(ACTOR, backup).pk)
-    taken(BackupRequest("incremental"))
+    after_a_change("incremental")
     path = Path(storages["backups"].path(backup.file))
     path.rename(path.with_name("elsewhere"))
     page = " ".join(strip_tags(root.get("/backup/").content.decode()).split())
     assert f"Its file, {backup.file}, is not in the folder of backups" in page
     assert page.count("verified") == page.count("not verified yet") == 1, "of the incremental"
     assert page.count("Restore from it") == 1
-    assert "A backup that it continues is no longer here." in page
+    assert f"It needs snapshot {backup.snapshot[:10]}, directly or through others, and no file" in page
     assert "The file is no longer in the folder of backups." in page_of(root, backup)
     path.with_name("elsewhere").rename(path)
     page = root.get("/backup/").content.decode()
-    assert "A backup that it continues is no longer here." not in page
+    assert "It needs " not in page
     assert page.count("verified") == 2
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from core.models import AttendanceRecord, Backup, BackupLog
+from core.models import AttendanceRecord, BackupLog
 from tests.builders.big_registers import filled
 from tests.running import commands, inspection
 from tests.running.commands import Ended, run
@@ -164,17 +164,16 @@ timezone.now = lambda: _now() - datetime.timedelta(days=1)
 
 
 def test_a_clock_that_was_set_back(small_sqlite: ScratchInstallation) -> None:
-    """Nothing is written that claims to be all there is."""
-    assert run(small_sqlite, "backup_data", "--output", "full.json").code == 0
+    """What changed is told by what there is, and by no clock."""
+    full = small_sqlite.folder / "full.json"
+    assert run(small_sqlite, "backup_data", "--output", full).code == 0
+    with small_sqlite.opened() as alias:
+        row = AttendanceRecord.objects.using(alias)[0]
+        AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(shift="NIGHT", updated_at="2020-01-01T00:00:00Z")
     command = ("backup_data", "--type", "incremental", "--output", "inc.json", "--json")
-    refused = commands.end(commands.injected(small_sqlite, SET_BACK, *command))
-    sentence = refused.assert_refused(
-        "The last backup says that it was taken on", "No backup was written.", "full backup"
-    )
-    assert sentence == f"Error: {json.loads(refused.out)['message']}"
-    assert not (small_sqlite.folder / "inc.json").exists()
-    assert commands.end(commands.injected(small_sqlite, SET_BACK, "backup_data")).code == 0
-    assert run(small_sqlite, *command).code == 0
+    ended = commands.end(commands.injected(small_sqlite, SET_BACK, *command))
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["records"] == 1
 
 
 WRONG = {
@@ -182,6 +181,11 @@ WRONG = {
     "an unknown type": ["--type", "partial"],
     "an unknown compression": ["--compress", "zip"],
     "since with full": ["--since", "2026-11-01"],
+    "a parent with full": ["--parent", "3f9a"],
+    "an installation with full": ["--for", "Site A"],
+    "a parent and an installation": ["--type", "incremental", "--parent", "3f9a", "--for", "Site A"],
+    "a parent and a moment": ["--type", "incremental", "--parent", "3f9a", "--since", "2026-11-01"],
+    "an incremental selection without a moment": ["--type", "incremental", "--company", "ABC Corp"],
     "a since that is none": ["--type", "incremental", "--since", "yesterday"],
     "a since that cannot be": ["--type", "incremental", "--since", "2026-02-30"],
     "a since in the future": ["--type", "incremental", "--since", "2999-01-01"],
@@ -247,15 +251,26 @@ def test_incremental(small: ScratchInstallation) -> None:
     full = small.folder / "full.json"
     assert run(small, "backup_data", "--output", full).code == 0
     with small.opened() as alias:
-        Backup.objects.using(alias).update(taken_at="2026-03-01T00:00:00Z")
-        AttendanceRecord.objects.using(alias).update(updated_at="2026-02-01T00:00:00Z")
-        row = AttendanceRecord.objects.using(alias).filter(company__name="ABC Corp")[0]
-        AttendanceRecord.objects.using(alias).filter(pk=row.pk).update(shift="NIGHT", updated_at="2026-03-01T00:00:01Z")
-    inc = small.folder / "inc.json"
-    assert run(small, "backup_data", "--type", "incremental", "--output", inc).code == 0
-    assert metadata(inc)["parent"] == metadata(full)["id"]
-    assert metadata(inc)["since_date"] == "2026-02-28T23:55:00.000000Z"  # five minutes before the parent's start
+        rows = AttendanceRecord.objects.using(alias).filter(company__name="ABC Corp")
+        changed, gone, later = rows[:3]
+        rows.filter(pk=changed.pk).update(shift="NIGHT")
+        gone.delete(using=alias)
+    inc, again = small.folder / "inc.json", small.folder / "again.json"
+    ended = run(small, "backup_data", "--type", "incremental", "--output", inc, "--json")
+    assert ended.code == 0, ended.err
+    said, parent = json.loads(ended.out), metadata(full)["snapshot"]["id"]
+    assert (said["parent"], said["snapshot"]) == (parent, metadata(inc)["snapshot"]["id"])
+    assert (said["records"], said["deleted"]) == (1, 1)
+    assert (metadata(inc)["parent"], metadata(inc)["since_date"]) == (parent, None)
     assert [record["shift"] for record in records(inc)] == ["NIGHT"]
+    with small.opened() as alias:
+        AttendanceRecord.objects.using(alias).filter(pk=later.pk).update(shift="LATER")
+    for asked in (parent[:12], metadata(full)["id"]):
+        ended = run(small, "backup_data", "--type", "incremental", "--parent", asked, "--output", again)
+        assert f"They changed after snapshot {parent[:10]}; 1 deletion beside them." in ended.out
+        assert sorted(record["shift"] for record in records(again)) == ["LATER", "NIGHT"]
+    refused = run(small, "backup_data", "--type", "incremental", "--for", "Nobody")
+    refused.assert_refused("No installation Nobody is known here. Known are: none yet.", "No backup was written")
 
 
 SINCE = {

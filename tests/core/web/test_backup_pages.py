@@ -22,13 +22,16 @@ from django.utils import timezone
 from core.backups.backup_service import BackupService
 from core.models import JOBS, AttendanceRecord, Backup, BackupLog, Operation, User
 from core.preview import stored as stored_preview
+from recordsync.model.json_values import InstallationName
+from recordsync.models import Head
 from recordsync.system import locks
 from tests.builders.days import day
-from tests.builders.files import file
+from tests.builders.files import ELSEWHERE, file
 from tests.builders.old_files import old_file, old_record
 from tests.builders.people import World, make_world
 from tests.builders.registers import register
 from tests.core.web.access import ROUTES
+from tests.running.snapshots import snapshot
 from tests.running.work_queue import perform
 
 pytestmark = pytest.mark.django_db(databases=["default", "jobs", "history"])
@@ -168,6 +171,11 @@ def test_an_operation_takes_as_long_on_its_page_as_in_the_log(world: World) -> N
             {"backup_type": "full", "date_from": "2026-02-01", "date_to": "2026-01-01"},
             "The last day is before the first.",
         ),
+        (
+            {"backup_type": "incremental", "date_from": "2026-02-01"},
+            "An incremental backup of a part of the register needs a day.",
+        ),
+        ({"backup_type": "full", "continues": "for:x"}, "for:x is not one of the available choices."),
         ({"backup_type": "full", "companies": "Nobody"}, "Nobody is not one of the available choices."),
     ],
 )
@@ -175,6 +183,28 @@ def test_a_backup_that_cannot_be_is_refused_at_once(world: World, asked: dict[st
     page = signed_in(world.people["root"]).post("/backup/", asked)
     assert told in page.content.decode()
     assert not Operation.objects.using(JOBS).exists()
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "jobs", "history"])
+def test_an_incremental_backup_continues_what_the_form_says(world: World, storage: Path) -> None:
+    """Another backup of the catalogue, or what an installation is known to have."""
+    first = BackupService().create_backup(output=io.BytesIO())
+    AttendanceRecord.objects.update(shift="N")
+    BackupService().create_backup(output=io.BytesIO())
+    head = Head.objects.get().snapshot
+    snapshot("default", head.tree, [head], is_head=False, installation=InstallationName(str(ELSEWHERE), "Site A"))
+    root = signed_in(world.people["root"])
+    choices = [value for value, _label in root.get("/backup/").context["form"].fields["continues"].choices]
+    assert choices == ["", f"for:{ELSEWHERE}", str(first.id)]
+    for chosen, parent in ((choices[1], head.pk), (choices[2], first.metadata.snapshot and first.metadata.snapshot.id)):
+        root.post("/backup/", {"backup_type": "incremental", "continues": chosen})
+        operation = Operation.objects.using(JOBS).latest("started_at")
+        perform(operation.pk)
+        operation.refresh_from_db()
+        assert operation.result["parent"] == parent, operation.message
+        for asked in ({"backup_type": "full"}, {"backup_type": "incremental", "since": "2026-01-01"}):
+            page = root.post("/backup/", {**asked, "continues": chosen}).content.decode()
+            assert "continues nothing" in page
 
 
 def test_a_file_and_one_of_the_catalogue_are_not_both_restored(

@@ -110,7 +110,7 @@ def test_progress_is_reported_every_thousand_records_and_can_stop_the_work() -> 
 
     with pytest.raises(InterruptedError):
         write_backup(io.BytesIO(), SCHEMA, metadata(of), of, progress)
-    assert seen == [("write", 1, 2002), ("write", 1001, 2002), ("write", 2001, 2002)]
+    assert seen == [("write", 0, 2002), ("write", 1, 2002), ("write", 1001, 2002), ("write", 2001, 2002)]
 
 
 def test_a_full_disk_is_an_error() -> None:
