@@ -119,13 +119,30 @@ class ScratchInstallation:
                 connections[name].close()
                 del connections[name], connections.settings[name]
 
+    def become(self, other: "ScratchInstallation") -> None:
+        """Put the register and its history back to a copy, or to what those of another installation are now. Nobody
+        may be connected to either."""
+        if self.engine == "postgres":
+            self._drop()
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            _on_server(self._server_url, statement.format(self._database, other._database))
+            return
+        for name in ("muster.sqlite3", "muster-history.sqlite3"):
+            shutil.copyfile(other.folder / name, self.folder / name)
+
     def remove(self) -> None:
         if self._set_up is not None:
             self._set_up.close()
         if self.engine == "postgres":
-            name = psycopg.conninfo.conninfo_to_dict(self.database_url)["dbname"]
-            _on_server(self._server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(str(name))))
+            self._drop()
         shutil.rmtree(self.folder)
+
+    @property
+    def _database(self) -> sql.Identifier:
+        return sql.Identifier(str(psycopg.conninfo.conninfo_to_dict(self.database_url)["dbname"]))
+
+    def _drop(self) -> None:
+        _on_server(self._server_url, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(self._database))
 
 
 NewInstallation = Callable[[str], ScratchInstallation]

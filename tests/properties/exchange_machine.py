@@ -1,0 +1,372 @@
+"""The exchange of some installations, step by step: the rules that Hypothesis puts together, and what holds after each.
+
+:class:`Place` is an installation of the model. :mod:`tests.properties.test_exchange` has places that are real ones
+beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.properties.exchange_model import (
+    Content,
+    File,
+    How,
+    Installation,
+    Key,
+    Register,
+    Restored,
+    Side,
+    Snapshot,
+    Snapshots,
+)
+from tests.properties.exchange_writes import Heard, Writes, heard_of_both, units
+
+DAYS: Final = ("2026-11-20", "2026-10-05")
+KEYS: Final[list[Key]] = [(company, day, number) for company in "AB" for day in DAYS for number in "12"]
+FIRST: Final[Content] = ("a", "a", "a", "a")
+SIDES: Final = st.sampled_from(["ours", "theirs"])
+Way = Literal["orm", "bulk", "sql"]
+WAYS: Final = st.sampled_from(["orm", "bulk", "sql"])
+ANY: Final = st.integers(0, 59)
+"""Which of some: of 2, 3, 4 or 5 all are as likely."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file on its way. ``heard``: what its maker had heard of. ``data``: the file itself, of a real installation."""
+
+    file: File
+    heard: Heard
+    data: bytes = b""
+
+
+class Place:
+    """An installation, and what was heard of there. Every method checks what must hold of what it does.
+
+    ``at``: its number, which a copy of it has too.
+    """
+
+    def __init__(self, at: int, snapshots: Snapshots, writes: Writes) -> None:
+        self.at = at
+        self.model = Installation(snapshots)
+        self.writes = writes
+        self.heard = Heard(writes)
+        self._heard_at: dict[Snapshot | None, Heard] = {None: Heard(writes)}
+
+    def write(self, register: Register, way: Way = "orm") -> None:
+        """Write the register by hand, in some way."""
+        self.heard.write(self.model.register, register)
+        self.model.write(register)
+
+    def import_sheet(self, rows: Register) -> None:
+        """Import a sheet, whose records and companies are written."""
+        before = dict(self.model.register)
+        self.model.operate({**before, **rows}, "import")
+        self._taken()
+        self.heard.write(before, self.model.register)
+        self._at_head()
+
+    def full(self) -> Sent:
+        return self._sent(self.model.full())
+
+    def incremental(self, parent: Snapshot) -> Sent:
+        return self._sent(self.model.incremental(parent))
+
+    def selection(self, company: str | None, day: str | None) -> Sent:
+        """A file of one company (None: all), on one day (None: all)."""
+        register = self.model.register
+        keys = {key for key in register if company in (None, key[0])}
+        if day is not None:
+            records = {key for key in keys if key[1:2] == (day,)}
+            companies = keys if company else {key[:1] for key in records}
+            keys = records | {key for key in companies if len(key) == 1}
+        return self._sent(self.model.part(keys))
+
+    def _sent(self, file: File) -> Sent:
+        self._at_head()
+        return Sent(file, self.heard.copy())
+
+    def restore(self, sent: Sent, side: Side, *, without_base: bool = False) -> Restored:
+        file, before = sent.file, dict(self.model.register)
+        done = self.model.restore(file, side, without_base=without_base)
+        self._taken()
+        if done.how in ("nothing", "not here"):
+            assert self.model.register == before
+        elif done.how == "merged" and done.base is None:
+            if file.snapshot is not None and self.model.head is not None and file.snapshot in self.model.head.ancestry:
+                self.heard.hear(sent.heard)
+                self._decide_all()
+            else:  # what another has written stands here as if it were written here
+                self.heard.write(before, self.model.register)
+                self.writes.are_told_apart = False
+        else:
+            is_proven = done.base is None or len(done.base.of) == 1
+            self.heard = heard_of_both(self.heard, sent.heard, done.merged, self.model.register, is_proven=is_proven)
+        self._at_head()
+        event(f"restore: {done.how}")
+        if done.base is not None and len(done.base.of) > 1:
+            event("restore: several bases")
+        return done
+
+    def exact(self, sent: Sent) -> Restored:
+        assert sent.file.snapshot is not None
+        done = self.model.exact(sent.file.snapshot)
+        self._taken()
+        self.heard.hear(sent.heard)
+        self._decide_all()
+        self._at_head()
+        return done
+
+    def undo(self, number: int, side: Side, way: How) -> Restored:
+        """Undo what made a move of the head. ``number``: of the move."""
+        before = dict(self.model.register)
+        move = self.model.moves[number]
+        done = self.model.undo(number, side, way)
+        self._taken()
+        if way == "undone":
+            self.heard.write(before, self.model.register)
+        elif way == "withdrawn" and done.how == way:
+            self.heard = self._heard_at[move.before].copy()
+            self.heard.write(dict(move.before.tree) if move.before else {}, self.model.register)
+        elif done.how == way:
+            self.heard.hear(self._heard_at[move.before])
+            self._decide_all()
+        self._at_head()
+        event(f"{done.how}: {move.kind}")
+        return done
+
+    def put_back(self, copy: Place) -> None:
+        """Put its databases back to an old copy, or to those of another place."""
+        self.model.put_back(copy.model)
+        # What is in no snapshot counts as written on both sides.
+        self._heard_at = dict(copy._heard_at)
+        self.heard = self._heard_at[self.model.head].copy()
+        self.heard.write(dict(self.model.head.tree) if self.model.head else {}, self.model.register)
+
+    def lose_history(self) -> None:
+        self.model.lose_history()
+
+    def check(self) -> None:
+        self.heard.check(self.model.register)
+
+    def _taken(self) -> None:
+        """What was in the register before: everything that writes takes a snapshot first."""
+        for move in self.model.moves:
+            self._heard_at.setdefault(move.after, self.heard.copy())
+
+    def _at_head(self) -> None:
+        self._heard_at[self.model.head] = self.heard.copy()
+
+    def _decide_all(self) -> None:
+        for key in {key for key, _at in self.heard.of}:
+            for at in units(key):
+                content = self.model.register.get(key)
+                value = None if content is None else content[at]
+                if self.heard.values((key, at)) != {value}:
+                    self.heard.decide((key, at), value)
+
+
+class Exchange(RuleBasedStateMachine):
+    """Some installations that exchange files."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.snapshots = Snapshots()
+        self.writes = Writes()
+        self.places: list[Place] = []
+        self.copies: list[tuple[Place, Place]] = []
+        self.sent: list[Sent] = []
+
+    @initialize(
+        number=st.integers(2, 4),
+        is_common=st.booleans(),
+        is_told_apart=st.booleans(),
+        keys=st.sets(st.sampled_from(KEYS), max_size=5),
+    )
+    def begin(self, number: int, is_common: bool, is_told_apart: bool, keys: set[Key]) -> None:
+        self.writes.are_told_apart = is_told_apart
+        self.places = [self.new_place(at) for at in range(number)]
+        first, *others = self.places
+        first.write({key[:1]: () for key in keys} | dict.fromkeys(keys, FIRST))
+        if is_common:
+            sent = first.full()
+            for other in others:
+                other.restore(sent, "ours")
+
+    def new_place(self, at: int) -> Place:
+        return Place(at, self.snapshots, self.writes)
+
+    def place(self, at: int) -> Place:
+        return self.places[at % len(self.places)]
+
+    def file(self, at: int) -> Sent:
+        return self.sent[at % len(self.sent)]
+
+    def value(self, value: str) -> str:
+        """Of a few, or one that nobody else has written: then it is known who has replaced what."""
+        return f"{value}{self.snapshots.next_number()}" if self.writes.are_told_apart else value
+
+    # --- Rules
+
+    @rule(at=ANY, key=st.sampled_from(KEYS), unit=st.integers(0, 3), value=st.sampled_from("abc"), way=WAYS)
+    def edit(self, at: int, key: Key, unit: int, value: str, way: Way) -> None:
+        place = self.place(at)
+        content = list(place.model.register.get(key) or [self.value("a")] * len(FIRST))
+        content[unit] = self.value(value)
+        place.write({**place.model.register, key[:1]: (), key: tuple(content)}, way)
+
+    @rule(at=ANY, company=st.sampled_from("AB"), unit=st.integers(0, 3), value=st.sampled_from("abc"))
+    def update_all(self, at: int, company: str, unit: int, value: str) -> None:
+        place, value = self.place(at), self.value(value)
+        register = dict(place.model.register)
+        for key, content in register.items():
+            if len(key) > 1 and key[0] == company:
+                register[key] = (*content[:unit], value, *content[unit + 1 :])
+        place.write(register, "bulk")
+
+    @rule(at=ANY, key=st.sampled_from(KEYS), way=WAYS)
+    def delete(self, at: int, key: Key, way: Way) -> None:
+        place = self.place(at)
+        place.write({other: content for other, content in place.model.register.items() if other != key}, way)
+
+    @rule(at=ANY, company=st.sampled_from("AB"), way=WAYS)
+    def delete_company(self, at: int, company: str, way: Way) -> None:
+        place = self.place(at)
+        place.write({key: content for key, content in place.model.register.items() if key[0] != company}, way)
+
+    @rule(at=ANY, keys=st.sets(st.sampled_from(KEYS), min_size=1, max_size=3), value=st.sampled_from("abc"))
+    def import_sheet(self, at: int, keys: set[Key], value: str) -> None:
+        value = self.value(value)
+        self.place(at).import_sheet({key[:1]: () for key in keys} | {key: (value,) * len(FIRST) for key in keys})
+
+    @rule(at=ANY)
+    def back_up(self, at: int) -> None:
+        self.sent.append(self.place(at).full())
+
+    @rule(at=ANY, company=st.sampled_from("AB") | st.none(), day=st.sampled_from(DAYS) | st.none())
+    def back_up_a_selection(self, at: int, company: str | None, day: str | None) -> None:
+        place = self.place(at)
+        if (company is None or (company,) in place.model.register) and (company or day):
+            self.sent.append(place.selection(company, day))
+
+    @precondition(lambda self: self.sent)
+    @rule(at=ANY, file=ANY, side=SIDES)
+    def restore(self, at: int, file: int, side: Side) -> None:
+        self.place(at).restore(self.file(file), side)
+
+    @precondition(lambda self: self.sent)
+    @rule(at=ANY, file=ANY, side=SIDES)
+    def restore_twice(self, at: int, file: int, side: Side) -> None:
+        place, sent = self.place(at), self.file(file)
+        place.restore(sent, side)
+        head = place.model.head
+        again = place.restore(sent, side)
+        if sent.file.snapshot is not None and again.how != "merged":
+            assert place.model.head is head
+
+    @rule(at=ANY, other=ANY, side=SIDES)
+    def pull(self, at: int, other: int, side: Side) -> None:
+        self.place(at).restore(self.place(other).full(), side)
+
+    @rule(at=ANY, other=ANY, side=SIDES, there=SIDES)
+    def cross(self, at: int, other: int, side: Side, there: Side) -> None:
+        one, two = self.place(at), self.place(other)
+        if one is not two:
+            files = one.full(), two.full()
+            one.restore(files[1], side)
+            two.restore(files[0], there)
+
+    @precondition(lambda self: self.sent)
+    @rule(at=ANY, file=ANY, side=SIDES)
+    def restore_without_base(self, at: int, file: int, side: Side) -> None:
+        self.place(at).restore(self.file(file), side, without_base=True)
+
+    @precondition(lambda self: any(sent.file.snapshot for sent in self.sent))
+    @rule(at=ANY, file=ANY)
+    def restore_exactly(self, at: int, file: int) -> None:
+        sent = self.file(file)
+        if sent.file.snapshot is not None and sent.file.parent is None:
+            self.place(at).exact(sent)
+
+    @rule(at=ANY, move=ANY, side=SIDES, way=ANY)
+    def undo(self, at: int, move: int, side: Side, way: int) -> None:
+        place = self.place(at)
+        numbers = [number for number, one in enumerate(place.model.moves) if one.kind]
+        if numbers:
+            number = numbers[-1 - move % len(numbers)]
+            ways = place.model.ways(number)
+            place.undo(number, side, ways[way % len(ways)])
+
+    @rule(at=ANY, other=ANY, side=SIDES, way=ANY, is_sent_again=st.booleans())
+    def restore_and_undo(self, at: int, other: int, side: Side, way: int, is_sent_again: bool) -> None:
+        """Law 15: that what was before is there again, and then what was after."""
+        place, sent = self.place(at), self.place(other).full()
+        before, moves = dict(place.model.register), place.model.moves
+        count = len([one for one in moves if one.kind])
+        place.restore(sent, side)
+        if len([one for one in moves if one.kind]) == count:
+            return
+        after, count = dict(place.model.register), len(moves)
+        ways = place.model.ways(count - 1)
+        undone = place.undo(count - 1, side, ways[way % len(ways)])
+        assert undone.how == "not here" or (place.model.register == before and not undone.conflicts)
+        if undone.how == "withdrawn" and is_sent_again:
+            place.restore(sent, side)
+            assert place.model.register == after
+        elif len(moves) == count + 1:
+            again = place.undo(count, side, place.model.ways(count)[0])
+            assert place.model.register == after
+            assert not again.conflicts
+
+    @precondition(lambda self: len(self.places) < 5)
+    @rule(at=ANY)
+    def copy(self, at: int) -> None:
+        self.places.append(self.copied(self.place(at)))
+
+    @rule(at=ANY)
+    def keep_a_copy(self, at: int) -> None:
+        self.copies.append((self.place(at), self.copied(self.place(at))))
+
+    def copied(self, place: Place) -> Place:
+        made = self.new_place(place.at)
+        made.put_back(place)
+        return made
+
+    @precondition(lambda self: self.copies)
+    @rule(at=ANY)
+    def put_back(self, at: int) -> None:
+        place, copy = self.copies[at % len(self.copies)]
+        place.put_back(copy)
+
+    @rule(at=ANY)
+    def lose_history(self, at: int) -> None:
+        self.place(at).lose_history()
+
+    @invariant()
+    def what_was_written_last_is_there(self) -> None:
+        if self.writes.are_told_apart:
+            for place in self.places:
+                place.check()
+
+    def teardown(self) -> None:
+        """Law 16: when edits stop and files go round, all have the same, and then nothing happens any more."""
+        heads: list[Snapshot | None] = []
+        for turn in range(4 * len(self.places)):
+            files = [place.full() for place in self.places]
+            if heads == (heads := [place.model.head for place in self.places]):
+                assert len(set(heads)) <= 1
+                event(f"settled after {turn} rounds")
+                return
+            for number, place in enumerate(self.places):
+                done = place.restore(files[number - 1], "ours")
+                self.what_was_written_last_is_there()
+                if done.conflicts or done.how == "not here":
+                    event("not settled: a question")
+                    return
+        assert not self.places, "files go round for ever"

@@ -1,0 +1,501 @@
+"""Installations that exchange files, on plain dictionaries: what docs/merging.md says of them, written out once more.
+
+Nothing of the engine is used here. A register is a dictionary, a snapshot says what the register was and which
+snapshots were before it, and a file is a snapshot on its way. :class:`Installation` has what a person can do with one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal, NamedTuple, cast
+
+Key = tuple[str, ...]
+"""Of a company: ``("ABC Corp",)``. Of a record: ``("ABC Corp", "2026-11-20", "E1")``."""
+Content = tuple[str, ...]
+"""The value of each unit of a record. A company has none."""
+Register = dict[Key, Content]
+Tree = frozenset[tuple[Key, Content]]
+"""What a register is at one moment."""
+Side = Literal["ours", "theirs"]
+
+
+class Unknown(Enum):
+    """What nothing proves."""
+
+    UNKNOWN = "?"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+Unit = str | Unknown
+Known = tuple[Unit, ...] | None | Unknown
+"""What a base says of a key: its units, that it is not there, or nothing."""
+Base = Mapping[Key, Known]
+"""What both sides had in common. A key that it does not have was not there."""
+
+
+# --- The merge of one key
+
+
+class Merged(NamedTuple):
+    """The merge of one key. ``kept`` and ``taken``: what it comes to if conflicts are decided for ours or for theirs.
+    ``conflicts``: the positions of the units in conflict, or :data:`WHOLE`."""
+
+    ours: Content | None
+    theirs: Content | None
+    kept: Content | None
+    taken: Content | None
+    conflicts: tuple[int, ...] = ()
+
+    def decided(self, side: Side) -> Content | None:
+        return self.kept if side == "ours" else self.taken
+
+
+WHOLE: Final = (-1,)
+"""The conflict about whether there is a record."""
+
+
+def merged(base: Known, ours: Content | None, theirs: Content | None) -> Merged:
+    """The merge table, row by row."""
+    if ours == theirs:
+        return Merged(ours, theirs, ours, ours)
+    if ours is None or theirs is None:
+        if base is None:  # one side has added it
+            added = theirs if ours is None else ours
+            return Merged(ours, theirs, added, added)
+        if theirs == base:
+            return Merged(ours, theirs, ours, ours)
+        if ours == base:
+            return Merged(ours, theirs, theirs, theirs)
+        return Merged(ours, theirs, ours, theirs, WHOLE)
+    before = base if isinstance(base, tuple) else (UNKNOWN,) * len(ours)
+    kept, taken, conflicts = list(ours), list(ours), []
+    for at, (was, here, there) in enumerate(zip(before, ours, theirs, strict=True)):
+        if there in (here, was):
+            continue
+        taken[at] = there
+        if here == was:
+            kept[at] = there
+        else:
+            conflicts.append(at)
+    return Merged(ours, theirs, tuple(kept), tuple(taken), tuple(conflicts))
+
+
+def merged_without_base(ours: Content | None, theirs: Content | None, deleted: Content | None) -> Merged:
+    """The same where nothing in common is known. ``deleted``: what theirs says that it has deleted."""
+    if ours is None or theirs is not None or deleted is None:
+        return merged(None, ours, theirs)
+    return Merged(ours, None, None, None) if ours == deleted else Merged(ours, None, ours, None, WHOLE)
+
+
+# --- The base of two snapshots
+
+
+class Snapshot:
+    """What a register was, and the snapshots before. ``label``: its id, of which nothing counts but that it is smaller
+    or greater than another one."""
+
+    def __init__(self, tree: Tree, parents: tuple[Snapshot, ...], label: str, *, is_merge: bool) -> None:
+        self.tree = tree
+        self.parents = parents
+        self.label = label
+        self.is_merge = is_merge
+        self.ancestry: frozenset[Snapshot] = frozenset({self}).union(*(parent.ancestry for parent in parents))
+
+    @property
+    def ordinary(self) -> frozenset[Snapshot]:
+        """The ordinary snapshots of its ancestry."""
+        return frozenset(one for one in self.ancestry if not one.is_merge)
+
+    def __repr__(self) -> str:
+        return f"<{'merge' if self.is_merge else 'snapshot'} {self.label[:6]}>"
+
+
+def common_ancestors(ours: Collection[Snapshot], theirs: Collection[Snapshot]) -> list[Snapshot]:
+    """The best ones: those of which no other one descends."""
+    common = frozenset().union(*(one.ancestry for one in ours)) & frozenset().union(*(one.ancestry for one in theirs))
+    best = [one for one in common if not any(one in other.ancestry for other in common if other is not one)]
+    return sorted(best, key=lambda one: one.label)
+
+
+class Shared(NamedTuple):
+    """What two snapshots have in common. ``of``: the snapshots that it is made of."""
+
+    base: Base
+    of: frozenset[Snapshot]
+
+
+def shared(ours: Collection[Snapshot], theirs: Collection[Snapshot], levels: int = 2) -> Shared | None:
+    """Several best common ancestors are merged first, with theirs, two levels deep. None: nothing in common."""
+    best = common_ancestors(ours, theirs)
+    if not best:
+        return None
+    base: Base = dict(best[0].tree)
+    of = frozenset(best)
+    for at, other in enumerate(best[1:], 1):
+        below = shared(best[:at], [other], levels - 1) if levels else None
+        base = both_bases(below and below.base, base, dict(other.tree))
+        of |= below.of if below else frozenset()
+    return Shared(base, of)
+
+
+def both_bases(below: Base | None, one: Base, other: Base) -> Base:
+    """What two bases come to. ``below``: their own base; None: nothing proves what it is."""
+    keys = {*(below or {}), *one, *other}
+    return {key: _of_both(UNKNOWN if below is None else below.get(key), one.get(key), other.get(key)) for key in keys}
+
+
+def _of_both(below: Known, one: Known, other: Known) -> Known:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        before = below if isinstance(below, tuple) else (UNKNOWN,) * len(one)
+        return tuple(cast(Unit, _proven(*units)) for units in zip(before, one, other, strict=True))
+    whole = UNKNOWN if isinstance(below, tuple) and UNKNOWN in below else below
+    return cast(Known, _proven(whole, one, other))
+
+
+def _proven(below: Known | Unit, one: Known | Unit, other: Known | Unit) -> Known | Unit:
+    """What two bases come to, of one unit or of a whole record."""
+    if UNKNOWN in (one, other):
+        return UNKNOWN
+    if one == other or other == below:
+        return one
+    return other if one == below else UNKNOWN
+
+
+# --- Files
+
+
+@dataclass(frozen=True)
+class File:
+    """``snapshot``: what it was made from, whose ancestry it names; None: it is in none, and then ``there`` and
+    ``deleted`` are all that it speaks about. ``parent``: of an incremental the snapshot from which its changes lead.
+    ``number``: by which its maker's catalogue has it."""
+
+    number: int
+    there: Tree
+    deleted: Tree = frozenset()
+    snapshot: Snapshot | None = None
+    parent: Snapshot | None = None
+
+
+def differences(before: Tree, after: Tree) -> tuple[Tree, Tree]:
+    """What is there after, and other than before; and what was there before, and is not after."""
+    keys = dict(after)
+    return after - before, frozenset((key, content) for key, content in before if key not in keys)
+
+
+# --- Installations
+
+How = Literal["nothing", "settled", "fast-forward", "merged", "exact", "undone", "withdrawn", "redone", "not here"]
+
+
+@dataclass
+class Restored:
+    """What a restore or an undo did. ``merged``: each key that was merged. ``base``: what both had in common.
+    ``has_base``: whether there was any. ``blocked``: companies that should be deleted and have records. ``created``:
+    companies that records need."""
+
+    how: How
+    merged: Mapping[Key, Merged] = field(default_factory=dict)
+    base: Shared | None = None
+    has_base: bool = True
+    blocked: frozenset[Key] = frozenset()
+    created: frozenset[Key] = frozenset()
+
+    @property
+    def conflicts(self) -> frozenset[Key]:
+        return frozenset(key for key, one in self.merged.items() if one.conflicts)
+
+
+class Move(NamedTuple):
+    """What an operation did to the head."""
+
+    before: Snapshot | None
+    after: Snapshot
+    kind: str
+
+
+class Snapshots:
+    """All snapshots that were ever made, anywhere. A merge is known by what it says and by its parents."""
+
+    def __init__(self) -> None:
+        self._merges: dict[tuple[Tree, frozenset[Snapshot]], Snapshot] = {}
+        self._count = 0
+
+    def next_number(self) -> int:
+        self._count += 1
+        return self._count
+
+    def ordinary(self, tree: Tree, *parents: Snapshot) -> Snapshot:
+        return Snapshot(tree, parents, _label(str(self.next_number())), is_merge=False)
+
+    def merge(self, tree: Tree, *parents: Snapshot) -> Snapshot:
+        known = self._merges.get((tree, frozenset(parents)))
+        if known is None:
+            ordered = tuple(sorted(parents, key=lambda one: one.label))
+            label = _label(repr((sorted(tree), [one.label for one in ordered])))
+            known = self._merges[tree, frozenset(parents)] = Snapshot(tree, ordered, label, is_merge=True)
+        return known
+
+
+def _label(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Installation:
+    """One installation. ``known``: the snapshots of which it knows what they say; of other ancestors it knows only that
+    they are. ``stored``: the trees that its history store has. ``written``: the numbers of the files that its catalogue
+    has as written here. ``left``: the snapshots that left in a file."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self.register: Register = {}
+        self.head: Snapshot | None = None
+        self.known: set[Snapshot] = set()
+        self.stored: set[Tree] = set()
+        self.written: set[int] = set()
+        self.left: set[Snapshot] = set()
+        self.moves: list[Move] = []
+        self._snapshots = snapshots
+
+    def copy(self) -> Installation:
+        """A copy of its databases."""
+        made = Installation(self._snapshots)
+        made.put_back(self)
+        return made
+
+    def put_back(self, copy: Installation) -> None:
+        """Put its databases back to an old copy."""
+        self.register, self.head, self.moves = dict(copy.register), copy.head, list(copy.moves)
+        self.known, self.stored = set(copy.known), set(copy.stored)
+        self.written, self.left = set(copy.written), set(copy.left)
+
+    def lose_history(self) -> None:
+        """Lose the history store. What says which snapshots there were is in the register's own database."""
+        self.stored = set()
+
+    @property
+    def tree(self) -> Tree:
+        return frozenset(self.register.items())
+
+    def take(self, kind: str = "") -> Snapshot:
+        """The snapshot of what the register is now: the head, or a new one after it."""
+        if self.head is None or self.head.tree != self.tree:
+            parents = () if self.head is None else (self.head,)
+            self._move(self._snapshots.ordinary(self.tree, *parents), kind)
+        assert self.head is not None
+        self.stored.add(self.tree)
+        return self.head
+
+    def _move(self, after: Snapshot, kind: str) -> None:
+        if after is not self.head:
+            self.moves.append(Move(self.head, after, kind))
+        self.head = after
+        self._keep(after)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """A merge says nothing but its tree, so whoever knows that it is knows what it says."""
+        self.known |= {snapshot, *(one for one in snapshot.ancestry if one.is_merge)}
+        self.stored.add(snapshot.tree)
+
+    def has(self, snapshot: Snapshot) -> bool:
+        """Whether its records are at hand."""
+        return snapshot in self.known and snapshot.tree in self.stored
+
+    # --- Back up
+
+    def full(self) -> File:
+        """A file of everything."""
+        snapshot = self._sent()
+        return File(self._number(), snapshot.tree, snapshot=snapshot)
+
+    def incremental(self, parent: Snapshot) -> File:
+        """A file of the changes since a snapshot."""
+        snapshot = self._sent()
+        return File(self._number(), *differences(parent.tree, snapshot.tree), snapshot=snapshot, parent=parent)
+
+    def part(self, keys: Collection[Key]) -> File:
+        """A file of some companies and records. It is in no ancestry."""
+        self.take()
+        return File(self._number(), frozenset((key, self.register[key]) for key in keys))
+
+    def _sent(self) -> Snapshot:
+        snapshot = self.take()
+        self.left.add(snapshot)
+        return snapshot
+
+    def _number(self) -> int:
+        """Of a file that is entered into the catalogue."""
+        number = self._snapshots.next_number()
+        self.written.add(number)
+        return number
+
+    # --- Write
+
+    def write(self, register: Register) -> None:
+        """What anybody does to the database."""
+        self.register = dict(register)
+
+    def operate(self, register: Register, kind: str) -> None:
+        """What an operation does, such as an import."""
+        self._begin()
+        self.register = dict(register)
+        self.take(kind)
+
+    def _begin(self) -> Snapshot | None:
+        """Every operation takes a snapshot first, but in a register that has nothing yet."""
+        return self.take() if self.head is not None or self.register else None
+
+    # --- Restore
+
+    def restore(self, file: File, side: Side, *, without_base: bool = False) -> Restored:
+        """Merge a file; conflicts are decided for one side. ``without_base``: as if nothing in common were known."""
+        theirs = file.snapshot
+        if theirs is None or (file.parent is not None and not self.has(file.parent)):
+            return self._without_ancestry(file, side)
+        if (ours := self._begin()) is None:
+            return self._first(theirs, has_base=False)
+        # A backup that was taken here brings its values back.
+        base = None if without_base or file.number in self.written else shared([ours], [theirs])
+        if base is not None and theirs not in ours.ancestry and not all(map(self.has, base.of)):
+            return Restored("not here", base=base)
+        changes = merge(ours.tree, theirs.tree, base.base if base else {})
+        done = self._apply("merged", changes, side, base)
+        done.has_base = base is not None
+        self._keep(theirs)
+        self._move(self._after(ours, theirs), "restore")
+        if base is not None and ours.tree == theirs.tree and ours.ordinary == theirs.ordinary:
+            done.how = "settled"
+        elif base is not None and theirs in ours.ancestry:
+            done.how = "nothing"
+        elif base is not None and self.head is theirs:
+            done.how = "fast-forward"
+        return done
+
+    def _after(self, ours: Snapshot, theirs: Snapshot, *, is_exact: bool = False) -> Snapshot:
+        """The snapshot after theirs was merged into ours, or (``is_exact``) ours became as theirs."""
+        tree = self.tree
+        if ours.tree == theirs.tree and ours.ordinary == theirs.ordinary:
+            return min(ours, theirs, key=lambda one: (-len(one.ancestry), one.label))
+        if theirs in ours.ancestry:
+            return ours if tree == ours.tree else self._snapshots.ordinary(tree, ours)
+        if ours in theirs.ancestry and tree == theirs.tree:
+            return theirs
+        made = self._snapshots.ordinary if is_exact else self._snapshots.merge
+        return made(tree, ours, theirs)
+
+    def _first(self, theirs: Snapshot, *, has_base: bool) -> Restored:
+        """Become a snapshot, in a register that has nothing yet."""
+        self.register = dict(theirs.tree)
+        self._move(theirs, "restore")
+        return Restored("fast-forward", merge(frozenset(), theirs.tree, {}), has_base=has_base)
+
+    def exact(self, theirs: Snapshot) -> Restored:
+        """Become exactly what a snapshot is."""
+        if (ours := self._begin()) is None:
+            return self._first(theirs, has_base=True)
+        self.register = dict(theirs.tree)
+        self._keep(theirs)
+        self._move(self._after(ours, theirs, is_exact=True), "restore")
+        return Restored("exact", merge(ours.tree, theirs.tree, dict(ours.tree)))
+
+    def _without_ancestry(self, file: File, side: Side) -> Restored:
+        """Merge a file that is in no ancestry: what it lists, and nothing else."""
+        self._begin()
+        there, deleted = dict(file.there), dict(file.deleted)
+        changes = {
+            key: merged_without_base(self.register.get(key), there.get(key), deleted.get(key))
+            for key in {*there, *deleted}
+        }
+        done = self._apply("merged", changes, side)
+        done.has_base = False
+        self.take("restore")
+        return done
+
+    # --- Undo
+
+    def ways(self, number: int) -> list[How]:
+        """How the move of this number can be undone; first what is usual. What others may have seen cannot be
+        unseen."""
+        move = self.moves[number]
+        before = move.before.ancestry if move.before else frozenset()
+        if move.before is not None and move.before not in move.after.ancestry:
+            return ["redone", "undone"]
+        if move.kind != "restore" or self.head is None:
+            return ["undone"]
+        later = self.moves[number + 1 :]
+        was_seen = self.left & (self.head.ancestry - before)
+        has_followed = any(one.kind in ("restore", "undo") for one in later)
+        return ["undone"] if was_seen or has_followed else ["withdrawn", "undone"]
+
+    def undo(self, number: int, side: Side, way: How) -> Restored:
+        """Undo what made a move: *undone*, by an ordinary change; *withdrawn*, as if it had never been; or *redone*:
+        what was withdrawn comes back."""
+        now, move = self.take(), self.moves[number]
+        if not all(self.has(one) for one in (move.before, move.after) if one):
+            return Restored("not here")
+        before: Tree = move.before.tree if move.before else frozenset()
+        done = self._apply(way, merge(now.tree, before, dict(move.after.tree)), side)
+        self._move(self._after_undo(now, move.before, way), "undo")
+        return done
+
+    def _after_undo(self, now: Snapshot, before: Snapshot | None, way: How) -> Snapshot:
+        if way == "undone":
+            return now if self.tree == now.tree else self._snapshots.ordinary(self.tree, now)
+        if before is None:
+            return self._snapshots.ordinary(self.tree)
+        if way == "withdrawn":
+            return before if self.tree == before.tree else self._snapshots.ordinary(self.tree, before)
+        is_all = now in before.ancestry and self.tree == before.tree
+        return before if is_all else self._snapshots.ordinary(self.tree, now, before)
+
+    def _apply(self, how: How, changes: Mapping[Key, Merged], side: Side, base: Shared | None = None) -> Restored:
+        """Make the register what a merge comes to. A company stays, or is created, while records name it."""
+        before = set(self.register)
+        for key, one in changes.items():
+            content = one.decided(side)
+            if content is None:
+                self.register.pop(key, None)
+            else:
+                self.register[key] = content
+        needed = {key[:1] for key in self.register} - set(self.register)
+        self.register |= dict.fromkeys(needed, ())
+        return Restored(how, changes, base, blocked=frozenset(needed & before), created=frozenset(needed - before))
+
+
+def merge(ours: Tree, theirs: Tree, base: Base) -> dict[Key, Merged]:
+    """The merge of every key that one of the three has."""
+    here, there = dict(ours), dict(theirs)
+    return {key: merged(base.get(key), here.get(key), there.get(key)) for key in {*base, *here, *there}}
+
+
+# --- What is counted
+
+
+def counted(done: Restored, side: Side, file: File | None = None) -> dict[str, Counter[str]]:
+    """What an operation did, by model, as it is told. ``file``: one that is in no ancestry and lists deletions."""
+    found: dict[str, Counter[str]] = {"companies": Counter(), "attendance_records": Counter()}
+    deleted = dict(file.deleted) if file is not None else {}
+    for key, one in done.merged.items():
+        counts, result = found["companies" if len(key) == 1 else "attendance_records"], one.decided(side)
+        is_listed = one.theirs is not None or key in deleted
+        if key in done.blocked:
+            effect = "kept"
+            counts["conflicts"] += 1
+        elif one.ours == one.theirs:
+            effect = "skipped"
+        elif result == one.ours:
+            effect = "kept"
+            counts["only_here"] += done.has_base and not one.conflicts
+        else:
+            effect = "added" if one.ours is None else "deleted" if result is None else "updated"
+        counts["conflicts"] += bool(one.conflicts)
+        if is_listed:
+            counts["read"] += 1
+            counts[effect] += 1
+        elif one.ours is not None and (done.has_base or effect != "kept"):
+            counts[f"absent_{effect}"] += 1
+    found["companies"]["created"] = len(done.created)
+    return {name: +counts for name, counts in found.items()}

@@ -1,0 +1,187 @@
+"""Real installations that exchange files do what the model says, whatever is done to them in whatever order: laws 11,
+15 to 18, 21 and 22."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.conftest import DEEP
+from tests.properties.exchange_machine import Exchange, Place, Sent, Way
+from tests.properties.exchange_model import File, How, Register, Restored, Side, Snapshot, Snapshots, counted
+from tests.properties.exchange_writes import Writes
+from tests.running.exchange import Databases, Told
+from tests.running.installation import Installations
+
+
+class Ids:
+    """Which snapshot of the model has which id."""
+
+    def __init__(self) -> None:
+        self._snapshots: dict[str, Snapshot] = {}
+        self._ids: dict[Snapshot, str] = {}
+
+    def learn(self, snapshot: Snapshot, pk: str, databases: Databases) -> None:
+        """That a snapshot has this id, and its ancestors those of the real one's."""
+        if self._snapshots.setdefault(pk, snapshot) is snapshot and self._ids.setdefault(snapshot, pk) == pk:
+            if snapshot.label == pk:
+                return
+        else:
+            raise AssertionError(f"{snapshot} is not {pk}")
+        snapshot.label = pk
+        header = databases.headers()[pk]
+        assert header.is_merge == snapshot.is_merge
+        assert len(header.parents) == len(snapshot.parents)
+        parents = list(snapshot.parents)
+        if header.is_merge:  # in order of their ids, which may not be known yet
+            known = {parent.label: parent for parent in parents}
+            unknown = [parent for parent in parents if parent.label not in header.parents]
+            parents = [known.get(parent) or unknown.pop() for parent in header.parents]
+        for parent, parent_pk in zip(parents, header.parents, strict=True):
+            self.learn(parent, parent_pk, databases)
+
+
+class RealPlace(Place):
+    """A place that is also a real installation, which does the same."""
+
+    def __init__(self, at: int, snapshots: Snapshots, writes: Writes, databases: Databases, ids: Ids) -> None:
+        super().__init__(at, snapshots, writes)
+        self._databases = databases
+        self._ids = ids
+
+    def write(self, register: Register, way: Way = "orm") -> None:
+        self._databases.write(self.model.register, register, way)
+        super().write(register, way)
+
+    def import_sheet(self, rows: Register) -> None:
+        super().import_sheet(rows)
+        self._databases.import_sheet(rows)
+        self._same()
+
+    def selection(self, company: str | None, day: str | None) -> Sent:
+        sent = super().selection(company, day)
+        data = self._databases.selection(company, day)
+        self._same()
+        return Sent(sent.file, sent.heard, data)
+
+    def full(self) -> Sent:
+        sent = super().full()
+        data, pk = self._databases.full()
+        self._same()
+        assert sent.file.snapshot is not None
+        assert sent.file.snapshot.label == pk
+        return Sent(sent.file, sent.heard, data)
+
+    def restore(self, sent: Sent, side: Side, *, without_base: bool = False) -> Restored:
+        # A preview writes nothing, so it does not store again what was lost.
+        is_whole = self.model.head is None or self.model.has(self.model.head)
+        done = super().restore(sent, side, without_base=without_base)
+        preview = self._databases.preview(sent.data, side, without_base=without_base)
+        told = self._databases.restore(sent.data, side, without_base=without_base)
+        assert preview == told or (preview.is_refused and not is_whole)
+        self._as_told(done, side, told, sent.file if sent.file.snapshot is None else None)
+        self._same()
+        return done
+
+    def _as_told(self, done: Restored, side: Side, told: Told, file: File | None = None) -> None:
+        """What the service told is what the model counts."""
+        if done.how == "not here":
+            assert "records" in told.is_refused
+            return
+        expected = counted(done, side, file)
+        assert not told.is_refused
+        assert told.counts == {name: dict(counts) for name, counts in expected.items()}
+        assert told.conflicts == sum(counts["conflicts"] for counts in expected.values())
+
+    def exact(self, sent: Sent) -> Restored:
+        done = super().exact(sent)
+        self._as_told(done, "theirs", self._databases.restore(sent.data, "theirs", is_exact=True))
+        self._same()
+        return done
+
+    def undo(self, number: int, side: Side, way: How) -> Restored:
+        ways = self.model.ways(number)
+        done = super().undo(number, side, way)
+        self._as_told(done, side, self._databases.undo(number, side, way, ways))
+        self._same()
+        return done
+
+    def put_back(self, copy: Place) -> None:
+        assert isinstance(copy, RealPlace)
+        self._databases.become(copy._databases)
+        super().put_back(copy)
+        self._same()
+
+    def lose_history(self) -> None:
+        super().lose_history()
+        self._databases.lose_history()
+
+    def _same(self) -> None:
+        """What is in the databases is what the model says."""
+        assert self._databases.contents() == self.model.register
+        pk = self._databases.head()
+        assert (pk is None) == (self.model.head is None)
+        if pk is not None and self.model.head is not None:
+            self._ids.learn(self.model.head, pk, self._databases)
+
+
+NewDatabases = Callable[[str, ExitStack], Databases]
+"""Makes new ones on an engine, which are removed when the stack is closed."""
+
+
+class RealExchange(Exchange):
+    def __init__(self, new_databases: NewDatabases, engines: tuple[str, ...]) -> None:
+        super().__init__()
+        self._new_databases = new_databases
+        self._engines = engines
+        self._ids = Ids()
+        self._opened = ExitStack()
+
+    def new_place(self, at: int) -> RealPlace:
+        databases = self._new_databases(self._engines[at % len(self._engines)], self._opened)
+        return RealPlace(at, self.snapshots, self.writes, databases, self._ids)
+
+    def teardown(self) -> None:
+        with self._opened:
+            super().teardown()
+
+
+STEPS: Final = 20
+
+
+@pytest.mark.parametrize(
+    ("engines", "steps"),
+    [
+        pytest.param(("sqlite",), 5_000 if DEEP else 150, id="sqlite"),
+        pytest.param(("sqlite", "postgres"), 5_000 if DEEP else 150, id="both", marks=pytest.mark.postgres),
+    ],
+)
+def test_installations_exchange_as_the_model_does(
+    engines: tuple[str, ...],
+    steps: int,
+    installations: Installations,
+    tmp_path: Path,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> None:
+    numbers = itertools.count()
+
+    def new_databases(engine: str, opened: ExitStack) -> Databases:
+        scratch = installations.new(engine, tmp_path / str(next(numbers)))
+        opened.callback(scratch.remove)
+        return Databases(scratch, opened.enter_context(scratch.opened()))
+
+    with django_db_blocker.unblock():
+        run_state_machine_as_test(
+            cast(Any, partial(RealExchange, new_databases, engines)),
+            settings=settings(max_examples=steps // STEPS, stateful_step_count=STEPS),
+        )

@@ -1,0 +1,247 @@
+"""Real installations that exchange files: their databases, and all that the tests ask of the services.
+
+A register is given and told as :mod:`tests.properties.exchange_model` has it: the value of each unit, by key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from django.db import connections, transaction
+from django.utils import timezone
+
+from core.models import AttendanceRecord, Company
+from core.operations.errors import OperationFailed
+from core.operations.results import RestoreSummary
+from core.register.database import Register
+from core.register.declared import Selection
+from core.restores.restore_service import RestoreService
+from core.restores.undo import How, undo_of
+from core.restores.undo import ways as possible_ways
+from recordsync.history.databases import history_of
+from recordsync.models import Block, Head, HeadMove, Node, Snapshot
+from tests.builders.days import TIMES, UNITS, Content, day
+from tests.builders.registers import columns, rows
+from tests.running.installation import ScratchInstallation
+from tests.running.services import backup_bytes, imported, restore
+
+Key = tuple[str, ...]
+Units = tuple[str, ...]
+Contents = Mapping[Key, Units]
+Way = Literal["orm", "bulk", "sql"]
+
+STRATEGIES = {"ours": "database_wins", "theirs": "backup_wins"}
+_WAYS = {"withdrawn": How.WITHDRAW, "undone": How.EVERYWHERE, "redone": How.REDO}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a service told of what it did. ``counts``: by model, without what is zero. ``is_refused``: it did nothing,
+    and said why."""
+
+    counts: Mapping[str, Mapping[str, int]]
+    conflicts: int = 0
+    is_refused: str = ""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A snapshot that an installation knows."""
+
+    parents: tuple[str, ...]
+    is_merge: bool
+
+
+class Databases:
+    """The databases of one installation. ``scratch``: which ones they are."""
+
+    def __init__(self, scratch: ScratchInstallation, alias: str) -> None:
+        self.scratch = scratch
+        self.alias = alias
+
+    def become(self, other: Databases) -> None:
+        """Be what the databases of another one, of the same engine, are now."""
+        for databases in (self, other):
+            for alias in (databases.alias, history_of(databases.alias)):
+                connections[alias].close()
+        self.scratch.become(other.scratch)
+
+    def contents(self) -> dict[Key, Units]:
+        """All that is in the register. Raises AssertionError for a unit that nobody has written."""
+        found = rows(self.alias)
+        told: dict[Key, Units] = {(name,): () for name in found.names}
+        for key, content in found.contents.items():
+            told[key] = tuple(_value(unit, {name: content[name] for name in UNITS[unit]}) for unit in UNITS)
+        return told
+
+    def write(self, before: Contents, after: Contents, way: Way) -> None:
+        """Make the register from what it is before what it is after, as any client could."""
+        gone = sorted(before.keys() - after.keys(), key=len, reverse=True)
+        new = sorted(after.keys() - before.keys(), key=len)
+        changed = [key for key in after.keys() & before.keys() if before[key] != after[key]]
+        with transaction.atomic(using=self.alias):
+            for key in gone:
+                self._delete(key, way)
+            for key in new:
+                self._add(key, after[key], way)
+            for key in changed:
+                self._change(key, after[key], way)
+
+    def _found(self, key: Key) -> Any:
+        if len(key) == 1:
+            return Company.objects.using(self.alias).filter(name=key[0])
+        company, date, number = key
+        return AttendanceRecord.objects.using(self.alias).filter(company__name=company, date=date, ep_no=number)
+
+    def _delete(self, key: Key, way: Way) -> None:
+        if way == "orm":
+            self._found(key).get().delete(using=self.alias)
+        elif way == "bulk":
+            self._found(key).delete()
+        else:
+            self._sql(f"DELETE FROM {_table(key)} WHERE id = %s", self._found(key).get().pk)
+
+    def _add(self, key: Key, units: Units, way: Way) -> None:
+        if len(key) == 1:
+            Company.objects.using(self.alias).create(name=key[0])
+            return
+        row = AttendanceRecord(**self._columns(key, units))
+        if way == "orm":
+            row.save(using=self.alias)
+        else:
+            AttendanceRecord.objects.using(self.alias).bulk_create([row])
+
+    def _change(self, key: Key, units: Units, way: Way) -> None:
+        values = self._columns(key, units)
+        if way == "orm":
+            row = self._found(key).get()
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.updated_at = timezone.now()
+            row.save(using=self.alias)
+        elif way == "bulk":
+            self._found(key).update(**values)
+        else:
+            names = [name for members in UNITS.values() for name in members]
+            pk = self._found(key).get().pk
+            listed = ", ".join(f"{name} = %s" for name in names)
+            texts = [str(values[name]) if isinstance(values[name], dt.time) else values[name] for name in names]
+            self._sql(f"UPDATE {_table(key)} SET {listed} WHERE id = %s", *texts, pk)
+
+    def _columns(self, key: Key, units: Units) -> dict[str, Any]:
+        return columns(_content(key, units), {key[0]: Company.objects.using(self.alias).get(name=key[0]).pk})
+
+    def _sql(self, statement: str, *parameters: Any) -> None:
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(statement, parameters)
+
+    # --- The history
+
+    def head(self) -> str | None:
+        found = Head.objects.using(self.alias).first()
+        return None if found is None else found.snapshot_id
+
+    def headers(self) -> dict[str, Header]:
+        return {row.pk: Header(tuple(row.parents), row.is_merge) for row in Snapshot.objects.using(self.alias).all()}
+
+    def lose_history(self) -> None:
+        """Lose what is in the history store."""
+        alias = history_of(self.alias)
+        Block.objects.using(alias).all().delete()
+        Node.objects.using(alias).all().delete()
+
+    # --- The services
+
+    def full(self) -> tuple[bytes, str]:
+        """A full backup, and the snapshot that it holds."""
+        data, result = backup_bytes(self.alias)
+        assert result.metadata.snapshot is not None
+        return data, result.metadata.snapshot.id
+
+    def selection(self, company: str | None, day: str | None) -> bytes:
+        """A backup of one company (None: all), on one day (None: all)."""
+        chosen = Selection(companies=[company] if company else None, date_from=day, date_to=day)
+        return backup_bytes(self.alias, selection=chosen)[0]
+
+    def import_sheet(self, rows: Contents) -> None:
+        contents = [_content(key, units) for key, units in rows.items() if len(key) > 1]
+        imported(self.alias, *({name: text or "" for name, text in content.items()} for content in contents))
+
+    def restore(self, data: bytes, side: str, *, without_base: bool = False, is_exact: bool = False) -> Told:
+        try:
+            asked = _asked(side, without_base=without_base, is_exact=is_exact)
+            return _told(restore(self.alias, data, yes=True, **asked))
+        except OperationFailed as failure:
+            return Told({}, is_refused=str(failure))
+
+    def preview(self, data: bytes, side: str, *, without_base: bool = False, is_exact: bool = False) -> Told:
+        asked = _asked(side, without_base=without_base, is_exact=is_exact)
+        try:
+            with RestoreService(register=Register(self.alias)).preview_changes(io.BytesIO(data), **asked) as preview:
+                return _told(preview)
+        except OperationFailed as failure:
+            return Told({}, is_refused=str(failure))
+
+    def undo(self, number: int, side: str, way: str, ways: Sequence[str]) -> Told:
+        """Undo what made the head's move of this number, in one of the ``ways`` that there must be."""
+        register = Register(self.alias)
+        move = register.rows(HeadMove).order_by("pk")[number]
+        assert list(possible_ways(move, register)) == [_WAYS[one] for one in ways]
+        try:
+            undone = undo_of(move, register, _WAYS[way])
+            done = RestoreService(register=register).restore_backup(undone, STRATEGIES[side], yes=True)
+        except OperationFailed as failure:
+            return Told({}, is_refused=str(failure))
+        return _told(done)
+
+
+def _asked(side: str, *, without_base: bool, is_exact: bool) -> dict[str, Any]:
+    return {
+        "merge_strategy": STRATEGIES[side],
+        "base": "none" if without_base else "ancestry",
+        "mode": "exact" if is_exact else "merge",
+    }
+
+
+def _told(result: RestoreSummary) -> Told:
+    counts = {
+        name: {field.name: number for field in fields(of) if (number := getattr(of, field.name))}
+        for name, of in result.models.items()
+    }
+    return Told(counts, result.conflicts)
+
+
+def _content(key: Key, units: Units) -> Content:
+    company, date, number = key
+    pairs = zip(UNITS, units, strict=True)
+    return day(company, number, date, **{name: text for pair in pairs for name, text in _fields(*pair).items()})
+
+
+def _table(key: Key) -> str:
+    return (Company if len(key) == 1 else AttendanceRecord)._meta.db_table
+
+
+# Each unit has a text of its own for each value, in all of its fields, so that a unit of two halves is noticed.
+
+
+def _fields(unit: str, value: str) -> dict[str, str | None]:
+    number = "abc".index(value[0]) + 3 * int(value[1:] or 0)
+    time, minutes = f"{number // 60:02}:{number % 60:02}:00", f"{number // 60:02}:{number % 60:02}"
+    if unit == "day":
+        return {"status": "P" if number % 2 else "A", "overstay": minutes, **dict.fromkeys(TIMES, time)}
+    return dict.fromkeys(UNITS[unit], value if unit in ("name", "shift") else minutes)
+
+
+def _value(unit: str, found: Mapping[str, str | None]) -> str:
+    if unit in ("name", "shift"):
+        (value,) = found.values()
+        return str(value)
+    hours, minutes = str(found["overstay" if unit == "day" else "overtime"]).split(":")
+    number = 60 * int(hours) + int(minutes)
+    value = f"{'abc'[number % 3]}{number // 3 or ''}"
+    assert _fields(unit, value) == found, f"a {unit} that nobody has written: {found}"
+    return value
