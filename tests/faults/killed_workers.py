@@ -30,8 +30,11 @@ from core.models import JOBS, AttendanceRecord, Backup, Kind, Operation, Phase, 
 from core.operations import recovery
 from core.operations.run import Actor, Run
 from core.preview import stored as stored_preview
+from core.register.database import DEFAULT
 from core.restores import jobs as restore_jobs
 from core.restores import verification
+from core.restores.incoming import BaseChoice
+from core.restores.undo import undo_of, undoable
 from core.sheets import export_jobs, uploads
 from recordsync.merge import Strategy
 from tests.running import commands, inspection
@@ -107,6 +110,7 @@ def every_kind(file: str, other: str) -> None:
         (lambda: uploads.receive(root, ContentFile(SHEET.encode(), "a.csv")).operation, Phase.CHECK, _tried_again),
         (lambda: _decided(UploadLog.objects.get()), Phase.APPLY, _tried_again),
         (lambda: records.submit_delete_all(root), Phase.DELETE, None),
+        (_undo, Phase.LIST, _again),
     )
     for ask, phase, again in asked:
         operation, before = ask(), inspection.content("default")
@@ -135,7 +139,16 @@ def _tried_again(operation: Operation) -> Operation:
 
 
 def _submit(file: str) -> Operation:
-    check = _asked_to_check(file)
+    return _applied(_asked_to_check(file))
+
+
+def _undo() -> Operation:
+    """The undo of what was done last, asked for."""
+    undo = undo_of(undoable(DEFAULT), DEFAULT)
+    return _applied(restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, undo=undo))
+
+
+def _applied(check: Operation) -> Operation:
     _worker(wait=True)
     with stored_preview.opened(check.pk) as preview:
         return restore_jobs.submit_apply(ACTOR, preview)
@@ -144,7 +157,8 @@ def _submit(file: str) -> Operation:
 def _asked_to_check(file: str) -> Operation:
     with Path(file).open("rb") as stream:
         pk = restore_jobs.receive([stream.read()], 1 << 30)
-    return restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, uploaded=pk, name="a.json")
+    # Without a base, so that an older file brings its values back.
+    return restore_jobs.submit_check(ACTOR, Strategy.BACKUP_WINS, uploaded=pk, name="a.json", base=BaseChoice.NONE)
 
 
 def _again(operation: Operation) -> Operation:

@@ -106,7 +106,7 @@ def test_the_connection_is_lost_in_a_restore(new_installation: NewInstallation, 
     now = files.b
     for _ in range(TIMES):
         before, target = inspection.state_of(installation), files.other(now)
-        process = start(installation, "restore_data", "--input", target)
+        process = start(installation, "restore_data", "--input", target, "--base", "none")
         moment = moments.within(seconds, seconds * 0.3)
         time.sleep(moment)
         count = terminate(installation)
@@ -322,7 +322,7 @@ def check_stopping(installation: ScratchInstallation, server: OwnServer, files: 
         before, target = inspection.state_of(installation), files.other(now)
         full = installation.folder / f"{n}.json"
         both = [
-            start(installation, "restore_data", "--input", target),
+            start(installation, "restore_data", "--input", target, "--base", "none"),
             start(installation, "backup_data", "--output", full),
         ]
         moment = moments.within(seconds, seconds * 0.3)
@@ -333,7 +333,7 @@ def check_stopping(installation: ScratchInstallation, server: OwnServer, files: 
         for ended in (restore, backup):
             assert_lost_or_done(ended, "database")
         assert_true_of_file(backup, full)
-        gone = run(installation, "restore_data", "--input", target)
+        gone = run(installation, "restore_data", "--input", target, "--base", "none")
         gone.assert_refused(LOST, "Nothing was changed")
         server.start()
         commands.take_backup(installation)

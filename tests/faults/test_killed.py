@@ -28,12 +28,13 @@ def test_a_killed_restore_has_happened_or_not(installation: ScratchInstallation,
         before = inspection.state_of(installation)
         target = files.other(now)
         moment = moments.within(seconds, seconds * 0.2)
-        killed = signalled(installation, ("restore_data", "--input", target, "--quiet"), moment, signal.SIGKILL)
+        command = ("restore_data", "--input", target, "--base", "none", "--quiet")
+        killed = signalled(installation, command, moment, signal.SIGKILL)
         print(f"after {moment:.3f} of {seconds:.3f} s: {killed.code}")
         if inspection.state_of(installation) == before:
             assert killed.code != 0, "it said that it was done"
             # The next command works, and does what the killed one did not.
-            again = run(installation, "restore_data", "--input", target, "--quiet")
+            again = run(installation, *command)
             assert again.code == 0, again.err
         else:
             again = run(installation, "backup_data", "--quiet")  # so that the killed one is accounted for

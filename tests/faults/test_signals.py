@@ -42,7 +42,7 @@ def test_a_restore_at_random_moments(installation: ScratchInstallation, files: F
         before = inspection.state_of(installation)
         target = files.other(now)
         moment = moments.within(seconds, seconds * 0.2)
-        ended = signalled(installation, ("restore_data", "--input", target), moment, number)
+        ended = signalled(installation, ("restore_data", "--input", target, "--base", "none"), moment, number)
         print(f"{number.name} after {moment:.3f} of {seconds:.3f} s: {ended.code}")
         if ended.code == 0:
             assert "Done" in ended.out
