@@ -4,6 +4,7 @@ SQLite, one on PostgreSQL, each in turn as the office and as the server."""
 from __future__ import annotations
 
 import io
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from core.restores.restore_service import RestoreService
 from recordsync.history.databases import history_of
 from recordsync.models import Block, Head, Node, Snapshot
 from tests.builders.days import ABC, FRIDAY, XYZ, day
+from tests.builders.files import canonical, checksum, sealed
 from tests.builders.registers import put, register
 from tests.running import databases
 from tests.running.inspection import content
@@ -349,3 +351,78 @@ def test_a_snapshot_that_is_not_kept_is_named(sites: Sites) -> None:
     Node.objects.using(history_of(server.alias)).all().delete()
     with pytest.raises(OperationFailed, match="The records of snapshot 1 of Office"):
         RestoreService(register=Register(server.alias)).restore_backup(snapshot, mode="exact", yes=True)
+
+
+# --- Incremental files
+
+
+def test_a_chain_of_incrementals_is_the_register(sites: Sites) -> None:
+    """Law 12: restored in order, they give what the full file gives, deletions included."""
+    office, server = sites
+    chain = []
+    for number in range(3):
+        office.edit("E1", shift=f"N{number}")
+        put_day(office, f"E{5 + number}")
+        office.delete(f"E{2 + number}")
+        chain.append(office.file("incremental"))
+    for file in chain:
+        result = server.restore(file)
+        assert "Both had" in result.base.why
+        assert (result.records.added, result.records.updated, result.records.absent_deleted) == (1, 1, 1)
+    assert content(server.alias) == content(office.alias)
+    assert server.head == office.head
+
+
+def test_an_incremental_is_merged_with_what_changed_here(sites: Sites) -> None:
+    office, server = sites
+    office.edit("E1", shift="N")
+    office.delete("E2")
+    server.edit("E1", status="A")
+    server.edit("E2", shift="G1")
+    file = office.file("incremental")
+    preview = server.preview(file)
+    assert (preview["updated"], preview["conflicts"], preview["undecided"]) == (1, 1, 0)
+    server.restore(file, "backup_wins")
+    assert server.numbers() == "E1 E3 E4"
+    office.restore(server.file("incremental", for_installation="Office"))
+    assert content(office.alias) == content(server.alias)
+    assert office.head == server.head
+
+
+def test_a_link_that_is_missing_is_named(sites: Sites) -> None:
+    """Its keys are merged without a base, and the register does not count as having it."""
+    office, server = sites
+    office.delete("E1")
+    office.file("incremental")
+    office.edit("E2", shift="N")
+    office.delete("E3")
+    last = office.file("incremental")
+    result = server.restore(last, "backup_wins")
+    assert "whose records are not at hand here" in result.base.why
+    assert any("snapshot" in warning for warning in result.warnings)
+    assert server.numbers() == "E1 E2 E4"
+    assert not Snapshot.objects.using(server.alias).filter(pk=office.head).exists()
+
+
+def test_changes_that_do_not_fit_are_refused(sites: Sites) -> None:
+    """A file whose changes lead to another tree than it says, with digests that are right."""
+    office, server = sites
+    office.edit("E1", shift="N")
+    text = office.file("incremental").decode()
+    (record,) = json.loads(text)["attendance_records"]
+    said = {name: value for name, value in record.items() if name not in ("checksum", "created_at")}
+    other = said | {"shift": "G9"}
+    text = text.replace(canonical(record), canonical({**record, **other, "checksum": checksum(other)}))
+    body, _name, trailer = text.partition('"trailer":')
+    before = content(server.alias)
+    with pytest.raises(OperationFailed, match="do not lead from the snapshot that it continues to its own"):
+        server.restore(sealed(body, json.loads(trailer.rstrip()[:-1])))
+    assert content(server.alias) == before
+
+
+def test_an_incremental_makes_the_register_exact(sites: Sites) -> None:
+    office, server = sites
+    office.delete("E2")
+    put_day(server, "E9")
+    server.restore(office.file("incremental"), mode="exact", yes=True)
+    assert content(server.alias) == content(office.alias)
