@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,8 @@ class _Described:
     header: Header
     ancestors: list[Ancestor]
     parent: Snapshot | None = None
+    bases: Sequence[Snapshot] = ()
+    """Ancestors whose content the file brings as well, newest first."""
 
 
 class BackupService:
@@ -202,11 +204,13 @@ class BackupService:
         try:
             header = header_of(taken.snapshot)
             known = ancestry(self.register.alias, [taken.snapshot.pk])
-            before = set[str]()
+            before, bases = set[str](), list[Snapshot]()
             if backup_type == "incremental":
                 parent = parents.parent_of(run, known, asked)
                 begins_at = parent.pk
                 before = with_ancestors({one.id: one.parents for one in known}, [parent.pk])
+                if asked.installation is not None:
+                    bases = parents.bases_of(self.register, known, parent.pk)
             ancestors = listed([one for one in known[:-1] if one.id not in before])
             check_ancestry(header, ancestors, begins_at, SCHEMA)
         except (RecordSyncError, msgspec.ValidationError) as error:
@@ -220,7 +224,7 @@ class BackupService:
                 % {"what": str(error).rstrip(".")}
             )
             return None
-        return _Described(header, ancestors, parent)
+        return _Described(header, ancestors, parent, bases)
 
     def _write_snapshot(
         self,
@@ -289,10 +293,28 @@ class BackupService:
             )
             metadata = msgspec.convert(described, Metadata)
             with opened() as target:
-                written = write_backup(target.stream, SCHEMA, metadata, changes, run)
+                bases = self._bases(run, after, snapshot.bases)
+                written = write_backup(target.stream, SCHEMA, metadata, changes, run, bases)
                 entries = sum(written.counts.values())
                 run(Phase.COMMIT, entries, entries)
         return _File(metadata, written, target)
+
+    def _bases(self, run: Run, after: StoredTree, rows: Sequence[Snapshot]) -> Iterator[tuple[Header, ChangedRows]]:
+        """Each of these snapshots with the changes that lead to it from the one before it, from ``after`` to the first.
+        One whose contents are damaged is left out, which the run then says."""
+        store = self.register.history.store
+        for row in rows:
+            try:
+                tree = StoredTree(store, row.tree, SCHEMA)
+                changes = ChangedRows(store, SCHEMA, after, tree, run)
+            except HistoryDamaged as damage:
+                run.warn(
+                    _("The file is without the content of snapshot %(id)s: %(why)s") % {"id": row.pk, "why": damage}
+                )
+                continue
+            with closing(changes):
+                yield header_of(row), changes
+            after = tree
 
     def _write(
         self,

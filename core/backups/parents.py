@@ -21,11 +21,13 @@ from core.operations.run import Run
 from core.register.database import Register
 from recordsync.errors import HistoryUnusable, RecordSyncError, printable
 from recordsync.history.ancestry import Known, ancestry
-from recordsync.history.relation import best_common_ancestors
+from recordsync.history.relation import best_common_ancestors, with_ancestors
 from recordsync.models import Snapshot
 
 logger = logging.getLogger(__name__)
 
+_BASES: Final = 8
+"""How many ancestors a file for another installation has at least, where they are at hand."""
 _NOT_WRITTEN: Final = gettext_lazy("No backup was written.")
 _TAKE_FULL: Final = gettext_lazy("Take a full backup first: incremental ones then continue it.")
 _FULL_FOR_IT: Final = gettext_lazy("Take a full backup for it.")
@@ -76,6 +78,22 @@ def parent_of(run: Run, known: Sequence[Known], asked: ParentChoice) -> Snapshot
             )
         )
     raise _refusal(_("There is no backup yet that an incremental one could continue."))
+
+
+def bases_of(register: Register, known: Sequence[Known], parent: str) -> list[Snapshot]:
+    """The ancestors of now whose content a file for another installation brings as well, because a later merge of that
+    one may need them as its base; newest first. These are all since ``parent`` that are at hand, and older ones until
+    there are eight.
+
+    ``known``: the snapshot of now and all of its ancestors. Reads headers.
+    """
+    before = with_ancestors({one.id: one.parents for one in known}, [parent])
+    kept = {row.pk: row for row in register.rows(Snapshot).filter(is_kept=True)}
+    at_hand = _at_hand(register, kept.values())
+    ids = [one.id for one in reversed(known[:-1]) if one.id in at_hand and one.id != parent]
+    since = [pk for pk in ids if pk not in before]
+    older = [pk for pk in ids if pk in before]
+    return [kept[pk] for pk in (*since, *older[: max(0, _BASES - len(since))])]
 
 
 def next_parent(register: Register) -> Backup | None:

@@ -55,10 +55,7 @@ def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str
     listed = {ancestor.id for ancestor in known}
     if len(listed) < len(known) or listed & outside or header.id in listed or begins_at in listed:
         _refuse("Expected each ancestor once", "$.ancestors")
-    _check_says(header.says, schema, "what the snapshot says", "$.snapshot.says")
-    _check_parents(header.parents, "its parents", "$.snapshot.parents", is_merge=isinstance(header.says, Merge))
-    if header.id != snapshot_id(content_digest(msgspec.to_builtins(header.says)), header.parents):
-        _refuse("Expected the id that what it says and its parents have", "$.snapshot.id")
+    check_header(header, schema, "$.snapshot")
     if begins_at is None and not listed.issuperset(header.parents):
         _refuse("Expected ids of ancestors that are listed", "$.snapshot.parents")
     if unused.difference(header.parents) or (known and header.id == begins_at):
@@ -66,6 +63,15 @@ def check_ancestry(header: Header, ancestors: Sequence[Ancestor], begins_at: str
     if begins_at is not None and begins_at not in {header.id, *header.parents, *outside}:
         _refuse("Expected an ancestor of the snapshot", "$.parent")
     return known
+
+
+def check_header(header: Header, schema: Schema, place: str) -> None:
+    """Raises :class:`msgspec.ValidationError` unless a snapshot is possible, and has the id that follows. ``place``:
+    where it stands."""
+    _check_says(header.says, schema, "what the snapshot says", f"{place}.says")
+    _check_parents(header.parents, "its parents", f"{place}.parents", is_merge=isinstance(header.says, Merge))
+    if header.id != snapshot_id(content_digest(msgspec.to_builtins(header.says)), header.parents):
+        _refuse("Expected the id that what it says and its parents have", f"{place}.id")
 
 
 def _check_parents(parents: Sequence[str], what: str, place: str, *, is_merge: bool) -> None:

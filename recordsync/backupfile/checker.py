@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from recordsync.backupfile.bases import check_bases
 from recordsync.backupfile.block_check import BlockChecker
 from recordsync.backupfile.blocks import errors_in
 from recordsync.backupfile.layout import sections
@@ -84,16 +85,17 @@ def _checked(
         else RecordParser(section, section.model.shape(metadata.fields[section.model.name]))
         for section in sections(models)
     }
-    last: dict[str, Key] = {}
+    last: dict[tuple[int | None, str], Key] = {}
     done = 0
     scanner.list_blocks()
     for error in errors_in(scanner.blocks, metadata, schema):
         note(error)
     blocks = BlockChecker(scanner.blocks or (), note)
     for part in scanner.parts():
-        place = part.section.place
-        (deleted if part.section.deleted else counts)[part.section.model.name] += len(part.rows)
-        parser, before = parsers[place], last.get(place)
+        place = (part.base, part.section.place)
+        if part.base is None:
+            (deleted if part.section.deleted else counts)[part.section.model.name] += len(part.rows)
+        parser, before = parsers[part.section.place], last.get(place)
         keys = parser.keys(part.rows)
         if keys is not None and are_in_order(keys if before is None else [before, *keys]):
             last[place] = keys[-1]
@@ -105,6 +107,7 @@ def _checked(
         progress("check", done, total)
     progress("check", done, total)
     _check_totals(metadata, counts, note)
+    check_bases(metadata, scanner.bases, schema, note)
     digest = scanner.trailer({**counts, "deleted": sum(deleted.values())}, note)
     return BackupFile(
         source,
@@ -115,6 +118,7 @@ def _checked(
         digest=digest,
         counts=counts,
         deleted=deleted,
+        bases=scanner.bases,
     )
 
 
@@ -151,3 +155,12 @@ def _check_deleted_apart(file: BackupFile, schema: Schema, note: Note) -> None:
             if record is not None and deleted is not None:
                 message = "it stands among the records and among the deleted"
                 note(FileError(message, deleted[2], model.spelt(record.key), section=model.name))
+    if not file.bases:
+        return
+    with file.open() as of_records, file.open() as of_deletions:  # each goes through the file once
+        for base in range(len(file.bases)):
+            for model in file.metadata.models(schema):
+                for record, deleted in join(of_records.records(model, base), of_deletions.deletions(model, base)):
+                    if record is not None and deleted is not None:
+                        message = "it stands among the records and among the deleted of a base"
+                        note(FileError(message, deleted[2], model.spelt(record.key), section=model.name))

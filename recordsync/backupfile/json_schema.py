@@ -35,14 +35,20 @@ def file_schema(schema: Schema) -> dict[str, Any]:
     sections = {model.name: _list_of(model.name) for model in schema}
     deleted = {model.name: _list_of(f"deleted_{model.name}") for model in schema}
     blocks = {"anyOf": [_list_of("BlockEntry"), {"type": "null"}]}
-    trailer = {**{model.name: _COUNT for model in schema}, "deleted": _COUNT, "sha256": _SHA256}
+    trailer = {**{model.name: _COUNT for model in schema}, "deleted": _COUNT, "sha256": _SHA256, "bases": _COUNT}
     parts = {"metadata": _ref("Metadata"), "blocks": blocks, **sections, "deleted": _object(deleted, required=set())}
+    base = {"snapshot": _ref("Header"), **sections, "deleted": _object(deleted, required=set())}
+    definitions["Base"] = _object(base, required={"snapshot", "deleted"}) | {
+        "title": "Base",
+        "description": "An ancestor of the file's snapshot, and the changes that lead to it.",
+    }
+    parts["bases"] = _list_of("Base") | {"minItems": 1}
     parts["trailer"] = _object(trailer, required={"deleted", "sha256"})
     return {
         "$schema": DIALECT,
         "title": "Muster backup file, version 2.0",
         "description": "One JSON document, one record a line; see docs/file-format.md for what no schema can say.",
-        **_object(parts, required=set(parts) - set(sections)),
+        **_object(parts, required=set(parts) - set(sections) - {"bases"}),
         "allOf": [_section_where_named(model) for model in schema],
         "$defs": dict(sorted(definitions.items())),
     }

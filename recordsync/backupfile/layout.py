@@ -1,8 +1,9 @@
 """The order of the lines of a 2.0 file: the one description that writer and scanner share.
 
 A file is the metadata line, then the list of blocks (or ``null``), then for each section its opening text and its rows,
-then the trailer line. The rows of a section stand one a line between ``[`` and ``]``, with a comma after each but the
-last. An empty section is ``[]`` on the line of its opening. So does the list of blocks.
+then the trailer line. A file for another installation has bases before the trailer line: each begins with its snapshot,
+and has the same sections again. The rows of a section stand one a line between ``[`` and ``]``, with a comma after each
+but the last. An empty section is ``[]`` on the line of its opening. So does the list of blocks.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ NO_BLOCKS = b"null"
 SECTIONS_END = b"},\n"
 TRAILER_START = b'"trailer":'
 END = SECTIONS_END + TRAILER_START
+BASES_START = b'"bases":[\n'
+BASE_START = b'{"snapshot":'
+BASE_END = b"}}"
+"""After the last section of a base."""
+BASES_END = b"\n]"
+AFTER_BASES = b",\n" + TRAILER_START
 
 
 class Section(NamedTuple):

@@ -14,6 +14,7 @@ from recordsync.backupfile.metadata import Metadata
 from recordsync.backupfile.parsers import read_deletion
 from recordsync.backupfile.scanner import Limits, Malformed, Scanner, SectionPart
 from recordsync.errors import InvalidFile, SourceChanged
+from recordsync.history.headers import Header
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion
@@ -62,7 +63,9 @@ class BackupFile(DescribedFile):
         digest: str,
         counts: dict[str, int],
         deleted: dict[str, int],
+        bases: Sequence[Header] = (),
     ) -> None:
+        """``bases``: the snapshots of its bases, in the order in which each leads to the next (:mod:`.bases`)."""
         super().__init__(metadata)
         self._source = source
         self._schema = schema
@@ -71,6 +74,7 @@ class BackupFile(DescribedFile):
         self.digest = digest
         self.counts = counts
         self.deleted = deleted
+        self.bases = bases
 
     @contextmanager
     def open(self) -> Iterator[Reader]:
@@ -102,7 +106,8 @@ class BackupFile(DescribedFile):
 
 
 class Reader:
-    """One pass through a valid file: first the records, then the deletions, each model by model in the file's order.
+    """One pass through a valid file: first the records, then the deletions, each model by model in the file's order;
+    then the same of each base.
 
     Raises :class:`recordsync.errors.SourceChanged` if the file is not the one that was checked.
     """
@@ -115,12 +120,13 @@ class Reader:
             self._parts = scanner.parts()
         self._pending: SectionPart | None = None
 
-    def records(self, model: Model) -> Iterator[Record]:
-        """The records of a model in key order. Models before it are skipped."""
+    def records(self, model: Model, base: int | None = None) -> Iterator[Record]:
+        """The records of a model in key order. Models before it are skipped. ``base``: the position of a base whose
+        rows are read."""
         shape = self._file.shape(model)
         record, read_line = shape.record, Lines(shape).parts
         with _change_reported():
-            for part in self._parts_of(model, deleted=False):
+            for part in self._parts_of(model, base, deleted=False):
                 for row in part.rows:
                     *values, _checksum, created_at = read_line(row)
                     yield record(tuple(values), created_at)
@@ -131,24 +137,27 @@ class Reader:
     def blocks(self, model: Model) -> None:
         """None: as :meth:`unparsed`."""
 
-    def deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
-        """The deletions of a model in key order, each with its key and line number. What is before them is skipped."""
+    def deletions(self, model: Model, base: int | None = None) -> Iterator[tuple[Key, Deletion, int]]:
+        """The deletions of a model in key order, each with its key and line number. What is before them is skipped.
+        ``base``: as of :meth:`records`."""
         with _change_reported():
-            for part in self._parts_of(model, deleted=True):
+            for part in self._parts_of(model, base, deleted=True):
                 for line, row in part.numbered():
                     deletion = read_deletion(model, row)
                     yield deletion.key, deletion, line
 
-    def _parts_of(self, model: Model, *, deleted: bool) -> Iterator[SectionPart]:
+    def _parts_of(self, model: Model, base: int | None, *, deleted: bool) -> Iterator[SectionPart]:
         """The parts of one section. Sections before it are skipped."""
         for part in self._next_parts():
-            if part.section.model is model and part.section.deleted is deleted:
+            if part.base == base and part.section.model is model and part.section.deleted is deleted:
                 yield part
-            elif not self._is_before(part, model, deleted=deleted):
+            elif not self._is_before(part, model, base, deleted=deleted):
                 self._pending = part
                 return
 
-    def _is_before(self, part: SectionPart, model: Model, *, deleted: bool) -> bool:
+    def _is_before(self, part: SectionPart, model: Model, base: int | None, *, deleted: bool) -> bool:
+        if part.base != base:
+            return part.base is None or (base is not None and part.base < base)
         if part.section.deleted is not deleted:
             return deleted
         return self._file.precedes(part.section.model, model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -15,10 +15,16 @@ import orjson
 
 from recordsync.backupfile.blocks import BlockEntry, BlockList, are_canonical
 from recordsync.backupfile.layout import (
+    AFTER_BASES,
+    BASE_END,
+    BASE_START,
+    BASES_END,
+    BASES_START,
     BLOCKS_START,
     END,
     METADATA_START,
     NO_BLOCKS,
+    SECTIONS_END,
     TRAILER_START,
     Section,
     sections,
@@ -26,6 +32,7 @@ from recordsync.backupfile.layout import (
 from recordsync.backupfile.messages import digest_start, kept, quoted, shown, value_at
 from recordsync.backupfile.metadata import VERSION, Metadata, parse_metadata
 from recordsync.errors import FileError
+from recordsync.history.headers import Header
 from recordsync.model.records import canonical_json
 from recordsync.model.schema import Model, Schema
 from recordsync.system.progress import EVERY
@@ -57,6 +64,8 @@ class SectionPart(NamedTuple):
     section: Section
     first: int
     rows: list[bytes]
+    base: int | None = None
+    """The position of the base whose section it is; None: it is the file's own."""
 
     def numbered(self) -> Iterator[tuple[int, bytes]]:
         """The lines with their numbers in the file."""
@@ -82,6 +91,8 @@ class Scanner:
         """``checked``: the ``pieces`` of the pass that checked the file; None: this pass checks it. ``is_only``: there
         is no later pass, and nothing is kept for one."""
         self.pieces: list[bytes] = []
+        self.bases: list[Header] = []
+        """The snapshots of the bases that :meth:`parts` has passed."""
         self.blocks: BlockList | None = None
         """The file's list of blocks, in the pass that checks, after :meth:`list_blocks`."""
         self._checked = checked
@@ -221,19 +232,47 @@ class Scanner:
 
     def parts(self) -> Iterator[SectionPart]:
         """All lines of records and deletions, in the file's order, after :meth:`list_blocks`. After them the trailer is
-        next. Raises Malformed."""
-        line, position = self._begin
+        next. Those of bases come last. Raises Malformed."""
+        line, position = yield from self._section_parts(*self._begin, None)
+        if not (self._look_ahead() and self._ahead[0] == BASES_START):
+            self._expect(line, position, END, "the end of the records")
+            return
+        place = "the bases"
+        line, position = self._expect(line, position, SECTIONS_END + BASES_START, place)
+        while True:
+            self._expect(line, position, BASE_START, place)
+            self.bases.append(self._base(line[len(BASE_START) : -2]))
+            line, position = yield from self._section_parts(line, len(line) - 2, len(self.bases) - 1)
+            line, position = self._expect(line, position, BASE_END, place)
+            if not line.startswith(b",\n", position):
+                break
+            line, position = self._expect(line, position, b",\n", place)
+        line, position = self._expect(line, position, BASES_END, place)
+        self._expect(line, position, AFTER_BASES, place)
+
+    def _base(self, text: bytes) -> Header:
+        """The snapshot of a base."""
+        content = self._object(text, "base")
+        try:
+            return msgspec.convert(content, Header)
+        except msgspec.ValidationError as error:
+            self._break_invalid("base", content, error)
+
+    def _section_parts(
+        self, line: bytes, position: int, base: int | None
+    ) -> Generator[SectionPart, None, tuple[bytes, int]]:
+        """The lines of all sections of the file, or of a base. Returns the line and position after them."""
         for section in sections(self._models):
             line, position = self._expect(line, position, section.opening, section.place)
             if line[position:] == b"\n":
                 more = True
                 while more:
                     rows, more = self._rows(section.place, f"a record of {section.place}")
-                    yield SectionPart(section, self._number - len(rows) + 1, rows)
+                    yield SectionPart(section, self._number - len(rows) + 1, rows, base)
                 self._advance(section.place)
                 line, position = self._line, 0
             line, position = self._expect(line, position, b"]", section.place)
-        self._expect(line, position, END, "the end of the records")
+        return line, position
 
     def blocks_in_turn(self) -> Iterator[BlockEntry]:
         """Each block of the list, after :meth:`list_blocks`, as :meth:`parts`. Before the next one is asked for, the
@@ -329,7 +368,7 @@ class Scanner:
                 self._break(f"in {place}, {part.decode()!r} was expected, and there is {shown(line[position:])}")
             position += len(part)
             if part.endswith(b"\n"):
-                if text is END:
+                if text.endswith(TRAILER_START):
                     self._read_line("the trailer")
                 else:
                     self._advance(place)
@@ -350,6 +389,8 @@ class Scanner:
             self._number += 1
             self._break("something follows the trailer")
         expected = {**counts, "sha256": self.digest()}
+        if self.bases:
+            expected["bases"] = len(self.bases)
         for name, value in expected.items():
             if name not in content or type(content[name]) is not type(value):
                 self._break(f"the trailer has no {name}", field=name)

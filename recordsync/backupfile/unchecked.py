@@ -165,7 +165,7 @@ class PassByLines(CheckingPass):
     def rows(self, model: Model) -> Iterator[bytes]:
         with _errors_need_check():
             while (part := self._next_part()) is not None:
-                if part.section.deleted or part.section.model is not model:
+                if part.base is not None or part.section.deleted or part.section.model is not model:
                     self._pending = part
                     return
                 self._counts[model.name] += len(part.rows)

@@ -11,16 +11,22 @@ import msgspec
 import orjson
 
 from recordsync.backupfile.layout import (
+    BASE_END,
+    BASE_START,
+    BASES_END,
+    BASES_START,
     BLOCKS_START,
     METADATA_START,
     NO_BLOCKS,
     SECTIONS_END,
     TRAILER_START,
+    Section,
     sections,
 )
 from recordsync.backupfile.metadata import Metadata, parse_metadata
 from recordsync.errors import RecordSyncError
 from recordsync.history.blocks import batches
+from recordsync.history.headers import Header
 from recordsync.model.records import canonical_json
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion, in_order
@@ -50,13 +56,22 @@ class Written:
 
 
 def write_backup(
-    out: IO[bytes], schema: Schema, metadata: Metadata, rows: Rows, progress: Progress = no_progress
+    out: IO[bytes],
+    schema: Schema,
+    metadata: Metadata,
+    rows: Rows,
+    progress: Progress = no_progress,
+    bases: Iterable[tuple[Header, Rows]] = (),
 ) -> Written:
     """The digest and the counts of a file, which is written to a binary stream.
 
-    The records have the fields that ``metadata.fields`` names. Raises :class:`recordsync.errors.InvalidRecord` for a
-    record that no reader would accept, :class:`recordsync.errors.OutOfOrder`, and :class:`RecordSyncError` if no reader
-    would accept ``metadata`` or its totals are not the number of the records.
+    ``bases``: ancestors of the file's snapshot, each with the changes that lead to it: to the first from the file's
+    snapshot, to another one from that before it. Each is used before the next one is asked for. The records have the
+    fields that ``metadata.fields`` names.
+
+    Raises :class:`recordsync.errors.InvalidRecord` for a record that no reader would accept,
+    :class:`recordsync.errors.OutOfOrder`, and :class:`RecordSyncError` if no reader would accept ``metadata`` or its
+    totals are not the number of the records.
     """
     description = described(metadata, schema)
     digest = hashlib.sha256()
@@ -70,29 +85,45 @@ def write_backup(
     deleted = 0
     done = 0
     progress("write", done, total)
-    emit(METADATA_START + description + BLOCKS_START + NO_BLOCKS)
-    for section in sections(metadata.models(schema)):
-        model = section.model
+    ordered = sections(metadata.models(schema))
+
+    def write_rows(section: Section, of: Rows) -> int:
+        """How many rows the section has, which are written."""
+        model, count = section.model, 0
         lines: Iterator[bytes]
         if section.deleted:
-            lines = (_deletion_line(model, item) for item in in_order(rows.deletions(model)))
+            lines = (_deletion_line(model, item) for item in in_order(of.deletions(model)))
         else:
-            lines = iter(rows.lines(model.shape(metadata.fields[model.name])))
-        count = 0
+            lines = iter(of.lines(model.shape(metadata.fields[model.name])))
         emit(section.opening)
         for batch in batches(lines):
             emit((b",\n" if count else b"\n") + b",\n".join(batch))
             count += len(batch)
-            done += 0 if section.deleted else len(batch)  # the total is of records
-            progress("write", done, total)
+            # The total is of the records that the file brings.
+            progress("write", done + count if of is rows and not section.deleted else done, total)
         emit(b"\n]" if count else b"]")
+        return count
+
+    emit(METADATA_START + description + BLOCKS_START + NO_BLOCKS)
+    for section in ordered:
+        count = write_rows(section, rows)
         if section.deleted:
             deleted += count
         else:
-            counts[model.name] = count
+            counts[section.model.name] = count
+            done += count
     require_counted(counts, metadata)
     emit(SECTIONS_END)
-    out.write(trailer_line(digest.hexdigest(), counts, deleted))
+    written = 0
+    for base, of_base in bases:
+        emit((b",\n" if written else BASES_START) + BASE_START + canonical_json(msgspec.to_builtins(base)))
+        for section in ordered:
+            write_rows(section, of_base)
+        emit(BASE_END)
+        written += 1
+    if written:
+        emit(BASES_END + b",\n")
+    out.write(trailer_line(digest.hexdigest(), counts, deleted, written))
     return Written(digest.hexdigest(), counts, deleted)
 
 
@@ -108,9 +139,10 @@ def described(metadata: Metadata, schema: Schema) -> bytes:
     return description
 
 
-def trailer_line(digest: str, counts: Mapping[str, int], deleted: int) -> bytes:
-    """The last line of a file. ``digest``: of everything before it."""
-    return TRAILER_START + canonical_json({**counts, "deleted": deleted, "sha256": digest}) + b"}\n"
+def trailer_line(digest: str, counts: Mapping[str, int], deleted: int, bases: int = 0) -> bytes:
+    """The last line of a file. ``digest``: of everything before it. ``bases``: how many bases the file has."""
+    known = {**counts, "deleted": deleted, "sha256": digest}
+    return TRAILER_START + canonical_json(known | {"bases": bases} if bases else known) + b"}\n"
 
 
 def _deletion_line(model: Model, deletion: Deletion) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.backupfile import InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
+from recordsync.history.headers import Header
 from recordsync.model.records import Record, checksum
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion
@@ -93,10 +94,12 @@ def metadata(of: Sections | None = None, **changed: Any) -> Metadata:
     return Metadata(**(values | changed))
 
 
-def written(of: Sections, schema: Schema = SCHEMA, **changed: Any) -> bytes:
+def written(
+    of: Sections, schema: Schema = SCHEMA, bases: Iterable[tuple[Header, Sections]] = (), **changed: Any
+) -> bytes:
     """A file of this content."""
     out = io.BytesIO()
-    write_backup(out, schema, metadata(of, **changed), of)
+    write_backup(out, schema, metadata(of, **changed), of, bases=bases)
     return out.getvalue()
 
 

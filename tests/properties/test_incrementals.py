@@ -13,12 +13,15 @@ from django.db import connections
 from hypothesis import strategies as st
 
 from core.models import Company
+from recordsync.model.json_values import InstallationName
+from recordsync.models import Snapshot
 from tests.builders.days import blank_day
-from tests.builders.files import Everything, applied, parsed
-from tests.builders.registers import RegisterData, put, rows
-from tests.properties.laws import for_all
+from tests.builders.files import ELSEWHERE, Everything, applied, parsed
+from tests.builders.registers import RegisterData, put, register, rows
+from tests.properties.laws import for_all, for_some
 from tests.recordsync.support import opened
 from tests.running.services import backup_bytes
+from tests.running.snapshots import snapshot
 from tests.running.ways_to_write import DATES, WAYS, put_days
 from tests.running.writers import WRITERS, Clock, clock
 from tests.strategies.registers import registers
@@ -102,3 +105,38 @@ def test_an_incremental_leads_from_its_parent_to_now(
             assert (result.companies, result.records) == tuple(file.counts.values())
             assert result.deleted == sum(file.deleted.values())
             known.append((result.metadata.snapshot, now))
+
+
+@for_some(writes=st.lists(edits, min_size=1, max_size=8), known=st.integers(0, 2))
+def test_a_file_for_another_installation_leads_back_to_the_ancestors(
+    alias: str, writes: Sequence[Any], known: int
+) -> None:
+    """For all histories: the bases of the file lead from its own content to that of each snapshot since the one that
+    the other installation has, and of older ones until there are eight."""
+    with clock(NOON) as time:
+        put(alias, register(*(blank_day("C1", str(number), DATES[number % len(DATES)]) for number in range(12))))
+        contents = [everything(alias)]
+        snapshots = [backup_bytes(alias)[1].metadata.snapshot]
+        for number, how in enumerate(writes, 1):
+            write(alias, time, number, how)
+            result = backup_bytes(alias)[1]
+            if result.metadata.snapshot != snapshots[-1]:
+                contents.append(everything(alias))
+                snapshots.append(result.metadata.snapshot)
+        had = Snapshot.objects.using(alias).get(pk=getattr(snapshots[min(known, len(snapshots) - 1)], "id", ""))
+        snapshot(alias, had.tree, [had], is_head=False, installation=InstallationName(str(ELSEWHERE), "Site A"))
+        data, result = backup_bytes(alias, "incremental", for_installation="Site A")
+        assert result.metadata.parent == had.pk
+        file, document = opened(data), parsed(data)
+        by_tree = {one.says.tree: content for one, content in zip(snapshots, contents, strict=True) if one}
+        content = by_tree[file.metadata.snapshot.says.tree] if file.metadata.snapshot else {}
+        assert applied(by_tree[had.tree], document) == content
+        for base in document.get("bases", []):
+            content = applied(content, base)
+            tree = base["snapshot"]["says"]["tree"]
+            if tree in by_tree:  # services take snapshots of their own between
+                assert content == by_tree[tree]
+        named = [base.id for base in file.bases]
+        ours = {one.id for one in snapshots if one} - {had.pk, result.metadata.snapshot and result.metadata.snapshot.id}
+        assert len(named) >= 8 or ours <= set(named)
+        assert len(named) == len(set(named))

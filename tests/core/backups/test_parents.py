@@ -20,7 +20,8 @@ from recordsync.models import Block, Head, Leaf, Node, Snapshot
 from tests.builders.days import ABC
 from tests.builders.files import ELSEWHERE, file
 from tests.builders.registers import SMALL, put
-from tests.running.services import backup, restore, some_id
+from tests.recordsync.support import opened
+from tests.running.services import backup, backup_bytes, restore, some_id
 from tests.running.snapshots import snapshot, tree
 from tests.running.ways_to_write import RECORD, sql
 
@@ -65,6 +66,23 @@ def test_what_another_installation_has_is_continued(register_db: str) -> None:
     head = Head.objects.using(register_db).get().snapshot
     their_snapshot(register_db, theirs, head)
     assert backup(register_db, "incremental", for_installation="Site A").metadata.parent == head.id
+
+
+def test_a_base_whose_contents_are_damaged_is_left_out(register_db: str) -> None:
+    """The file says so, leads past it, and is restored like any other."""
+    put(register_db, SMALL)
+    first = backup(register_db)
+    their_snapshot(register_db, of(first))
+    edit(register_db)
+    between = [backup(register_db)]
+    a_block_is_damaged(register_db)
+    edit(register_db)
+    between.append(backup(register_db))
+    edit(register_db)
+    data, result = backup_bytes(register_db, "incremental", for_installation="Site A")
+    assert [base.id for base in opened(data).bases] == [of(between[1]).pk]
+    assert f"without the content of snapshot {of(between[0]).pk}" in result.warnings[-1]
+    assert restore(register_db, data).records.conflicts == 0
 
 
 def test_of_several_last_ones_one_at_hand_is_continued(register_db: str) -> None:

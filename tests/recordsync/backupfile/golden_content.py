@@ -77,3 +77,20 @@ GOLDEN: Final[dict[str, tuple[Sections, dict[str, Any]]]] = {
     "backup-2.0.json": (FULL, FULL_METADATA),
     "backup-2.0-deletions.json": (DELETIONS, DELETIONS_METADATA),
 }
+
+_EARLIER: Final = says(1, message="before")
+BASES: Final[dict[str, list[tuple[Header, Sections]]]] = {
+    "backup-2.0-bases.json": [
+        (
+            msgspec.convert(header(_SAID, _PARENT), Header),
+            sections(
+                [company("é")],
+                [record("é", "1", ep_name="Anna")],
+                [deletion(COMPANIES, company("New"))],
+                [deletion(ATTENDANCE_RECORDS, record("New", "1"))],
+            ),
+        ),
+        (msgspec.convert(header(_EARLIER), Header), sections([], [])),
+    ]
+}
+GOLDEN["backup-2.0-bases.json"] = (DELETIONS, DELETIONS_METADATA)

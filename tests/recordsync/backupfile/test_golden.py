@@ -8,7 +8,7 @@ import pytest
 
 from core.register.declared import SCHEMA
 from tests.builders.records import metadata, written
-from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
+from tests.recordsync.backupfile.golden_content import BASES, FOLDER, GOLDEN
 from tests.recordsync.support import opened
 
 pytestmark = pytest.mark.parametrize("name", GOLDEN)
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("name", GOLDEN)
 
 def test_the_writer_still_gives_the_golden_bytes(name: str) -> None:
     of, described = GOLDEN[name]
-    assert written(of, **described) == (FOLDER / name).read_bytes()
+    assert written(of, bases=BASES.get(name, ()), **described) == (FOLDER / name).read_bytes()
 
 
 def test_the_golden_file_is_read_back_whole(name: str) -> None:
@@ -26,6 +26,14 @@ def test_the_golden_file_is_read_back_whole(name: str) -> None:
     for model in SCHEMA:
         assert list(file.records(model)) == list(of.records(model))
         assert list(file.deletions(model)) == list(of.deletions(model))
+    bases = BASES.get(name, [])
+    assert list(file.bases) == [base for base, _rows in bases]
+    with file.open() as of_records, file.open() as of_deletions:
+        for position, (_base, rows) in enumerate(bases):
+            for model in SCHEMA:
+                assert list(of_records.records(model, position)) == list(rows.records(model))
+                found = [deletion for _key, deletion, _line in of_deletions.deletions(model, position)]
+                assert found == list(rows.deletions(model))
 
 
 def test_what_the_trailer_says_can_be_checked_without_our_code(name: str) -> None:
@@ -37,6 +45,7 @@ def test_what_the_trailer_says_can_be_checked_without_our_code(name: str) -> Non
         "attendance_records": len(document["attendance_records"]),
         "deleted": sum(len(rows) for rows in document["deleted"].values()),
         "sha256": hashlib.sha256(before).hexdigest(),
+        **({"bases": len(document["bases"])} if "bases" in document else {}),
     }
     for record in (*document["companies"], *document["attendance_records"]):
         content = {name: value for name, value in record.items() if name not in ("checksum", "created_at")}

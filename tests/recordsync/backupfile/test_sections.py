@@ -62,7 +62,8 @@ def of_sections(names: list[str], content: dict[str, list[Record]] = THEIRS, **c
     fields = {model.name: list(model.names) for model in sorted(models, key=lambda model: model.name)}
     part = {name: records for name, records in content.items() if name in names}
     totals = {name: len(records) for name, records in part.items()}
-    return written(Sections(part), THREE, **({"fields": fields, "totals": totals} | changed))
+    described: dict[str, Any] = {"fields": fields, "totals": totals, **changed}
+    return written(Sections(part), THREE, **described)
 
 
 def planned(store: MemoryStore, theirs: BackupFile, base: BackupFile | None = None) -> tuple[Plan, dict[str, Counts]]:
