@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, NamedTuple
+from typing import IO, Final, NamedTuple
 
-from recordsync.history.blocks import BlockDigest, batches, block_of
+from recordsync.history.blocks import BlockDigest, batches, checksums_of
 from recordsync.history.receiving import Receiving
 from recordsync.history.store import HistoryStore, StoredTree
 from recordsync.history.trees import Path, TreeNode, changed, node_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
-from recordsync.system.progress import EVERY
+
+_PIECE: Final = 1 << 20
+"""Bytes of the temporary file that are read at once."""
 
 
 class _Place(NamedTuple):
@@ -35,15 +39,15 @@ class TreeChanges:
     def put(self, model: Model, partition: Partition, lines: Iterable[bytes]) -> None:
         """Replace the block of a partition by one that has these lines, which are known to be right and in order. If
         there are none, it has no records afterwards."""
-        start = self._spool.seek(0, 2)
-        block = block_of(self._spooled(lines))
-        self._changes[model.name][partition] = block if block.count else None
-        self._places[block.digest] = _Place(start, self._spool.tell())
-
-    def _spooled(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        start = self._spool.seek(0, io.SEEK_END)
+        digest, count = hashlib.sha256(), 0
         for batch in batches(lines):
             self._spool.write(b"\n".join((*batch, b"")))
-            yield from batch
+            digest.update(checksums_of(batch))
+            count += len(batch)
+        block = BlockDigest(digest.hexdigest(), count)
+        self._changes[model.name][partition] = block if count else None
+        self._places[block.digest] = _Place(start, self._spool.tell())
 
     def tree(self) -> ChangedTree:
         """The tree after all changes. Reads the nodes that lead to them."""
@@ -98,15 +102,14 @@ class ChangedTree(StoredTree):
                 yield from self._read(place)
 
     def _read(self, place: _Place) -> Iterator[list[bytes]]:
-        position = place.start
+        position, rest = place.start, b""
         while position < place.end:
             self._spool.seek(position)
-            batch: list[bytes] = []
-            while position < place.end and len(batch) < EVERY:
-                line = self._spool.readline()
-                position += len(line)
-                batch.append(line[:-1])
-            yield batch
+            piece = self._spool.read(min(_PIECE, place.end - position))
+            position += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            if lines:
+                yield lines
 
     def store(self, into: Receiving) -> None:
         """Store what is not stored yet."""

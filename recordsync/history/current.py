@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
+from typing import Final
 
-from recordsync.errors import HistoryUnusable
+from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history import leaves
 from recordsync.history.blocks import BlockDigest, block_of
 from recordsync.history.places import Place
@@ -20,6 +21,9 @@ from recordsync.model.schema import Model
 from recordsync.stores import Store
 
 logger = logging.getLogger(__name__)
+
+_HELD: Final = 10_000
+"""How many lines of a block are held in memory."""
 
 
 class Current:
@@ -38,6 +42,16 @@ class Current:
         except HistoryUnusable:
             logger.warning("It is not known which blocks the history store has", exc_info=True)
             return {}
+
+    def lines(self, block: BlockDigest) -> list[bytes] | None:
+        """The lines of a block that is stored; None where it is not, or is large, or the store fails."""
+        if block.count > _HELD:
+            return None
+        try:
+            return self._history.lines(block)
+        except (HistoryUnusable, HistoryDamaged):
+            logger.warning("A block is read in the register, because the history store fails", exc_info=True)
+            return None
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         """The blocks of a model, each with its partition, in key order. They are streamed."""

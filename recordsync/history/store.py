@@ -67,6 +67,7 @@ class HistoryStore:
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
+        self._reader = FrameReader()
 
     def has_node(self, digest: str) -> bool:
         """Whether there is a node with this digest. Raises HistoryUnusable."""
@@ -133,6 +134,17 @@ class HistoryStore:
                 if block.digest not in found:
                     raise HistoryDamaged(block.digest, "a block is missing")
                 yield found[block.digest]
+
+    def lines(self, block: BlockDigest) -> list[bytes] | None:
+        """The lines of a small block; None where it is not here. Raises HistoryDamaged, HistoryUnusable."""
+        rows = self._rows(_BLOCKS, "digest, raw_sha256, size, count, crc32, data", [block.digest])
+        if not rows:
+            return None
+        *said, crc32, data = rows[0]
+        stored = StoredBlock(*said)
+        if stored.crc32 != crc32 or stored.count != block.count:
+            return None
+        return b"".join(pieces(stored, data, self._reader)).split(SEPARATOR)
 
     @contextmanager
     def writing(self, wait: float) -> Iterator[BlockWriter]:

@@ -45,6 +45,9 @@ class Base(Protocol):
     def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
         """The records of one partition, in key order."""
 
+    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
+        """The lines of a partition that is this block."""
+
 
 def opened_base(base: relation.BaseIds, tree: Callable[[str], StoredTree]) -> Base:
     """The base that a relation of snapshots tells. ``tree``: opens the tree of a snapshot, by the snapshot's id. Raises
@@ -74,6 +77,9 @@ class StoredBase:
 
     def in_partition(self, model: Model, partition: Partition) -> Iterator[BaseRecord]:
         return self._parsed(model, self._tree.at(model, partition))
+
+    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
+        return self._tree.lines([(partition, block)])
 
     def _parsed(self, model: Model, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[BaseRecord]:
         parse = Lines(model.shape()).records
@@ -108,6 +114,9 @@ class MergedBase:
         base = None if self._base is None else self._base.in_partition(model, partition)
         one, other = (of.in_partition(model, partition) for of in (self._one, self._other))
         return merged_bases(self.shape(model), base, one, other)
+
+    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
+        return self._one.lines(partition, block)  # of one of the two, whose store both have
 
     def _source(self, base: BasePart | None, one: BasePart | None, other: BasePart | None) -> Base:
         """Which of the two has a partition as the merge has it; the merge itself if neither has. Each part is None

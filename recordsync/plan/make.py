@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge as merge_sorted
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
@@ -22,9 +22,11 @@ from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
-from recordsync.streams.lines import Lines
+from recordsync.streams.lines import Lines, checksum_of
 from recordsync.system.progress import EVERY, Progress, no_progress
 
+_HELD: Final = 10_000
+"""How many lines of a base are held in memory."""
 _PARTS: Final = 2
 """Where the blocks that differ have more than this part of our records, all of ours are read in one pass, which costs
 less than to read partitions one by one."""
@@ -305,7 +307,10 @@ def _merged_block_by_block(
                     one.theirs.check()
                 yield Identical(one.theirs.content.count)
                 continue
-            lines = iter(()) if one.ours is None else store.partition(model, one.partition)
+            lines: Iterator[bytes] = iter(())
+            if one.ours is not None:
+                known_lines = ours.lines(one.ours)
+                lines = store.partition(model, one.partition) if known_lines is None else iter(known_lines)
             their_lines = Unparsed(iter(()), parse) if one.theirs is None else one.theirs.unparsed()
             stretches = stretches_of_lines(Unparsed(lines, parse), their_lines)
             before = None if base is None else _before(base, model, one)
@@ -331,7 +336,33 @@ def _before(base: Base | Side, model: Model, joined: _Joined) -> _Before:
         return _of_side(Side.OURS)
     if joined.base.block is not None and joined.theirs and joined.base.block == joined.theirs.content:
         return _of_side(Side.THEIRS)
+    if joined.base.block is not None and joined.base.block.count <= _HELD:
+        return _Known(base.lines(joined.partition, joined.base.block), model.shape()).of
     return _Following(base.in_partition(model, joined.partition)).of
+
+
+class _Known:
+    """A block of a base, of which checksums tell which of our and of their records it has. Its lines are parsed only
+    where it has neither."""
+
+    def __init__(self, lines: Iterable[list[bytes]], shape: Shape) -> None:
+        self._shape = Lines(shape)
+        self._lines = [line for some in lines for line in some]
+        self._checksums = set(map(checksum_of, self._lines))
+        self._by_key: dict[Key, Record] | None = None
+
+    def of(self, stretch: Stretch) -> list[Record]:
+        """What the base has of the keys of a stretch."""
+        known: dict[Key, Record | None] = {}
+        for record in chain(stretch.ours, stretch.theirs):
+            if known.get(record.key) is None:
+                is_there = self._shape.checksum(record.values) in self._checksums
+                known[record.key] = record if is_there else None
+        if None in known.values():
+            if self._by_key is None:
+                self._by_key = {record.key: record for record in self._shape.records(self._lines)}
+            known |= {key: self._by_key.get(key) for key, record in known.items() if record is None}
+        return [record for _key, record in sorted(known.items()) if record is not None]
 
 
 class _Following:

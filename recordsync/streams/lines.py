@@ -45,6 +45,7 @@ class Lines:
         self._encode = msgspec.json.Encoder().encode
         self._encode_lines = msgspec.json.Encoder().encode_lines
         self._decode = msgspec.json.Decoder(self._row).decode
+        self._decode_key = msgspec.json.Decoder(_key_struct(shape.model.key_names)).decode
         # Between ``(*content, checksum, created_at)`` and the order of the names in a line.
         parts = (*shape.names, "checksum", "created_at")
         self._arranged = itemgetter(*(parts.index(name) for name in names))
@@ -56,6 +57,14 @@ class Lines:
         """The line of a record. Every value is a text without unpaired surrogates, or null."""
         digest = hashlib.sha256(self._encode(self._content(*values))).hexdigest()
         return self._encode(self._row(*self._arranged((*values, digest, created_at))))
+
+    def checksum(self, values: Values) -> bytes:
+        """The checksum of a record with these values, as :func:`checksum_of` finds it in its line."""
+        return hashlib.sha256(self._encode(self._content(*values))).hexdigest().encode()
+
+    def keys(self, lines: Iterable[bytes]) -> list[Key]:
+        """The keys of lines that are known to be right. Takes a third of the time of :meth:`records`."""
+        return list(map(msgspec.structs.astuple, map(self._decode_key, lines)))
 
     def parts(self, line: bytes) -> tuple[str | None, ...]:
         """The values, the checksum and ``created_at`` of a line, in this order.
@@ -267,6 +276,12 @@ def _struct(names: tuple[str, ...], later: frozenset[str]) -> type[msgspec.Struc
         fields = [(name, str | None, None if name in later else _MISSING) for name in names]
         return msgspec.defstruct("Line", fields, gc=False, omit_defaults=True)
     return msgspec.defstruct("Line", fields, gc=False)
+
+
+@lru_cache(100)
+def _key_struct(names: tuple[str, ...]) -> type[msgspec.Struct]:
+    """The type of an object of which only these names are read."""
+    return msgspec.defstruct("Key", [(name, str) for name in names], gc=False)
 
 
 _MISSING: Final = object()

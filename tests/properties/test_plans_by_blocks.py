@@ -49,6 +49,9 @@ class Ours:
     def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
         return self._history.described(digests)
 
+    def lines(self, block: BlockDigest) -> list[bytes] | None:
+        return self._history.lines(block)
+
 
 def kept(store: Store, alias: str) -> HistoryStore:
     """A history store that has the register's blocks, and no others."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from recordsync.history.blocks import BlockDigest
 from recordsync.merge import BaseRecord
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Shape
@@ -33,5 +34,9 @@ class RecordsAsBase:
         """Nobody knows its partitions."""
 
     def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
+        """Never asked for."""
+        raise AssertionError
+
+    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
         """Never asked for."""
         raise AssertionError

@@ -58,6 +58,9 @@ class Ours:
         for partition, lines in self._store.blocks(model):
             yield partition, block_of(lines)
 
+    def lines(self, block: BlockDigest) -> None:
+        """None: what differs is not stored."""
+
     def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
         return {
             block["digest"]: StoredBlock(block["digest"], block["raw_sha256"], block["bytes"], block["count"])
