@@ -187,6 +187,8 @@ class BackupLogAdmin(ReadOnlyAdmin):
         "records_deleted",
         "records_skipped",
         "records_kept",
+        "records_only_here",
+        "records_in_conflict",
     )
     list_filter = ("operation", "success", "created_at")
     search_fields = ("actor_name", "filename", "error_message")

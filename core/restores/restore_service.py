@@ -149,7 +149,7 @@ class RestoreService:
                 warnings = [] if file is None else self._warnings(file)
 
                 def complete(incoming: Incoming, counts: dict[str, Counts]) -> None:
-                    complete_log(run, counts)
+                    complete_log(run, incoming, counts)
                     if file is not None:
                         self._note(run, file, opened.stream)
 
@@ -259,8 +259,8 @@ def _name(source: Restorable) -> str:
     return snapshot_name(source) if isinstance(source, Snapshot) else input_name(source)
 
 
-def complete_log(run: Run, counts: Mapping[str, Counts]) -> None:
-    """Write into the audit row of a run what became of the records."""
+def complete_log(run: Run, incoming: Incoming, counts: Mapping[str, Counts]) -> None:
+    """Write into the audit row of a run what was merged, and what became of the records."""
     log, records = run.log, counts.get(ATTENDANCE_RECORDS.name, Counts())
     log.companies_count = counts.get(COMPANIES.name, Counts()).read
     log.records_count = records.read
@@ -268,4 +268,7 @@ def complete_log(run: Run, counts: Mapping[str, Counts]) -> None:
     log.records_updated = records.updated
     log.records_deleted = records.deleted + records.absent_deleted
     log.records_skipped = records.skipped
-    log.records_kept = records.kept
+    log.records_kept = records.kept + records.absent_kept
+    log.records_only_here = records.only_here
+    log.records_in_conflict = records.conflicts
+    log.base = incoming.why

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from pytest_django import DjangoDbBlocker
 
-from core.models import AttendanceRecord, Company, Installation
+from core.models import AttendanceRecord, BackupLog, Company, Installation
 from core.operations.errors import ConflictsLeft, OperationFailed
 from core.operations.results import RestoreResult
 from core.register.database import Register
@@ -116,6 +116,10 @@ def test_what_changed_on_one_side_is_no_conflict(sites: Sites) -> None:
     counts = result.records
     assert (counts.added, counts.updated, counts.absent_deleted, counts.only_here, counts.conflicts) == (1, 1, 1, 2, 0)
     assert counts == type(counts)(**summary["models"]["attendance_records"])
+    log = BackupLog.objects.using(server.alias).get(pk=result.log_id)
+    told = (log.records_added, log.records_updated, log.records_deleted, log.records_skipped, log.records_kept)
+    assert (told, log.records_only_here, log.records_in_conflict) == ((1, 1, 1, 0, 2), 2, 0)
+    assert log.base == summary["base"]["why"]
     assert server.numbers() == "E1 E3 E5"
     assert server.rows("E1").values_list("shift", "status")[0] == ("N", "A")
     assert server.rows("E3").get().shift == "G1"
