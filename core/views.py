@@ -11,13 +11,15 @@ from core.web.views.attendance import (
 from core.web.views.backups import backup_data_view, change_backup_view, download_backup_view
 from core.web.views.companies import companies_view, delete_company_view, rename_company_view
 from core.web.views.dashboard import dashboard_view
-from core.web.views.history import history_view, snapshot_view
+from core.web.views.history import history_view, restore_snapshot_view, snapshot_view
 from core.web.views.operations import (
     backup_log_view,
     cancel_operation_view,
+    check_again_view,
     operation_changes_view,
     operation_errors_view,
     operation_view,
+    undo_operation_view,
 )
 from core.web.views.restores import apply_restore_view, preview_restore_view, restore_data_view
 from core.web.views.sheets import (
@@ -46,6 +48,7 @@ __all__ = [
     "backup_log_view",
     "cancel_operation_view",
     "change_backup_view",
+    "check_again_view",
     "companies_view",
     "dashboard_view",
     "delete_all_view",
@@ -62,7 +65,9 @@ __all__ = [
     "preview_restore_view",
     "rename_company_view",
     "restore_data_view",
+    "restore_snapshot_view",
     "snapshot_view",
+    "undo_operation_view",
     "upload_again_view",
     "upload_apply_view",
     "upload_cancel_view",

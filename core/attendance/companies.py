@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+import uuid
+from typing import Final, NamedTuple
 
 from django.db import IntegrityError
 from django.db.models import ProtectedError
@@ -27,6 +28,13 @@ _DELETED: Final = gettext_lazy("This company was deleted meanwhile. Nothing was 
 _TAKEN: Final = gettext_lazy("There is a company named %(name)s already. Nothing was changed.")
 
 
+class Renamed(NamedTuple):
+    """What a renaming did. ``records``: how many records the company has; ``operation``: the id of the operation."""
+
+    records: int
+    operation: uuid.UUID
+
+
 def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Company:
     """The new company. Writes one row. Raises OperationFailed where the name is taken."""
     try:
@@ -39,8 +47,8 @@ def add_company(name: str, *, user: User, register: Register = DEFAULT) -> Compa
     return company
 
 
-def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, register: Register = DEFAULT) -> int:
-    """The number of the company's records. Gives the company another name. ``seen``: the name that the person saw
+def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, register: Register = DEFAULT) -> Renamed:
+    """What the renaming did. Gives the company another name. ``seen``: the name that the person saw
     (None: any).
 
     To other installations this is the deletion of one company and its records and the addition of another, so
@@ -75,7 +83,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
         run.log.filename = f"{before} → {name}"
         keeper.renames.append(Rename(COMPANIES.name, before, name))
         run.complete(moved)
-    return moved
+    return Renamed(moved, run.operation.pk)
 
 
 def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None:

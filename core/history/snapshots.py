@@ -266,6 +266,11 @@ def newest_first(register: Register = DEFAULT) -> QuerySet[Snapshot]:
     return register.rows(Snapshot).order_by("-order")
 
 
+def moves_of_writers(register: Register = DEFAULT) -> QuerySet[HeadMove]:
+    """The moves of the head by what writes many records, newest first, with their snapshots. Reads nothing yet."""
+    return register.rows(HeadMove).filter(cause__in=WRITERS).select_related("before", "after").order_by("-pk")
+
+
 def list_snapshots(most: int | None, register: Register = DEFAULT) -> SnapshotList:
     """The last ``most`` snapshots and moves of the head (None: all). Raises OperationFailed if the register's database
     does not answer."""

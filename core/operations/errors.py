@@ -41,8 +41,10 @@ class OperationFailed(Exception):
     """An operation failed. The text is for the person who asked for it.
 
     ``what``: what happened. ``undone``: what was not changed. ``then``: what to do next. All are sentences; the last
-    two may be blank.
+    two may be blank. ``helps``: what a page offers in that case; None: nothing.
     """
+
+    helps: str | None = None
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class OperationFailed(Exception):
         undone: LazyText = "",
         then: LazyText = "",
     ) -> None:
+        self.what = str(what)
         message = sentences(what, undone, then)
         message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database as well
         super().__init__(message)

@@ -72,7 +72,7 @@ class StoredPreview(Decisions):
         super().__init__(db, Tallies(db, self.plan), meta)
         self.pk = pk
         self.origin = Origin(**meta["origin"])
-        self.base = BaseSummary(**meta["base"])
+        self.base = msgspec.convert(meta["base"], BaseSummary)
         self.warnings: list[str] = meta["warnings"]
         """Sentences about what is odd in the file and does no harm."""
         self.file: str = meta["file"]

@@ -70,6 +70,27 @@ _CHOSEN: Final = gettext_lazy("No base was chosen: every difference is a conflic
 _EXACT: Final = gettext_lazy("The register becomes exactly as this: what it does not have is deleted here.")
 
 
+class Helps(StrEnum):
+    """What helps where something cannot be merged as it was asked for."""
+
+    NO_BASE = "no_base"
+    """To go on without a base."""
+    MERGE = "merge"
+    """To merge it."""
+
+
+class BaseNotHere(OperationFailed):
+    """The register does not have the records of the base any more."""
+
+    helps = Helps.NO_BASE
+
+
+class NotExact(OperationFailed):
+    """The register cannot become exactly as what comes."""
+
+    helps = Helps.MERGE
+
+
 @dataclass(frozen=True)
 class Incoming:
     """What is merged into the register, and how.
@@ -201,10 +222,10 @@ def _as_asked(incoming: Incoming, mode: Mode) -> Incoming:
     if mode is Mode.MERGE:
         return incoming
     if not _is_whole(incoming.theirs):
-        raise OperationFailed(
+        raise NotExact(
             _("The register can become exactly as a full backup of version 2.0, or as a snapshot. This is neither."),
             undone=NOTHING_CHANGED,
-            then=_("Merge it (--mode merge), or choose another one."),
+            then=_("Merge it, or choose another one."),
         )
     return replace(incoming, why=str(_EXACT), base=Side.OURS, is_exact=True)
 
@@ -298,14 +319,14 @@ def not_at_hand(row: Snapshot, error: Exception) -> OperationFailed:
     )
 
 
-def _not_here(rows: list[Snapshot], error: Exception) -> OperationFailed:
+def _not_here(rows: list[Snapshot], error: Exception) -> BaseNotHere:
     named = _(" and ").join(map(snapshot_name, rows))
-    return OperationFailed(
+    return BaseNotHere(
         _("Both sides had %(snapshot)s, and this register does not have its records any more (%(why)s).")
         % {"snapshot": named, "why": explain(error).rstrip(".")},
         undone=NOTHING_CHANGED,
         then=_(
             "Restore a full backup that holds this snapshot first: the installation that took it, or one that merged "
-            "it, may have one. Or go on without a base (--base none): every difference is then a conflict."
+            "it, may have one. Or go on without a base: every difference is then a conflict."
         ),
     )

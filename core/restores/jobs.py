@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from enum import StrEnum
 from functools import reduce
 from operator import or_
 from typing import IO, Any, TypedDict, cast
@@ -15,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from core.models import JOBS, AttendanceRecord, Backup, Company, Kind, Operation
+from core.models import JOBS, AttendanceRecord, Backup, Company, Kind, Operation, Role, User
 from core.operations import holding, recovery
 from core.operations import queue as jobs
 from core.operations import run as operations
@@ -39,10 +40,10 @@ from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.incoming import BaseChoice, Mode, snapshot_name
-from core.restores.large_deletions import Large, count_of, large_deletions
+from core.restores.large_deletions import Large, large_deletions, with_counts
 from core.restores.merging import ConfirmationNeeded, DecidedPlan
 from core.restores.restore_service import Restorable, RestoreService
-from core.restores.undo import How, Undo, undo_of
+from core.restores.undo import How, Undo, may_undo, undo_of
 from recordsync.errors import LockTimeout
 from recordsync.merge import Counts, Strategy
 from recordsync.models import HeadMove, Snapshot
@@ -54,6 +55,28 @@ _NO_UPLOAD = ("backup", "snapshot", "undo")
 _SUBMITTING = "submitting-a-restore"
 """The name of the lock under which a restore looks whether another one waits or runs, and is then submitted."""
 _SECONDS_TO_SUBMIT = 10
+
+
+class Comes(StrEnum):
+    """What a check, a restore or an undo merges into the register."""
+
+    FILE = "file"
+    SNAPSHOT = "snapshot"
+    UNDO = "undo"
+
+
+def what_comes(operation: Operation) -> Comes:
+    """What an operation merges into the register."""
+    for one in (Comes.UNDO, Comes.SNAPSHOT):
+        if operation.parameters.get(one.value):
+            return one
+    return Comes.FILE
+
+
+def how_undone(operation: Operation) -> How | None:
+    """How an operation undoes another one; None: it does not."""
+    undone = operation.parameters.get("undo")
+    return How(undone["how"]) if undone else None
 
 
 def sweep() -> None:
@@ -149,10 +172,12 @@ def submit_check(
     )
 
 
-def again_with(actor: Actor, preview: StoredPreview, *, base: BaseChoice) -> Operation:
-    """The waiting operation that checks a preview's file again, with another base. Writes to the jobs database. Raises
-    as :func:`check_again`."""
-    return _submit_again(actor, preview, {"base": base.value, "earlier": None})
+def again_with(
+    actor: Actor, checked: uuid.UUID, *, base: BaseChoice = BaseChoice.ANCESTRY, mode: Mode = Mode.MERGE
+) -> Operation:
+    """The waiting operation that checks again what a check was of, with another base or in another mode. Writes to the
+    jobs database. Raises as :func:`check_again`. ``checked``: the id of the check."""
+    return _submit_again(actor, checked, {"base": base.value, "mode": mode.value, "earlier": None})
 
 
 def check_again(actor: Actor, preview: StoredPreview) -> Operation:
@@ -161,16 +186,16 @@ def check_again(actor: Actor, preview: StoredPreview) -> Operation:
 
     Raises :class:`OperationFailed` where the new folder cannot be made.
     """
-    return _submit_again(actor, preview, {"strategy": preview.strategy.value, "earlier": str(preview.pk)})
+    return _submit_again(actor, preview.pk, {"strategy": preview.strategy.value, "earlier": str(preview.pk)})
 
 
-def _submit_again(actor: Actor, preview: StoredPreview, changed: Mapping[str, str | None]) -> Operation:
-    earlier = Operation.objects.using(JOBS).get(pk=preview.pk)
+def _submit_again(actor: Actor, checked: uuid.UUID, changed: Mapping[str, str | None]) -> Operation:
+    earlier = Operation.objects.using(JOBS).get(pk=checked)
     pk = uuid.uuid4()
     try:
         folder = preview_folders.new_folder(pk)
         if not any(earlier.parameters.get(name) for name in _NO_UPLOAD):
-            (folder / _UPLOAD).hardlink_to(preview_folders.folder_of(preview.pk) / _UPLOAD)
+            (folder / _UPLOAD).hardlink_to(preview_folders.folder_of(checked) / _UPLOAD)
     except OSError as error:
         preview_folders.remove(pk)
         raise as_failure(error, NOTHING_CHANGED) from error
@@ -208,15 +233,33 @@ def check(operation: Operation) -> None:
                     )
                 except OperationFailed as failure:
                     errors = [shown_error(error) for error in failure.errors]
-                    operation.result = {"errors": errors, "error_count": failure.error_count}
+                    operation.result = {
+                        "errors": errors if failure.helps is None else [],
+                        "error_count": failure.error_count,
+                        "helps": failure.helps,
+                    }
                     raise
                 operation.result = {"warnings": list(preview.warnings)}
                 writing.write(pk, preview, run)
             if earlier := operation.parameters.get("earlier"):
                 _carry_over(uuid.UUID(earlier), pk)
-    except BaseException:
-        preview_folders.remove(pk)
+    except BaseException as error:
+        if getattr(error, "helps", None) is None:  # otherwise the file may be checked again
+            preview_folders.remove(pk)
         raise
+
+
+def may_see(user: User, operation: Operation) -> bool:
+    """Whether a person may see a check, a restore or an undo, and decide its preview: root any; an administrator the
+    undo of an own import (:func:`core.restores.undo.may_undo`) that they asked for. Reads the history."""
+    if not user.is_active or user.role == Role.ROOT:
+        return user.is_active
+    undone = operation.parameters.get("undo")
+    if operation.kind not in (Kind.CHECK, Kind.UNDO) or operation.actor_id != user.pk or not undone:
+        return False
+    register = Register(operation.database)
+    move = register.rows(HeadMove).filter(pk=undone["move"]).first()
+    return move is not None and may_undo(user, move, register)
 
 
 def decided(pk: uuid.UUID) -> int:
@@ -243,8 +286,14 @@ def removals(preview: StoredPreview, register: Register = DEFAULT) -> list[Large
     records are deleted. These are all deletions of an exact restore, and large ones of a merge. Counts rows."""
     deleted = preview.deleted_by_company()
     if preview.base.is_exact:
-        return [Large(company, count, count_of(company, register)) for company, count in sorted(deleted.items())]
+        return with_counts(deleted, register)
     return large_deletions(deleted, register)
+
+
+def must_be_confirmed(preview: StoredPreview, register: Register = DEFAULT) -> bool:
+    """Whether somebody has to confirm a preview before it is applied: each exact restore that changes anything, and
+    large deletions. Counts rows."""
+    return bool((preview.base.is_exact and preview.plan.size) or removals(preview, register))
 
 
 def submit_apply(
@@ -252,7 +301,7 @@ def submit_apply(
 ) -> Operation:
     """The waiting operation that applies a preview as it is decided now. Writes to the jobs database.
 
-    ``is_confirmed``: whether the person has confirmed what :func:`removals` says.
+    ``is_confirmed``: whether the person has confirmed it, where :func:`must_be_confirmed` says so.
 
     Raises :class:`OperationFailed` where conflicts are undecided or the preview is being applied already,
     :class:`core.restores.merging.ConfirmationNeeded` where that is not confirmed,
@@ -268,11 +317,11 @@ def submit_apply(
             )
             % {"count": f"{preview.undecided:,}"}
         )
-    if not is_confirmed and removals(preview, register):
+    if not is_confirmed and must_be_confirmed(preview, register):
         raise ConfirmationNeeded(
-            _("Nobody has confirmed what would be deleted."),
+            _("Nobody has confirmed this."),
             undone=NOTHING_CHANGED,
-            then=_("Look at the list, and confirm it."),
+            then=_("Look at what it deletes and changes, and confirm it."),
         )
     recovery.settle_accounts()
     checked = Operation.objects.using(JOBS).get(pk=preview.pk)
@@ -370,7 +419,9 @@ def _expected(preview: StoredPreview, counts: Mapping[str, Counts]) -> dict[str,
         "models": {name: asdict(model_counts) for name, model_counts in counts.items()},
         "companies": preview.results_by_company(),
         "strategy": preview.strategy.value,
+        "base": asdict(preview.base),
         "origin": preview.origin.name,
+        "installation": preview.origin.installation,
         "taken_at": preview.origin.taken_at,
         "warnings": preview.warnings,
     }

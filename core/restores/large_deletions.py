@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from core.models import AttendanceRecord
@@ -50,19 +51,17 @@ class LargeDeletion(OperationFailed):
         )
 
 
-def count_of(company: str, register: Register) -> int:
-    """How many records a company has. Counts rows."""
-    return register.rows(AttendanceRecord).filter(company__name=company).count()
+def with_counts(deleted: Mapping[str, int], register: Register) -> list[Large]:
+    """These numbers of records by company, each with how many the company has. Counts rows."""
+    rows = register.rows(AttendanceRecord).filter(company__name__in=list(deleted)).order_by()
+    have = dict(rows.values_list("company__name").annotate(Count("pk")))
+    return [Large(company, count, have.get(company, 0)) for company, count in sorted(deleted.items())]
 
 
 def large_deletions(deleted: Mapping[str, int], register: Register) -> list[Large]:
     """The large deletions among these, which are numbers of records by company. Counts rows of the register."""
-    found = [
-        Large(company, count, count_of(company, register))
-        for company, count in sorted(deleted.items())
-        if count > _MOST
-    ]
-    return [one for one in found if one.deleted * _PART > one.of]
+    many = {company: count for company, count in deleted.items() if count > _MOST}
+    return [one for one in with_counts(many, register) if one.deleted * _PART > one.of] if many else []
 
 
 def require_none(plan: Plan, decide: Decide, register: Register) -> None:

@@ -5,11 +5,12 @@ What was after it is the base, what was before it comes in, and what is now stay
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -21,13 +22,15 @@ from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.traits import WRITERS, label_of
 from core.register.database import Register
 from core.register.declared import SCHEMA
-from core.restores.incoming import Incoming, from_undo, related_to
+from core.restores.incoming import Incoming, from_undo, related_to, tree_of
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history.compare import differences
 from recordsync.history.lineage import Lineage, after_change, after_withdrawal
 from recordsync.history.relation import Kinship, with_ancestors
 from recordsync.history.snapshots import header_of
 from recordsync.models import HeadMove, Snapshot
+
+logger = logging.getLogger(__name__)
 
 
 class How(StrEnum):
@@ -40,6 +43,16 @@ class How(StrEnum):
     REDO = "redo"
     """What was withdrawn comes back, and counts as merged again."""
 
+    @property
+    def label(self) -> str:
+        """What it is called on a button."""
+        return str(LABELS[self])
+
+    @property
+    def sentence(self) -> str:
+        """What it means, said before it is done."""
+        return str(SENTENCES[self])
+
 
 SENTENCES: Final[Mapping[How, str | Promise]] = {
     How.WITHDRAW: gettext_lazy(
@@ -51,6 +64,13 @@ SENTENCES: Final[Mapping[How, str | Promise]] = {
     How.REDO: gettext_lazy("What was withdrawn comes back, and counts as merged here again."),
 }
 """What each of them means, said before it is done."""
+
+LABELS: Final[Mapping[How, str | Promise]] = {
+    How.WITHDRAW: gettext_lazy("Withdraw"),
+    How.EVERYWHERE: gettext_lazy("Undo everywhere"),
+    How.REDO: gettext_lazy("Bring it back"),
+}
+"""What each of them is called on a button."""
 
 
 @dataclass(frozen=True)
@@ -132,25 +152,57 @@ def may_undo(user: User, move: HeadMove, register: Register) -> bool:
 
 
 def ways(move: HeadMove, register: Register) -> list[How]:
-    """How a move can be undone; first what is usual. Reads headers and moves.
+    """How a move can be undone; first what is usual. Reads headers and moves."""
+    return ways_of([move], register)[0]
+
+
+def ways_of(moves: Sequence[HeadMove], register: Register) -> list[list[How]]:
+    """For each of these moves how it can be undone; first what is usual. Reads headers and moves.
 
     What others may have seen cannot be unseen: so something is withdrawn only where no later restore or undo followed,
     and no later snapshot left in a file.
     """
     parents = register.history.ancestry().parents
-    before = set() if move.before_id is None else with_ancestors(parents, [move.before_id])
-    is_undo = move.cause == Kind.UNDO and move.before_id is not None
-    if is_undo and move.before_id not in with_ancestors(parents, [move.after_id]):
-        return [How.REDO, How.EVERYWHERE]
     head = register.history.head()
-    if move.cause != Kind.RESTORE or head is None:
-        return [How.EVERYWHERE]
-    later = with_ancestors(parents, [head.pk]) - before
-    left = register.rows(Snapshot).filter(left_at__isnull=False).values_list("pk", flat=True)
-    followed = register.rows(HeadMove).filter(pk__gt=move.pk, cause__in=(Kind.RESTORE, Kind.UNDO)).exists()
-    if followed or not later.isdisjoint(left):
-        return [How.EVERYWHERE]
-    return [How.WITHDRAW, How.EVERYWHERE]
+    left = set(register.rows(Snapshot).filter(left_at__isnull=False).values_list("pk", flat=True))
+    last = register.rows(HeadMove).filter(cause__in=(Kind.RESTORE, Kind.UNDO)).order_by("-pk").first()
+    found = []
+    for move in moves:
+        before = set() if move.before_id is None else with_ancestors(parents, [move.before_id])
+        is_undo = move.cause == Kind.UNDO and move.before_id is not None
+        if is_undo and move.before_id not in with_ancestors(parents, [move.after_id]):
+            found.append([How.REDO, How.EVERYWHERE])
+        elif move.cause != Kind.RESTORE or head is None or (last is not None and last.pk > move.pk):
+            found.append([How.EVERYWHERE])
+        elif left.isdisjoint(with_ancestors(parents, [head.pk]) - before):
+            found.append([How.WITHDRAW, How.EVERYWHERE])
+        else:
+            found.append([How.EVERYWHERE])
+    return found
+
+
+class Offer(NamedTuple):
+    """How something can be undone; first what is usual. ``why_not``: a sentence that says why it cannot."""
+
+    ways: Sequence[How] = ()
+    why_not: str = ""
+
+
+def offer(operation: uuid.UUID, user: User, register: Register) -> Offer:
+    """How a person may undo what an operation did. Reads headers and moves, and two nodes of the history store."""
+    try:
+        move = undoable(register, operation, user=user)
+        rows = register.rows(Snapshot).filter(pk__in=[move.before_id, move.after_id])
+        for row in rows:
+            tree_of(row, register)
+    except OperationFailed as failure:
+        return Offer(why_not=failure.what)
+    except HistoryDamaged:
+        return Offer(why_not=_("The history does not have the register any more as it was then."))
+    except HistoryUnusable:
+        logger.warning("It is not known whether %s can be undone", operation, exc_info=True)
+        return Offer(why_not=_("The history database does not answer as it should. The log says why."))
+    return Offer(ways(move, register))
 
 
 def undo_of(move: HeadMove, register: Register, how: How | None = None) -> Undo:

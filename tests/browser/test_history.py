@@ -40,7 +40,7 @@ def test_the_list_leads_to_what_changed(chain: list[Snapshot], open_as: OpenAs, 
     opened = open_as("root", width=PHONE, javascript=javascript)
     page = opened.go("/history/")
     assert page.title().endswith("History · Muster")
-    rows = page.locator("tbody tr")
+    rows = page.get_by_role("table", name="Snapshots").locator("tbody tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text("Current")
     expect(rows.nth(0)).to_contain_text("Import")
@@ -49,7 +49,7 @@ def test_the_list_leads_to_what_changed(chain: list[Snapshot], open_as: OpenAs, 
     expect(rows.nth(2)).to_contain_text("Not kept any more")
     if javascript:
         opened.look("history")
-    page.get_by_role("link", name="2026-11-21").click()
+    page.get_by_role("table", name="Snapshots").get_by_role("link", name="2026-11-21").click()
     expect(page.locator("h1")).to_contain_text(f"Snapshot {chain[2].pk[:10]}")
     expect(page.locator("h2")).to_have_text(f"What changed since {chain[1].pk[:10]}")
     expect(page.locator("main")).to_contain_text(f"Asha & Sons was renamed to {LONG}.")
@@ -68,9 +68,10 @@ def test_the_list_leads_to_what_changed(chain: list[Snapshot], open_as: OpenAs, 
 def test_a_lost_store_leaves_the_list(chain: list[Snapshot], open_as: OpenAs) -> None:
     Node.objects.using("history").all().delete()
     page = open_as("root").go("/history/")
-    expect(page.locator("tbody tr")).to_have_count(3)
-    assert page.locator("tbody").inner_text().count("Lost") == 2
-    page.get_by_role("link", name="2026-11-21").click()
+    table = page.get_by_role("table", name="Snapshots")
+    expect(table.locator("tbody tr")).to_have_count(3)
+    assert table.inner_text().count("Lost") == 2
+    page.get_by_role("table", name="Snapshots").get_by_role("link", name="2026-11-21").click()
     expect(page.locator("main [role=alert]")).to_contain_text("the store was deleted, or is another copy's")
 
 

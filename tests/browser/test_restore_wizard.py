@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 import uuid
@@ -14,10 +15,12 @@ from django.db import connections
 from playwright.sync_api import Browser
 
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord, BackupLog, Company, Operation
+from core.models import AttendanceRecord, BackupLog, Company, Installation, Operation
 from core.operations import run as operations
+from recordsync.models import Head
 from tests.browser.conftest import PHONE, OpenAs, Opened
 from tests.builders.people import DAY, PASSWORD, World
+from tests.running.office import from_the_office
 from tests.running.work_queue import work
 
 SCRIPT = "<script>window.hacked = 1</script>"
@@ -102,12 +105,12 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
     page.select_option("#id_kind", "conflict")
     page.click("button:has-text('Filter')")
     assert page.locator("article").count() == 1
-    page.click("article >> button:has-text('Keep this server') >> nth=0")
+    page.click("article >> button:has-text('Keep what is here') >> nth=0")
     assert page.locator("#undecided").inner_text().startswith("Not decided yet: 1 of 2 differences in 1 record.")
     page.click("button:text-is('Take the backup’s')")
     assert page.locator("#undecided").inner_text() == "Everything is decided: 2 differences in 1 record."
-    page.click("button:has-text('Keep this server') >> nth=1")
-    page.click("text=Apply to this server")
+    page.click("button:has-text('Keep what is here') >> nth=1")
+    page.click("text=Apply to this register")
     work()
     page.goto(page.url)
     page.locator("text=Done.").wait_for()
@@ -148,7 +151,7 @@ def test_how_it_looks(world: World, open_as: OpenAs, tmp_path: Path) -> None:
     assert opened.page.evaluate("window.hacked") is None
     opened.look("preview")
     opened.page.click("button:text-is('Take the backup’s')")
-    opened.page.click("text=Apply to this server")
+    opened.page.click("text=Apply to this register")
     opened.look("operation")
     work()
     opened.page.goto(opened.page.url)
@@ -173,14 +176,14 @@ def test_data_that_moved_and_a_cancelled_one(world: World, open_as: OpenAs, tmp_
     page.click("text=Look at what would change")
     page.click("button:text-is('Take the backup’s')")
     preview = page.url
-    page.click("text=Apply to this server")
+    page.click("text=Apply to this register")
     page.click("button:has-text('Cancel')")
     work()
     page.goto(page.url)
     assert page.locator("text=cancelled before it began").is_visible()
     AttendanceRecord.objects.filter(ep_no="A001").update(shift="MOVED")
     page.goto(preview)
-    page.click("text=Apply to this server")
+    page.click("text=Apply to this register")
     work()
     page.goto(page.url)
     assert page.locator("text=The register changed after the preview").is_visible()
@@ -212,11 +215,11 @@ def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: B
     assert f"last changed {changed:%Y-%m-%d %H:%M} UTC" in other.locator("article >> thead").inner_text()
     other.select_option("#id_of_company", "Asha Builders")
     other.select_option("#id_of_unit", "shift")
-    other.click("button:text-is('Keep this server’s')")
+    other.click("button:text-is('Keep what is here')")
     assert other.locator("[role=status]").inner_text() == "Everything there was decided already."
     assert other.locator("h2 >> nth=0").inner_text() == "Change 1 decision that was made before?"
-    other.click("text=Keep this server’s there, too")
-    assert other.locator("[role=status]").inner_text() == "1 decision was changed: this server’s is kept."
+    other.click("text=Keep what is here there, too")
+    assert other.locator("[role=status]").inner_text() == "1 decision was changed: what is here is kept."
     chosen = other.locator("article >> .muster-chosen")
     assert chosen.all_inner_texts() == [SCRIPT, "NIGHT"]
     background = "cell => getComputedStyle(cell).backgroundColor"
@@ -224,7 +227,7 @@ def test_another_tab_decided_meanwhile(world: World, open_as: OpenAs, browser: B
         background
     )
     elsewhere.close()
-    page.click("text=Apply to this server")
+    page.click("text=Apply to this register")
     assert page.locator("text=another tab").is_visible()
     assert not Operation.objects.using("jobs").filter(kind="restore").exists()
 
@@ -241,7 +244,7 @@ def test_while_one_is_written(world: World, open_as: OpenAs, tmp_path: Path) -> 
         page.click("button:text-is('Take the backup’s')")
         previews.append(page.url)
     second = previews[0]
-    page.click("text=Apply to this server")
+    page.click("text=Apply to this register")
     first = page.url
     with held_while_it_writes() as go_on:
         page.locator("text=writing to the register").wait_for()  # htmx found out by itself
@@ -253,7 +256,7 @@ def test_while_one_is_written(world: World, open_as: OpenAs, tmp_path: Path) -> 
         other.go("/attendance/?q=A001")
         assert other.page.locator("text=Meena Rao").first.is_visible(), "what is not committed is not there"
         page.goto(second)
-        page.click("text=Apply to this server")
+        page.click("text=Apply to this register")
         told = page.locator("[role=status]").inner_text()
         assert re.search(r"root has been running a restore since 2\d{3}-\d\d-\d\d \d\d:\d\d UTC \(apply, ", told), told
         assert "Nothing was changed" in told
@@ -266,10 +269,74 @@ def test_while_one_is_written(world: World, open_as: OpenAs, tmp_path: Path) -> 
     assert not AttendanceRecord.objects.filter(ep_no="B001").exists()
     assert BackupLog.objects.get(operation="restore").success is False
     page.click("text=Try again")
-    page.click("text=Apply to this server")
+    page.click("text=Apply to this register")
     work()
     page.locator("text=Done.").wait_for()
     assert AttendanceRecord.objects.filter(ep_no="B001").exists()
+
+
+def look_at_it(opened: Opened) -> None:
+    """From the operation that checks something to its preview."""
+    work()
+    opened.page.goto(opened.page.url)
+    opened.page.click("text=Look at what would change")
+
+
+def apply_it(opened: Opened, button: str) -> None:
+    """From the preview to the summary."""
+    opened.page.get_by_role("button", name=button, exact=True).click()
+    work()
+    opened.page.goto(opened.page.url)
+    opened.page.locator("text=Done.").wait_for()
+
+
+def test_merged_withdrawn_and_brought_back(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    """What changed on one side is not asked; what came is withdrawn, and comes back."""
+    path = tmp_path / "office.json"
+    path.write_bytes(from_the_office(world.own))
+    opened = open_as("root")
+    uploaded(opened, path)
+    page = opened.page
+    page.click("text=Look at what would change")
+    told = page.locator(".muster-told")
+    assert told.first.inner_text().startswith("1 record will be deleted here: deleted at Site A office PC.")
+    assert told.last.inner_text().startswith("3 came from Site A office PC (1 added, 1 updated, 1 deleted), 1 changed")
+    opened.look("merge")
+    page.click("text=1 needs you")
+    page.click("article >> button:has-text('Take the backup’s')")
+    apply_it(opened, "Apply to this register")
+    opened.look("merged")
+    page.get_by_role("button", name="Withdraw", exact=True).click()
+    look_at_it(opened)
+    opened.look("withdrawal")
+    apply_it(opened, "Withdraw")
+    assert AttendanceRecord.objects.get(ep_no="A002", company=world.own).shift == "G3"
+    page.goto(f"{opened.base}/history/")
+    page.get_by_role("button", name="Bring it back").click()
+    look_at_it(opened)
+    apply_it(opened, "Bring it back")
+    assert AttendanceRecord.objects.get(ep_no="A002", company=world.own).shift == "G2"
+
+
+def test_exactly_as_it_was(world: World, open_as: OpenAs) -> None:
+    """What is removed is named, and the name of this installation is typed before."""
+    BackupService().create_backup(output=io.BytesIO())
+    AttendanceRecord.objects.filter(ep_no="A001").update(shift="NIGHT")
+    late = Company.objects.create(name="Late Builders, Engineers and Contractors (Private) Limited")
+    for number in range(3):
+        AttendanceRecord.objects.create(company=late, ep_no=f"L{number}", ep_name="Late", date=DAY, status="P")
+    opened = open_as("root", javascript=False)
+    page = opened.go(f"/history/{Head.objects.get().snapshot_id}/")
+    page.get_by_role("button", name="Make the register as it was then").click()
+    look_at_it(opened)
+    page.fill("#id_typed", "another")
+    page.get_by_role("button", name="Make the register exactly so").click()
+    assert "is not the name of this installation. Nothing was changed." in page.inner_text("[role=status]")
+    assert "Contractors (Private) Limited: 3 of 3 records" in page.inner_text("main")
+    page.fill("#id_typed", Installation.current().name)
+    apply_it(opened, "Make the register exactly so")
+    assert not Company.objects.filter(pk=late.pk).exists()
+    assert page.get_by_role("button", name="Undo everywhere").is_visible()
 
 
 def test_signed_out_while_watching(world: World, open_as: OpenAs) -> None:

@@ -22,7 +22,10 @@ from core.operations.wording import FIELD_NAMES, UNIT_NAMES
 from core.preview.filters import FIELDS, UNITS
 from core.register.database import DEFAULT
 from core.register.declared import Selection
+from core.restores.incoming import Mode
+from core.restores.jobs import Comes
 from core.web.forms.shared import DateInput, Styled
+from core.web.merges import strategies
 
 _CHOICES = 100
 """How many of the newest backups the form offers."""
@@ -127,15 +130,8 @@ class BackupForm(StyledForm):
         return ParentChoice(parent=chosen or None)
 
 
-STRATEGIES = (
-    ("manual", _("Decide each difference by hand")),
-    ("backup_wins", _("The backup wins every difference")),
-    ("database_wins", _("This server wins every difference")),
-)
-
-
 class RestoreForm(StyledForm):
-    """The file to restore, and who wins where both sides differ."""
+    """The file to restore, what becomes of the register, and who wins where both sides differ."""
 
     file = forms.FileField(
         label=_("Backup file to upload"),
@@ -144,9 +140,19 @@ class RestoreForm(StyledForm):
         help_text=_("Keep your own copy: the uploaded file is deleted after it is restored, or after a day."),
     )
     backup = forms.ChoiceField(label=_("or a backup from the catalogue"), required=False)
+    mode = forms.ChoiceField(
+        label=_("What becomes of this register"),
+        required=False,
+        widget=forms.RadioSelect,
+        choices=[
+            (Mode.MERGE.value, _("Merge the backup into it: what changed here stays")),
+            (Mode.EXACT.value, _("Make it exactly as the backup: what the backup does not have is deleted here")),
+        ],
+        initial=Mode.MERGE.value,
+    )
     strategy = forms.ChoiceField(
         label=_("Where both sides differ"),
-        choices=STRATEGIES,
+        choices=strategies(Comes.FILE),
         initial="manual",
         help_text=_("It can be changed in the preview. Nothing is written until you apply it there."),
     )
@@ -204,7 +210,7 @@ class PreviewFilterForm(StyledForm):
             ("add", _("Added")),
             ("update", _("Updated")),
             ("delete", _("Deleted")),
-            ("conflict", _("Differs on both sides")),
+            ("conflict", _("In conflict")),
         ],
     )
     company = forms.CharField(label=_("Company"), required=False, max_length=255, strip=False)

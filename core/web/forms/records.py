@@ -264,7 +264,7 @@ class RecordAdminForm(RecordForm):
 
 
 class ConfirmForm(Styled, forms.Form):
-    """A name that the person types to confirm that all records are deleted. ``expected``: the name."""
+    """A name that the person types to confirm that much is deleted. ``expected``: the name."""
 
     typed = forms.CharField(label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
@@ -275,5 +275,5 @@ class ConfirmForm(Styled, forms.Form):
     def clean_typed(self) -> str:
         typed: str = self.cleaned_data["typed"]
         if typed.strip() != self.expected.strip():
-            raise forms.ValidationError(_("This is not the name. Nothing was deleted."))
+            raise forms.ValidationError(_("This is not the name. Nothing was changed."))
         return typed

@@ -16,7 +16,7 @@ class Styled(forms.BaseForm):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             widget = field.widget
-            if isinstance(widget, forms.CheckboxInput):
+            if isinstance(widget, forms.CheckboxInput | forms.RadioSelect):
                 style = "form-check-input"
             elif isinstance(widget, forms.Select):
                 style = "form-select"

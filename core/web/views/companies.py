@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -65,7 +66,7 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         name = form.cleaned_data["name"]
         try:
-            moved = company_service.rename_company(
+            renamed = company_service.rename_company(
                 pk, name, user=cast(User, request.user), seen=request.POST.get("initial-name")
             )
         except OperationFailed as error:
@@ -76,8 +77,13 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(
                 request,
-                _("%(before)s is now %(after)s; %(count)s records go with it.")
-                % {"before": company.name, "after": name, "count": f"{moved:,}"},
+                format_html(
+                    '{} <a class="alert-link" href="{}">{}</a>',
+                    _("%(before)s is now %(after)s; %(count)s records go with it.")
+                    % {"before": company.name, "after": name, "count": f"{renamed.records:,}"},
+                    reverse("operation", args=[renamed.operation]),
+                    _("It can be undone."),
+                ),
             )
             return redirect("companies")
     count = AttendanceRecord.objects.filter(company=company).count()

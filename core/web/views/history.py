@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from core.history import snapshots
 from core.history.snapshots import Shown
-from core.models import Role
+from core.models import JOBS, Operation, Role
 from core.operations.errors import OperationFailed
+from core.operations.run import Actor
+from core.register.database import DEFAULT
+from core.restores import jobs as restore_jobs
+from core.restores.incoming import Mode
+from core.restores.undo import How, ways_of
 from core.web.decorators import role_required
+from core.web.views.operations import failed
+from core.web.views.request import signed_in
 from recordsync.errors import HistoryDamaged
+from recordsync.merge import Strategy
+from recordsync.models import HeadMove
 
 logger = logging.getLogger(__name__)
 
 _SNAPSHOTS_ON_A_PAGE: Final = 50
+_MOVES_ON_A_PAGE: Final = 10
 _COMPANIES_ON_A_PAGE: Final = 200
 
 
@@ -30,8 +43,53 @@ def history_view(request: HttpRequest) -> HttpResponse:
     """The list of the snapshots, newest first."""
     page = Paginator(snapshots.newest_first(), _SNAPSHOTS_ON_A_PAGE).get_page(request.GET.get("page"))
     entries, unusable = snapshots.entries(page.object_list)
-    context = {"page": page, "entries": entries, "unusable": _told(unusable)}
+    moves = Paginator(snapshots.moves_of_writers(), _MOVES_ON_A_PAGE).get_page(request.GET.get("moves"))
+    done = _done(list(moves))
+    hows = [how for how in How if any(how in one.ways for one in done)]
+    context = {
+        "page": page, "entries": entries, "unusable": _told(unusable), "moves": moves, "done": done, "hows": hows,
+    }  # fmt: skip
     return render(request, "history.html", context)
+
+
+class _Done(NamedTuple):
+    """Something that was done. ``ways``: how it can be undone; none: the history does not have it any more."""
+
+    move: HeadMove
+    what: str
+    file: str
+    ways: Sequence[How]
+
+
+def _done(moves: Sequence[HeadMove]) -> list[_Done]:
+    operations = [move.operation for move in moves if move.operation]
+    files = dict(Operation.objects.using(JOBS).filter(pk__in=operations).values_list("pk", "filename"))
+    return [
+        _Done(
+            move,
+            snapshots.cause_label(move.cause),
+            PurePath(files.get(move.operation or UUID(int=0), "")).name,
+            ways if move.operation and move.after.is_kept and (move.before is None or move.before.is_kept) else (),
+        )
+        for move, ways in zip(moves, ways_of(moves, DEFAULT) if moves else (), strict=True)
+    ]
+
+
+@require_POST
+@role_required([Role.ROOT])
+def restore_snapshot_view(request: HttpRequest, pk: str) -> HttpResponse:
+    """Queues the check of a snapshot that is to be merged, or that the register is to become."""
+    row = get_object_or_404(snapshots.newest_first(), pk=pk)
+    mode = request.POST.get("mode")
+    if mode not in list(Mode):
+        return redirect("snapshot", pk=pk)
+    try:
+        actor = Actor.of(signed_in(request))
+        operation = restore_jobs.submit_check(actor, Strategy.MANUAL, snapshot=row, mode=Mode(mode))
+    except OperationFailed as error:
+        failed(request, error)
+        return redirect("snapshot", pk=pk)
+    return redirect("operation", pk=operation.pk)
 
 
 @require_safe

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -15,21 +15,31 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from core.models import JOBS, Backup, BackupLog, Kind, Operation, Role, User
+from core.models import JOBS, Backup, BackupLog, Installation, Kind, Operation, Role, User
 from core.operations import queue as jobs
 from core.operations import recovery
-from core.operations.traits import label_of, phase_label
-from core.operations.wording import SECTIONS, by_section
+from core.operations.errors import OperationFailed
+from core.operations.run import Actor
+from core.operations.traits import WRITERS, label_of, phase_label
+from core.operations.wording import by_section
 from core.preview import changes as preview_changes
 from core.preview import folders as preview_folders
+from core.register.database import DEFAULT
 from core.restores import jobs as restore_jobs
+from core.restores.incoming import BaseChoice, Helps
+from core.restores.jobs import Comes
+from core.restores.undo import How, offer, undo_of, undoable
 from core.sheets import export_jobs
+from core.web import merges
 from core.web.decorators import role_required
 from core.web.forms.backups import BackupLogFilterForm
 from core.web.views.request import signed_in
 from recordsync.errors import FileError
+from recordsync.history.relation import Kinship
+from recordsync.merge import Strategy
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +50,7 @@ _SECTIONS: Final[Mapping[str, str]] = {
     Kind.VERIFY: "backup_data",
     Kind.CHECK: "restore_data",
     Kind.RESTORE: "restore_data",
+    Kind.UNDO: "history",
     Kind.EXPORT: "attendance_list",
 }
 """The entry of the navigation that the page of an operation belongs to, by kind."""
@@ -50,8 +61,8 @@ _SECTIONS: Final[Mapping[str, str]] = {
 def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The page of an operation: its progress, then its outcome. htmx updates it; without scripts it reloads."""
     recovery.settle_accounts()
-    operation = _own_operation(request, pk)
-    context = _context_of(operation)
+    operation = own_operation(request, pk)
+    context = _context_of(operation, signed_in(request))
     if operation.kind == Kind.EXPORT:
         context |= _context_of_export(operation, signed_in(request))
     if request.headers.get("HX-Request"):
@@ -62,7 +73,42 @@ def operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 @require_POST
 @role_required(Role.values)
 def cancel_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    jobs.cancel(_own_operation(request, pk))
+    jobs.cancel(own_operation(request, pk))
+    return redirect("operation", pk=pk)
+
+
+@require_POST
+@role_required([Role.ROOT, Role.ADMIN])
+def undo_operation_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Queues the check of what undoes an operation, as one of its buttons says. A preview follows."""
+    user, how = signed_in(request), request.POST.get("how", "")
+    try:
+        move = undoable(DEFAULT, pk, user=user)
+        undo = undo_of(move, DEFAULT, How(how) if how in list(How) else None)
+        operation = restore_jobs.submit_check(Actor.of(user), Strategy.MANUAL, undo=undo)
+    except OperationFailed as error:
+        if user.role != Role.ROOT:
+            refuse(request)
+        failed(request, error)
+        return redirect("history")
+    return redirect("operation", pk=operation.pk)
+
+
+@require_POST
+@role_required([Role.ROOT])
+def check_again_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Queues a check of what a check or a preview was of: without a base, with one, or to merge it."""
+    chosen: dict[str, dict[str, Any]] = {
+        Helps.NO_BASE: {"base": BaseChoice.NONE},
+        Helps.MERGE: {},
+    }
+    checked = _operation(pk)
+    if checked.kind == Kind.CHECK and (choice := chosen.get(request.POST.get("with", ""))) is not None:
+        try:
+            again = restore_jobs.again_with(Actor.of(signed_in(request)), checked.pk, **choice)
+            return redirect("operation", pk=again.pk)
+        except OperationFailed as error:
+            failed(request, error)
     return redirect("operation", pk=pk)
 
 
@@ -127,15 +173,23 @@ def _operation(pk: uuid.UUID) -> Operation:
     return operation
 
 
-def _own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
-    """The operation. Raises PermissionDenied unless the person is root or asked for it and it is an export."""
+def own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
+    """The operation. Raises PermissionDenied unless the person is root, or asked for it and it is an export or the undo
+    of an own import; Http404 if root asks for one that is not there."""
     user = signed_in(request)
-    if user.role != Role.ROOT:
-        own = Operation.objects.using(JOBS).filter(pk=pk, kind=Kind.EXPORT, actor_id=user.pk)
-        if not own.exists():
-            logger.warning("%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path)
-            raise PermissionDenied
-    return _operation(pk)
+    if user.role == Role.ROOT:
+        return _operation(pk)
+    own = Operation.objects.using(JOBS).filter(pk=pk, actor_id=user.pk).first()
+    if own is None or not (own.kind == Kind.EXPORT or restore_jobs.may_see(user, own)):
+        refuse(request)
+    return own
+
+
+def refuse(request: HttpRequest) -> NoReturn:
+    """Raises PermissionDenied, and logs who was refused what."""
+    user = signed_in(request)
+    logger.warning("%s (%s) was refused: %s %s", user.get_username(), user.role, request.method, request.path)
+    raise PermissionDenied
 
 
 def _context_of_export(operation: Operation, user: User) -> dict[str, Any]:
@@ -149,8 +203,9 @@ def _context_of_export(operation: Operation, user: User) -> dict[str, Any]:
     }
 
 
-def _context_of(operation: Operation) -> dict[str, Any]:
+def _context_of(operation: Operation, user: User) -> dict[str, Any]:
     """What the page of every operation shows."""
+    is_root = user.role == Role.ROOT
     in_phase = (
         operation.heartbeat_at - operation.phase_started_at
     ).total_seconds()  # up to the last report of progress
@@ -159,17 +214,20 @@ def _context_of(operation: Operation) -> dict[str, Any]:
     is_open = operation.state in jobs.OPEN
     succeeded = operation.state == Operation.State.SUCCEEDED
     waiting = operation.state == Operation.State.WAITING
-    again = operation.kind == Kind.RESTORE and not is_open and not succeeded
+    again = operation.kind in (Kind.RESTORE, Kind.UNDO) and not is_open and not succeeded
     try_again = operation.parameters.get("preview") if again else None
     backup = None
     if succeeded and operation.result.get("id"):
         backup = Backup.objects.filter(pk=operation.result["id"]).first()
     return {
         "operation": operation,
-        "title": label_of(operation.kind),
+        "title": _title(operation),
+        "is_root": is_root,
+        "comes": restore_jobs.what_comes(operation),
+        "undo": offer(operation.pk, user, DEFAULT) if is_root and succeeded and operation.kind in WRITERS else None,
         "phase": phase_label(operation.phase),
         "is_open": is_open,
-        "section": _SECTIONS.get(operation.kind),
+        "section": _section(operation, is_root=is_root),
         "wizard_step": _wizard_step(operation, is_open=is_open),
         "succeeded": succeeded,
         "waiting": waiting,
@@ -178,7 +236,7 @@ def _context_of(operation: Operation) -> dict[str, Any]:
         "left": left,
         "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
         "log": BackupLog.objects.filter(operation_id=operation.pk).first(),
-        "has_changes": succeeded and preview_changes.changes_file(operation.pk).is_file(),
+        "has_changes": is_root and succeeded and preview_changes.changes_file(operation.pk).is_file(),
         "preview_ready": operation.kind == Kind.CHECK
         and succeeded
         and preview_folders.folder_of(operation.pk).is_dir(),
@@ -186,11 +244,54 @@ def _context_of(operation: Operation) -> dict[str, Any]:
         "decided": restore_jobs.decided(uuid.UUID(try_again)) if try_again else 0,
         "problems": by_section(FileError(**error) for error in operation.result.get("errors", [])),
         "backup": backup,
-        "models": [
-            (SECTIONS.get(name, name), counts) for name, counts in reversed(operation.result.get("models", {}).items())
-        ]
-        if operation.kind == Kind.RESTORE
-        else [],
+        **_what_it_did(operation, is_root=is_root),
+    }
+
+
+def _title(operation: Operation) -> str:
+    """The heading of an operation's page."""
+    if operation.kind == Kind.CHECK:
+        match restore_jobs.what_comes(operation):
+            case Comes.UNDO:
+                return _("Checking what an undo would change")
+            case Comes.SNAPSHOT:
+                return _("Checking a snapshot")
+    if operation.kind == Kind.UNDO and (how := restore_jobs.how_undone(operation)):
+        return f"{label_of(operation.kind)}: {how.label}"
+    return label_of(operation.kind)
+
+
+def _section(operation: Operation, *, is_root: bool) -> str | None:
+    """The entry of the navigation that the page belongs to; None: to none."""
+    if not is_root and operation.kind != Kind.EXPORT:
+        return "upload_logs"
+    if operation.kind == Kind.CHECK and restore_jobs.what_comes(operation) is not Comes.FILE:
+        return "history"
+    return _SECTIONS.get(operation.kind)
+
+
+def _what_it_did(operation: Operation, *, is_root: bool) -> dict[str, Any]:
+    """What the page of a restore or an undo that is done shows of what was merged; blank for others, and where nothing
+    is known."""
+    models = merges.counts_in(operation.result.get("models", {}))
+    if operation.kind not in (Kind.RESTORE, Kind.UNDO) or not models:
+        return {}
+    base = operation.result.get("base", {})
+    told = merges.Told(
+        comes=restore_jobs.what_comes(operation),
+        origin=operation.result.get("origin", ""),
+        is_own=operation.result.get("installation") == str(Installation.without_writing().id),
+        is_exact=base.get("is_exact", False),
+        models=models,
+        strategy=Strategy(operation.result["strategy"]),
+        kinship=Kinship(base["kinship"]) if base.get("kinship") else None,
+        is_whole=is_root,
+    )
+    return {
+        "told": told,
+        "clauses": told.clauses(is_done=True),
+        "why": base.get("why", ""),
+        "rows": merges.rows(models),
     }
 
 
@@ -198,7 +299,11 @@ def _wizard_step(operation: Operation, *, is_open: bool) -> int | None:
     """The step of the restore wizard that the page shows; None if it belongs to no wizard."""
     if operation.kind == Kind.CHECK:
         return 2
-    return (4 if is_open else 5) if operation.kind == Kind.RESTORE and "preview" in operation.parameters else None
+    return (
+        (4 if is_open else 5)
+        if operation.kind in (Kind.RESTORE, Kind.UNDO) and "preview" in operation.parameters
+        else None
+    )
 
 
 def failed(request: HttpRequest, error: Exception) -> None:

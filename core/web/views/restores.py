@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
 from typing import Any, Final, NamedTuple
@@ -16,24 +17,32 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from core.models import JOBS, Backup, Installation, Kind, Operation
+from core.models import JOBS, Backup, Installation, Kind, Operation, Role
 from core.operations import recovery
-from core.operations.errors import OperationFailed
+from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.run import Actor
-from core.operations.wording import SECTIONS
 from core.preview import stored as stored_preview
 from core.preview.decisions import DecidedMeanwhile, Many
 from core.preview.filters import UNITS, Filter
 from core.preview.stored import StoredPreview
+from core.register.database import DEFAULT
 from core.restores import jobs as restore_jobs
+from core.restores.incoming import BaseChoice, Mode
+from core.restores.jobs import Comes
 from core.web.bodies import takes_files
 from core.web.decorators import role_required
-from core.web.forms.backups import FILTER_FIELDS, STRATEGIES, PreviewFilterForm, RestoreForm
-from core.web.views.operations import failed
+from core.web.forms.backups import FILTER_FIELDS, PreviewFilterForm, RestoreForm
+from core.web.forms.records import ConfirmForm
+from core.web.merges import KEPT, WORDS, Told, Words, rows, strategies
+from core.web.views.operations import failed, refuse
 from core.web.views.request import signed_in
 from recordsync.merge import Side, Strategy
+from recordsync.models import Snapshot
 
 logger = logging.getLogger(__name__)
+
+_REMOVED_SHOWN: Final = 20
+"""How many companies are named whose records are deleted."""
 
 
 def _too_large(request: HttpRequest) -> HttpResponse:
@@ -50,43 +59,54 @@ def restore_data_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         restore_jobs.sweep()
         actor, strategy = Actor.of(signed_in(request)), Strategy(form.cleaned_data["strategy"])
+        mode = Mode(form.cleaned_data["mode"] or Mode.MERGE)
         upload = form.cleaned_data["file"]
         try:
             if upload:
                 pk = restore_jobs.receive(upload.chunks(), settings.MUSTER_MAX_UPLOAD_BYTES)
-                operation = restore_jobs.submit_check(actor, strategy, uploaded=pk, name=upload.name)
+                operation = restore_jobs.submit_check(actor, strategy, uploaded=pk, name=upload.name, mode=mode)
             else:
                 backup = get_object_or_404(Backup.objects.exclude(file=""), pk=form.cleaned_data["backup"])
-                operation = restore_jobs.submit_check(actor, strategy, backup=backup)
+                operation = restore_jobs.submit_check(actor, strategy, backup=backup, mode=mode)
             return redirect("operation", pk=operation.pk)
         except OperationFailed as error:
             failed(request, error)
     recovery.settle_accounts()
-    recent = Operation.objects.using(JOBS).filter(kind__in=(Kind.CHECK, Kind.RESTORE)).order_by("-started_at")[:10]
+    recent = (
+        Operation.objects.using(JOBS)
+        .filter(kind__in=(Kind.CHECK, Kind.RESTORE, Kind.UNDO))
+        .order_by("-started_at")[:10]
+    )
     return render(request, "restore_data.html", {"form": form, "recent": recent})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required(["root"])
+@role_required([Role.ROOT, Role.ADMIN])
 def preview_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The preview of a restore, line by line. A POST decides, changes the strategy, or asks for a new preview."""
+    """The preview of a restore or an undo, line by line. A POST decides, changes the strategy, or asks for a new
+    preview. An administrator sees those of an undo of an own import."""
+    checked = _checked(request, pk)
     try:
         with stored_preview.opened(pk) as preview:
             restore_jobs.free_if_ended(preview)
             if "again" in request.POST:
                 return redirect("operation", pk=restore_jobs.check_again(Actor.of(signed_in(request)), preview).pk)
             if request.method == "POST":
-                return _decide(request, preview)
-            return render(request, "preview_restore.html", _shown(request, preview))
+                return _decide(request, preview, checked)
+            return render(request, "preview_restore.html", _shown(request, preview, checked))
     except OperationFailed as error:
         failed(request, error)
-        return redirect("restore_data" if request.method != "POST" else _back(request, pk))
+        if request.method == "POST":
+            return redirect(_back(request, pk))
+        return redirect("restore_data" if signed_in(request).role == Role.ROOT else "upload_logs")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@role_required(["root"])
+@role_required([Role.ROOT, Role.ADMIN])
 def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """Queues the restore of the preview as the person saw it. A GET leads back to the preview."""
+    """Queues the restore or undo of the preview as the person saw it. A GET leads back to the preview. Where much is
+    deleted, the person types the installation's name to confirm."""
+    _checked(request, pk)
     if request.method != "POST":
         return redirect("preview_restore", pk=pk)
     try:
@@ -95,11 +115,34 @@ def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             if preview.applying:
                 return redirect("operation", pk=preview.applying)
             _require_same(request, preview)
-            operation = restore_jobs.submit_apply(Actor.of(signed_in(request)), preview)
+            is_confirmed = restore_jobs.must_be_confirmed(preview) and _confirmed(request)
+            actor = Actor.of(signed_in(request))
+            operation = restore_jobs.submit_apply(actor, preview, is_confirmed=is_confirmed)
             return redirect("operation", pk=operation.pk)
     except OperationFailed as error:
         failed(request, error)
         return redirect("preview_restore", pk=pk)
+
+
+def _checked(request: HttpRequest, pk: uuid.UUID) -> Operation | None:
+    """The check that made a preview; None: there is none. Raises PermissionDenied where the person may not see it."""
+    checked = Operation.objects.using(JOBS).filter(pk=pk).first()
+    user = signed_in(request)
+    if user.role != Role.ROOT and (checked is None or not restore_jobs.may_see(user, checked)):
+        refuse(request)
+    return checked
+
+
+def _confirmed(request: HttpRequest) -> bool:
+    """True. Raises OperationFailed unless the person has typed the installation's name."""
+    form = ConfirmForm(request.POST, expected=Installation.without_writing().name)
+    if not form.is_valid():
+        raise OperationFailed(
+            _("What was typed is not the name of this installation."),
+            undone=NOTHING_CHANGED,
+            then=_("Look at what would be deleted, then type the name."),
+        )
+    return True
 
 
 def _require_same(request: HttpRequest, preview: StoredPreview) -> None:
@@ -108,7 +151,7 @@ def _require_same(request: HttpRequest, preview: StoredPreview) -> None:
         raise DecidedMeanwhile
 
 
-def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
+def _decide(request: HttpRequest, preview: StoredPreview, checked: Operation | None) -> HttpResponse:
     """Do what the form says. If that would change earlier decisions, the next page asks first and says how many."""
     data, back = request.POST, _back(request, preview.pk)
     if "strategy" in data and data["strategy"] in list(Strategy):
@@ -118,16 +161,16 @@ def _decide(request: HttpRequest, preview: StoredPreview) -> HttpResponse:
     elif data.get("side") in _SIDES and data.get("scope") in _SCOPES:
         if data["scope"] == "filtered" and not PreviewFilterForm(data).is_valid():
             raise OperationFailed(_("The filter cannot be read. Nothing was decided. Correct it first."))
-        side, chosen = _SIDES[data["side"]], _scope(data)
+        side, chosen, words = _SIDES[data["side"]], _scope(data), _words(checked)
         if "sure" not in data:
             ask = side is None
             if side is not None:
                 many = preview.decide_many(side, chosen)
                 ask = bool(many.left)
-                messages.success(request, _decided(side, many))
+                messages.success(request, _decided(side, many, words))
             return redirect(_asking(request, preview.pk) if ask else back)
         n = preview.redecide_many(side, chosen, seen=_seen(data))
-        messages.success(request, _redecided(side, n))
+        messages.success(request, _redecided(side, n, words))
     return redirect(back)
 
 
@@ -180,42 +223,32 @@ def _seen(data: QueryDict) -> int:
     return -1 if version is None else version
 
 
-def _decided(side: Side, many: Many) -> str:
+def _decided(side: Side, many: Many, words: Words) -> str:
     """The sentence that says how many differences were decided, and for which side."""
-    if side is Side.OURS:
-        text = ngettext(
-            "%(n)s difference was decided: this server’s is kept.",
-            "%(n)s differences were decided: this server’s are kept.",
-            many.decided,
-        )
-    else:
-        text = ngettext(
-            "%(n)s difference was decided: the backup’s is taken.",
-            "%(n)s differences were decided: the backup’s are taken.",
-            many.decided,
-        )
     if not many.decided:
-        text = _("Everything there was decided already.")
-    return text % {"n": f"{many.decided:,}"}
+        return _("Everything there was decided already.")
+    text = ngettext(
+        "%(n)s difference was decided: %(outcome)s.", "%(n)s differences were decided: %(outcome)s.", many.decided
+    )
+    return text % {"n": f"{many.decided:,}", "outcome": KEPT if side is Side.OURS else words.taken}
 
 
-def _redecided(side: Side | None, n: int) -> str:
+def _redecided(side: Side | None, n: int, words: Words) -> str:
     """The sentence that says how many decisions were changed or taken back."""
     if side is None:
         text = ngettext("%(n)s decision was taken back.", "%(n)s decisions were taken back.", n)
-    elif side is Side.OURS:
-        text = ngettext(
-            "%(n)s decision was changed: this server’s is kept.",
-            "%(n)s decisions were changed: this server’s are kept.",
-            n,
-        )
     else:
-        text = ngettext(
-            "%(n)s decision was changed: the backup’s is taken.",
-            "%(n)s decisions were changed: the backup’s are taken.",
-            n,
-        )
-    return text % {"n": f"{n:,}"}
+        text = ngettext("%(n)s decision was changed: %(outcome)s.", "%(n)s decisions were changed: %(outcome)s.", n)
+    return text % {"n": f"{n:,}", "outcome": KEPT if side is Side.OURS else words.taken}
+
+
+def _words(checked: Operation | None) -> Words:
+    """What pages call that which a check is of."""
+    return WORDS[_comes(checked)]
+
+
+def _comes(checked: Operation | None) -> Comes:
+    return Comes.FILE if checked is None else restore_jobs.what_comes(checked)
 
 
 def _filter(data: Any) -> Filter:
@@ -273,15 +306,25 @@ def _question(request: HttpRequest, preview: StoredPreview) -> _Question | None:
     return None
 
 
-def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
+def _shown(request: HttpRequest, preview: StoredPreview, checked: Operation | None) -> dict[str, Any]:
     form = PreviewFilterForm(request.GET)
     chosen = _filter(request.GET)
     place = {name: line for name in ("after", "before") if (line := _number(request.GET.get(name, ""))) is not None}
-    counts = preview.counts()
     page = preview.page(chosen, place.get("after"), place.get("before"))
     restore_jobs.look_up(page.lines)
     here = Installation.without_writing()
     manual = preview.strategy is Strategy.MANUAL
+    comes = _comes(checked)
+    told = Told(
+        comes=comes,
+        origin=preview.origin.name,
+        is_own=preview.origin.installation == str(here.id),
+        is_exact=preview.base.is_exact,
+        models=preview.counts(),
+        strategy=preview.strategy,
+        kinship=preview.base.kinship,
+        is_whole=signed_in(request).role == Role.ROOT,
+    )
     return {
         "preview": preview,
         "form": form,
@@ -291,10 +334,18 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "place": place,
         "page": page,
         "here": here,
-        "is_own": preview.origin.installation == str(here.id),
+        "told": told,
+        "comes": comes,
+        "words": WORDS[comes],
+        "how": None if checked is None else restore_jobs.how_undone(checked),
+        "section": None if comes is Comes.FILE else "history" if told.is_whole else "upload_logs",
+        "merged_at": _merged_at(preview) if told.is_merged else None,
+        "may_choose_base": comes is not Comes.UNDO and not told.is_exact,
+        "is_without_base": checked is not None and checked.parameters.get("base") == BaseChoice.NONE,
         "units": UNITS,
         "company_names": preview.conflicting_companies() if manual else [],
-        "counts": [(SECTIONS[name], counts[name]) for name in reversed(counts)],
+        "rows": rows(told.models),
+        "clauses": told.clauses(),
         "companies": preview.results_by_company(),
         "overruled": 0 if manual else preview.overruled(preview.strategy),
         "manual": manual,
@@ -302,5 +353,24 @@ def _shown(request: HttpRequest, preview: StoredPreview) -> dict[str, Any]:
         "undecided": preview.undecided if manual else 0,
         "conflicting": preview.conflicting,
         "differing": preview.count(Filter(kind="conflict"))[0],
-        "strategies": STRATEGIES,
+        "strategies": strategies(comes),
+        **_to_confirm(preview, here),
     }
+
+
+def _to_confirm(preview: StoredPreview, here: Installation) -> dict[str, Any]:
+    """What the person has to confirm before the preview is applied; blank: nothing."""
+    if not restore_jobs.must_be_confirmed(preview):
+        return {}
+    removed = restore_jobs.removals(preview)
+    return {
+        "confirm": ConfirmForm(expected=here.name),
+        "removed": removed[:_REMOVED_SHOWN],
+        "more_removed": len(removed) - _REMOVED_SHOWN,
+    }
+
+
+def _merged_at(preview: StoredPreview) -> dt.datetime | None:
+    """When what comes was merged here; None: nothing is known of it."""
+    row = DEFAULT.rows(Snapshot).filter(pk__in=preview.base.snapshots).first()
+    return None if row is None else row.received_at or row.recorded_at

@@ -18,6 +18,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from core.models import JOBS, Operation, Role, UploadLog
 from core.operations import recovery
 from core.operations.errors import OperationFailed
+from core.register.database import DEFAULT
+from core.restores.undo import offer
 from core.sheets import export, export_jobs, uploads
 from core.sheets.columns import COLUMNS
 from core.sheets.dates import DateOrder
@@ -94,6 +96,8 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "changes": summary.get("changes", []),
             "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
             "no_worker": upload.is_waiting and recovery.is_overdue(operation.task_id),
+            "operation": operation,
+            "undo": offer(operation.pk, signed_in(request), DEFAULT) if upload.stage == upload.Stage.IMPORTED else None,
         },
     )
 

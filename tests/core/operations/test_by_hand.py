@@ -129,7 +129,7 @@ def test_renaming_moves_and_dates_every_record(register_db: str, root: User, rec
     Company.objects.using(register_db).create(name="Borealis")
     with pytest.raises(OperationFailed, match="There is a company named Borealis"):
         company_service.rename_company(pk, "Borealis", user=root, register=Register(register_db))
-    assert company_service.rename_company(pk, "Asha & Sons", user=root, register=Register(register_db)) == 1
+    assert company_service.rename_company(pk, "Asha & Sons", user=root, register=Register(register_db)).records == 1
     record = AttendanceRecord.objects.using(register_db).get()
     assert record.company.name == "Asha & Sons"
     assert record.updated_at > LONG_AGO
