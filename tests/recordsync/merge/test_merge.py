@@ -2,20 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.errors import OutOfOrder
-from recordsync.merge import EXISTENCE, Merged, Outcome, Side, Strategy, merge, resolve
+from recordsync.merge import (
+    EXISTENCE,
+    BaseRecord,
+    Disputed,
+    Merged,
+    Outcome,
+    Side,
+    Strategy,
+    merge,
+    merged_bases,
+    resolve,
+)
 from recordsync.model.records import Key, Record, checksum
 from recordsync.model.schema import Shape
 from recordsync.streams import Change, Deletion
 from tests.builders.records import cut, deletion, record
-from tests.strategies.records import shapes, snapshots
+from tests.strategies.records import shapes, snapshots, versions
 
 WHOLE = ATTENDANCE_RECORDS.shape()
 SAME, KEEP, TAKE, CONFLICT = Outcome.SAME, Outcome.KEEP, Outcome.TAKE, Outcome.CONFLICT
@@ -247,7 +259,7 @@ def test_streams_out_of_order_are_refused() -> None:
 
 
 def outcome_of(
-    base: Sequence[Record] | None,
+    base: Sequence[BaseRecord] | None,
     ours: Sequence[Record],
     theirs: Sequence[Record],
     side: Side,
@@ -276,6 +288,7 @@ def content(records: Sequence[Record] | dict[Key, Record]) -> dict[Key, tuple[st
 both_sides = st.sampled_from(list(Side))
 
 
+@settings(max_examples=500)
 @given(snapshots() | st.none(), snapshots(), both_sides)
 def test_merging_what_is_there_changes_nothing(base: list[Record] | None, ours: list[Record], side: Side) -> None:
     for merged in merge(WHOLE, WHOLE, base, ours, ours, complete=True):
@@ -283,12 +296,14 @@ def test_merging_what_is_there_changes_nothing(base: list[Record] | None, ours: 
     assert content(outcome_of(base, ours, ours, side)) == content(ours)
 
 
+@settings(max_examples=500)
 @given(snapshots(), snapshots(), both_sides)
 def test_if_only_they_changed_the_result_is_theirs(base: list[Record], theirs: list[Record], side: Side) -> None:
     assert not [m for m in merge(WHOLE, WHOLE, base, base, theirs, complete=True) if m.conflicts]
     assert content(outcome_of(base, base, theirs, side)) == content(theirs)
 
 
+@settings(max_examples=500)
 @given(snapshots(), snapshots(), both_sides)
 def test_if_only_we_changed_nothing_is_written(base: list[Record], ours: list[Record], side: Side) -> None:
     for merged in merge(WHOLE, WHOLE, base, ours, base, complete=True):
@@ -296,6 +311,7 @@ def test_if_only_we_changed_nothing_is_written(base: list[Record], ours: list[Re
     assert outcome_of(base, ours, base, side) == {record.key: record for record in ours}
 
 
+@settings(max_examples=500)
 @given(snapshots() | st.none(), snapshots(), snapshots())
 def test_conflicts_are_the_same_from_both_sides(
     base: list[Record] | None, ours: list[Record], theirs: list[Record]
@@ -305,6 +321,7 @@ def test_conflicts_are_the_same_from_both_sides(
     assert here == there
 
 
+@settings(max_examples=500)
 @given(snapshots(), snapshots(), snapshots())
 def test_what_we_decide_for_them_is_what_they_decide_for_themselves(
     base: list[Record], ours: list[Record], theirs: list[Record]
@@ -314,6 +331,7 @@ def test_what_we_decide_for_them_is_what_they_decide_for_themselves(
     assert content(here) == content(there)
 
 
+@settings(max_examples=500)
 @given(snapshots(), snapshots(), both_sides)
 def test_without_a_base_a_full_file_deletes_nothing_and_every_difference_is_a_conflict(
     ours: list[Record], theirs: list[Record], side: Side
@@ -328,6 +346,7 @@ def test_without_a_base_a_full_file_deletes_nothing_and_every_difference_is_a_co
     }
 
 
+@settings(max_examples=500)
 @given(snapshots() | st.none(), snapshots(), snapshots(), shapes(), both_sides)
 def test_a_unit_comes_whole_from_one_side(
     base: list[Record] | None, ours: list[Record], theirs: list[Record], shape: Shape, side: Side
@@ -349,6 +368,7 @@ def test_a_unit_comes_whole_from_one_side(
                 assert all(value in ("", None) for value in found), "the file does not have it: blank"
 
 
+@settings(max_examples=500)
 @given(snapshots() | st.none(), snapshots(), snapshots(), snapshots(), both_sides)
 def test_only_what_an_incremental_speaks_about_is_touched(
     base: list[Record] | None, ours: list[Record], theirs: list[Record], others: list[Record], side: Side
@@ -365,6 +385,7 @@ def test_only_what_an_incremental_speaks_about_is_touched(
     assert all(merged.listed for merged in found)
 
 
+@settings(max_examples=500)
 @given(snapshots(), snapshots(), snapshots(), both_sides)
 def test_a_listed_deletion_says_what_absence_from_a_full_file_says(
     base: list[Record], ours: list[Record], theirs: list[Record], side: Side
@@ -375,3 +396,115 @@ def test_a_listed_deletion_says_what_absence_from_a_full_file_says(
     by_absence = outcome_of(base, ours, theirs, side)
     assert outcome_of(base, ours, theirs, side, gone=gone) == by_absence
     assert outcome_of(base, ours, theirs, side, gone=gone, complete=False) == by_absence
+
+
+Content = dict[str, tuple[str | None, ...]]
+"""The values of a record by unit. A unit that is disputed is not in it."""
+
+
+@st.composite
+def bases(draw: st.DrawFn) -> tuple[list[BaseRecord], list[Record], list[Record]]:
+    """A base, which may be the merge of two, and what two places made of it."""
+    ours, theirs, one, other, below = draw(versions())
+    kind = draw(st.sampled_from(["one", "two", "two of which nothing is known"]))
+    if kind == "one":
+        return list(one), ours, theirs
+    return list(merged_bases(WHOLE, below if kind == "two" else None, one, other)), ours, theirs
+
+
+def by_unit(record: BaseRecord | None) -> Content | None:
+    if record is None or record.values is None:
+        return None
+    disputed = record.units if isinstance(record, Disputed) else ()
+    return {
+        unit: tuple(record.values[at] for at in positions)
+        for unit, positions in WHOLE.units.items()
+        if unit not in disputed
+    }
+
+
+@settings(max_examples=500)
+@given(bases())
+def test_a_change_of_one_side_is_in_the_result_or_in_a_conflict(
+    sides: tuple[list[BaseRecord], list[Record], list[Record]],
+) -> None:
+    """Law 6, of what changed since the base."""
+    base, ours, theirs = sides
+    found = {m.key: m for m in merge(WHOLE, WHOLE, base, ours, theirs, complete=True)}
+    result = {key: by_unit(record) for key, record in outcome_of(base, ours, theirs, Side.OURS).items()}
+    here, there = ({record.key: by_unit(record) for record in side} for side in (ours, theirs))
+    for known in base:
+        key, before = known.key, by_unit(known)
+        if known.values is None:
+            continue
+        for one, other in ((here.get(key), there.get(key)), (there.get(key), here.get(key))):
+            conflicts = found[key].conflicts
+            if one == before and one != other and not isinstance(known, Disputed):
+                assert result.get(key) == other or conflicts
+            for unit, value in (before or {}).items():
+                if one is not None and other is not None and one[unit] == value:
+                    after = result[key]
+                    assert after is not None
+                    assert after[unit] == other[unit]
+                    assert unit not in conflicts
+
+
+@settings(max_examples=500)
+@given(bases())
+def test_what_was_deleted_never_comes_back_without_a_conflict(
+    sides: tuple[list[BaseRecord], list[Record], list[Record]],
+) -> None:
+    """Law 11, and that nothing is deleted which nobody has deleted."""
+    base, ours, theirs = sides
+    result = outcome_of(base, ours, theirs, Side.THEIRS)
+    of_base, here, there = ({one.key for one in side} for side in (base, ours, theirs))
+    asked = {m.key for m in merge(WHOLE, WHOLE, base, ours, theirs, complete=True) if m.conflicts}
+    for key in (of_base | here | there) - asked:
+        assert (key in result) == (key in here and key in there if key in of_base else True)
+
+
+@settings(max_examples=500)
+@given(bases())
+def test_both_sides_of_a_merge_come_to_the_same(sides: tuple[list[BaseRecord], list[Record], list[Record]]) -> None:
+    """Law 4, also with bases that are merged."""
+    base, ours, theirs = sides
+    here = {m.key: m for m in merge(WHOLE, WHOLE, base, ours, theirs, complete=True)}
+    there = {m.key: m for m in merge(WHOLE, WHOLE, base, theirs, ours, complete=True)}
+    assert {key: m.conflicts for key, m in here.items()} == {key: m.conflicts for key, m in there.items()}
+    for side, other in ((Side.OURS, Side.THEIRS), (Side.THEIRS, Side.OURS)):
+        assert content(outcome_of(base, ours, theirs, side)) == content(outcome_of(base, theirs, ours, other))
+
+
+def changes_between(before: Sequence[Record], after: Sequence[Record]) -> list[Change]:
+    merges = merge(WHOLE, WHOLE, before, before, after, complete=True)
+    found = (resolve(WHOLE, WHOLE, one, lambda unit: Side.OURS) for one in merges)
+    return [change for change in found if change is not None]
+
+
+@settings(max_examples=500)
+@given(versions())
+def test_changes_lead_from_one_state_to_the_next_and_back(states: list[list[Record]]) -> None:
+    """Laws 9, 10 and 12."""
+    register = {record.key: record for record in states[0]}
+    for before, after in pairwise(states):
+        changes = changes_between(before, after)
+        back = changes_between(after, before)
+        assert [(c.key, of_content(c.before), of_content(c.after)) for c in changes] == [
+            (c.key, of_content(c.after), of_content(c.before)) for c in back
+        ]
+        assert all(of_content(change.before) != of_content(change.after) for change in changes)
+        # As an incremental file lists them, and as its reader merges them.
+        listed = [change.after for change in changes if change.after is not None]
+        gone = [
+            deletion(ATTENDANCE_RECORDS, change.before) for change in changes if change.after is None and change.before
+        ]
+        ours = list(register.values())
+        for base, side in ((before, Side.OURS), (None, Side.THEIRS)):
+            assert content(outcome_of(base, ours, listed, side, gone=gone, complete=False)) == content(after)
+        asked = {one.key for one in merge(WHOLE, WHOLE, None, ours, listed, gone) if one.conflicts}
+        assert asked == {change.key for change in changes if change.before is not None and change.after is not None}
+        register = {record.key: record for record in after}
+
+
+def of_content(record: Record | None) -> tuple[str | None, ...] | None:
+    return None if record is None else record.values
