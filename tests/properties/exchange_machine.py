@@ -76,7 +76,13 @@ class Place:
         return self._sent(self.model.full())
 
     def incremental(self, parent: Snapshot) -> Sent:
+        """A file of the changes since a snapshot."""
         return self._sent(self.model.incremental(parent))
+
+    def for_other(self, other: Place) -> Sent | None:
+        """A file of the changes since a snapshot that another one has as well; None if it is known to have none."""
+        parents = [one for one in self.model.parents if other.model.head and one in other.model.head.ancestry]
+        return self.incremental(parents[-1]) if parents else None
 
     def selection(self, company: str | None, day: str | None) -> Sent:
         """A file of one company (None: all), on one day (None: all)."""
@@ -249,6 +255,18 @@ class Exchange(RuleBasedStateMachine):
     def back_up(self, at: int) -> None:
         self.sent.append(self.place(at).full())
 
+    @rule(at=ANY, parent=ANY)
+    def back_up_changes(self, at: int, parent: int) -> None:
+        place = self.place(at)
+        if parents := place.model.parents:
+            self.sent.append(place.incremental(parents[parent % len(parents)]))
+
+    @rule(at=ANY, other=ANY)
+    def back_up_for(self, at: int, other: int) -> None:
+        """Take a backup of what another installation has not got, if anything is known of it."""
+        if (sent := self.place(at).for_other(self.place(other))) is not None:
+            self.sent.append(sent)
+
     @rule(at=ANY, company=st.sampled_from("AB") | st.none(), day=st.sampled_from(DAYS) | st.none())
     def back_up_a_selection(self, at: int, company: str | None, day: str | None) -> None:
         place = self.place(at)
@@ -290,9 +308,9 @@ class Exchange(RuleBasedStateMachine):
     @precondition(lambda self: any(sent.file.snapshot for sent in self.sent))
     @rule(at=ANY, file=ANY)
     def restore_exactly(self, at: int, file: int) -> None:
-        sent = self.file(file)
-        if sent.file.snapshot is not None and sent.file.parent is None:
-            self.place(at).exact(sent)
+        place, sent = self.place(at), self.file(file)
+        if sent.file.snapshot is not None and (sent.file.parent is None or place.model.has(sent.file.parent)):
+            place.exact(sent)
 
     @rule(at=ANY, move=ANY, side=SIDES, way=ANY)
     def undo(self, at: int, move: int, side: Side, way: int) -> None:

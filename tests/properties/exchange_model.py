@@ -96,7 +96,7 @@ def merged_without_base(ours: Content | None, theirs: Content | None, deleted: C
 
 class Snapshot:
     """What a register was, and the snapshots before. ``label``: its id, of which nothing counts but that it is smaller
-    or greater than another one."""
+    or greater than another one's."""
 
     def __init__(self, tree: Tree, parents: tuple[Snapshot, ...], label: str, *, is_merge: bool) -> None:
         self.tree = tree
@@ -331,6 +331,12 @@ class Installation:
         number = self._snapshots.next_number()
         self.written.add(number)
         return number
+
+    @property
+    def parents(self) -> list[Snapshot]:
+        """The snapshots that an incremental backup can continue: those at hand that the register had."""
+        had = dict.fromkeys(move.after for move in self.moves)
+        return [one for one in had if self.head is not None and one in self.head.ancestry and self.has(one)]
 
     # --- Write
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -19,7 +20,7 @@ from tests.conftest import DEEP
 from tests.properties.exchange_machine import Exchange, Place, Sent, Way
 from tests.properties.exchange_model import File, How, Register, Restored, Side, Snapshot, Snapshots, counted
 from tests.properties.exchange_writes import Writes
-from tests.running.exchange import Databases, Told
+from tests.running.exchange import Databases, SnapshotFile, Told
 from tests.running.installation import Installations
 
 
@@ -62,6 +63,30 @@ class RealPlace(Place):
         self._databases.write(self.model.register, register, way)
         super().write(register, way)
 
+    def incremental(self, parent: Snapshot) -> Sent:
+        sent = super().incremental(parent)
+        return self._with(sent, self._databases.incremental(parent.label))
+
+    def _with(self, sent: Sent, file: SnapshotFile) -> Sent:
+        """The same with the file itself."""
+        self._same()
+        assert sent.file.snapshot is not None
+        assert (file.snapshot, file.parent) == (sent.file.snapshot.label, sent.file.parent and sent.file.parent.label)
+        return replace(sent, data=file.data)
+
+    def for_other(self, other: Place) -> Sent | None:
+        """As the service does, which knows less than the two together."""
+        assert isinstance(other, RealPlace)
+        file = self._databases.for_other(other._databases)
+        if file is None:
+            self.model.take()
+            self._at_head()
+            self._same()
+            return None
+        ancestry = self.model.take().ancestry
+        parents = {one.label: one for one in ancestry if self.model.has(one)}
+        return self._with(super().incremental(parents[str(file.parent)]), file)
+
     def import_sheet(self, rows: Register) -> None:
         super().import_sheet(rows)
         self._databases.import_sheet(rows)
@@ -71,15 +96,10 @@ class RealPlace(Place):
         sent = super().selection(company, day)
         data = self._databases.selection(company, day)
         self._same()
-        return Sent(sent.file, sent.heard, data)
+        return replace(sent, data=data)
 
     def full(self) -> Sent:
-        sent = super().full()
-        data, pk = self._databases.full()
-        self._same()
-        assert sent.file.snapshot is not None
-        assert sent.file.snapshot.label == pk
-        return Sent(sent.file, sent.heard, data)
+        return self._with(super().full(), self._databases.full())
 
     def restore(self, sent: Sent, side: Side, *, without_base: bool = False) -> Restored:
         # A preview writes nothing, so it does not store again what was lost.

@@ -9,14 +9,14 @@ import datetime as dt
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from django.db import connections, transaction
 from django.utils import timezone
 
-from core.models import AttendanceRecord, Company
+from core.models import AttendanceRecord, Company, Installation
 from core.operations.errors import OperationFailed
-from core.operations.results import RestoreSummary
+from core.operations.results import BackupResult, RestoreSummary
 from core.register.database import Register
 from core.register.declared import Selection
 from core.restores.restore_service import RestoreService
@@ -46,6 +46,14 @@ class Told:
     counts: Mapping[str, Mapping[str, int]]
     conflicts: int = 0
     is_refused: str = ""
+
+
+class SnapshotFile(NamedTuple):
+    """A file, and which snapshots it names."""
+
+    data: bytes
+    snapshot: str
+    parent: str | None
 
 
 @dataclass(frozen=True)
@@ -156,11 +164,20 @@ class Databases:
 
     # --- The services
 
-    def full(self) -> tuple[bytes, str]:
-        """A full backup, and the snapshot that it holds."""
-        data, result = backup_bytes(self.alias)
-        assert result.metadata.snapshot is not None
-        return data, result.metadata.snapshot.id
+    def full(self) -> SnapshotFile:
+        return _file(*backup_bytes(self.alias))
+
+    def incremental(self, parent: str) -> SnapshotFile:
+        """A backup of the changes since a snapshot."""
+        return _file(*backup_bytes(self.alias, "incremental", parent=parent))
+
+    def for_other(self, other: Databases) -> SnapshotFile | None:
+        """A backup of what another installation has not got; None: nothing is known of what it has."""
+        installation = str(Installation.current(other.alias).id)
+        try:
+            return _file(*backup_bytes(self.alias, "incremental", for_installation=installation))
+        except OperationFailed:
+            return None
 
     def selection(self, company: str | None, day: str | None) -> bytes:
         """A backup of one company (None: all), on one day (None: all)."""
@@ -197,6 +214,11 @@ class Databases:
         except OperationFailed as failure:
             return Told({}, is_refused=str(failure))
         return _told(done)
+
+
+def _file(data: bytes, result: BackupResult) -> SnapshotFile:
+    assert result.metadata.snapshot is not None
+    return SnapshotFile(data, result.metadata.snapshot.id, result.metadata.parent)
 
 
 def _asked(side: str, *, without_base: bool, is_exact: bool) -> dict[str, Any]:
