@@ -5,21 +5,19 @@ MUSTER_TEST_DEEP=1 MUSTER_SCREENSHOTS=docs/images .venv/bin/python -m pytest tes
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import uuid
 from pathlib import Path
 
 import pytest
-from django.utils import timezone
 from playwright.sync_api import Page
 
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord, Backup, Installation
+from core.models import AttendanceRecord
 from tests.browser.conftest import SCREENSHOTS, OpenAs
 from tests.browser.test_restore_wizard import uploaded
-from tests.builders.people import DAY, World
+from tests.builders.people import World
 from tests.running.installation import PROJECT
+from tests.running.office import from_the_office
 from tests.running.work_queue import work
 
 PICTURES = ("guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused")
@@ -63,21 +61,9 @@ def test_the_guide_shows_each_picture_and_each_is_small() -> None:
 @pytest.mark.deep
 def test_the_pictures(world: World, open_as: OpenAs, tmp_path: Path, settings: object) -> None:
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
-    here = Installation.current()
-    Installation.objects.update(name="Site A office PC")
     path = tmp_path / "site-a.json"
-    AttendanceRecord.objects.filter(ep_no="A001").update(
-        out_time=dt.time(17, 0), overtime=90, updated_at=timezone.now()
-    )
-    BackupService().create_backup(output=path)
-    Backup.objects.all().delete()
-    Installation.objects.filter(pk=here.pk).delete()
-    Installation.objects.create(id=uuid.uuid4(), name="Head office server")
+    path.write_bytes(from_the_office(world.own))
     BackupService().create_backup()
-    later = timezone.now() + dt.timedelta(minutes=1)
-    AttendanceRecord.objects.filter(ep_no="A001").update(out_time=dt.time(18, 30), shift="NIGHT", updated_at=later)
-    AttendanceRecord.objects.filter(ep_no__in=["A002", "B003"]).update(ep_name="Written otherwise", updated_at=later)
-    AttendanceRecord.objects.filter(ep_no="B001").delete()
     opened = open_as("root")
     page = opened.go("/backup/")
     picture(page, "guide-backup", 720)
@@ -89,13 +75,12 @@ def test_the_pictures(world: World, open_as: OpenAs, tmp_path: Path, settings: o
     picture(page, "guide-preview", 830)
     if SCREENSHOTS:
         page.locator("article").first.screenshot(path=Path(SCREENSHOTS) / "guide-decide.png")
-    page.click("section >> button:text-is('Take the backup’s')")
     page.click("text=Apply to this register")
     work()
     page.goto(page.url)
     page.locator("text=Done.").wait_for()
     picture(page, "guide-summary", 700)
-    assert AttendanceRecord.objects.get(ep_no="A001", date=DAY).shift == "NIGHT", "as it was decided before the others"
+    assert AttendanceRecord.objects.get(ep_no="A002", company=world.own).shift == "G3", "as it was decided"
     path.write_bytes(path.read_bytes().replace(b'"status":"P"', b'"status":"X"', 1))
     uploaded(opened, path)
     picture(page, "guide-refused", 480)

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from core.backups.backup_service import BackupService
 from core.models import JOBS, AttendanceRecord, Company, Installation, Operation, User
+from core.restores.restore_service import RestoreService
 from core.sheets.import_service import ImportService
 from recordsync.models import Block, Head, HeadMove, Node
 from tests.builders.days import day
@@ -131,6 +132,15 @@ def test_what_was_merged_here_already_is_brought_back_by_choice(world: World, ro
     assert "Merged here on" in text(root, f"/restore/preview/{back}/")
 
 
+def test_what_a_command_restored_is_told_by_its_audit_row(world: World, root: Client) -> None:
+    RestoreService().restore_backup(io.BytesIO(from_the_office(world.own)), "backup_wins")
+    done = Operation.objects.using(JOBS).filter(kind="restore").order_by("-started_at")[0]
+    page = text(root, f"/operations/{done.pk}/")
+    assert "1 added, 2 updated, 1 deleted, 18 identical. 1 changed only here and stays. 1 was in conflict." in page
+    assert "Both had snapshot 1 of Site A office PC" in page
+    assert "Withdraw" in page
+
+
 def test_a_fast_forward_is_told(world: World, root: Client) -> None:
     data = from_the_office(world.own)
     check = checked(root, data)
@@ -201,7 +211,9 @@ def test_what_cannot_be_exact_is_merged(world: World, root: Client) -> None:
     check = checked(root, incremental.encode(), mode="exact")
     assert "Merge it instead" in text(root, f"/operations/{check}/")
     again = asked(root, f"/operations/{check}/check-again/", **{"with": "merge"})
-    assert "1 came from" in text(root, f"/restore/preview/{again}/")
+    page = text(root, f"/restore/preview/{again}/")
+    assert "1 came from" in page
+    assert "is missing there" not in page, "nothing in common is known"
 
 
 def imported(by: User, *numbers: str) -> Operation:
