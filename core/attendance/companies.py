@@ -51,9 +51,9 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
     """What the renaming did. Gives the company another name. ``seen``: the name that the person saw
     (None: any).
 
-    To other installations this is the deletion of one company and its records and the addition of another, so
-    ``updated_at`` of every record is set, and the next incremental backup has them all. It takes the register's lock,
-    and writes in one transaction, with a row in the audit trail. Raises OperationFailed.
+    The header of the next snapshot says it, so that a merge follows it. To a reader of single records it is the
+    deletion of one company and the addition of another, so ``updated_at`` of every record is set. It takes the
+    register's lock, and writes in one transaction, with a row in the audit trail. Raises OperationFailed.
     """
     with (
         operations.running(Kind.RENAME_COMPANY, Actor.of(user), register) as run,

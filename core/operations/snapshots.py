@@ -106,7 +106,8 @@ class Keeper:
 
     def after(self) -> None:
         """Take the snapshot after, in the transaction that wrote."""
-        occasion = _occasion(self._run, self._run.operation.kind, self.renames)
+        renames = sorted(self.renames, key=lambda rename: (rename.model, rename.before))
+        occasion = _occasion(self._run, self._run.operation.kind, renames)
         _taken(
             self._run,
             lambda: self._history.take_within(

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from core import moments
 from core.models import TIME_FIELDS, Status
 from recordsync.errors import FileError
-from recordsync.merge import EXISTENCE
+from recordsync.merge import EXISTENCE, KEY_UNIT
 from recordsync.model.records import Record
 from recordsync.model.schema import Shape
 from recordsync.plan import Step
@@ -41,6 +41,7 @@ UNIT_NAMES: Final = {
     "shift": _("Shift"),
     "day": _("Status, times and overstay"),
     "overtime": _("Overtime"),
+    KEY_UNIT: _("Name of the company"),
     EXISTENCE: _("Whether it is there"),
 }
 
@@ -112,6 +113,9 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
     """
     key = step.change.key if step.change else step.merged.key if step.merged else ()
     what = shown_key(step.model.spelt(key)) if key else ""
+    if step.blocked and step.merged is not None and step.merged.theirs is not None:
+        name = step.merged.theirs.key[0]
+        return f"{what}: renamed to {name} there, but another one here has that name; it keeps its name"
     if step.blocked:
         return f"{what}: deleted there, but records or accounts here still refer to it; it stays"
     if step.merged is None:
@@ -138,15 +142,16 @@ def conflict(step: Step, shape: Shape) -> str:
     our_values = step.model.shape().content(ours)
     their_values = shape.content(theirs)
     fields = [
-        name
+        shape.names[position]
         for unit in step.merged.conflicts
-        for name in step.model.units[unit]
-        if our_values[name] != their_values[name]
+        for position in shape.positions(unit)
+        if our_values[shape.names[position]] != their_values[shape.names[position]]
     ]
     differing = "; ".join(
         f"{name} here {_text(name, our_values[name])}, backup {_text(name, their_values[name])}" for name in fields
     )
-    return f"conflict in {', '.join(step.merged.conflicts)}: {differing}"
+    units = ", ".join("its name" if unit == KEY_UNIT else unit for unit in step.merged.conflicts)
+    return f"conflict in {units}: {differing}"
 
 
 def _decision(step: Step) -> str:
@@ -163,6 +168,8 @@ def _change(step: Step) -> str:
         return "keep"
     if change.before is None or change.after is None:
         return change.kind
+    if change.is_rename:
+        return f"renamed to {change.after.key[0]}"
     return f"update: {_differences(step.model.shape(), change.before, change.after)}"
 
 

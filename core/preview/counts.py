@@ -15,7 +15,7 @@ from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.merge import Counts, Effect, Side, Strategy
 from recordsync.model.records import Key
 from recordsync.model.schema import Model
-from recordsync.plan import Account, Plan, References
+from recordsync.plan import Account, Held, Plan, References
 
 _BY_COMPANY: Final = (Effect.ADD, Effect.UPDATE, Effect.DELETE, Effect.KEEP, Effect.UNDECIDED)
 """The effects that are counted by company."""
@@ -101,15 +101,25 @@ class Tallies:
     def counts(self, strategy: Strategy) -> dict[str, Counts]:
         """The counts of what becomes of all entries of the file, per model."""
         account = Account(self._plan)
-        references = self.references(strategy, account)
-        held = {(deletion.model.name, deletion.name): deletion for deletion in self._plan.held}
-        for group in self._groups(strategy, held=True):
-            (name,) = group.names
-            _account(account, group, references.settled(held[group.model.name, name], group.effect))
+        for group, _held, effect in self._settled(strategy, account):
+            _account(account, group, effect)
         return account.verified()
 
-    def references(self, strategy: Strategy, account: Account | None = None) -> References:
-        """How much refers to what, once all lines but the held deletions are applied. Adds them to the account."""
+    def blocked(self, strategy: Strategy) -> list[Held]:
+        """The held lines that cannot be applied, although they are decided so."""
+        return [held for _group, held, effect in self._settled(strategy) if effect is Effect.BLOCKED]
+
+    def _settled(self, strategy: Strategy, account: Account | None = None) -> list[tuple[Group, Held, Effect]]:
+        """The held lines, with what becomes of them once all others are applied. Adds those to the account."""
+        references = self._references(strategy, account)
+        by_name = {(held.model.name, held.name): held for held in self._plan.held}
+        groups = list(self._groups(strategy, held=True))
+        lines = [by_name[group.model.name, group.names[0]] for group in groups]
+        effects = references.settled((held, group.effect) for held, group in zip(lines, groups, strict=True))
+        return list(zip(groups, lines, effects, strict=True))
+
+    def _references(self, strategy: Strategy, account: Account | None) -> References:
+        """How much refers to what, once all lines but the held ones are applied. Adds them to the account."""
         references = self._plan.references()
         for group in self._groups(strategy, held=False):
             created = references.follow(group.model, group.effect, {group.names: group.n})

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from core.preview.keys import COMPANY, DATE, EP_NO
 from core.register.declared import SCHEMA
-from recordsync.merge import EXISTENCE
+from recordsync.merge import EXISTENCE, KEY_UNIT
 
 FIELDS: Final = tuple(dict.fromkeys(field.name for model in SCHEMA for field in model.fields))
 """The fields by which changes can be filtered. The changed fields of a line are a number with one bit for each."""
-UNITS: Final = (*dict.fromkeys(unit for model in SCHEMA for unit in model.units), EXISTENCE)
+UNITS: Final = (*dict.fromkeys(unit for model in SCHEMA for unit in model.units), KEY_UNIT, EXISTENCE)
 """The units that can be in conflict."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.operations.wording import shown_key
-from recordsync.merge import EXISTENCE, Merged
+from recordsync.merge import EXISTENCE, KEY_UNIT, Merged
 from recordsync.model.schema import Model
 from recordsync.plan import Plan
 
@@ -51,7 +51,8 @@ class Line:
     base_is_known: bool
     """Whether it is proven what both sides once had, so that the page shows it beside them."""
     stays: bool = False
-    """Whether it is a company that the file deletes, and that stays because something here still refers to it."""
+    """Whether it is a company that was deleted there and stays because something here still refers to it, or that got
+    another name there and keeps its own because that is taken here."""
     changed_at: dt.datetime | None = None
     """When the register's record last changed, if that was looked up (:func:`core.restores.jobs.look_up`)."""
 
@@ -63,6 +64,8 @@ class Line:
         theirs = shape.content(merged.theirs) if merged.theirs else {}
         base = shape.content(merged.base) if merged.base else {}
         unit_of = {name: unit for unit, names in model.units.items() for name in names}
+        if KEY_UNIT in (*merged.units, *merged.conflicts):
+            unit_of |= dict.fromkeys(model.key_names, KEY_UNIT)
         fields = [
             FieldLine(name, ours.get(name), theirs.get(name), unit, base.get(name))
             for name, unit in unit_of.items()
@@ -80,6 +83,12 @@ class Line:
         settled = [field for field in fields if not {field.unit, EXISTENCE} & set(merged.conflicts)]
         known = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
         return cls(pk, kind, model, merged.key, settled, units, *known)
+
+    @property
+    def is_rename(self) -> bool:
+        """Whether the company got another name there."""
+        units = (*(field.unit for field in self.fields), *(unit.name for unit in self.units))
+        return KEY_UNIT in units
 
     @property
     def shown_key(self) -> str:

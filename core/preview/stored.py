@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from typing import IO, Any, Final
 
@@ -22,8 +22,8 @@ from core.preview.keys import KEYS
 from core.preview.lines import Line, Page
 from core.preview.tables import LAYOUT, put
 from core.register.declared import SCHEMA
-from recordsync.merge import Counts, Effect
-from recordsync.plan import Held, Plan, References
+from recordsync.merge import Counts
+from recordsync.plan import Held, Plan
 
 PAGE: Final = 25
 COUNTED: Final = 10_000
@@ -97,8 +97,8 @@ class StoredPreview(Decisions):
         more, rows = len(rows) > PAGE, rows[:PAGE]
         if backwards:
             rows.reverse()
-        references = self._tallies.references(self.strategy) if any(start < 0 for _pk, start, _kind in rows) else None
-        lines = [self._line(*row, references=references) for row in rows]
+        blocked = self._tallies.blocked(self.strategy) if any(start < 0 for _pk, start, _kind in rows) else []
+        lines = [self._line(*row, blocked=blocked) for row in rows]
         first = rows[0][0] if rows and (more if backwards else after is not None) else None
         last = rows[-1][0] if rows and (backwards or more) else None
         return Page(lines, total, many, first, last)
@@ -139,7 +139,7 @@ class StoredPreview(Decisions):
     def carry_over(self, earlier: StoredPreview) -> Carried:
         """The result of deciding as in an earlier preview of the same file where a line is the same in both.
 
-        A line is the same if it says the same of both sides, and of a company that the file deletes also how much
+        A line is the same if it says the same of both sides, and of a company that is deleted there also how much
         refers to it. The decisions are saved.
         """
         key = ", ".join(KEYS.all)
@@ -173,7 +173,7 @@ class StoredPreview(Decisions):
         return {unit: self.strategy.side or side for unit, side in rows}
 
     def _held(self, pk: int) -> Held:
-        """The held deletion with this line's id."""
+        """The held deletion or other name with this line's id."""
         return self.plan.held[pk - self.plan.size]
 
     def _text(self, pk: int, start: int) -> bytes:
@@ -184,13 +184,12 @@ class StoredPreview(Decisions):
         self.plan.items.seek(start)
         return self.plan.items.readline()
 
-    def _line(self, pk: int, start: int, kind: str, *, references: References | None) -> Line:
-        """The line with this id, for people. ``references``: how much refers to what once all other lines are applied;
-        held deletions need it."""
+    def _line(self, pk: int, start: int, kind: str, *, blocked: Collection[Held]) -> Line:
+        """The line with this id, for people. ``blocked``: the held lines that cannot be applied."""
         if start < 0:
             held = self._held(pk)
             line = Line.of(self.plan, pk, kind, held.model, held.merged, self._sides(pk))
-            line.stays = references is not None and references.settled(held, Effect.DELETE) is Effect.BLOCKED
+            line.stays = held in blocked
             return line
         self.plan.items.seek(start)
         return Line.of(self.plan, pk, kind, *self.plan.codec.read(self.plan.items.readline()), self._sides(pk))

@@ -95,8 +95,8 @@ def _item(plan: Plan, item: int, start: int, model: Model, merged: Merged) -> tu
         shape = plan.shapes[model.name]
         our_values, their_values = shape.project(merged.ours, model.shape()).values, merged.theirs.values
         for unit in (*merged.units, *merged.conflicts):
-            for position in shape.units[unit]:
-                if our_values[position] != their_values[position]:
+            for position in shape.positions(unit):
+                if our_values[position] != their_values[position] and shape.names[position] in FIELDS:
                     fields |= 1 << FIELDS.index(shape.names[position])
     key = KEYS.values(model, merged.key)
     return item, start, SCHEMA.models.index(model), *key, kind, theirs, ours, fields, int(merged.listed)

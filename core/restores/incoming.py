@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from tempfile import TemporaryFile
 from typing import IO, Final
 
 from django.utils.translation import gettext as _
@@ -15,16 +16,17 @@ from django.utils.translation import gettext_lazy
 from core import moments
 from core.backups import catalogue
 from core.formats.checking import RestoredFile
+from core.models import Company
 from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
 from core.operations.results import BaseSummary, Origin
 from core.register.database import Register
-from core.register.declared import SCHEMA
+from core.register.declared import COMPANIES, SCHEMA
 from recordsync.backupfile import UncheckedFile
 from recordsync.backupfile.ancestry import check_ancestry
 from recordsync.errors import HistoryDamaged, HistoryUnusable
-from recordsync.history.ancestry import Known
-from recordsync.history.changed import ChangedTree
-from recordsync.history.headers import Header
+from recordsync.history.ancestry import Ancestry
+from recordsync.history.changed import ChangedTree, Place
+from recordsync.history.headers import Header, Rename
 from recordsync.history.lineage import Lineage, after_taking
 from recordsync.history.relation import BaseIds, Kinship, Relation, relation, snapshots_in
 from recordsync.history.snapshots import ReceivedSnapshot, header_of
@@ -33,7 +35,20 @@ from recordsync.merge import Side
 from recordsync.model.fields import TIMESTAMP
 from recordsync.models import Snapshot
 from recordsync.plan import Base as OpenedBase
-from recordsync.plan import ChangesDoNotFit, Source, TreeSource, opened_base, tree_with
+from recordsync.plan import (
+    ChangesDoNotFit,
+    NewName,
+    Renames,
+    Renamings,
+    Shared,
+    Source,
+    TreeSource,
+    names_at,
+    opened_base,
+    renamed_tree,
+    tree_of_all,
+    tree_with,
+)
 
 
 class BaseChoice(StrEnum):
@@ -67,6 +82,10 @@ _OWN: Final = gettext_lazy(
     "was added since stays."
 )
 _CHOSEN: Final = gettext_lazy("No base was chosen: every difference is a conflict, and what is only on one side stays.")
+_OTHER_FIELDS: Final = gettext_lazy(
+    "Companies were renamed since, and the file does not have every field. So each is merged as the deletion of one "
+    "company and the addition of another."
+)
 _EXACT: Final = gettext_lazy("The register becomes exactly as this: what it does not have is deleted here.")
 
 
@@ -98,7 +117,9 @@ class Incoming:
     ``why``: a sentence that says why the base is what it is. ``base``: the snapshots that both sides shared, or the
     side that has the same as the base; None: no base. ``kinship``: how theirs is related to the register's head, if
     that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``received``: the snapshot
-    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet.
+    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet. ``renames``: the
+    names under which theirs and the base are seen; None: their own. ``notes``: sentences about what is odd.
+    ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after.
     """
 
     theirs: Source
@@ -110,6 +131,31 @@ class Incoming:
     received: ReceivedSnapshot | None = None
     unstored: ChangedTree | None = None
     is_exact: bool = False
+    renames: Renames | None = None
+    notes: Sequence[str] = ()
+    goes_on_from_theirs: bool = False
+
+    @property
+    def parts_companies(self) -> bool:
+        """Whether a company that both sides changed is merged as two, because its new name cannot be followed."""
+        return self.kinship is Kinship.APART and bool(self.notes)
+
+    @property
+    def names(self) -> Mapping[str, Mapping[str, NewName]]:
+        """What becomes of names that theirs has for records of ours."""
+        return {} if self.renames is None else self.renames.names
+
+    def stated(self, renames: Sequence[Rename]) -> list[Rename]:
+        """The renames that the snapshot after states against its first parent. ``renames``: those of the register."""
+        if not self.goes_on_from_theirs or self.renames is None:
+            return list(renames)
+        after = {(rename.model, rename.before): rename.after for rename in renames}
+        return [
+            Rename(model, name, now)
+            for model, seen in self.renames.theirs.items()
+            for name, here in seen.items()
+            if here is not None and (now := after.get((model, here), here)) != name
+        ]
 
     def summary(self) -> BaseSummary:
         """What is told of its base."""
@@ -126,20 +172,29 @@ class Incoming:
             yield self.base
             return
         rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=snapshots_in(self.base))}
-        try:
-            opened = opened_base(self.base, lambda pk: tree_of(rows[pk], register))
-        except (HistoryDamaged, HistoryUnusable) as error:
-            if _is_whole(self.theirs) and self.kinship is Kinship.MERGED:
-                yield Side.THEIRS  # the file has it, and nothing of it is taken
-                return
-            if _is_whole(self.theirs) and self.kinship is Kinship.AHEAD and register.history.is_unmarked():
-                yield Side.OURS  # the register is still what it was at its head
-                return
-            raise _not_here(list(rows.values()), error) from error
-        try:
-            yield opened
-        except HistoryDamaged as error:
-            raise _not_here(list(rows.values()), error) from error
+        with TemporaryFile() as spool:
+            places: dict[str, Place] = {}  # of all snapshots: a base may read the block of another one
+
+            def tree(pk: str) -> StoredTree:
+                found = tree_of(rows[pk], register)
+                if self.renames is None:
+                    return found
+                return renamed_tree(register.history.store, found, self.renames.bases[pk], spool, places)
+
+            try:
+                opened = opened_base(self.base, tree)
+            except (HistoryDamaged, HistoryUnusable) as error:
+                if _is_whole(self.theirs) and self.kinship is Kinship.MERGED:
+                    yield Side.THEIRS  # the file has it, and nothing of it is taken
+                    return
+                if _is_whole(self.theirs) and self.kinship is Kinship.AHEAD and register.history.is_unmarked():
+                    yield Side.OURS  # the register is still what it was at its head
+                    return
+                raise _not_here(list(rows.values()), error) from error
+            try:
+                yield opened
+            except HistoryDamaged as error:
+                raise _not_here(list(rows.values()), error) from error
 
 
 def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: Mode, spool: IO[bytes]) -> Incoming:
@@ -165,34 +220,46 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
             ) from error
         theirs = TreeSource(unstored)
     head = register.history.head()
-    related = None if head is None else related_to(register, head.pk, said, received.ancestors)
+    ancestry = register.history.ancestry().with_known(received.ancestors, said)
+    related = None if head is None else related_in(ancestry, head.pk, said)
     lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
     incoming = Incoming(theirs, origin, "", kinship=related and related.kinship)
     if unstored is not None or isinstance(file, UncheckedFile):  # another one is not read block by block
         incoming = replace(incoming, lineage=lineage, received=received, unstored=unstored)
     is_own = catalogue.was_taken_here(file.metadata, register)
-    return _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
+    incoming = _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
+    if head is None or related is None or related.base is None or choice is BaseChoice.NONE:
+        return incoming
+    renamings = Renamings(ancestry, SCHEMA, head.pk, said.id, related.base)
+    return with_renames(incoming, register, renamings, said.id, snapshots_in(related.base), spool)
 
 
-def from_snapshot(row: Snapshot, register: Register, choice: BaseChoice, mode: Mode) -> Incoming:
+def from_snapshot(row: Snapshot, register: Register, choice: BaseChoice, mode: Mode, spool: IO[bytes]) -> Incoming:
     """A snapshot of the register's own history, as it comes into the register as that is now. Reads headers and the
-    history store. Raises OperationFailed where its records are not at hand."""
+    history store. ``spool``: see :func:`from_file`. Raises OperationFailed where its records are not at hand."""
     try:
         theirs = TreeSource(tree_of(row, register))
     except (HistoryDamaged, HistoryUnusable) as error:
         raise not_at_hand(row, error) from error
     said = header_of(row)
     head = register.history.head()
-    related = None if head is None else related_to(register, head.pk, said, ())
+    ancestry = register.history.ancestry()
+    related = None if head is None else related_in(ancestry, head.pk, said)
     lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
     incoming = Incoming(theirs, origin_of(row), "", kinship=related and related.kinship, lineage=lineage)
     is_own = related is not None and related.kinship is Kinship.MERGED
-    return _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
+    incoming = _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
+    if head is None or related is None or related.base is None or choice is BaseChoice.NONE:
+        return incoming
+    renamings = Renamings(ancestry, SCHEMA, head.pk, said.id, related.base)
+    return with_renames(incoming, register, renamings, said.id, snapshots_in(related.base), spool)
 
 
-def from_undo(before: Snapshot | None, after: Snapshot, register: Register, lineage: Lineage, why: str) -> Incoming:
+def from_undo(
+    before: Snapshot | None, after: Snapshot, register: Register, lineage: Lineage, why: str, spool: IO[bytes]
+) -> Incoming:
     """What undoes a move of the head from one snapshot (None: an empty register) to another: theirs is what was before,
-    and the base what was after. Reads the history store.
+    and the base what was after. Reads the history store. ``spool``: see :func:`from_file`.
 
     Raises OperationFailed where the records of either are not at hand.
     """
@@ -201,7 +268,13 @@ def from_undo(before: Snapshot | None, after: Snapshot, register: Register, line
         theirs = StoredTree(store, None, SCHEMA) if before is None else tree_of(before, register)
     except (HistoryDamaged, HistoryUnusable) as error:
         raise not_at_hand(before or after, error) from error
-    return Incoming(TreeSource(theirs), origin_of(before or after), why, after.pk, lineage=lineage)
+    incoming = Incoming(TreeSource(theirs), origin_of(before or after), why, after.pk, lineage=lineage)
+    head = register.history.head()
+    if before is None or head is None:
+        return incoming
+    renamings = Renamings(register.history.ancestry(), SCHEMA, head.pk, before.pk, after.pk)
+    incoming = with_renames(incoming, register, renamings, before.pk, [after.pk], spool)
+    return replace(incoming, goes_on_from_theirs=lineage.parents[:1] == [before.pk])
 
 
 def _based(
@@ -235,10 +308,48 @@ def _is_whole(theirs: Source) -> bool:
     return theirs.is_complete and all(theirs.shape(model).is_whole for model in SCHEMA)
 
 
-def related_to(register: Register, head: str, said: Header, ancestors: Sequence[Known]) -> Relation:
-    """How a snapshot is related to this one of the register. ``ancestors``: those that came with it. Reads headers."""
-    parents, merges = register.history.ancestry().with_known(ancestors, said)
-    return relation(parents, merges, head, said.id)
+def related_in(ancestry: Ancestry, head: str, said: Header) -> Relation:
+    """How a snapshot is related to this one of the register. ``ancestry``: of both."""
+    return relation(ancestry.parents, ancestry.merges, head, said.id)
+
+
+def with_renames(
+    incoming: Incoming, register: Register, renamings: Renamings, theirs: str, bases: Iterable[str], spool: IO[bytes]
+) -> Incoming:
+    """The same, seen under the register's names, where records have other names since the base. ``theirs``, ``bases``:
+    ids of snapshots. Reads the history store and the register, and of a file all records, if there are renames."""
+    if renamings.are_none():
+        return incoming
+    store = register.history.store
+    if not _is_whole(incoming.theirs):
+        return replace(incoming, notes=(*incoming.notes, str(_OTHER_FIELDS)))
+    tree = incoming.theirs.tree if isinstance(incoming.theirs, TreeSource) else None
+    if tree is None:
+        tree = tree_of_all(store, incoming.theirs, SCHEMA, spool)
+        if incoming.received is not None:
+            incoming = replace(incoming, unstored=tree)
+    rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=bases)}
+    ours = {COMPANIES.name: frozenset(register.rows(Company).values_list("name", flat=True))}
+    try:
+        at = {pk: names_at(tree if pk == theirs else tree_of(row, register), SCHEMA) for pk, row in rows.items()}
+    except (HistoryDamaged, HistoryUnusable):
+        if incoming.kinship is not Kinship.AHEAD or not register.history.is_unmarked():
+            return incoming  # its base is not here
+        at = dict.fromkeys(rows, ours)
+    seen = renamings.seen(ours, names_at(tree, SCHEMA), at, incoming.base)
+    notes = [_apart(one) for one in seen.apart[COMPANIES.name]]
+    theirs_seen = TreeSource(renamed_tree(store, tree, seen.theirs, spool))
+    return replace(incoming, theirs=theirs_seen, renames=seen, notes=(*incoming.notes, *notes))
+
+
+def _apart(shared: Shared) -> str:
+    """The sentence for a company whose new name cannot be followed."""
+    text = _(
+        "%(theirs)s there and %(ours)s here are one company that was renamed, and another company has one of these "
+        "names. So %(theirs)s and %(ours)s are merged as two companies: what the rename took away counts as deleted, "
+        "and what it made as added."
+    )
+    return text % {"theirs": shared.theirs, "ours": shared.ours}
 
 
 def tree_of(row: Snapshot, register: Register) -> StoredTree:

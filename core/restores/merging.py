@@ -79,7 +79,8 @@ def planned(register: Register, find: Find, items: IO[bytes], progress: Progress
         ours, notes = snapshots.our_blocks(register, store)
         incoming = find(spool)
         with incoming.opened_base(register) as base:
-            return Planned(incoming, make_plan(store, incoming.theirs, base, items, progress, ours=ours), list(notes))
+            plan = make_plan(store, incoming.theirs, base, items, progress, ours=ours, names=incoming.names)
+            return Planned(incoming, plan, [*notes, *incoming.notes])
 
 
 def merged(
@@ -112,16 +113,20 @@ def merged(
         # What was previewed is compared line by line before anything is written.
         with adding(store, theirs, now, alone=asked.exclusive) if preview is None else nullcontext() as adder:
             with incoming.opened_base(run.register) as base:
-                plan = make_plan(store, theirs, base, items, run, adder, ours=keeper.ours(store))
+                plan = make_plan(store, theirs, base, items, run, adder, ours=keeper.ours(store), names=incoming.names)
             if preview is not None and not plan.is_same_as(preview.plan):
                 raise DataMoved(_moved(preview.plan, plan))
             if decided is not None:
                 counts = decided.counts
-                for done in apply_changes(store, decided.changes.batches(), now, decided.changes.count):
+                changes = decided.changes
+                for done in apply_changes(store, changes.batches(), now, changes.count, renames=keeper.renames):
                     run(Phase.APPLY, min(done, plan.size), plan.size)
             else:
                 _require_confirmed(plan, incoming, asked, run.register)
-                counts = apply_plan(plan, store, decide_by(asked.strategy), now, run)
+                counts = apply_plan(plan, store, decide_by(asked.strategy), now, run, renames=keeper.renames)
+        keeper.renames = incoming.stated(keeper.renames)
+        for note in incoming.notes:
+            run.warn(note)
         if incoming.lineage is not None:
             if receiving is not None and incoming.unstored is not None:
                 incoming.unstored.store(receiving)
@@ -150,6 +155,12 @@ def _require_confirmed(plan: Plan, incoming: Incoming, asked: Asked, register: R
             },
             undone=NOTHING_CHANGED,
             then=_("Look at the preview. If that is what you want, say --yes."),
+        )
+    if incoming.parts_companies:
+        raise ConfirmationNeeded(
+            " ".join(incoming.notes),
+            undone=NOTHING_CHANGED,
+            then=_("Give one of the companies another name first, here or there. To go on all the same, say --yes."),
         )
     large_deletions.require_none(plan, decide, register)
 

@@ -188,9 +188,9 @@ class RestoreService:
         """A function that finds what comes into the register. ``file``: None: it is none."""
         source = opened.source
         if isinstance(source, Undo):
-            return lambda spool: source.incoming()
+            return source.incoming
         if isinstance(source, Snapshot):
-            return lambda spool: from_snapshot(source, self.register, choice, mode)
+            return lambda spool: from_snapshot(source, self.register, choice, mode, spool)
         assert file is not None
         return lambda spool: from_file(file, self.register, choice, mode, spool)
 

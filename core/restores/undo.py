@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -22,7 +22,7 @@ from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.traits import WRITERS, label_of
 from core.register.database import Register
 from core.register.declared import SCHEMA
-from core.restores.incoming import Incoming, from_undo, related_to, tree_of
+from core.restores.incoming import Incoming, from_undo, related_in, tree_of
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history.compare import differences
 from recordsync.history.lineage import Lineage, after_change, after_withdrawal
@@ -86,13 +86,14 @@ class Undo:
         """What is undone, for people."""
         return told(self.move)
 
-    def incoming(self) -> Incoming:
-        """What is merged into the register. Reads headers and the history store. Raises OperationFailed where the
-        records that it needs are not at hand."""
+    def incoming(self, spool: IO[bytes]) -> Incoming:
+        """What is merged into the register. Reads headers and the history store, and writes ``spool``, an empty
+        temporary file that stays open. Raises OperationFailed where the records that it needs are not at hand."""
         rows = self.register.rows(Snapshot)
         before = None if self.move.before_id is None else rows.get(pk=self.move.before_id)
         lineage = self._lineage(before)
-        return from_undo(before, rows.get(pk=self.move.after_id), self.register, lineage, str(SENTENCES[self.how]))
+        after, why = rows.get(pk=self.move.after_id), str(SENTENCES[self.how])
+        return from_undo(before, after, self.register, lineage, why, spool)
 
     def _lineage(self, before: Snapshot | None) -> Lineage:
         head = self.register.history.head()
@@ -103,7 +104,7 @@ class Undo:
             return Lineage([], [])
         if self.how is How.WITHDRAW:
             return after_withdrawal(before.pk)
-        kinship = related_to(self.register, head.pk, header_of(before), ()).kinship
+        kinship = related_in(self.register.history.ancestry(), head.pk, header_of(before)).kinship
         return Lineage([head.pk, before.pk], [before.pk] if kinship is Kinship.AHEAD else [])
 
 

@@ -9,7 +9,7 @@ import msgspec
 from django.db.models import Q
 
 from recordsync.errors import RecordSyncError
-from recordsync.history.headers import Header, Merge, Ordinary
+from recordsync.history.headers import Header, Merge, Ordinary, Rename
 from recordsync.models import Snapshot
 
 
@@ -24,32 +24,38 @@ class Known(NamedTuple):
 
 
 class Ancestry(NamedTuple):
-    """Snapshots with the ids of their parents. ``merges``: those that are merges."""
+    """Snapshots with the ids of their parents. ``merges``: those that are merges; ``renames``: those that say that
+    records have other names, with what they say."""
 
     parents: dict[str, Sequence[str]]
     merges: set[str]
+    renames: dict[str, Sequence[Rename]]
 
     def with_known(self, ancestors: Iterable[Known], header: Header) -> Ancestry:
         """The same with a snapshot and its ancestors."""
-        parents, merges = dict(self.parents), set(self.merges)
-        for known in ancestors:
-            parents[known.id] = known.parents
-            if isinstance(known.says, Merge):
-                merges.add(known.id)
-        parents[header.id] = header.parents
-        if isinstance(header.says, Merge):
-            merges.add(header.id)
-        return Ancestry(parents, merges)
+        found = Ancestry(dict(self.parents), set(self.merges), dict(self.renames))
+        for pk, parents, says in (
+            *((known.id, known.parents, known.says) for known in ancestors),
+            (header.id, header.parents, header.says),
+        ):
+            found.parents[pk] = parents
+            if isinstance(says, Merge):
+                found.merges.add(pk)
+            elif says is not None and says.renames:
+                found.renames[pk] = says.renames
+        return found
 
 
 def known_ancestry(using: str) -> Ancestry:
     """All snapshots whose headers the register has."""
-    rows = Snapshot.objects.using(using).values_list("id", "parents", "is_merge")
-    found = Ancestry({}, set())
-    for pk, parents, is_merge in rows.iterator():
+    rows = Snapshot.objects.using(using)
+    found = Ancestry({}, set(), {})
+    for pk, parents, is_merge in rows.values_list("id", "parents", "is_merge").iterator():
         found.parents[pk] = parents
         if is_merge:
             found.merges.add(pk)
+    for pk, says in rows.filter(bears_renames=True).values_list("id", "says"):
+        found.renames[pk] = msgspec.convert(says, Ordinary).renames
     return found
 
 

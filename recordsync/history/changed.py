@@ -18,7 +18,7 @@ _PIECE: Final = 1 << 20
 """Bytes of the temporary file that are read at once."""
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where the lines of a block are in the temporary file."""
 
     start: int
@@ -26,15 +26,17 @@ class _Place(NamedTuple):
 
 
 class TreeChanges:
-    """The changes to a tree, block by block. Reads the history store, and writes ``spool``, an empty temporary file,
-    which stays open and is the caller's."""
+    """The changes to a tree, block by block. Reads that tree, and writes to the end of ``spool``, a temporary file,
+    which stays open and is the caller's. ``places``: where blocks are in it, by digest, if several trees share it."""
 
-    def __init__(self, store: HistoryStore, below: StoredTree, spool: IO[bytes]) -> None:
+    def __init__(
+        self, store: HistoryStore, below: StoredTree, spool: IO[bytes], places: dict[str, Place] | None = None
+    ) -> None:
         self._store = store
         self._below = below
         self._spool = spool
         self._changes: dict[str, dict[Partition, BlockDigest | None]] = {model.name: {} for model in below.schema}
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {} if places is None else places
 
     def put(self, model: Model, partition: Partition, lines: Iterable[bytes]) -> None:
         """Replace the block of a partition by one that has these lines, which are known to be right and in order. If
@@ -42,12 +44,13 @@ class TreeChanges:
         start = self._spool.seek(0, io.SEEK_END)
         digest, count = hashlib.sha256(), 0
         for batch in batches(lines):
+            self._spool.seek(0, io.SEEK_END)  # the lines may come from it
             self._spool.write(b"\n".join((*batch, b"")))
             digest.update(checksums_of(batch))
             count += len(batch)
         block = BlockDigest(digest.hexdigest(), count)
         self._changes[model.name][partition] = block if count else None
-        self._places[block.digest] = _Place(start, self._spool.tell())
+        self._places[block.digest] = Place(start, self._spool.seek(0, io.SEEK_END))
 
     def tree(self) -> ChangedTree:
         """The tree after all changes. Reads the nodes that lead to them."""
@@ -82,26 +85,27 @@ class ChangedTree(StoredTree):
         below: StoredTree,
         made: Mapping[str, bytes],
         spool: IO[bytes],
-        places: Mapping[str, _Place],
+        places: Mapping[str, Place],
     ) -> None:
+        self._below = below
         self._made = made
         self._spool = spool
         self._places = places
         super().__init__(store, root, below.schema)
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
-        stored = super().nodes([digest for digest in digests if digest not in self._made])
+        stored = self._below.nodes([digest for digest in digests if digest not in self._made])
         return {digest: self._made.get(digest) or stored[digest] for digest in dict.fromkeys(digests)}
 
     def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         for partition, block in placed:
             place = self._places.get(block.digest)
             if place is None:
-                yield from super().lines([(partition, block)])
+                yield from self._below.lines([(partition, block)])
             else:
                 yield from self._read(place)
 
-    def _read(self, place: _Place) -> Iterator[list[bytes]]:
+    def _read(self, place: Place) -> Iterator[list[bytes]]:
         position, rest = place.start, b""
         while position < place.end:
             self._spool.seek(position)

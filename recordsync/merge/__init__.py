@@ -6,9 +6,11 @@ from recordsync.merge.counts import Counts
 from recordsync.merge.decide import Decide, Side, Strategy, decide_by, effect_and_change, resolve
 from recordsync.merge.effects import Effect, effect_of
 from recordsync.merge.three_way import EXISTENCE, Disputed, Merged, Outcome, addition, is_addition, merge
+from recordsync.model.schema import KEY_UNIT
 
 __all__ = [
     "EXISTENCE",
+    "KEY_UNIT",
     "BaseRecord",
     "Counts",
     "Decide",

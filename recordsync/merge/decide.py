@@ -64,6 +64,6 @@ def effect_and_change(
     content = whole.content(ours)
     incoming = shape.content(theirs)
     for unit in (*merged.units, *decided):
-        for position in shape.units[unit]:
+        for position in shape.positions(unit):
             content[shape.names[position]] = incoming[shape.names[position]]
     return effect, Change(merged.key, ours, whole.from_mapping(content, ours.created_at))

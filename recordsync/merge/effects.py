@@ -20,8 +20,8 @@ class Effect(StrEnum):
     CREATE = "create"
     """The record is added because others refer to it. Theirs does not list it."""
     BLOCKED = "blocked"
-    """The record should be deleted and stays, because something still refers to it: a conflict that nobody can
-    decide."""
+    """The record should be deleted and stays, because something still refers to it, or should get a name that another
+    one has: a conflict that nobody can decide."""
 
 
 def effect_of(merged: Merged, *, takes_theirs: bool) -> Effect:

@@ -48,9 +48,9 @@ class Merged(NamedTuple):
     """The merge of one key.
 
     ``ours`` has every field of the model; ``theirs`` and ``base`` have those of theirs' shape, and nothing says when
-    what the base has was created. ``units`` take their
-    side, and somebody must decide ``conflicts``. ``listed``: whether theirs has an entry for the key, as a record or a
-    deletion.
+    what the base has was created. They have another key where a record to which others refer was renamed. ``units``
+    take their side, and somebody must decide ``conflicts``. ``listed``: whether theirs has an entry for the key, as a
+    record or a deletion.
     """
 
     key: Key

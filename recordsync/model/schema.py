@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter, itemgetter
+from typing import Final
 
 from recordsync.model import slices
 from recordsync.model.fields import Date, FieldType
 from recordsync.model.records import Key, Partition, Record, Values
+
+KEY_UNIT: Final = "key"
+"""The unit of a record's key, by which others refer to it. It merges whole, as other units do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,10 @@ class Shape:
         """For each unit the positions in ``values`` of its fields that the snapshot has. A backup file has a unit whole
         or not at all. A sheet may have a part of one, and then speaks about that part only."""
 
+    def positions(self, unit: str) -> tuple[int, ...]:
+        """The positions in ``values`` of the fields of a unit."""
+        return self._key_positions if unit == KEY_UNIT else self.units[unit]
+
     @property
     def is_whole(self) -> bool:
         """Whether it has every field of the model."""
@@ -276,4 +284,4 @@ class Schema:
         raise KeyError(name)
 
 
-__all__ = ["Field", "Key", "Model", "Schema", "Shape"]
+__all__ = ["KEY_UNIT", "Field", "Key", "Model", "Schema", "Shape"]

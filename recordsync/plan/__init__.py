@@ -10,6 +10,7 @@ from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
 from recordsync.plan.references import Held, References
+from recordsync.plan.renames import NewName, Renames, Renamings, Shared, names_at, renamed_tree, tree_of_all
 from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions, Step
 from recordsync.plan.trees import TreeSource
@@ -24,10 +25,14 @@ __all__ = [
     "ChangesDoNotFit",
     "Codec",
     "Held",
+    "NewName",
     "OurBlocks",
     "Pass",
     "Plan",
     "References",
+    "Renames",
+    "Renamings",
+    "Shared",
     "Source",
     "Step",
     "TheirBlock",
@@ -39,6 +44,9 @@ __all__ = [
     "differences",
     "list_changes",
     "make_plan",
+    "names_at",
     "opened_base",
+    "renamed_tree",
+    "tree_of_all",
     "tree_with",
 ]

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
 from recordsync.errors import RecordSyncError, named
+from recordsync.history.headers import Rename
 from recordsync.merge import Counts, Decide
 from recordsync.model.records import Record
 from recordsync.model.schema import Model
@@ -19,18 +20,22 @@ Batch = tuple[Model, list[Change]]
 """Consecutive changes of one model."""
 
 
-def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most: int = 0) -> Iterator[int]:
+def apply_changes(
+    store: Store, batches: Iterable[Batch], now: dt.datetime, most: int = 0, *, renames: list[Rename] | None = None
+) -> Iterator[int]:
     """The number of changes written so far, after each batch of :data:`EVERY`, in the current transaction.
 
     ``batches`` are in an order in which they can be written: a record that others refer to is added before them and
-    deleted after them. ``now``: what written rows get as ``updated_at``. ``most``: the largest number of
-    changes; if it is large compared with the table, indexes are made afterwards. Nothing is written unless the result
-    is consumed. Raises what the store raises, and RecordSyncError for a record that no register holds; the caller then
-    rolls back.
+    deleted after them. Renames are written last, those of a model together, because names may be exchanged. They are
+    added to ``renames``, if that is given. ``now``: what written rows get as ``updated_at``. ``most``: the largest
+    number of changes; if it is large compared with the table, indexes are made afterwards. Nothing is written unless
+    the result is consumed. Raises what the store raises, and RecordSyncError for a record that no register holds; the
+    caller then rolls back.
     """
     schema = store.schema
     referred = {field.references for model in schema for field in model.key if field.references}
     waiting: dict[str, list[Change]] = {model.name: [] for model in schema}
+    renaming: dict[str, list[Change]] = {name: [] for name in referred}
     done = 0
 
     def flush() -> int:
@@ -45,8 +50,11 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most
 
     with store.filling(most):
         for model, changes in batches:
-            if model.name in referred and any(change.after is None for change in changes):
-                yield flush()  # the records that refer to it first
+            if model.name in referred:
+                renaming[model.name] += [change for change in changes if change.is_rename]
+                changes = [change for change in changes if not change.is_rename]
+                if any(change.after is None for change in changes):
+                    yield flush()  # the records that refer to it first
             batch = waiting[model.name]
             while changes:
                 room = EVERY - len(batch)
@@ -55,6 +63,14 @@ def apply_changes(store: Store, batches: Iterable[Batch], now: dt.datetime, most
                 if len(batch) == EVERY:
                     yield flush()
         yield flush()
+        for name, changes in renaming.items():
+            if changes:
+                require_valid(schema[name], [change.after for change in changes if change.after is not None])
+                store.rename(schema[name], changes, now)
+                if renames is not None:
+                    renames += [Rename(name, change.key[0], change.after.key[0]) for change in changes if change.after]
+                done += len(changes)
+                yield done
 
 
 def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Batch]:
@@ -73,16 +89,23 @@ def decided_batches(plan: Plan, decide: Decide, account: Account) -> Iterator[Ba
 
 
 def apply_plan(
-    plan: Plan, store: Store, decide: Decide, now: dt.datetime, progress: Progress = no_progress
+    plan: Plan,
+    store: Store,
+    decide: Decide,
+    now: dt.datetime,
+    progress: Progress = no_progress,
+    *,
+    renames: list[Rename] | None = None,
 ) -> dict[str, Counts]:
-    """The account of a plan that this decides and writes in the current transaction.
+    """The account of a plan that this decides and writes in the current transaction. ``renames``: see
+    :func:`apply_changes`.
 
     Raises what :func:`apply_changes` and ``progress`` raise, and RecordSyncError if a conflict is not decided or
     something is not accounted for; the caller then rolls back.
     """
     account = Account(plan)
     total, written = plan.changes, plan.changes - plan.size
-    for done in apply_changes(store, decided_batches(plan, decide, account), now, plan.size):
+    for done in apply_changes(store, decided_batches(plan, decide, account), now, plan.size, renames=renames):
         progress("apply", min(written + done, total), total)
     return account.verified()
 

@@ -73,7 +73,7 @@ class _ModelLines:
         changes = []
         for line in lines:
             before, after = self._record(line.before, line), self._record(line.after, line)
-            record = after or before
+            record = before or after
             assert record is not None  # list_changes writes no change without either
             changes.append(Change(record.key, before, after))
         return changes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge as merge_sorted
 from itertools import chain, groupby, islice
+from types import MappingProxyType
 from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
@@ -18,6 +19,7 @@ from recordsync.plan.bases import Base, BasePart
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
+from recordsync.plan.renames import NewName, with_new_name
 from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
@@ -41,6 +43,7 @@ def make_plan(
     adder: Adder | None = None,
     *,
     ours: OurBlocks | None = None,
+    names: Mapping[str, Mapping[str, NewName]] = MappingProxyType({}),
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
@@ -54,6 +57,8 @@ def make_plan(
     ``ours``: the register's blocks, if they are known. Where theirs knows its blocks too, speaks about everything, and
     the base (if there is one) knows its partitions, the register is not read where both have the same, nor without a
     base where theirs has nothing. The plan is the same as without.
+
+    ``names``: for models that others refer to, what becomes of names of ours, by which theirs and the base are seen.
 
     Reads the database, and writes nothing but ``items`` and what ``adder`` writes. Raises
     :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`,
@@ -82,7 +87,7 @@ def make_plan(
                 and waiting.isdisjoint(str(part.references) for part in model.references)
                 and adder.takes(model)
             )
-            sides = _Sides(store, theirs, base, model, reader, ours)
+            sides = _Sides(store, theirs, base, model, reader, ours, names.get(model.name, {}))
             for part in sides.merged(at_once=takes):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
@@ -114,6 +119,8 @@ def make_plan(
                         digest.update(b"%d" % plan.creates(model, part))
                         if model.name in schema.referred and part.theirs is None:
                             plan.held.append(Held(model, part, store.references(model, part.key)))
+                        elif part.theirs is not None and part.theirs.key != part.key:
+                            plan.held.append(Held(model, part, 0))
                         else:
                             items.write(line)
                 settled.read += listed
@@ -181,7 +188,7 @@ def _entries(part: _Part) -> int:
 
 
 class _Sides(NamedTuple):
-    """What is merged of one model. ``reader`` reads theirs."""
+    """What is merged of one model. ``reader`` reads theirs; ``names``: see :func:`make_plan`."""
 
     store: Store
     theirs: Source
@@ -189,6 +196,7 @@ class _Sides(NamedTuple):
     model: Model
     reader: Pass
     ours: OurBlocks | None
+    names: Mapping[str, NewName]
 
     def merged(self, *, at_once: bool) -> Iterator[_Part]:
         """The merge. Where theirs does not speak about every record, ours are looked up by its keys. ``at_once``: the
@@ -196,7 +204,7 @@ class _Sides(NamedTuple):
         store, theirs, model, reader = self.store, self.theirs, self.model, self.reader
         whole, shape, complete = model.shape(), theirs.shape(model), theirs.is_complete
         align = theirs.alignment(model)
-        if align is None and shape.is_whole and not theirs.deleted[model.name]:
+        if align is None and shape.is_whole and not theirs.deleted[model.name] and not self.names:
             if (by_blocks := self._merged_by_blocks(at_once=at_once)) is not None:
                 yield from by_blocks
                 return
@@ -204,7 +212,6 @@ class _Sides(NamedTuple):
                 between = _stretches(store, model, reader, is_complete=complete, at_once=at_once)
                 yield from _merged_by_stretches(model, between, is_complete=complete, before=self._before())
                 return
-        assert not isinstance(self.base, Side)
         records = reader.records(model)
         ours: Iterable[Record]
         if at_once:
@@ -220,9 +227,19 @@ class _Sides(NamedTuple):
         if align is not None:
             yield from _together(model, shape, _merged_aligned(whole, shape, ours, records, align, complete=complete))
             return
-        before = None if self.base is None else _projected(shape, self.base, model)
+        before: Iterable[BaseRecord] | None
+        if isinstance(self.base, Side):
+            before = (store if self.base is Side.OURS else theirs).records(model)
+        else:
+            before = None if self.base is None else _projected(shape, self.base, model)
         merged = merge(whole, shape, before, ours, records, theirs.deletions(model), complete=complete)
-        yield from _together(model, shape, merged)
+        yield from _together(model, shape, self._with_names(shape, merged))
+
+    def _with_names(self, shape: Shape, merged: Iterable[Merged]) -> Iterable[Merged]:
+        """The same merges, with what becomes of names."""
+        if not self.names:
+            return merged
+        return (with_new_name(part, shape, self.names.get(part.key[0])) for part in merged)
 
     def _merged_by_blocks(self, *, at_once: bool) -> Iterator[_Part] | None:
         """The merge of what is complete, block by block; None if it is not known by blocks, or more is different than

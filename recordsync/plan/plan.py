@@ -80,17 +80,17 @@ class Plan:
 
     def decided(self, decide: Decide) -> Iterator[Step | Additions]:
         """The decided steps, in an order in which they can be written: a record that others refer to is added before
-        them and deleted after them."""
+        them, and deleted or renamed after them."""
         references = self.references()
         for merged in self._read():
             step = merged if isinstance(merged, Additions) else self._step(*merged, decide)
             if names := step.names():
                 yield from references.follow(step.model, step.effect, names)
             yield step
-        for held in self.held:
-            deletion = self._step(held.model, held.merged, decide)
-            effect = references.settled(held, deletion.effect)
-            yield deletion._replace(change=None, effect=effect) if effect is Effect.BLOCKED else deletion
+        steps = [self._step(held.model, held.merged, decide) for held in self.held]
+        effects = references.settled((held, step.held_effect) for held, step in zip(self.held, steps, strict=True))
+        for step, effect in zip(steps, effects, strict=True):
+            yield step.blocked_one() if effect is Effect.BLOCKED else step
 
     def references(self) -> References:
         """The references of the records before the rest of the plan is applied."""

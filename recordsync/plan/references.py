@@ -1,5 +1,5 @@
 """The references of a plan's records while it is decided: the records to create for them, and those that cannot be
-deleted because of them."""
+deleted because of them, or cannot get another name."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from recordsync.streams import Change
 
 
 class Held(NamedTuple):
-    """The deletion of a record that others may refer to. It is decided last, when what remains is known."""
+    """The deletion or another name of a record that others may refer to. It is decided last, when what remains is
+    known."""
 
     model: Model
     merged: Merged
     references: int
-    """The number of references of rows to the record before the plan is applied. A row may have several."""
+    """The number of references of rows to a record that is deleted, before the plan is applied. A row may have
+    several."""
 
     @property
     def name(self) -> str:
         """The name by which others refer to the record."""
         return self.merged.key[0]
+
+    @property
+    def new_name(self) -> str | None:
+        """The name that the record gets; None: it is deleted."""
+        return None if self.merged.theirs is None else self.merged.theirs.key[0]
 
 
 class References:
@@ -58,11 +65,26 @@ class References:
                 created += [_creation(parent, name) for name in missing]
         return created
 
-    def settled(self, held: Held, effect: Effect) -> Effect:
-        """The effect on a record after everything that is not held was followed: ``effect``, unless that is a deletion
-        and something still refers to the record."""
-        is_blocked = effect is Effect.DELETE and self._left[held.model.name, held.name] > 0
-        return Effect.BLOCKED if is_blocked else effect
+    def settled(self, decided: Iterable[tuple[Held, Effect]]) -> list[Effect]:
+        """The effects on all held records after everything else was followed. ``decided``: each with its effect, unless
+        it is in the way: a deletion where something still refers to the record, another name that is taken."""
+        effects: list[Effect] = []
+        present = {model: set(names) for model, names in self._present.items()}
+        renamed: dict[int, Held] = {}
+        for position, (held, effect) in enumerate(decided):
+            if effect is Effect.DELETE and self._left[held.model.name, held.name] > 0:
+                effect = Effect.BLOCKED
+            if effect is Effect.DELETE or effect is Effect.UPDATE:
+                present[held.model.name].discard(held.name)
+            if effect is Effect.UPDATE:
+                renamed[position] = held
+            effects.append(effect)
+        while taken := [at for at, held in renamed.items() if held.new_name in present[held.model.name]]:
+            for position in taken:
+                held = renamed.pop(position)
+                present[held.model.name].add(held.name)
+                effects[position] = Effect.BLOCKED
+        return effects
 
 
 def _creation(model: Model, name: str) -> Step:

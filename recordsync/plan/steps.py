@@ -27,8 +27,26 @@ class Step(NamedTuple):
 
     @property
     def blocked(self) -> bool:
-        """Whether a record should be deleted and something still refers to it."""
+        """Whether a record should be deleted and something still refers to it, or should get a name that is taken."""
         return self.effect is Effect.BLOCKED
+
+    @property
+    def held_effect(self) -> Effect:
+        """The effect, as :meth:`recordsync.plan.References.settled` wants it: an update is another name."""
+        is_other = self.effect is Effect.UPDATE and not (self.change is not None and self.change.is_rename)
+        return Effect.KEEP if is_other else self.effect
+
+    def blocked_one(self) -> Step:
+        """The same step without what is blocked: a deletion, or another name."""
+        change = self.change
+        if change is not None and change.before is not None and change.after is not None:
+            shape = self.model.shape()
+            names = {name: shape.content(change.before)[name] for name in self.model.key_names}
+            after = shape.from_mapping({**shape.content(change.after), **names}, change.after.created_at)
+            change = None if after == change.before else change._replace(after=after)
+        else:
+            change = None
+        return self._replace(change=change, effect=Effect.BLOCKED)
 
     @property
     def undecided(self) -> bool:

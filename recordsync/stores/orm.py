@@ -6,6 +6,7 @@ A faster store for one database must leave exactly what this one leaves.
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -183,6 +184,29 @@ class OrmStore:
                 raise RecordSyncError(
                     f"The database deleted {deleted} rows of {model.name} instead of {len(deleted_rows)}."
                 )
+
+    def rename(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
+        self._kept.pop(model.name, None)
+        rows = dict(self._find_by_key(model, sorted(change.key for change in changes)))
+        for change in changes:
+            if change.before is None or change.key not in rows or rows[change.key][1].values != change.before.values:
+                raise RegisterMoved(
+                    f"{named(model.name, model.spelt(change.key))} is not as it was when the change was planned."
+                )
+        django = self._django(model)._base_manager.using(self.using)
+        (name,) = model.key
+        names = {change.after.key for change in changes if change.after is not None}
+        for change in changes:
+            if change.key in names:  # out of the way first
+                django.filter(pk=rows[change.key][0]).update(**{name.source: secrets.token_hex(8)})
+        for change in changes:
+            assert change.after is not None
+            pk = rows[change.key][0]
+            django.filter(pk=pk).update(**self._columns(model, model.names, change.after.values), updated_at=now)
+            for other in self.schema:
+                for field in other.references:
+                    if field.references == model.name:
+                        self._rows(other).filter(**{f"{field.source}_id": pk}).update(updated_at=now)
 
     def _to_look_up(self, changes: Sequence[Change]) -> Sequence[Change]:
         """The changes of which only a look-up can say whether the database holds what they replace."""

@@ -75,3 +75,9 @@ class Store(Protocol):
         Written rows get ``now`` as ``updated_at``. An added row gets its record's ``created_at``; without one, it gets
         ``now``. Raises :class:`RegisterMoved` if the database does not hold what a change replaces.
         """
+
+    def rename(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
+        """Write changes that give records of a model to which others refer another name, all of them together.
+
+        To others, what refers to them is changed too: its rows get ``now`` as ``updated_at``. Raises as :meth:`write`.
+        """

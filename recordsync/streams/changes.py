@@ -8,7 +8,8 @@ from recordsync.model.records import Key, Record
 
 
 class Change(NamedTuple):
-    """A change of one key: from ``before`` (None: there is no record) to ``after`` (None: the record is deleted)."""
+    """A change of one key: from ``before`` (None: there is no record) to ``after`` (None: the record is deleted), which
+    has another key where the record is renamed."""
 
     key: Key
     before: Record | None
@@ -20,6 +21,11 @@ class Change(NamedTuple):
         if self.before is None:
             return "add"
         return "delete" if self.after is None else "update"
+
+    @property
+    def is_rename(self) -> bool:
+        """Whether the record gets another key, by which others refer to it."""
+        return self.before is not None and self.after is not None and self.before.key != self.after.key
 
 
 class Deletion(NamedTuple):

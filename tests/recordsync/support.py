@@ -217,5 +217,8 @@ class MemoryStore:
                 created_at = change.after.created_at or TIMESTAMP.to_text(now)
                 rows[change.key] = change.after._replace(created_at=created_at)
 
+    def rename(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
+        raise NotImplementedError
+
     def content(self) -> dict[str, list[Record]]:
         return {model.name: list(self.records(model)) for model in self.schema}
