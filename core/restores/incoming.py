@@ -21,7 +21,7 @@ from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
 from core.operations.results import BaseSummary, Origin
 from core.register.database import Register
 from core.register.declared import COMPANIES, SCHEMA
-from recordsync.backupfile import UncheckedFile
+from recordsync.backupfile import BackupFile, UncheckedFile
 from recordsync.backupfile.ancestry import check_ancestry
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history.ancestry import Ancestry
@@ -36,6 +36,7 @@ from recordsync.model.fields import TIMESTAMP
 from recordsync.models import Snapshot
 from recordsync.plan import Base as OpenedBase
 from recordsync.plan import (
+    CarriedBases,
     ChangesDoNotFit,
     NewName,
     Renames,
@@ -119,7 +120,8 @@ class Incoming:
     that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``received``: the snapshot
     that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet. ``renames``: the
     names under which theirs and the base are seen; None: their own. ``notes``: sentences about what is odd.
-    ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after.
+    ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after. ``carried``:
+    the trees that the file brings for bases.
     """
 
     theirs: Source
@@ -134,6 +136,7 @@ class Incoming:
     renames: Renames | None = None
     notes: Sequence[str] = ()
     goes_on_from_theirs: bool = False
+    carried: CarriedBases | None = None
 
     @property
     def parts_companies(self) -> bool:
@@ -157,6 +160,17 @@ class Incoming:
             if here is not None and (now := after.get((model, here), here)) != name
         ]
 
+    def tree_at(self, row: Snapshot, register: Register) -> StoredTree:
+        """The tree of a snapshot that the register knows: from the history store, or as the file brings it. Raises
+        HistoryDamaged where neither has it, HistoryUnusable."""
+        try:
+            return tree_of(row, register)
+        except (HistoryDamaged, HistoryUnusable):
+            brought = None if self.carried is None else self.carried.tree(row.pk)
+            if brought is None:
+                raise
+            return brought
+
     def summary(self) -> BaseSummary:
         """What is told of its base."""
         known = self.base is not None and not isinstance(self.base, Side)
@@ -176,7 +190,7 @@ class Incoming:
             places: dict[str, Place] = {}  # of all snapshots: a base may read the block of another one
 
             def tree(pk: str) -> StoredTree:
-                found = tree_of(rows[pk], register)
+                found = self.tree_at(rows[pk], register)
                 if self.renames is None:
                     return found
                 return renamed_tree(register.history.store, found, self.renames.bases[pk], spool, places)
@@ -226,6 +240,8 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
     incoming = Incoming(theirs, origin, "", kinship=related and related.kinship)
     if unstored is not None or isinstance(file, UncheckedFile):  # another one is not read block by block
         incoming = replace(incoming, lineage=lineage, received=received, unstored=unstored)
+    if unstored is not None and isinstance(file, BackupFile):
+        incoming = replace(incoming, carried=CarriedBases(register.history.store, file, unstored, spool))
     is_own = catalogue.was_taken_here(file.metadata, register)
     incoming = _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
     if head is None or related is None or related.base is None or choice is BaseChoice.NONE:
@@ -331,7 +347,9 @@ def with_renames(
     rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=bases)}
     ours = {COMPANIES.name: frozenset(register.rows(Company).values_list("name", flat=True))}
     try:
-        at = {pk: names_at(tree if pk == theirs else tree_of(row, register), SCHEMA) for pk, row in rows.items()}
+        at = {
+            pk: names_at(tree if pk == theirs else incoming.tree_at(row, register), SCHEMA) for pk, row in rows.items()
+        }
     except (HistoryDamaged, HistoryUnusable):
         if incoming.kinship is not Kinship.AHEAD or not register.history.is_unmarked():
             return incoming  # its base is not here

@@ -5,7 +5,7 @@ from recordsync.plan.adder import adding
 from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
 from recordsync.plan.bases import Base, opened_base
 from recordsync.plan.changelist import ChangeList, list_changes
-from recordsync.plan.incremental import ChangesDoNotFit, tree_with
+from recordsync.plan.incremental import CarriedBases, ChangesDoNotFit, tree_with
 from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
@@ -21,6 +21,7 @@ __all__ = [
     "Align",
     "Base",
     "Batch",
+    "CarriedBases",
     "ChangeList",
     "ChangesDoNotFit",
     "Codec",

@@ -6,15 +6,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
+from recordsync.backupfile import BackupFile
 from recordsync.errors import RecordSyncError
 from recordsync.history.changed import ChangedTree, TreeChanges
 from recordsync.history.store import HistoryStore, StoredTree
-from recordsync.model.records import Key, Partition
+from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model
-from recordsync.plan.source import Source
-from recordsync.streams import join
+from recordsync.streams import Deletion, join
 from recordsync.streams.lines import Lines
 
 _Change = tuple[Key, bytes | None]
@@ -29,11 +29,65 @@ class ChangesDoNotFit(RecordSyncError):
     """The changes in a file do not lead from the snapshot that it continues to its own."""
 
 
-def tree_with(store: HistoryStore, parent: StoredTree, changes: Source, root: str, spool: IO[bytes]) -> ChangedTree:
+class ListedChanges(Protocol):
+    """What changed from one snapshot to another."""
+
+    def records(self, model: Model) -> Iterable[Record]:
+        """The records that were added or changed, as they are after, in key order."""
+
+    def deletions(self, model: Model) -> Iterable[Deletion]:
+        """The records that were deleted, in key order."""
+
+
+class CarriedBases:
+    """The trees of the snapshots that a file brings so that they can be bases. Each is the one before with its changes,
+    and the first that of the file's own snapshot. Raises what :func:`tree_with` raises."""
+
+    def __init__(self, store: HistoryStore, file: BackupFile, tree: StoredTree, spool: IO[bytes]) -> None:
+        """``tree``: of the file's own snapshot. ``spool``: a temporary file, which stays open and is the caller's."""
+        self._store = store
+        self._file = file
+        self._spool = spool
+        self._trees = [tree]
+
+    def tree(self, snapshot: str) -> StoredTree | None:
+        """The tree of the snapshot with this id; None: the file does not bring it."""
+        ids = [header.id for header in self._file.bases]
+        if snapshot not in ids:
+            return None
+        wanted = ids.index(snapshot) + 1
+        while len(self._trees) <= wanted:
+            position = len(self._trees) - 1
+            changes = _ChangesOfBase(self._file, position)
+            root = self._file.bases[position].says.tree
+            self._trees.append(tree_with(self._store, self._trees[-1], changes, root, self._spool))
+        return self._trees[wanted]
+
+
+class _ChangesOfBase:
+    """The changes that lead to one of a file's bases."""
+
+    def __init__(self, file: BackupFile, position: int) -> None:
+        self._file = file
+        self._position = position
+
+    def records(self, model: Model) -> Iterator[Record]:
+        with self._file.open() as reader:
+            yield from reader.records(model, self._position)
+
+    def deletions(self, model: Model) -> Iterator[Deletion]:
+        with self._file.open() as reader:
+            for _key, deletion, _line in reader.deletions(model, self._position):
+                yield deletion
+
+
+def tree_with(
+    store: HistoryStore, parent: StoredTree, changes: ListedChanges, root: str, spool: IO[bytes]
+) -> ChangedTree:
     """The tree whose root has the digest ``root``: that of ``parent`` with the changes of a file, which was checked.
 
-    Reads the history store, and writes ``spool``, an empty temporary file that stays open. Raises ChangesDoNotFit
-    where the changes lead to another tree, and HistoryDamaged.
+    Reads the history store, and writes to the end of ``spool``, a temporary file that stays open. Raises
+    ChangesDoNotFit where the changes lead to another tree, and HistoryDamaged.
     """
     changed = TreeChanges(store, parent, spool)
     for model in parent.schema:
@@ -46,7 +100,7 @@ def tree_with(store: HistoryStore, parent: StoredTree, changes: Source, root: st
     return tree
 
 
-def _changes(changes: Source, model: Model) -> Iterator[_Change]:
+def _changes(changes: ListedChanges, model: Model) -> Iterator[_Change]:
     """What a file says of a model, in key order."""
     line = Lines(model.shape()).line
     for record, deletion in join(changes.records(model), changes.deletions(model)):
