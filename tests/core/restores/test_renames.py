@@ -402,7 +402,7 @@ def test_a_page_shows_names_and_decides_them(sites: Sites) -> None:
             ("update", True, False),
         ]
         shown = render_to_string("partials/line.html", {"line": taken})
-        assert "It was renamed there." in shown
+        assert "It has another name there." in shown
         assert preview.page(Filter(unit=KEY_UNIT)).total == preview.page(Filter(company=INC)).total == 1
         assert preview.decide(Side.THEIRS, asked.id, KEY_UNIT, seen=preview.version) == 1
         counts = preview.counts()["companies"]

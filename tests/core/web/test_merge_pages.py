@@ -283,7 +283,9 @@ def test_a_renaming_leads_to_its_undo(world: World, root: Client) -> None:
     (link,) = re.findall(r'href="(/operations/[^"]*)">It can be undone', page)
     assert "Undo everywhere" in text(root, link)
     check = asked(root, f"{link}undo/", how="everywhere")
-    assert "Companies: 1 added" in text(root, f"/restore/preview/{check}/")
+    shown = text(root, f"/restore/preview/{check}/")
+    assert "Companies: 1 updated" in shown
+    assert "It has another name there." in shown
 
 
 def test_a_button_that_is_not_there(world: World, root: Client) -> None:
