@@ -6,6 +6,7 @@ beside it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -92,11 +93,23 @@ class Place:
             records = {key for key in keys if key[1:2] == (day,)}
             companies = keys if company else {key[:1] for key in records}
             keys = records | {key for key in companies if len(key) == 1}
+        return self.part(keys)
+
+    def part(self, keys: Collection[Key]) -> Sent:
+        """A file of some companies and records, in no ancestry."""
         return self._sent(self.model.part(keys))
 
     def _sent(self, file: File) -> Sent:
         self._at_head()
         return Sent(file, self.heard.copy())
+
+    def bring_back(self, snapshot: Snapshot, side: Side) -> Restored:
+        """Restore an own snapshot. If the register had it, its values are brought back."""
+        head = self.model.take()
+        self._taken()
+        file = File(0, snapshot.tree, snapshot=snapshot)
+        sent = Sent(file, self._heard_at[snapshot].copy())
+        return Place.restore(self, sent, side, without_base=snapshot in head.ancestry)
 
     def restore(self, sent: Sent, side: Side, *, without_base: bool = False) -> Restored:
         file, before = sent.file, dict(self.model.register)
@@ -304,6 +317,14 @@ class Exchange(RuleBasedStateMachine):
     @rule(at=ANY, file=ANY, side=SIDES)
     def restore_without_base(self, at: int, file: int, side: Side) -> None:
         self.place(at).restore(self.file(file), side, without_base=True)
+
+    @rule(at=ANY, which=ANY, side=SIDES)
+    def restore_a_snapshot(self, at: int, which: int, side: Side) -> None:
+        place = self.place(at)
+        if snapshots := [
+            one for one in dict.fromkeys(move.after for move in place.model.moves) if place.model.has(one)
+        ]:
+            place.bring_back(snapshots[which % len(snapshots)], side)
 
     @precondition(lambda self: any(sent.file.snapshot for sent in self.sent))
     @rule(at=ANY, file=ANY)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
+from django.utils import timezone
 from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import rule, run_state_machine_as_test
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.conftest import DEEP
-from tests.properties.exchange_machine import Exchange, Place, Sent, Way
+from tests.properties.exchange_machine import ANY, Exchange, Place, Sent, Way
 from tests.properties.exchange_model import File, How, Register, Restored, Side, Snapshot, Snapshots, counted
 from tests.properties.exchange_writes import Writes
 from tests.running.exchange import Databases, SnapshotFile, Told
@@ -58,6 +59,7 @@ class RealPlace(Place):
         super().__init__(at, snapshots, writes)
         self._databases = databases
         self._ids = ids
+        self._moments = [timezone.now()]
 
     def write(self, register: Register, way: Way = "orm") -> None:
         self._databases.write(self.model.register, register, way)
@@ -122,6 +124,20 @@ class RealPlace(Place):
         assert told.counts == {name: dict(counts) for name, counts in expected.items()}
         assert told.conflicts == sum(counts["conflicts"] for counts in expected.values())
 
+    def bring_back(self, snapshot: Snapshot, side: Side) -> Restored:
+        done = super().bring_back(snapshot, side)
+        self._as_told(done, side, self._databases.restore(snapshot.label, side))
+        self._same()
+        return done
+
+    def since(self, number: int) -> Sent:
+        """A file of what says that it was written since some moment."""
+        data = self._databases.since(self._moments[number % len(self._moments)])
+        register = self.model.register
+        found = self._databases.listed(data)
+        assert found == {key: register[key] for key in found}
+        return replace(self.part(found), data=data)
+
     def exact(self, sent: Sent) -> Restored:
         done = super().exact(sent)
         self._as_told(done, "theirs", self._databases.restore(sent.data, "theirs", is_exact=True))
@@ -147,6 +163,7 @@ class RealPlace(Place):
 
     def _same(self) -> None:
         """What is in the databases is what the model says."""
+        self._moments.append(timezone.now())
         assert self._databases.contents() == self.model.register
         pk = self._databases.head()
         assert (pk is None) == (self.model.head is None)
@@ -169,6 +186,12 @@ class RealExchange(Exchange):
     def new_place(self, at: int) -> RealPlace:
         databases = self._new_databases(self._engines[at % len(self._engines)], self._opened)
         return RealPlace(at, self.snapshots, self.writes, databases, self._ids)
+
+    @rule(at=ANY, since=ANY)
+    def back_up_since(self, at: int, since: int) -> None:
+        place = self.place(at)
+        assert isinstance(place, RealPlace)
+        self.sent.append(place.since(since))
 
     def teardown(self) -> None:
         with self._opened:

@@ -24,10 +24,11 @@ from core.restores.undo import How, undo_of
 from core.restores.undo import ways as possible_ways
 from recordsync.history.databases import history_of
 from recordsync.models import Block, Head, HeadMove, Node, Snapshot
+from tests.builders import files
 from tests.builders.days import TIMES, UNITS, Content, day
 from tests.builders.registers import columns, rows
 from tests.running.installation import ScratchInstallation
-from tests.running.services import backup_bytes, imported, restore
+from tests.running.services import backup_bytes, imported
 
 Key = tuple[str, ...]
 Units = tuple[str, ...]
@@ -83,7 +84,7 @@ class Databases:
         found = rows(self.alias)
         told: dict[Key, Units] = {(name,): () for name in found.names}
         for key, content in found.contents.items():
-            told[key] = tuple(_value(unit, {name: content[name] for name in UNITS[unit]}) for unit in UNITS)
+            told[key] = _units(content)
         return told
 
     def write(self, before: Contents, after: Contents, way: Way) -> None:
@@ -184,14 +185,27 @@ class Databases:
         chosen = Selection(companies=[company] if company else None, date_from=day, date_to=day)
         return backup_bytes(self.alias, selection=chosen)[0]
 
+    def since(self, moment: dt.datetime) -> bytes:
+        """A backup of what says that it was written since then."""
+        return backup_bytes(self.alias, "incremental", moment)[0]
+
+    @staticmethod
+    def listed(data: bytes) -> dict[Key, Units]:
+        """What a file lists."""
+        document = files.parsed(data)
+        found: dict[Key, Units] = {(line["name"],): () for line in document["companies"]}
+        return found | {key: _units(content) for key, content in files.contents(document).items()}
+
     def import_sheet(self, rows: Contents) -> None:
         contents = [_content(key, units) for key, units in rows.items() if len(key) > 1]
         imported(self.alias, *({name: text or "" for name, text in content.items()} for content in contents))
 
-    def restore(self, data: bytes, side: str, *, without_base: bool = False, is_exact: bool = False) -> Told:
+    def restore(self, source: bytes | str, side: str, *, without_base: bool = False, is_exact: bool = False) -> Told:
+        """Restore a file, or the snapshot with this id."""
+        opened = io.BytesIO(source) if isinstance(source, bytes) else Snapshot.objects.using(self.alias).get(pk=source)
         try:
             asked = _asked(side, without_base=without_base, is_exact=is_exact)
-            return _told(restore(self.alias, data, yes=True, **asked))
+            return _told(RestoreService(register=Register(self.alias)).restore_backup(opened, yes=True, **asked))
         except OperationFailed as failure:
             return Told({}, is_refused=str(failure))
 
@@ -256,6 +270,10 @@ def _fields(unit: str, value: str) -> dict[str, str | None]:
     if unit == "day":
         return {"status": "P" if number % 2 else "A", "overstay": minutes, **dict.fromkeys(TIMES, time)}
     return dict.fromkeys(UNITS[unit], value if unit in ("name", "shift") else minutes)
+
+
+def _units(content: Content) -> Units:
+    return tuple(_value(unit, {name: content[name] for name in UNITS[unit]}) for unit in UNITS)
 
 
 def _value(unit: str, found: Mapping[str, str | None]) -> str:
