@@ -219,9 +219,11 @@ class Move(NamedTuple):
 
 
 class Snapshots:
-    """All snapshots that were ever made, anywhere. A merge is known by what it says and by its parents."""
+    """All snapshots that were ever made, anywhere. A merge is known by what it says and by its parents. ``salt``: makes
+    other ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, salt: str = "") -> None:
+        self._salt = salt
         self._merges: dict[tuple[Tree, frozenset[Snapshot]], Snapshot] = {}
         self._count = 0
 
@@ -230,19 +232,18 @@ class Snapshots:
         return self._count
 
     def ordinary(self, tree: Tree, *parents: Snapshot) -> Snapshot:
-        return Snapshot(tree, parents, _label(str(self.next_number())), is_merge=False)
+        return Snapshot(tree, parents, self._label(str(self.next_number())), is_merge=False)
 
     def merge(self, tree: Tree, *parents: Snapshot) -> Snapshot:
         known = self._merges.get((tree, frozenset(parents)))
         if known is None:
             ordered = tuple(sorted(parents, key=lambda one: one.label))
-            label = _label(repr((sorted(tree), [one.label for one in ordered])))
+            label = self._label(repr((sorted(tree), [one.label for one in ordered])))
             known = self._merges[tree, frozenset(parents)] = Snapshot(tree, ordered, label, is_merge=True)
         return known
 
-
-def _label(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    def _label(self, text: str) -> str:
+        return hashlib.sha256((self._salt + text).encode()).hexdigest()
 
 
 class Installation:

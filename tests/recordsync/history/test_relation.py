@@ -13,6 +13,7 @@ from recordsync.history.relation import (
     MergedBases,
     base_of,
     best_common_ancestors,
+    relation,
     snapshots_in,
     with_ancestors,
 )
@@ -57,6 +58,20 @@ def test_a_base_is_made_of_common_ancestors(graph: Graph) -> None:
         assert snapshots_in(base) <= common
         if descends(graph, theirs, ours):
             assert base == ours
+
+
+@settings(max_examples=200)
+@given(graphs())
+def test_both_sides_settle_on_one_and_nobody_goes_back_to_an_ancestor(graph: Graph) -> None:
+    """Else files that go round would bring back what was deleted, time and again."""
+    merges = {pk for pk, parents in graph.items() if len(parents) > 1}
+    for ours, theirs in combinations(graph, 2):
+        settled = relation(graph, merges, ours, theirs).settles_on
+        assert settled == relation(graph, merges, theirs, ours).settles_on
+        one, other = ({pk for pk in graph if pk not in merges and descends(graph, side, pk)} for side in (ours, theirs))
+        assert (settled is None) == (one != other)
+        assert settled != ours or not descends(graph, theirs, ours)
+        assert settled != theirs or not descends(graph, ours, theirs)
 
 
 def depth(base: BaseIds | None) -> int:
