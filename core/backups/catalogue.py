@@ -7,7 +7,7 @@ import logging
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Final, NamedTuple
 
@@ -173,12 +173,13 @@ def entries(backups: Sequence[Backup], register: Register = DEFAULT) -> list[Ent
     restored = {(pk, digest): restored_at for pk, digest, restored_at in rows}
     files = _files()
     lacking = _Chains(_kept(register), files).lacking()
+    holders = _holders({lacking[backup.pk] for backup in backups if backup.pk in lacking}, register)
     return [
         Entry(
             backup,
             backup.file in files,
             restored.get((backup.pk, backup.digest)),
-            _what_lacks(lacking[backup.pk], register) if backup.pk in lacking else "",
+            _what_lacks(lacking[backup.pk], holders) if backup.pk in lacking else "",
         )
         for backup in backups
     ]
@@ -251,13 +252,23 @@ def _end(link: _Link, givers: Mapping[str, _Link]) -> str:
     return link.needs
 
 
-def _what_lacks(needed: str, register: Register) -> str:
-    """The sentences about a snapshot or a backup that a chain needs and lacks. Reads the catalogue."""
+def _holders(needed: Collection[str], register: Register) -> dict[str, Backup]:
+    """For each of these ids of snapshots and backups, where it is known, a backup that holds it or is it. Makes one
+    query."""
+    if not needed:
+        return {}
+    backups = [pk for pk in needed if len(pk) <= _UUID]
+    rows = register.rows(Backup).filter(Q(snapshot__in=set(needed).difference(backups)) | Q(pk__in=backups))
+    return {pk: row for row in rows.order_by("-taken_at") for pk in (row.snapshot, str(row.pk)) if pk in needed}
+
+
+def _what_lacks(needed: str, holders: Mapping[str, Backup]) -> str:
+    """The sentences about a snapshot or a backup that a chain needs and lacks. ``holders``: :func:`_holders`."""
     is_snapshot = len(needed) > _UUID
     shown = _("snapshot %(id)s") % {"id": needed[:SHOWN]} if is_snapshot else _("backup %(id)s") % {"id": needed}
     text = _("It needs %(what)s, directly or through others, and no file that is kept here holds that.")
     lacks = text % {"what": shown}
-    held = register.rows(Backup).filter(Q(snapshot=needed) if is_snapshot else Q(pk=needed)).first()
+    held = holders.get(needed)
     if held is None:
         return lacks
     where = _("The backup of %(when)s does, and its file is no longer here.") % {"when": moments.moment(held.taken_at)}

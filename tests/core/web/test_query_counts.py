@@ -31,7 +31,7 @@ FILES = ("operation_errors", "attendance_export", "upload_template")
 """What has no frame."""
 
 QUERIES: dict[str, int] = {
-    "backup_data": 9,
+    "backup_data": 20,
     "backup_logs": 4,
     "restore_data": 3,
     "history": 5,
