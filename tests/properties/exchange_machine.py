@@ -76,14 +76,14 @@ class Place:
     def full(self) -> Sent:
         return self._sent(self.model.full())
 
-    def incremental(self, parent: Snapshot) -> Sent:
-        """A file of the changes since a snapshot."""
-        return self._sent(self.model.incremental(parent))
+    def incremental(self, parent: Snapshot, bases: Collection[Snapshot] = ()) -> Sent:
+        """A file of the changes since a snapshot, which may bring others as well."""
+        return self._sent(self.model.incremental(parent, bases))
 
     def for_other(self, other: Place) -> Sent | None:
         """A file of the changes since a snapshot that another one has as well; None if it is known to have none."""
         parents = [one for one in self.model.parents if other.model.head and one in other.model.head.ancestry]
-        return self.incremental(parents[-1]) if parents else None
+        return self.incremental(parents[-1], self.model.parents) if parents else None
 
     def selection(self, company: str | None, day: str | None) -> Sent:
         """A file of one company (None: all), on one day (None: all)."""

@@ -172,13 +172,15 @@ def _proven(below: Known | Unit, one: Known | Unit, other: Known | Unit) -> Know
 class File:
     """``snapshot``: what it was made from, whose ancestry it names; None: it is in none, and then ``there`` and
     ``deleted`` are all that it speaks about. ``parent``: of an incremental the snapshot from which its changes lead.
-    ``number``: by which its maker's catalogue has it."""
+    ``bases``: snapshots that it brings as well, to be bases of its merge. ``number``: by which its maker's catalogue
+    has it."""
 
     number: int
     there: Tree
     deleted: Tree = frozenset()
     snapshot: Snapshot | None = None
     parent: Snapshot | None = None
+    bases: frozenset[Snapshot] = frozenset()
 
 
 def differences(before: Tree, after: Tree) -> tuple[Tree, Tree]:
@@ -312,10 +314,11 @@ class Installation:
         snapshot = self._sent()
         return File(self._number(), snapshot.tree, snapshot=snapshot)
 
-    def incremental(self, parent: Snapshot) -> File:
-        """A file of the changes since a snapshot."""
+    def incremental(self, parent: Snapshot, bases: Collection[Snapshot] = ()) -> File:
+        """A file of the changes since a snapshot, which may bring others as well."""
         snapshot = self._sent()
-        return File(self._number(), *differences(parent.tree, snapshot.tree), snapshot=snapshot, parent=parent)
+        there, deleted = differences(parent.tree, snapshot.tree)
+        return File(self._number(), there, deleted, snapshot, parent, frozenset(bases))
 
     def part(self, keys: Collection[Key]) -> File:
         """A file of some companies and records. It is in no ancestry."""
@@ -366,7 +369,8 @@ class Installation:
             return self._first(theirs, has_base=False)
         # A backup that was taken here brings its values back.
         base = None if without_base or file.number in self.written else shared([ours], [theirs])
-        if base is not None and theirs not in ours.ancestry and not all(map(self.has, base.of)):
+        is_here = theirs in ours.ancestry
+        if base is not None and not is_here and not all(self.has(one) or one in file.bases for one in base.of):
             return Restored("not here", base=base)
         changes = merge(ours.tree, theirs.tree, base.base if base else {})
         done = self._apply("merged", changes, side, base)
@@ -375,7 +379,7 @@ class Installation:
         self._move(self._after(ours, theirs), "restore")
         if base is not None and ours.tree == theirs.tree and ours.ordinary == theirs.ordinary:
             done.how = "settled"
-        elif base is not None and theirs in ours.ancestry:
+        elif base is not None and is_here:
             done.how = "nothing"
         elif base is not None and self.head is theirs:
             done.how = "fast-forward"

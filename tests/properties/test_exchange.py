@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -65,8 +65,8 @@ class RealPlace(Place):
         self._databases.write(self.model.register, register, way)
         super().write(register, way)
 
-    def incremental(self, parent: Snapshot) -> Sent:
-        sent = super().incremental(parent)
+    def incremental(self, parent: Snapshot, bases: Collection[Snapshot] = ()) -> Sent:
+        sent = super().incremental(parent, bases)
         return self._with(sent, self._databases.incremental(parent.label))
 
     def _with(self, sent: Sent, file: SnapshotFile) -> Sent:
@@ -86,8 +86,9 @@ class RealPlace(Place):
             self._same()
             return None
         ancestry = self.model.take().ancestry
-        parents = {one.label: one for one in ancestry if self.model.has(one)}
-        return self._with(super().incremental(parents[str(file.parent)]), file)
+        known = {one.label: one for one in ancestry if self.model.has(one)}
+        bases = [known[pk] for pk in file.bases]
+        return self._with(super().incremental(known[str(file.parent)], bases), file)
 
     def import_sheet(self, rows: Register) -> None:
         super().import_sheet(rows)
@@ -136,7 +137,9 @@ class RealPlace(Place):
         register = self.model.register
         found = self._databases.listed(data)
         assert found == {key: register[key] for key in found}
-        return replace(self.part(found), data=data)
+        sent = self.part(found)
+        self._same()
+        return replace(sent, data=data)
 
     def exact(self, sent: Sent) -> Restored:
         done = super().exact(sent)

@@ -55,6 +55,7 @@ class SnapshotFile(NamedTuple):
     data: bytes
     snapshot: str
     parent: str | None
+    bases: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,8 @@ class Databases:
 
 def _file(data: bytes, result: BackupResult) -> SnapshotFile:
     assert result.metadata.snapshot is not None
-    return SnapshotFile(data, result.metadata.snapshot.id, result.metadata.parent)
+    bases = [base["snapshot"]["id"] for base in files.parsed(data).get("bases", ())]
+    return SnapshotFile(data, result.metadata.snapshot.id, result.metadata.parent, bases)
 
 
 def _asked(side: str, *, without_base: bool, is_exact: bool) -> dict[str, Any]:
