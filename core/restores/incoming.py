@@ -25,7 +25,7 @@ from recordsync.backupfile import BackupFile, UncheckedFile
 from recordsync.backupfile.ancestry import check_ancestry
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history.ancestry import Ancestry
-from recordsync.history.changed import ChangedTree, Place
+from recordsync.history.changed import ChangedTree, SpooledPlace
 from recordsync.history.headers import Header, Rename
 from recordsync.history.lineage import Lineage, after_taking
 from recordsync.history.relation import BaseIds, Kinship, Relation, relation, snapshots_in
@@ -187,7 +187,7 @@ class Incoming:
             return
         rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=snapshots_in(self.base))}
         with TemporaryFile() as spool:
-            places: dict[str, Place] = {}  # of all snapshots: a base may read the block of another one
+            places: dict[str, SpooledPlace] = {}  # of all snapshots: a base may read the block of another one
 
             def tree(pk: str) -> StoredTree:
                 found = self.tree_at(rows[pk], register)

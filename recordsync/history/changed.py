@@ -18,7 +18,7 @@ _PIECE: Final = 1 << 20
 """Bytes of the temporary file that are read at once."""
 
 
-class Place(NamedTuple):
+class SpooledPlace(NamedTuple):
     """Where the lines of a block are in the temporary file."""
 
     start: int
@@ -30,13 +30,13 @@ class TreeChanges:
     which stays open and is the caller's. ``places``: where blocks are in it, by digest, if several trees share it."""
 
     def __init__(
-        self, store: HistoryStore, below: StoredTree, spool: IO[bytes], places: dict[str, Place] | None = None
+        self, store: HistoryStore, below: StoredTree, spool: IO[bytes], places: dict[str, SpooledPlace] | None = None
     ) -> None:
         self._store = store
         self._below = below
         self._spool = spool
         self._changes: dict[str, dict[Partition, BlockDigest | None]] = {model.name: {} for model in below.schema}
-        self._places: dict[str, Place] = {} if places is None else places
+        self._places: dict[str, SpooledPlace] = {} if places is None else places
 
     def put(self, model: Model, partition: Partition, lines: Iterable[bytes]) -> None:
         """Replace the block of a partition by one that has these lines, which are known to be right and in order. If
@@ -50,7 +50,7 @@ class TreeChanges:
             count += len(batch)
         block = BlockDigest(digest.hexdigest(), count)
         self._changes[model.name][partition] = block if count else None
-        self._places[block.digest] = Place(start, self._spool.seek(0, io.SEEK_END))
+        self._places[block.digest] = SpooledPlace(start, self._spool.seek(0, io.SEEK_END))
 
     def tree(self) -> ChangedTree:
         """The tree after all changes. Reads the nodes that lead to them."""
@@ -85,7 +85,7 @@ class ChangedTree(StoredTree):
         below: StoredTree,
         made: Mapping[str, bytes],
         spool: IO[bytes],
-        places: Mapping[str, Place],
+        places: Mapping[str, SpooledPlace],
     ) -> None:
         self._below = below
         self._made = made
@@ -105,7 +105,7 @@ class ChangedTree(StoredTree):
             else:
                 yield from self._read(place)
 
-    def _read(self, place: Place) -> Iterator[list[bytes]]:
+    def _read(self, place: SpooledPlace) -> Iterator[list[bytes]]:
         position, rest = place.start, b""
         while position < place.end:
             self._spool.seek(position)

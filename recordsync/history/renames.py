@@ -16,7 +16,7 @@ from recordsync.history.relation import Parents, best_common_ancestors, with_anc
 Names = Mapping[str, frozenset[str]]
 """For names at one snapshot those that the same records may have at another. A name that is not in it is the same."""
 
-Told = Mapping[str, str | None]
+NamesSeen = Mapping[str, str | None]
 """For each name at one snapshot that of the same record at another (None: it is not there)."""
 
 
@@ -61,7 +61,7 @@ class Naming:
             found[one] = _of_any(of_parents)
         return found[pk]
 
-    def told(self, one: str, other: str, at_one: Collection[str], at_other: Collection[str]) -> Told:
+    def told(self, one: str, other: str, at_one: Collection[str], at_other: Collection[str]) -> NamesSeen:
         """The names between two snapshots, of which these are all names. A record whose name cannot be told is not in
         it. Where a record may have its old name or a new one, it has the new one, as a merge takes what changed."""
         found: dict[str, str | None] = {}

@@ -15,9 +15,9 @@ from operator import itemgetter
 from typing import IO, NamedTuple
 
 from recordsync.history.ancestry import Ancestry
-from recordsync.history.changed import ChangedTree, Place, TreeChanges
+from recordsync.history.changed import ChangedTree, SpooledPlace, TreeChanges
 from recordsync.history.relation import BaseIds, MergedBases, snapshots_in
-from recordsync.history.renames import Naming, Told
+from recordsync.history.renames import NamesSeen, Naming
 from recordsync.history.store import HistoryStore, StoredTree
 from recordsync.merge import KEY_UNIT, Merged, Outcome, Side
 from recordsync.model.records import Record
@@ -69,8 +69,8 @@ class Renames:
 class Sides(NamedTuple):
     """The names that are told of one snapshot of the base, at ours and at theirs."""
 
-    ours: Told
-    theirs: Told
+    ours: NamesSeen
+    theirs: NamesSeen
 
 
 def followed(
@@ -204,7 +204,7 @@ def seen_in_theirs(shared: Iterable[Shared]) -> dict[str, str | None]:
 
 
 def renamed_tree(
-    store: HistoryStore, below: StoredTree, seen: Seen, spool: IO[bytes], places: dict[str, Place] | None = None
+    store: HistoryStore, below: StoredTree, seen: Seen, spool: IO[bytes], places: dict[str, SpooledPlace] | None = None
 ) -> ChangedTree:
     """A tree whose records are seen under other names. Reads what has these names, and writes to the end of ``spool``,
     a temporary file that stays open. ``places``: see :class:`recordsync.history.changed.TreeChanges`. Raises
