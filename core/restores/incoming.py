@@ -118,8 +118,9 @@ class Incoming:
     ``why``: a sentence that says why the base is what it is. ``base``: the snapshots that both sides shared, or the
     side that has the same as the base; None: no base. ``kinship``: how theirs is related to the register's head, if
     that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``received``: the snapshot
-    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet. ``renames``: the
-    names under which theirs and the base are seen; None: their own. ``notes``: sentences about what is odd.
+    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet. ``is_alike``:
+    whether theirs has the tree of the register's head. ``renames``: the names under which theirs and the base are seen;
+    None: their own. ``notes``: sentences about what is odd.
     ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after. ``carried``:
     the trees that the file brings for bases.
     """
@@ -132,6 +133,7 @@ class Incoming:
     lineage: Lineage | None = None
     received: ReceivedSnapshot | None = None
     unstored: ChangedTree | None = None
+    is_alike: bool = False
     is_exact: bool = False
     renames: Renames | None = None
     notes: Sequence[str] = ()
@@ -201,14 +203,50 @@ class Incoming:
                 if _is_whole(self.theirs) and self.kinship is Kinship.MERGED:
                     yield Side.THEIRS  # the file has it, and nothing of it is taken
                     return
-                if _is_whole(self.theirs) and self.kinship is Kinship.AHEAD and register.history.is_unmarked():
-                    yield Side.OURS  # the register is still what it was at its head
+                is_alike = self.is_alike and self.renames is None
+                is_head = _is_whole(self.theirs) and (is_alike or self.kinship is Kinship.AHEAD)
+                if is_head and register.history.is_unmarked():
+                    yield Side.OURS  # the register still is its head, which is the base, or is what theirs is
                     return
-                raise _not_here(list(rows.values()), error) from error
+                raise self._not_here(list(rows.values()), register, error) from error
             try:
                 yield opened
             except HistoryDamaged as error:
-                raise _not_here(list(rows.values()), error) from error
+                raise self._not_here(list(rows.values()), register, error) from error
+
+    def _not_here(
+        self, rows: list[Snapshot], register: Register, error: HistoryDamaged | HistoryUnusable
+    ) -> BaseNotHere:
+        """The failure for a base whose records are not at hand, which names the snapshots that are concerned."""
+        otherwise = _("Or go on without a base: every difference is then a conflict.")
+        if lacking := [row for row in rows if self._lacks(row, register)]:
+            return BaseNotHere(
+                _("The records of %(snapshots)s, which both sides had, are not at hand here.")
+                % {"snapshots": _(" and ").join(map(snapshot_name, lacking))},
+                undone=NOTHING_CHANGED,
+                then=_(
+                    "Restore a full backup that holds this snapshot first, or a backup that is made for this "
+                    "installation (--for): the installation that took the snapshot, or one that merged it, can make "
+                    "one."
+                )
+                + f" {otherwise}",
+            )
+        return BaseNotHere(
+            _("The records of %(snapshots)s, which both sides had, cannot be read here (%(why)s).")
+            % {"snapshots": _(" and ").join(map(snapshot_name, rows)), "why": explain(error).rstrip(".")},
+            undone=NOTHING_CHANGED,
+            then=_("Mend the history first.") + f" {otherwise}",
+        )
+
+    def _lacks(self, row: Snapshot, register: Register) -> bool:
+        """Whether the tree of a snapshot is not at hand, though the history store answers."""
+        try:
+            self.tree_at(row, register)
+        except HistoryDamaged:
+            return True
+        except HistoryUnusable:
+            pass
+        return False
 
 
 def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: Mode, spool: IO[bytes]) -> Incoming:
@@ -237,7 +275,8 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
     ancestry = register.history.ancestry().with_known(received.ancestors, said)
     related = None if head is None else related_in(ancestry, head.pk, said)
     lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
-    incoming = Incoming(theirs, origin, "", kinship=related and related.kinship)
+    is_alike = head is not None and head.tree == said.says.tree
+    incoming = Incoming(theirs, origin, "", kinship=related and related.kinship, is_alike=is_alike)
     if unstored is not None or isinstance(file, UncheckedFile):  # another one is not read block by block
         incoming = replace(incoming, lineage=lineage, received=received, unstored=unstored)
     if unstored is not None and isinstance(file, BackupFile):
@@ -262,7 +301,14 @@ def from_snapshot(row: Snapshot, register: Register, choice: BaseChoice, mode: M
     ancestry = register.history.ancestry()
     related = None if head is None else related_in(ancestry, head.pk, said)
     lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
-    incoming = Incoming(theirs, origin_of(row), "", kinship=related and related.kinship, lineage=lineage)
+    incoming = Incoming(
+        theirs,
+        origin_of(row),
+        "",
+        kinship=related and related.kinship,
+        lineage=lineage,
+        is_alike=head is not None and head.tree == row.tree,
+    )
     is_own = related is not None and related.kinship is Kinship.MERGED
     incoming = _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
     if head is None or related is None or related.base is None or choice is BaseChoice.NONE:
@@ -279,11 +325,15 @@ def from_undo(
 
     Raises OperationFailed where the records of either are not at hand.
     """
-    store = register.history.store
+    theirs = StoredTree(register.history.store, None, SCHEMA)
+    row = after
     try:
-        theirs = StoredTree(store, None, SCHEMA) if before is None else tree_of(before, register)
+        tree_of(after, register)
+        if before is not None:
+            row = before
+            theirs = tree_of(before, register)
     except (HistoryDamaged, HistoryUnusable) as error:
-        raise not_at_hand(before or after, error) from error
+        raise not_at_hand(row, error) from error
     incoming = Incoming(TreeSource(theirs), origin_of(before or after), why, after.pk, lineage=lineage)
     head = register.history.head()
     if before is None or head is None:
@@ -445,17 +495,4 @@ def not_at_hand(row: Snapshot, error: Exception) -> OperationFailed:
         % {"snapshot": named, "why": explain(error).rstrip(".")},
         undone=NOTHING_CHANGED,
         then=_("The history keeps the last snapshots, and those that left or came in files: manage.py history."),
-    )
-
-
-def _not_here(rows: list[Snapshot], error: Exception) -> BaseNotHere:
-    named = _(" and ").join(map(snapshot_name, rows))
-    return BaseNotHere(
-        _("Both sides had %(snapshot)s, and this register does not have its records any more (%(why)s).")
-        % {"snapshot": named, "why": explain(error).rstrip(".")},
-        undone=NOTHING_CHANGED,
-        then=_(
-            "Restore a full backup that holds this snapshot first: the installation that took it, or one that merged "
-            "it, may have one. Or go on without a base: every difference is then a conflict."
-        ),
     )

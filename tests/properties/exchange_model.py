@@ -370,7 +370,8 @@ class Installation:
         # A backup that was taken here brings its values back.
         base = None if without_base or file.number in self.written else shared([ours], [theirs])
         is_here = theirs in ours.ancestry
-        if base is not None and not is_here and not all(self.has(one) or one in file.bases for one in base.of):
+        is_needed = not is_here and ours.tree != theirs.tree
+        if base is not None and is_needed and not all(self.has(one) or one in file.bases for one in base.of):
             return Restored("not here", base=base)
         changes = merge(ours.tree, theirs.tree, base.base if base else {})
         done = self._apply("merged", changes, side, base)

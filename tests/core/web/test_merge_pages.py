@@ -199,7 +199,7 @@ def test_without_the_base_at_hand_one_goes_on_without(world: World, root: Client
         table_of._default_manager.using("history").all().delete()
     check = checked(root, data)
     page = text(root, f"/operations/{check}/")
-    assert "this register does not have its records any more" in page
+    assert "which both sides had, are not at hand here" in page
     assert "Check it again without a base" in page
     assert "What is wrong with the file" not in page
     again = asked(root, f"/operations/{check}/check-again/", **{"with": "no_base"})
