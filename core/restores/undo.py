@@ -161,19 +161,22 @@ def ways_of(moves: Sequence[HeadMove], register: Register) -> list[list[How]]:
     """For each of these moves how it can be undone; first what is usual. Reads headers and moves.
 
     What others may have seen cannot be unseen: so something is withdrawn only where no later restore or undo followed,
-    and no later snapshot left in a file.
+    and no later snapshot left in a file. What was withdrawn and came back can be withdrawn again.
     """
     parents = register.history.ancestry().parents
     head = register.history.head()
     left = set(register.rows(Snapshot).filter(left_at__isnull=False).values_list("pk", flat=True))
     last = register.rows(HeadMove).filter(cause__in=(Kind.RESTORE, Kind.UNDO)).order_by("-pk").first()
+    undone = dict(register.rows(HeadMove).filter(cause=Kind.UNDO).values_list("pk", "before_id"))
     found = []
     for move in moves:
         before = set() if move.before_id is None else with_ancestors(parents, [move.before_id])
+        after = with_ancestors(parents, [move.after_id])
         is_undo = move.cause == Kind.UNDO and move.before_id is not None
-        if is_undo and move.before_id not in with_ancestors(parents, [move.after_id]):
+        is_redo = is_undo and any(pk < move.pk and back in after - before for pk, back in undone.items())
+        if is_undo and move.before_id not in after:
             found.append([How.REDO, How.EVERYWHERE])
-        elif move.cause != Kind.RESTORE or head is None or (last is not None and last.pk > move.pk):
+        elif not (is_redo or move.cause == Kind.RESTORE) or head is None or (last is not None and last.pk > move.pk):
             found.append([How.EVERYWHERE])
         elif left.isdisjoint(with_ancestors(parents, [head.pk]) - before):
             found.append([How.WITHDRAW, How.EVERYWHERE])

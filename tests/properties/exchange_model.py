@@ -435,7 +435,12 @@ class Installation:
         before = move.before.ancestry if move.before else frozenset()
         if move.before is not None and move.before not in move.after.ancestry:
             return ["redone", "undone"]
-        if move.kind != "restore" or self.head is None:
+        # What was withdrawn and came back can be withdrawn again.
+        came = move.after.ancestry - before
+        is_redo = move.kind == "undo" and any(
+            one.before in came for one in self.moves[:number] if one.kind == "undo" and one.before is not None
+        )
+        if not (is_redo or move.kind == "restore") or self.head is None:
             return ["undone"]
         later = self.moves[number + 1 :]
         was_seen = self.left & (self.head.ancestry - before)

@@ -14,7 +14,8 @@ from core.register.database import Register
 from core.restores.restore_service import RestoreService
 from core.restores.undo import How, may_undo, undo_of, undoable, ways
 from core.sheets.import_service import ImportService
-from recordsync.models import HeadMove
+from recordsync.history.databases import history_of
+from recordsync.models import Head, HeadMove, Node
 from tests.builders.days import ABC, XYZ, day
 from tests.builders.registers import put, register
 from tests.builders.sheets import as_csv, row, table
@@ -189,3 +190,33 @@ def test_a_restore_that_only_settles_is_no_withdrawal(sites: Sites) -> None:
     server.restore(files[0])
     here = Register(server.alias)
     assert ways(undoable(here), here)[0] is not How.REDO
+
+
+def test_what_the_history_lost_cannot_be_undone(sites: Sites) -> None:
+    """The message names what is missing, and does not speak of the other side of a merge."""
+    office, server = sites
+    office.edit("E1", shift="N")
+    server.restore(office.file())
+    after = Head.objects.using(server.alias).get().snapshot.tree
+    server.edit("E2", shift="N")
+    server.file()
+    Node.objects.using(history_of(server.alias)).filter(digest=after).delete()
+    with pytest.raises(OperationFailed, match=r"^The records of snapshot 2 of Office \(.*\) are not at hand"):
+        undo(server)
+
+
+def test_a_redo_is_withdrawn_again(sites: Sites) -> None:
+    """However often somebody changes their mind: what came stays where it came from."""
+    office, server = sites
+    put_day(office, "E5")
+    server.edit("E1", shift="N")
+    server.restore(office.file())
+    for numbers in ["E1 E2 E3 E4", "E1 E2 E3 E4 E5"] * 2:
+        undo(server)
+        assert server.numbers() == numbers
+    result = undo(server)
+    assert "stays where it came from" in result.base.why
+    office.restore(server.file())
+    assert office.numbers() == "E1 E2 E3 E4 E5"
+    assert not server.restore(office.file()).changes_nothing
+    assert server.numbers() == "E1 E2 E3 E4 E5"
