@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from io import SEEK_END
 from tempfile import TemporaryFile
 
 import orjson
@@ -87,7 +88,8 @@ class Receiving:
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         """The blocks of a model, each with its partition, in the order in which they were stored."""
-        for name, partition, digest, count in stored(self._listed, 0, self._listed.tell()):
+        end = self._listed.seek(0, SEEK_END)  # whoever read before may not have read to the end
+        for name, partition, digest, count in stored(self._listed, 0, end):
             if name == model.name:
                 yield tuple(partition), BlockDigest(digest, count)
 

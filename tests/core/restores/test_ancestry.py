@@ -102,6 +102,17 @@ def test_an_empty_register_becomes_what_comes(sites: Sites) -> None:
     assert server.snapshots == office.snapshots == 1
 
 
+def test_an_empty_register_becomes_all_of_a_long_file(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of the blocks that came is longer than what is read of it at once, and is read once for each model."""
+    office, server = sites
+    monkeypatch.setattr("recordsync.streams.sort._BLOCK", 64)
+    put(office.alias, register(day(XYZ), day("Other")))
+    databases.empty(server.alias)
+    Installation.objects.using(server.alias).create(id=uuid.uuid4(), name="Server")
+    server.restore(office.file())
+    assert server.head == office.head
+
+
 def test_what_changed_on_one_side_is_no_conflict(sites: Sites) -> None:
     office, server = sites
     office.edit("E1", shift="N")
