@@ -317,6 +317,8 @@ class History:
         after = self._after(
             made.root.digest, lineage or after_change(None if before is None else before.pk), occasion, moment
         )
+        if not after.is_kept:  # known as an ancestor of others until now
+            Snapshot.objects.using(self.using).filter(pk=after.pk).update(is_kept=True)
         if before is not None and before.pk == after.pk:
             return TakenSnapshot(before, notes=state.notes)
         Head.objects.using(self.using).update_or_create(id=1, defaults={"snapshot": after})

@@ -152,6 +152,20 @@ def test_files_that_cross_settle_on_one_head(sites: Sites) -> None:
     assert (office.head, office.snapshots, server.snapshots) == (server.head, count, count)
 
 
+def test_a_merge_that_was_known_from_elsewhere_is_kept_when_it_is_made_here(sites: Sites) -> None:
+    office, server = sites
+    office.edit("E1", shift="N")
+    server.edit("E2", shift="N")
+    files = office.file(), server.file()
+    server.restore(files[0])
+    (merge,) = Snapshot.objects.using(server.alias).filter(pk=server.head)
+    merge.order, merge.is_kept = 1000, False
+    merge.save(using=office.alias, force_insert=True)
+    office.restore(files[1])
+    assert office.head == merge.pk
+    assert Snapshot.objects.using(office.alias).get(pk=merge.pk).is_kept
+
+
 def test_a_deletion_against_an_edit_is_asked_once(sites: Sites) -> None:
     """Whoever decides it decides it for both."""
     office, server = sites
