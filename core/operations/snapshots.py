@@ -21,7 +21,7 @@ from core.operations.errors import OperationFailed, explain
 from core.operations.run import Run
 from core.operations.traits import traits_of
 from core.register.database import Register
-from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord
+from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord, RecordSyncError
 from recordsync.history import collect
 from recordsync.history.current import Current, read_current
 from recordsync.history.headers import Rename
@@ -53,8 +53,11 @@ class Keeper:
         """Which records got other names."""
         self.lineage: Lineage | None = None
         """What the snapshot after descends from; None: from the head."""
+        self.expected: str | None = None
+        """The digest of the tree that the snapshot after must have; None: any."""
         self._adopted: AdoptedBlocks | None = None
-        self._was_empty = False
+        self.was_empty = False
+        """Whether the register had nothing before."""
 
     def before(self) -> None:
         """Take the snapshot before, in transactions of its own."""
@@ -64,8 +67,8 @@ class Keeper:
 
     def begin(self, store: Store) -> None:
         """Take into a snapshot what was written since, in the transaction that is about to write. ``store``: of it."""
-        self._was_empty = _is_empty(store)
-        if self._was_empty and self._history.head() is None:
+        self.was_empty = _is_empty(store)
+        if self.was_empty and self._history.head() is None:
             return
         occasion = _occasion(self._run, f"before_{self._run.operation.kind}")
         _taken(self._run, lambda: self._history.take_within(occasion, self._wait, self._run, is_counted=False))
@@ -101,19 +104,25 @@ class Keeper:
         if received is not None:
             self._history.know(received)
         self.lineage = lineage
-        if receiving is not None and self._was_empty and receiving.has_exactly(added):
+        if receiving is not None and self.was_empty and receiving.has_exactly(added):
             self._adopted = receiving.blocks
 
     def after(self) -> None:
-        """Take the snapshot after, in the transaction that wrote."""
+        """Take the snapshot after, in the transaction that wrote. Raises RecordSyncError where the register is not what
+        it should be then."""
         renames = sorted(self.renames, key=lambda rename: (rename.model, rename.before))
         occasion = _occasion(self._run, self._run.operation.kind, renames)
-        _taken(
+        taken = _taken(
             self._run,
             lambda: self._history.take_within(
                 occasion, self._wait, self._run, is_counted=False, adopted=self._adopted, lineage=self.lineage
             ),
         )
+        if taken is not None and self.expected not in (None, taken.snapshot.tree):
+            raise RecordSyncError(
+                f"The register would be {taken.snapshot.tree[:10]} afterwards, and what is restored is "
+                f"{self.expected[:10]}: something was written past the marks, or Muster is wrong."
+            )
 
 
 def _is_empty(store: Store) -> bool:

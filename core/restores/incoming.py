@@ -31,7 +31,7 @@ from recordsync.history.lineage import Lineage, after_taking
 from recordsync.history.relation import BaseIds, Kinship, Relation, relation, snapshots_in
 from recordsync.history.snapshots import ReceivedSnapshot, header_of
 from recordsync.history.store import StoredTree
-from recordsync.merge import Side
+from recordsync.merge import Counts, Side
 from recordsync.model.fields import TIMESTAMP
 from recordsync.models import Snapshot
 from recordsync.plan import Base as OpenedBase
@@ -118,9 +118,10 @@ class Incoming:
     ``why``: a sentence that says why the base is what it is. ``base``: the snapshots that both sides shared, or the
     side that has the same as the base; None: no base. ``kinship``: how theirs is related to the register's head, if
     that is known. ``lineage``: what the snapshot after descends from (None: from the head). ``received``: the snapshot
-    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet. ``is_alike``:
-    whether theirs has the tree of the register's head. ``renames``: the names under which theirs and the base are seen;
-    None: their own. ``notes``: sentences about what is odd.
+    that came, if it enters the history. ``unstored``: its tree, if it is not in the history store yet. ``tree``: the
+    digest of theirs' tree, if theirs is a snapshot that comes. ``is_alike``: whether the register's head has it.
+    ``renames``: the names under which theirs and the base are seen; None: their own. ``notes``: sentences about what is
+    odd.
     ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after. ``carried``:
     the trees that the file brings for bases.
     """
@@ -133,6 +134,7 @@ class Incoming:
     lineage: Lineage | None = None
     received: ReceivedSnapshot | None = None
     unstored: ChangedTree | None = None
+    tree: str = ""
     is_alike: bool = False
     is_exact: bool = False
     renames: Renames | None = None
@@ -161,6 +163,14 @@ class Incoming:
             for name, here in seen.items()
             if here is not None and (now := after.get((model, here), here)) != name
         ]
+
+    def becomes(self, counts: Mapping[str, Counts], *, was_empty: bool) -> str | None:
+        """The digest of the tree that the register has after this was applied with these counts; None: nobody knows,
+        because more than theirs is in it. ``was_empty``: whether there was nothing in the register."""
+        if any(of.conflicts or of.created for of in counts.values()):
+            return None
+        is_theirs = was_empty or self.is_exact or (self.kinship is Kinship.AHEAD and self.base is not None)
+        return self.tree or None if is_theirs else None
 
     def tree_at(self, row: Snapshot, register: Register) -> StoredTree:
         """The tree of a snapshot that the register knows: from the history store, or as the file brings it. Raises
@@ -276,7 +286,8 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
     related = None if head is None else related_in(ancestry, head.pk, said)
     lineage = after_taking(None if head is None else header_of(head), said, related, is_exact=mode is Mode.EXACT)
     is_alike = head is not None and head.tree == said.says.tree
-    incoming = Incoming(theirs, origin, "", kinship=related and related.kinship, is_alike=is_alike)
+    kinship = related and related.kinship
+    incoming = Incoming(theirs, origin, "", kinship=kinship, tree=said.says.tree, is_alike=is_alike)
     if unstored is not None or isinstance(file, UncheckedFile):  # another one is not read block by block
         incoming = replace(incoming, lineage=lineage, received=received, unstored=unstored)
     if unstored is not None and isinstance(file, BackupFile):
@@ -307,6 +318,7 @@ def from_snapshot(row: Snapshot, register: Register, choice: BaseChoice, mode: M
         "",
         kinship=related and related.kinship,
         lineage=lineage,
+        tree=row.tree,
         is_alike=head is not None and head.tree == row.tree,
     )
     is_own = related is not None and related.kinship is Kinship.MERGED

@@ -132,6 +132,7 @@ def merged(
                 incoming.unstored.store(receiving)
             added = {name: of.added for name, of in counts.items() if of.read == of.added}
             keeper.take_in(incoming.received, incoming.lineage, receiving, added)
+            keeper.expected = incoming.becomes(counts, was_empty=keeper.was_empty)
         complete(incoming, counts)
         run.complete(plan.changes)
     return incoming, counts
