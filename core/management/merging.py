@@ -23,7 +23,7 @@ class MergingCommand(ReadingCommand):
         if preview.changes_nothing:
             self.say("Nothing to do.")
             return
-        manual = preview.strategy is Strategy.MANUAL
+        manual = preview.strategy is Strategy.MANUAL and preview.conflicts > 0
         steps = preview.to_decide() if manual else iter(preview)
         shapes = preview.plan.shapes
         self.list_steps(

@@ -93,7 +93,7 @@ class Command(MergingCommand):
     def run(self, progress: Progress, **options: Any) -> dict[str, Any]:
         if options["exclusive"] and options["preview"]:
             raise CommandError("--exclusive does not go with --preview, which locks nothing.", returncode=2)
-        source = find(options["snapshot"]) if options["snapshot"] else self.source(options)
+        source = self.source(options) if options["snapshot"] is None else find(options["snapshot"])
         chosen = {"base": options["base"], "mode": options["mode"]}
         service = RestoreService()
         tell = not options["json"]
