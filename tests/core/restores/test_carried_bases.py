@@ -57,7 +57,7 @@ def test_the_base_comes_in_the_file(three: Three) -> None:
     here.restore(between.file(), "backup_wins")  # a later one, which descends from it
     here.edit("E2", shift="N")
     other.delete("E3")
-    with pytest.raises(OperationFailed, match="does not have its records any more"):
+    with pytest.raises(OperationFailed, match="are not at hand here"):
         here.restore(other.file())
     file = other.file("incremental", for_installation="here")
     result = here.restore(file)
