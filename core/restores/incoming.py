@@ -280,8 +280,7 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
             raise OperationFailed(
                 str(error), undone=NOTHING_CHANGED, then=_("Ask for a full backup in its place.")
             ) from error
-        if choice is BaseChoice.ANCESTRY or mode is Mode.EXACT:  # otherwise it is what the file lists, and no more
-            theirs = TreeSource(unstored)
+        theirs = TreeSource(unstored)
     head = register.history.head()
     ancestry = register.history.ancestry().with_known(received.ancestors, said)
     related = None if head is None else related_in(ancestry, head.pk, said)

@@ -470,16 +470,3 @@ def test_an_incremental_makes_the_register_exact(sites: Sites) -> None:
     put_day(server, "E9")
     server.restore(office.file("incremental"), mode="exact", yes=True)
     assert content(server.alias) == content(office.alias)
-
-
-def test_without_a_base_an_incremental_is_what_it_lists(sites: Sites) -> None:
-    """As the table of docs/merging.md has it: exactly what was deleted there is deleted here."""
-    office, server = sites
-    office.delete("E1")
-    office.edit("E2", shift="N")
-    server.delete("E3")
-    result = server.restore(office.file("incremental"), "backup_wins", base="none").records
-    assert (result.read, result.updated, result.deleted, result.conflicts) == (2, 1, 1, 1)
-    assert server.numbers() == "E2 E4"
-    office.restore(server.file())
-    assert content(office.alias) == content(server.alias)
