@@ -34,6 +34,10 @@ from recordsync.stores import Store
 logger = logging.getLogger(__name__)
 
 _NO_SNAPSHOT: Final = gettext_lazy("So no snapshot was taken, and this is in no history until that is mended.")
+_OTHER_TREE: Final = gettext_lazy(
+    "The register would be %(is)s afterwards, and what is restored is %(wanted)s: something was written past the "
+    "marks, or Muster is wrong."
+)
 _MESSAGE: Final = 1000
 """How many characters the message of a snapshot has at most."""
 _NOT_IN_THE_WAY: Final = (HistoryUnusable, HistoryDamaged, InvalidRecord)
@@ -119,10 +123,7 @@ class Keeper:
             ),
         )
         if taken is not None and self.expected not in (None, taken.snapshot.tree):
-            raise RecordSyncError(
-                f"The register would be {taken.snapshot.tree[:10]} afterwards, and what is restored is "
-                f"{self.expected[:10]}: something was written past the marks, or Muster is wrong."
-            )
+            raise RecordSyncError(_OTHER_TREE % {"is": taken.snapshot.tree[:10], "wanted": self.expected[:10]})
 
 
 def _is_empty(store: Store) -> bool:
