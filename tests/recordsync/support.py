@@ -135,6 +135,16 @@ def always(side: Side) -> Decide:
     return decide
 
 
+def _named(model: Model, field: str, names: Mapping[str | None, str], records: Iterable[Record]) -> dict[Key, Record]:
+    """These records by key, with other names in a field."""
+    shape, at = model.shape(), model.names.index(field)
+    renamed = (
+        shape.record((*of.values[:at], names.get(of.values[at], of.values[at]), *of.values[at + 1 :]), of.created_at)
+        for of in records
+    )
+    return {record.key: record for record in renamed}
+
+
 class MemoryStore:
     """A store in dictionaries. ``written`` lists the batches that it was given."""
 
@@ -218,7 +228,19 @@ class MemoryStore:
                 rows[change.key] = change.after._replace(created_at=created_at)
 
     def rename(self, model: Model, changes: Sequence[Change], now: dt.datetime) -> None:
-        raise NotImplementedError
+        rows, names = self.rows[model.name], dict[str | None, str]()
+        for change in changes:
+            if rows.get(change.key) != change.before:
+                raise RegisterMoved(str(change.key))
+            assert change.after is not None
+            names[change.key[0]] = change.after.key[0]
+        for change in changes:
+            del rows[change.key]
+        rows.update({change.after.key: change.after for change in changes if change.after is not None})
+        for other in self.schema:
+            for part in other.references:
+                if part.references == model.name:
+                    self.rows[other.name] = _named(other, part.name, names, self.rows[other.name].values())
 
     def content(self) -> dict[str, list[Record]]:
         return {model.name: list(self.records(model)) for model in self.schema}

@@ -272,6 +272,22 @@ def test_references_are_counted_wherever_they_come_from(register_db: str) -> Non
     assert store.references(ATTENDANCE_RECORDS, ("A", "2026-11-20", "1")) == 0
 
 
+def test_names_are_swapped_and_what_refers_to_them_follows(register_db: str, reference: bool) -> None:
+    """As in the store in memory; and nothing is renamed that is not as it was planned."""
+    of = sections_of([record("A", "1"), record("B", "2", shift="N"), record("C", "3")])
+    store, memory = stored(register_db, of, reference=reference), MemoryStore(of)
+    swap = [Change((one,), company(one), company(other)) for one, other in (("A", "B"), ("B", "A"))]
+    for one in (store, memory):
+        with transaction.atomic(using=register_db):
+            one.rename(COMPANIES, swap, NOW)
+    found = everything(opened_store(register_db, reference))
+    assert found == memory.content()
+    assert [(of.key[0], of.key[2]) for of in found["attendance_records"]] == [("A", "2"), ("B", "1"), ("C", "3")]
+    for one in (store, memory):
+        with pytest.raises(RegisterMoved), transaction.atomic(using=register_db):
+            one.rename(COMPANIES, [Change(("Z",), company("Z"), company("Y"))], NOW)
+
+
 def test_a_company_that_is_referred_to_cannot_be_deleted(register_db: str) -> None:
     store = stored(register_db, sections_of([record("A", "1")]))
     with pytest.raises(ProtectedError), transaction.atomic(using=register_db):
