@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.management.console import ReadingCommand
-from core.operations.results import Preview, RestoreSummary
+from core.operations.results import Preview, RestoreResult, RestoreSummary
 from core.operations.wording import describe
 from recordsync.errors import printable
 from recordsync.merge import Strategy
@@ -32,6 +32,11 @@ class MergingCommand(ReadingCommand):
             None if manual else _SHOWN,
         )
         self.say("This was a preview: nothing was changed.")
+
+    def tell_done(self, result: RestoreResult) -> None:
+        """Write what a merge did: the counts, and the seconds that it took."""
+        self.tell(result, done=True)
+        self.say(f"Done in {result.seconds:.1f} s.")
 
     def tell(self, summary: RestoreSummary, *, done: bool) -> None:
         """Write the counts, a line for each model, and before them the warnings, on standard error."""

@@ -111,6 +111,5 @@ class Command(MergingCommand):
             exclusive=options["exclusive"],
         )
         if tell:
-            self.tell(result, done=True)
-            self.say(f"Done in {result.seconds:.1f} s.")
+            self.tell_done(result)
         return result.summary()

@@ -88,6 +88,5 @@ class Command(MergingCommand):
             raise OperationFailed("It was not confirmed.", undone=NOTHING_CHANGED, then="Say --yes to do this.")
         result = service.restore_backup(undo, options["strategy"], progress, yes=True)
         if tell:
-            self.tell(result, done=True)
-            self.say(f"Done in {result.seconds:.1f} s.")
+            self.tell_done(result)
         return result.summary()
