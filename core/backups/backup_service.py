@@ -273,8 +273,7 @@ class BackupService:
         metadata = msgspec.convert(described, Metadata)
         with opened() as target:
             written = write_from_blocks(target.stream, SCHEMA, metadata, store, run)
-            entries = sum(written.counts.values())
-            run(Phase.COMMIT, entries, entries)
+            _finish(run, written)
         return _File(metadata, written, target)
 
     def _write_changes(
@@ -295,8 +294,7 @@ class BackupService:
             with opened() as target:
                 bases = self._bases(run, after, snapshot.bases)
                 written = write_backup(target.stream, SCHEMA, metadata, changes, run, bases)
-                entries = sum(written.counts.values())
-                run(Phase.COMMIT, entries, entries)
+                _finish(run, written)
         return _File(metadata, written, target)
 
     def _bases(self, run: Run, after: StoredTree, rows: Sequence[Snapshot]) -> Iterator[tuple[Header, ChangedRows]]:
@@ -337,8 +335,7 @@ class BackupService:
                 metadata = v1_0.as_described(metadata, written.digest)
             else:
                 written = write_backup(target.stream, SCHEMA, metadata, content, run)
-            entries = sum(written.counts.values())
-            run(Phase.COMMIT, entries, entries)
+            _finish(run, written)
         return _File(metadata, written, target)
 
     def _enter(self, run: Run, start: StartingPoint, file: _File, purpose: Backup.Purpose) -> None:
@@ -435,6 +432,12 @@ def _without_history(why: str, run: Run) -> OperationFailed:
         undone=_("No backup was written."),
         then=_("Take a full backup, or say since when (--since)."),
     )
+
+
+def _finish(run: Run, written: Written) -> None:
+    """Tell that the content of a file is written, and only its name is to come."""
+    entries = sum(written.counts.values())
+    run(Phase.COMMIT, entries, entries)
 
 
 def _is_stream(output: object) -> bool:
