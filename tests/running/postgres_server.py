@@ -18,8 +18,8 @@ from typing import Any
 import psycopg
 
 SECONDS_TO_START = 120
-DISK = "/tmp"  # noqa: S108 - mkdtemp makes a folder of its own in it, as in the next
-MEMORY = "/dev/shm"  # noqa: S108
+DISK = "/tmp"  # noqa: S108 - mkdtemp makes a folder of its own in it
+MEMORY = "/dev/shm"  # noqa: S108 - as above
 """A file system in memory, on Linux. A new database is hundreds of files, and on disk takes ten times as long."""
 ROOM = 4 << 30
 """The bytes that must be free there."""
