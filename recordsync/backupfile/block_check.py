@@ -12,7 +12,7 @@ from recordsync.backupfile.scanner import SectionPart
 from recordsync.errors import FileError
 from recordsync.model.records import Key
 from recordsync.model.schema import Model
-from recordsync.streams.lines import checksum_of
+from recordsync.streams.lines import checksums_of
 
 
 class BlockChecker:
@@ -66,7 +66,7 @@ class UnprovenBlock:
         raw = separator.join(rows) if self.left == self.block.count else separator + separator.join(rows)
         self._raw.update(raw)
         self._bytes += len(raw)
-        self._digest.update(b"".join(map(checksum_of, rows)))
+        self._digest.update(b"".join(checksums_of(rows)))
         self.left -= len(rows)
         partition = tuple(self.block.partition)
         self._is_foreign |= any(model.partition_of(key) != partition for key in (*keys[:1], *keys[-1:]))

@@ -7,16 +7,12 @@ depends on content alone: not on when a record was created, on the database, or 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
 
-from recordsync.streams.lines import checksum_of
+from recordsync.streams.lines import checksums_of
 from recordsync.system.progress import EVERY
-
-_FIRST: Final = b'{"checksum":"'
-_DIGEST: Final = slice(len(_FIRST), len(_FIRST) + 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +27,7 @@ def block_of(lines: Iterable[bytes]) -> BlockDigest:
     """The block that has these lines, which are known to be right. They are read once and not kept."""
     digest, count = hashlib.sha256(), 0
     for batch in batches(lines):
-        digest.update(checksums_of(batch))
+        digest.update(b"".join(checksums_of(batch)))
         count += len(batch)
     return BlockDigest(digest.hexdigest(), count)
 
@@ -41,10 +37,3 @@ def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     stream = iter(lines)
     while batch := list(islice(stream, EVERY)):
         yield batch
-
-
-def checksums_of(lines: Sequence[bytes]) -> bytes:
-    """The checksums of lines of one model, one after the other."""
-    if lines and lines[0].startswith(_FIRST):  # as in most models, because names are sorted
-        return b"".join([line[_DIGEST] for line in lines])
-    return b"".join(map(checksum_of, lines))

@@ -7,12 +7,13 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final, NamedTuple
 
-from recordsync.history.blocks import BlockDigest, batches, checksums_of
+from recordsync.history.blocks import BlockDigest, batches
 from recordsync.history.receiving import Receiving
 from recordsync.history.store import HistoryStore, StoredTree
 from recordsync.history.trees import Path, TreeNode, changed, node_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
+from recordsync.streams.lines import checksums_of
 
 _PIECE: Final = 1 << 20
 """Bytes of the temporary file that are read at once."""
@@ -46,7 +47,7 @@ class TreeChanges:
         for batch in batches(lines):
             self._spool.seek(0, io.SEEK_END)  # the lines may come from it
             self._spool.write(b"\n".join((*batch, b"")))
-            digest.update(checksums_of(batch))
+            digest.update(b"".join(checksums_of(batch)))
             count += len(batch)
         block = BlockDigest(digest.hexdigest(), count)
         self._changes[model.name][partition] = block if count else None

@@ -8,22 +8,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
-from typing import Final
 
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history import leaves
 from recordsync.history.blocks import BlockDigest, block_of
 from recordsync.history.places import Place
 from recordsync.history.state import RegisterState
-from recordsync.history.store import HistoryStore, StoredBlock
+from recordsync.history.store import SMALL, HistoryStore, StoredBlock
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
 from recordsync.stores import Store
 
 logger = logging.getLogger(__name__)
-
-_HELD: Final = 10_000
-"""How many lines of a block are held in memory."""
 
 
 class Current:
@@ -45,7 +41,7 @@ class Current:
 
     def lines(self, block: BlockDigest) -> list[bytes] | None:
         """The lines of a block that is stored; None where it is not, or is large, or the store fails."""
-        if block.count > _HELD:
+        if block.count > SMALL:
             return None
         try:
             return self._history.lines(block)

@@ -51,9 +51,10 @@ def leaves_at(using: str, model: Model, places: Collection[Place]) -> Iterator[P
     """The leaves at these places, where there are any. In a place, ``*`` for the slice is every slice."""
     if len(places) > _FEW:
         wanted = frozenset(places)
-        for leaf in leaves(using, model):
-            if leaf.place in wanted or Place(leaf.place.parent, ALL) in wanted:
-                yield leaf
+        for row in _rows(using, model).values_list(*_COLUMNS).iterator():
+            parent, slice_, *_said = row
+            if (parent, slice_) in wanted or (parent, ALL) in wanted:
+                yield _placed(row)
         return
     for place in places:
         rows = _rows(using, model).filter(parent=place.parent)

@@ -19,17 +19,20 @@ import zstandard
 from django.db import Error, connections
 
 from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable
-from recordsync.history.blocks import BlockDigest, batches, checksums_of
+from recordsync.history.blocks import BlockDigest, batches
 from recordsync.history.trees import EMPTY, blocks_of, children_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Schema
 from recordsync.models import Block, Node
+from recordsync.streams.lines import checksums_of
 from recordsync.system.files import FrameReader
 from recordsync.system.transactions import writing
 
 SEPARATOR: Final = b",\n"
 """What stands between the lines of a block, and in a file between blocks."""
 
+SMALL: Final = 10_000
+"""How many records a block has at most whose lines are held in memory together."""
 _LEVEL: Final = 1
 _TOGETHER: Final = 300
 """How many digests one query names. Old versions of SQLite take 999 parameters."""
@@ -249,7 +252,7 @@ class OpenBlock:
         text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
         self._raw.update(text)
         self._frame.append(self._packer.compress(text))
-        self._digest.update(checksums_of(lines))
+        self._digest.update(b"".join(checksums_of(lines)))
         self._size += len(text)
         self._count += len(lines)
 
@@ -296,6 +299,10 @@ def answering(alias: str) -> Iterator[None]:
         raise HistoryUnusable(alias, error) from error
 
 
+def _missing(block: BlockDigest) -> HistoryDamaged:
+    return HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing or damaged")
+
+
 def _cut(digests: Sequence[str]) -> Iterator[list[str]]:
     stream = iter(digests)
     while some := list(islice(stream, _TOGETHER)):
@@ -313,6 +320,7 @@ class StoredTree:
         # A tree has a child for each model that has records.
         children = children_of(self.nodes, root) if root else []
         self._models = {name: (digest, count) for name, digest, count in children}
+        self._remembered: dict[int, tuple[str, Mapping[str, tuple[str, int]]]] = {}
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
         """The texts of the nodes with these digests. Fits :data:`recordsync.history.trees.Read`. Raises
@@ -349,7 +357,7 @@ class StoredTree:
         for _partition, block in placed:
             stored = described.get(block.digest)
             if stored is None or stored.count != block.count:
-                raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing or damaged")
+                raise _missing(block)
             found.append(stored)
         return found
 
@@ -360,20 +368,33 @@ class StoredTree:
             yield from self.digests(model)
         elif model.name in self._models:
             digest, count = self._models[model.name]
-            for name in partition:
-                children = {child: (below, number) for child, below, number in children_of(self.nodes, digest)}
+            for depth, name in enumerate(partition):
+                children = self._children(depth, digest)
                 if name not in children:
                     return
                 digest, count = children[name]
             yield partition, BlockDigest(digest, count)
 
+    def _children(self, depth: int, digest: str) -> Mapping[str, tuple[str, int]]:
+        """The children of a node, by name. The last one of each depth is remembered, because partitions that are asked
+        for one after the other mostly have the same nodes above them."""
+        known = self._remembered.get(depth)
+        if known is None or known[0] != digest:
+            children = {name: (below, count) for name, below, count in children_of(self.nodes, digest)}
+            known = self._remembered[depth] = digest, children
+        return known[1]
+
     def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         """The lines of these blocks, one after the other, those together that are read together. Raises HistoryDamaged
         where a block is missing or damaged."""
-        reader = FrameReader()
         stream = iter(placed)
         while some := list(islice(stream, _TOGETHER)):
-            described = self._described(some)
+            if len(some) == 1 and (one := some[0][1]).count <= SMALL:
+                if (known := self._store.lines(one)) is None:
+                    raise _missing(one)
+                yield known
+                continue
+            reader, described = FrameReader(), self._described(some)
             for block, frame in zip(described, self._store.frames(described), strict=True):
                 rest = b""
                 for piece in pieces(block, frame, reader):

@@ -11,7 +11,7 @@ import msgspec
 
 from recordsync.errors import HistoryDamaged
 from recordsync.history import leaves
-from recordsync.history.blocks import BlockDigest, block_of, checksums_of
+from recordsync.history.blocks import BlockDigest, block_of
 from recordsync.history.snapshots import History, header_of
 from recordsync.history.state import RegisterState
 from recordsync.history.store import SEPARATOR, StoredBlock, pieces
@@ -22,6 +22,7 @@ from recordsync.model.schema import Model
 from recordsync.models import Snapshot
 from recordsync.stores import Store
 from recordsync.streams import join
+from recordsync.streams.lines import checksums_of
 from recordsync.system.progress import Progress, no_progress
 
 PHASE: Final = "verify"
@@ -127,9 +128,9 @@ def _require_right(block: StoredBlock, frame: bytes) -> None:
     for piece in pieces(block, frame):
         raw.update(piece)
         *lines, rest = (rest + piece).split(SEPARATOR)
-        digest.update(checksums_of(lines))
+        digest.update(b"".join(checksums_of(lines)))
         count += len(lines)
-    digest.update(checksums_of([rest]))
+    digest.update(b"".join(checksums_of([rest])))
     if (raw.hexdigest(), digest.hexdigest(), count + 1) != (block.raw_sha256, block.digest, block.count):
         raise HistoryDamaged(block.digest, f"a block of {block.count:,} records is damaged")
 

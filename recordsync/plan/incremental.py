@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import IO, Final, Protocol
+from typing import IO, Protocol
 
 from recordsync.backupfile import BackupFile
 from recordsync.errors import RecordSyncError
 from recordsync.history.changed import ChangedTree, TreeChanges
-from recordsync.history.store import HistoryStore, StoredTree
+from recordsync.history.store import SMALL, HistoryStore, StoredTree
 from recordsync.model.records import Key, Partition, Record
 from recordsync.model.schema import Model
 from recordsync.streams import Deletion, join
@@ -19,10 +19,6 @@ from recordsync.streams.lines import Lines
 
 _Change = tuple[Key, bytes | None]
 """A key, and the line that it has now (None: it is deleted)."""
-
-
-_HELD: Final = 10_000
-"""How many lines of a block are held in memory."""
 
 
 class ChangesDoNotFit(RecordSyncError):
@@ -113,7 +109,7 @@ def _changes(changes: ListedChanges, model: Model) -> Iterator[_Change]:
 def _lines(parent: StoredTree, model: Model, partition: Partition, changes: Sequence[_Change]) -> Iterable[bytes]:
     """The lines of a partition after these changes. Lines that do not change are as they are stored."""
     placed = list(parent.at(model, partition))
-    if sum(block.count for _partition, block in placed) > _HELD:
+    if sum(block.count for _partition, block in placed) > SMALL:
         return _joined(parent.lines(placed), model, changes)
     lines = [line for some in parent.lines(placed) for line in some]
     keys = Lines(model.shape()).keys

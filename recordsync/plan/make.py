@@ -11,6 +11,7 @@ from typing import IO, Final, NamedTuple
 
 from recordsync.errors import OutOfOrder
 from recordsync.history.blocks import BlockDigest
+from recordsync.history.store import SMALL
 from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
@@ -24,11 +25,9 @@ from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
 from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
-from recordsync.streams.lines import Lines, checksum_of
+from recordsync.streams.lines import Lines, checksums_of
 from recordsync.system.progress import EVERY, Progress, no_progress
 
-_HELD: Final = 10_000
-"""How many lines of a base are held in memory."""
 _PARTS: Final = 2
 """Where the blocks that differ have more than this part of our records, all of ours are read in one pass, which costs
 less than to read partitions one by one."""
@@ -353,7 +352,7 @@ def _before(base: Base | Side, model: Model, joined: _Joined) -> _Before:
         return _of_side(Side.OURS)
     if joined.base.block is not None and joined.theirs and joined.base.block == joined.theirs.content:
         return _of_side(Side.THEIRS)
-    if joined.base.block is not None and joined.base.block.count <= _HELD:
+    if joined.base.block is not None and joined.base.block.count <= SMALL:
         return _Known(base.lines(joined.partition, joined.base.block), model.shape()).of
     return _Following(base.in_partition(model, joined.partition)).of
 
@@ -365,7 +364,7 @@ class _Known:
     def __init__(self, lines: Iterable[list[bytes]], shape: Shape) -> None:
         self._shape = Lines(shape)
         self._lines = [line for some in lines for line in some]
-        self._checksums = set(map(checksum_of, self._lines))
+        self._checksums = set(checksums_of(self._lines))
         self._by_key: dict[Key, Record] | None = None
 
     def of(self, stretch: Stretch) -> list[Record]:
