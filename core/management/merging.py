@@ -32,6 +32,8 @@ class MergingCommand(ReadingCommand):
             None if manual else _SHOWN,
         )
         self.say("This was a preview: nothing was changed.")
+        if preview.stop:
+            self.say(printable(f"A restore of this stops first. {preview.stop}"))
 
     def tell_done(self, result: RestoreResult) -> None:
         """Write what a merge did: the counts, and the seconds that it took."""
@@ -45,6 +47,7 @@ class MergingCommand(ReadingCommand):
         self.say(printable(summary.base.why))
         for name, counts in summary.models.items():
             added = counts.added + counts.created
+            undecided = counts.undecided + counts.absent_undecided
             only_here = f" ({counts.only_here:,} changed only here)" if counts.only_here else ""
             parts = [
                 f"{added:,} {'added' if done else 'to add'}",
@@ -52,9 +55,11 @@ class MergingCommand(ReadingCommand):
                 f"{counts.deleted + counts.absent_deleted:,} {'deleted' if done else 'to delete'}",
                 f"{counts.skipped:,} skipped",
                 f"{counts.kept + counts.absent_kept:,} kept as here" + only_here,
-                *([f"{counts.undecided:,} to decide"] if counts.undecided else []),
+                *([f"{undecided:,} to decide"] if undecided else []),
                 f"{counts.conflicts:,} conflicts",
             ]
             self.say(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
             if counts.created:
-                self.say(f"  {counts.created:,} of these are not listed in the file: only records name them.")
+                are = ("was" if done else "is") if counts.created == 1 else ("were" if done else "are")
+                them = "it" if counts.created == 1 else "them"
+                self.say(f"  {counts.created:,} of these {are} added because records name {them}.")

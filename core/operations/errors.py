@@ -55,7 +55,7 @@ class OperationFailed(Exception):
         undone: LazyText = "",
         then: LazyText = "",
     ) -> None:
-        self.what = str(what)
+        self.what, self.then = str(what), str(then)
         message = sentences(what, undone, then)
         message = message.encode("utf-8", "backslashreplace").decode()  # it is kept in a database as well
         super().__init__(message)

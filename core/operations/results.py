@@ -105,6 +105,8 @@ class BaseSummary:
     kinship: Kinship | None = None
     is_exact: bool = False
     """Whether the register becomes exactly as theirs."""
+    parts_companies: bool = False
+    """Whether a company that both sides changed is merged as two, because its new name cannot be followed."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ class RestoreSummary:
             deleted=records.deleted + records.absent_deleted,
             skipped=records.skipped,
             kept=records.kept,
-            undecided=records.undecided,
+            undecided=records.undecided + records.absent_undecided,
             conflicts=records.conflicts,
             only_here=records.only_here,
             base=asdict(self.base),
@@ -175,6 +177,8 @@ class Preview(RestoreSummary):
 
     plan: Plan
     strategy: Strategy
+    stop: str = ""
+    """Sentences that say why a restore stops until somebody has confirmed it, and what to do; blank: it does not."""
 
     def __iter__(self) -> Iterator[Step]:
         return self.plan.steps(decide_by(self.strategy))
@@ -193,7 +197,7 @@ class Preview(RestoreSummary):
         self.close()
 
     def summary(self) -> dict[str, Any]:
-        return super().summary() | {"operation": "preview", "plan": self.plan.digest}
+        return super().summary() | {"operation": "preview", "plan": self.plan.digest, "stop": self.stop or None}
 
 
 @dataclass(frozen=True)

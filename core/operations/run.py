@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import Error, IntegrityError, connections, transaction
 from django.utils import timezone
@@ -202,20 +203,21 @@ def running(
     filename: str = "",
     callback: Progress | None = None,
     operation: Operation | None = None,
+    parameters: dict[str, Any] | None = None,
 ) -> Iterator[Run]:
     """A run whose progress, outcome and audit row are written.
 
     An error in the block is logged, written to the audit trail, and raised again as an :class:`OperationFailed`, which
     also says what the operation leaves undone (a KeyboardInterrupt stays as it is). ``operation``: the waiting
-    operation to run, or None for a new one. The block itself calls :meth:`Run.complete` in its own transaction. After a
-    :class:`NotKnown` nothing is written: when the database answers again, the audit row says how it ended
-    (:func:`settle_accounts`).
+    operation to run, or None for a new one, which gets these ``parameters``. The block itself calls
+    :meth:`Run.complete` in its own transaction. After a :class:`NotKnown` nothing is written: when the database answers
+    again, the audit row says how it ended (:func:`settle_accounts`).
     """
     undone = traits_of(kind).undone
     with ExitStack() as stack:
         stack.callback(settle_quietly)
         try:
-            run = _started(stack, kind, actor, register, filename, callback, operation)
+            run = _started(stack, kind, actor, register, filename, callback, operation, parameters)
         except Exception as error:
             logger.error("%s by %s could not start", kind, actor.name, exc_info=True)
             raise as_failure(error, undone) from error
@@ -267,12 +269,18 @@ def _started(
     filename: str,
     callback: Progress | None,
     operation: Operation | None,
+    parameters: dict[str, Any] | None,
 ) -> Run:
     """A new run with its row. Its lock is held until the stack is closed."""
     settle_accounts()
     if operation is None:
         operation = Operation(
-            kind=kind, database=register.alias, actor_id=actor.user_id, actor_name=actor.name, filename=filename
+            kind=kind,
+            database=register.alias,
+            actor_id=actor.user_id,
+            actor_name=actor.name,
+            filename=filename,
+            parameters=parameters or {},
         )
         lock = stack.enter_context(locks.held(operation_lock(operation.pk), JOBS))  # before anyone can see the row
         operation.save(using=JOBS, force_insert=True)

@@ -123,7 +123,8 @@ class Incoming:
     ``renames``: the names under which theirs and the base are seen; None: their own. ``notes``: sentences about what is
     odd.
     ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after. ``carried``:
-    the trees that the file brings for bases.
+    the trees that the file brings for bases. ``parts_companies``: whether a company that both sides changed is merged
+    as two, because its new name cannot be followed.
     """
 
     theirs: Source
@@ -141,11 +142,7 @@ class Incoming:
     notes: Sequence[str] = ()
     goes_on_from_theirs: bool = False
     carried: CarriedBases | None = None
-
-    @property
-    def parts_companies(self) -> bool:
-        """Whether a company that both sides changed is merged as two, because its new name cannot be followed."""
-        return self.kinship is Kinship.APART and bool(self.notes)
+    parts_companies: bool = False
 
     @property
     def names(self) -> Mapping[str, Mapping[str, NewName]]:
@@ -187,7 +184,8 @@ class Incoming:
     def summary(self) -> BaseSummary:
         """What is told of its base."""
         known = self.base is not None and not isinstance(self.base, Side)
-        return BaseSummary(self.why, sorted(snapshots_in(self.base)) if known else (), self.kinship, self.is_exact)
+        snapshots = sorted(snapshots_in(self.base)) if known else ()
+        return BaseSummary(self.why, snapshots, self.kinship, self.is_exact, self.parts_companies)
 
     @contextmanager
     def opened_base(self, register: Register) -> Iterator[OpenedBase | Side | None]:
@@ -401,7 +399,7 @@ def with_renames(
         return incoming
     store = register.history.store
     if not _is_whole(incoming.theirs):
-        return replace(incoming, notes=(*incoming.notes, str(_OTHER_FIELDS)))
+        return _with_notes(incoming, register, [str(_OTHER_FIELDS)])
     tree = incoming.theirs.tree if isinstance(incoming.theirs, TreeSource) else None
     if tree is None:
         tree = tree_of_all(store, incoming.theirs, SCHEMA, spool)
@@ -420,7 +418,14 @@ def with_renames(
     seen = renamings.seen(ours, names_at(tree, SCHEMA), at, incoming.base)
     notes = [_apart(one) for one in seen.apart[COMPANIES.name]]
     theirs_seen = TreeSource(renamed_tree(store, tree, seen.theirs, spool))
-    return replace(incoming, theirs=theirs_seen, renames=seen, notes=(*incoming.notes, *notes))
+    return _with_notes(replace(incoming, theirs=theirs_seen, renames=seen), register, notes)
+
+
+def _with_notes(incoming: Incoming, register: Register, notes: Sequence[str]) -> Incoming:
+    """The same with sentences about companies whose new names cannot be followed. Reads marks."""
+    is_apart = incoming.kinship is Kinship.APART
+    is_apart = is_apart or (incoming.kinship is Kinship.AHEAD and not register.history.is_unmarked())
+    return replace(incoming, notes=(*incoming.notes, *notes), parts_companies=bool(notes) and is_apart)
 
 
 def _apart(shared: Shared) -> str:

@@ -39,8 +39,9 @@ from core.preview.lines import Line
 from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
+from core.restores import merging
 from core.restores.incoming import BaseChoice, Mode, snapshot_name
-from core.restores.large_deletions import Large, large_deletions, with_counts
+from core.restores.large_deletions import Large
 from core.restores.merging import ConfirmationNeeded, DecidedPlan
 from core.restores.restore_service import Restorable, RestoreService
 from core.restores.undo import How, Undo, may_undo, undo_of
@@ -165,7 +166,7 @@ def submit_check(
             "strategy": strategy.value,
             "backup": backup and backup.file,
             "snapshot": snapshot and snapshot.pk,
-            "undo": undo and {"move": undo.move.pk, "how": undo.how.value},
+            "undo": undo and undo.parameters,
             "base": base.value,
             "mode": mode.value,
         },
@@ -281,19 +282,10 @@ def _carry_over(earlier: uuid.UUID, pk: uuid.UUID) -> None:
         now.carry_over(before)
 
 
-def removals(preview: StoredPreview, register: Register = DEFAULT) -> list[Large]:
-    """What somebody has to confirm before a preview is applied, as it is decided now: for each company how many of its
-    records are deleted. These are all deletions of an exact restore, and large ones of a merge. Counts rows."""
-    deleted = preview.deleted_by_company()
-    if preview.base.is_exact:
-        return with_counts(deleted, register)
-    return large_deletions(deleted, register)
-
-
-def must_be_confirmed(preview: StoredPreview, register: Register = DEFAULT) -> bool:
-    """Whether somebody has to confirm a preview before it is applied: each exact restore that changes anything, and
-    large deletions. Counts rows."""
-    return bool((preview.base.is_exact and preview.plan.size) or removals(preview, register))
+def to_confirm(preview: StoredPreview, register: Register = DEFAULT) -> list[Large] | None:
+    """What somebody has to confirm before a preview is applied, as it is decided now
+    (:func:`core.restores.merging.to_confirm`). Counts rows."""
+    return merging.to_confirm(preview.base, preview.plan.size, preview.deleted_by_company(), register)
 
 
 def submit_apply(
@@ -301,7 +293,7 @@ def submit_apply(
 ) -> Operation:
     """The waiting operation that applies a preview as it is decided now. Writes to the jobs database.
 
-    ``is_confirmed``: whether the person has confirmed it, where :func:`must_be_confirmed` says so.
+    ``is_confirmed``: whether the person has confirmed it, where there is anything :func:`to_confirm`.
 
     Raises :class:`OperationFailed` where conflicts are undecided or the preview is being applied already,
     :class:`core.restores.merging.ConfirmationNeeded` where that is not confirmed,
@@ -317,7 +309,7 @@ def submit_apply(
             )
             % {"count": f"{preview.undecided:,}"}
         )
-    if not is_confirmed and must_be_confirmed(preview, register):
+    if not is_confirmed and to_confirm(preview, register) is not None:
         raise ConfirmationNeeded(
             _("Nobody has confirmed this."),
             undone=NOTHING_CHANGED,

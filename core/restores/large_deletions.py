@@ -47,7 +47,7 @@ class LargeDeletion(OperationFailed):
         super().__init__(
             _("This would delete %(what)s here, because they were deleted there.") % {"what": shown + more},
             undone=NOTHING_CHANGED,
-            then=_("Look at the preview, and ask whoever deleted them. If they are to go, restore it with --yes."),
+            then=_("Ask whoever deleted them. If they are to go, restore it with --yes."),
         )
 
 
@@ -64,13 +64,13 @@ def large_deletions(deleted: Mapping[str, int], register: Register) -> list[Larg
     return [one for one in with_counts(many, register) if one.deleted * _PART > one.of] if many else []
 
 
-def require_none(plan: Plan, decide: Decide, register: Register) -> None:
-    """Raises LargeDeletion where a plan that is decided so would delete a large part of a company. Counts rows."""
-    if max(plan.deletions[ATTENDANCE_RECORDS.name].values(), default=0) <= _MOST:
-        return
+def deleted_by_company(plan: Plan, decide: Decide) -> Mapping[str, int]:
+    """How many records a plan that is decided so deletes, by company; nothing where no company can lose many of them.
+    Pure."""
     deleted: Counter[str] = Counter()
+    if max(plan.deletions[ATTENDANCE_RECORDS.name].values(), default=0) <= _MOST:
+        return deleted
     for step in plan.decided(decide):
         if isinstance(step, Step) and step.model is ATTENDANCE_RECORDS and step.effect is Effect.DELETE:
             deleted.update({company: count for (company,), count in step.names().items()})
-    if found := large_deletions(deleted, register):
-        raise LargeDeletion(found)
+    return deleted

@@ -6,7 +6,7 @@ Restores and undo go through it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import IO, NamedTuple, Protocol
 
@@ -18,15 +18,17 @@ from core.formats import checking
 from core.models import Phase
 from core.operations import holding, snapshots
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed
+from core.operations.results import BaseSummary
 from core.operations.run import Run
 from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores import large_deletions
 from core.restores.incoming import Incoming
+from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
 from recordsync.errors import FileError
-from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.merge import Counts, Decide, Strategy, decide_by
 from recordsync.plan import ChangeList, Plan, adding, apply_changes, apply_plan, differences, make_plan
 from recordsync.system.progress import Progress
 
@@ -60,7 +62,7 @@ class Asked(NamedTuple):
 
 
 class ConfirmationNeeded(OperationFailed):
-    """Somebody has to confirm what would be removed."""
+    """Somebody has to confirm what would be done."""
 
 
 class Planned(NamedTuple):
@@ -138,32 +140,59 @@ def merged(
     return incoming, counts
 
 
+def to_confirm(base: BaseSummary, size: int, deleted: Mapping[str, int], register: Register) -> list[Large] | None:
+    """What somebody has to confirm before a merge, whether it was asked for by a command or on a page: for each company
+    how many of its records are deleted. None: nothing.
+
+    An exact restore that changes anything is confirmed, and so are large deletions, and the merge of a company as two.
+    ``base``: what the merge was based on; ``size``: how many lines its plan has; ``deleted``: how many records it
+    deletes, by company. Counts rows.
+    """
+    if base.is_exact:
+        return large_deletions.with_counts(deleted, register) if size else None
+    found = large_deletions.large_deletions(deleted, register)
+    return found if found or base.parts_companies else None
+
+
 def _require_confirmed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> None:
     """Raises ConflictsLeft, ConfirmationNeeded or LargeDeletion where somebody has to look first."""
     if asked.strategy is Strategy.MANUAL:
         _require_decided(plan)
-    if asked.yes:
-        return
     decide = decide_by(asked.strategy)
+    if not asked.yes and (stop := stop_before(plan, incoming, decide, lambda: plan.counts(decide), register)):
+        raise stop
+
+
+def stop_before(
+    plan: Plan, incoming: Incoming, decide: Decide, counts: Callable[[], Mapping[str, Counts]], register: Register
+) -> OperationFailed | None:
+    """The failure with which a merge stops until somebody has confirmed it; None: it does not stop. Counts rows.
+
+    ``counts``: returns those of the plan when it is decided so.
+    """
+    deleted = {} if incoming.is_exact else large_deletions.deleted_by_company(plan, decide)
+    removed = to_confirm(incoming.summary(), plan.size, deleted, register)
+    if removed is None:
+        return None
     if incoming.is_exact:
-        counts = plan.counts(decide).get(ATTENDANCE_RECORDS.name, Counts())
-        raise ConfirmationNeeded(
+        records = counts().get(ATTENDANCE_RECORDS.name, Counts())
+        return ConfirmationNeeded(
             _("This would add %(added)s, change %(updated)s and delete %(deleted)s attendance records.")
             % {
-                "added": f"{counts.added:,}",
-                "updated": f"{counts.updated:,}",
-                "deleted": f"{counts.deleted + counts.absent_deleted:,}",
+                "added": f"{records.added:,}",
+                "updated": f"{records.updated:,}",
+                "deleted": f"{records.deleted + records.absent_deleted:,}",
             },
             undone=NOTHING_CHANGED,
-            then=_("Look at the preview. If that is what you want, say --yes."),
+            then=_("If that is what you want, say --yes."),
         )
     if incoming.parts_companies:
-        raise ConfirmationNeeded(
+        return ConfirmationNeeded(
             " ".join(incoming.notes),
             undone=NOTHING_CHANGED,
             then=_("Give one of the companies another name first, here or there. To go on all the same, say --yes."),
         )
-    large_deletions.require_none(plan, decide, register)
+    return LargeDeletion(removed)
 
 
 def _require_decided(plan: Plan) -> None:

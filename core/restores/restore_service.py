@@ -17,13 +17,13 @@ from core.formats import checking
 from core.formats.checking import RestoredFile
 from core.models import AttendanceRecord, Kind, Operation, User
 from core.operations import run as operations
-from core.operations.errors import NOTHING_CHANGED, as_failure
+from core.operations.errors import NOTHING_CHANGED, as_failure, sentences
 from core.operations.results import Preview, RestoreResult, ValidationResult
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.incoming import BaseChoice, Incoming, Mode, from_file, from_snapshot, snapshot_name
-from core.restores.merging import Asked, DecidedPlan, Find, Previewed, merged, planned
+from core.restores.merging import Asked, DecidedPlan, Find, Previewed, merged, planned, stop_before
 from core.restores.undo import Undo
 from recordsync.backupfile import Metadata
 from recordsync.merge import Counts, Strategy, decide_by
@@ -85,7 +85,10 @@ class RestoreService:
                 found = opened.used(
                     lambda file: self._previewed(opened, file, choice, wanted, items, progress), progress
                 )
-                counts = found.plan.counts(decide_by(strategy))
+                counts = found.plan.counts(decide := decide_by(strategy))
+                stop = None
+                if not isinstance(source, Undo):  # which is not done unless somebody says so
+                    stop = stop_before(found.plan, found.incoming, decide, lambda: counts, self.register)
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
             logger.info("Preview of %s failed", _name(source), exc_info=True)
@@ -99,6 +102,7 @@ class RestoreService:
             incoming.summary(),
             found.plan,
             strategy,
+            "" if stop is None else sentences(stop.what, stop.then),
             warnings=found.warnings,
             kind=_kind(source),
         )
@@ -140,6 +144,7 @@ class RestoreService:
                 filename=_name(source),
                 callback=progress_callback,
                 operation=self._operation,
+                parameters={"undo": source.parameters} if isinstance(source, Undo) else None,
             ) as run,
             _Opened.of(source, run) as opened,
         ):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -31,6 +31,9 @@ from recordsync.history.snapshots import header_of
 from recordsync.models import HeadMove, Snapshot
 
 logger = logging.getLogger(__name__)
+
+_UNDOINGS: Final = 5
+"""How many undos of undos are told."""
 
 
 class How(StrEnum):
@@ -86,6 +89,11 @@ class Undo:
         """What is undone, for people."""
         return told(self.move)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What an operation that does it keeps of it, as JSON values: ``move`` and ``how``."""
+        return {"move": self.move.pk, "how": self.how.value}
+
     def incoming(self, spool: IO[bytes]) -> Incoming:
         """What is merged into the register. Reads headers and the history store, and writes ``spool``, an empty
         temporary file that stays open. Raises OperationFailed where the records that it needs are not at hand."""
@@ -124,7 +132,7 @@ def undoable(register: Register, operation: uuid.UUID | None = None, *, user: Us
                     "restore, import or the like."
                 ),
                 undone=NOTHING_CHANGED,
-                then=_("manage.py history lists what can be undone."),
+                then=_("The history lists what can be undone (manage.py history)."),
             )
     elif (move := moves.order_by("-pk").first()) is None:
         raise OperationFailed(_("No restore, import or the like is recorded here yet."), undone=NOTHING_CHANGED)
@@ -209,6 +217,23 @@ def offer(operation: uuid.UUID, user: User, register: Register) -> Offer:
     return Offer(ways(move, register))
 
 
+def undoings(operations: Iterable[uuid.UUID], register: Register) -> dict[uuid.UUID, Operation]:
+    """The newest undo of each of these operations that was undone. Reads moves and the jobs database."""
+    moves = dict(register.rows(HeadMove).filter(operation__in=list(operations)).values_list("pk", "operation"))
+    done = Operation.objects.using(JOBS).filter(kind=Kind.UNDO, state=Operation.State.SUCCEEDED)
+    found = done.filter(database=register.alias, parameters__undo__move__in=list(moves)).order_by("started_at")
+    return {operation: one for one in found if (operation := moves[one.parameters["undo"]["move"]])}
+
+
+def undone_by(operation: uuid.UUID, register: Register) -> list[Operation]:
+    """The undo of an operation, the undo of that, and so on. Reads moves and the jobs database."""
+    found: list[Operation] = []
+    while len(found) < _UNDOINGS and (one := undoings([operation], register).get(operation)):
+        found.append(one)
+        operation = one.pk
+    return found
+
+
 def undo_of(move: HeadMove, register: Register, how: How | None = None) -> Undo:
     """The undoing of a move. ``how``: None: as is usual. Raises OperationFailed where it cannot be undone so."""
     possible = ways(move, register)
@@ -216,7 +241,7 @@ def undo_of(move: HeadMove, register: Register, how: How | None = None) -> Undo:
         raise OperationFailed(
             _("This cannot be withdrawn any more: another restore followed, or a backup that has it left here."),
             undone=NOTHING_CHANGED,
-            then=_("Undo it everywhere instead (--everywhere)."),
+            then=_("Press “%(button)s” instead.") % {"button": How.EVERYWHERE.label},
         )
     return Undo(move, how or possible[0], register)
 

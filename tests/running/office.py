@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import uuid
 
+from core.attendance.companies import rename_company
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord, Backup, Company, Installation
+from core.models import AttendanceRecord, Backup, Company, Installation, Role, User
 from core.restores.restore_service import RestoreService
 from recordsync.models import Head, Snapshot
 from tests.running import databases
@@ -14,11 +15,12 @@ from tests.running import databases
 OFFICE = "Site A office PC"
 
 
-def from_the_office(of: Company) -> bytes:
+def from_the_office(of: Company, *, renamed: str = "") -> bytes:
     """A full backup of the office, after both it and this register have changed records of this company.
 
     There A001 is on the night shift, A004 is deleted, and A099 is new. Here A003 is on the night shift. Both have
     changed the shift of A002. Writes to the default register, which has had a backup of the office before.
+    ``renamed``: the name that the office gave the company; blank: it did not rename it.
     """
     records = AttendanceRecord.objects.filter(company=of)
     Installation.objects.all().delete()
@@ -30,7 +32,11 @@ def from_the_office(of: Company) -> bytes:
     added = AttendanceRecord.objects.create(
         company=of, ep_no="A099", ep_name="New one", date=deleted.date, status="P", shift="GEN"
     )
+    name = of.name
+    if renamed:
+        rename_company(of.pk, renamed, user=User.objects.filter(role=Role.ROOT)[0])
     theirs = _backup()
+    Company.objects.filter(pk=of.pk).update(name=name)
 
     added.delete()
     deleted.save(force_insert=True)

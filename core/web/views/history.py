@@ -22,7 +22,7 @@ from core.operations.run import Actor
 from core.register.database import DEFAULT
 from core.restores import jobs as restore_jobs
 from core.restores.incoming import Mode
-from core.restores.undo import How, ways_of
+from core.restores.undo import How, undoings, ways_of
 from core.web.decorators import role_required
 from core.web.views.operations import failed
 from core.web.views.request import signed_in
@@ -53,22 +53,26 @@ def history_view(request: HttpRequest) -> HttpResponse:
 
 
 class _Done(NamedTuple):
-    """Something that was done. ``ways``: how it can be undone; none: the history does not have it any more."""
+    """Something that was done. ``undone``: its newest undo, if it was undone. ``ways``: how it can be undone; none: the
+    history does not have it any more."""
 
     move: HeadMove
     what: str
     file: str
+    undone: Operation | None
     ways: Sequence[How]
 
 
 def _done(moves: Sequence[HeadMove]) -> list[_Done]:
     operations = [move.operation for move in moves if move.operation]
     files = dict(Operation.objects.using(JOBS).filter(pk__in=operations).values_list("pk", "filename"))
+    undone = undoings(operations, DEFAULT)
     return [
         _Done(
             move,
             snapshots.cause_label(move.cause),
             PurePath(files.get(move.operation or UUID(int=0), "")).name,
+            undone.get(move.operation or UUID(int=0)),
             ways if move.operation and move.after.is_kept and (move.before is None or move.before.is_kept) else (),
         )
         for move, ways in zip(moves, ways_of(moves, DEFAULT) if moves else (), strict=True)

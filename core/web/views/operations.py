@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -31,7 +31,7 @@ from core.register.database import DEFAULT
 from core.restores import jobs as restore_jobs
 from core.restores.incoming import BaseChoice, Helps
 from core.restores.jobs import Comes
-from core.restores.undo import How, offer, undo_of, undoable
+from core.restores.undo import How, offer, undo_of, undoable, undone_by
 from core.sheets import export_jobs
 from core.web import merges
 from core.web.decorators import role_required
@@ -224,6 +224,7 @@ def _context_of(operation: Operation, user: User) -> dict[str, Any]:
         "title": _title(operation),
         "is_root": is_root,
         "comes": restore_jobs.what_comes(operation),
+        "undone": undoings_for(user, operation.pk) if succeeded and operation.kind in WRITERS else [],
         "undo": offer(operation.pk, user, DEFAULT) if is_root and succeeded and operation.kind in WRITERS else None,
         "phase": phase_label(operation.phase),
         "is_open": is_open,
@@ -246,6 +247,24 @@ def _context_of(operation: Operation, user: User) -> dict[str, Any]:
         "backup": backup,
         **_what_it_did(operation, is_root=is_root),
     }
+
+
+class Undoing(NamedTuple):
+    """An undo of something, or of an undo. ``how``: its button; ``is_linked``: whether the person may see its page."""
+
+    operation: Operation
+    how: How
+    is_linked: bool
+
+
+def undoings_for(user: User, operation: uuid.UUID) -> list[Undoing]:
+    """What a page tells a person of an operation that was undone: its undo, the undo of that, and so on."""
+    found = []
+    for one in undone_by(operation, DEFAULT):
+        how = restore_jobs.how_undone(one)
+        assert how is not None  # it is an undo
+        found.append(Undoing(one, how, restore_jobs.may_see(user, one)))
+    return found
 
 
 def _title(operation: Operation) -> str:

@@ -115,7 +115,7 @@ def apply_restore_view(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             if preview.applying:
                 return redirect("operation", pk=preview.applying)
             _require_same(request, preview)
-            is_confirmed = restore_jobs.must_be_confirmed(preview) and _confirmed(request)
+            is_confirmed = restore_jobs.to_confirm(preview) is not None and _confirmed(request)
             actor = Actor.of(signed_in(request))
             operation = restore_jobs.submit_apply(actor, preview, is_confirmed=is_confirmed)
             return redirect("operation", pk=operation.pk)
@@ -140,7 +140,7 @@ def _confirmed(request: HttpRequest) -> bool:
         raise OperationFailed(
             _("What was typed is not the name of this installation."),
             undone=NOTHING_CHANGED,
-            then=_("Look at what would be deleted, then type the name."),
+            then=_("Look at what would change, then type the name."),
         )
     return True
 
@@ -360,9 +360,9 @@ def _shown(request: HttpRequest, preview: StoredPreview, checked: Operation | No
 
 def _to_confirm(preview: StoredPreview, here: Installation) -> dict[str, Any]:
     """What the person has to confirm before the preview is applied; blank: nothing."""
-    if not restore_jobs.must_be_confirmed(preview):
+    removed = restore_jobs.to_confirm(preview)
+    if removed is None:
         return {}
-    removed = restore_jobs.removals(preview)
     return {
         "confirm": ConfirmForm(expected=here.name),
         "removed": removed[:_REMOVED_SHOWN],

@@ -28,6 +28,7 @@ from core.web.bodies import takes_files
 from core.web.decorators import role_required
 from core.web.filters import AttendanceFilter
 from core.web.views.failures import because_of
+from core.web.views.operations import undoings_for
 from core.web.views.request import signed_in
 
 _CSV = "text/csv; charset=utf-8"
@@ -86,6 +87,7 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
     recovery.settle_accounts()
     upload = _upload(request, pk)
     operation, summary = upload.operation, upload.summary
+    is_imported = upload.stage == upload.Stage.IMPORTED
     return render(
         request,
         "upload_detail.html",
@@ -97,7 +99,8 @@ def upload_detail_view(request: HttpRequest, pk: UUID) -> HttpResponse:
             "percent": min(100, 100 * operation.done // operation.total) if operation.total else None,
             "no_worker": upload.is_waiting and recovery.is_overdue(operation.task_id),
             "operation": operation,
-            "undo": offer(operation.pk, signed_in(request), DEFAULT) if upload.stage == upload.Stage.IMPORTED else None,
+            "undone": undoings_for(signed_in(request), operation.pk) if is_imported else [],
+            "undo": offer(operation.pk, signed_in(request), DEFAULT) if is_imported else None,
         },
     )
 

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from core.models import AttendanceRecord, BackupLog, Company
+from tests.builders.days import day
+from tests.builders.files import file
+from tests.builders.registers import register
 from tests.core.management.test_backup_data import KEYS, assert_wrong
 from tests.running import commands, inspection
 from tests.running.commands import Ended, run
@@ -115,6 +118,27 @@ def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:
     assert (said["operation"], said["added"], said["updated"], said["conflicts"]) == ("preview", 1, 2, 2)
     assert inspection.state_of(small) == before
     assert logs(small) == rows
+
+
+def test_a_preview_says_that_the_restore_will_stop(small_sqlite: ScratchInstallation) -> None:
+    path = full(small_sqlite)
+    change(small_sqlite)
+    exact = ("restore_data", "--input", path, "--mode", "exact")
+    would = "This would add 1, change 2 and delete 1 attendance records."
+    assert run(small_sqlite, *exact, "--preview").out.splitlines()[-2:] == [
+        "This was a preview: nothing was changed.",
+        f"A restore of this stops first. {would} If that is what you want, say --yes.",
+    ]
+    run(small_sqlite, *exact).assert_refused(f"{would} Nothing was changed. If that is what you want, say --yes.")
+    assert run(small_sqlite, *exact, "--yes").code == 0
+    assert run(small_sqlite, *exact).code == 0, "nothing differs any more"
+
+
+def test_a_company_that_only_records_name_is_told(small_sqlite: ScratchInstallation) -> None:
+    path = small_sqlite.folder / "unlisted.json"
+    path.write_bytes(file(register(day("New Ltd")), list_companies=False).encode())
+    told = run(small_sqlite, "restore_data", "--input", path)
+    assert "  1 of these was added because records name it." in told.out
 
 
 def test_backup_wins(small: ScratchInstallation) -> None:

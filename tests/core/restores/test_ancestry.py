@@ -220,6 +220,10 @@ def test_a_large_deletion_stops_until_somebody_says_yes(sites: Sites) -> None:
     before = content(server.alias)
     with pytest.raises(LargeDeletion, match="102 of 500 records of XYZ Ltd"):
         server.restore(data)
+    assert server.preview(data)["stop"] == (
+        "This would delete 102 of 500 records of XYZ Ltd here, because they were deleted there. Ask whoever deleted "
+        "them. If they are to go, restore it with --yes."
+    )
     assert content(server.alias) == before
     assert server.restore(data, yes=True).records.absent_deleted == 102
     assert content(server.alias) == content(office.alias)
@@ -231,7 +235,9 @@ def test_a_small_deletion_of_a_large_company_does_not_stop(sites: Sites) -> None
     server.restore(office.file())
     some = [f"X{n}" for n in range(300, 420)]
     AttendanceRecord.objects.using(office.alias).filter(ep_no__in=some).delete()
-    assert server.restore(office.file()).records.absent_deleted == 120
+    data = office.file()
+    assert server.preview(data)["stop"] is None
+    assert server.restore(data).records.absent_deleted == 120
 
 
 def test_a_base_that_is_not_here_is_named(sites: Sites) -> None:
@@ -360,6 +366,7 @@ def test_a_register_becomes_exactly_as_a_file(sites: Sites) -> None:
     here = server.snapshots
     result = server.restore(data, mode="exact", yes=True)
     assert content(server.alias) == content(office.alias)
+    assert not server.restore(data, mode="exact").records.updated, "nothing differs, so nobody is asked"
     assert result.base.is_exact
     assert server.snapshots > here
     assert not office.restore(server.file()).conflicts
@@ -425,7 +432,7 @@ def test_an_incremental_is_merged_with_what_changed_here(sites: Sites) -> None:
     server.edit("E2", shift="G1")
     file = office.file("incremental")
     preview = server.preview(file)
-    assert (preview["updated"], preview["conflicts"], preview["undecided"]) == (1, 1, 0)
+    assert (preview["updated"], preview["conflicts"], preview["undecided"]) == (1, 1, 1)
     server.restore(file, "backup_wins")
     assert server.numbers() == "E1 E3 E4"
     office.restore(server.file("incremental", for_installation="Office"))

@@ -223,7 +223,9 @@ def test_a_name_that_another_company_has_is_not_followed_unseen(sites: Sites, re
     data = office.file()
     with pytest.raises(ConfirmationNeeded, match="merged as two companies"):
         server.restore(data)
-    assert "merged as two companies" in server.preview(data)["warnings"][0]
+    preview = server.preview(data)
+    assert "merged as two companies" in preview["warnings"][0]
+    assert "To go on all the same, say --yes." in preview["stop"]
     result = server.restore(data, yes=True)
     assert not result.conflicts
     assert companies(server) == LTD

@@ -112,8 +112,18 @@ def test_from_a_merge_to_its_withdrawal_and_back(world: World, root: Client) -> 
     assert page.split("Undo: ")[1].startswith("Withdraw Restore by root (")
     assert "Bring it back What was withdrawn comes back" in page
 
-    applied(root, asked(root, f"/operations/{withdrawn}/undo/", how="redo"))
+    page = text(root, f"/operations/{done}/")
+    assert "It was undone by root, " in page
+    assert "(“Withdraw”). Look at the undo" in page
+
+    redone = applied(root, asked(root, f"/operations/{withdrawn}/undo/", how="redo"))
     assert shifts(world, "A001", "A002", "A003", "A005") == ["NIGHT", "G2", "NIGHT", "LATE"]
+    page = text(root, f"/operations/{done}/")
+    assert "It was undone by root, " in page
+    assert "That was undone in its turn by root, " in page
+    assert f'<a href="/operations/{redone}/">Undone ' in root.get("/history/").content.decode()
+    stale = root.post(f"/operations/{done}/undo/", {"how": "withdraw"}, follow=True).content.decode()
+    assert "Nothing was changed. Press “Undo everywhere” instead." in html.unescape(stale)
 
 
 def test_what_was_merged_here_already_is_brought_back_by_choice(world: World, root: Client) -> None:
@@ -169,6 +179,8 @@ def test_an_exact_restore_is_confirmed_by_the_name(world: World, root: Client) -
     assert Company.objects.filter(pk=late.pk).exists()
     done = applied(root, check, typed=name)
     assert not Company.objects.filter(pk=late.pk).exists()
+    check = checked(root, out.getvalue(), mode="exact")
+    assert "To confirm" not in text(root, f"/restore/preview/{check}/"), "nothing differs any more"
     assert shifts(world, "A001") == ["GEN"]
     applied(root, asked(root, f"/operations/{done}/undo/", how="everywhere"))
     assert shifts(world, "A001") == ["NIGHT"]
@@ -214,6 +226,23 @@ def test_what_cannot_be_exact_is_merged(world: World, root: Client) -> None:
     page = text(root, f"/restore/preview/{again}/")
     assert "1 came from" in page
     assert "is missing there" not in page, "nothing in common is known"
+
+
+def test_a_company_is_merged_as_two_only_when_somebody_confirms_it(world: World, root: Client) -> None:
+    """There it was renamed; here another one got that name."""
+    renamed = f"{world.own.name} Ltd"
+    data = from_the_office(world.own, renamed=renamed)
+    other = Company.objects.create(name=renamed)
+    AttendanceRecord.objects.create(company=other, ep_no="L1", ep_name="Late", date=DAY, status="P", shift="GEN")
+    check = checked(root, data)
+    root.post(f"/restore/preview/{check}/", {"scope": "chosen", "side": "theirs"})
+    page = text(root, f"/restore/preview/{check}/")
+    assert "are merged as two companies" in page
+    assert "It merges a company as two: the warning above says which." in page
+    told = root.post(f"/restore/apply/{check}/", {"version": 1}, follow=True).content.decode()
+    assert "What was typed is not the name of this installation. Nothing was changed." in told
+    applied(root, check, typed=Installation.current().name)
+    assert AttendanceRecord.objects.filter(company=other, ep_no="A099").exists()
 
 
 def imported(by: User, *numbers: str) -> Operation:

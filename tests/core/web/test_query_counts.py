@@ -44,7 +44,7 @@ QUERIES: dict[str, int] = {
     "upload": 0,
     "upload_template": 0,
     "upload_logs": 3,
-    "upload_detail": 3,
+    "upload_detail": 4,
     "attendance_list": 3,
     "attendance_list?q=person": 7,
     "attendance_list?q=A0": 5,
