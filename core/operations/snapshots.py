@@ -14,10 +14,11 @@ from typing import Final
 
 from django.conf import settings
 from django.db import Error
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.models import Installation, Phase
-from core.operations.errors import OperationFailed, explain
+from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
 from core.operations.run import Run
 from core.operations.traits import traits_of
 from core.register.database import Register
@@ -34,6 +35,10 @@ from recordsync.stores import Store
 logger = logging.getLogger(__name__)
 
 _NO_SNAPSHOT: Final = gettext_lazy("So no snapshot was taken, and this is in no history until that is mended.")
+_REQUIRED: Final = gettext_lazy(
+    "Only a snapshot, which could not be taken, can say that this is no change like any other: without it, your next "
+    "backup would carry it to other installations."
+)
 _OTHER_TREE: Final = gettext_lazy(
     "The register would be %(is)s afterwards, and what is restored is %(wanted)s: something was written past the "
     "marks, or Muster is wrong."
@@ -59,6 +64,8 @@ class Keeper:
         """What the snapshot after descends from; None: from the head."""
         self.expected: str | None = None
         """The digest of the tree that the snapshot after must have; None: any."""
+        self.is_required = False
+        """Whether nothing may be done without the snapshot after."""
         self._adopted: AdoptedBlocks | None = None
         self.was_empty = False
         """Whether the register had nothing before."""
@@ -112,8 +119,8 @@ class Keeper:
             self._adopted = receiving.blocks
 
     def after(self) -> None:
-        """Take the snapshot after, in the transaction that wrote. Raises RecordSyncError where the register is not what
-        it should be then."""
+        """Take the snapshot after, in the transaction that wrote. Raises OperationFailed where one is required and none
+        can be taken, RecordSyncError where the register is not what it should be then."""
         renames = sorted(self.renames, key=lambda rename: (rename.model, rename.before))
         occasion = _occasion(self._run, self._run.operation.kind, renames)
         taken = _taken(
@@ -121,6 +128,7 @@ class Keeper:
             lambda: self._history.take_within(
                 occasion, self._wait, self._run, is_counted=False, adopted=self._adopted, lineage=self.lineage
             ),
+            is_required=self.is_required,
         )
         if taken is not None and self.expected not in (None, taken.snapshot.tree):
             raise RecordSyncError(_OTHER_TREE % {"is": taken.snapshot.tree[:10], "wanted": self.expected[:10]})
@@ -201,14 +209,21 @@ def _occasion(run: Run, cause: str, renames: Sequence[Rename] = ()) -> Occasion:
     )
 
 
-def _taken(run: Run, take: Callable[[], TakenSnapshot]) -> TakenSnapshot | None:
-    """The snapshot that is taken; None where the history is in the way, which the run then says."""
+def _taken(run: Run, take: Callable[[], TakenSnapshot], *, is_required: bool = False) -> TakenSnapshot | None:
+    """The snapshot that is taken; None where the history is in the way, which the run then says. Raises OperationFailed
+    in its place where one ``is_required``."""
     try:
         taken = take()
     except CommitUnknown as error:  # of a snapshot alone: what the operation is to do has not begun
         raise OperationFailed(str(error), undone=traits_of(run.operation.kind).undone) from error
     except _NOT_IN_THE_WAY as error:
         logger.warning("No snapshot was taken for %s", run.operation, exc_info=True)
+        if is_required:
+            raise OperationFailed(
+                f"{explain(error)} {_REQUIRED}",
+                undone=NOTHING_CHANGED,
+                then=_("Mend the history first. Or undo it everywhere (--everywhere)."),
+            ) from error
         run.warn(f"{explain(error)} {_NO_SNAPSHOT}")
         return None
     for note in taken.notes:

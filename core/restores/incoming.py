@@ -124,7 +124,8 @@ class Incoming:
     odd.
     ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after. ``carried``:
     the trees that the file brings for bases. ``parts_companies``: whether a company that both sides changed is merged
-    as two, because its new name cannot be followed.
+    as two, because its new name cannot be followed. ``needs_snapshot``: whether nothing may be done unless the snapshot
+    after is taken.
     """
 
     theirs: Source
@@ -143,6 +144,7 @@ class Incoming:
     goes_on_from_theirs: bool = False
     carried: CarriedBases | None = None
     parts_companies: bool = False
+    needs_snapshot: bool = False
 
     @property
     def names(self) -> Mapping[str, Mapping[str, NewName]]:

@@ -129,6 +129,7 @@ def merged(
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:
             run.warn(note)
+        keeper.is_required = incoming.needs_snapshot
         if incoming.lineage is not None:
             if receiving is not None and incoming.unstored is not None:
                 incoming.unstored.store(receiving)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import IO, Any, Final, NamedTuple
 
@@ -101,7 +101,8 @@ class Undo:
         before = None if self.move.before_id is None else rows.get(pk=self.move.before_id)
         lineage = self._lineage(before)
         after, why = rows.get(pk=self.move.after_id), str(SENTENCES[self.how])
-        return from_undo(before, after, self.register, lineage, why, spool)
+        incoming = from_undo(before, after, self.register, lineage, why, spool)
+        return replace(incoming, needs_snapshot=self.how is not How.EVERYWHERE)
 
     def _lineage(self, before: Snapshot | None) -> Lineage:
         head = self.register.history.head()

@@ -124,6 +124,12 @@ def test_a_flipped_byte_is_found_and_made_anew(
     assert inspection.state_of(installation) == before
 
 
+def fold_history(installation: ScratchInstallation) -> None:
+    """Move what is in the journal of the history's file into the file."""
+    with installation.opened() as alias, connections[history_of(alias)].cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def read_only(installation: ScratchInstallation, small: Callable[[int], Path]) -> dict[str, Any]:
     history_file(installation).chmod(0o444)
     return commands.bound_by_permissions()
@@ -145,8 +151,7 @@ def test_what_cannot_be_written_is_told_and_is_in_nobodys_way(
     told: str,
 ) -> None:
     installation = filled(new_installation("sqlite"), 2_000, version="b")
-    with installation.opened() as alias, connections[history_of(alias)].cursor() as cursor:
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    fold_history(installation)
     options = spoil(installation, small_disk)
     ended, is_of_snapshot = backed_up(installation, **options)
     assert told in ended.err
@@ -159,3 +164,28 @@ def test_what_cannot_be_written_is_told_and_is_in_nobodys_way(
     with installation.opened() as alias:
         assert not Head.objects.using(alias).exists()
     inspection.accounts(installation).assert_settled()
+
+
+def test_nothing_is_withdrawn_where_that_cannot_be_kept(
+    new_installation: NewInstallation, small_disk: SmallDisk, tmp_path: Path
+) -> None:
+    """Without a snapshot it would be a change like any other, and the next backup would undo it where it came from."""
+    office, server = filled(new_installation("sqlite"), 300), new_installation("sqlite")
+    for version in ("a", "b"):
+        with office.opened() as alias:
+            AttendanceRecord.objects.using(alias).update(shift=version)
+        file = tmp_path / f"{version}.json"
+        assert run(office, "backup_data", "--output", file).code == 0
+        assert run(server, "restore_data", "--input", file).code == 0
+    fold_history(server)
+    options = read_only(server, small_disk)
+    before = inspection.state_of(server)
+    ended = run(server, "undo", "--yes", "--quiet", **options)
+    assert ended.code == 1, ended.err
+    for part in ("is read-only", "which could not be taken", "Nothing was changed.", "--everywhere"):
+        assert part in ended.err
+    commands.assert_clear(ended.err)
+    assert inspection.state_of(server) == before
+    ended = run(server, "undo", "--everywhere", "--yes", **options)
+    assert (ended.code, NOT_IN_HISTORY in ended.err) == (0, True), ended.err
+    inspection.accounts(server).assert_settled()
