@@ -222,7 +222,7 @@ def _taken(run: Run, take: Callable[[], TakenSnapshot], *, is_required: bool = F
             raise OperationFailed(
                 f"{explain(error)} {_REQUIRED}",
                 undone=NOTHING_CHANGED,
-                then=_("Mend the history first. Or undo it everywhere (--everywhere)."),
+                then=_("Mend the history first. Or undo it everywhere."),
             ) from error
         run.warn(f"{explain(error)} {_NO_SNAPSHOT}")
         return None

@@ -182,7 +182,7 @@ def test_nothing_is_withdrawn_where_that_cannot_be_kept(
     before = inspection.state_of(server)
     ended = run(server, "undo", "--yes", "--quiet", **options)
     assert ended.code == 1, ended.err
-    for part in ("is read-only", "which could not be taken", "Nothing was changed.", "--everywhere"):
+    for part in ("is read-only", "which could not be taken", "Nothing was changed.", "Or undo it everywhere."):
         assert part in ended.err
     commands.assert_clear(ended.err)
     assert inspection.state_of(server) == before

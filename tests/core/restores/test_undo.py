@@ -109,7 +109,7 @@ def test_what_has_left_cannot_be_withdrawn(sites: Sites) -> None:
     assert ways(undoable(here), here) == [How.WITHDRAW, How.EVERYWHERE]
     server.file()
     assert ways(undoable(here), here) == [How.EVERYWHERE]
-    with pytest.raises(OperationFailed, match="--everywhere"):
+    with pytest.raises(OperationFailed, match="Undo everywhere"):
         undo(server, How.WITHDRAW)
 
 
