@@ -319,7 +319,7 @@ def gap_before(metadata: Metadata, register: Register) -> list[str]:
     )
     if metadata.parent_snapshot is not None:
         text = _("This is what changed after snapshot %(parent)s, which is not known here.")
-        return [f"{text % {'parent': metadata.parent}} {remedy}"]
+        return [f"{text % {'parent': metadata.parent[:10]}} {remedy}"]
     since = TIMESTAMP.to_python(metadata.since_date)
     assert since is not None  # of a file that continues a backup
     text = _(

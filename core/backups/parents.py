@@ -143,7 +143,7 @@ def _asked_for(register: Register, text: str) -> Snapshot:
         try:
             return find(text, register)
         except OperationFailed as failure:
-            raise OperationFailed(str(failure), undone=_NOT_WRITTEN) from failure
+            raise _refusal(failure.what, then=failure.then) from failure
     try:
         backup = register.rows(Backup).filter(pk=uuid.UUID(text)).first()
     except ValueError:
@@ -215,7 +215,7 @@ def _installation(register: Register, text: str) -> tuple[str, str]:
         raise _refusal(
             _("No installation %(name)s is known here. Known are: %(names)s.")
             % {"name": printable(text), "names": names},
-            then="",
+            then=_("Restore a backup of it here first, or take a full backup for it."),
         )
     if len(found) > 1:
         raise _refusal(

@@ -314,7 +314,10 @@ def find(beginning: str, register: Register = DEFAULT) -> Snapshot:
     except Error as error:
         raise as_failure(error) from error
     if not found:
-        raise OperationFailed(_("No snapshot has an id that begins with %(id)s.") % {"id": beginning})
+        raise OperationFailed(
+            _("No snapshot has an id that begins with %(id)s.") % {"id": beginning},
+            then=_("The history lists them (manage.py history --all)."),
+        )
     if len(found) > 1:
         raise OperationFailed(
             _("More than one snapshot has an id that begins with %(id)s: %(one)s and %(other)s.")
@@ -396,6 +399,11 @@ def _totals(store: HistoryStore, roots: set[str]) -> dict[str, dict[str, int]]:
     return {root: totals_in(text, SCHEMA) for root, text in texts.items()}
 
 
+def renames_in(row: Snapshot) -> list[tuple[str, str]]:
+    """The companies that have other names in a snapshot since its first parent, each with its name before and after."""
+    return [(rename["before"], rename["after"]) for rename in (row.says or {}).get("renames", ())]
+
+
 def _entry(row: Snapshot, head: str | None, totals: dict[str, int] | None) -> SnapshotEntry:
     says = row.says or {}
     return SnapshotEntry(
@@ -411,6 +419,6 @@ def _entry(row: Snapshot, head: str | None, totals: dict[str, int] | None) -> Sn
         left_at=row.left_at,
         is_kept=row.is_kept,
         is_head=row.pk == head,
-        renames=[(rename["before"], rename["after"]) for rename in says.get("renames", ())],
+        renames=renames_in(row),
         totals=totals,
     )

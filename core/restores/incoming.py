@@ -295,7 +295,7 @@ def from_file(file: RestoredFile, register: Register, choice: BaseChoice, mode: 
         incoming = replace(incoming, carried=CarriedBases(register.history.store, file, unstored, spool))
     is_own = catalogue.was_taken_here(file.metadata, register)
     incoming = _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
-    if head is None or related is None or related.base is None or choice is BaseChoice.NONE:
+    if head is None or related is None or related.base is None:
         return incoming
     renamings = Renamings(ancestry, SCHEMA, head.pk, said.id, related.base)
     return with_renames(incoming, register, renamings, said.id, snapshots_in(related.base), spool)
@@ -324,7 +324,7 @@ def from_snapshot(row: Snapshot, register: Register, choice: BaseChoice, mode: M
     )
     is_own = related is not None and related.kinship is Kinship.MERGED
     incoming = _as_asked(_based(incoming, register, related, choice, is_own=is_own), mode)
-    if head is None or related is None or related.base is None or choice is BaseChoice.NONE:
+    if head is None or related is None or related.base is None:
         return incoming
     renamings = Renamings(ancestry, SCHEMA, head.pk, said.id, related.base)
     return with_renames(incoming, register, renamings, said.id, snapshots_in(related.base), spool)
@@ -484,8 +484,8 @@ def _because(register: Register, related: Relation) -> str:
 def snapshot_name(row: Snapshot) -> str:
     """The name of a snapshot in a sentence, such as ``snapshot 41 of Site A (2026-11-20 18:40 IST)``."""
     if row.number is None or row.says is None:
-        kind = _("the merge %(id)s") if row.is_merge else _("snapshot %(id)s")
-        return kind % {"id": row.pk[:10]}
+        kind = _("the merge %(id)s (known here since %(moment)s)") if row.is_merge else _("snapshot %(id)s")
+        return kind % {"id": row.pk[:10], "moment": moments.moment(row.recorded_at)}
     moment: dt.datetime = TIMESTAMP.to_python(row.says["moment"]) or row.recorded_at
     return _("snapshot %(number)s of %(installation)s (%(moment)s)") % {
         "number": f"{row.number:,}",

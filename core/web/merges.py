@@ -158,7 +158,8 @@ class Told:
 
     @property
     def is_merged(self) -> bool:
-        """Whether it was merged here before, so that nothing of it is taken."""
+        """Whether it was merged here before, so that nothing of it is taken, or it came from here, and nothing differs
+        from it."""
         return self.kinship is Kinship.MERGED and not self.changes
 
     @property
@@ -179,7 +180,7 @@ class Told:
     def clauses(self, *, is_done: bool = False) -> Iterator[Clause]:
         """The parts of the sentence that says with numbers what it does, or what it did."""
         records = self.records
-        yield Clause(self._came(records))
+        yield Clause(self._came(records, is_done=is_done))
         if self.is_whole:
             if records.only_here:
                 text = ngettext(
@@ -192,17 +193,29 @@ class Told:
         if undecided:
             text = ngettext("%(n)s needs you", "%(n)s need you", undecided)
             yield Clause(text % {"n": f"{undecided:,}"}, is_to_decide=True)
-        decided = records.conflicts - records.undecided
+        decided = records.conflicts + self.companies.conflicts - undecided
         if decided and is_done:
             text = ngettext("%(n)s was in conflict", "%(n)s were in conflict", decided)
             yield Clause(text % {"n": f"{decided:,}"})
         elif decided:
             yield Clause(self._decided(decided))
 
-    def _came(self, row: CountedRow) -> str:
+    def _came(self, row: CountedRow, *, is_done: bool) -> str:
+        if not row.came and is_done:
+            return _("Nothing went back") if self.comes is Comes.UNDO else _("Nothing came")
         if not row.came:
             return _("Nothing goes back") if self.comes is Comes.UNDO else _("Nothing comes")
-        if self.comes is Comes.UNDO:
+        if self.comes is Comes.UNDO and is_done:
+            text = ngettext(
+                "%(n)s went back to what it was (%(what)s)", "%(n)s went back to what they were (%(what)s)", row.came
+            )
+        elif self.comes is Comes.SNAPSHOT and is_done:
+            text = ngettext(
+                "%(n)s came from the snapshot (%(what)s)", "%(n)s came from the snapshot (%(what)s)", row.came
+            )
+        elif is_done and (self.is_own or not self.origin):
+            text = ngettext("%(n)s came from the backup (%(what)s)", "%(n)s came from the backup (%(what)s)", row.came)
+        elif self.comes is Comes.UNDO:
             text = ngettext(
                 "%(n)s goes back to what it was (%(what)s)", "%(n)s go back to what they were (%(what)s)", row.came
             )
@@ -269,14 +282,20 @@ class Told:
     @property
     def since(self) -> str:
         """A sentence that says how much has changed here since it was merged."""
-        number = self.records.only_here
-        if not self.is_whole or not number:
-            return _("Nothing to do.")
-        text = ngettext(
-            "%(n)s record changed here since. Nothing to do.",
-            "%(n)s records changed here since. Nothing to do.",
-            number,
-        )
+        if number := self.records.only_here:
+            text = ngettext(
+                "%(n)s record changed here since. Nothing to do.",
+                "%(n)s records changed here since. Nothing to do.",
+                number,
+            )
+        elif number := self.companies.only_here:
+            text = ngettext(
+                "%(n)s company changed here since. Nothing to do.",
+                "%(n)s companies changed here since. Nothing to do.",
+                number,
+            )
+        else:
+            return _("nothing changed here since. Nothing to do.")
         return text % {"n": f"{number:,}"}
 
 

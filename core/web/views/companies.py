@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from core.attendance import companies as company_service
@@ -79,7 +80,11 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
                 request,
                 format_html(
                     '{} <a class="alert-link" href="{}">{}</a>',
-                    _("%(before)s is now %(after)s; %(count)s records go with it.")
+                    ngettext(
+                        "%(before)s is now %(after)s; %(count)s record goes with it.",
+                        "%(before)s is now %(after)s; %(count)s records go with it.",
+                        renamed.records,
+                    )
                     % {"before": company.name, "after": name, "count": f"{renamed.records:,}"},
                     reverse("operation", args=[renamed.operation]),
                     _("It can be undone."),

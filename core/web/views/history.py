@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.history import snapshots
 from core.history.snapshots import Shown
-from core.models import JOBS, Operation, Role
+from core.models import JOBS, Kind, Operation, Role
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
 from core.register.database import DEFAULT
@@ -53,12 +53,13 @@ def history_view(request: HttpRequest) -> HttpResponse:
 
 
 class _Done(NamedTuple):
-    """Something that was done. ``undone``: its newest undo, if it was undone. ``ways``: how it can be undone; none: the
-    history does not have it any more."""
+    """Something that was done. ``renames``: those of a renaming, each with the name before and after. ``undone``: its
+    newest undo, if it was undone. ``ways``: how it can be undone; none: the history does not have it any more."""
 
     move: HeadMove
     what: str
     file: str
+    renames: Sequence[tuple[str, str]]
     undone: Operation | None
     ways: Sequence[How]
 
@@ -72,6 +73,7 @@ def _done(moves: Sequence[HeadMove]) -> list[_Done]:
             move,
             snapshots.cause_label(move.cause),
             PurePath(files.get(move.operation or UUID(int=0), "")).name,
+            snapshots.renames_in(move.after) if move.cause == Kind.RENAME_COMPANY else (),
             undone.get(move.operation or UUID(int=0)),
             ways if move.operation and move.after.is_kept and (move.before is None or move.before.is_kept) else (),
         )

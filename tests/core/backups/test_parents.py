@@ -136,7 +136,8 @@ def test_a_parent_that_nothing_can_continue_is_refused(register_db: str) -> None
     put(register_db, SMALL)
     first = backup(register_db)
     selection = backup(register_db, selection=Selection(companies=[ABC]))
-    assert "No snapshot has an id that begins with ffff. No backup was written." in refused(register_db, parent="ffff")
+    why = refused(register_db, parent="ffff")
+    assert "No snapshot has an id that begins with ffff. No backup was written. The history lists them" in why
     assert "No backup has the id" in refused(register_db, parent=some_id())
     assert "No backup has the id 3-4" in refused(register_db, parent="3-4")
     assert f"Backup {selection.id} holds no snapshot" in refused(register_db, parent=str(selection.id))

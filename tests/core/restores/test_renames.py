@@ -21,8 +21,9 @@ from core.register.declared import SCHEMA
 from core.restores.merging import ConfirmationNeeded, DecidedPlan
 from core.restores.restore_service import RestoreService
 from core.restores.undo import undo_of, undoable
+from recordsync.history.databases import history_of
 from recordsync.merge import KEY_UNIT, Side, Strategy, decide_by
-from recordsync.models import Head, HeadMove
+from recordsync.models import Block, Head, HeadMove, Node
 from recordsync.plan import Account, ChangeList, decided_batches, list_changes
 from tests.builders.days import ABC, FRIDAY, XYZ, day
 from tests.builders.registers import an_account, put, register
@@ -495,10 +496,34 @@ def test_an_exact_restore_gives_the_old_name_back_and_says_so(sites: Sites) -> N
     assert of(server, ABC) == "E1 E2 E3 E4 S1"
 
 
-def test_without_a_base_a_rename_is_not_known(sites: Sites) -> None:
+@pytest.mark.parametrize("renamed", ["there", "here"])
+def test_without_a_base_a_company_is_still_one(sites: Sites, renamed: str) -> None:
+    """Somebody brings the values of a file back: which company is which is known all the same, and its name is a
+    conflict like every other difference."""
+    office, server = sites
+    old = office.file()
+    office.edit("E1", shift="N")
+    rename(office, ABC, LTD)
+    new = office.file()
+    if renamed == "here":
+        server.restore(new)
+    data, name = (new, LTD) if renamed == "there" else (old, ABC)
+    result = server.restore(data, "backup_wins", base="none")
+    assert (result.companies.conflicts, result.records.conflicts, result.records.added) == (1, 1, 0)
+    assert companies(server) == name
+    assert of(server, name) == "E1 E2 E3 E4"
+    assert not office.restore(server.file()).conflicts
+    assert content(office.alias) == content(server.alias)
+
+
+def test_without_anything_at_hand_a_rename_is_not_known(sites: Sites) -> None:
     office, server = sites
     rename(office, ABC, LTD)
-    server.restore(office.file(), base="none")
+    data = office.file()
+    for table in (Block, Node):
+        table._default_manager.using(history_of(server.alias)).all().delete()
+    server.edit("E1", shift="N")
+    server.restore(data, base="none")
     assert companies(server) == f"{ABC}, {LTD}"
 
 

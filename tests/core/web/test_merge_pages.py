@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from core.attendance.companies import rename_company
 from core.backups.backup_service import BackupService
 from core.models import JOBS, AttendanceRecord, Company, Installation, Operation, User
 from core.restores.restore_service import RestoreService
@@ -140,6 +141,16 @@ def test_what_was_merged_here_already_is_brought_back_by_choice(world: World, ro
     assert "2 need you" in page
     back = asked(root, f"/operations/{again}/check-again/", **{"with": "merge"})
     assert "Merged here on" in text(root, f"/restore/preview/{back}/")
+
+
+def test_a_backup_of_ones_own_that_nothing_differs_from(world: World, root: Client) -> None:
+    out = io.BytesIO()
+    BackupService().create_backup(output=out)
+    page = text(root, f"/restore/preview/{checked(root, out.getvalue())}/")
+    assert "Nothing that is here differs from it. Nothing to do. This was taken here" in page
+    assert "Apply There is nothing to apply." in page
+    for wrong in ("Merged here", "merged here", "Bring these values back", "Apply to this register"):
+        assert wrong not in page
 
 
 def test_what_a_command_restored_is_told_by_its_audit_row(world: World, root: Client) -> None:
@@ -284,7 +295,7 @@ def test_an_administrator_applies_it(world: World, root: Client) -> None:
     admin.post(f"/restore/preview/{check}/", {"scope": "chosen", "side": "ours"})
     undone = applied(admin, check)
     page = text(admin, f"/operations/{undone}/")
-    assert "1 goes back to what it was (1 deleted), 1 was in conflict." in page
+    assert "1 went back to what it was (1 deleted), 1 was in conflict." in page
     assert "Bring it back" not in page
     assert "Undo everywhere This is" not in page, "root undoes an undo"
     assert list(AttendanceRecord.objects.filter(ep_no__startswith="A20").values_list("ep_no", flat=True)) == ["A201"]
@@ -311,10 +322,22 @@ def test_a_renaming_leads_to_its_undo(world: World, root: Client) -> None:
     page = root.post(f"/companies/{world.own.pk}/rename/", {"name": "Asha Renamed"}, follow=True).content.decode()
     (link,) = re.findall(r'href="(/operations/[^"]*)">It can be undone', page)
     assert "Undo everywhere" in text(root, link)
+    assert f"Rename a company {world.own.name} → Asha Renamed root" in text(root, "/history/")
     check = asked(root, f"{link}undo/", how="everywhere")
     shown = text(root, f"/restore/preview/{check}/")
     assert "Companies: 1 updated" in shown
     assert "It has another name there." in shown
+
+
+def test_a_conflict_about_a_name_is_counted_like_any_other(world: World, root: Client) -> None:
+    data = from_the_office(world.own, renamed="Asha Ltd")
+    rename_company(world.own.pk, "Asha Inc", user=world.people["root"])
+    check = checked(root, data)
+    assert "2 need you." in text(root, f"/restore/preview/{check}/")
+    root.post(f"/restore/preview/{check}/", {"scope": "chosen", "side": "theirs"})
+    assert "2 are decided." in text(root, f"/restore/preview/{check}/")
+    done = applied(root, check)
+    assert "2 were in conflict." in text(root, f"/operations/{done}/")
 
 
 def test_a_button_that_is_not_there(world: World, root: Client) -> None:
