@@ -236,9 +236,9 @@ class Incoming:
                 % {"snapshots": _(" and ").join(map(snapshot_name, lacking))},
                 undone=NOTHING_CHANGED,
                 then=_(
-                    "Restore a full backup that holds this snapshot first, or a backup that is made for this "
-                    "installation (--for): the installation that took the snapshot, or one that merged it, can make "
-                    "one."
+                    "Ask for this backup again, made for this installation (--for): it brings them. Or restore a full "
+                    "backup of this snapshot first. Or restore this backup where the snapshot is at hand, and then a "
+                    "backup from there here."
                 )
                 + f" {otherwise}",
             )

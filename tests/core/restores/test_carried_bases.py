@@ -66,3 +66,23 @@ def test_the_base_comes_in_the_file(three: Three) -> None:
     assert (here.rows("E1").get().shift, here.rows("E2").get().shift) == ("N", "N")
     other.restore(here.file())
     assert content(here.alias) == content(other.alias)
+
+
+def test_a_full_backup_of_the_base_brings_it_too(three: Three) -> None:
+    here, other, between = three
+    between.edit("E1", shift="N")
+    base = between.file()
+    other.restore(base, "backup_wins")
+    put_day(between, "E5")
+    here.restore(between.file(), "backup_wins")
+    here.edit("E2", shift="N")
+    other.delete("E3")
+    file = other.file()
+    with pytest.raises(OperationFailed) as refused:
+        here.restore(file)
+    for words in ("made for this installation (--for)", "a full backup of this snapshot", "a backup from there here"):
+        assert words in str(refused.value)
+    assert here.restore(base).changes_nothing
+    assert not here.restore(file).conflicts
+    assert here.numbers() == "E1 E2 E4 E5"
+    assert (here.rows("E1").get().shift, here.rows("E2").get().shift) == ("N", "N")
