@@ -40,7 +40,7 @@ run: setup
 	@$(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(PORT)))' 2> /dev/null || { echo "Port $(PORT) is taken, or is no port. Nothing was started. Choose another: make run PORT=8001"; exit 1; }
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) collectstatic --noinput --verbosity 0
-	@$(MANAGE) seed_demo --companies 12 --records 5000 --if-empty
+	@$(MANAGE) seed_demo --if-empty
 	@echo "Muster on http://127.0.0.1:$(PORT) - Ctrl-C stops it."
 	@# The environment is the only place of settings, so no .env file.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --env /dev/null start

@@ -43,7 +43,7 @@ class Checkout:
 
     def seed(self, records: int) -> None:
         """Fill ``full`` with a demo register, and keep a backup of it."""
-        self.run(self.full, "seed_demo", "--records", records, "--until", UNTIL, "--quiet")
+        self.run(self.full, "seed_demo", "--companies", 104, "--records", records, "--until", UNTIL, "--quiet")
         self.back_up()
 
     def back_up(self) -> None:

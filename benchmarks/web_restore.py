@@ -241,7 +241,7 @@ def measure(installation: ScratchInstallation, records: int, folder: Path, postg
     """The results of one engine at one size, measured."""
     found = Measurements()
     file = folder / "backup.json"
-    _done(installation, "seed_demo", "--records", records, "--quiet")
+    _done(installation, "seed_demo", "--companies", 104, "--records", records, "--quiet")
     _done(installation, "backup_data", "--output", file, "--quiet")
     _change(installation, 1, "N")
     if postgres:

@@ -10,14 +10,13 @@ from typing import Final
 
 from core.demo.distributions import (
     ABSENT_WEEKDAYS,
-    HOLIDAY_WORKED,
     HOLIDAYS,
     PARTIAL_RATE,
     RUN_LENGTHS,
     SICK_WEEKDAYS,
     STATUS_SHARES,
     WEEK_OFF_SWAPPED,
-    WEEK_OFF_WORKED,
+    Rates,
 )
 from core.demo.people import Employee
 
@@ -26,6 +25,7 @@ PARTIAL_DAY, LEAVE, HALF_DAY, SICK_LEAVE = "PD", "L", "-0.5", "-1"
 
 _LEAVE_FACTOR: Final = 2  # a planned leave lasts longer than other absences
 _MEAN_RUN: Final = sum(RUN_LENGTHS) / len(RUN_LENGTHS)
+_SHORT_SPELL: Final = 2
 _AWAY: Final = (ABSENT, LEAVE, SICK_LEAVE)
 _SHORT: Final = (HALF_DAY, PARTIAL_DAY)
 
@@ -75,8 +75,10 @@ class Shares:
 class Attendance:
     """The days of an employee. Ask for each day once, in order."""
 
-    def __init__(self, rng: random.Random, employee: Employee, calendar: Calendar, shares: Shares) -> None:
-        self._rng = rng
+    def __init__(
+        self, rng: random.Random, employee: Employee, calendar: Calendar, shares: Shares, rates: Rates
+    ) -> None:
+        self._rng, self._rates = rng, rates
         self._employee = employee
         self._calendar = calendar
         self._shares = shares
@@ -93,7 +95,7 @@ class Attendance:
         chance = self._rng.random()
         weekday = self._calendar.weekdays[day]
         if self._calendar.holidays[day]:
-            return HOLIDAY, chance < HOLIDAY_WORKED
+            return HOLIDAY, chance < self._rates.holiday_worked
         if weekday == self._employee.day_off:
             return self._day_off(chance)
         if not self._days_left:
@@ -110,7 +112,7 @@ class Attendance:
             return (ABSENT if self._spell == ABSENT else WEEK_OFF), False
         if chance < WEEK_OFF_SWAPPED:
             return PRESENT, True
-        return WEEK_OFF, chance < WEEK_OFF_SWAPPED + WEEK_OFF_WORKED
+        return WEEK_OFF, chance < WEEK_OFF_SWAPPED + self._rates.week_off_worked
 
     def _perhaps_go_away(self, chance: float, weekday: int) -> None:
         """Begin a spell of absence, leave or sickness, if chance says so."""
@@ -122,3 +124,6 @@ class Attendance:
         if chance < self._employee.absence * weekdays[weekday] / (_MEAN_RUN * factor):
             self._spell = spell
             self._days_left = self._rng.choice(RUN_LENGTHS) * factor
+            cut_short = self._rates.cut_short if spell == ABSENT and self._days_left > _SHORT_SPELL else 0
+            if cut_short and self._rng.random() < cut_short:
+                self._days_left = 1

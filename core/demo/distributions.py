@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -150,9 +151,6 @@ SICK_WEEKDAYS: Final = _relative([_FACTORY.start_weekday_share.get(day, 0.0) for
 DAY_OFF_WEIGHTS: Final = [1 - share for share in _SURVEY.worked_share_mon_sun]
 """How likely a weekday from Monday is somebody's weekly day off: as likely as people do not work on it."""
 
-HOLIDAY_WORKED: Final = _middle(_SURVEY.worked_share_on_us_holidays_mon_fri)
-"""Share of people at work on a public holiday."""
-
 # --- By hand: the shares of a contractor's register
 
 STATUS_SHARES: Final = {"A": 0.05, "L": 0.023, "-1": 0.022, "-0.5": 0.029, "PD": 0.012}
@@ -173,20 +171,41 @@ ABSENCE_SCALE: Final = 0.8
 PARTIAL_RATE: Final = 0.08
 """The share of the working days that are half or partial days, at most."""
 
-WEEK_OFF_WORKED: Final = 0.06
-"""Share of the days off on which people work all the same, paid as overtime."""
-
 WEEK_OFF_SWAPPED: Final = 0.10
 """Share of the days off that are worked as ordinary days, in exchange for another day off."""
-
-LOST_PUNCH: Final = 0.015
-"""Share of the days at work on which one punch is missing."""
 
 THIRD_PAIR: Final = 0.08
 """Share of the days with a second pair of punches that have a third."""
 
-EXTRA_HALF_SHIFT: Final = 0.02
-"""Share of the days at work with four hours more."""
-
 CORRECTED: Final = 0.02
 """Share of the records that somebody corrects on the next evening."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often a day is out of the ordinary.
+
+    ``lost_punch``: share of the days at work on which one punch is missing. ``extra_half_shift``: of those with four
+    hours more. ``week_off_worked``, ``holiday_worked``: of the days off and of the public holidays on which people work
+    all the same, paid as overtime. ``cut_short``: of the spells of absence without leave that last more than two days
+    by the office's figures, the share that lasts one day instead.
+    """
+
+    lost_punch: float
+    extra_half_shift: float
+    week_off_worked: float
+    holiday_worked: float
+    cut_short: float
+
+
+OFTEN: Final = Rates(
+    lost_punch=0.015,
+    extra_half_shift=0.02,
+    week_off_worked=0.06,
+    holiday_worked=_middle(_SURVEY.worked_share_on_us_holidays_mon_fri),
+    cut_short=0,
+)
+SELDOM: Final = Rates(
+    lost_punch=0.004, extra_half_shift=0.003, week_off_worked=0.005, holiday_worked=0.04, cut_short=0.8
+)
+"""As in a register that somebody looks after: few enough to look at each."""

@@ -5,27 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 from core.demo.days import Attendance, Calendar, Shares
 from core.demo.distributions import CORRECTED
+from core.demo.mistakes import Mistakes
 from core.demo.names import company_names
 from core.demo.people import Customs, Employee, hire
 from core.demo.punches import NO_PUNCHES, punch
+from core.demo.rows import DemoRow, DemoValues
+from core.demo.shapes import shape_of
 from recordsync.streams.sort import sorted_on_disk
 
-DAYS: Final = 365
-"""How many days a register covers."""
-
 EARLIEST: Final = dt.date(1970, 1, 1)
-_SIZE_SKEW: Final = 1.1
-"""Standard deviation of the logarithm of a company's size: the largest of 100 companies has about a tenth of all
-records."""
 
 
 @dataclass(frozen=True)
@@ -49,44 +46,22 @@ class DemoPlan:
             raise ValueError(f"A demo register ends on {EARLIEST} or later.")
 
 
-class DemoRow(NamedTuple):
-    """One attendance record. ``company`` is its position in :attr:`DemoRegister.companies`, counted from 0.
-
-    Texts as SQL writes them: dates, times, and moments ``YYYY-MM-DD HH:MM:SS+00:00``. Durations in minutes.
-    """
-
-    company: int
-    ep_no: str
-    ep_name: str
-    date: str
-    shift: str
-    status: str
-    in_time: str | None
-    out_time: str | None
-    in_time_2: str | None
-    out_time_2: str | None
-    in_time_3: str | None
-    out_time_3: str | None
-    overstay: int | None
-    overtime: int | None
-    overtime_to_mandays: int | None
-    created_at: str
-    updated_at: str
-
-
-_Values = tuple[int | str | None, ...]
-"""The values of a :class:`DemoRow`, which JSON can hold."""
 _BY_DAY: Final = itemgetter(DemoRow._fields.index("date"), DemoRow._fields.index("ep_no"))
 
 
 @dataclass(frozen=True)
 class _Company:
-    """What one company's rows are made from. ``entered``: for each day of the calendar, when it was entered."""
+    """What one company's rows are made from.
+
+    ``days``: those of the calendar that it entered. ``entered``: for each day of the calendar, when that was.
+    """
 
     position: int
     rng: random.Random
     customs: Customs
+    days: Sequence[int]
     entered: list[str]
+    mistakes: Mistakes | None
 
 
 class DemoRegister:
@@ -99,7 +74,8 @@ class DemoRegister:
     def __init__(self, plan: DemoPlan, now: dt.datetime) -> None:
         self.plan = plan
         self._latest = row_moment(now)
-        self._calendar = Calendar.until(plan.until, DAYS)
+        self._shape = shape_of(_random(plan.seed, "sizes"), plan.companies, plan.records)
+        self._calendar = Calendar.until(plan.until, self._shape.days)
 
     @cached_property
     def companies(self) -> list[str]:
@@ -125,37 +101,45 @@ class DemoRegister:
 
     def _sizes(self) -> list[int]:
         """How many records each company has; together as many as planned. The first company is the largest."""
-        if not self.plan.companies:
-            return []
-        rng = _random(self.plan.seed, "sizes")
-        weights = sorted((rng.lognormvariate(0, _SIZE_SKEW) for _ in range(self.plan.companies)), reverse=True)
-        return _shared_out(self.plan.records, [weights[0], *rng.sample(weights[1:], len(weights) - 1)])
+        return _shared_out(self.plan.records, self._shape.weights)
 
-    def _company_rows(self, position: int, size: int, shares: Shares, serial: Iterator[int]) -> Iterator[_Values]:
+    def _company_rows(self, position: int, size: int, shares: Shares, serial: Iterator[int]) -> Iterator[DemoValues]:
         """The records of one company, employee by employee."""
         company = self._company(position)
         number = 0
         while size:
             number += 1
             employee = hire(
-                company.rng, company.customs, number=number, serial=next(serial), at_most=size, calendar=DAYS
+                company.rng,
+                company.customs,
+                self._shape,
+                number=number,
+                serial=next(serial),
+                at_most=size,
+                calendar=len(company.days),
             )
-            yield from self._employee_rows(company, employee, shares)
+            rows = self._employee_rows(company, employee, shares)
+            yield from company.mistakes.typed(rows, employee) if company.mistakes else rows
             size -= employee.days
 
     def _company(self, position: int) -> _Company:
         rng = _random(self.plan.seed, f"company {position}")
         customs = Customs.draw(rng, position)
         entered = [min(f"{date} {customs.entered}+00:00", self._latest) for date in self._calendar.dates]
-        return _Company(position, rng, customs, entered)
+        if not self._shape.is_kept_by_hand:
+            return _Company(position, rng, customs, range(self._shape.days), entered, None)
+        mistakes = Mistakes(_random(self.plan.seed, f"mistakes {position}"))
+        return _Company(position, rng, customs, mistakes.days_entered(position, self._calendar), entered, mistakes)
 
-    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[_Values]:
+    def _employee_rows(self, company: _Company, employee: Employee, shares: Shares) -> Iterator[DemoValues]:
         rng, customs, entered = company.rng, company.customs, company.entered
-        attendance = Attendance(rng, employee, self._calendar, shares)
-        for day in range(employee.first, employee.first + employee.days):
+        attendance = Attendance(rng, employee, self._calendar, shares, self._shape.rates)
+        first, behind = employee.first, employee.first + employee.days
+        days = company.days[first : behind + 1]
+        for day in company.mistakes.days_of(employee, days) if company.mistakes else company.days[first:behind]:
             status, at_work = attendance.on(day)
             shift = employee.shift(day)
-            corrected = rng.random() < CORRECTED and day + 1 < DAYS
+            corrected = rng.random() < CORRECTED and day + 1 < self._shape.days
             yield (
                 company.position,
                 employee.ep_no,
@@ -163,7 +147,7 @@ class DemoRegister:
                 self._calendar.dates[day],
                 shift.name if at_work or customs.shift_on_days_off else "",
                 status,
-                *(punch(rng, employee, customs, shift, status) if at_work else NO_PUNCHES),
+                *(punch(rng, employee, customs, shift, status, self._shape.rates) if at_work else NO_PUNCHES),
                 entered[day],
                 entered[day + 1] if corrected else entered[day],
             )
@@ -180,7 +164,7 @@ def _random(seed: int, purpose: str) -> random.Random:
     return random.Random(f"{seed}: {purpose}")  # noqa: S311 - nothing here is secret
 
 
-def _shared_out(total: int, weights: list[float]) -> list[int]:
+def _shared_out(total: int, weights: Sequence[float]) -> list[int]:
     """Whole shares of a total, in proportion to the weights. If the total is large enough, no share is 0."""
     least = 1 if total >= len(weights) else 0
     rest = total - least * len(weights)

@@ -49,6 +49,11 @@ _CHINESE: Final = 4  # the family name comes first, without a space
 _EVERY_OTHER_SCRIPT: Final = 4
 """Of this many employees, one has a name in another script."""
 
+_EVERY_FOREIGN: Final = 12
+"""The same, in a register of few companies."""
+
+_SPACED: Final = [script for number, script in enumerate(_SCRIPTS) if number != _CHINESE]
+
 _EVERY_BLANK: Final = 97
 
 _ODD: Final = {13: "{given} <b>{family}</b>", 22: "{given} 🌻 {family}"}
@@ -70,6 +75,14 @@ def person_name(rng: random.Random, serial: int) -> str:
     script = turn % len(_SCRIPTS)
     given, family = (rng.choice(part) for part in _SCRIPTS[script])
     return f"{family}{given}" if script == _CHINESE else f"{given} {family}"
+
+
+def plain_name(rng: random.Random, serial: int) -> str:
+    """The name of the employee with this number, as a company writes it that looks after its register: a few in another
+    script, none blank or odd."""
+    turn, other = divmod(serial, _EVERY_FOREIGN)
+    given, family = _LATIN if other != _EVERY_FOREIGN - 1 else _SPACED[turn % len(_SPACED)]
+    return f"{rng.choice(given)} {rng.choice(family)}"
 
 
 _WORDS: Final = _words(

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from core.demo.distributions import ABSENCE_SCALE, CALENDAR_DAYS_PER_ROW, DAY_OFF_WEIGHTS, OFFICE
-from core.demo.names import person_name
+from core.demo.distributions import ABSENCE_SCALE, OFFICE
+from core.demo.shapes import RegisterShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ _NUMBERINGS: Final = ("EMP{:03}", "EMP{:03}", "{}", "{:05}", "W-{:04}", "T/{:03}
 """Ways to number people, for the companies in turn: the first two have numbers in common."""
 
 _EVERY_UNNAMED_SHIFT: Final = 31
+_EVERY_STAGGERED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Customs:
 
     ``with_breaks``: days with a second pair of punches. ``zero_overstay``: an overstay of none is written 00:00 and
     not left blank. ``shift_on_days_off``: a day without work names its shift. ``entered``: when the day is entered,
-    late in the evening, HH:MM:SS in UTC.
+    late in the evening, HH:MM:SS in UTC. ``works_every_day``: its people have their days off in turn.
     """
 
     rotations: tuple[Rotation, ...]
@@ -58,6 +59,7 @@ class Customs:
     zero_overstay: bool
     shift_on_days_off: bool
     entered: str
+    works_every_day: bool
 
     @classmethod
     def draw(cls, rng: random.Random, position: int) -> Customs:
@@ -70,6 +72,7 @@ class Customs:
             zero_overstay=rng.random() < 0.5,
             shift_on_days_off=rng.random() < 0.6,
             entered=f"23:{rng.randrange(60):02}:{rng.randrange(60):02}",
+            works_every_day=position % _EVERY_STAGGERED == _EVERY_STAGGERED - 1,
         )
 
 
@@ -77,9 +80,9 @@ class Customs:
 class Employee:
     """One person at one company. Starts are minutes after midnight, durations minutes.
 
-    ``first`` and ``days``: from which day of the calendar on, and how many days, they are employed. ``day_off``: the
-    weekday from Monday, 0 to 6. ``absence``: the share of working days they would be away without the
-    limits of :class:`core.demo.days.Shares`.
+    ``first`` and ``days``: from which of the company's days on, and how many of them, they are employed. ``day_off``:
+    the weekday from Monday, 0 to 6. ``absence``: the share of working days they would be away without the limits of
+    :class:`core.demo.days.Shares`.
     """
 
     ep_no: str
@@ -100,23 +103,24 @@ class Employee:
         return self.rotation[(day // 7 + self.turn) % len(self.rotation)]
 
 
-def hire(rng: random.Random, customs: Customs, *, number: int, serial: int, at_most: int, calendar: int) -> Employee:
+def hire(
+    rng: random.Random, customs: Customs, shape: RegisterShape, *, number: int, serial: int, at_most: int, calendar: int
+) -> Employee:
     """The next employee of a company: its ``number``-th, from 1, and the register's ``serial``-th, from 0.
 
-    ``at_most``: the days that the company's register still lacks. ``calendar``: the days that the register covers.
+    ``at_most``: the days that the company's register still lacks. ``calendar``: the days that it has.
     """
-    days = max(1, round(OFFICE.rows_per_employee.draw(rng) * CALENDAR_DAYS_PER_ROW))
-    days = min(days, at_most, calendar)
+    days = min(shape.stay(rng, calendar), at_most)
     free = calendar - days
     rotation = rng.choice(customs.rotations)
     return Employee(
         ep_no=customs.numbering.format(number),
-        name=person_name(rng, serial),
+        name=shape.name(rng, serial),
         first=rng.choice((0, free, rng.randint(0, free))),  # left, joined, or both within the calendar
         days=days,
         rotation=(_UNNAMED,) if serial % _EVERY_UNNAMED_SHIFT == _EVERY_UNNAMED_SHIFT - 1 else rotation,
         turn=rng.randrange(len(rotation)),
-        day_off=rng.choices(range(7), DAY_OFF_WEIGHTS)[0],
+        day_off=shape.day_off(rng, customs.works_every_day),
         absence=(1 - OFFICE.present_rate_on_working_days_by_employee.draw(rng)) * ABSENCE_SCALE,
         mean_start=OFFICE.employee_mean_start.draw(rng),
         deviation_start=OFFICE.employee_within_sd_start.draw(rng),

@@ -8,7 +8,7 @@ from math import sqrt
 from typing import Final, NamedTuple
 
 from core.demo.days import HALF_DAY, HOLIDAY, PARTIAL_DAY, WEEK_OFF
-from core.demo.distributions import DURATION_SHAPE, EXTRA_HALF_SHIFT, LOST_PUNCH, OFFICE, START_SHAPE, THIRD_PAIR
+from core.demo.distributions import DURATION_SHAPE, OFFICE, START_SHAPE, THIRD_PAIR, Rates
 from core.demo.people import Customs, Employee, Shift
 
 _DAY: Final = 24 * 3600  # seconds
@@ -45,12 +45,12 @@ class Punches(NamedTuple):
 NO_PUNCHES: Final = Punches()
 
 
-def punch(rng: random.Random, employee: Employee, customs: Customs, shift: Shift, status: str) -> Punches:
+def punch(rng: random.Random, employee: Employee, customs: Customs, shift: Shift, status: str, rates: Rates) -> Punches:
     """The punches and minutes of a day at work with this status."""
-    start, worked = _presence(rng, employee, shift, status)
+    start, worked = _presence(rng, employee, shift, status, rates)
     times: list[str | None] = [clock(second) for second in _with_breaks(rng, customs, start, worked)]
     minutes = _minutes(customs, worked, status)
-    if rng.random() < LOST_PUNCH:
+    if rng.random() < rates.lost_punch:
         times[rng.randrange(len(times))] = None
         minutes = (None, None, None)  # without one punch, nobody knows how long the day was
     first, last, first_2, last_2, first_3, last_3 = times + [None] * (6 - len(times))
@@ -64,7 +64,7 @@ def clock(second: int) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}"
 
 
-def _presence(rng: random.Random, employee: Employee, shift: Shift, status: str) -> tuple[int, int]:
+def _presence(rng: random.Random, employee: Employee, shift: Shift, status: str, rates: Rates) -> tuple[int, int]:
     """When the work begins, in seconds after midnight, and how long it lasts, in seconds.
 
     The later people come, the shorter they stay.
@@ -83,7 +83,7 @@ def _presence(rng: random.Random, employee: Employee, shift: Shift, status: str)
         return begins + 4 * _HOUR * afternoon, rng.randint(round(3.5 * _HOUR), round(4.5 * _HOUR))
     if status == PARTIAL_DAY:
         return begins, rng.randint(5 * _HOUR, 7 * _HOUR)
-    if rng.random() < EXTRA_HALF_SHIFT:
+    if rng.random() < rates.extra_half_shift:
         seconds += _HALF_SHIFT_MINUTES * 60
     if seconds < _SHORTEST:
         seconds = rng.randint(_SHORTEST, _SHIFT_MINUTES * 60)

@@ -22,7 +22,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, QuerySet
 from django.utils import timezone
 
-from core.demo.generator import DemoPlan, DemoRegister, DemoRow
+from core.demo.generator import DemoPlan, DemoRegister
+from core.demo.rows import DemoRow
 from core.models import AttendanceRecord, BackupLog, Company, Kind, Phase, Role, User
 from core.operations import holding
 from core.operations import run as operations

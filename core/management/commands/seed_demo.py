@@ -9,8 +9,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from core.demo.generator import DAYS, DemoPlan
+from core.demo.generator import DemoPlan
 from core.demo.service import DEMO_PASSWORD, DemoAccount, DemoResult, DemoService
+from core.demo.shapes import MANY, YEAR
 from core.management.console import ServiceCommand, day_argument
 from core.models import Kind, Role
 from recordsync.system.progress import Progress
@@ -18,15 +19,19 @@ from recordsync.system.progress import Progress
 EXAMPLES = f"""\
 examples:
   manage.py seed_demo
-      a year of a contractors' register: 104 companies, 100,000 attendance records
-  manage.py seed_demo --companies 12 --records 5000 --if-empty
-      a small register, unless there are companies already
+      four months of a contractors' register: 12 companies of 15 to 60 people, 48,000 attendance records
+  manage.py seed_demo --companies 3 --records 5000 --if-empty
+      a smaller register, unless there are companies already
+  manage.py seed_demo --companies 104 --records 1000000
+      a year of very many companies of very different sizes
   manage.py seed_demo --seed 7 --until 2026-10-31
       always the same register, whenever and wherever it is made
 
 The register must be empty, or a demo register that nobody has changed; that is replaced. All people and
-companies are invented. The register covers the {DAYS} days up to --until. Each day is entered in the evening
-of the day itself (UTC), never in the future.
+companies are invented, and so are the few mistakes of people who keep a register by hand. Up to {MANY} companies
+have a staff of 15 to 60 people each, and the register covers as many days up to --until as the records are
+enough for, 14 to {YEAR}; if there are more records, the companies are larger. With more companies, most of them are
+small, and it covers {YEAR} days. Each day is entered in the evening of the day itself (UTC), never in the future.
 
 If they are missing, the command makes the accounts root, admin (of the first company) and user1 (who sees its
 last 90 days). It refuses to give them the well-known default password if DEBUG is off and ALLOWED_HOSTS lets
@@ -45,8 +50,8 @@ class Command(ServiceCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--companies", type=_count, default=104, metavar="N", help="how many (default: 104)")
-        parser.add_argument("--records", type=_count, default=100_000, metavar="N", help="how many (default: 100000)")
+        parser.add_argument("--companies", type=_count, default=12, metavar="N", help="how many (default: 12)")
+        parser.add_argument("--records", type=_count, default=48_000, metavar="N", help="how many (default: 48000)")
         parser.add_argument(
             "--seed",
             type=int,

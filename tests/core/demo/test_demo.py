@@ -20,8 +20,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.demo import service as demo_service
-from core.demo.generator import DAYS, DemoPlan, DemoRegister, DemoRow, row_moment
+from core.demo.generator import DemoPlan, DemoRegister, row_moment
+from core.demo.rows import DemoRow
 from core.demo.service import DEMO_PASSWORD, DemoService
+from core.demo.shapes import YEAR
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.register.database import Register
@@ -45,8 +47,8 @@ def rows_of(companies: int, records: int, seed: int = 1, now: dt.datetime = NOW)
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def rows(request: pytest.FixtureRequest) -> list[DemoRow]:
-    """A register of 20,000 records, from several seeds."""
-    return rows_of(40, 20_000, request.param)
+    """A register of 20,000 records of many companies, from several seeds."""
+    return rows_of(104, 20_000, request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +100,7 @@ def test_another_seed_gives_another_register() -> None:
 
 
 @pytest.mark.parametrize(
-    ("companies", "records"), [(0, 0), (5, 0), (1, 1), (9, 4), (9, 9), (1, 3 * DAYS), (250, 1000), (104, 2500)]
+    ("companies", "records"), [(0, 0), (5, 0), (1, 1), (9, 4), (9, 9), (1, 3 * YEAR), (250, 1000), (104, 2500)]
 )
 def test_counts_are_exact_and_keys_unique(companies: int, records: int) -> None:
     register = DemoRegister(plan(companies, records), NOW)
@@ -124,6 +126,88 @@ def test_impossible_plans_are_refused(companies: int, records: int) -> None:
 def test_a_plan_ends_in_an_age_of_time_clocks() -> None:
     with pytest.raises(ValueError, match="1970"):
         DemoPlan(1, 1, 1, dt.date(1, 1, 1))
+
+
+def test_the_register_that_benchmarks_measure_stays_as_it_is() -> None:
+    """So that figures of several versions can be compared."""
+    digest = hashlib.sha256(repr(rows_of(104, 20_000)).encode()).hexdigest()
+    assert digest == "2ec66e27959401707ac92ebac58e943ae53b9c53f7d79418f5aa11f7d93f99a0"
+
+
+# --- Companies with a staff, as `make run` shows them
+
+
+@pytest.fixture(scope="module")
+def staffed() -> list[DemoRow]:
+    return rows_of(12, 48_000)
+
+
+@pytest.mark.parametrize(("companies", "records"), [(12, 48_000), (12, 5_000), (1, 3_000), (40, 60_000)])
+def test_companies_have_a_staff_that_stays(companies: int, records: int) -> None:
+    for seed in (1, 2):
+        rows = rows_of(companies, records, seed)
+        assert len(rows) == records
+        staff = Counter(company for company, _number in {(row.company, row.ep_no) for row in rows})
+        assert all(15 <= staff[company] <= 60 for company in range(companies)), staff
+        days = {row.date for row in rows}
+        assert max(days) == str(UNTIL)
+        assert 14 <= len(days) <= YEAR
+        stays = Counter((row.company, row.ep_no) for row in rows)
+        assert sum(days_here >= len(days) - 3 for days_here in stays.values()) > len(stays) / 2
+
+
+def test_a_staff_works_by_the_week_and_for_four_months(staffed: list[DemoRow]) -> None:
+    assert 115 <= len({row.date for row in staffed}) <= 135
+    counts = Counter(row.status for row in staffed)
+    assert 0.65 <= counts["P"] / len(staffed) <= 0.78
+    assert 0.04 <= counts["A"] / len(staffed) <= 0.06
+    sundays = Counter(row.company for row in staffed if dt.date.fromisoformat(row.date).weekday() == 6)
+    off = Counter(
+        row.company for row in staffed if dt.date.fromisoformat(row.date).weekday() == 6 and row.status == "WO"
+    )
+    closed = [company for company in sundays if off[company] > sundays[company] / 2]
+    assert len(closed) == 10  # the others work on all days
+
+
+def test_few_days_are_out_of_the_ordinary(staffed: list[DemoRow]) -> None:
+    """Of each kind of mistake a few a month, so that a list of them has something and can be worked through."""
+    at_work = [row for row in staffed if row.status in {"P", "PD", "-0.5"}]
+    names: dict[tuple[int, str], set[str]] = {}
+    numbers: dict[tuple[int, str], set[str]] = {}
+    for row in staffed:
+        names.setdefault((row.company, row.ep_no), set()).add(row.ep_name)
+        numbers.setdefault((row.company, row.ep_name), set()).add(row.ep_no)
+    dates = sorted({row.date for row in staffed})
+    entered = {(row.company, row.date) for row in staffed}
+    runs = sum(
+        status == "A" and len(list(run)) >= 3
+        for days in employees(staffed)
+        for status, run in groupby(days, key=lambda row: row.status)
+    )
+    found = {
+        "missing punch": sum(times(row).count(None) % 2 == 1 for row in staffed),
+        "over 4 h": sum((row.overstay or 0) > 240 for row in staffed),
+        "present without a time": sum(times(row) == [None] * 6 for row in at_work),
+        "absent with a time": sum(row.status == "A" and row.in_time is not None for row in staffed),
+        "overlapping": sum(
+            bool(row.in_time_2 and row.in_time and row.out_time and row.in_time < row.in_time_2 < row.out_time)
+            for row in staffed
+        ),
+        "out before in by day": sum(
+            is_night(row) and (row.out_time or "") > "06:" and (row.in_time or "") < "20:" for row in staffed
+        ),
+        "one number, two names": sum(len(spellings) > 1 for spellings in names.values()),
+        "one name, two numbers": sum(len(people) > 1 for people in numbers.values()),
+        "absent in a row": runs,
+        "a day that a company did not enter": len(dates) * 12 - len(entered),
+    }
+    assert all(1 <= count < len(staffed) / 100 for count in found.values()), found
+    assert {row.company for row in staffed if row.date == str(UNTIL)} == set(range(12)) - {5}
+
+
+def test_a_staff_is_entered_in_legal_values(staffed: list[DemoRow]) -> None:
+    test_every_value_is_legal(staffed)
+    assert all(row.ep_name for row in staffed)
 
 
 @pytest.mark.untraced
@@ -220,7 +304,7 @@ def employees(rows: Sequence[DemoRow]) -> Iterator[list[DemoRow]]:
 
 
 def test_people_join_leave_and_rest_on_days_of_their_own(rows: list[DemoRow]) -> None:
-    first, last = UNTIL - dt.timedelta(days=DAYS - 1), UNTIL
+    first, last = UNTIL - dt.timedelta(days=YEAR - 1), UNTIL
     spans, days_off = [], Counter[int]()
     for days in employees(rows):
         dates = [dt.date.fromisoformat(row.date) for row in days]
@@ -259,7 +343,7 @@ def test_leaves_last_and_sickness_starts_on_mondays(rows: list[DemoRow]) -> None
 
 
 def test_company_sizes_are_skewed_and_the_first_is_the_largest() -> None:
-    sizes = Counter(row.company for row in rows_of(100, 20_000))
+    sizes = Counter(row.company for row in rows_of(104, 20_000))
     ordered = sizes.most_common()
     assert sizes[0] == ordered[0][1]
     assert sum(size for _company, size in ordered[:20]) > 0.4 * 20_000
@@ -277,7 +361,7 @@ def test_nothing_is_entered_in_the_future() -> None:
     early, late = rows_of(3, 2000, now=noon), rows_of(3, 2000)
     assert all(row.created_at <= row.updated_at <= row_moment(noon) for row in early)
     assert [row[:-2] for row in early] == [row[:-2] for row in late]
-    before_all = noon - dt.timedelta(days=3 * DAYS)
+    before_all = noon - dt.timedelta(days=3 * YEAR)
     assert DemoRegister(plan(), before_all).founded == row_moment(before_all)
 
 
