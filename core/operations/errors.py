@@ -22,7 +22,15 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from recordsync.errors import CommitUnknown, FileError, HistoryUnusable, InvalidFile, RecordSyncError, printable_path
+from recordsync.errors import (
+    CommitUnknown,
+    FileError,
+    HistoryUnusable,
+    InvalidFile,
+    RecordSyncError,
+    RegisterMoved,
+    printable_path,
+)
 from recordsync.history.databases import is_history
 
 LazyText = str | Promise
@@ -30,6 +38,10 @@ LazyText = str | Promise
 
 NOTHING_CHANGED: Final = gettext_lazy("Nothing was changed.")
 NOTHING_SAVED: Final = gettext_lazy("Nothing was saved.")
+_READ_AGAIN: Final = gettext_lazy(
+    "Something may have been written past the marks that say where the register changed: run manage.py history verify "
+    "--register, which reads everything, and try again."
+)
 
 
 def sentences(*parts: LazyText) -> str:
@@ -253,7 +265,7 @@ def as_failure(error: Exception, undone: LazyText = "") -> OperationFailed:
     if isinstance(error, CommitUnknown):
         return not_known(_("this was saved"), _("Look at it when it does, before you try again."))
     kind = RegisterBusy if is_locked(error) else DiskFull if is_full(error) else OperationFailed
-    return kind(explain(error), undone=undone)
+    return kind(explain(error), undone=undone, then=_READ_AGAIN if isinstance(error, RegisterMoved) else "")
 
 
 def not_known(perhaps: LazyText, look: LazyText) -> NotKnown:

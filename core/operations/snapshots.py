@@ -22,7 +22,7 @@ from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
 from core.operations.run import Run
 from core.operations.traits import traits_of
 from core.register.database import Register
-from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord, RecordSyncError
+from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord, RegisterMoved
 from recordsync.history import collect
 from recordsync.history.current import Current, read_current
 from recordsync.history.headers import Rename
@@ -39,10 +39,7 @@ _REQUIRED: Final = gettext_lazy(
     "Only a snapshot, which could not be taken, can say that this is no change like any other: without it, your next "
     "backup would carry it to other installations."
 )
-_OTHER_TREE: Final = gettext_lazy(
-    "The register would be %(is)s afterwards, and what is restored is %(wanted)s: something was written past the "
-    "marks, or Muster is wrong."
-)
+_OTHER_TREE: Final = gettext_lazy("The register would be %(is)s afterwards, and what is restored is %(wanted)s.")
 _MESSAGE: Final = 1000
 """How many characters the message of a snapshot has at most."""
 _NOT_IN_THE_WAY: Final = (HistoryUnusable, HistoryDamaged, InvalidRecord)
@@ -120,7 +117,7 @@ class Keeper:
 
     def after(self) -> None:
         """Take the snapshot after, in the transaction that wrote. Raises OperationFailed where one is required and none
-        can be taken, RecordSyncError where the register is not what it should be then."""
+        can be taken, RegisterMoved where the register is not what it should be then."""
         renames = sorted(self.renames, key=lambda rename: (rename.model, rename.before))
         occasion = _occasion(self._run, self._run.operation.kind, renames)
         taken = _taken(
@@ -131,7 +128,7 @@ class Keeper:
             is_required=self.is_required,
         )
         if taken is not None and self.expected not in (None, taken.snapshot.tree):
-            raise RecordSyncError(_OTHER_TREE % {"is": taken.snapshot.tree[:10], "wanted": self.expected[:10]})
+            raise RegisterMoved(_OTHER_TREE % {"is": taken.snapshot.tree[:10], "wanted": self.expected[:10]})
 
 
 def _is_empty(store: Store) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from core.history.verification import verify
 from core.models import AttendanceRecord, BackupLog, Company, Installation
 from core.operations.errors import ConflictsLeft, OperationFailed
 from core.operations.results import RestoreResult
@@ -21,7 +22,7 @@ from core.restores.large_deletions import LargeDeletion
 from core.restores.merging import ConfirmationNeeded
 from core.restores.restore_service import RestoreService
 from recordsync.history.databases import history_of
-from recordsync.models import Block, Head, Node, Snapshot
+from recordsync.models import Block, Dirty, Head, Node, Snapshot
 from tests.builders.days import ABC, FRIDAY, XYZ, day
 from tests.builders.files import canonical, checksum, sealed
 from tests.builders.registers import put, register
@@ -453,6 +454,21 @@ def test_a_link_that_is_missing_is_named(sites: Sites) -> None:
     assert any("snapshot" in warning for warning in result.warnings)
     assert server.numbers() == "E1 E2 E4"
     assert not Snapshot.objects.using(server.alias).filter(pk=office.head).exists()
+
+
+def test_what_was_written_past_the_marks_is_found_as_the_refusal_says(sites: Sites) -> None:
+    """A fast-forward over it would end at another tree than theirs."""
+    office, server = sites
+    office.edit("E2", shift="N")
+    data = office.file()
+    server.edit("E1", shift="PAST")
+    Dirty.objects.using(server.alias).all().delete()
+    with pytest.raises(OperationFailed, match="history verify --register, which reads everything, and try again"):
+        server.restore(data)
+    assert verify(with_register=True, register=Register(server.alias)).errors
+    assert server.restore(data).records.only_here == 1
+    office.restore(server.file())
+    assert office.rows("E1").get().shift == "PAST"
 
 
 def test_changes_that_do_not_fit_are_refused(sites: Sites) -> None:
