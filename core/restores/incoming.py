@@ -17,7 +17,7 @@ from core import moments
 from core.backups import catalogue
 from core.formats.checking import RestoredFile
 from core.models import Company
-from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
+from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain, sentences
 from core.operations.results import BaseSummary, Origin
 from core.register.database import Register
 from core.register.declared import COMPANIES, SCHEMA
@@ -418,7 +418,10 @@ def with_renames(
             return incoming  # its base is not here
         at = dict.fromkeys(rows, ours)
     seen = renamings.seen(ours, names_at(tree, SCHEMA), at, incoming.base)
-    notes = [_apart(one) for one in seen.apart[COMPANIES.name]]
+    notes = []
+    for one in seen.apart[COMPANIES.name]:
+        is_old_name = one.ours in one.bases.values() and one.theirs not in ours[COMPANIES.name]
+        notes.append(_apart(one, is_followed_there=is_old_name and incoming.kinship is Kinship.APART))
     theirs_seen = TreeSource(renamed_tree(store, tree, seen.theirs, spool))
     return _with_notes(replace(incoming, theirs=theirs_seen, renames=seen), register, notes)
 
@@ -430,13 +433,15 @@ def _with_notes(incoming: Incoming, register: Register, notes: Sequence[str]) ->
     return replace(incoming, notes=(*incoming.notes, *notes), parts_companies=bool(notes) and is_apart)
 
 
-def _apart(shared: Shared) -> str:
-    """The sentence for a company whose new name cannot be followed."""
+def _apart(shared: Shared, *, is_followed_there: bool) -> str:
+    """The sentence for a company whose new name cannot be followed here."""
     text = _(
         "%(theirs)s there and %(ours)s here are one company that was renamed, and another company has one of these "
         "names. So %(theirs)s and %(ours)s are merged as two companies: what the rename took away counts as deleted, "
         "and what it made as added."
     )
+    if is_followed_there:  # where ours is joined under the new name, and the old one names the new company alone
+        text = sentences(text, _("It can be followed there: restore a backup of this register there first."))
     return text % {"theirs": shared.theirs, "ours": shared.ours}
 
 

@@ -249,6 +249,24 @@ def test_a_new_company_with_the_old_name_is_another_one(sites: Sites) -> None:
     assert office.head == server.head
 
 
+def test_a_new_company_with_the_old_name_there_is_followed_there_first(sites: Sites) -> None:
+    """Here the old name would stand for two companies. So the restore stops, and says where none is lost."""
+    office, server = sites
+    rename(office, ABC, LTD)
+    add(office, ABC, "N1")
+    server.edit("E1", shift="N")
+    server.delete("E2")
+    add(server, ABC, "E5")
+    with pytest.raises(ConfirmationNeeded, match="It can be followed there: restore a backup of this register there"):
+        server.restore(office.file(), "backup_wins")
+    assert not office.restore(server.file()).conflicts
+    assert (of(office, ABC), of(office, LTD)) == ("N1", "E1 E3 E4 E5")
+    assert office.rows("E1").get().shift == "N"
+    server.restore(office.file())
+    assert content(office.alias) == content(server.alias)
+    assert office.head == server.head
+
+
 def test_a_company_that_got_the_name_of_one_that_is_nowhere_any_more_is_new(sites: Sites) -> None:
     office, server = sites
     for site in sites:
