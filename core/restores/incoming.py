@@ -87,6 +87,10 @@ _OTHER_FIELDS: Final = gettext_lazy(
     "Companies were renamed since, and the file does not have every field. So each is merged as the deletion of one "
     "company and the addition of another."
 )
+_NAMES_NOT_HERE: Final = gettext_lazy(
+    "Companies were renamed since, and what both sides had is not at hand here. So a company that has another name "
+    "there is merged as another company, and may then stand twice."
+)
 _EXACT: Final = gettext_lazy("The register becomes exactly as this: what it does not have is deleted here.")
 
 
@@ -415,6 +419,8 @@ def with_renames(
         }
     except (HistoryDamaged, HistoryUnusable):
         if incoming.kinship is not Kinship.AHEAD or not register.history.is_unmarked():
+            if incoming.base is None:
+                return _with_notes(incoming, register, [str(_NAMES_NOT_HERE)])
             return incoming  # its base is not here
         at = dict.fromkeys(rows, ours)
     seen = renamings.seen(ours, names_at(tree, SCHEMA), at, incoming.base)
@@ -428,7 +434,7 @@ def with_renames(
 
 def _with_notes(incoming: Incoming, register: Register, notes: Sequence[str]) -> Incoming:
     """The same with sentences about companies whose new names cannot be followed. Reads marks."""
-    is_apart = incoming.kinship is Kinship.APART
+    is_apart = incoming.kinship is Kinship.APART or incoming.base is None
     is_apart = is_apart or (incoming.kinship is Kinship.AHEAD and not register.history.is_unmarked())
     return replace(incoming, notes=(*incoming.notes, *notes), parts_companies=bool(notes) and is_apart)
 
@@ -470,7 +476,8 @@ def _lacks(file: RestoredFile, register: Register) -> str:
     named = _("snapshot %(id)s") % {"id": str(file.metadata.parent)[:10]} if row is None else snapshot_name(row)
     return _(
         "The file has the changes since %(snapshot)s, whose records are not at hand here. So it is merged without a "
-        "base: every difference is a conflict, and the register does not count as having this snapshot."
+        "base: every difference is a conflict, and the register does not count as having this snapshot. With a full "
+        "backup that holds it, restored first, it has a base."
     ) % {"snapshot": named}
 
 

@@ -534,14 +534,17 @@ def test_without_a_base_a_company_is_still_one(sites: Sites, renamed: str) -> No
     assert content(office.alias) == content(server.alias)
 
 
-def test_without_anything_at_hand_a_rename_is_not_known(sites: Sites) -> None:
+def test_without_what_both_had_a_rename_is_not_followed_unseen(sites: Sites) -> None:
     office, server = sites
     rename(office, ABC, LTD)
     data = office.file()
     for table in (Block, Node):
         table._default_manager.using(history_of(server.alias)).all().delete()
     server.edit("E1", shift="N")
-    server.restore(data, base="none")
+    with pytest.raises(ConfirmationNeeded, match="may then stand twice"):
+        server.restore(data, base="none")
+    assert "may then stand twice" in server.preview(data, base="none")["stop"]
+    server.restore(data, base="none", yes=True)
     assert companies(server) == f"{ABC}, {LTD}"
 
 

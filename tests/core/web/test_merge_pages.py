@@ -249,7 +249,7 @@ def test_a_company_is_merged_as_two_only_when_somebody_confirms_it(world: World,
     root.post(f"/restore/preview/{check}/", {"scope": "chosen", "side": "theirs"})
     page = text(root, f"/restore/preview/{check}/")
     assert "are merged as two companies" in page
-    assert "It merges a company as two: the warning above says which." in page
+    assert "A company is merged as two: see the warning above." in page
     told = root.post(f"/restore/apply/{check}/", {"version": 1}, follow=True).content.decode()
     assert "What was typed is not the name of this installation. Nothing was changed." in told
     applied(root, check, typed=Installation.current().name)
