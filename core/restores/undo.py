@@ -5,6 +5,7 @@ What was after it is the base, what was before it comes in, and what is now stay
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import moments
-from core.models import JOBS, Company, Kind, Operation, Role, User
+from core.models import JOBS, BackupLog, Company, Kind, Operation, Role, User
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.traits import WRITERS, label_of
 from core.register.database import Register
@@ -137,9 +138,26 @@ def undoable(register: Register, operation: uuid.UUID | None = None, *, user: Us
             )
     elif (move := moves.order_by("-pk").first()) is None:
         raise OperationFailed(_("No restore, import or the like is recorded here yet."), undone=NOTHING_CHANGED)
+    elif (newer := _in_no_history_since(move, register)) is not None:
+        raise OperationFailed(
+            _("The newest is %(what)s, which is in no history and cannot be undone.")
+            % {"what": _told(newer.operation, newer.actor_name, newer.created_at)},
+            undone=NOTHING_CHANGED,
+            then=_("To undo an older one, name it: manage.py history lists them."),
+        )
     if user is not None and not may_undo(user, move, register):
         raise OperationFailed(_("Only root can undo this."), undone=NOTHING_CHANGED)
     return move
+
+
+def _in_no_history_since(move: HeadMove, register: Register) -> BackupLog | None:
+    """The audit row of the newest operation that changed records, if it is newer than a move and moved no head."""
+    rows = register.rows(BackupLog).filter(operation__in=WRITERS, success=True)
+    known = rows.filter(operation_id=move.operation).values_list("pk", flat=True).first()
+    newest = rows.exclude(records_added=0, records_updated=0, records_deleted=0).order_by("-pk").first()
+    if known is None or newest is None or newest.pk <= known:
+        return None
+    return None if register.rows(HeadMove).filter(operation=newest.operation_id).exists() else newest
 
 
 def may_undo(user: User, move: HeadMove, register: Register) -> bool:
@@ -249,8 +267,8 @@ def undo_of(move: HeadMove, register: Register, how: How | None = None) -> Undo:
 
 def told(move: HeadMove) -> str:
     """What a move was, such as ``Restore by root (2026-11-20 18:40 IST)``."""
-    return _("%(what)s by %(who)s (%(when)s)") % {
-        "what": label_of(move.cause),
-        "who": move.actor,
-        "when": moments.moment(move.moment),
-    }
+    return _told(move.cause, move.actor, move.moment)
+
+
+def _told(cause: str, who: str, when: dt.datetime) -> str:
+    return _("%(what)s by %(who)s (%(when)s)") % {"what": label_of(cause), "who": who, "when": moments.moment(when)}

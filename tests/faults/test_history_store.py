@@ -188,4 +188,8 @@ def test_nothing_is_withdrawn_where_that_cannot_be_kept(
     assert inspection.state_of(server) == before
     ended = run(server, "undo", "--everywhere", "--yes", **options)
     assert (ended.code, NOT_IN_HISTORY in ended.err) == (0, True), ended.err
+    before = inspection.state_of(server)
+    history_file(server).chmod(0o644)
+    run(server, "undo", "--yes", "--quiet").assert_refused("The newest is Undo by", "is in no history", "name it")
+    assert inspection.state_of(server) == before
     inspection.accounts(server).assert_settled()
