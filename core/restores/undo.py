@@ -153,7 +153,7 @@ def undoable(register: Register, operation: uuid.UUID | None = None, *, user: Us
 def _in_no_history_since(move: HeadMove, register: Register) -> BackupLog | None:
     """The audit row of the newest operation that changed records, if it is newer than a move and moved no head."""
     rows = register.rows(BackupLog).filter(operation__in=WRITERS, success=True)
-    known = rows.filter(operation_id=move.operation).values_list("pk", flat=True).first()
+    known = rows.filter(operation_id__in=[move.operation]).values_list("pk", flat=True).first()
     newest = rows.exclude(records_added=0, records_updated=0, records_deleted=0).order_by("-pk").first()
     if known is None or newest is None or newest.pk <= known:
         return None
