@@ -183,12 +183,13 @@ class Place:
         self._heard_at[self.model.head] = self.heard.copy()
 
     def _decide_all(self) -> None:
+        head = self.model.head
         for key in {key for key, _at in self.heard.of}:
             for at in units(key):
                 content = self.model.register.get(key)
                 value = None if content is None else content[at]
                 if self.heard.values((key, at)) != {value}:
-                    self.heard.decide((key, at), value)
+                    self.heard.decide((key, at), value, is_shared=head is not None and head.is_merge)
 
 
 class Exchange(RuleBasedStateMachine):

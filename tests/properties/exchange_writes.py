@@ -79,8 +79,10 @@ class Heard:
                 if _value(before.get(key), at) != value:
                     self.of[key, at] = self[key, at] | {self._writes.new(value, self[key, at])}
 
-    def decide(self, cell: Cell, value: str | None) -> None:
-        self.of[cell] = self[cell] | {self._writes.decision(cell, value, self[cell])}
+    def decide(self, cell: Cell, value: str | None, *, is_shared: bool = True) -> None:
+        """Somebody decides. ``is_shared``: whether others make the same decision: that of a merge."""
+        new = self._writes.decision(cell, value, self[cell]) if is_shared else self._writes.new(value, self[cell])
+        self.of[cell] = self[cell] | {new}
 
     def hear(self, other: Heard) -> None:
         for cell, writes in other.of.items():
