@@ -1,0 +1,68 @@
+"""What a day counts as, and what the days of a person, a day or a company add up to.
+
+Every page that counts days counts them by this, so a half day is counted once, and everywhere the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from core.models import Status
+
+SHIFT_MINUTES: Final = 480
+"""Minutes of overtime that make a manday."""
+
+
+class CountsAs(models.TextChoices):
+    """What a day counts as. A day without a record is unmarked, which is not absent."""
+
+    PRESENT = "present", _("Present")
+    HALF = "half", _("Half days")
+    LEAVE = "leave", _("Leave")
+    ABSENT = "absent", _("Absent")
+    OFF = "off", _("Days off")
+    HOLIDAY = "holiday", _("Holidays")
+    UNMARKED = "unmarked", _("Unmarked")
+
+
+COUNTS_AS: Final[Mapping[str, CountsAs]] = MappingProxyType(
+    {
+        Status.PRESENT: CountsAs.PRESENT,
+        Status.PARTIAL_DAY: CountsAs.PRESENT,
+        Status.HALF_DAY: CountsAs.HALF,
+        Status.LEAVE: CountsAs.LEAVE,
+        Status.FULL_DAY_LEAVE: CountsAs.LEAVE,
+        Status.ABSENT: CountsAs.ABSENT,
+        Status.WEEK_OFF: CountsAs.OFF,
+        Status.PUBLIC_HOLIDAY: CountsAs.HOLIDAY,
+    }
+)
+"""What each status counts as: each as one thing, and a partial day as present."""
+
+
+@dataclass
+class Tally:
+    """What some days add up to. ``overtime`` and ``overtime_to_mandays`` in minutes."""
+
+    days: Counter[CountsAs] = field(default_factory=Counter)
+    overtime: int = 0
+    overtime_to_mandays: int = 0
+
+    def add(self, status: str, overtime: int | None, overtime_to_mandays: int | None) -> None:
+        """Count a record."""
+        self.days[COUNTS_AS[status]] += 1
+        self.overtime += overtime or 0
+        self.overtime_to_mandays += overtime_to_mandays or 0
+
+    @property
+    def mandays(self) -> float:
+        """Whole days present, half of each half day, and the overtime that is paid in mandays."""
+        days = self.days[CountsAs.PRESENT] + self.days[CountsAs.HALF] / 2
+        return days + self.overtime_to_mandays / SHIFT_MINUTES
