@@ -11,6 +11,7 @@ from core.web.views.attendance import (
 from core.web.views.backups import backup_data_view, change_backup_view, download_backup_view
 from core.web.views.companies import companies_view, delete_company_view, rename_company_view
 from core.web.views.dashboard import dashboard_view
+from core.web.views.exceptions import exception_view, exceptions_view
 from core.web.views.history import history_view, restore_snapshot_view, snapshot_view
 from core.web.views.operations import (
     backup_log_view,
@@ -56,6 +57,8 @@ __all__ = [
     "delete_record_view",
     "download_backup_view",
     "edit_record_view",
+    "exception_view",
+    "exceptions_view",
     "export_workbook_view",
     "exported_workbook_view",
     "history_view",

@@ -19,7 +19,8 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.urls import resolve as route_of
 from pytest_django.plugin import DjangoDbBlocker
 
-from core.models import TIME_FIELDS, AttendanceRecord
+from core.attendance.exceptions import RULES
+from core.models import TIME_FIELDS, AttendanceRecord, ExceptionKind
 from core.operations.errors import ConflictsLeft
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
@@ -437,6 +438,11 @@ def test_who_sees_what_is_what_the_pages_answer() -> None:
         got = ROUTES[str(route_of(address).url_name)].get
         allowed = ["yes" if got[answers[who]] == 200 else "no" for who in ("root", "admin", "user1")]
         assert told == allowed, page
+
+
+def test_the_exceptions_are_those_that_are_looked_for() -> None:
+    _heading, *table = _table("register.md", "exceptions")
+    assert table == [[str(kind.label), str(RULES[kind])] for kind in ExceptionKind]
 
 
 def test_the_ways_to_number_punches_are_those_that_are_read() -> None:

@@ -5,6 +5,7 @@ Every page that counts days counts them by this, so a half day is counted once, 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,18 @@ COUNTS_AS: Final[Mapping[str, CountsAs]] = MappingProxyType(
     }
 )
 """What each status counts as: each as one thing, and a partial day as present."""
+
+GONE_AFTER: Final = dt.timedelta(days=30)
+"""Whoever has no record for so long is taken to have left."""
+
+
+def unmarked_until(last: dt.date, until: dt.date) -> dt.date:
+    """The last day on which somebody is unmarked who has no record of it. ``last``: the day of their last record;
+    ``until``: the last day of the month, or today while the month lasts.
+
+    They are unmarked from their first record on: up to the last one, and after it while it is not long ago.
+    """
+    return until if last > until - GONE_AFTER else last
 
 
 @dataclass

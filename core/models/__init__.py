@@ -1,4 +1,5 @@
-"""The tables: companies, accounts and attendance; backups and the audit trail; operations and uploads.
+"""The tables: companies, accounts and attendance; exceptions that were looked at; backups and the audit trail;
+operations and uploads.
 
 The query sets say who sees which rows (``visible_to``).
 
@@ -19,9 +20,11 @@ from core.models.attendance import (
     Company,
     CompanyQuerySet,
     Status,
+    days_visible_to,
 )
 from core.models.backups import Backup, BackupLog
 from core.models.constraints import AsWritten, length_between, one_of
+from core.models.exceptions import ExceptionKind, SeenException
 from core.models.installation import Installation
 from core.models.kinds import Kind, Phase
 from core.models.operations import JOBS, Operation, UploadLog
@@ -38,15 +41,18 @@ __all__ = [
     "BackupLog",
     "Company",
     "CompanyQuerySet",
+    "ExceptionKind",
     "Installation",
     "Kind",
     "MusterUserManager",
     "Operation",
     "Phase",
     "Role",
+    "SeenException",
     "Status",
     "UploadLog",
     "User",
+    "days_visible_to",
     "length_between",
     "one_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar, Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -71,6 +72,13 @@ MISSING_PUNCH = (
 """An in time without its out time, or an out time without its in time."""
 
 
+def days_visible_to(user: User) -> tuple[dt.date | None, dt.date | None]:
+    """The first and the last day of which this person may see records; None: there is no such limit."""
+    if user.role == Role.USER1:
+        return user.assigned_date_from, user.assigned_date_to
+    return None, None
+
+
 class AttendanceQuerySet(models.QuerySet["AttendanceRecord"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """The records that this person may see. Every list, count, search and export uses this rule.
@@ -83,11 +91,11 @@ class AttendanceQuerySet(models.QuerySet["AttendanceRecord"]):
         if user.role == Role.ROOT:
             return self
         own = self.filter(company=user.company_id)
-        if user.role == Role.USER1:
-            if user.assigned_date_from:
-                own = own.filter(date__gte=user.assigned_date_from)
-            if user.assigned_date_to:
-                own = own.filter(date__lte=user.assigned_date_to)
+        first, last = days_visible_to(user)
+        if first:
+            own = own.filter(date__gte=first)
+        if last:
+            own = own.filter(date__lte=last)
         return own
 
     def editable_by(self, user: User | AnonymousUser) -> Self:

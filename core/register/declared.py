@@ -70,6 +70,7 @@ LEFT_OUT: Final = {
     "core.Backup": "The catalogue of this installation's backup files; another one has other files.",
     "core.BackupLog": "The audit trail of what was done here.",
     "core.Operation": "What is running here now.",
+    "core.SeenException": "What people here have looked at; whoever works elsewhere looks for themselves.",
     "core.UploadLog": "Sheets that were sent to this installation; their rows are in the backups.",
     "recordsync.Commit": "Which transactions were committed here within the last hour.",
     "recordsync.Block": "The history here, of which files carry what they need.",

@@ -33,6 +33,7 @@ _ROOT = frozenset({Role.ROOT})
 NAVIGATION: list[tuple[str, Any, frozenset[Role]]] = [
     ("dashboard", _("Dashboard"), _ALL),
     ("attendance_list", _("Attendance"), _ALL),
+    ("exceptions", _("Exceptions"), _ALL),
     ("upload", _("Import"), _EDITORS),
     ("upload_logs", _("Import log"), _EDITORS),
     ("companies", _("Companies"), _ROOT),

@@ -32,6 +32,9 @@ REACH: Final = 5_000
 
 EDITORS: Final = [Role.ROOT, Role.ADMIN]
 
+_LISTS: Final = ("/attendance/", "/exceptions/")
+"""The pages that lead to a record."""
+
 
 class CappedPaginator(Paginator[AttendanceRecord]):
     """A paginator that counts no more than the first :data:`REACH` rows, and pages through these."""
@@ -89,7 +92,7 @@ def _columns(sort: str) -> list[dict[str, Any]]:
 def add_record_view(request: HttpRequest) -> HttpResponse:
     """The form that adds a record. If the record exists already (409), its values are shown beside what was typed."""
     user = cast(User, request.user)
-    form = NewRecordForm(request.POST or None, user=user)
+    form = NewRecordForm(request.POST or None, user=user, initial=request.GET.dict())
     existing, failure, status = None, None, 200
     if request.method == "POST" and not typed.is_only_shown(request) and form.is_valid():
         service = RecordService(user)
@@ -276,8 +279,8 @@ def _record(user: User, pk: int) -> AttendanceRecord:
 
 
 def _back(request: HttpRequest) -> str:
-    """The address of the list that the person came from, if the request names one on this site; else the plain list."""
+    """The address of the list that the person came from, if the request names one; else the list of records."""
     target = request.POST.get("back") or request.GET.get("back") or ""
-    if target.startswith("/attendance/") and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
+    if target.startswith(_LISTS) and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
         return target
     return "/attendance/"

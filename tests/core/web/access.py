@@ -137,6 +137,9 @@ ROUTES: Final[dict[str, Access]] = {
     # Nobody saw which state it was made from.
     "delete_record": Access(get=owners(200), post=owners(409), kwargs=_record),
     "delete_all": Access(get=root_only(200), post=root_only(200)),
+    "exceptions": Access(get=everybody(200), post=NOT_ALLOWED),
+    # No exception is named.
+    "exception": Access(get=everybody(302), post=(LOGIN, 403, 302, 302, 302)),
     "companies": Access(get=root_only(200), post=root_only(200)),
     "rename_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),
     "delete_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),

@@ -55,6 +55,8 @@ QUERIES: dict[str, int] = {
     "edit_record": 2,
     "delete_record": 1,
     "delete_all": 2,
+    "exceptions": 11,
+    "exceptions?kind=two_numbers&month=2026-08": 10,
     "companies": 2,
     "rename_company": 2,
     "delete_company": 1,
@@ -65,6 +67,7 @@ QUERIES: dict[str, int] = {
 """Of a GET by root, beyond :data:`SESSION`, by the name of the URL."""
 
 LISTS = {
+    "exceptions": ("", "kind=two_numbers&month=2026-08"),
     "attendance_list": ("", "q=person", "q=A0", "q=Works&status=P", "overstay=has&missing=on&sort=ep_name", "page=2"),
 }
 """Query strings whose pages are asked for as well, each with a number of its own: ``name?query`` in the table."""
