@@ -433,7 +433,7 @@ class Installation:
         unseen."""
         move = self.moves[number]
         before = move.before.ancestry if move.before else frozenset()
-        if move.before is not None and move.before not in move.after.ancestry:
+        if move.kind == "undo" and move.before is not None and move.before not in move.after.ancestry:
             return ["redone", "undone"]
         # What was withdrawn and came back can be withdrawn again.
         came = move.after.ancestry - before
