@@ -423,7 +423,7 @@ def _add_spans(
                 (SELECT min(ep_no) FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no)
             FROM each WHERE ep_no IS NOT NULL
         ),
-        spans AS (
+        spans AS MATERIALIZED (
             SELECT company_id, ep_no,
                 (SELECT min(date) FROM visible WHERE company_id = each.company_id AND ep_no = each.ep_no) AS first,
                 (SELECT max(date) FROM visible

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import expect
 
+from core.templatetags.muster import NAVIGATION
 from tests.browser.conftest import PHONE, OpenAs
 from tests.builders.people import PASSWORD, World
 
@@ -39,7 +40,7 @@ def test_the_theme_is_remembered(world: World, open_as: OpenAs) -> None:
 def test_on_a_phone_a_menu_shows_every_page(world: World, open_as: OpenAs, javascript: bool) -> None:
     page = open_as("root", width=PHONE, javascript=javascript).go("/backup/log/")
     links = page.locator("nav[aria-label=Main] a")
-    expect(links).to_have_count(11)
+    expect(links).to_have_count(len(NAVIGATION))
     for link in (*links.all(), page.get_by_role("button", name="Sign out")):
         expect(link).to_be_hidden()
     page.locator(".muster-menu summary").focus()
