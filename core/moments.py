@@ -38,6 +38,11 @@ def day_in_words(value: dt.date) -> str:
     return dateformat.format(value, "j F Y")
 
 
+def month(value: dt.date) -> str:
+    """The text of the month that a day is in, such as ``November 2026``."""
+    return dateformat.format(value, "F Y")
+
+
 def time_of_day(value: dt.time) -> str:
     """The text of a time, such as ``16:19``, or ``16:19:05`` if it has seconds."""
     return value.isoformat("seconds" if value.second else "minutes")

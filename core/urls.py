@@ -1,15 +1,22 @@
 """The addresses of the register's pages."""
 
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, register_converter
 
 from core import views
+from core.web.converters import MonthConverter, NumberConverter
+
+register_converter(MonthConverter, "month")
+register_converter(NumberConverter, "number")
 
 urlpatterns = [
     path("", views.dashboard_view, name="dashboard"),
     path("accounts/login/", views.SignInView.as_view(), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("accounts/password/", views.ChangePasswordView.as_view(), name="change_password"),
+    path("roll/", views.roll_view, name="roll"),
+    path("roll/<int:company>/<month:first>/", views.roll_month_view, name="roll_month"),
+    path("roll/<int:company>/<month:first>/<int:day>/<number:number>/", views.roll_day_view, name="roll_day"),
     path("attendance/export/", views.attendance_export_view, name="attendance_export"),
     path("attendance/export/workbook/", views.export_workbook_view, name="export_workbook"),
     path("operations/<uuid:pk>/workbook/", views.exported_workbook_view, name="exported_workbook"),

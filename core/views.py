@@ -23,6 +23,7 @@ from core.web.views.operations import (
     undo_operation_view,
 )
 from core.web.views.restores import apply_restore_view, preview_restore_view, restore_data_view
+from core.web.views.roll import roll_day_view, roll_month_view, roll_view
 from core.web.views.sheets import (
     attendance_export_view,
     export_workbook_view,
@@ -69,6 +70,9 @@ __all__ = [
     "rename_company_view",
     "restore_data_view",
     "restore_snapshot_view",
+    "roll_day_view",
+    "roll_month_view",
+    "roll_view",
     "snapshot_view",
     "undo_operation_view",
     "upload_again_view",

@@ -20,7 +20,8 @@ from django.urls import resolve as route_of
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.attendance.exceptions import RULES
-from core.models import TIME_FIELDS, AttendanceRecord, ExceptionKind
+from core.attendance.tally import CODES, COUNTS_AS, NO_RECORD, CountsAs
+from core.models import TIME_FIELDS, AttendanceRecord, ExceptionKind, Status
 from core.operations.errors import ConflictsLeft
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
@@ -443,6 +444,12 @@ def test_who_sees_what_is_what_the_pages_answer() -> None:
 def test_the_exceptions_are_those_that_are_looked_for() -> None:
     _heading, *table = _table("register.md", "exceptions")
     assert table == [[str(kind.label), str(RULES[kind])] for kind in ExceptionKind]
+
+
+def test_the_codes_of_a_roll_are_those_of_the_page() -> None:
+    _heading, *table = _table("register.md", "codes")
+    assert table[:-1] == [[CODES[status], status.label, COUNTS_AS[status].label] for status in Status]
+    assert table[-1] == [NO_RECORD, "nothing is recorded", f"{CountsAs.UNMARKED.label}, which is not absent"]
 
 
 def test_the_ways_to_number_punches_are_those_that_are_read() -> None:

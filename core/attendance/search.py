@@ -60,15 +60,15 @@ def find(text: str, records: AttendanceQuerySet) -> Matches:
     begins with it, or whose name or company's name contains it, in upper or lower case.
     """
     text, register = text.strip(), Register(records.db)
-    wanted = _folded(text)
+    wanted = folded(text)
     # A spelling that no number has is left out, because each further one can keep the engine from using an index.
     spelt = [_begins_with(spelling) for spelling in dict.fromkeys((text, text.upper(), text.lower()))]
     numbers = [number for number in spelt if records.filter(number & in_every_company(register)).exists()]
     if numbers and any(letter.isdigit() for letter in text):
         return Matches(register, numbers, [], [])
-    names = [name for name in _names(register) if wanted in _folded(name)]
+    names = [name for name in _names(register) if wanted in folded(name)]
     companies = register.rows(Company).values_list("pk", "name")
-    return Matches(register, numbers, names, [pk for pk, name in companies if wanted in _folded(name)])
+    return Matches(register, numbers, names, [pk for pk, name in companies if wanted in folded(name)])
 
 
 def in_every_company(register: Register) -> Q:
@@ -115,5 +115,6 @@ def _one_of(names: Sequence[str], register: Register, walk: bool) -> Q:
     return Q(In(Coalesce(F("ep_name"), Value("")), listed)) if walk else Q(ep_name__in=listed)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """A text as searches compare it: upper and lower case are the same."""
     return unicodedata.normalize("NFC", text).casefold()

@@ -47,6 +47,12 @@ COUNTS_AS: Final[Mapping[str, CountsAs]] = MappingProxyType(
 )
 """What each status counts as: each as one thing, and a partial day as present."""
 
+NO_RECORD: Final = "·"
+"""The code of a day that is unmarked."""
+CODES: Final[Mapping[str, str]] = MappingProxyType(
+    {status: status for status in Status.values} | {Status.HALF_DAY: "½", Status.FULL_DAY_LEAVE: "FL"}
+)
+"""The code of each status, as a roll, a calendar and a print show it."""
 GONE_AFTER: Final = dt.timedelta(days=30)
 """Whoever has no record for so long is taken to have left."""
 
@@ -70,9 +76,23 @@ class Tally:
 
     def add(self, status: str, overtime: int | None, overtime_to_mandays: int | None) -> None:
         """Count a record."""
-        self.days[COUNTS_AS[status]] += 1
+        self.add_days(status, 1)
+        self.add_overtime(overtime, overtime_to_mandays)
+
+    def add_days(self, status: str, number: int) -> None:
+        """Count so many days with this status, or without a record (:data:`NO_RECORD`)."""
+        self.days[CountsAs.UNMARKED if status == NO_RECORD else COUNTS_AS[status]] += number
+
+    def add_overtime(self, overtime: int | None, overtime_to_mandays: int | None) -> None:
+        """Add the overtime of a record, in minutes."""
         self.overtime += overtime or 0
         self.overtime_to_mandays += overtime_to_mandays or 0
+
+    def add_tally(self, other: Tally) -> None:
+        """Count what another tally counts."""
+        self.days.update(other.days)
+        self.overtime += other.overtime
+        self.overtime_to_mandays += other.overtime_to_mandays
 
     @property
     def mandays(self) -> float:

@@ -32,6 +32,7 @@ _ROOT = frozenset({Role.ROOT})
 
 NAVIGATION: list[tuple[str, Any, frozenset[Role]]] = [
     ("dashboard", _("Dashboard"), _ALL),
+    ("roll", _("Muster roll"), _ALL),
     ("attendance_list", _("Attendance"), _ALL),
     ("exceptions", _("Exceptions"), _ALL),
     ("upload", _("Import"), _EDITORS),
@@ -113,6 +114,12 @@ def moment(value: dt.datetime | str | None = None) -> SafeString:
 def day(value: dt.date | None) -> str:
     """A day as all pages write it; blank for None."""
     return moments.day(value) if value else ""
+
+
+@register.filter
+def month(value: dt.date) -> str:
+    """The month that a day is in, as all pages write it."""
+    return moments.month(value)
 
 
 @register.filter

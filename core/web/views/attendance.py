@@ -32,7 +32,7 @@ REACH: Final = 5_000
 
 EDITORS: Final = [Role.ROOT, Role.ADMIN]
 
-_LISTS: Final = ("/attendance/", "/exceptions/")
+_LISTS: Final = ("/attendance/", "/exceptions/", "/roll/")
 """The pages that lead to a record."""
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from core.models import Operation, UploadLog
 from recordsync.models import Snapshot
-from tests.builders.people import World
+from tests.builders.people import DAY, World
 from tests.builders.uploads import an_upload
 from tests.running.snapshots import snapshot, tree
 
@@ -35,6 +35,14 @@ def _company(world: World) -> dict[str, Any]:
     return {"pk": world.own.pk}
 
 
+def _month(world: World) -> dict[str, Any]:
+    return {"company": world.own.pk, "first": DAY.replace(day=1)}
+
+
+def _day(world: World) -> dict[str, Any]:
+    return {**_month(world), "day": DAY.day, "number": world.record.ep_no}
+
+
 def _supervisor(world: World) -> dict[str, Any]:
     return {"pk": world.people["user1"].pk}
 
@@ -52,6 +60,11 @@ class Access:
 def everybody(answer: Answer) -> Answers:
     """Whoever is signed in."""
     return (LOGIN, answer, answer, answer, answer)
+
+
+def theirs(answer: Answer) -> Answers:
+    """Whoever sees the company concerned; to others it does not exist."""
+    return (LOGIN, answer, answer, 404, answer)
 
 
 def root_only(answer: Answer) -> Answers:
@@ -116,6 +129,9 @@ ROUTES: Final[dict[str, Access]] = {
     "operation_changes": Access(get=root_only(404), post=NOT_ALLOWED, kwargs=_operation),
     "operation_errors": Access(get=root_only(200), post=NOT_ALLOWED, kwargs=_operation),
     "dashboard": Access(get=everybody(200), post=(405, 405, 405, 405, 405)),
+    "roll": Access(get=everybody(302), post=NOT_ALLOWED),
+    "roll_month": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
+    "roll_day": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_day),
     "login": Access(get=(200, 302, 302, 302, 302), post=(200, 302, 302, 302, 302)),
     "logout": Access(get=(405, 405, 405, 405, 405), post=(302, 302, 302, 302, 302)),
     "change_password": Access(get=everybody(200), post=everybody(200)),

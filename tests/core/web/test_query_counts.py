@@ -39,6 +39,9 @@ QUERIES: dict[str, int] = {
     "operation": 3,
     "operation_errors": 1,
     "dashboard": 9,
+    "roll_month": 5,
+    "roll_month?q=person&shift=GEN": 5,
+    "roll_day": 3,
     "change_password": 0,
     "attendance_export": 1,
     "upload": 0,
@@ -68,6 +71,7 @@ QUERIES: dict[str, int] = {
 
 LISTS = {
     "exceptions": ("", "kind=two_numbers&month=2026-08"),
+    "roll_month": ("", "q=person&shift=GEN"),
     "attendance_list": ("", "q=person", "q=A0", "q=Works&status=P", "overstay=has&missing=on&sort=ep_name", "page=2"),
 }
 """Query strings whose pages are asked for as well, each with a number of its own: ``name?query`` in the table."""

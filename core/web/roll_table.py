@@ -1,0 +1,121 @@
+"""The cells of a roll, as HTML.
+
+The month of five hundred people has fifteen thousand of them, so they are put together from a few texts, and not by a
+template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
+
+from core.attendance.month import BLANK, MonthDay, PersonDay, RollMonth, RollRow
+from core.attendance.tally import CODES, NO_RECORD, CountsAs, Tally
+from core.models import Status
+from core.templatetags.muster import minutes
+from core.web.converters import NumberConverter
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+STYLES: Final = {**CODES, Status.HALF_DAY: "H", NO_RECORD: "U"}
+"""The class of a day's cell by its status, as ``roll.css`` has it."""
+SUMS: Final[Sequence[tuple[str, StrOrPromise]]] = (
+    *zip(("P", "½", "L", "A", "WO", "PH", NO_RECORD), CountsAs.labels, strict=True),
+    ("OT", _("Overtime")),
+    ("MD", _("Mandays")),
+)
+"""What the days of a person add up to: a short name, and the name."""
+_SHOWN: Final = {**CODES, NO_RECORD: NO_RECORD}
+_NUMBER: Final = NumberConverter()
+
+
+def address(number: str) -> str:
+    """An employee number as a part of an address."""
+    return quote(_NUMBER.to_url(number))
+
+
+def body(rows: Iterable[RollRow], days: Sequence[MonthDay]) -> SafeString:
+    """The rows of a roll: each begins with the employee, has a link for each day that is known or missing, and ends
+    with what the days add up to. The links go by the address of the month."""
+    begun = {
+        status: [f'<td><a class="{style}{" later" if day.is_future else ""}" href="{day.date.day}/' for day in days]
+        for status, style in STYLES.items()
+    }
+    ended = {status: f'/">{code}</a></td>' for status, code in _SHOWN.items()}
+    return mark_safe("".join(_rows(rows, begun, ended)))  # noqa: S308 - every text of a record is escaped or quoted
+
+
+def _rows(rows: Iterable[RollRow], begun: dict[str, list[str]], ended: dict[str, str]) -> Iterator[str]:
+    for row in rows:
+        link = address(row.number)
+        yield format_html('<tr><th scope="row" title="{0} {1}"><b>{0}</b> <bdi>{1}</bdi></th>', row.number, row.name)
+        yield from (
+            "<td></td>" if status == BLANK else f"{begun[status][day]}{link}{ended[status]}"
+            for day, status in enumerate(row.days)
+        )
+        yield from ('<td class="z">0</td>' if text == "0" else f"<td>{text}</td>" for text in _sums(row.tally))
+        yield "</tr>\n"
+
+
+def _sums(tally: Tally) -> list[str]:
+    """What some days add up to, in the order of :data:`SUMS`."""
+    mandays = f"{tally.mandays:.2f}".rstrip("0").rstrip(".")
+    return [*(str(tally.days[kind]) for kind in CountsAs), minutes(tally.overtime) if tally.overtime else "0", mandays]
+
+
+class Foot(NamedTuple):
+    """What one of :data:`SUMS` is of each day (blank in the future), and of all. ``before`` and ``after``: the other
+    sums that stand beside the latter. ``is_long``: its figures are longer than a day is wide."""
+
+    name: StrOrPromise
+    days: Sequence[str]
+    total: str
+    before: range
+    after: range
+    is_long: bool
+
+
+def feet(month: RollMonth) -> list[Foot]:
+    """The last rows of a roll, one for each of :data:`SUMS`."""
+    by_day = [None if day.is_future else _sums(tally) for day, tally in zip(month.days, month.by_day, strict=True)]
+    total = _sums(month.total)
+    return [
+        Foot(
+            name,
+            ["" if sums is None else sums[at] for sums in by_day],
+            total[at],
+            range(at),
+            range(at + 1, len(SUMS)),
+            at >= len(CountsAs),
+        )
+        for at, (_code, name) in enumerate(SUMS)
+    ]
+
+
+class Code(NamedTuple):
+    """How a roll shows a day, and what that says."""
+
+    style: str
+    code: str
+    name: StrOrPromise
+
+
+LEGEND: Final = (
+    *(Code(STYLES[status], CODES[status], Status(status).label) for status in Status.values),
+    Code(STYLES[NO_RECORD], NO_RECORD, CountsAs.UNMARKED.label),
+)
+"""All that a roll shows."""
+
+
+def code_of(shown: PersonDay) -> Code | None:
+    """How a roll shows one person's day; None if it shows nothing."""
+    if shown.record is None and not shown.is_unmarked:
+        return None
+    status = NO_RECORD if shown.record is None else shown.record.status
+    return next(code for code in LEGEND if code.style == STYLES[status])

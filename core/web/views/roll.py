@@ -1,0 +1,94 @@
+"""The muster roll: a company's month, and one employee's day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from core.attendance import month as months
+from core.web import roll_table
+from core.web.forms.roll import RollForm
+from core.web.views.attendance import EDITORS
+from core.web.views.request import signed_in
+
+PER_PAGE: Final = 500
+
+
+@require_safe
+@login_required
+def roll_view(request: HttpRequest) -> HttpResponse:
+    """Leads to the roll that the query string names: of a company, else the person's first one; of a month, else the
+    newest one with records. What narrows the roll is kept."""
+    form = RollForm(request.GET, user=signed_in(request))
+    form.is_valid()
+    for error in form.errors.get("month", []):
+        messages.error(request, str(error))
+    company, first = form.cleaned_data.get("company"), form.cleaned_data.get("month")
+    newest = months.newest_month(signed_in(request), company and company.pk)
+    if newest is None:
+        return render(request, "roll_month.html", {"month": None})
+    address = reverse("roll_month", args=[newest[0], first or newest[1]])
+    kept = {name: request.GET[name] for name in ("q", "shift") if request.GET.get(name)}
+    return redirect(f"{address}?{urlencode(kept)}" if kept else address)
+
+
+@require_safe
+@login_required
+def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpResponse:
+    """The page of a company's month: its employees, their days, and what these add up to."""
+    user = signed_in(request)
+    chosen = RollForm(request.GET, user=user).chosen()
+    month = months.roll_month(user, company, first, chosen)
+    if month is None:
+        raise Http404
+    page = cast("Any", Paginator(month.rows, PER_PAGE)).get_page(request.GET.get("page"))
+    shown = {"company": company, "month": first.isoformat()[:7], **chosen._asdict()}
+    kept = urlencode({name: value for name, value in chosen._asdict().items() if value})
+    context = {
+        "month": month,
+        "page": page,
+        "form": RollForm(initial=shown, user=user, shifts=sorted({*month.shifts, chosen.shift} - {""})),
+        "is_narrowed": chosen != months.EVERYBODY,
+        "query": f"?{kept}" if kept else "",
+        "previous": first - dt.timedelta(1) if first > dt.date.min else None,
+        "following": months.last_of_month(first) + dt.timedelta(1) if first.isoformat() < "9999-12" else None,
+        "body": roll_table.body(page.object_list, month.days),
+        "sums": roll_table.SUMS,
+        "feet": roll_table.feet(month),
+        "legend": roll_table.LEGEND,
+    }
+    return render(request, "roll_month.html", context)
+
+
+@require_safe
+@login_required
+def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, number: str) -> HttpResponse:
+    """The page of one employee's day: its record, or that it has none."""
+    user = signed_in(request)
+    try:
+        shown = months.person_day(user, company, number, first.replace(day=day))
+    except ValueError as error:
+        raise Http404 from error
+    if shown is None:
+        raise Http404
+    return render(
+        request,
+        "roll_day.html",
+        {
+            "shown": shown,
+            "code": roll_table.code_of(shown),
+            "roll": reverse("roll_month", args=[company, first]),
+            "part": roll_table.address(number),
+            "may_edit": user.role in EDITORS,
+            "section": "roll",
+        },
+    )
