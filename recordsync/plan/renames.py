@@ -168,21 +168,22 @@ def merged_names(shared: Iterable[Shared], base: BaseIds | Side | None) -> dict[
             case Side.THEIRS:
                 outcome, before = Outcome.KEEP, one.theirs
             case _:
-                before = _name_in(base, one)
+                known = _names_in(base, one)
+                before = next(iter(known)) if len(known) == 1 else None
                 outcome = {one.ours: Outcome.TAKE, one.theirs: Outcome.KEEP}.get(str(before), Outcome.CONFLICT)
         found[one.ours] = NewName(one.theirs, before, outcome)
     return found
 
 
-def _name_in(base: BaseIds, shared: Shared) -> str | None:
-    """The name of a record in a base; None: it is not there, or several bases differ in it."""
+def _names_in(base: BaseIds, shared: Shared) -> frozenset[str]:
+    """The names of a record in a base: none where it is not there, several where snapshots of the base differ in it."""
     if not isinstance(base, MergedBases):
-        return shared.bases.get(base)
-    one, other = _name_in(base.one, shared), _name_in(base.other, shared)
-    below = None if base.base is None else _name_in(base.base, shared)
-    if one is None or other is None or one == other:
-        return one or other
-    return other if one == below else one if other == below else None
+        return frozenset(shared.bases[pk] for pk in [base] if pk in shared.bases)
+    one, other = _names_in(base.one, shared), _names_in(base.other, shared)
+    below = frozenset[str]() if base.base is None else _names_in(base.base, shared)
+    if one == below and other:
+        return other
+    return one if other == below and one else one | other
 
 
 def seen_in_base(
