@@ -106,6 +106,13 @@ class ChangedTree(StoredTree):
             else:
                 yield from self._read(place)
 
+    def lines_of(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        wanted = list(placed)
+        below = self._below.lines_of([one for one in wanted if one[1].digest not in self._places])
+        for _partition, block in wanted:
+            place = self._places.get(block.digest)
+            yield next(below) if place is None else [line for some in self._read(place) for line in some]
+
     def _read(self, place: SpooledPlace) -> Iterator[list[bytes]]:
         position, rest = place.start, b""
         while position < place.end:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
+from itertools import repeat
 
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history import leaves
@@ -39,15 +40,21 @@ class Current:
             logger.warning("It is not known which blocks the history store has", exc_info=True)
             return {}
 
-    def lines(self, block: BlockDigest) -> list[bytes] | None:
-        """The lines of a block that is stored; None where it is not, or is large, or the store fails."""
-        if block.count > SMALL:
-            return None
-        try:
-            return self._history.lines(block)
-        except (HistoryUnusable, HistoryDamaged):
-            logger.warning("A block is read in the register, because the history store fails", exc_info=True)
-            return None
+    def lines(self, blocks: Iterable[BlockDigest]) -> Iterator[list[bytes] | None]:
+        """The lines of each of these blocks, in their order; None for one that is not stored, or is large. If the store
+        fails, None for all that follow."""
+        wanted = list(blocks)
+        stored: Iterator[list[bytes] | None] = self._history.lines(one for one in wanted if one.count <= SMALL)
+        for block in wanted:
+            if block.count > SMALL:
+                yield None
+                continue
+            try:
+                lines = next(stored)
+            except (HistoryUnusable, HistoryDamaged):
+                logger.warning("Blocks are read in the register, because the history store fails", exc_info=True)
+                stored, lines = repeat(None), None
+            yield lines
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         """The blocks of a model, each with its partition, in key order. They are streamed."""

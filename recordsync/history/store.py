@@ -138,16 +138,20 @@ class HistoryStore:
                     raise HistoryDamaged(block.digest, "a block is missing")
                 yield found[block.digest]
 
-    def lines(self, block: BlockDigest) -> list[bytes] | None:
-        """The lines of a small block; None where it is not here. Raises HistoryDamaged, HistoryUnusable."""
-        rows = self._rows(_BLOCKS, "digest, raw_sha256, size, count, crc32, data", [block.digest])
-        if not rows:
-            return None
-        *said, crc32, data = rows[0]
-        stored = StoredBlock(*said)
-        if stored.crc32 != crc32 or stored.count != block.count:
-            return None
-        return b"".join(pieces(stored, data, self._reader)).split(SEPARATOR)
+    def lines(self, blocks: Iterable[BlockDigest]) -> Iterator[list[bytes] | None]:
+        """The lines of each of these small blocks, in their order; None for one that is not here. Some are read
+        together. Raises HistoryDamaged, HistoryUnusable."""
+        stream = iter(blocks)
+        while some := _few(stream):
+            columns = "digest, raw_sha256, size, count, crc32, data"
+            rows = {row[0]: row for row in self._rows(_BLOCKS, columns, list({block.digest for block in some}))}
+            for block in some:
+                *said, crc32, data = rows.get(block.digest, (block.digest, "", 0, 0, None, b""))
+                stored = StoredBlock(*said)
+                if stored.crc32 != crc32 or stored.count != block.count:
+                    yield None
+                else:
+                    yield b"".join(pieces(stored, data, self._reader)).split(SEPARATOR)
 
     @contextmanager
     def writing(self, wait: float) -> Iterator[BlockWriter]:
@@ -299,6 +303,16 @@ def answering(alias: str) -> Iterator[None]:
         raise HistoryUnusable(alias, error) from error
 
 
+def _few(blocks: Iterator[BlockDigest]) -> list[BlockDigest]:
+    """The next blocks: one, or as many as have :data:`SMALL` records together at the most, or a few more."""
+    some: list[BlockDigest] = []
+    records = 0
+    while len(some) < _TOGETHER and records < SMALL and (block := next(blocks, None)) is not None:
+        some.append(block)
+        records += block.count
+    return some
+
+
 def _missing(block: BlockDigest) -> HistoryDamaged:
     return HistoryDamaged(block.digest, f"a block of {block.count:,} records is missing or damaged")
 
@@ -389,10 +403,8 @@ class StoredTree:
         where a block is missing or damaged."""
         stream = iter(placed)
         while some := list(islice(stream, _TOGETHER)):
-            if len(some) == 1 and (one := some[0][1]).count <= SMALL:
-                if (known := self._store.lines(one)) is None:
-                    raise _missing(one)
-                yield known
+            if len(some) == 1 and some[0][1].count <= SMALL:
+                yield from self.lines_of(some)
                 continue
             reader, described = FrameReader(), self._described(some)
             for block, frame in zip(described, self._store.frames(described), strict=True):
@@ -402,3 +414,12 @@ class StoredTree:
                     if lines:
                         yield lines
                 yield [rest]
+
+    def lines_of(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        """The lines of each of these small blocks, in their order. Some are read together. Raises HistoryDamaged where
+        one is missing or damaged."""
+        blocks = [block for _partition, block in placed]
+        for block, lines in zip(blocks, self._store.lines(blocks), strict=True):
+            if lines is None:
+                raise _missing(block)
+            yield lines

@@ -185,17 +185,26 @@ def changed(read: Read, digest: str | None, changes: Changes, keep: Keep, path: 
     ``digest``: that of the node before (None: there was none). ``read`` is asked for nothing that does not lead to a
     change, and ``keep`` gets every node that is new.
     """
-    children = _OpenChildren(read, EMPTY if digest is None else read([digest])[digest])
+    text = EMPTY if digest is None else read([digest])[digest]
+    return _changed(read, text, sorted(changes, key=itemgetter(0)), keep, path)
+
+
+def _changed(read: Read, text: bytes, changes: Changes, keep: Keep, path: Path) -> TreeNode:
+    """As :func:`changed`, of a node with this text, and changes in order. Its children are read together."""
+    children = _OpenChildren(read, text)
     depth = len(path)
-    for name, group in groupby(sorted(changes, key=itemgetter(0)), key=lambda change: change[0][depth]):
-        below = list(group)
-        before = children.get(name)
-        if len(below[0][0]) == depth + 1:
-            ((_path, after),) = below
-            children.put(name, None if after is None else (name, after.digest, after.count))
-        elif before is not None or any(block is not None for _path, block in below):
-            node = changed(read, None if before is None else before[1], below, keep, (*path, name))
-            children.put(name, (name, node.digest, node.count) if node.count else None)
+    groups = ((name, list(group)) for name, group in groupby(changes, key=lambda change: change[0][depth]))
+    while some := list(islice(groups, _TOGETHER)):
+        before = {name: child[1] for name, _below in some if (child := children.get(name)) is not None}
+        inner = [before[name] for name, below in some if name in before and len(below[0][0]) > depth + 1]
+        texts = read(inner) if inner else {}
+        for name, below in some:
+            if len(below[0][0]) == depth + 1:
+                ((_path, after),) = below
+                children.put(name, None if after is None else (name, after.digest, after.count))
+            elif name in before or any(block is not None for _path, block in below):
+                node = _changed(read, texts[before[name]] if name in before else EMPTY, below, keep, (*path, name))
+                children.put(name, (name, node.digest, node.count) if node.count else None)
     return children.node(path, keep)
 
 

@@ -45,8 +45,8 @@ class Base(Protocol):
     def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
         """The records of one partition, in key order."""
 
-    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
-        """The lines of a partition that is this block."""
+    def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        """The lines of each of these partitions that is one small block."""
 
 
 def opened_base(base: relation.BaseIds, tree: Callable[[str], StoredTree]) -> Base:
@@ -78,8 +78,8 @@ class StoredBase:
     def in_partition(self, model: Model, partition: Partition) -> Iterator[BaseRecord]:
         return self._parsed(model, self._tree.at(model, partition))
 
-    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
-        return self._tree.lines([(partition, block)])
+    def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        return self._tree.lines_of(placed)
 
     def _parsed(self, model: Model, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[BaseRecord]:
         parse = Lines(model.shape()).records
@@ -115,8 +115,8 @@ class MergedBase:
         one, other = (of.in_partition(model, partition) for of in (self._one, self._other))
         return merged_bases(self.shape(model), base, one, other)
 
-    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
-        return self._one.lines(partition, block)  # of one of the two, whose store both have
+    def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
+        return self._one.lines(placed)  # of one of the two, whose store both have
 
     def _source(self, base: BasePart | None, one: BasePart | None, other: BasePart | None) -> Base:
         """Which of the two has a partition as the merge has it; the merge itself if neither has. Each part is None

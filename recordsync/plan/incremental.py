@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import IO, Protocol
+from typing import IO, Final, Protocol
 
 from recordsync.backupfile import BackupFile
 from recordsync.errors import RecordSyncError
@@ -19,6 +19,10 @@ from recordsync.streams.lines import Lines
 
 _Change = tuple[Key, bytes | None]
 """A key, and the line that it has now (None: it is deleted)."""
+
+
+_TOGETHER: Final = 1_000
+"""How many partitions and changes are worked on together."""
 
 
 class ChangesDoNotFit(RecordSyncError):
@@ -88,8 +92,15 @@ def tree_with(
     changed = TreeChanges(store, parent, spool)
     for model in parent.schema:
         placed = ((model.partition_of(change[0]), change) for change in _changes(changes, model))
-        for partition, of_partition in groupby(placed, key=itemgetter(0)):
-            changed.put(model, partition, _lines(parent, model, partition, [change for _name, change in of_partition]))
+        groups = ((name, [change for _name, change in of]) for name, of in groupby(placed, key=itemgetter(0)))
+        while some := list(_few(groups)):
+            blocks = [next(parent.at(model, partition), None) for partition, _changes in some]
+            small = parent.lines_of([block for block in blocks if block is not None and block[1].count <= SMALL])
+            for (partition, of_partition), block in zip(some, blocks, strict=True):
+                if block is not None and block[1].count > SMALL:
+                    changed.put(model, partition, _joined(parent.lines([block]), model, of_partition))
+                else:
+                    changed.put(model, partition, _with([] if block is None else next(small), model, of_partition))
     tree = changed.tree()
     if tree.root != root:
         raise ChangesDoNotFit("The changes in the file do not lead from the snapshot that it continues to its own.")
@@ -106,12 +117,16 @@ def _changes(changes: ListedChanges, model: Model) -> Iterator[_Change]:
             yield deletion.key, None
 
 
-def _lines(parent: StoredTree, model: Model, partition: Partition, changes: Sequence[_Change]) -> Iterable[bytes]:
-    """The lines of a partition after these changes. Lines that do not change are as they are stored."""
-    placed = list(parent.at(model, partition))
-    if sum(block.count for _partition, block in placed) > SMALL:
-        return _joined(parent.lines(placed), model, changes)
-    lines = [line for some in parent.lines(placed) for line in some]
+def _few(groups: Iterator[tuple[Partition, list[_Change]]]) -> Iterator[tuple[Partition, list[_Change]]]:
+    """The next partitions with their changes: one, or some that have few changes together."""
+    count = 0
+    while count < _TOGETHER and (group := next(groups, None)) is not None:
+        count += 1 + len(group[1])
+        yield group
+
+
+def _with(lines: list[bytes], model: Model, changes: Sequence[_Change]) -> list[bytes]:
+    """The lines of a small block after these changes. Lines that do not change are as they are stored."""
     keys = Lines(model.shape()).keys
     for key, line in changes:
         # A few keys are read to find each place, and not those of all lines.
@@ -122,7 +137,7 @@ def _lines(parent: StoredTree, model: Model, partition: Partition, changes: Sequ
 
 
 def _joined(parent: Iterable[list[bytes]], model: Model, changes: Iterable[_Change]) -> Iterator[bytes]:
-    """As :func:`_lines`, of which few are held in memory."""
+    """As :func:`_with`, of a large block, of which few lines are held in memory."""
     keys = Lines(model.shape()).keys
     keyed = (pair for lines in parent for pair in zip(keys(lines), lines, strict=True))
     for before, change in join(keyed, changes):

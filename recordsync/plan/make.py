@@ -294,6 +294,18 @@ class _Joined(NamedTuple):
     theirs: TheirBlock | None
     base: BasePart | None
 
+    @property
+    def is_alike(self) -> bool:
+        """Whether both sides have the same block."""
+        return self.ours is not None and self.theirs is not None and self.ours == self.theirs.content
+
+    @property
+    def is_only_in_base(self) -> bool:
+        """Whether the base is a small block, which neither side has any more."""
+        block = None if self.base is None else self.base.block
+        theirs = None if self.theirs is None else self.theirs.content
+        return block is not None and block.count <= SMALL and block not in (self.ours, theirs)
+
 
 def _joined(
     ours: Iterable[tuple[Partition, BlockDigest]], theirs: Iterable[TheirBlock], base: Iterable[BasePart] = ()
@@ -310,12 +322,15 @@ def _merged_block_by_block(
     parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
     stream = iter(joined)
     while some := list(islice(stream, EVERY)):
-        alike = [one.ours.digest for one in some if one.ours and one.theirs and one.ours == one.theirs.content]
+        alike = [one.ours.digest for one in some if one.ours and one.is_alike]
         stored = ours.described(alike) if alike else {}
+        differing = [one for one in some if not one.is_alike and (one.theirs or (base is not None and one.ours))]
+        our_lines = ours.lines(one.ours for one in differing if one.ours)
+        base_lines = iter(()) if base is None or isinstance(base, Side) else base.lines(_only_in_base(differing))
         for one in some:
             if one.theirs is None and (base is None or one.ours is None):
                 continue  # without a base, absence says nothing; with one, neither side has what the base had
-            if one.theirs is not None and one.ours == one.theirs.content:
+            if one.theirs is not None and one.is_alike:
                 known = stored.get(one.theirs.content.digest)
                 if known is not None and one.theirs.is_as(known):
                     one.theirs.pass_over()
@@ -325,12 +340,17 @@ def _merged_block_by_block(
                 continue
             lines: Iterator[bytes] = iter(())
             if one.ours is not None:
-                known_lines = ours.lines(one.ours)
+                known_lines = next(our_lines)
                 lines = store.partition(model, one.partition) if known_lines is None else iter(known_lines)
             their_lines = Unparsed(iter(()), parse) if one.theirs is None else one.theirs.unparsed()
             stretches = stretches_of_lines(Unparsed(lines, parse), their_lines)
-            before = None if base is None else _before(base, model, one)
+            before = None if base is None else _before(base, model, one, base_lines)
             yield from _merged_by_stretches(model, stretches, is_complete=True, before=before)
+
+
+def _only_in_base(joined: Iterable[_Joined]) -> Iterator[tuple[Partition, BlockDigest]]:
+    """The small blocks of a base that neither side has any more."""
+    return ((one.partition, one.base.block) for one in joined if one.is_only_in_base and one.base and one.base.block)
 
 
 _Before = Callable[[Stretch], Sequence[BaseRecord]]
@@ -342,8 +362,9 @@ def _of_side(side: Side) -> _Before:
     return (lambda stretch: stretch.ours) if side is Side.OURS else (lambda stretch: stretch.theirs)
 
 
-def _before(base: Base | Side, model: Model, joined: _Joined) -> _Before:
-    """What the base has in a partition, of which nothing is read if either side has it unchanged."""
+def _before(base: Base | Side, model: Model, joined: _Joined, lines: Iterator[list[bytes]]) -> _Before:
+    """What the base has in a partition, of which nothing is read if either side has it unchanged. ``lines``: the next
+    are those of the base, where it is only there."""
     if isinstance(base, Side):
         return _of_side(base)
     if joined.base is None:
@@ -352,8 +373,8 @@ def _before(base: Base | Side, model: Model, joined: _Joined) -> _Before:
         return _of_side(Side.OURS)
     if joined.base.block is not None and joined.theirs and joined.base.block == joined.theirs.content:
         return _of_side(Side.THEIRS)
-    if joined.base.block is not None and joined.base.block.count <= SMALL:
-        return _Known(base.lines(joined.partition, joined.base.block), model.shape()).of
+    if joined.is_only_in_base:
+        return _Known(next(lines), model.shape()).of
     return _Following(base.in_partition(model, joined.partition)).of
 
 
@@ -361,9 +382,9 @@ class _Known:
     """A block of a base, of which checksums tell which of our and of their records it has. Its lines are parsed only
     where it has neither."""
 
-    def __init__(self, lines: Iterable[list[bytes]], shape: Shape) -> None:
+    def __init__(self, lines: list[bytes], shape: Shape) -> None:
         self._shape = Lines(shape)
-        self._lines = [line for some in lines for line in some]
+        self._lines = lines
         self._checksums = set(checksums_of(self._lines))
         self._by_key: dict[Key, Record] | None = None
 

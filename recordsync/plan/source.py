@@ -74,9 +74,9 @@ class OurBlocks(Protocol):
     def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
         """What the history store has of the blocks with these digests, by digest, where it has them."""
 
-    def lines(self, block: BlockDigest) -> list[bytes] | None:
-        """The lines of a block that is stored, which takes less time than to read them in the register; None where that
-        has to be read."""
+    def lines(self, blocks: Iterable[BlockDigest]) -> Iterator[list[bytes] | None]:
+        """The lines of each of these blocks, in their order, which takes less time than to read them in the register;
+        None where that has to be read."""
 
 
 class Source(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from unittest.mock import patch
@@ -49,8 +49,8 @@ class Ours:
     def described(self, digests: Collection[str]) -> Mapping[str, StoredBlock]:
         return self._history.described(digests)
 
-    def lines(self, block: BlockDigest) -> list[bytes] | None:
-        return self._history.lines(block)
+    def lines(self, blocks: Iterable[BlockDigest]) -> Iterator[list[bytes] | None]:
+        return self._history.lines(blocks)
 
 
 def kept(store: Store, alias: str) -> HistoryStore:

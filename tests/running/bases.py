@@ -37,6 +37,6 @@ class RecordsAsBase:
         """Never asked for."""
         raise AssertionError
 
-    def lines(self, partition: Partition, block: BlockDigest) -> Iterator[list[bytes]]:
+    def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         """Never asked for."""
         raise AssertionError
