@@ -44,6 +44,9 @@ class Previewed(Protocol):
     @property
     def plan(self) -> Plan: ...
 
+    @property
+    def base(self) -> BaseSummary: ...
+
 
 class DecidedPlan(NamedTuple):
     """A previewed plan as somebody decided it: the counts of what becomes of it, per model, and its changes."""
@@ -117,7 +120,7 @@ def merged(
             with incoming.opened_base(run.register) as base:
                 plan = make_plan(store, theirs, base, items, run, adder, ours=keeper.ours(store), names=incoming.names)
             if preview is not None and not plan.is_same_as(preview.plan):
-                raise DataMoved(_moved(preview.plan, plan))
+                raise DataMoved(_moved(preview, plan, incoming.summary()))
             if decided is not None:
                 counts = decided.counts
                 changes = decided.changes
@@ -220,11 +223,16 @@ def _require_decided(plan: Plan) -> None:
         )
 
 
-def _moved(before: Plan, now: Plan) -> str:
-    """A sentence that says what differs between two plans."""
+def _moved(before: Previewed, now: Plan, base: BaseSummary) -> str:
+    """A sentence that says what differs from a preview. ``now``, ``base``: what stands in its place."""
+    if before.base.snapshots != base.snapshots:
+        return _(
+            "What both sides had in common is known better now than when this was previewed: the history lacked it "
+            "then. Nothing was changed. Look at a new preview first."
+        )
     moved: dict[str, list[str]] = {}
     count = 0
-    for model, key in differences(before, now):
+    for model, key in differences(before.plan, now):
         count += 1
         if count <= _MOVED_SHOWN:
             moved.setdefault(str(SECTIONS[model.name]), []).append(shown_key(model.spelt(key)))

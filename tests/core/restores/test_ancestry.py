@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from core.history.verification import verify
 from core.models import AttendanceRecord, BackupLog, Company, Installation
-from core.operations.errors import ConflictsLeft, OperationFailed
+from core.operations.errors import ConflictsLeft, DataMoved, OperationFailed
 from core.operations.results import RestoreResult
 from core.register.database import Register
 from core.register.declared import Selection
@@ -406,6 +406,27 @@ def test_a_snapshot_that_is_not_kept_is_named(sites: Sites) -> None:
 
 
 # --- Incremental files
+
+
+def test_a_preview_without_the_history_that_the_restore_has_is_made_again(sites: Sites) -> None:
+    """The snapshot before a restore stores what a lost history store had, and the base is at hand only then."""
+    office, server = sites
+    office.file("full")
+    office.edit("E1", shift="N")
+    file = office.file("incremental")
+    for table in (Block, Node):
+        table._default_manager.using(history_of(server.alias)).all().delete()
+    service = RestoreService(register=Register(server.alias))
+    with (
+        service.preview_changes(io.BytesIO(file), "backup_wins") as preview,
+        pytest.raises(DataMoved, match="What both sides had in common is known better now"),
+    ):
+        service.restore_backup(io.BytesIO(file), "backup_wins", preview=preview)
+    assert server.rows("E1").get().shift == "GS"
+    with service.preview_changes(io.BytesIO(file), "backup_wins") as preview:
+        service.restore_backup(io.BytesIO(file), "backup_wins", preview=preview)
+    assert server.rows("E1").get().shift == "N"
+    assert server.head == office.head
 
 
 def test_a_chain_of_incrementals_is_the_register(sites: Sites) -> None:
