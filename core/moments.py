@@ -6,6 +6,7 @@ from 0 to 23.
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 from typing import Final
 
@@ -41,6 +42,11 @@ def day_in_words(value: dt.date) -> str:
 def month(value: dt.date) -> str:
     """The text of the month that a day is in, such as ``November 2026``."""
     return dateformat.format(value, "F Y")
+
+
+def last_of_month(value: dt.date) -> dt.date:
+    """The last day of the month that a day is in."""
+    return value.replace(day=calendar.monthrange(value.year, value.month)[1])
 
 
 def time_of_day(value: dt.time) -> str:

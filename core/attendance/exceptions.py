@@ -7,7 +7,6 @@ there are. Days in the future have none.
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 import hashlib
 import json
@@ -24,6 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core import moments
 from core.attendance.tally import COUNTS_AS, GONE_AFTER, CountsAs, unmarked_until
 from core.models import (
     MISSING_PUNCH,
@@ -110,6 +110,11 @@ class Finding(NamedTuple):
     details: tuple[str, ...] = ()
 
     @property
+    def numbers(self) -> Sequence[str]:
+        """The employee numbers that it is about."""
+        return self.details if self.kind == ExceptionKind.TWO_NUMBERS else [self.subject]
+
+    @property
     def is_of_a_day(self) -> bool:
         """Whether it is of this day, rather than of a name or a number."""
         return self.kind not in (ExceptionKind.TWO_NAMES, ExceptionKind.TWO_NUMBERS)
@@ -128,7 +133,7 @@ class ExceptionShown(NamedTuple):
     @property
     def numbers(self) -> Sequence[str]:
         """The employee numbers that it is about."""
-        return self.finding.details if self.finding.kind == ExceptionKind.TWO_NUMBERS else [self.finding.subject]
+        return self.finding.numbers
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def exceptions(user: User, month: dt.date, company: int | None = None, register:
     if company is not None:
         scope, companies = scope.filter(company_id=company), companies.filter(pk=company)
     owners = dict(companies.values_list("pk", "name"))
-    until = min(_last_of(month), timezone.localdate(), days_visible_to(user)[1] or dt.date.max)
+    until = min(moments.last_of_month(month), timezone.localdate(), days_visible_to(user)[1] or dt.date.max)
     if not owners or until < month:
         return Exceptions(month, owners, {}, [], {})
     people = _people(scope, month, until)
@@ -179,7 +184,7 @@ def counted(user: User, first: dt.date, last: dt.date, register: Register = DEFA
     month = first.replace(day=1)
     while month <= last:
         counts += exceptions(user, month, register=register).counts(first, last)
-        month = _last_of(month) + _DAY
+        month = moments.last_of_month(month) + _DAY
     return counts
 
 
@@ -581,7 +586,3 @@ def _days(mask: int) -> Iterator[int]:
     while mask:
         yield _first(mask)
         mask &= mask - 1
-
-
-def _last_of(month: dt.date) -> dt.date:
-    return month.replace(day=calendar.monthrange(month.year, month.month)[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,8 @@ from typing import Final, NamedTuple
 from django.db.models import Max, Min, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from core import moments
+from core.attendance.exceptions import exceptions
 from core.attendance.search import folded
 from core.attendance.tally import NO_RECORD, Tally, unmarked_until
 from core.models import AttendanceQuerySet, AttendanceRecord, Company, Status, User, days_visible_to
@@ -46,6 +47,10 @@ class RollRow:
     shifts: set[str] = field(default_factory=set)
     overtime: list[tuple[int, int | None, int | None]] = field(default_factory=list)
     """The overtime of a day (counted from 0), and its part that is paid in mandays."""
+    has_exception: bool = False
+    """Whether there is an exception of the kind that was asked for, which nobody has found right."""
+    looks_wrong: set[int] = field(default_factory=set)
+    """The days (counted from 0) on which there is one."""
     tally: Tally = field(default_factory=Tally)
 
 
@@ -65,18 +70,22 @@ class RollMonth:
     shifts: Sequence[str]
 
 
+ANY: Final = "any"
+
+
 class RollFilter(NamedTuple):
     """What leaves employees out of a roll; blank: nothing. ``q``: the beginning of a number, or a part of a name;
-    ``shift``: one that they have in the month."""
+    ``shift``: one that they have in the month; ``exception``: a kind of exception that they have, or :data:`ANY`."""
 
     q: str = ""
     shift: str = ""
+    exception: str = ""
 
     def passes(self, row: RollRow) -> bool:
         """Whether an employee stays in the roll."""
         text = folded(self.q.strip())
         found = folded(row.number).startswith(text) or text in folded(row.name)
-        return found and (not self.shift or self.shift in row.shifts)
+        return found and (not self.shift or self.shift in row.shifts) and (not self.exception or row.has_exception)
 
 
 EVERYBODY: Final = RollFilter()
@@ -138,12 +147,13 @@ def roll_month(
 ) -> RollMonth | None:
     """A company's month as ``user`` may see it; None if they may not see the company. ``first``: its first day.
 
-    Every record of the month is read, once, so the totals are those of the rows. Makes three queries.
+    Every record of the month is read, once, so the totals are those of the rows. Makes three queries, and those of
+    :func:`core.attendance.exceptions.exceptions` if exceptions are asked for.
     """
     owner = register.rows(Company).visible_to(user).filter(pk=company).first()
     if owner is None:
         return None
-    last = last_of_month(first)
+    last = moments.last_of_month(first)
     today = timezone.localdate()
     over = max(0, min(last.day, (today - first).days + 1))  # how many of its days are not in the future
     records = register.rows(AttendanceRecord).visible_to(user).filter(company_id=company)
@@ -160,6 +170,13 @@ def roll_month(
                 row = rows[one.number] = RollRow(one.number, one.name, [BLANK] * last.day)
             for day in range(span[0].day - 1, span[1].day):
                 row.days[day] = row.days[day] or NO_RECORD
+    if chosen.exception:
+        for finding in exceptions(user, first, company, register).unseen:
+            for row in filter(None, map(rows.get, finding.numbers)):
+                if chosen.exception in (ANY, finding.kind):
+                    row.has_exception = True
+                    if finding.is_of_a_day:
+                        row.looks_wrong.add(finding.day.day - 1)
     passed = [row for _number, row in sorted(rows.items()) if chosen.passes(row)]
     by_day = _tallied(passed, last.day, over)
     total = Tally()
@@ -192,7 +209,7 @@ def person_day(user: User, company: int, number: str, day: dt.date, register: Re
         return None
     record = named if named.date == day else None
     known = KnownEmployee(number, named.ep_name, spans["first"], spans["last"])
-    until = _until(user, last_of_month(day), today)
+    until = _until(user, moments.last_of_month(day), today)
     begin, end = spans["begin"], max(spans["end"], min(today, latest or today))
     return PersonDay(
         owner,
@@ -205,11 +222,6 @@ def person_day(user: User, company: int, number: str, day: dt.date, register: Re
         previous=day - _DAY if day > begin else None,
         following=day + _DAY if day < end else None,
     )
-
-
-def last_of_month(day: dt.date) -> dt.date:
-    """The last day of the month that a day is in."""
-    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
 
 
 def _until(user: User, last: dt.date, today: dt.date) -> dt.date:

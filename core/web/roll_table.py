@@ -55,10 +55,13 @@ def _rows(rows: Iterable[RollRow], begun: dict[str, list[str]], ended: dict[str,
     for row in rows:
         link = address(row.number)
         yield format_html('<tr><th scope="row" title="{0} {1}"><b>{0}</b> <bdi>{1}</bdi></th>', row.number, row.name)
-        yield from (
+        cells = [
             "<td></td>" if status == BLANK else f"{begun[status][day]}{link}{ended[status]}"
             for day, status in enumerate(row.days)
-        )
+        ]
+        for day in row.looks_wrong:
+            cells[day] = cells[day].replace("<td>", '<td class="wrong">', 1)
+        yield from cells
         yield from ('<td class="z">0</td>' if text == "0" else f"<td>{text}</td>" for text in _sums(row.tally))
         yield "</tr>\n"
 

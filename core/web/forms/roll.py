@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from core.attendance.month import RollFilter
-from core.models import Company, Role, User
+from core.attendance.month import ANY, RollFilter
+from core.models import Company, ExceptionKind, Role, User
 from core.register.database import DEFAULT, Register
+from core.web.forms.exceptions import MonthField
 from core.web.forms.shared import Styled
 
 
@@ -19,11 +19,7 @@ class RollForm(Styled, forms.Form):
     """The choice, read from a query string. ``shifts``: those of the month that is shown."""
 
     company = forms.ModelChoiceField(Company.objects.none(), label=_("Company"), required=False, empty_label=None)
-    month = forms.CharField(
-        label=_("Month"),
-        required=False,
-        widget=forms.TextInput(attrs={"type": "month", "placeholder": "YYYY-MM", "min": "0001-01", "max": "9999-12"}),
-    )
+    month = MonthField(label=_("Month"), required=False)
     q = forms.CharField(
         label=_("Employee"),
         required=False,
@@ -31,6 +27,11 @@ class RollForm(Styled, forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Number or name")}),
     )
     shift = forms.CharField(label=_("Shift"), required=False, strip=False, widget=forms.Select)
+    exception = forms.ChoiceField(
+        label=_("Exception"),
+        required=False,
+        choices=[("", _("With or without")), (ANY, _("Any")), *ExceptionKind.choices],
+    )
 
     def __init__(
         self, *args: Any, user: User, shifts: Sequence[str] = (), register: Register = DEFAULT, **kwargs: Any
@@ -44,15 +45,7 @@ class RollForm(Styled, forms.Form):
         if user.role != Role.ROOT:
             del self.fields["company"]
 
-    def clean_month(self) -> dt.date | None:
-        """The first day of the month; None if none is chosen."""
-        text: str = self.cleaned_data["month"]
-        try:
-            return dt.date.fromisoformat(f"{text}-01") if text else None
-        except ValueError as error:
-            raise forms.ValidationError(_("Write a month as year and number, such as 2026-11.")) from error
-
     def chosen(self) -> RollFilter:
         """Whom the roll shows: everybody, where what was typed is not valid."""
         self.is_valid()
-        return RollFilter(self.cleaned_data.get("q", ""), self.cleaned_data.get("shift", ""))
+        return RollFilter(**{name: self.cleaned_data.get(name, "") for name in RollFilter._fields})

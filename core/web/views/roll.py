@@ -14,7 +14,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from core import moments
 from core.attendance import month as months
+from core.attendance.month import RollFilter
 from core.web import roll_table
 from core.web.forms.roll import RollForm
 from core.web.views.attendance import EDITORS
@@ -37,7 +39,7 @@ def roll_view(request: HttpRequest) -> HttpResponse:
     if newest is None:
         return render(request, "roll_month.html", {"month": None})
     address = reverse("roll_month", args=[newest[0], first or newest[1]])
-    kept = {name: request.GET[name] for name in ("q", "shift") if request.GET.get(name)}
+    kept = {name: request.GET[name] for name in RollFilter._fields if request.GET.get(name)}
     return redirect(f"{address}?{urlencode(kept)}" if kept else address)
 
 
@@ -57,10 +59,11 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "month": month,
         "page": page,
         "form": RollForm(initial=shown, user=user, shifts=sorted({*month.shifts, chosen.shift} - {""})),
+        "looks_wrong": bool(chosen.exception),
         "is_narrowed": chosen != months.EVERYBODY,
         "query": f"?{kept}" if kept else "",
         "previous": first - dt.timedelta(1) if first > dt.date.min else None,
-        "following": months.last_of_month(first) + dt.timedelta(1) if first.isoformat() < "9999-12" else None,
+        "following": moments.last_of_month(first) + dt.timedelta(1) if first.isoformat() < "9999-12" else None,
         "body": roll_table.body(page.object_list, month.days),
         "sums": roll_table.SUMS,
         "feet": roll_table.feet(month),

@@ -41,6 +41,7 @@ QUERIES: dict[str, int] = {
     "dashboard": 9,
     "roll_month": 5,
     "roll_month?q=person&shift=GEN": 5,
+    "roll_month?exception=any": 13,
     "roll_day": 3,
     "change_password": 0,
     "attendance_export": 1,
@@ -71,7 +72,7 @@ QUERIES: dict[str, int] = {
 
 LISTS = {
     "exceptions": ("", "kind=two_numbers&month=2026-08"),
-    "roll_month": ("", "q=person&shift=GEN"),
+    "roll_month": ("", "q=person&shift=GEN", "exception=any"),
     "attendance_list": ("", "q=person", "q=A0", "q=Works&status=P", "overstay=has&missing=on&sort=ep_name", "page=2"),
 }
 """Query strings whose pages are asked for as well, each with a number of its own: ``name?query`` in the table."""

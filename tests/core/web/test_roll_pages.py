@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from core.attendance.exceptions import exceptions
 from core.models import AttendanceRecord, Company, Role, User
 from core.web.views import roll
 from tests.builders.people import World, make_world
@@ -72,7 +73,7 @@ def test_the_roll_opens_at_the_newest_month_that_is_not_in_the_future(client: Cl
     assert client.get("/roll/?month=2026-02")["Location"] == f"/roll/{world.own.pk}/2026-02/"
     wrong = client.get("/roll/?month=2026-13", follow=True)
     assert wrong.redirect_chain[-1][0] == f"/roll/{world.own.pk}/2025-03/"
-    assert "Write a month as year and number, such as 2026-11." in wrong.content.decode()
+    assert "Write a month, such as 2026-11." in wrong.content.decode()
     AttendanceRecord.objects.filter(company=world.own).delete()
     assert client.get("/roll/")["Location"] == f"/roll/{world.other.pk}/2026-11/"  # the first one with records
     assert client.get(f"/roll/?company={world.own.pk}")["Location"] == f"/roll/{world.own.pk}/2026-11/"
@@ -120,3 +121,19 @@ def test_the_sums_are_of_all_pages(client: Client, world: World, monkeypatch: py
     assert len({page.context["feet"][0].total for page in pages}) == 1
     assert pages[0].context["feet"][0].total == "11"
     assert "11 employees; 1 to 4 are on this page, the sums are of all" in pages[0].content.decode()
+
+
+def test_the_roll_shows_who_has_an_exception(client: Client, world: World) -> None:
+    record(world.own, "LATE", dt.date(2026, 11, 24), ep_name="Late", in_time=dt.time(9), overstay=300)
+    record(world.own, "A001", dt.date(2026, 11, 24), ep_name="Another name", in_time=dt.time(9), out_time=dt.time(10))
+    found = exceptions(world.people["root"], NOVEMBER, world.own.pk).unseen
+    assert {one.kind for one in found} >= {"missing_punch", "overstay", "two_names", "not_recorded"}
+    for kind in ("any", *{one.kind.value for one in found}):
+        these = [one for one in found if kind in ("any", one.kind)]
+        page = client.get(f"/roll/{world.own.pk}/2026-11/?exception={kind}")
+        rows = page.context["page"].object_list
+        assert {row.number for row in rows} == {number for one in these for number in one.numbers}
+        marked = {(row.number, day + 1) for row in rows for day in row.looks_wrong}
+        assert marked == {(one.subject, one.day.day) for one in these if one.kind != "two_names"}
+        assert page.content.decode().count('<td class="wrong">') == len(marked)
+    assert "wrong" not in client.get(f"/roll/{world.own.pk}/2026-11/").content.decode()
