@@ -16,7 +16,7 @@ from core.demo.rows import DemoRow, DemoValues
 
 _LATE_WITH_THE_LAST_DAY: Final = 7
 """Of so many companies, one has not entered the last day yet."""
-_FORGETFUL: Final = 0.5
+_FORGETFUL: Final = 0.3
 """Share of the companies that did not enter one working day of the last two months."""
 _TWO_MONTHS: Final = 60
 _FORGOTTEN: Final = 0.08

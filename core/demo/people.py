@@ -116,7 +116,7 @@ def hire(
     return Employee(
         ep_no=customs.numbering.format(number),
         name=shape.name(rng, serial),
-        first=rng.choice((0, free, rng.randint(0, free))),  # left, joined, or both within the calendar
+        first=shape.first(rng, free),
         days=days,
         rotation=(_UNNAMED,) if serial % _EVERY_UNNAMED_SHIFT == _EVERY_UNNAMED_SHIFT - 1 else rotation,
         turn=rng.randrange(len(rotation)),

@@ -23,7 +23,7 @@ STAFF: Final = (18, 56)
 
 _FORTNIGHT: Final = 14
 """The shortest time that companies with a staff are shown, in days: of fewer records, each has fewer people."""
-_STEADY: Final = 0.75
+_STEADY: Final = 0.87
 """Share of the staff that is there from the first day to the last."""
 _SHORTEST_STAY: Final = 5
 _STAY: Final = _STEADY + (1 - _STEADY) * 0.54
@@ -58,6 +58,9 @@ class RegisterShape(Protocol):
     def stay(self, rng: random.Random, at_most: int) -> int:
         """How many days somebody is employed."""
 
+    def first(self, rng: random.Random, free: int) -> int:
+        """On which day somebody begins. ``free``: the days on which they are not employed; later is not possible."""
+
     def day_off(self, rng: random.Random, staggered: bool) -> int:
         """Somebody's weekly day off, from Monday, 0. ``staggered``: the company works on all days of the week."""
 
@@ -89,9 +92,12 @@ class StaffedCompanies:
     def stay(self, rng: random.Random, at_most: int) -> int:
         return at_most if rng.random() < _STEADY else rng.randint(min(_SHORTEST_STAY, at_most), at_most)
 
+    def first(self, rng: random.Random, free: int) -> int:
+        return rng.choice((0, free, free, free))  # few leave: each is missed for a month
+
     def day_off(self, rng: random.Random, staggered: bool) -> int:
         if staggered or rng.random() < _OWN_DAY_OFF:
-            return rng.choices(range(7), DAY_OFF_WEIGHTS)[0]
+            return rng.randrange(7)
         return _SUNDAY
 
 
@@ -115,6 +121,9 @@ class ManyCompanies:
 
     def stay(self, rng: random.Random, at_most: int) -> int:
         return min(max(1, round(OFFICE.rows_per_employee.draw(rng) * CALENDAR_DAYS_PER_ROW)), at_most)
+
+    def first(self, rng: random.Random, free: int) -> int:
+        return rng.choice((0, free, rng.randint(0, free)))  # left, joined, or both within the calendar
 
     def day_off(self, rng: random.Random, staggered: bool) -> int:
         return rng.choices(range(7), DAY_OFF_WEIGHTS)[0]
