@@ -77,6 +77,8 @@ def cases() -> Iterator[Case]:
     yield Case("dashboard, root", PAGE_TARGET, ["/"])
     yield Case("dashboard, administrator of the largest company", PAGE_TARGET, ["/"], "admin")
     yield Case("dashboard, supervisor", PAGE_TARGET, ["/"], "user1")
+    for who in ("root", "admin", "user1"):
+        yield Case(f"dashboard, 12 months, {who}", PAGE_TARGET, ["/?over=months"], who)
     months = [(newest - timedelta(days)).isoformat()[:7] for days in (0, 31, 92, 183)]
     rolls = [f"/roll/{companies[0]}/{month}/" for month in months]
     yield Case("roll: month of the largest company", MONTH_TARGET, rolls)
@@ -97,6 +99,7 @@ def cases() -> Iterator[Case]:
     yield Case("filter: company", PAGE_TARGET, [_list(company=pk) for pk in chosen])
     yield Case("filter: status", PAGE_TARGET, [_list(status=status) for status in Status.values])
     yield Case("filter: overstay", PAGE_TARGET, [_list(overstay=choice) for choice in OVERSTAY])
+    yield Case("filter: not recorded on a day", PAGE_TARGET, [_list(not_on=day) for day in days])
     yield Case("filter: missing punch", PAGE_TARGET, [_list(missing="on")])
     own = [f"status={Status.ABSENT}", f"status={Status.LEAVE}", "overstay=4%2B", "overstay=none", "missing=on"]
     yield Case("single filters, administrator", PAGE_TARGET, [f"{LIST}?{one}" for one in own], "admin")

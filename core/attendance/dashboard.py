@@ -1,35 +1,52 @@
-"""The figures of the dashboard, in a person's scope. Each of them is counted from the records themselves."""
+"""The figures of the dashboard, in a person's scope. Each of them is counted from the records themselves.
+
+A day in the future is counted nowhere but among all records.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db.models import Count, Q
+from django.utils import timezone
 
+from core.attendance.exceptions import exceptions
+from core.attendance.tally import GONE_AFTER, CountsAs, statuses
 from core.backups import catalogue
-from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, Status, UploadLog, User
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, ExceptionKind, Role, UploadLog, User
 from core.operations import recovery
+from core.register.committed import committed_state
 from core.register.database import DEFAULT, Register
 
-DAYS: Final = 30
+DAYS: Final = GONE_AFTER.days
+MONTHS: Final = 12
 IMPORTS: Final = 5
-_PRESENT: Final = (Status.PRESENT, Status.PARTIAL_DAY, Status.HALF_DAY)
+FIRST_SHOWN: Final = 5
+"""How many companies are listed first."""
+_REMEMBERED: Final = 64
+"""The figures of so many people and spans are kept while nothing is written."""
+
 _COUNTS: Final = {
     "recorded": Count("*"),
-    "present": Count("status", filter=Q(status__in=_PRESENT)),
-    "absent": Count("status", filter=Q(status=Status.ABSENT)),
+    "present": Count("status", filter=Q(status__in=statuses(CountsAs.PRESENT, CountsAs.HALF))),
+    "absent": Count("status", filter=Q(status__in=statuses(CountsAs.ABSENT))),
 }
-"""The counts of a :class:`Day`. They are not grouped by status: without it, the index has the rows in order."""
+"""The counts of a :class:`Span`. They are not grouped by status: without it, the index has the rows in order."""
 
 
 @dataclass(frozen=True)
-class Day:
-    """How many records there are of a day, and how many of them say present or absent."""
+class Span:
+    """A day or a month by its first day: how many records there are of it, and how many of them say present or absent.
 
-    date: dt.date
+    A half day is a record of a person who was present.
+    """
+
+    first: dt.date
     recorded: int = 0
     present: int = 0
     absent: int = 0
@@ -39,130 +56,235 @@ class Day:
         """How many say neither: holidays, days off, leave."""
         return self.recorded - self.present - self.absent
 
+    def __add__(self, other: Span) -> Span:
+        """Both together, by the first day of this one."""
+        recorded, present = self.recorded + other.recorded, self.present + other.present
+        return Span(self.first, recorded, present, self.absent + other.absent)
+
 
 @dataclass(frozen=True)
 class CompanyDay:
-    """A company on the latest day."""
+    """A company, or several, on the latest day. ``not_recorded``: its people with a record in the last 30 days and none
+    on that day. ``pk``: None for several."""
 
     name: str
-    pk: int
-    day: Day
+    pk: int | None
+    day: Span
+    not_recorded: int
+
+    @property
+    def missing(self) -> int:
+        """How many people were absent or are not recorded."""
+        return self.day.absent + self.not_recorded
+
+    def __add__(self, other: CompanyDay) -> CompanyDay:
+        return CompanyDay("", None, self.day + other.day, self.not_recorded + other.not_recorded)
 
 
 class Totals(NamedTuple):
-    """``recent``: the employees with a record in the last 30 days."""
+    """``recent``: by company, the employees with a record in the last 30 days."""
 
-    records: int
     employees: int
-    recent: int
+    recent: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class DashboardFigures:
+    """What is counted from the records. ``future``: records that are dated after today.
+
+    ``latest``: the latest day up to today that has records. ``trend``: the days or months up to that day.
+    ``by_company``: that day in each company, those with the most people absent or not recorded first.
+    ``exceptions``: of the month of that day, how many of each kind nobody has found right.
+    """
+
+    companies: int
+    records: int
+    future: int
+    employees: int = 0
+    latest: Span | None = None
+    trend: Sequence[Span] = ()
+    by_company: Sequence[CompanyDay] = ()
+    exceptions: Mapping[ExceptionKind, int] = field(default_factory=dict)
+
+    @property
+    def not_recorded(self) -> int:
+        """Employees with a record in the last 30 days and none on the latest day."""
+        return sum(company.not_recorded for company in self.by_company)
+
+    @property
+    def first_companies(self) -> Sequence[CompanyDay]:
+        """The companies that are listed first."""
+        return self.by_company[: len(self.by_company) - len(self.other_companies)]
+
+    @property
+    def other_companies(self) -> Sequence[CompanyDay]:
+        """The companies that are folded: none if it would be a single one."""
+        others = self.by_company[FIRST_SHOWN:]
+        return others if len(others) > 1 else ()
+
+    @property
+    def others(self) -> CompanyDay | None:
+        """All of :attr:`other_companies` together."""
+        first, *rest = self.other_companies or (None,)
+        return None if first is None else sum((one for one in rest if one), first)
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    companies: int
-    employees: int
-    records: int
-    latest: Day | None
-    not_recorded: int
-    """Employees with a record in the last 30 days and none on the latest day."""
-    trend: list[Day]
-    by_company: list[CompanyDay]
+    """The figures, and beside them the last backup (for root) and the newest sheets whose pages this person may
+    open."""
+
+    figures: DashboardFigures
     last_backup: Backup | None
     imports: list[UploadLog]
-    """The newest sheets whose pages this person may open."""
 
 
-def dashboard(user: User, register: Register = DEFAULT) -> Dashboard:
-    """All figures that ``user`` may see. Reads the database."""
-    records = register.rows(AttendanceRecord).visible_to(user)
-    companies = register.rows(Company).visible_to(user)
-    newest = records.order_by("-date").values_list("date", flat=True).first()
-    is_root = user.role == Role.ROOT
-    last_backup = catalogue.last_taken(register) if is_root else None
+def dashboard(user: User, register: Register = DEFAULT, *, by_month: bool = False) -> Dashboard:
+    """All figures that ``user`` may see. ``by_month``: the last 12 months instead of the last 30 days. Reads the
+    database."""
+    last_backup = catalogue.last_taken(register) if user.role == Role.ROOT else None
     recovery.settle_accounts()
     imports = list(UploadLog.objects.visible_to(user)[:IMPORTS])
-    names = dict(companies.order_by("name").values_list("pk", "name"))
-    if newest is None:
-        return Dashboard(len(names), 0, 0, None, 0, [], [], last_backup, imports)
-    first = newest - dt.timedelta(DAYS - 1)
-    window = records.filter(date__range=(first, newest)).order_by()
-    days = {date: Day(date, *counts) for date, *counts in window.values_list("date").annotate(**_COUNTS)}
-    trend = [days.get(date, Day(date)) for date in (first + dt.timedelta(n) for n in range(DAYS))]
-    today = records.filter(date=newest).order_by()
-    per_company = {pk: Day(newest, *counts) for pk, *counts in today.values_list("company_id").annotate(**_COUNTS)}
-    if is_root:
-        totals = _whole_register(first, register)
+    today = timezone.localdate()
+    state = committed_state(register)
+    if state is None:
+        figures = _counted(user, register, today, by_month)
     else:
-        totals = Totals(records.order_by().count(), _employees(records.order_by()), _employees(window))
-    return Dashboard(
+        figures = _remembered(user, register, today, by_month, state)
+    return Dashboard(figures, last_backup, imports)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(user: User, register: Register, today: dt.date, by_month: bool, _state: Hashable) -> DashboardFigures:
+    # If somebody writes meanwhile, these figures are newer than the state, and no request gets that state again.
+    return _counted(user, register, today, by_month)
+
+
+def _counted(user: User, register: Register, today: dt.date, by_month: bool) -> DashboardFigures:
+    everything = register.rows(AttendanceRecord).visible_to(user).order_by()
+    names = dict(register.rows(Company).visible_to(user).order_by("name").values_list("pk", "name"))
+    records, future = everything.count(), everything.filter(date__gt=today).count()
+    past = everything.filter(date__lte=today)
+    newest = past.order_by("-date").values_list("date", flat=True).first()
+    if newest is None:
+        return DashboardFigures(len(names), records, future)
+    first = _days_before(newest, DAYS - 1)
+    if user.role == Role.ROOT:
+        totals = _of_register(register, first, newest)
+    else:
+        totals = _of_scope(everything, past.filter(date__gte=first))
+    trend = _months(past, newest) if by_month else _days(past, newest)
+    per_company = past.filter(date=newest).values_list("company_id").annotate(**_COUNTS)
+    on_newest = {pk: Span(newest, *counts) for pk, *counts in per_company}
+    nobody = Span(newest)
+    companies = [
+        CompanyDay(name, pk, day, totals.recent.get(pk, 0) - day.recorded)
+        for pk, name, day in ((pk, name, on_newest.get(pk, nobody)) for pk, name in names.items())
+    ]
+    return DashboardFigures(
         companies=len(names),
+        records=records,
+        future=future,
         employees=totals.employees,
-        records=totals.records,
-        latest=trend[-1],
-        not_recorded=max(0, totals.recent - trend[-1].recorded),
+        latest=sum(on_newest.values(), nobody),
         trend=trend,
-        by_company=[CompanyDay(name, pk, per_company.get(pk, Day(newest))) for pk, name in names.items()],
-        last_backup=last_backup,
-        imports=imports,
+        by_company=sorted(companies, key=lambda company: -company.missing),
+        exceptions=exceptions(user, newest.replace(day=1), register=register).counts(),
     )
 
 
-def _employees(records: AttendanceQuerySet) -> int:
-    """How many employees these records are of. The same number at another company is somebody else."""
-    return records.values("company_id", "ep_no").distinct().count()
+def _days(past: AttendanceQuerySet, newest: dt.date) -> list[Span]:
+    """The last 30 days, each with its counts."""
+    first = _days_before(newest, DAYS - 1)
+    found = _by_day(past, first, newest)
+    days = (first + dt.timedelta(n) for n in range((newest - first).days + 1))
+    return [found.get(day, Span(day)) for day in days]
 
 
-def _whole_register(since: dt.date, register: Register) -> Totals:
-    """The totals of the whole register. They are not counted again where PostgreSQL proves that nothing was written
-    since the last time."""
-    state = _state(register)
-    return _counted(since, register) if state is None else _remembered(since, register, state)
+def _months(past: AttendanceQuerySet, newest: dt.date) -> list[Span]:
+    """The last 12 months, each with the counts of its days."""
+    last = newest.year * MONTHS + newest.month - 1
+    first = max(last - MONTHS + 1, MONTHS)  # of the first month that there is
+    months = [Span(dt.date(month // MONTHS, month % MONTHS + 1, 1)) for month in range(first, last + 1)]
+    spans = {month.first: month for month in months}
+    for day, counts in _by_day(past, months[0].first, newest).items():
+        spans[day.replace(day=1)] += counts
+    return list(spans.values())
 
 
-def _state(register: Register) -> tuple[str, ...] | None:
-    """What is committed on this PostgreSQL server: two requests that get the same state see the same rows.
-
-    Every write begins a transaction, which changes the snapshot. None on another engine, and inside a transaction that
-    has written something itself, because no snapshot shows that.
-    """
-    if register.connection.vendor != "postgresql":
-        return None
-    sql = """
-        SELECT current_database(), pg_postmaster_start_time()::text, pg_current_snapshot()::text
-        WHERE pg_current_xact_id_if_assigned() IS NULL"""
-    with register.connection.cursor() as cursor:
-        cursor.execute(sql)
-        state: tuple[str, ...] | None = cursor.fetchone()
-    return state
+def _days_before(day: dt.date, days: int) -> dt.date:
+    return dt.date.fromordinal(max(day.toordinal() - days, 1))
 
 
-@lru_cache(maxsize=1)
-def _remembered(since: dt.date, register: Register, _state: tuple[str, ...]) -> Totals:
-    # If somebody writes meanwhile, these totals are newer than the state, and no request gets that state again.
-    return _counted(since, register)
+def _by_day(past: AttendanceQuerySet, first: dt.date, last: dt.date) -> dict[dt.date, Span]:
+    days = past.filter(date__range=(first, last)).values_list("date").annotate(**_COUNTS)
+    return {day: Span(day, *counts) for day, *counts in days}
 
 
-def _counted(since: dt.date, register: Register) -> Totals:
-    """The records and employees of the whole register, and the employees with a record since a day.
+def _of_scope(everything: AttendanceQuerySet, recent: AttendanceQuerySet) -> Totals:
+    """The employees of these records. The same number at another company is somebody else."""
+    people, of_late = (records.values_list("company_id", "ep_no").distinct() for records in (everything, recent))
+    return Totals(people.count(), Counter(pk for pk, _number in of_late))
 
-    Employees by two look-ups in their index for each, however many days each has.
-    """
-    table = register.connection.ops.quote_name(AttendanceRecord._meta.db_table)
-    companies = register.connection.ops.quote_name(Company._meta.db_table)
-    sql = f"""
-        WITH RECURSIVE each(company_id, ep_no) AS (
-            SELECT id, (SELECT min(ep_no) FROM {table} WHERE company_id = {companies}.id) FROM {companies}
-            UNION ALL
-            SELECT company_id,
-                (SELECT min(ep_no) FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no)
-            FROM each WHERE ep_no IS NOT NULL
-        )
-        SELECT count(*), count(CASE WHEN EXISTS (
-            SELECT 1 FROM {table} AS record
-            WHERE record.company_id = each.company_id AND record.ep_no = each.ep_no AND record.date >= %s
+
+_EACH_EMPLOYEE: Final = """
+    WITH RECURSIVE each(company_id, ep_no) AS (
+        SELECT id, (SELECT min(ep_no) FROM {records} WHERE company_id = {companies}.id) FROM {companies}
+        UNION ALL
+        SELECT company_id,
+            (SELECT min(ep_no) FROM {records} WHERE company_id = each.company_id AND ep_no > each.ep_no)
+        FROM each WHERE ep_no IS NOT NULL
+    )"""
+"""Every employee of the register by a look-up in their index for each, however many days each has."""
+_THEIRS: Final = "{records}.company_id = each.company_id AND {records}.ep_no = each.ep_no"
+
+
+def _of_register(register: Register, first: dt.date, last: dt.date) -> Totals:
+    """The employees of the whole register."""
+    found = _asked(
+        register,
+        f"""{_EACH_EMPLOYEE}
+        SELECT company_id, count(*), count(CASE WHEN EXISTS (
+            SELECT 1 FROM {{records}} WHERE {_THEIRS} AND date BETWEEN %s AND %s
         ) THEN 1 END)
-        FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - the tables' names are the models'
+        FROM each WHERE ep_no IS NOT NULL GROUP BY company_id""",  # noqa: S608 - texts of this module only
+        first,
+        last,
+    )
+    return Totals(sum(employees for _pk, employees, _recent in found), {pk: recent for pk, _all, recent in found})
+
+
+def last_records_without(day: dt.date, user: User, register: Register = DEFAULT) -> list[int]:
+    """The primary keys of the last records of people who are not recorded on a day, and are in the 29 days before it.
+
+    In what ``user`` may see. Reads the database.
+    """
+    first = _days_before(day, DAYS - 1)
+    if user.role == Role.ROOT and user.is_active:
+        found = _asked(
+            register,
+            f"""{_EACH_EMPLOYEE}
+            SELECT (SELECT id FROM {{records}} WHERE {_THEIRS} AND date = latest) FROM (
+                SELECT company_id, ep_no, (
+                    SELECT max(date) FROM {{records}} WHERE {_THEIRS} AND date BETWEEN %s AND %s
+                ) AS latest FROM each WHERE ep_no IS NOT NULL
+            ) AS each WHERE latest < %s""",  # noqa: S608 - texts of this module only
+            first,
+            day,
+            day,
+        )
+        return [pk for (pk,) in found]
+    recent = register.rows(AttendanceRecord).visible_to(user).filter(date__range=(first, day)).order_by("date")
+    rows = recent.values_list("company_id", "ep_no", "date", "pk")
+    last = {(company, number): (date, pk) for company, number, date, pk in rows}
+    return [pk for date, pk in last.values() if date < day]
+
+
+def _asked(register: Register, sql: str, *values: dt.date) -> list[Any]:
+    """The rows of a query about the two tables."""
+    quoted = register.connection.ops.quote_name
+    records, companies = (quoted(model._meta.db_table) for model in (AttendanceRecord, Company))
     with register.connection.cursor() as cursor:
-        cursor.execute(sql, [since])
-        employees, recent = cursor.fetchone()
-    return Totals(register.rows(AttendanceRecord).count(), employees, recent)
+        cursor.execute(sql.format(records=records, companies=companies), values)
+        rows: list[Any] = cursor.fetchall()
+    return rows

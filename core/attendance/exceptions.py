@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import moments
-from core.attendance.tally import COUNTS_AS, GONE_AFTER, CountsAs, unmarked_until
+from core.attendance.tally import GONE_AFTER, CountsAs, statuses, unmarked_until
 from core.models import (
     MISSING_PUNCH,
     TIME_FIELDS,
@@ -92,7 +92,7 @@ OF_A_RECORD: Final[Mapping[ExceptionKind, Sequence[str]]] = {
 """The kinds that concern one record, and the fields that somebody has looked at who says that it is right."""
 
 _PAIRS: Final = tuple(zip(TIME_FIELDS[::2], TIME_FIELDS[1::2], strict=True))
-_WORKED: Final = [status for status, meaning in COUNTS_AS.items() if meaning in (CountsAs.PRESENT, CountsAs.HALF)]
+_WORKED: Final = statuses(CountsAs.PRESENT, CountsAs.HALF)
 _DAY: Final = dt.timedelta(1)
 
 EmployeeKey = tuple[int, str]

@@ -66,6 +66,11 @@ def unmarked_until(last: dt.date, until: dt.date) -> dt.date:
     return until if last > until - GONE_AFTER else last
 
 
+def statuses(*kinds: CountsAs) -> list[str]:
+    """The statuses that count as one of these, in the order in which pages list them."""
+    return [status for status in Status.values if COUNTS_AS[status] in kinds]
+
+
 @dataclass
 class Tally:
     """What some days add up to. ``overtime`` and ``overtime_to_mandays`` in minutes."""

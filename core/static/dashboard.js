@@ -1,4 +1,4 @@
-// Thirty days of attendance as bars. The figures are in the page's table, which stands in without JavaScript.
+// Days or months of attendance as bars. The figures are in the page's table, which stands in without JavaScript.
 document.addEventListener("DOMContentLoaded", () => {
   const data = document.getElementById("trend-data");
   const canvas = document.getElementById("trend");
@@ -13,7 +13,7 @@ document.addEventListener("DOMContentLoaded", () => {
     chart = new Chart(canvas, {
       type: "bar",
       data: {
-        labels: trend.days,
+        labels: trend.spans,
         datasets: [
           series(canvas.dataset.present, trend.present, "--muster-present"),
           series(canvas.dataset.absent, trend.absent, "--muster-absent"),

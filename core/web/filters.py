@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.db.models import Max, Min, OuterRef, Q, Subquery
@@ -11,7 +11,9 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.attendance.dashboard import last_records_without
 from core.attendance.search import Matches, find, in_every_company
+from core.attendance.tally import CountsAs, statuses
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
 from core.operations.errors import OperationFailed
 from core.register.database import DEFAULT, Register
@@ -25,6 +27,14 @@ OVERSTAY: dict[str, Q] = {
     "3-4": Q(overstay__gte=180, overstay__lte=240),
     "4+": Q(overstay__gt=240),
 }
+
+PRESENT: Final = "present"
+OFF_OR_ON_LEAVE: Final = "off"
+STATUSES: dict[str, list[str]] = {
+    PRESENT: statuses(CountsAs.PRESENT, CountsAs.HALF),
+    OFF_OR_ON_LEAVE: statuses(CountsAs.LEAVE, CountsAs.OFF, CountsAs.HOLIDAY),
+}
+"""What the figures of the dashboard count together, by the name that the list's address has for it."""
 
 SORTS: dict[str, tuple[str, ...]] = {
     "-date": ("-date", "company_id", "ep_no"),
@@ -52,7 +62,16 @@ class AttendanceFilter(Styled, forms.Form):
     date_from = forms.DateField(label=_("From"), required=False, widget=DateInput)
     date_to = forms.DateField(label=_("To"), required=False, widget=DateInput)
     company = forms.ModelChoiceField(Company.objects.none(), label=_("Company"), required=False, empty_label=_("All"))
-    status = forms.ChoiceField(label=_("Status"), required=False, choices=[("", _("All")), *Status.choices])
+    status = forms.ChoiceField(
+        label=_("Status"),
+        required=False,
+        choices=[
+            ("", _("All")),
+            (PRESENT, _("Any presence")),
+            (OFF_OR_ON_LEAVE, _("Off or on leave")),
+            *Status.choices,
+        ],
+    )
     overstay = forms.ChoiceField(
         label=_("Overstay"),
         required=False,
@@ -82,7 +101,10 @@ class AttendanceFilter(Styled, forms.Form):
         widget=forms.HiddenInput,
     )
 
-    narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing")
+    not_on = forms.DateField(label=_("Not recorded on"), required=False, widget=forms.HiddenInput)
+    """The last record of each person who has none on this day and one in the 29 days before it."""
+
+    narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing", "not_on")
     """The fields that leave records out."""
 
     def __init__(self, data: Any, *, user: User, register: Register = DEFAULT) -> None:
@@ -124,7 +146,7 @@ class AttendanceFilter(Styled, forms.Form):
 
         None if a filter is not valid. ``first``: only so many from the start are needed, and there are
         known to be more. The query is then quicker; records behind these may be missing. Reads the database for a
-        search, and for a sort by number with ``first``.
+        search, for people who are not recorded on a day, and for a sort by number with ``first``.
         """
         if not self.is_valid():
             return self._visible.none()
@@ -137,11 +159,13 @@ class AttendanceFilter(Styled, forms.Form):
         if chosen.get("company"):
             rows = rows.filter(company_id=chosen["company"].pk)
         if chosen["status"]:
-            rows = rows.filter(status=chosen["status"])
+            rows = rows.filter(status__in=STATUSES.get(chosen["status"], [chosen["status"]]))
         if chosen["overstay"]:
             rows = rows.filter(OVERSTAY[chosen["overstay"]])
         if chosen["missing"]:
             rows = rows.filter(MISSING_PUNCH)
+        if chosen["not_on"]:
+            rows = rows.filter(pk__in=last_records_without(chosen["not_on"], self.user, self.register))
         if chosen["q"]:
             rows = rows.filter(self._matches.rows(frequent=first is not None))
         order = SORTS[chosen["sort"] or "-date"]

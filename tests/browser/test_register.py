@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from playwright.sync_api import expect
+from django.utils import timezone
+from playwright.sync_api import Locator, expect
 
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, Company
@@ -21,6 +22,7 @@ def test_filter_and_edit(world: World, open_as: OpenAs, javascript: bool) -> Non
     page.click("form[role=search] button")
     assert "q=rao" in page.url
     assert "1 record" in page.inner_text("#results")
+    page.click("#results summary")
     page.click("#results a:has-text('Edit')")
     page.fill("#id_out_time", "17:45:00")
     page.fill("#id_overstay", "1:30")
@@ -52,12 +54,12 @@ def test_on_a_phone_the_filters_open_and_stay_open_while_one_is_set(
 
 @pytest.mark.parametrize("javascript", [True, False])
 def test_a_record_is_deleted_from_its_own_page(world: World, open_as: OpenAs, javascript: bool) -> None:
-    """The lists have one quiet link a row, which a finger can hit, and nothing red."""
+    """The lists have one quiet link or menu a row, which a finger can hit, and nothing red."""
     Company.objects.create(name="Empty Works")
     BackupService().create_backup()
     BackupService().create_incremental_backup()
     opened = open_as("root", width=PHONE, javascript=javascript)
-    for path, links in (("/attendance/?q=rao", 1), ("/companies/", 3), ("/users/", 4), ("/backup/", 0)):
+    for path, links in (("/attendance/?q=rao", 0), ("/companies/", 3), ("/users/", 4), ("/backup/", 0)):
         page = opened.go(path)
         assert page.locator("main :is(.btn-danger, .btn-outline-danger)").filter(visible=True).count() == 0, path
         assert page.locator(".muster-row-link").count() == links
@@ -66,8 +68,19 @@ def test_a_record_is_deleted_from_its_own_page(world: World, open_as: OpenAs, ja
             assert box, path
             assert min(box["width"], box["height"]) >= 24, (path, box)
     page = opened.go("/attendance/?q=rao")
-    page.locator("#results").get_by_role("link", name="Edit A001 2026-11-20").press("Enter")
-    page.get_by_role("link", name="Delete this record").click()
+    menu = page.locator("#results details")
+    menu.locator("summary").press("Enter")
+    assert menu.locator("summary").inner_text().endswith("Menu of A001 2026-11-20")
+    for link in menu.get_by_role("link").all():
+        box = link.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= 24
+    if javascript:
+        menu.get_by_role("link", name="Edit").press("Escape")
+        expect(menu.get_by_role("link", name="Edit")).to_be_hidden()
+        expect(menu.locator("summary")).to_be_focused()
+        page.keyboard.press("Enter")
+    menu.get_by_role("link", name="Delete").press("Enter")
     page.get_by_role("button", name="Delete").click()
     assert page.url.endswith("/attendance/?q=rao")
     assert "Deleted the record of A001" in page.inner_text("main")
@@ -83,26 +96,67 @@ def test_a_record_is_deleted_from_its_own_page(world: World, open_as: OpenAs, ja
 
 @pytest.mark.parametrize("width", [1280, 390, 320])
 def test_the_figures_of_the_dashboard_add_up_at_every_width(world: World, open_as: OpenAs, width: int) -> None:
-    for number, status in enumerate(["A", "A", "L", "WO", "PH", "PD"]):
-        AttendanceRecord.objects.create(
-            company=world.other if number % 2 else world.own, ep_no=f"X{number}", date=DAY, status=status
-        )
+    for number, status in enumerate(["A", "A", "L", "WO", "PH", "PD", "-0.5"] * 4):
+        company = Company.objects.get_or_create(name=f"Company {number % 7}")[0] if number > 6 else world.own
+        AttendanceRecord.objects.create(company=company, ep_no=f"X{number}", date=DAY, status=status)
     page = open_as("root", width=width).go("/")
-    figures = {
-        text.split("\n")[0]: int(text.split("\n")[1]) for text in page.locator(".muster-figure").all_inner_texts()
-    }
-    expected = [figures["Present, 2026-11-20"], figures["Absent"], figures["Off or on leave"]]
-    assert sum(expected) == AttendanceRecord.objects.filter(date=DAY).count()
-    table = page.locator("section:has(#companies-title) table")
-    assert table.locator("thead th").all_inner_texts() == ["Company", "Present", "Absent", "Off or on leave"]
-    rows = [[int(cell) for cell in row.locator("td").all_inner_texts()] for row in table.locator("tbody tr").all()]
-    assert [sum(column) for column in zip(*rows, strict=True)] == expected
-    assert [int(cell) for cell in table.locator("tfoot td").all_inner_texts()] == expected
-    for cell in table.locator("td, th").all():
-        expect(cell).to_be_visible()
+    tiles = [text.split("\n") for text in page.locator("section:has(#day-title) .muster-tile").all_inner_texts()]
+    figures = {label: int(number) for label, number in tiles}
+    headings = ["Not recorded", "Absent", "Present", "Off or on leave"]
+    expected = [figures[heading] for heading in headings]
+    assert sum(expected[1:]) == AttendanceRecord.objects.filter(date=DAY).count()
+    page.click("summary:has-text('other companies')")
+    first, others = page.locator("section:has(#companies-title) table").all()
+    for table, totals in ((first, expected), (others, numbers(first.locator("tbody tr").last))):
+        assert table.locator("thead th").all_inner_texts() == ["Company", *headings]
+        rows = [numbers(row) for row in table.locator("tbody tr").all()]
+        assert [sum(column) for column in zip(*rows, strict=True)] == totals
+        for cell in table.locator("td, th").all():
+            expect(cell).to_be_visible()
+    assert numbers(first.locator("tfoot tr")) == expected
     page.click("summary:has-text('Show table')")
-    latest = page.locator("section:has(#trend-title) tbody tr").first
-    assert [int(cell) for cell in latest.locator("td").all_inner_texts()] == expected
+    _not_recorded, absent, present, other = expected
+    assert numbers(page.locator("section:has(#trend-title) tbody tr").first) == [present, absent, other]
+
+
+def numbers(row: Locator) -> list[int]:
+    """The numbers of a row of a table."""
+    return [int(cell) for cell in row.locator("td").all_inner_texts()]
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_the_dashboard_shows_months_and_leads_on(world: World, open_as: OpenAs, javascript: bool) -> None:
+    AttendanceRecord.objects.create(company=world.own, ep_no="X1", date=dt.date(2026, 8, 3), status="-0.5")
+    page = open_as("user1" if not javascript else "root", javascript=javascript).go("/")
+    page.get_by_role("link", name="12 months").press("Enter")
+    page.wait_for_url("**over=months*")
+    assert page.get_by_role("link", name="12 months").get_attribute("aria-current") == "true"
+    page.click("summary:has-text('Show table')")
+    rows = {row.locator("th").inner_text(): numbers(row) for row in page.locator("#trend-section tbody tr").all()}
+    assert len(rows) == 12
+    assert rows["August 2026"] == [int(javascript), 0, 0]  # a supervisor sees the days of the account
+    page.get_by_role("link", name="30 days").click()
+    present = page.locator(".muster-tile-present strong").inner_text()
+    page.get_by_role("link", name="Present").click()
+    assert f"{present} records" in page.inner_text("#results [role=status]")
+
+
+def test_days_are_chosen_by_a_click(world: World, open_as: OpenAs) -> None:
+    today = timezone.localdate()
+    for age in (0, 1):
+        AttendanceRecord.objects.create(
+            company=world.own, ep_no=f"N{age}", date=today - dt.timedelta(age), status="P", ep_name="Meena Rao"
+        )
+    page = open_as("admin").go("/attendance/?q=rao&page=1")
+    for age, name in enumerate(["Today", "Yesterday"]):
+        page.get_by_role("link", name=name, exact=True).click()
+        assert page.get_by_role("link", name=name, exact=True).get_attribute("aria-current") == "true"
+        assert page.locator("#results tbody tr").count() == 1
+        assert page.input_value("#id_date_from") == str(today - dt.timedelta(age))
+    page.get_by_role("link", name="Last month").click()
+    last = today.replace(day=1) - dt.timedelta(1)
+    chosen = page.input_value("#id_date_from"), page.input_value("#id_date_to"), page.input_value("#id_q")
+    assert chosen == (str(last.replace(day=1)), str(last), "rao")
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -158,6 +212,7 @@ def test_pages_look_right(world: World, open_as: OpenAs) -> None:
     opened = open_as("root", width=PHONE)
     for name, path in {
         "dashboard": "/",
+        "dashboard-months": "/?over=months",
         "list": "/attendance/",
         "list-empty": "/attendance/?q=nobody",
         "list-invalid": "/attendance/?date_from=soon&status=X",
@@ -170,5 +225,7 @@ def test_pages_look_right(world: World, open_as: OpenAs) -> None:
         "users": "/users/",
         "user": "/users/add/",
     }.items():
-        opened.go(path)
+        page = opened.go(path)
+        if name == "list":
+            page.locator("#results summary").first.click()
         opened.look(name)

@@ -92,7 +92,7 @@ def law(alias: str, case: Drawn) -> None:
     assert set(filtered) == {row.pk for row in rows if in_scope(row) and passes(row)}
     assert [row.pk for row in filters.rows(first=case.wanted)[: case.wanted]] == filtered[: case.wanted]
 
-    figures = dashboard(user, Register(alias))
+    figures = dashboard(user, Register(alias)).figures
     assert figures.records == len(visible)
     assert figures.employees == len({(row.company_id, row.ep_no) for row in rows if row.pk in visible})
     assert sum(day.recorded for day in figures.trend) == len(visible)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+import datetime as dt
+from calendar import monthrange
+from typing import Any, Final, NamedTuple, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from core import moments
 from core.attendance.records import AlreadyThere, LostUpdate, RecordService, collide, submit_delete_all
 from core.models import AttendanceRecord, Company, Installation, Role, User
 from core.operations.errors import OperationFailed
@@ -70,10 +74,34 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
         "capped": paginator.is_capped,
         "reach": REACH,
         "may_edit": user.role in EDITORS,
+        "presets": _presets(filters, timezone.localdate()),
         "sort": filters.cleaned_data.get("sort") or "-date",
         "columns": _columns(filters.cleaned_data.get("sort") or "-date"),
     }
     return render(request, "attendance_list.html", context, status=200)
+
+
+class Preset(NamedTuple):
+    """Days that one click chooses. ``current``: the list shows them."""
+
+    text: str
+    first: str
+    last: str
+    current: bool
+
+
+def _presets(filters: AttendanceFilter, today: dt.date) -> list[Preset]:
+    first_of_month = today.replace(day=1)
+    last_of_month = today.replace(day=monthrange(today.year, today.month)[1])
+    yesterday, last_month = today - dt.timedelta(1), first_of_month - dt.timedelta(1)
+    spans = {
+        _("Today"): (today, today),
+        _("Yesterday"): (yesterday, yesterday),
+        _("This month"): (first_of_month, last_of_month),
+        _("Last month"): (last_month.replace(day=1), last_month),
+    }
+    chosen = tuple(filters.cleaned_data.get(name) for name in ("date_from", "date_to"))
+    return [Preset(text, moments.day(span[0]), moments.day(span[1]), span == chosen) for text, span in spans.items()]
 
 
 def _columns(sort: str) -> list[dict[str, Any]]:

@@ -15,13 +15,13 @@ from tests.running.services import backup
 
 
 def test_no_total_is_older_than_what_was_written_last(register_db: str) -> None:
-    """Where PostgreSQL says that nothing was written, the register is not counted again; here everything is."""
+    """Where the database proves that nothing was written, the register is not counted again."""
     root = User.objects.db_manager(register_db).create_superuser("root")
     company = Company.objects.using(register_db).create(name="Asha Builders")
     records = AttendanceRecord.objects.using(register_db)
 
     def totals() -> tuple[int, int, int]:
-        figures = dashboard(root, Register(register_db))
+        figures = dashboard(root, Register(register_db)).figures
         return figures.records, figures.employees, figures.not_recorded
 
     def counted() -> bool:
@@ -34,8 +34,7 @@ def test_no_total_is_older_than_what_was_written_last(register_db: str) -> None:
 
     add("A1")
     assert totals() == totals() == (1, 1, 0)
-    # The server may write something of its own once in a while.
-    assert any(not counted() for _ in range(5)) == (connections[register_db].vendor == "postgresql")
+    assert any(not counted() for _ in range(100))  # others may write to the same server of PostgreSQL
     add("A2", DAY - dt.timedelta(1))
     assert totals() == (2, 2, 1)
     with transaction.atomic(using=register_db):

@@ -38,7 +38,8 @@ QUERIES: dict[str, int] = {
     "snapshot": 8,
     "operation": 3,
     "operation_errors": 1,
-    "dashboard": 9,
+    "dashboard": 18,
+    "dashboard?over=months": 18,
     "roll_month": 5,
     "roll_month?q=person&shift=GEN": 5,
     "roll_month?exception=any": 13,
@@ -55,6 +56,8 @@ QUERIES: dict[str, int] = {
     "attendance_list?q=Works&status=P": 8,
     "attendance_list?overstay=has&missing=on&sort=ep_name": 2,
     "attendance_list?page=2": 3,
+    "attendance_list?status=present": 3,
+    "attendance_list?not_on=2026-11-20": 4,
     "add_record": 1,
     "edit_record": 2,
     "delete_record": 1,
@@ -73,7 +76,17 @@ QUERIES: dict[str, int] = {
 LISTS = {
     "exceptions": ("", "kind=two_numbers&month=2026-08"),
     "roll_month": ("", "q=person&shift=GEN", "exception=any"),
-    "attendance_list": ("", "q=person", "q=A0", "q=Works&status=P", "overstay=has&missing=on&sort=ep_name", "page=2"),
+    "dashboard": ("", "over=months"),
+    "attendance_list": (
+        "",
+        "q=person",
+        "q=A0",
+        "q=Works&status=P",
+        "overstay=has&missing=on&sort=ep_name",
+        "page=2",
+        "status=present",
+        "not_on=2026-11-20",
+    ),
 }
 """Query strings whose pages are asked for as well, each with a number of its own: ``name?query`` in the table."""
 
