@@ -36,6 +36,7 @@ urlpatterns = [
     path("attendance/<int:pk>/delete/", views.delete_record_view, name="delete_record"),
     path("exceptions/", views.exceptions_view, name="exceptions"),
     path("exceptions/one/", views.exception_view, name="exception"),
+    path("people/<int:company>/<number:number>/", views.person_view, name="person"),
     path("companies/", views.companies_view, name="companies"),
     path("companies/<int:pk>/rename/", views.rename_company_view, name="rename_company"),
     path("companies/<int:pk>/delete/", views.delete_company_view, name="delete_company"),

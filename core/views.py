@@ -22,6 +22,7 @@ from core.web.views.operations import (
     operation_view,
     undo_operation_view,
 )
+from core.web.views.people import person_view
 from core.web.views.restores import apply_restore_view, preview_restore_view, restore_data_view
 from core.web.views.roll import roll_day_view, roll_month_view, roll_view
 from core.web.views.sheets import (
@@ -66,6 +67,7 @@ __all__ = [
     "operation_changes_view",
     "operation_errors_view",
     "operation_view",
+    "person_view",
     "preview_restore_view",
     "rename_company_view",
     "restore_data_view",

@@ -62,11 +62,11 @@ def _rows(rows: Iterable[RollRow], begun: dict[str, list[str]], ended: dict[str,
         for day in row.looks_wrong:
             cells[day] = cells[day].replace("<td>", '<td class="wrong">', 1)
         yield from cells
-        yield from ('<td class="z">0</td>' if text == "0" else f"<td>{text}</td>" for text in _sums(row.tally))
+        yield from ('<td class="z">0</td>' if text == "0" else f"<td>{text}</td>" for text in sums_of(row.tally))
         yield "</tr>\n"
 
 
-def _sums(tally: Tally) -> list[str]:
+def sums_of(tally: Tally) -> list[str]:
     """What some days add up to, in the order of :data:`SUMS`."""
     mandays = f"{tally.mandays:.2f}".rstrip("0").rstrip(".")
     return [*(str(tally.days[kind]) for kind in CountsAs), minutes(tally.overtime) if tally.overtime else "0", mandays]
@@ -86,8 +86,8 @@ class Foot(NamedTuple):
 
 def feet(month: RollMonth) -> list[Foot]:
     """The last rows of a roll, one for each of :data:`SUMS`."""
-    by_day = [None if day.is_future else _sums(tally) for day, tally in zip(month.days, month.by_day, strict=True)]
-    total = _sums(month.total)
+    by_day = [None if day.is_future else sums_of(tally) for day, tally in zip(month.days, month.by_day, strict=True)]
+    total = sums_of(month.total)
     return [
         Foot(
             name,

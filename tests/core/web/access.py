@@ -31,6 +31,10 @@ def _record(world: World) -> dict[str, Any]:
     return {"pk": world.record.pk}
 
 
+def _person(world: World) -> dict[str, Any]:
+    return {"company": world.own.pk, "number": world.record.ep_no}
+
+
 def _company(world: World) -> dict[str, Any]:
     return {"pk": world.own.pk}
 
@@ -156,6 +160,8 @@ ROUTES: Final[dict[str, Access]] = {
     "exceptions": Access(get=everybody(200), post=NOT_ALLOWED),
     # No exception is named.
     "exception": Access(get=everybody(302), post=(LOGIN, 403, 302, 302, 302)),
+    # To another company's administrator it does not exist.
+    "person": Access(get=(LOGIN, 200, 200, 404, 200), post=NOT_ALLOWED, kwargs=_person),
     "companies": Access(get=root_only(200), post=root_only(200)),
     "rename_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),
     "delete_company": Access(get=root_only(200), post=root_only(200), kwargs=_company),

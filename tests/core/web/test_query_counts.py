@@ -62,6 +62,7 @@ QUERIES: dict[str, int] = {
     "edit_record": 2,
     "delete_record": 1,
     "delete_all": 2,
+    "person": 5,
     "exceptions": 11,
     "exceptions?kind=two_numbers&month=2026-08": 10,
     "companies": 2,
