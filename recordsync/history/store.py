@@ -151,7 +151,7 @@ class HistoryStore:
                 if stored.crc32 != crc32 or stored.count != block.count:
                     yield None
                 else:
-                    yield b"".join(pieces(stored, data, self._reader)).split(SEPARATOR)
+                    yield _lines_in(b"".join(pieces(stored, data, self._reader)))
 
     @contextmanager
     def writing(self, wait: float) -> Iterator[BlockWriter]:
@@ -196,7 +196,7 @@ class BlockWriter:
 
     def begin(self) -> OpenBlock:
         """A block that is written piece by piece. It is closed before the next one begins."""
-        return OpenBlock(self._compressor.compressobj(), self._add)
+        return OpenBlock(self._compressor, self._add)
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Write a node."""
@@ -241,9 +241,11 @@ class BlockWriter:
 class OpenBlock:
     """A block that is being written."""
 
-    def __init__(self, packer: zstandard.ZstdCompressionObj, put: _Put) -> None:
-        self._packer = packer
+    def __init__(self, compressor: zstandard.ZstdCompressor, put: _Put) -> None:
+        self._compressor = compressor
         self._put = put
+        self._packer: zstandard.ZstdCompressionObj | None = None
+        self._first = b""  # what is added at once is compressed at once, which takes two thirds of the time
         self._frame: list[bytes] = []
         self._raw = hashlib.sha256()
         self._digest = hashlib.sha256()
@@ -255,7 +257,14 @@ class OpenBlock:
             return
         text = SEPARATOR.join(lines) if not self._count else SEPARATOR + SEPARATOR.join(lines)
         self._raw.update(text)
-        self._frame.append(self._packer.compress(text))
+        if not self._count:
+            self._first = text
+        else:
+            if self._packer is None:
+                self._packer = self._compressor.compressobj()
+                self._frame.append(self._packer.compress(self._first))
+                self._first = b""
+            self._frame.append(self._packer.compress(text))
         self._digest.update(b"".join(checksums_of(lines)))
         self._size += len(text)
         self._count += len(lines)
@@ -264,7 +273,7 @@ class OpenBlock:
         """The block, which has no more lines. It is written, unless it has none."""
         block = BlockDigest(self._digest.hexdigest(), self._count)
         if self._count:
-            self._frame.append(self._packer.flush())
+            self._frame.append(self._compressor.compress(self._first) if self._packer is None else self._packer.flush())
             stored = StoredBlock(block.digest, self._raw.hexdigest(), self._size, self._count)
             self._put(stored, b"".join(self._frame))
         return block
@@ -301,6 +310,12 @@ def answering(alias: str) -> Iterator[None]:
         yield
     except (Error, CommitUnknown) as error:
         raise HistoryUnusable(alias, error) from error
+
+
+def _lines_in(text: bytes) -> list[bytes]:
+    """The lines of a block. To split at one character and cut off the other takes half of the time."""
+    lines = text.split(SEPARATOR[-1:])
+    return [*[line[:-1] for line in lines[:-1]], lines[-1]]
 
 
 def _few(blocks: Iterator[BlockDigest]) -> list[BlockDigest]:
