@@ -87,6 +87,12 @@ def cases() -> Iterator[Case]:
     records_of = [(one.company_id, one.date, quote(one.ep_no)) for one in people]
     opened = [f"/roll/{pk}/{day:%Y-%m}/{day.day}/{number}/" for pk, day, number in records_of]
     yield Case("roll: day of an employee", PAGE_TARGET, opened)
+    yield Case("employee: a year", PAGE_TARGET, [f"/people/{pk}/{number}/" for pk, _day, number in records_of])
+    listed = [f"/exceptions/?month={month}" for month in months]
+    yield Case("exceptions: month of all companies", MONTH_TARGET, listed)
+    yield Case("exceptions: month of all companies, a kind", MONTH_TARGET, [f"{one}&kind=overstay" for one in listed])
+    yield Case("exceptions: month of the largest company", MONTH_TARGET, listed, "admin")
+    yield Case("exceptions: month of the largest company, supervisor", MONTH_TARGET, listed, "user1")
     yield Case("list, first page", PAGE_TARGET, [LIST])
     yield Case("list, first page, administrator", PAGE_TARGET, [LIST], "admin")
     yield Case("list, first page, supervisor", PAGE_TARGET, [LIST], "user1")

@@ -28,7 +28,6 @@ SCRIPTS = ("manage.py", "gunicorn.conf.py")
 ALLOWED: Mapping[str, str] = {
     "core.apps.CoreConfig.verbose_name": "the administration site shows it",
     "core.attendance.exceptions._*.as_postgresql": "Django calls it for the engine that it names",
-    "core.attendance.exceptions.counted": "the dashboard's page, which is built beside this one",
     "core.backups.targets._Movable.temporary_file_path": "a storage of Django's moves the file instead of copying it",
     "core.management.commands.*.Command": "Django runs it by the module's name",
     "core.models.constraints.AsWritten.as_*": "Django calls it for the engine that it names",

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import moments
+from core.attendance.rest import Recorded, rest_of
 from core.attendance.tally import GONE_AFTER, CountsAs, statuses, unmarked_until
 from core.models import (
     MISSING_PUNCH,
@@ -146,9 +147,9 @@ class Exceptions:
     unseen: Sequence[Finding]
     seen: Mapping[Finding, SeenException]
 
-    def counts(self, first: dt.date = dt.date.min, last: dt.date = dt.date.max) -> Counter[ExceptionKind]:
-        """How many of each kind nobody has found right, of these days."""
-        return Counter(finding.kind for finding in self.unseen if first <= finding.day <= last)
+    def counts(self) -> Counter[ExceptionKind]:
+        """How many of each kind nobody has found right."""
+        return Counter(finding.kind for finding in self.unseen)
 
 
 def exceptions(user: User, month: dt.date, company: int | None = None, register: Register = DEFAULT) -> Exceptions:
@@ -176,16 +177,6 @@ def exceptions(user: User, month: dt.date, company: int | None = None, register:
     seen = _seen(found, scope, companies, month, until)
     names = {key: person.name for key, person in people.items()}
     return Exceptions(month, owners, names, [one for one in found if one not in seen], seen)
-
-
-def counted(user: User, first: dt.date, last: dt.date, register: Register = DEFAULT) -> Counter[ExceptionKind]:
-    """How many exceptions of each kind these days have that nobody has found right. Reads the database."""
-    counts: Counter[ExceptionKind] = Counter()
-    month = first.replace(day=1)
-    while month <= last:
-        counts += exceptions(user, month, register=register).counts(first, last)
-        month = moments.last_of_month(month) + _DAY
-    return counts
 
 
 def newest_month(user: User, register: Register = DEFAULT) -> dt.date:
@@ -524,18 +515,15 @@ def _working_days(scope: AttendanceQuerySet, month: dt.date, until: dt.date) -> 
         off=Count("status", filter=Q(status=Status.WEEK_OFF)),
         holiday=Count("status", filter=Q(status=Status.PUBLIC_HOLIDAY)),
     )
-    weekdays: defaultdict[int, Counter[int]] = defaultdict(Counter)
-    working: defaultdict[int, int] = defaultdict(lambda: -1)
-    for company, date, all_of_them, off, holiday in counts:
-        weekdays[company][date.weekday()] += 2 * off - all_of_them
-        weekdays[company][date.weekday() + 7] = 1
-        if holiday * 2 >= all_of_them:
-            working[company] &= ~(1 << date.day - 1)
-    for company, excess in weekdays.items():
-        for weekday in range(7):
-            if excess[weekday + 7] and excess[weekday] >= 0:
-                for day in range((weekday - month.weekday()) % 7, 31, 7):
-                    working[company] &= ~(1 << day)
+    days: defaultdict[int, list[Recorded]] = defaultdict(list)
+    for company, *recorded in counts:
+        days[company].append(Recorded(*recorded))
+    dates = [month + day * _DAY for day in range(until.day)]
+    working = {}
+    for company, recorded_days in days.items():
+        rest = rest_of(recorded_days)
+        worked = (date for date in dates if not rest.is_off(date) and date not in rest.holidays)
+        working[company] = sum(1 << date.day - 1 for date in worked)
     return working
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from core import moments
 from core.attendance.exceptions import exceptions
+from core.attendance.rest import Recorded, rest_of
 from core.attendance.search import folded
 from core.attendance.tally import NO_RECORD, Tally, unmarked_until
 from core.models import AttendanceQuerySet, AttendanceRecord, Company, Status, User, days_visible_to
@@ -301,19 +302,9 @@ def _tallied(rows: Sequence[RollRow], length: int, over: int) -> list[Tally]:
 
 def _days(first: dt.date, length: int, counts: Sequence[Counter[str]], today: dt.date) -> list[MonthDay]:
     """The days of a month. ``counts``: of each day that is not in the future, the statuses of its records."""
-    weekdays = [Counter[str]() for _weekday in range(7)]
     dates = [first + dt.timedelta(day) for day in range(length)]
-    for date, statuses in zip(dates, counts, strict=False):
-        weekdays[date.weekday()] += statuses
-    off = [_is_half(statuses, Status.WEEK_OFF) for statuses in weekdays]
-    holidays = [_is_half(statuses, Status.PUBLIC_HOLIDAY) for statuses in counts]
-    holidays += [False] * (length - len(holidays))
-    return [
-        MonthDay(date, off[date.weekday()], holiday, date == today, date > today)
-        for date, holiday in zip(dates, holidays, strict=True)
-    ]
-
-
-def _is_half(statuses: Counter[str], status: Status) -> bool:
-    """Whether at least half of some records have a status."""
-    return statuses[status] * 2 >= statuses.total() > 0
+    rest = rest_of(
+        Recorded(date, statuses.total(), statuses[Status.WEEK_OFF], statuses[Status.PUBLIC_HOLIDAY])
+        for date, statuses in zip(dates, counts, strict=False)
+    )
+    return [MonthDay(date, rest.is_off(date), date in rest.holidays, date == today, date > today) for date in dates]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Final, NamedTuple
 from django.db.models import Max, Min, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from core import moments
 from core.attendance.tally import NO_RECORD, Tally, unmarked_until
 from core.models import AttendanceQuerySet, AttendanceRecord, Company, User, days_visible_to
 from core.register.database import DEFAULT, Register
@@ -116,11 +116,12 @@ def _months(
     recorded = {date: (status, overtime, mandays) for date, status, overtime, mandays in columns}
     months = []
     for number in range(1, 13):
-        start, length = dt.date(year, number, 1), calendar.monthrange(year, number)[1]
-        until = min(start.replace(day=length), today, visible)
+        start = dt.date(year, number, 1)
+        end = moments.last_of_month(start)
+        until = min(end, today, visible)
         unmarked = min(unmarked_until(over, until), until) if over else dt.date.min
         days, tally = [], Tally()
-        for date in (start.replace(day=day) for day in range(1, length + 1)):
+        for date in (start.replace(day=day) for day in range(1, end.day + 1)):
             values = recorded.get(date)
             if values is not None:
                 days.append(PersonDayOfYear(date, values[0], date > today))

@@ -40,21 +40,25 @@ def address(number: str) -> str:
     return quote(_NUMBER.to_url(number))
 
 
-def body(rows: Iterable[RollRow], days: Sequence[MonthDay]) -> SafeString:
-    """The rows of a roll: each begins with the employee, has a link for each day that is known or missing, and ends
-    with what the days add up to. The links go by the address of the month."""
+def body(rows: Iterable[RollRow], days: Sequence[MonthDay], company: int) -> SafeString:
+    """The rows of a roll: each begins with a link to the employee, has a link for each day that is known or missing,
+    and ends with what the days add up to. The links go by the address of the month. ``company``: its primary key."""
     begun = {
         status: [f'<td><a class="{style}{" later" if day.is_future else ""}" href="{day.date.day}/' for day in days]
         for status, style in STYLES.items()
     }
     ended = {status: f'/">{code}</a></td>' for status, code in _SHOWN.items()}
-    return mark_safe("".join(_rows(rows, begun, ended)))  # noqa: S308 - every text of a record is escaped or quoted
+    person = f"../../../people/{company}/", f"/?year={days[0].date.year}"
+    return mark_safe("".join(_rows(rows, begun, ended, person)))  # noqa: S308 - every text of a record is escaped or quoted
 
 
-def _rows(rows: Iterable[RollRow], begun: dict[str, list[str]], ended: dict[str, str]) -> Iterator[str]:
+def _rows(
+    rows: Iterable[RollRow], begun: dict[str, list[str]], ended: dict[str, str], person: tuple[str, str]
+) -> Iterator[str]:
+    who = '<tr><th scope="row" title="{0} {1}"><a href="{2}"><b>{0}</b> <bdi>{1}</bdi></a></th>'
     for row in rows:
         link = address(row.number)
-        yield format_html('<tr><th scope="row" title="{0} {1}"><b>{0}</b> <bdi>{1}</bdi></th>', row.number, row.name)
+        yield format_html(who, row.number, row.name, link.join(person))
         cells = [
             "<td></td>" if status == BLANK else f"{begun[status][day]}{link}{ended[status]}"
             for day, status in enumerate(row.days)

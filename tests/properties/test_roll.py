@@ -167,7 +167,7 @@ def compare(case: Asked, company: int, month: months.RollMonth) -> None:
     shown = sorted(number for number in cells if stays(number))
     table = [
         [html.unescape(re.sub("<[^>]+>", "", cell)) for cell in re.split("(?=<t[hd])", row)[1:]]
-        for row in roll_table.body(month.rows, month.days).splitlines()
+        for row in roll_table.body(month.rows, month.days, month.company.pk).splitlines()
     ]
     assert month.employees == len(cells)
     assert table == [

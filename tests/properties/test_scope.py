@@ -168,6 +168,8 @@ def test_any_text_is_shown_verbatim(django_db_setup: None) -> None:
             "/attendance/": [number, name, company, shift],
             f"/roll/{owner.pk}/2026-11/": [number, name, company, shift],
             reverse("roll_day", args=[owner.pk, START, 1, number]): [number, name, company, shift],
+            reverse("person", args=[owner.pk, number]): [number, name, company],
+            "/exceptions/?month=2026-11&kind=presence_without_time": [number, name, company],
             f"/attendance/{record.pk}/edit/": [number, name, company, shift],
             f"/attendance/{record.pk}/delete/": [number, name, company],
             "/companies/": [company],

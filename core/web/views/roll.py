@@ -64,7 +64,7 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "query": f"?{kept}" if kept else "",
         "previous": first - dt.timedelta(1) if first > dt.date.min else None,
         "following": moments.last_of_month(first) + dt.timedelta(1) if first.isoformat() < "9999-12" else None,
-        "body": roll_table.body(page.object_list, month.days),
+        "body": roll_table.body(page.object_list, month.days, company),
         "sums": roll_table.SUMS,
         "feet": roll_table.feet(month),
         "legend": roll_table.LEGEND,
