@@ -106,6 +106,7 @@ def cases() -> Iterator[Case]:
     yield Case("filter: status", PAGE_TARGET, [_list(status=status) for status in Status.values])
     yield Case("filter: overstay", PAGE_TARGET, [_list(overstay=choice) for choice in OVERSTAY])
     yield Case("filter: not recorded on a day", PAGE_TARGET, [_list(not_on=day) for day in days])
+    yield Case("filter: last record of each employee", PAGE_TARGET, [_list(last="on"), _list(last="on", sort="ep_no")])
     yield Case("filter: missing punch", PAGE_TARGET, [_list(missing="on")])
     own = [f"status={Status.ABSENT}", f"status={Status.LEAVE}", "overstay=4%2B", "overstay=none", "missing=on"]
     yield Case("single filters, administrator", PAGE_TARGET, [f"{LIST}?{one}" for one in own], "admin")

@@ -6,24 +6,23 @@ A day in the future is counted nowhere but among all records.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from core.attendance.employees import employees, first_recent
 from core.attendance.exceptions import exceptions
-from core.attendance.tally import GONE_AFTER, CountsAs, statuses
+from core.attendance.tally import CountsAs, statuses
 from core.backups import catalogue
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, ExceptionKind, Role, UploadLog, User
 from core.operations import recovery
 from core.register.committed import committed_state
 from core.register.database import DEFAULT, Register
 
-DAYS: Final = GONE_AFTER.days
 MONTHS: Final = 12
 IMPORTS: Final = 5
 FIRST_SHOWN: Final = 5
@@ -79,13 +78,6 @@ class CompanyDay:
 
     def __add__(self, other: CompanyDay) -> CompanyDay:
         return CompanyDay("", None, self.day + other.day, self.not_recorded + other.not_recorded)
-
-
-class Totals(NamedTuple):
-    """``recent``: by company, the employees with a record in the last 30 days."""
-
-    employees: int
-    recent: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -168,24 +160,20 @@ def _counted(user: User, register: Register, today: dt.date, by_month: bool) -> 
     newest = past.order_by("-date").values_list("date", flat=True).first()
     if newest is None:
         return DashboardFigures(len(names), records, future)
-    first = _days_before(newest, DAYS - 1)
-    if user.role == Role.ROOT:
-        totals = _of_register(register, first, newest)
-    else:
-        totals = _of_scope(everything, past.filter(date__gte=first))
+    people = employees(user, newest, register)
     trend = _months(past, newest) if by_month else _days(past, newest)
     per_company = past.filter(date=newest).values_list("company_id").annotate(**_COUNTS)
     on_newest = {pk: Span(newest, *counts) for pk, *counts in per_company}
     nobody = Span(newest)
     companies = [
-        CompanyDay(name, pk, day, totals.recent.get(pk, 0) - day.recorded)
+        CompanyDay(name, pk, day, people.recent.get(pk, 0) - day.recorded)
         for pk, name, day in ((pk, name, on_newest.get(pk, nobody)) for pk, name in names.items())
     ]
     return DashboardFigures(
         companies=len(names),
         records=records,
         future=future,
-        employees=totals.employees,
+        employees=people.number,
         latest=sum(on_newest.values(), nobody),
         trend=trend,
         by_company=sorted(companies, key=lambda company: -company.missing),
@@ -195,7 +183,7 @@ def _counted(user: User, register: Register, today: dt.date, by_month: bool) -> 
 
 def _days(past: AttendanceQuerySet, newest: dt.date) -> list[Span]:
     """The last 30 days, each with its counts."""
-    first = _days_before(newest, DAYS - 1)
+    first = first_recent(newest)
     found = _by_day(past, first, newest)
     days = (first + dt.timedelta(n) for n in range((newest - first).days + 1))
     return [found.get(day, Span(day)) for day in days]
@@ -212,79 +200,6 @@ def _months(past: AttendanceQuerySet, newest: dt.date) -> list[Span]:
     return list(spans.values())
 
 
-def _days_before(day: dt.date, days: int) -> dt.date:
-    return dt.date.fromordinal(max(day.toordinal() - days, 1))
-
-
 def _by_day(past: AttendanceQuerySet, first: dt.date, last: dt.date) -> dict[dt.date, Span]:
     days = past.filter(date__range=(first, last)).values_list("date").annotate(**_COUNTS)
     return {day: Span(day, *counts) for day, *counts in days}
-
-
-def _of_scope(everything: AttendanceQuerySet, recent: AttendanceQuerySet) -> Totals:
-    """The employees of these records. The same number at another company is somebody else."""
-    people, of_late = (records.values_list("company_id", "ep_no").distinct() for records in (everything, recent))
-    return Totals(people.count(), Counter(pk for pk, _number in of_late))
-
-
-_EACH_EMPLOYEE: Final = """
-    WITH RECURSIVE each(company_id, ep_no) AS (
-        SELECT id, (SELECT min(ep_no) FROM {records} WHERE company_id = {companies}.id) FROM {companies}
-        UNION ALL
-        SELECT company_id,
-            (SELECT min(ep_no) FROM {records} WHERE company_id = each.company_id AND ep_no > each.ep_no)
-        FROM each WHERE ep_no IS NOT NULL
-    )"""
-"""Every employee of the register by a look-up in their index for each, however many days each has."""
-_THEIRS: Final = "{records}.company_id = each.company_id AND {records}.ep_no = each.ep_no"
-
-
-def _of_register(register: Register, first: dt.date, last: dt.date) -> Totals:
-    """The employees of the whole register."""
-    found = _asked(
-        register,
-        f"""{_EACH_EMPLOYEE}
-        SELECT company_id, count(*), count(CASE WHEN EXISTS (
-            SELECT 1 FROM {{records}} WHERE {_THEIRS} AND date BETWEEN %s AND %s
-        ) THEN 1 END)
-        FROM each WHERE ep_no IS NOT NULL GROUP BY company_id""",  # noqa: S608 - texts of this module only
-        first,
-        last,
-    )
-    return Totals(sum(employees for _pk, employees, _recent in found), {pk: recent for pk, _all, recent in found})
-
-
-def last_records_without(day: dt.date, user: User, register: Register = DEFAULT) -> list[int]:
-    """The primary keys of the last records of people who are not recorded on a day, and are in the 29 days before it.
-
-    In what ``user`` may see. Reads the database.
-    """
-    first = _days_before(day, DAYS - 1)
-    if user.role == Role.ROOT and user.is_active:
-        found = _asked(
-            register,
-            f"""{_EACH_EMPLOYEE}
-            SELECT (SELECT id FROM {{records}} WHERE {_THEIRS} AND date = latest) FROM (
-                SELECT company_id, ep_no, (
-                    SELECT max(date) FROM {{records}} WHERE {_THEIRS} AND date BETWEEN %s AND %s
-                ) AS latest FROM each WHERE ep_no IS NOT NULL
-            ) AS each WHERE latest < %s""",  # noqa: S608 - texts of this module only
-            first,
-            day,
-            day,
-        )
-        return [pk for (pk,) in found]
-    recent = register.rows(AttendanceRecord).visible_to(user).filter(date__range=(first, day)).order_by("date")
-    rows = recent.values_list("company_id", "ep_no", "date", "pk")
-    last = {(company, number): (date, pk) for company, number, date, pk in rows}
-    return [pk for date, pk in last.values() if date < day]
-
-
-def _asked(register: Register, sql: str, *values: dt.date) -> list[Any]:
-    """The rows of a query about the two tables."""
-    quoted = register.connection.ops.quote_name
-    records, companies = (quoted(model._meta.db_table) for model in (AttendanceRecord, Company))
-    with register.connection.cursor() as cursor:
-        cursor.execute(sql.format(records=records, companies=companies), values)
-        rows: list[Any] = cursor.fetchall()
-    return rows

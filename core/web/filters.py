@@ -11,7 +11,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from core.attendance.dashboard import last_records_without
+from core.attendance.employees import last_records
 from core.attendance.search import Matches, find, in_every_company
 from core.attendance.tally import CountsAs, statuses
 from core.models import MISSING_PUNCH, AttendanceQuerySet, AttendanceRecord, Company, Role, Status, User
@@ -104,7 +104,10 @@ class AttendanceFilter(Styled, forms.Form):
     not_on = forms.DateField(label=_("Not recorded on"), required=False, widget=forms.HiddenInput)
     """The last record of each person who has none on this day and one in the 29 days before it."""
 
-    narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing", "not_on")
+    last = forms.BooleanField(label=_("Last records"), required=False, widget=forms.HiddenInput)
+    """The last record of each employee."""
+
+    narrowing: ClassVar = ("q", "date_from", "date_to", "company", "status", "overstay", "missing", "not_on", "last")
     """The fields that leave records out."""
 
     def __init__(self, data: Any, *, user: User, register: Register = DEFAULT) -> None:
@@ -141,12 +144,16 @@ class AttendanceFilter(Styled, forms.Form):
     def _matches(self) -> Matches:
         return find(self.cleaned_data["q"], self._visible)
 
+    @cached_property
+    def _last(self) -> Q:
+        return last_records(self.user, self.register, without=self.cleaned_data["not_on"])
+
     def rows(self, *, first: int | None = None) -> AttendanceQuerySet:
         """The records in the person's scope that pass the filters, in the order asked for.
 
         None if a filter is not valid. ``first``: only so many from the start are needed, and there are
         known to be more. The query is then quicker; records behind these may be missing. Reads the database for a
-        search, for people who are not recorded on a day, and for a sort by number with ``first``.
+        search, for last records, and for a sort by number with ``first``.
         """
         if not self.is_valid():
             return self._visible.none()
@@ -164,12 +171,13 @@ class AttendanceFilter(Styled, forms.Form):
             rows = rows.filter(OVERSTAY[chosen["overstay"]])
         if chosen["missing"]:
             rows = rows.filter(MISSING_PUNCH)
-        if chosen["not_on"]:
-            rows = rows.filter(pk__in=last_records_without(chosen["not_on"], self.user, self.register))
+        few = bool(chosen["last"] or chosen["not_on"])
+        if few:
+            rows = rows.filter(self._last)
         if chosen["q"]:
             rows = rows.filter(self._matches.rows(frequent=first is not None))
         order = SORTS[chosen["sort"] or "-date"]
-        if first is not None and order[0] in ("ep_no", "-ep_no"):
+        if first is not None and not few and order[0] in ("ep_no", "-ep_no"):
             rows = _first_by_number(rows, first, order[0])
         return rows.order_by(*order)
 

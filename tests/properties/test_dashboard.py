@@ -111,6 +111,7 @@ def law(alias: str, case: Drawn) -> None:
 
     day = str(figures.latest.first)
     assert listed(f"not_on={day}") == len(recent)
+    assert listed("last=on") == figures.employees
     on_it = f"date_from={day}&date_to={day}&status="
     assert tuple(listed(on_it + status) for status in ("present", "A", "off")) == count(latest)
 

@@ -80,7 +80,7 @@ def _of_all(figures: DashboardFigures, user: User) -> list[Tile]:
     companies = [Tile(_("Companies"), figures.companies, reverse("companies"))] if user.role == Role.ROOT else []
     return [
         *companies,
-        Tile(_("Employees"), figures.employees, _list(sort="ep_no")),
+        Tile(_("Employees"), figures.employees, _list(last="on")),
         Tile(_("Records"), figures.records, _list()),
     ]
 

@@ -67,7 +67,9 @@ def test_each_figure_leads_to_what_it_counts(world: World, who: str) -> None:
     *_before, employees, records = context["of_all"]
     assert client.get(records.href).context["page"].paginator.count == records.number
     people = AttendanceRecord.objects.visible_to(world.people[who]).values("company", "ep_no").distinct()
-    assert employees.number == people.count()
+    listed = client.get(employees.href).context["page"]
+    assert employees.number == listed.paginator.count == people.count()
+    assert len({(row.company_id, row.ep_no) for row in listed}) == people.count()
 
 
 def test_the_worst_companies_come_first_and_the_rest_is_folded(world: World) -> None:

@@ -58,6 +58,7 @@ QUERIES: dict[str, int] = {
     "attendance_list?page=2": 3,
     "attendance_list?status=present": 3,
     "attendance_list?not_on=2026-11-20": 4,
+    "attendance_list?last=on": 4,
     "add_record": 1,
     "edit_record": 2,
     "delete_record": 1,
@@ -87,6 +88,7 @@ LISTS = {
         "page=2",
         "status=present",
         "not_on=2026-11-20",
+        "last=on",
     ),
 }
 """Query strings whose pages are asked for as well, each with a number of its own: ``name?query`` in the table."""
