@@ -58,7 +58,7 @@ def first_recent(day: dt.date) -> dt.date:
 def employees(user: User, until: dt.date, register: Register = DEFAULT) -> Employees:
     """The employees in the scope of an active ``user``, and those with a record in the 30 days up to a day. Reads the
     database."""
-    first, last = _days(user)
+    first, last = days_seen_by(user)
     recent = max(first, first_recent(until)), min(last, until)
     found = _asked(_COUNTED, user, register, first, last, *recent)
     return Employees(sum(number for _pk, number, _of_late in found), {pk: of_late for pk, _number, of_late in found})
@@ -69,7 +69,7 @@ def last_records(user: User, register: Register = DEFAULT, *, without: dt.date |
 
     ``without``: of those only who are not recorded on this day, and are in the 29 days before it. Reads the database.
     """
-    first, last = _days(user)
+    first, last = days_seen_by(user)
     if without:
         first, last = max(first, first_recent(without)), min(last, without)
     found = [pk for (pk,) in _asked(_LAST, user, register, first, last, without or dt.date.max)]
@@ -79,7 +79,9 @@ def last_records(user: User, register: Register = DEFAULT, *, without: dt.date |
     return Q(pk__in=RawSQL("SELECT value FROM json_each(%s)", [json.dumps(found)]))
 
 
-def _days(user: User) -> tuple[dt.date, dt.date]:
+def days_seen_by(user: User) -> tuple[dt.date, dt.date]:
+    """The first and the last day of which this person may see records, where nothing limits them those of the
+    calendar."""
     first, last = days_visible_to(user)
     return first or dt.date.min, last or dt.date.max
 

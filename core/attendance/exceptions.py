@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import moments
+from core.attendance.employees import days_seen_by
 from core.attendance.rest import Recorded, rest_of
 from core.attendance.tally import GONE_AFTER, CountsAs, statuses, unmarked_until
 from core.models import (
@@ -164,7 +165,7 @@ def exceptions(user: User, month: dt.date, company: int | None = None, register:
         return Exceptions(month, owners, {}, [], {})
     people = _people(scope, month, until)
     _follow_back(people, scope, month)
-    _add_spans(people, scope, companies, month, until)
+    _add_spans(people, user, companies, month, until)
     found = [
         *_of_records(people, month),
         *_of_names(people, month),
@@ -392,7 +393,7 @@ def _follow_back(people: defaultdict[EmployeeKey, _Person], scope: AttendanceQue
 
 def _add_spans(
     people: defaultdict[EmployeeKey, _Person],
-    scope: AttendanceQuerySet,
+    user: User,
     companies: CompanyQuerySet,
     month: dt.date,
     until: dt.date,
@@ -401,17 +402,16 @@ def _add_spans(
 
     The index of employees has the days of each in order, so each takes a few look-ups, however many days they have.
     """
-    register = Register(scope.db)
+    register = Register(companies.db)
     connection = register.connection
-    columns = scope.order_by().values("company_id", "ep_no", "ep_name", "date")
-    visible, of_scope = columns.query.get_compiler(register.alias).as_sql()
     pks = companies.order_by().values(company_id=F("pk"))
     owners, of_owners = pks.query.get_compiler(register.alias).as_sql()
     table = connection.ops.quote_name(AttendanceRecord._meta.db_table)
-    # The numbers are those of whole companies, which one index has in order. Of them, those in the scope stay.
+    # The numbers are those of whole companies, which one index has in order. Of them, those in the scope stay. Its days
+    # are written as bounds: SQLite would go through all of a company's days for each number.
+    theirs = f"FROM {table} WHERE company_id = each.company_id AND ep_no = each.ep_no AND date BETWEEN %s AND %s"
     sql = f"""
-        WITH RECURSIVE visible AS NOT MATERIALIZED ({visible}),
-        owners AS ({owners}),
+        WITH RECURSIVE owners AS ({owners}),
         each(company_id, ep_no) AS (
             SELECT company_id, (SELECT min(ep_no) FROM {table} WHERE company_id = owners.company_id) FROM owners
             UNION ALL
@@ -421,20 +421,19 @@ def _add_spans(
         ),
         spans AS MATERIALIZED (
             SELECT company_id, ep_no,
-                (SELECT min(date) FROM visible WHERE company_id = each.company_id AND ep_no = each.ep_no) AS first,
-                (SELECT max(date) FROM visible
-                    WHERE company_id = each.company_id AND ep_no = each.ep_no AND date <= %s) AS last
+                (SELECT min(date) {theirs}) AS first, (SELECT max(date) {theirs}) AS last
             FROM each WHERE ep_no IS NOT NULL
         )
         SELECT company_id, ep_no, first, last, CASE WHEN first < %s THEN
-            (SELECT ep_name FROM visible WHERE company_id = spans.company_id AND ep_no = spans.ep_no
-                AND date < %s AND ep_name <> '' ORDER BY date DESC LIMIT 1) END
-        FROM spans WHERE first <= %s AND last > %s"""  # noqa: S608 - the statements in it are Django's
+            (SELECT ep_name {theirs} AND ep_name <> '' ORDER BY date DESC LIMIT 1) END
+        FROM spans AS each WHERE first <= %s AND last > %s"""  # noqa: S608 - the statements in it are Django's
     gone = min(month - _DAY, until - GONE_AFTER)  # whoever has no record after this day is not in this month
     today = timezone.localdate()
-    days = map(connection.ops.adapt_datefield_value, (today, month, month, until, gone))
+    opens, closes = days_seen_by(user)
+    asked = (opens, closes, opens, min(closes, today), month, opens, min(closes, month - _DAY), until, gone)
+    days = map(connection.ops.adapt_datefield_value, asked)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*of_scope, *of_owners, *days])
+        cursor.execute(sql, [*of_owners, *days])
         rows = cursor.fetchall()
     for company, number, first, last, earlier in rows:
         person = people[company, number]
