@@ -24,7 +24,7 @@ from core.web.views.operations import (
 )
 from core.web.views.people import person_view
 from core.web.views.restores import apply_restore_view, preview_restore_view, restore_data_view
-from core.web.views.roll import roll_day_view, roll_month_view, roll_view
+from core.web.views.roll import roll_day_view, roll_month_view, roll_print_view, roll_view, roll_workbook_view
 from core.web.views.sheets import (
     attendance_export_view,
     export_workbook_view,
@@ -74,7 +74,9 @@ __all__ = [
     "restore_snapshot_view",
     "roll_day_view",
     "roll_month_view",
+    "roll_print_view",
     "roll_view",
+    "roll_workbook_view",
     "snapshot_view",
     "undo_operation_view",
     "upload_again_view",

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from django.urls import resolve as route_of
 from pytest_django.plugin import DjangoDbBlocker
 
 from core.attendance.exceptions import RULES
+from core.attendance.prints import PROFILES, PrintColumn
 from core.attendance.tally import CODES, COUNTS_AS, NO_RECORD, CountsAs
 from core.models import TIME_FIELDS, AttendanceRecord, ExceptionKind, Status
 from core.operations.errors import ConflictsLeft
@@ -450,6 +451,14 @@ def test_the_codes_of_a_roll_are_those_of_the_page() -> None:
     _heading, *table = _table("register.md", "codes")
     assert table[:-1] == [[CODES[status], status.label, COUNTS_AS[status].label] for status in Status]
     assert table[-1] == [NO_RECORD, "nothing is recorded", f"{CountsAs.UNMARKED.label}, which is not absent"]
+
+
+def test_what_is_printed_is_what_the_page_says() -> None:
+    def told(columns: Sequence[PrintColumn]) -> str:
+        return ", ".join(f"{one.heading}" if one.source else f"*{one.heading}*" for one in columns)
+
+    _heading, *table = _table("register.md", "prints")
+    assert table == [[str(one.title), str(one.since or ""), told(one.head), told(one.columns)] for one in PROFILES]
 
 
 def test_the_ways_to_number_punches_are_those_that_are_read() -> None:

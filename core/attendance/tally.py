@@ -100,7 +100,11 @@ class Tally:
         self.overtime_to_mandays += other.overtime_to_mandays
 
     @property
+    def worked(self) -> float:
+        """Whole days present, and half of each half day."""
+        return self.days[CountsAs.PRESENT] + self.days[CountsAs.HALF] / 2
+
+    @property
     def mandays(self) -> float:
-        """Whole days present, half of each half day, and the overtime that is paid in mandays."""
-        days = self.days[CountsAs.PRESENT] + self.days[CountsAs.HALF] / 2
-        return days + self.overtime_to_mandays / SHIFT_MINUTES
+        """The days worked, and the overtime that is paid in mandays."""
+        return self.worked + self.overtime_to_mandays / SHIFT_MINUTES

@@ -19,9 +19,12 @@ from core.operations.results import summary_of
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection, filters
 from recordsync.errors import RecordSyncError
+from recordsync.history.blocks import block_of
 from recordsync.history.trees import nodes, tree_of
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
+from recordsync.model.slices import FIRST_DAYS
+from recordsync.stores import Store
 from recordsync.system.progress import Progress, no_progress
 
 OPERATION: Final = "fingerprint"
@@ -119,6 +122,16 @@ def take_fingerprint(
     except (Error, RecordSyncError) as error:
         raise as_failure(error, _UNDONE) from error
     return Fingerprint(None if selection else digest, companies, records, taken_at, parts)
+
+
+def month_digest(store: Store, company: str, month: dt.date) -> str:
+    """The digest of a company's month as a store shows it, by its first day. Reads its records. Raises what
+    :meth:`Store.lines` raises."""
+    partition = (company, month.isoformat()[:7])
+    path = (ATTENDANCE_RECORDS.name, *partition)
+    blocks = (((*path, day), block_of(store.partition(ATTENDANCE_RECORDS, (*partition, day)))) for day in FIRST_DAYS)
+    *_below, node = nodes(((place, block) for place, block in blocks if block.count), path)
+    return node.digest
 
 
 def _with_all_companies(parts: Sequence[Part], companies: Iterable[Record]) -> list[Part]:

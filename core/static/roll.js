@@ -1,6 +1,10 @@
 // The arrows move between the days of a roll, which is one stop for the Tab key. Without this script each day is a link
 // like any other, and a stop of its own.
 document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-print]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => window.print());
+  });
   const table = document.querySelector("[data-roll]");
   if (!table) return;
   const heads = table.tHead.rows[0].cells;

@@ -7,6 +7,7 @@ template.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 
 from core.attendance.month import BLANK, MonthDay, PersonDay, RollMonth, RollRow
+from core.attendance.prints import PrintedRoll
 from core.attendance.tally import CODES, NO_RECORD, CountsAs, Tally
 from core.models import Status
 from core.templatetags.muster import minutes
@@ -126,3 +128,32 @@ def code_of(shown: PersonDay) -> Code | None:
         return None
     status = NO_RECORD if shown.record is None else shown.record.status
     return next(code for code in LEGEND if code.style == STYLES[status])
+
+
+def printed_body(roll: PrintedRoll) -> SafeString:
+    """The rows of a printed roll."""
+    later = {day.date for day in roll.month.days if day.is_future}
+    kinds = [
+        ("day later" if heading.day in later else "day") if heading.day else "number" if heading.is_number else "text"
+        for heading in roll.headings
+    ]
+    styles = {CODES[status]: STYLES[status] for status in Status.values} | {NO_RECORD: STYLES[NO_RECORD], "": ""}
+
+    def style(kind: str, cell: str | float) -> str:
+        return f"{kind} {styles.get(str(cell), 'times')}" if kind.startswith("day") else kind
+
+    rows = (
+        "".join(f'<td class="{style(kind, cell)}">{_printed(cell)}</td>' for kind, cell in zip(kinds, row, strict=True))
+        for row in roll.rows
+    )
+    return mark_safe("".join(f"<tr>{row}</tr>\n" for row in rows))  # noqa: S308 - every text is escaped
+
+
+def printed_sums(roll: PrintedRoll) -> list[str]:
+    """The cells of the last row of a printed roll."""
+    return [_printed(cell) for cell in roll.sums]
+
+
+def _printed(cell: str | float) -> str:
+    """A cell, safe in HTML; a line break in it is one."""
+    return escape(cell).replace("\n", "<br>") if isinstance(cell, str) else f"{cell:.2f}".rstrip("0").rstrip(".")

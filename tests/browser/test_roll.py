@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,8 @@ def test_a_day_that_is_unmarked_is_added_from_the_roll(november: World, open_as:
 
 def test_the_roll_can_be_read_at_every_width_and_in_both_themes(november: World, open_as: OpenAs) -> None:
     opened = open_as("root")
-    for name, path in (("roll", ""), ("roll-day", "5/E001/P/")):
+    paths = {"roll": "", "roll-day": "5/E001/P/", "roll-print": "print/?profile=custom&blank=Sex"}
+    for name, path in paths.items():
         page = opened.go(f"/roll/{november.own.pk}/2026-11/{path}")
         for width, theme in itertools.product(WIDTHS, THEMES):
             page.set_viewport_size({"width": width, "height": HEIGHT})
@@ -126,3 +128,29 @@ def test_the_roll_can_be_read_at_every_width_and_in_both_themes(november: World,
             assert abs(corner["y"] - edge["y"]) <= 1, "the days are out of sight"
             assert abs(who["x"] - edge["x"]) <= 1, "the names of the sums are out of sight"
             box.evaluate("box => box.scrollTo(0, 0)")
+
+
+@pytest.mark.parametrize(("paper", "size"), [("a4", (842, 595)), ("a3", (1191, 842))])
+def test_a_roll_is_printed_on_sheets_that_lie_on_their_side(
+    november: World, open_as: OpenAs, paper: str, size: tuple[int, int]
+) -> None:
+    opened = open_as("admin")
+    page = opened.go(f"/roll/{november.own.pk}/2026-11/?q=e0")
+    page.get_by_role("link", name="Print or XLSX").click()
+    assert page.get_by_role("button", name="Print").is_visible()
+    page.select_option("#id_paper", paper)
+    page.select_option("#id_profile", "form-d")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator("tbody tr").count() == 40  # those of the roll, which the address keeps
+    page.emulate_media(media="print")
+    pdf = page.pdf(path=Path(SCREENSHOTS) / f"roll-{paper}.pdf" if SCREENSHOTS else None, prefer_css_page_size=True)
+    sheets = re.findall(rb"/MediaBox *\[0 0 ([0-9.]+) ([0-9.]+)\]", pdf)
+    assert {(round(float(width)), round(float(height))) for width, height in sheets} == {size}
+    assert 1 < len(sheets) < 4
+    for hidden in ("header", "form", ".muster-sheet ~ *"):
+        assert not page.locator(hidden).filter(visible=True).count(), hidden
+    display = [page.locator(part).evaluate("it => getComputedStyle(it).display") for part in ("thead", "tfoot")]
+    assert display == ["table-header-group", "table-row-group"]  # the head on each sheet, the sums on the last one
+    page.set_viewport_size({"width": round(size[0] * 96 / 72) - 80, "height": 600})
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{wide} px are cut off"

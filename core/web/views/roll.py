@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from io import BytesIO
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
@@ -16,11 +17,16 @@ from django.views.decorators.http import require_safe
 
 from core import moments
 from core.attendance import month as months
+from core.attendance import prints
 from core.attendance.month import RollFilter
+from core.attendance.print_workbook import write_workbook
+from core.attendance.prints import PrintedRoll
 from core.web import roll_table
+from core.web.forms.prints import PrintForm
 from core.web.forms.roll import RollForm
 from core.web.views.attendance import EDITORS
 from core.web.views.request import signed_in
+from core.web.views.sheets import XLSX, attachment
 
 PER_PAGE: Final = 500
 
@@ -95,3 +101,45 @@ def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, 
             "section": "roll",
         },
     )
+
+
+@require_safe
+@login_required
+def roll_print_view(request: HttpRequest, company: int, first: dt.date) -> HttpResponse:
+    """The page of a company's month as paper has it, by the profile and for the paper that the query string names."""
+    form, roll = _printed(request, company, first)
+    kept = request.GET.copy()
+    context = {
+        "roll": roll,
+        "form": form,
+        "paper": form.size,
+        "is_custom": roll.profile.key == prints.CUSTOM,
+        "body": roll_table.printed_body(roll),
+        "sums": roll_table.printed_sums(roll),
+        "signatures": prints.SIGNATURES,
+        "legend": roll_table.LEGEND,
+        "kept": {name: kept[name] for name in RollFilter._fields if kept.get(name)},
+        "section": "roll",
+    }
+    return render(request, "roll_print.html", context)
+
+
+@require_safe
+@login_required
+def roll_workbook_view(request: HttpRequest, company: int, first: dt.date) -> HttpResponse:
+    """The same as a workbook."""
+    form, roll = _printed(request, company, first)
+    out = BytesIO()
+    write_workbook(roll, form.size, out)
+    name = f"muster-roll-{company}-{first.isoformat()[:7]}.xlsx"
+    return HttpResponse(out.getvalue(), content_type=XLSX, headers=attachment(name))
+
+
+def _printed(request: HttpRequest, company: int, first: dt.date) -> tuple[PrintForm, PrintedRoll]:
+    """What a request wants printed. Raises Http404 if the person may not see the company."""
+    user = signed_in(request)
+    form, chosen = PrintForm(request.GET, month=first), RollForm(request.GET, user=user).chosen()
+    roll = prints.printed(user, company, first, form.chosen(), chosen)
+    if roll is None:
+        raise Http404
+    return form, roll

@@ -32,7 +32,7 @@ from core.web.views.operations import undoings_for
 from core.web.views.request import signed_in
 
 _CSV = "text/csv; charset=utf-8"
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PER_PAGE = 50
 
 EDITORS = [Role.ROOT, Role.ADMIN]
@@ -68,7 +68,7 @@ def _upload_page(request: HttpRequest, error: str = "", status: int = 200) -> Ht
 @editors_only
 def upload_template_view(request: HttpRequest) -> HttpResponse:
     """A sheet with the headings and an example row, as CSV."""
-    return HttpResponse(export.template(), content_type=_CSV, headers=_attachment("attendance-template.csv"))
+    return HttpResponse(export.template(), content_type=_CSV, headers=attachment("attendance-template.csv"))
 
 
 @require_GET
@@ -169,7 +169,7 @@ def attendance_export_view(request: HttpRequest) -> HttpResponseBase:
     filters = AttendanceFilter(request.GET, user=signed_in(request))
     if not filters.is_valid():
         return redirect(_list_with(request))
-    headers = _attachment(f"attendance_{timezone.localtime():%Y%m%d_%H%M%S}.csv")
+    headers = attachment(f"attendance_{timezone.localtime():%Y%m%d_%H%M%S}.csv")
     return StreamingHttpResponse(export.csv_chunks(filters.rows()), content_type=_CSV, headers=headers)
 
 
@@ -201,7 +201,7 @@ def exported_workbook_view(request: HttpRequest, pk: UUID) -> FileResponse:
     if operation is None or file is None:
         raise Http404
     name = f"attendance_{timezone.localtime(operation.started_at):%Y%m%d_%H%M%S}.xlsx"
-    return FileResponse(file, as_attachment=True, filename=name, content_type=_XLSX)
+    return FileResponse(file, as_attachment=True, filename=name, content_type=XLSX)
 
 
 def _upload(request: HttpRequest, pk: UUID) -> UploadLog:
@@ -211,7 +211,7 @@ def _upload(request: HttpRequest, pk: UUID) -> UploadLog:
     return upload
 
 
-def _attachment(name: str) -> dict[str, str]:
+def attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 

@@ -136,6 +136,8 @@ ROUTES: Final[dict[str, Access]] = {
     "roll": Access(get=everybody(302), post=NOT_ALLOWED),
     "roll_month": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "roll_day": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_day),
+    "roll_print": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
+    "roll_workbook": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "login": Access(get=(200, 302, 302, 302, 302), post=(200, 302, 302, 302, 302)),
     "logout": Access(get=(405, 405, 405, 405, 405), post=(302, 302, 302, 302, 302)),
     "change_password": Access(get=everybody(200), post=everybody(200)),

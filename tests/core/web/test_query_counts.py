@@ -27,7 +27,7 @@ SESSION = 2
 FRAME = 1
 """Of a page: the name of this installation, at its top."""
 
-FILES = ("operation_errors", "attendance_export", "upload_template")
+FILES = ("operation_errors", "attendance_export", "upload_template", "roll_workbook")
 """What has no frame."""
 
 QUERIES: dict[str, int] = {
@@ -44,6 +44,9 @@ QUERIES: dict[str, int] = {
     "roll_month?q=person&shift=GEN": 5,
     "roll_month?exception=any": 13,
     "roll_day": 3,
+    "roll_print": 11,
+    "roll_print?profile=form-d": 12,
+    "roll_workbook": 11,
     "change_password": 0,
     "attendance_export": 1,
     "upload": 0,
@@ -76,6 +79,7 @@ QUERIES: dict[str, int] = {
 """Of a GET by root, beyond :data:`SESSION`, by the name of the URL."""
 
 LISTS = {
+    "roll_print": ("", "profile=form-d"),
     "exceptions": ("", "kind=two_numbers&month=2026-08"),
     "roll_month": ("", "q=person&shift=GEN", "exception=any"),
     "dashboard": ("", "over=months"),
