@@ -225,7 +225,7 @@ def _require_decided(plan: Plan) -> None:
 
 def _moved(before: Previewed, now: Plan, base: BaseSummary) -> str:
     """A sentence that says what differs from a preview. ``now``, ``base``: what stands in its place."""
-    if before.base.snapshots != base.snapshots:
+    if list(before.base.snapshots) != list(base.snapshots):
         return _(
             "What both sides had in common is known better now than when this was previewed: the history lacked it "
             "then. Nothing was changed. Look at a new preview first."
