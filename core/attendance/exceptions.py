@@ -12,8 +12,9 @@ import hashlib
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from django.db import models
@@ -42,6 +43,7 @@ from core.models import (
 )
 from core.operations.by_hand import changing
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
+from core.register.committed import committed_state
 from core.register.database import DEFAULT, Register
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ LONGEST_NIGHT: Final = dt.timedelta(hours=13)
 """The longest pair of times that is a night shift: the time out is before the time in, so it is on the next day."""
 LONG_OVERSTAY: Final = 240
 IN_A_ROW: Final = 3
+_REMEMBERED: Final = 4
+"""How many months are remembered: that of a large register is some megabytes."""
 LOOKED_BACK: Final = 14
 """How many days before its month an absence is followed, to see how long it is by then."""
 
@@ -154,18 +158,36 @@ class Exceptions:
 
 
 def exceptions(user: User, month: dt.date, company: int | None = None, register: Register = DEFAULT) -> Exceptions:
-    """The exceptions of a month, of one company or all. ``month``: its first day. Reads the database."""
+    """The exceptions of a month, of one company or all. ``month``: its first day. Reads the database.
+
+    They are not looked for again where the database proves that nothing was written since the last time.
+    """
+    state, today = committed_state(register), timezone.localdate()
+    if state is None:
+        return _found(user, month, company, register, today)
+    return _remembered(user, month, company, register, today, state)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(
+    user: User, month: dt.date, company: int | None, register: Register, today: dt.date, _state: Hashable
+) -> Exceptions:
+    # If somebody writes meanwhile, what is found is newer than the state, and no request gets that state again.
+    return _found(user, month, company, register, today)
+
+
+def _found(user: User, month: dt.date, company: int | None, register: Register, today: dt.date) -> Exceptions:
     scope = register.rows(AttendanceRecord).visible_to(user)
     companies = register.rows(Company).visible_to(user).order_by("name")
     if company is not None:
         scope, companies = scope.filter(company_id=company), companies.filter(pk=company)
     owners = dict(companies.values_list("pk", "name"))
-    until = min(moments.last_of_month(month), timezone.localdate(), days_visible_to(user)[1] or dt.date.max)
+    until = min(moments.last_of_month(month), today, days_visible_to(user)[1] or dt.date.max)
     if not owners or until < month:
         return Exceptions(month, owners, {}, [], {})
     people = _people(scope, month, until)
     _follow_back(people, scope, month)
-    _add_spans(people, user, companies, month, until)
+    _add_spans(people, user, companies, month, until, today)
     found = [
         *_of_records(people, month),
         *_of_names(people, month),
@@ -177,7 +199,8 @@ def exceptions(user: User, month: dt.date, company: int | None = None, register:
     found.sort(key=lambda one: (-one.day.toordinal(), order[one.company], one.subject, kinds[one.kind]))
     seen = _seen(found, scope, companies, month, until)
     names = {key: person.name for key, person in people.items()}
-    return Exceptions(month, owners, names, [one for one in found if one not in seen], seen)
+    unseen = [one for one in found if one not in seen] if seen else found
+    return Exceptions(month, owners, names, unseen, seen)
 
 
 def newest_month(user: User, register: Register = DEFAULT) -> dt.date:
@@ -194,7 +217,9 @@ def shown(
 ) -> list[ExceptionShown]:
     """These exceptions with what a page shows of them. Reads their records, in one query."""
     keys = [Q(company_id=one.company, date=one.day, ep_no=one.subject) for one in findings if one.is_of_a_day]
-    rows = register.rows(AttendanceRecord).visible_to(user).filter(Q(*keys, _connector=Q.OR) if keys else Q(pk__in=[]))
+    # The keys stand apart from the scope: SQLite would go through all records of a company for the two together.
+    named = register.rows(AttendanceRecord).filter(Q(*keys, _connector=Q.OR) if keys else Q(pk__in=[]))
+    rows = register.rows(AttendanceRecord).visible_to(user).filter(pk__in=named.order_by().values("pk"))
     records = {(row.company_id, row.date, row.ep_no): row for row in rows.order_by()}
     result = []
     for one in findings:
@@ -397,19 +422,22 @@ def _add_spans(
     companies: CompanyQuerySet,
     month: dt.date,
     until: dt.date,
+    today: dt.date,
 ) -> None:
     """Add the days of which each employee should have a record, and the last name before the month. One query.
 
-    The index of employees has the days of each in order, so each takes a few look-ups, however many days they have.
+    The index of employees has the days of each in order, so each takes a few look-ups, however many days they have. The
+    conditions are those of ``visible_to``, written for that index: SQLite takes another one for any more than these.
     """
     register = Register(companies.db)
     connection = register.connection
     pks = companies.order_by().values(company_id=F("pk"))
-    owners, of_owners = pks.query.get_compiler(register.alias).as_sql()
+    owners, values = pks.query.get_compiler(register.alias).as_sql()
     table = connection.ops.quote_name(AttendanceRecord._meta.db_table)
-    # The numbers are those of whole companies, which one index has in order. Of them, those in the scope stay. Its days
-    # are written as bounds: SQLite would go through all of a company's days for each number.
-    theirs = f"FROM {table} WHERE company_id = each.company_id AND ep_no = each.ep_no AND date BETWEEN %s AND %s"
+
+    def own(whose: str) -> str:
+        return f"{table} WHERE company_id = {whose}.company_id AND ep_no = {whose}.ep_no AND date BETWEEN %s AND %s"
+
     sql = f"""
         WITH RECURSIVE owners AS ({owners}),
         each(company_id, ep_no) AS (
@@ -419,28 +447,30 @@ def _add_spans(
                 (SELECT min(ep_no) FROM {table} WHERE company_id = each.company_id AND ep_no > each.ep_no)
             FROM each WHERE ep_no IS NOT NULL
         ),
+        lasts AS MATERIALIZED (
+            SELECT company_id, ep_no, (SELECT max(date) FROM {own("each")}) AS last FROM each WHERE ep_no IS NOT NULL
+        ),
         spans AS MATERIALIZED (
-            SELECT company_id, ep_no,
-                (SELECT min(date) {theirs}) AS first, (SELECT max(date) {theirs}) AS last
-            FROM each WHERE ep_no IS NOT NULL
+            SELECT company_id, ep_no, last,
+                (SELECT ep_name FROM {own("lasts")} AND ep_name <> '' ORDER BY date DESC LIMIT 1) AS earlier
+            FROM lasts WHERE last > %s
         )
-        SELECT company_id, ep_no, first, last, CASE WHEN first < %s THEN
-            (SELECT ep_name {theirs} AND ep_name <> '' ORDER BY date DESC LIMIT 1) END
-        FROM spans AS each WHERE first <= %s AND last > %s"""  # noqa: S608 - the statements in it are Django's
-    gone = min(month - _DAY, until - GONE_AFTER)  # whoever has no record after this day is not in this month
-    today = timezone.localdate()
+        SELECT company_id, ep_no, last, earlier, earlier IS NOT NULL OR EXISTS (SELECT 1 FROM {own("spans")})
+        FROM spans"""  # noqa: S608 - the statement in it is Django's
     opens, closes = days_seen_by(user)
-    asked = (opens, closes, opens, min(closes, today), month, opens, min(closes, month - _DAY), until, gone)
-    days = map(connection.ops.adapt_datefield_value, asked)
+    gone = min(month - _DAY, until - GONE_AFTER)  # whoever has no record after this day is not in this month
+    days = (opens, min(closes, today), opens, min(closes, month - _DAY), gone, opens, min(closes, month - _DAY))
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*of_owners, *days])
+        cursor.execute(sql, [*values, *map(connection.ops.adapt_datefield_value, days)])
         rows = cursor.fetchall()
-    for company, number, first, last, earlier in rows:
+    for company, number, last, earlier, was_there in rows:
         person = people[company, number]
         person.earlier = earlier or ""
-        begin, end = max(_date(first), month), min(unmarked_until(_date(last), until), until, today - _DAY)
-        if begin <= end:
-            person.span = (1 << end.day) - (1 << begin.day - 1)
+        if was_there or person.days:
+            begin = 0 if was_there else _first(person.days)
+            end = min(unmarked_until(_date(last), until), until, today - _DAY)
+            if end >= month + begin * _DAY:
+                person.span = (1 << end.day) - (1 << begin)
 
 
 def _date(value: dt.date | str) -> dt.date:

@@ -193,6 +193,7 @@ def law(alias: str, case: Drawn) -> None:
         assigned_date_from=case.first,
         assigned_date_to=case.last,
     )
+    user.save(using=alias)
     fields = ("in_time", "out_time", "in_time_2", "out_time_2", "in_time_3", "out_time_3")
     AttendanceRecord.objects.using(alias).bulk_create(
         AttendanceRecord(
