@@ -33,6 +33,7 @@ urlpatterns = [
     path("upload/<uuid:pk>/refused/", views.upload_refused_view, name="upload_refused"),
     path("attendance/", views.attendance_list_view, name="attendance_list"),
     path("attendance/add/", views.add_record_view, name="add_record"),
+    path("attendance/change/", views.bulk_edit_view, name="bulk_edit"),
     path("attendance/delete-all/", views.delete_all_view, name="delete_all"),
     path("attendance/<int:pk>/edit/", views.edit_record_view, name="edit_record"),
     path("attendance/<int:pk>/delete/", views.delete_record_view, name="delete_record"),

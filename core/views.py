@@ -9,6 +9,7 @@ from core.web.views.attendance import (
     edit_record_view,
 )
 from core.web.views.backups import backup_data_view, change_backup_view, download_backup_view
+from core.web.views.bulk_edit import bulk_edit_view
 from core.web.views.companies import companies_view, delete_company_view, rename_company_view
 from core.web.views.dashboard import dashboard_view
 from core.web.views.exceptions import exception_view, exceptions_view
@@ -49,6 +50,7 @@ __all__ = [
     "attendance_list_view",
     "backup_data_view",
     "backup_log_view",
+    "bulk_edit_view",
     "cancel_operation_view",
     "change_backup_view",
     "check_again_view",

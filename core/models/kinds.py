@@ -19,6 +19,7 @@ class Kind(models.TextChoices):
     EXPORT = "export_xlsx", _("Export to a workbook")
     DELETE_ALL = "delete_all", _("Delete all records")
     RENAME_COMPANY = "rename_company", _("Rename a company")
+    BULK_EDIT = "bulk_edit", _("Bulk edit")
     SEED_DEMO = "seed_demo", _("Demo register")
     UNDO = "undo", _("Undo")
 

@@ -78,6 +78,12 @@ TRAITS: Final[Mapping[str, Traits]] = {
         perhaps=_("the company was renamed"),
         look=_("Look at the companies when it does."),
     ),
+    Kind.BULK_EDIT: Traits(
+        in_a_sentence=_("a bulk edit"),
+        holds_register=True,
+        perhaps=_("the days were changed"),
+        look=_("Look at the list of attendance when it does."),
+    ),
     Kind.UNDO: Traits(
         in_a_sentence=_("an undo"),
         holds_register=True,

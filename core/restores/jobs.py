@@ -252,7 +252,7 @@ def check(operation: Operation) -> None:
 
 def may_see(user: User, operation: Operation) -> bool:
     """Whether a person may see a check, a restore or an undo, and decide its preview: root any; an administrator the
-    undo of an own import (:func:`core.restores.undo.may_undo`) that they asked for. Reads the history."""
+    undo of an own import or bulk edit (:func:`core.restores.undo.may_undo`) that they asked for. Reads the history."""
     if not user.is_active or user.role == Role.ROOT:
         return user.is_active
     undone = operation.parameters.get("undo")

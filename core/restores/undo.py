@@ -33,6 +33,8 @@ from recordsync.models import HeadMove, Snapshot
 
 logger = logging.getLogger(__name__)
 
+_OWN: Final = (Kind.IMPORT, Kind.BULK_EDIT)
+"""What an administrator may undo, where they did it themselves."""
 _UNDOINGS: Final = 5
 """How many undos of undos are told."""
 
@@ -161,13 +163,14 @@ def _in_no_history_since(move: HeadMove, register: Register) -> BackupLog | None
 
 
 def may_undo(user: User, move: HeadMove, register: Register) -> bool:
-    """Whether a person may undo a move: root any, an administrator an own import that concerns the own company alone.
+    """Whether a person may undo a move: root any, an administrator an own import or bulk edit that concerns the own
+    company alone.
     Reads the jobs database, and the nodes of the two trees that differ."""
     if not user.is_active or user.role != Role.ADMIN:
         return user.is_active and user.role == Role.ROOT
     by = Operation.objects.using(JOBS).filter(pk__in=[move.operation]).values_list("actor_id", flat=True).first()
     company = register.rows(Company).filter(pk__in=[user.company_id]).values_list("name", flat=True).first()
-    if move.cause != Kind.IMPORT or by != user.pk or company is None:
+    if move.cause not in _OWN or by != user.pk or company is None:
         return False
     trees = dict(register.rows(Snapshot).filter(pk__in=[move.before_id, move.after_id]).values_list("pk", "tree"))
     try:

@@ -57,7 +57,7 @@ def body(rows: Iterable[RollRow], days: Sequence[MonthDay], company: int) -> Saf
 def _rows(
     rows: Iterable[RollRow], begun: dict[str, list[str]], ended: dict[str, str], person: tuple[str, str]
 ) -> Iterator[str]:
-    who = '<tr><th scope="row" title="{0} {1}"><a href="{2}"><b>{0}</b> <bdi>{1}</bdi></a></th>'
+    who = '<tr data-number="{0}"><th scope="row" title="{0} {1}"><a href="{2}"><b>{0}</b> <bdi>{1}</bdi></a></th>'
     for row in rows:
         link = address(row.number)
         yield format_html(who, row.number, row.name, link.join(person))

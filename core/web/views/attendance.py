@@ -13,7 +13,6 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -27,17 +26,16 @@ from core.services.restore_service import RestoreService
 from core.web import typed
 from core.web.decorators import role_required
 from core.web.filters import AttendanceFilter
+from core.web.forms.bulk_edit import BulkEditForm
 from core.web.forms.records import AsSeen, ConfirmForm, ContentField, NewRecordForm, RecordForm
 from core.web.views.failures import because_of
+from core.web.views.request import back_to
 
 PER_PAGE: Final = 50
 REACH: Final = 5_000
 """The number of rows that one can page through. More are not counted: a database would count a million each time."""
 
 EDITORS: Final = [Role.ROOT, Role.ADMIN]
-
-_LISTS: Final = ("/attendance/", "/exceptions/", "/roll/")
-"""The pages that lead to a record."""
 
 
 class CappedPaginator(Paginator[AttendanceRecord]):
@@ -74,6 +72,7 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
         "capped": paginator.is_capped,
         "reach": REACH,
         "may_edit": user.role in EDITORS,
+        "bulk": BulkEditForm(),
         "presets": _presets(filters, timezone.localdate()),
         "sort": filters.cleaned_data.get("sort") or "-date",
         "columns": _columns(filters.cleaned_data.get("sort") or "-date"),
@@ -136,8 +135,8 @@ def add_record_view(request: HttpRequest) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             messages.success(request, _("Added the record of %(record)s.") % {"record": _named(form.instance)})
-            return redirect(_back(request))
-    context = {"form": form, "record": None, "existing": existing, "back": _back(request)}
+            return redirect(back_to(request))
+    context = {"form": form, "record": None, "existing": existing, "back": back_to(request)}
     return because_of(failure, render(request, "record_form.html", context, status=status))
 
 
@@ -166,8 +165,8 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             messages.success(request, _("Saved the record of %(record)s.") % {"record": _named(record)})
-            return redirect(_back(request))
-    context = {"form": form, "record": service.record(pk), "back": _back(request)}
+            return redirect(back_to(request))
+    context = {"form": form, "record": service.record(pk), "back": back_to(request)}
     return because_of(failure, render(request, "record_form.html", context))
 
 
@@ -199,10 +198,10 @@ def _collision_page(
     collision = collide(record, form.content(), form.cleaned_data["base"])
     if lost and form.cleaned_data["seen"] and collision.is_settled:
         messages.success(request, _("The record of %(record)s had these values already.") % {"record": _named(record)})
-        return redirect(_back(request))
+        return redirect(back_to(request))
     form = RecordForm(instance=record, initial=collision.values)
     form.show_beside(collision.beside)
-    context = {"form": form, "record": record, "lost": lost, "collision": collision, "back": _back(request)}
+    context = {"form": form, "record": record, "lost": lost, "collision": collision, "back": back_to(request)}
     return render(request, "record_form.html", context, status=409 if lost else 200)
 
 
@@ -235,7 +234,7 @@ def _deleted_page(request: HttpRequest, user: User) -> HttpResponse:
     data["company"] = str(company.pk) if company else ""
     data["ep_no"], data["date"] = ep_no, day
     lost = _("This record was deleted while you were editing it. Nothing of yours was saved.")
-    context = {"form": NewRecordForm(data, user=user), "record": None, "lost": lost, "back": _back(request)}
+    context = {"form": NewRecordForm(data, user=user), "record": None, "lost": lost, "back": back_to(request)}
     return render(request, "record_form.html", context, status=409)
 
 
@@ -253,7 +252,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             raise Http404
         _company_of(base["company_name"], user)
         messages.info(request, _("This record was deleted already."))
-        return redirect(_back(request))
+        return redirect(back_to(request))
     status, failure, changes = 200, None, []
     if request.method == "POST":
         try:
@@ -269,12 +268,12 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
             messages.error(request, str(error))
         else:
             messages.success(request, _("Deleted the record of %(record)s.") % {"record": _named(record)})
-            return redirect(_back(request))
+            return redirect(back_to(request))
     context = {
         "record": record,
         "form": AsSeen(initial=AsSeen.of(record)),
         "changes": changes,
-        "back": _back(request),
+        "back": back_to(request),
     }
     return because_of(failure, render(request, "record_delete.html", context, status=status))
 
@@ -304,11 +303,3 @@ def delete_all_view(request: HttpRequest) -> HttpResponse:
 def _record(user: User, pk: int) -> AttendanceRecord:
     """The record with this id. Raises Http404 if it does not exist or the person may not change it."""
     return get_object_or_404(AttendanceRecord.objects.editable_by(user).select_related("company"), pk=pk)
-
-
-def _back(request: HttpRequest) -> str:
-    """The address of the list that the person came from, if the request names one; else the list of records."""
-    target = request.POST.get("back") or request.GET.get("back") or ""
-    if target.startswith(_LISTS) and url_has_allowed_host_and_scheme(target, allowed_hosts=None):
-        return target
-    return "/attendance/"

@@ -52,6 +52,7 @@ _SECTIONS: Final[Mapping[str, str]] = {
     Kind.RESTORE: "restore_data",
     Kind.UNDO: "history",
     Kind.EXPORT: "attendance_list",
+    Kind.BULK_EDIT: "attendance_list",
 }
 """The entry of the navigation that the page of an operation belongs to, by kind."""
 
@@ -174,13 +175,13 @@ def _operation(pk: uuid.UUID) -> Operation:
 
 
 def own_operation(request: HttpRequest, pk: uuid.UUID) -> Operation:
-    """The operation. Raises PermissionDenied unless the person is root, or asked for it and it is an export or the undo
-    of an own import; Http404 if root asks for one that is not there."""
+    """The operation. Raises PermissionDenied unless the person is root, or asked for it and it is an export, a bulk
+    edit, or the undo of an own change; Http404 if root asks for one that is not there."""
     user = signed_in(request)
     if user.role == Role.ROOT:
         return _operation(pk)
     own = Operation.objects.using(JOBS).filter(pk=pk, actor_id=user.pk).first()
-    if own is None or not (own.kind == Kind.EXPORT or restore_jobs.may_see(user, own)):
+    if own is None or not (own.kind in (Kind.EXPORT, Kind.BULK_EDIT) or restore_jobs.may_see(user, own)):
         refuse(request)
     return own
 
@@ -206,6 +207,7 @@ def _context_of_export(operation: Operation, user: User) -> dict[str, Any]:
 def _context_of(operation: Operation, user: User) -> dict[str, Any]:
     """What the page of every operation shows."""
     is_root = user.role == Role.ROOT
+    is_offered = is_root or operation.kind == Kind.BULK_EDIT
     in_phase = (
         operation.heartbeat_at - operation.phase_started_at
     ).total_seconds()  # up to the last report of progress
@@ -225,7 +227,7 @@ def _context_of(operation: Operation, user: User) -> dict[str, Any]:
         "is_root": is_root,
         "comes": restore_jobs.what_comes(operation),
         "undone": undoings_for(user, operation.pk) if succeeded and operation.kind in WRITERS else [],
-        "undo": offer(operation.pk, user, DEFAULT) if is_root and succeeded and operation.kind in WRITERS else None,
+        "undo": offer(operation.pk, user, DEFAULT) if is_offered and succeeded and operation.kind in WRITERS else None,
         "phase": phase_label(operation.phase),
         "is_open": is_open,
         "section": _section(operation, is_root=is_root),
@@ -282,7 +284,7 @@ def _title(operation: Operation) -> str:
 
 def _section(operation: Operation, *, is_root: bool) -> str | None:
     """The entry of the navigation that the page belongs to; None: to none."""
-    if not is_root and operation.kind != Kind.EXPORT:
+    if not is_root and operation.kind not in (Kind.EXPORT, Kind.BULK_EDIT):
         return "upload_logs"
     if operation.kind == Kind.CHECK and restore_jobs.what_comes(operation) is not Comes.FILE:
         return "history"

@@ -22,6 +22,7 @@ from core.attendance.month import RollFilter
 from core.attendance.print_workbook import write_workbook
 from core.attendance.prints import PrintedRoll
 from core.web import roll_table
+from core.web.forms.bulk_edit import BulkEditForm
 from core.web.forms.prints import PrintForm
 from core.web.forms.roll import RollForm
 from core.web.views.attendance import EDITORS
@@ -66,6 +67,8 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "page": page,
         "form": RollForm(initial=shown, user=user, shifts=sorted({*month.shifts, chosen.shift} - {""})),
         "looks_wrong": bool(chosen.exception),
+        "may_edit": user.role in EDITORS,
+        "bulk": BulkEditForm(),
         "is_narrowed": chosen != months.EVERYBODY,
         "query": f"?{kept}" if kept else "",
         "previous": first - dt.timedelta(1) if first > dt.date.min else None,

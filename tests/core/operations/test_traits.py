@@ -10,7 +10,7 @@ from core.models import Kind, Phase
 from core.operations.traits import BACKUPS, BEFORE_THE_LOCK, TRAITS, UNAUDITED, WRITERS, label_of, traits_of
 from core.worker.handlers import HANDLERS
 
-AT_ONCE = {Kind.RENAME_COMPANY, Kind.SEED_DEMO}
+AT_ONCE = {Kind.RENAME_COMPANY, Kind.BULK_EDIT, Kind.SEED_DEMO}
 """Kinds that no worker is asked for: a request or a command runs them."""
 
 

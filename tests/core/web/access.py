@@ -35,6 +35,12 @@ def _person(world: World) -> dict[str, Any]:
     return {"company": world.own.pk, "number": world.record.ep_no}
 
 
+def _days(world: World) -> dict[str, Any]:
+    """A bulk edit of one day."""
+    day = f"{world.own.pk} {world.record.date} {world.record.ep_no}"
+    return {"days": [day], "doing": "status", "status": "A"}
+
+
 def _company(world: World) -> dict[str, Any]:
     return {"pk": world.own.pk}
 
@@ -158,6 +164,7 @@ ROUTES: Final[dict[str, Access]] = {
     "edit_record": Access(get=owners(200), post=owners(200), kwargs=_record),
     # Nobody saw which state it was made from.
     "delete_record": Access(get=owners(200), post=owners(409), kwargs=_record),
+    "bulk_edit": Access(get=NOT_ALLOWED, post=(LOGIN, 403, 200, 403, 200), data=_days),
     "delete_all": Access(get=root_only(200), post=root_only(200)),
     "exceptions": Access(get=everybody(200), post=NOT_ALLOWED),
     # No exception is named.
