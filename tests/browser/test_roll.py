@@ -100,6 +100,51 @@ def test_a_day_that_is_unmarked_is_added_from_the_roll(november: World, open_as:
     assert page.url.endswith("/2026-11/19/E006/P/")
 
 
+def test_many_days_are_changed_from_the_roll(november: World, open_as: OpenAs) -> None:
+    opened = open_as("admin")
+    page = opened.go(f"/roll/{november.own.pk}/2026-11/?q=e00")
+    bar = page.get_by_role("form", name="Change the selected days")
+    expect(bar).to_be_hidden()
+    page.get_by_role("button", name="Select days").click()
+    expect(bar).to_contain_text("Selected: 0")
+    page.locator("a[href='2/E001/P/']").click()
+    page.locator("a[href='3/E001/P/']").focus()
+    for key in (" ", "ArrowDown", " ", " "):
+        page.keyboard.press(key)
+    expect(bar).to_contain_text("Selected: 2")
+    page.locator("tbody th", has_text="E006").click()
+    expect(bar).to_contain_text("Selected: 27")  # of which seven are unmarked
+    page.locator("thead th[title^='2026-11-02']").click()
+    expect(bar).to_contain_text("Selected: 35")
+    opened.axe()
+    page.select_option("#bulk-edit [name=status]", "L")
+    page.get_by_role("button", name="Preview…").click()
+    assert "7 days have no record and get one." in page.inner_text("main")
+    opened.axe()
+    page.get_by_role("button", name="Change them").click()
+    assert page.url.endswith("/2026-11/?q=e00")
+    assert "Done: Status: Leave, 35 days." in page.inner_text("main")
+    assert page.locator("tbody tr", has_text="E006").locator("td").all_inner_texts()[:25] == ["L"] * 25
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_many_days_are_changed_from_the_list(november: World, open_as: OpenAs, javascript: bool) -> None:
+    page = open_as("admin", javascript=javascript).go("/attendance/?date_from=2026-11-25&date_to=2026-11-25&q=e00")
+    if javascript:
+        page.get_by_label("Select all on this page").check()
+        page.get_by_label("Select E001/P 2026-11-25").uncheck()
+    else:
+        for box in page.locator("[data-bulk-box]").all()[2:]:
+            box.check()
+    page.select_option("#bulk-edit [name=doing]", "delete")
+    page.get_by_role("button", name="Preview…").click()
+    assert "records are deleted." in page.inner_text("main")
+    page.get_by_role("button", name="Delete").click()
+    assert page.url.endswith("&q=e00")
+    left = AttendanceRecord.objects.filter(date="2026-11-25", ep_no__startswith="E00").count()
+    assert left == (1 if javascript else 2)
+
+
 def test_the_roll_can_be_read_at_every_width_and_in_both_themes(november: World, open_as: OpenAs) -> None:
     opened = open_as("root")
     paths = {"roll": "", "roll-day": "5/E001/P/", "roll-print": "print/?profile=custom&blank=Sex"}

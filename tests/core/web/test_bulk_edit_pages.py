@@ -43,7 +43,7 @@ def test_it_is_previewed_done_and_undone_by_the_administrator(world: World) -> N
     text = page.content.decode()
     assert page.status_code == 200
     assert "2 records are changed." in text
-    assert "1 day had no record and gets one." in text
+    assert "1 day has no record and gets one." in text
     assert "2 of these days have times in and out." in text
     assert "Meena Rao" in text
     assert AttendanceRecord.objects.get(pk=world.record.pk).status == "P"
