@@ -205,7 +205,8 @@ def person_day(user: User, company: int, number: str, day: dt.date, register: Re
         last=Max("date", filter=Q(date__lte=today)),
     )
     # The record of the day or the nearest one before it, else the first one: it says what the person is called.
-    named = records.order_by("-date").filter(date__lte=day).first() or records.order_by("date").first()
+    rows = records.select_related("company")
+    named = rows.order_by("-date").filter(date__lte=day).first() or rows.order_by("date").first()
     if named is None:
         return None
     record = named if named.date == day else None
@@ -234,7 +235,9 @@ def _recorded(records: AttendanceQuerySet, length: int) -> dict[str, RollRow]:
     """A row for each employee with records in a month of this ``length``, by number; its name is still blank."""
     rows: dict[str, RollRow] = {}
     columns = ("ep_no", "date", "status", "shift", "overtime", "overtime_to_mandays")
-    for number, date, status, shift, overtime, mandays in records.order_by().values_list(*columns):
+    # All of them at once would set off a collection of garbage.
+    read = records.order_by().values_list(*columns).iterator(chunk_size=2000)
+    for number, date, status, shift, overtime, mandays in read:
         row = rows.get(number)
         if row is None:
             row = rows[number] = RollRow(number, "", [BLANK] * length)
