@@ -21,6 +21,8 @@ from core.attendance import prints
 from core.attendance.month import RollFilter
 from core.attendance.print_workbook import write_workbook
 from core.attendance.prints import PrintedRoll
+from core.history.origins import came_with
+from core.history.snapshots import cause_label
 from core.web import roll_table
 from core.web.forms.bulk_edit import BulkEditForm
 from core.web.forms.prints import PrintForm
@@ -92,6 +94,7 @@ def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, 
         raise Http404 from error
     if shown is None:
         raise Http404
+    came = came_with(shown.record) if shown.record else None
     return render(
         request,
         "roll_day.html",
@@ -101,6 +104,8 @@ def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, 
             "roll": reverse("roll_month", args=[company, first]),
             "part": roll_table.address(number),
             "may_edit": user.role in EDITORS,
+            "came": came,
+            "came_what": came and cause_label(came.cause),
             "section": "roll",
         },
     )

@@ -43,7 +43,7 @@ QUERIES: dict[str, int] = {
     "roll_month": 5,
     "roll_month?q=person&shift=GEN": 5,
     "roll_month?exception=any": 13,
-    "roll_day": 3,
+    "roll_day": 4,
     "roll_print": 11,
     "roll_print?profile=form-d": 12,
     "roll_workbook": 11,
