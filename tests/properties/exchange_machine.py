@@ -6,7 +6,7 @@ beside it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.properties.exchange_model import (
+    Choices,
     Content,
+    Decisions,
     File,
     How,
     Installation,
     Key,
+    NotFollowed,
     Register,
     Restored,
     Side,
@@ -32,10 +35,27 @@ DAYS: Final = ("2026-11-20", "2026-10-05")
 KEYS: Final[list[Key]] = [(company, day, number) for company in "AB" for day in DAYS for number in "12"]
 FIRST: Final[Content] = ("a", "a", "a", "a")
 SIDES: Final = st.sampled_from(["ours", "theirs"])
+DECISIONS: Final = SIDES | st.builds(Choices, st.integers(0, 99))
+"""A strategy, or a person who decides each conflict."""
 Way = Literal["orm", "bulk", "sql"]
 WAYS: Final = st.sampled_from(["orm", "bulk", "sql"])
 ANY: Final = st.integers(0, 59)
 """Which of some: of 2, 3, 4 or 5 all are as likely."""
+
+
+Named = dict[Key, Content]
+"""A register in which companies are known by their names."""
+
+
+def named(register: Register) -> Named:
+    """The same register, as everybody sees it."""
+    names = {key[0]: content[0] for key, content in register.items() if len(key) == 1}
+    return {(names[key[0]], *key[1:]): content if len(key) > 1 else () for key, content in register.items()}
+
+
+def known_by(name: str) -> str:
+    """What a company of this name is known by: no two ever have one name."""
+    return name.partition("-")[0]
 
 
 @dataclass(frozen=True)
@@ -65,13 +85,34 @@ class Place:
         self.heard.write(self.model.register, register)
         self.model.write(register)
 
+    def rename(self, company: Key, name: str) -> None:
+        """Give a company another name, as the service does it."""
+        self._operate({**self.model.register, company: (name,)}, "rename")
+
+    def rename_unseen(self, company: Key, new: Key, way: Way) -> None:
+        """Give it another name past the service, so that nobody can tell that ``new`` is the same company."""
+        register = self.model.register
+        after = {(*new, *key[1:]) if key[:1] == company else key: content for key, content in register.items()}
+        Place.write(self, {**after, new: new}, way)
+
     def import_sheet(self, rows: Register) -> None:
         """Import a sheet, whose records and companies are written."""
+        self._operate({**self.model.register, **rows}, "import")
+
+    def _operate(self, after: Register, kind: str) -> None:
         before = dict(self.model.register)
-        self.model.operate({**before, **rows}, "import")
+        self.model.operate(after, kind)
         self._taken()
         self.heard.write(before, self.model.register)
         self._at_head()
+
+    def follows(self, do: Callable[[Installation], object]) -> bool:
+        """Whether something can be merged without a company becoming two, because its name is not known to be one."""
+        try:
+            do(self.model.copy())
+        except NotFollowed:
+            return False
+        return True
 
     def full(self) -> Sent:
         return self._sent(self.model.full())
@@ -103,17 +144,31 @@ class Place:
         self._at_head()
         return Sent(file, self.heard.copy())
 
-    def bring_back(self, snapshot: Snapshot, side: Side) -> Restored:
+    def bring_back(self, snapshot: Snapshot, by: Decisions) -> Restored:
         """Restore an own snapshot. If the register had it, its values are brought back."""
         head = self.model.take()
         self._taken()
         file = File(0, snapshot.tree, snapshot=snapshot)
         sent = Sent(file, self._heard_at[snapshot].copy())
-        return Place.restore(self, sent, side, without_base=snapshot in head.ancestry)
+        return Place.restore(self, sent, by, is_own=snapshot in head.ancestry)
 
-    def restore(self, sent: Sent, side: Side, *, without_base: bool = False) -> Restored:
+    def refuse(self, sent: Sent) -> Restored:
+        """Restore a file with conflicts that nobody has decided."""
+        before = dict(self.model.register)
+        done = self.model.refuse(sent.file)
+        self._taken()
+        self._at_head()
+        assert self.model.register == before
+        return done
+
+    def asks(self, sent: Sent) -> bool:
+        """Whether somebody has to decide what a restore of this file would bring."""
+        return bool(self.model.copy().restore(sent.file, "ours").conflicts)
+
+    def restore(self, sent: Sent, by: Decisions, *, without_base: bool = False, is_own: bool = False) -> Restored:
+        """Merge a file. ``is_own``: whether its values are brought back."""
         file, before = sent.file, dict(self.model.register)
-        done = self.model.restore(file, side, without_base=without_base)
+        done = self.model.restore(file, by, without_base=without_base, is_own=is_own)
         self._taken()
         if done.how in ("nothing", "not here"):
             assert self.model.register == before
@@ -134,19 +189,26 @@ class Place:
         return done
 
     def exact(self, sent: Sent) -> Restored:
+        """Become exactly as a file."""
         assert sent.file.snapshot is not None
-        done = self.model.exact(sent.file.snapshot)
+        return self._became(self.model.exact(sent.file.snapshot), sent.heard)
+
+    def exactly(self, snapshot: Snapshot) -> Restored:
+        """Become exactly as an own snapshot."""
+        return self._became(self.model.exact(snapshot), self._heard_at[snapshot])
+
+    def _became(self, done: Restored, heard: Heard) -> Restored:
         self._taken()
-        self.heard.hear(sent.heard)
+        self.heard.hear(heard)
         self._decide_all()
         self._at_head()
         return done
 
-    def undo(self, number: int, side: Side, way: How) -> Restored:
+    def undo(self, number: int, by: Decisions, way: How) -> Restored:
         """Undo what made a move of the head. ``number``: of the move."""
         before = dict(self.model.register)
         move = self.model.moves[number]
-        done = self.model.undo(number, side, way)
+        done = self.model.undo(number, by, way)
         self._taken()
         if way == "undone":
             self.heard.write(before, self.model.register)
@@ -171,6 +233,16 @@ class Place:
     def lose_history(self) -> None:
         self.model.lose_history()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its history store has what it was at last. If not, a preview, without which nobody decides single
+        conflicts, knows less than a restore, which first stores again what was lost."""
+        return self.model.head is None or self.model.has(self.model.head)
+
+    def previews(self, sent: Sent) -> bool:
+        """Whether a preview of a file tells the same counts as a restore."""
+        return self.is_whole or sent.file.parent is None
+
     def check(self) -> None:
         self.heard.check(self.model.register)
 
@@ -187,6 +259,8 @@ class Place:
         for key in {key for key, _at in self.heard.of}:
             for at in units(key):
                 content = self.model.register.get(key)
+                if content is None and len(key) == 1:
+                    continue
                 value = None if content is None else content[at]
                 if self.heard.values((key, at)) != {value}:
                     self.heard.decide((key, at), value, is_shared=head is not None and head.is_merge)
@@ -202,9 +276,10 @@ class Exchange(RuleBasedStateMachine):
         self.places: list[Place] = []
         self.copies: list[tuple[Place, Place]] = []
         self.sent: list[Sent] = []
+        self.renamed: set[str] = set()
 
     @initialize(
-        number=st.integers(2, 4),
+        number=st.sampled_from([2, 2, 3, 3, 4, 5]),
         is_common=st.booleans(),
         is_told_apart=st.booleans(),
         keys=st.sets(st.sampled_from(KEYS), max_size=5),
@@ -213,7 +288,7 @@ class Exchange(RuleBasedStateMachine):
         self.writes.are_told_apart = is_told_apart
         self.places = [self.new_place(at) for at in range(number)]
         first, *others = self.places
-        first.write({key[:1]: () for key in keys} | dict.fromkeys(keys, FIRST))
+        first.write({key[:1]: key[:1] for key in keys} | dict.fromkeys(keys, FIRST))
         if is_common:
             sent = first.full()
             for other in others:
@@ -232,38 +307,79 @@ class Exchange(RuleBasedStateMachine):
         """Of a few, or one that nobody else has written: then it is known who has replaced what."""
         return f"{value}{self.snapshots.next_number()}" if self.writes.are_told_apart else value
 
+    def company(self, place: Place, letter: str) -> Key:
+        """The company of this letter in a place; else a new one. If one of this letter ever got another name, the new
+        one is another one."""
+        found = sorted(key for key in place.model.register if len(key) == 1 and key[0][0] == letter)
+        if found:
+            return found[0]
+        return (f"{letter}{self.snapshots.next_number()}" if letter in self.renamed else letter,)
+
+    def key(self, place: Place, key: Key) -> Key:
+        """The record in the company of this letter."""
+        return (*self.company(place, key[0]), *key[1:])
+
+    def with_company(self, place: Place, key: Key) -> Register:
+        """The company of a record, under the name that it has in a place."""
+        return {key[:1]: place.model.register.get(key[:1], key[:1])}
+
     # --- Rules
 
     @rule(at=ANY, key=st.sampled_from(KEYS), unit=st.integers(0, 3), value=st.sampled_from("abc"), way=WAYS)
     def edit(self, at: int, key: Key, unit: int, value: str, way: Way) -> None:
         place = self.place(at)
+        key = self.key(place, key)
         content = list(place.model.register.get(key) or [self.value("a")] * len(FIRST))
         content[unit] = self.value(value)
-        place.write({**place.model.register, key[:1]: (), key: tuple(content)}, way)
+        place.write({**place.model.register, **self.with_company(place, key), key: tuple(content)}, way)
 
     @rule(at=ANY, company=st.sampled_from("AB"), unit=st.integers(0, 3), value=st.sampled_from("abc"))
     def update_all(self, at: int, company: str, unit: int, value: str) -> None:
         place, value = self.place(at), self.value(value)
         register = dict(place.model.register)
+        chosen = self.company(place, company)
         for key, content in register.items():
-            if len(key) > 1 and key[0] == company:
+            if len(key) > 1 and key[:1] == chosen:
                 register[key] = (*content[:unit], value, *content[unit + 1 :])
         place.write(register, "bulk")
 
     @rule(at=ANY, key=st.sampled_from(KEYS), way=WAYS)
     def delete(self, at: int, key: Key, way: Way) -> None:
         place = self.place(at)
+        key = self.key(place, key)
         place.write({other: content for other, content in place.model.register.items() if other != key}, way)
 
     @rule(at=ANY, company=st.sampled_from("AB"), way=WAYS)
     def delete_company(self, at: int, company: str, way: Way) -> None:
         place = self.place(at)
-        place.write({key: content for key, content in place.model.register.items() if key[0] != company}, way)
+        chosen = self.company(place, company)
+        place.write({key: content for key, content in place.model.register.items() if key[:1] != chosen}, way)
+
+    @rule(at=ANY, which=ANY, is_back=st.booleans())
+    def rename(self, at: int, which: int, is_back: bool) -> None:
+        """Give a company a new name, or its first one again."""
+        place = self.place(at)
+        companies = sorted((key, content[0]) for key, content in place.model.register.items() if len(key) == 1)
+        if companies:
+            key, now = companies[which % len(companies)]
+            is_first = now == key[0]
+            self.renamed.add(key[0][0])
+            place.rename(key, key[0] if is_back and not is_first else f"{key[0]}-{self.snapshots.next_number()}")
+
+    @rule(at=ANY, company=st.sampled_from("AB"), way=WAYS)
+    def rename_unseen(self, at: int, company: str, way: Way) -> None:
+        """Rename a company past the service: the deletion of one, and the addition of another."""
+        place = self.place(at)
+        key = self.company(place, company)
+        if key in place.model.register:
+            place.rename_unseen(key, (f"{company}{self.snapshots.next_number()}",), way)
 
     @rule(at=ANY, keys=st.sets(st.sampled_from(KEYS), min_size=1, max_size=3), value=st.sampled_from("abc"))
     def import_sheet(self, at: int, keys: set[Key], value: str) -> None:
-        value = self.value(value)
-        self.place(at).import_sheet({key[:1]: () for key in keys} | {key: (value,) * len(FIRST) for key in keys})
+        place, value = self.place(at), self.value(value)
+        companies = {letter: self.company(place, letter) for letter in sorted({key[0] for key in keys})}
+        rows: Register = {key: place.model.register.get(key, key) for key in companies.values()}
+        place.import_sheet(rows | {(*companies[key[0]], *key[1:]): (value,) * len(FIRST) for key in keys})
 
     @rule(at=ANY)
     def back_up(self, at: int) -> None:
@@ -284,64 +400,103 @@ class Exchange(RuleBasedStateMachine):
     @rule(at=ANY, company=st.sampled_from("AB") | st.none(), day=st.sampled_from(DAYS) | st.none())
     def back_up_a_selection(self, at: int, company: str | None, day: str | None) -> None:
         place = self.place(at)
-        if (company is None or (company,) in place.model.register) and (company or day):
-            self.sent.append(place.selection(company, day))
+        chosen = None if company is None else self.company(place, company)
+        if (chosen is None or chosen in place.model.register) and (chosen or day):
+            self.sent.append(place.selection(None if chosen is None else chosen[0], day))
 
     @precondition(lambda self: self.sent)
-    @rule(at=ANY, file=ANY, side=SIDES)
-    def restore(self, at: int, file: int, side: Side) -> None:
-        self.place(at).restore(self.file(file), side)
+    @rule(at=ANY, file=ANY, by=DECISIONS)
+    def restore(self, at: int, file: int, by: Decisions) -> None:
+        self.merge(self.place(at), self.file(file), by)
+
+    def merge(self, place: Place, sent: Sent, by: Decisions, *, without_base: bool = False) -> Restored | None:
+        """Restore a file, if all names in it can be followed: what comes of others is not told here."""
+        if not place.follows(lambda model: model.restore(sent.file, by, without_base=without_base)):
+            event("restore: a name that is not followed")
+            return None
+        if not place.is_whole:
+            by = "ours"
+        return place.restore(sent, by, without_base=without_base)
 
     @precondition(lambda self: self.sent)
-    @rule(at=ANY, file=ANY, side=SIDES)
-    def restore_twice(self, at: int, file: int, side: Side) -> None:
+    @rule(at=ANY, file=ANY)
+    def restore_undecided(self, at: int, file: int) -> None:
+        """Restore with ``manual``, and nobody there to decide."""
         place, sent = self.place(at), self.file(file)
-        place.restore(sent, side)
+        if place.follows(lambda model: model.restore(sent.file, "ours")):
+            if place.asks(sent):
+                place.refuse(sent)
+            else:
+                place.restore(sent, Choices(0) if place.is_whole else "ours")
+
+    @precondition(lambda self: self.sent)
+    @rule(at=ANY, file=ANY, by=DECISIONS)
+    def restore_twice(self, at: int, file: int, by: Decisions) -> None:
+        place, sent = self.place(at), self.file(file)
+        self.merge(place, sent, by)
         head = place.model.head
-        again = place.restore(sent, side)
-        if sent.file.snapshot is not None and again.how != "merged":
+        again = self.merge(place, sent, by)
+        if sent.file.snapshot is not None and again is not None and again.how != "merged":
             assert place.model.head is head
 
-    @rule(at=ANY, other=ANY, side=SIDES)
-    def pull(self, at: int, other: int, side: Side) -> None:
-        self.place(at).restore(self.place(other).full(), side)
+    @rule(at=ANY, other=ANY, by=DECISIONS)
+    def pull(self, at: int, other: int, by: Decisions) -> None:
+        self.merge(self.place(at), self.place(other).full(), by)
 
-    @rule(at=ANY, other=ANY, side=SIDES, there=SIDES)
-    def cross(self, at: int, other: int, side: Side, there: Side) -> None:
+    @rule(at=ANY, other=ANY, by=DECISIONS, there=DECISIONS)
+    def cross(self, at: int, other: int, by: Decisions, there: Decisions) -> None:
         one, two = self.place(at), self.place(other)
         if one is not two:
             files = one.full(), two.full()
-            one.restore(files[1], side)
-            two.restore(files[0], there)
+            self.merge(one, files[1], by)
+            self.merge(two, files[0], there)
 
     @precondition(lambda self: self.sent)
-    @rule(at=ANY, file=ANY, side=SIDES)
-    def restore_without_base(self, at: int, file: int, side: Side) -> None:
-        self.place(at).restore(self.file(file), side, without_base=True)
+    @rule(at=ANY, file=ANY, by=DECISIONS)
+    def restore_without_base(self, at: int, file: int, by: Decisions) -> None:
+        self.merge(self.place(at), self.file(file), by, without_base=True)
 
-    @rule(at=ANY, which=ANY, side=SIDES)
-    def restore_a_snapshot(self, at: int, which: int, side: Side) -> None:
+    def snapshot(self, place: Place, which: int) -> Snapshot | None:
+        """One of the snapshots that a place had, and has at hand."""
+        found = [one for one in dict.fromkeys(move.after for move in place.model.moves) if place.model.has(one)]
+        return found[which % len(found)] if found else None
+
+    @rule(at=ANY, which=ANY, by=DECISIONS)
+    def restore_a_snapshot(self, at: int, which: int, by: Decisions) -> None:
         place = self.place(at)
-        if snapshots := [
-            one for one in dict.fromkeys(move.after for move in place.model.moves) if place.model.has(one)
-        ]:
-            place.bring_back(snapshots[which % len(snapshots)], side)
+        snapshot = self.snapshot(place, which)
+        if snapshot is not None:
+            file = File(0, snapshot.tree, snapshot=snapshot)
+            if place.follows(lambda model: model.restore(file, by, is_own=snapshot in model.take().ancestry)):
+                place.bring_back(snapshot, by if place.is_whole else "ours")
+
+    @rule(at=ANY, which=ANY)
+    def restore_a_snapshot_exactly(self, at: int, which: int) -> None:
+        place = self.place(at)
+        snapshot = self.snapshot(place, which)
+        if snapshot is not None and place.follows(lambda model: model.exact(snapshot)):
+            place.exactly(snapshot)
 
     @precondition(lambda self: any(sent.file.snapshot for sent in self.sent))
     @rule(at=ANY, file=ANY)
     def restore_exactly(self, at: int, file: int) -> None:
         place, sent = self.place(at), self.file(file)
-        if sent.file.snapshot is not None and (sent.file.parent is None or place.model.has(sent.file.parent)):
+        snapshot = sent.file.snapshot
+        is_whole = sent.file.parent is None or place.model.has(sent.file.parent)
+        if snapshot is not None and is_whole and place.follows(lambda model: model.exact(snapshot)):
             place.exact(sent)
 
-    @rule(at=ANY, move=ANY, side=SIDES, way=ANY)
-    def undo(self, at: int, move: int, side: Side, way: int) -> None:
+    @rule(at=ANY, move=ANY, by=DECISIONS, way=ANY)
+    def undo(self, at: int, move: int, by: Decisions, way: int) -> None:
         place = self.place(at)
         numbers = [number for number, one in enumerate(place.model.moves) if one.kind]
         if numbers:
             number = numbers[-1 - move % len(numbers)]
             ways = place.model.ways(number)
-            place.undo(number, side, ways[way % len(ways)])
+            chosen = ways[way % len(ways)]
+            by = by if place.is_whole else "ours"
+            if place.follows(lambda model: model.undo(number, by, chosen)):
+                place.undo(number, by, chosen)
 
     @rule(at=ANY, other=ANY, side=SIDES, way=ANY, is_sent_again=st.booleans())
     def restore_and_undo(self, at: int, other: int, side: Side, way: int, is_sent_again: bool) -> None:
@@ -349,7 +504,7 @@ class Exchange(RuleBasedStateMachine):
         place, sent = self.place(at), self.place(other).full()
         before, moves = dict(place.model.register), place.model.moves
         count = len([one for one in moves if one.kind])
-        place.restore(sent, side)
+        self.merge(place, sent, side)
         if len([one for one in moves if one.kind]) == count:
             return
         after, count = dict(place.model.register), len(moves)
@@ -404,9 +559,9 @@ class Exchange(RuleBasedStateMachine):
                 event(f"settled after {turn} rounds")
                 return
             for number, place in enumerate(self.places):
-                done = place.restore(files[number - 1], "ours")
+                done = self.merge(place, files[number - 1], "ours")
                 self.what_was_written_last_is_there()
-                if done.conflicts or done.how == "not here":
+                if done is None or done.conflicts or done.how == "not here":
                     event("not settled: a question")
                     return
         assert not self.places, "files go round for ever"

@@ -14,13 +14,28 @@ from enum import Enum
 from typing import Final, Literal, NamedTuple, cast
 
 Key = tuple[str, ...]
-"""Of a company: ``("ABC Corp",)``. Of a record: ``("ABC Corp", "2026-11-20", "E1")``."""
+"""Of a company: ``("A",)``, what it is known by, whatever its name is. Of a record: ``("A", "2026-11-20", "1")``."""
 Content = tuple[str, ...]
-"""The value of each unit of a record. A company has none."""
+"""The value of each unit of a record. Of a company: its name."""
 Register = dict[Key, Content]
 Tree = frozenset[tuple[Key, Content]]
 """What a register is at one moment."""
 Side = Literal["ours", "theirs"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A person's decisions of conflicts, one by one: as good as drawn, and the same for the same conflict."""
+
+    salt: int
+
+    def side(self, key: Key, at: int) -> Side:
+        """The side for which the conflict in a unit, or in a whole record (-1), is decided."""
+        return "theirs" if hashlib.sha256(repr((self.salt, key, at)).encode()).digest()[0] % 2 else "ours"
+
+
+Decisions = Side | Choices
+"""For which side conflicts are decided: all of them for one, or each by itself."""
 
 
 class Unknown(Enum):
@@ -50,8 +65,15 @@ class Merged(NamedTuple):
     taken: Content | None
     conflicts: tuple[int, ...] = ()
 
-    def decided(self, side: Side) -> Content | None:
-        return self.kept if side == "ours" else self.taken
+    def decided(self, key: Key, by: Decisions) -> Content | None:
+        if not isinstance(by, Choices):
+            return self.kept if by == "ours" else self.taken
+        if self.kept is None or self.taken is None:
+            return self.kept if by.side(key, -1) == "ours" else self.taken
+        content = list(self.kept)
+        for at in self.conflicts:
+            content[at] = self.kept[at] if by.side(key, at) == "ours" else self.taken[at]
+        return tuple(content)
 
 
 WHOLE: Final = (-1,)
@@ -82,6 +104,24 @@ def merged(base: Known, ours: Content | None, theirs: Content | None) -> Merged:
         else:
             conflicts.append(at)
     return Merged(ours, theirs, tuple(kept), tuple(taken), tuple(conflicts))
+
+
+class NotFollowed(Exception):
+    """Nothing says that two names are those of one company, so that it would be merged as two."""
+
+
+def merged_company(base: Known, name: Known, ours: Content | None, theirs: Content | None) -> Merged:
+    """The merge of a company: of whether it is there, and else of its name. ``base``: what the base says of the one;
+    ``name``: of the other."""
+    if ours is not None and theirs is not None:
+        if ours != theirs and name is None:
+            raise NotFollowed
+        return merged(name, ours, theirs)
+    there: Content = ()
+    sides = merged(base, None if ours is None else there, None if theirs is None else there)
+    of = ours or theirs
+    kept, taken = (None if content is None else of for content in (sides.kept, sides.taken))
+    return Merged(ours, theirs, kept, taken, sides.conflicts)
 
 
 def merged_without_base(ours: Content | None, theirs: Content | None, deleted: Content | None) -> Merged:
@@ -133,19 +173,38 @@ def shared(ours: Collection[Snapshot], theirs: Collection[Snapshot], levels: int
     best = common_ancestors(ours, theirs)
     if not best:
         return None
-    base: Base = dict(best[0].tree)
+    base = base_of(best[0].tree)
     of = frozenset(best)
     for at, other in enumerate(best[1:], 1):
         below = shared(best[:at], [other], levels - 1) if levels else None
-        base = both_bases(below and below.base, base, dict(other.tree))
+        base = both_bases(below and below.base, base, base_of(other.tree))
         of |= below.of if below else frozenset()
     return Shared(base, of)
+
+
+def base_of(tree: Tree) -> Base:
+    """What a snapshot says, as a base. Whether a company is there, and its name, are told apart."""
+    names = {name_of(key): content for key, content in tree if len(key) == 1}
+    return {key: () if len(key) == 1 else content for key, content in tree} | names
+
+
+def name_of(company: Key) -> Key:
+    """The key by which a base has a company's name."""
+    return (*company, "name")
 
 
 def both_bases(below: Base | None, one: Base, other: Base) -> Base:
     """What two bases come to. ``below``: their own base; None: nothing proves what it is."""
     keys = {*(below or {}), *one, *other}
-    return {key: _of_both(UNKNOWN if below is None else below.get(key), one.get(key), other.get(key)) for key in keys}
+    found: dict[Key, Known] = {}
+    for key in keys:
+        before = UNKNOWN if below is None else below.get(key)
+        known = one.get(key), other.get(key)
+        if len(key) == 2 and None in known:  # a name of which one of them says nothing
+            found[key] = known[0] or known[1]
+        else:
+            found[key] = _of_both(before, *known)
+    return found
 
 
 def _of_both(below: Known, one: Known, other: Known) -> Known:
@@ -173,7 +232,7 @@ class File:
     """``snapshot``: what it was made from, whose ancestry it names; None: it is in none, and then ``there`` and
     ``deleted`` are all that it speaks about. ``parent``: of an incremental the snapshot from which its changes lead.
     ``bases``: snapshots that it brings as well, to be bases of its merge. ``number``: by which its maker's catalogue
-    has it."""
+    has it. ``names``: of the companies, where it is in no ancestry."""
 
     number: int
     there: Tree
@@ -181,6 +240,7 @@ class File:
     snapshot: Snapshot | None = None
     parent: Snapshot | None = None
     bases: frozenset[Snapshot] = frozenset()
+    names: Mapping[Key, Content] = field(default_factory=dict)
 
 
 def differences(before: Tree, after: Tree) -> tuple[Tree, Tree]:
@@ -191,7 +251,9 @@ def differences(before: Tree, after: Tree) -> tuple[Tree, Tree]:
 
 # --- Installations
 
-How = Literal["nothing", "settled", "fast-forward", "merged", "exact", "undone", "withdrawn", "redone", "not here"]
+How = Literal[
+    "nothing", "settled", "fast-forward", "merged", "exact", "undone", "withdrawn", "redone", "not here", "undecided"
+]
 
 
 @dataclass
@@ -323,7 +385,8 @@ class Installation:
     def part(self, keys: Collection[Key]) -> File:
         """A file of some companies and records. It is in no ancestry."""
         self.take()
-        return File(self._number(), frozenset((key, self.register[key]) for key in keys))
+        there = frozenset((key, self.register[key]) for key in keys)
+        return File(self._number(), there, names=names_in(self.tree))
 
     def _sent(self) -> Snapshot:
         snapshot = self.take()
@@ -360,21 +423,34 @@ class Installation:
 
     # --- Restore
 
-    def restore(self, file: File, side: Side, *, without_base: bool = False) -> Restored:
-        """Merge a file; conflicts are decided for one side. ``without_base``: as if nothing in common were known."""
-        theirs = file.snapshot
+    def refuse(self, file: File) -> Restored:
+        """Merge a file of which nobody has decided the conflicts: it is refused, and nothing is merged."""
+        self._begin()
+        return Restored("undecided")
+
+    def restore(self, file: File, by: Decisions, *, without_base: bool = False, is_own: bool = False) -> Restored:
+        """Merge a file. ``by``: who decides conflicts. ``without_base``: as if nothing in common were known.
+        ``is_own``: bring the values of an own snapshot back.
+
+        Raises NotFollowed.
+        """
+        ours, theirs = self._begin(), file.snapshot
         if theirs is None or (file.parent is not None and not self.has(file.parent)):
-            return self._without_ancestry(file, side)
-        if (ours := self._begin()) is None:
+            return self._without_ancestry(file, by)
+        if ours is None:
             return self._first(theirs, has_base=False)
         # A backup that was taken here brings its values back.
-        base = None if without_base or file.number in self.written else shared([ours], [theirs])
+        related = None if without_base else shared([ours], [theirs])
+        base = None if is_own or file.number in self.written else related
         is_here = theirs in ours.ancestry
         is_needed = not is_here and ours.tree != theirs.tree
         if base is not None and is_needed and not all(self.has(one) or one in file.bases for one in base.of):
             return Restored("not here", base=base)
-        changes = merge(ours.tree, theirs.tree, base.base if base else {})
-        done = self._apply("merged", changes, side, base)
+        if not self._follows(ours, theirs, related, file):
+            raise NotFollowed
+        names = UNKNOWN if base is None and related is not None else None
+        changes = merge(ours.tree, theirs.tree, base.base if base else {}, names)
+        done = self._apply("merged", changes, by, base)
         done.has_base = base is not None
         self._keep(theirs)
         self._move(self._after(ours, theirs), "restore")
@@ -385,6 +461,20 @@ class Installation:
         elif base is not None and self.head is theirs:
             done.how = "fast-forward"
         return done
+
+    def _follows(self, ours: Snapshot, theirs: Snapshot, related: Shared | None, file: File | None = None) -> bool:
+        """Whether every company that has another name there is known to be the same one. ``related``: what both have in
+        common; only snapshots that are at hand tell names."""
+        there = names_in(theirs.tree)
+        differ = {key for key, name in names_in(ours.tree).items() if there.get(key, name) != name}
+        if related is None:
+            return not differ
+        brought = frozenset[Snapshot]() if file is None else file.bases
+        changed = differ or any(
+            names_in(one.tree).get(key, name) != name for one in related.of for key, name in there.items()
+        )
+        are_here = all(self.has(one) or one in brought for one in related.of)
+        return not changed or (are_here and all(related.base.get(name_of(key)) is not None for key in differ))
 
     def _after(self, ours: Snapshot, theirs: Snapshot, *, is_exact: bool = False) -> Snapshot:
         """The snapshot after theirs was merged into ours, or (``is_exact``) ours became as theirs."""
@@ -402,26 +492,37 @@ class Installation:
         """Become a snapshot, in a register that has nothing yet."""
         self.register = dict(theirs.tree)
         self._move(theirs, "restore")
-        return Restored("fast-forward", merge(frozenset(), theirs.tree, {}), has_base=has_base)
+        return Restored("fast-forward", merge(frozenset(), theirs.tree, {}, None), has_base=has_base)
 
     def exact(self, theirs: Snapshot) -> Restored:
-        """Become exactly what a snapshot is."""
+        """Become exactly what a snapshot is. Raises NotFollowed."""
         if (ours := self._begin()) is None:
             return self._first(theirs, has_base=True)
+        if not self._follows(ours, theirs, shared([ours], [theirs])):
+            raise NotFollowed
         self.register = dict(theirs.tree)
         self._keep(theirs)
         self._move(self._after(ours, theirs, is_exact=True), "restore")
-        return Restored("exact", merge(ours.tree, theirs.tree, dict(ours.tree)))
+        return Restored("exact", merge(ours.tree, theirs.tree, base_of(ours.tree)))
 
-    def _without_ancestry(self, file: File, side: Side) -> Restored:
-        """Merge a file that is in no ancestry: what it lists, and nothing else."""
+    def _without_ancestry(self, file: File, by: Decisions) -> Restored:
+        """Merge a file that is in no ancestry: what it lists, and nothing else. Raises NotFollowed."""
         self._begin()
         there, deleted = dict(file.there), dict(file.deleted)
+        names = dict(file.names)
+        if file.snapshot is not None and file.parent is not None:
+            names = names_in(file.snapshot.tree)
+            before = names_in(file.parent.tree)
+            if any(before.get(key, name) != name for key, name in names.items()):
+                raise NotFollowed
+            names = before | names
+        if any(names.get(key, name) != name for key, name in names_in(self.tree).items()):
+            raise NotFollowed
         changes = {
             key: merged_without_base(self.register.get(key), there.get(key), deleted.get(key))
             for key in {*there, *deleted}
         }
-        done = self._apply("merged", changes, side)
+        done = self._apply("merged", changes, by, names=names)
         done.has_base = False
         self.take("restore")
         return done
@@ -447,14 +548,14 @@ class Installation:
         has_followed = any(one.kind in ("restore", "undo") for one in later)
         return ["undone"] if was_seen or has_followed else ["withdrawn", "undone"]
 
-    def undo(self, number: int, side: Side, way: How) -> Restored:
+    def undo(self, number: int, by: Decisions, way: How) -> Restored:
         """Undo what made a move: *undone*, by an ordinary change; *withdrawn*, as if it had never been; or *redone*:
-        what was withdrawn comes back."""
+        what was withdrawn comes back. Raises NotFollowed."""
         now, move = self.take(), self.moves[number]
         if not all(self.has(one) for one in (move.before, move.after) if one):
             return Restored("not here")
         before: Tree = move.before.tree if move.before else frozenset()
-        done = self._apply(way, merge(now.tree, before, dict(move.after.tree)), side)
+        done = self._apply(way, merge(now.tree, before, base_of(move.after.tree)), by)
         self._move(self._after_undo(now, move.before, way), "undo")
         return done
 
@@ -468,35 +569,59 @@ class Installation:
         is_all = now in before.ancestry and self.tree == before.tree
         return before if is_all else self._snapshots.ordinary(self.tree, now, before)
 
-    def _apply(self, how: How, changes: Mapping[Key, Merged], side: Side, base: Shared | None = None) -> Restored:
-        """Make the register what a merge comes to. A company stays, or is created, while records name it."""
-        before = set(self.register)
+    def _apply(
+        self,
+        how: How,
+        changes: Mapping[Key, Merged],
+        by: Decisions,
+        base: Shared | None = None,
+        names: Mapping[Key, Content] | None = None,
+    ) -> Restored:
+        """Make the register what a merge comes to. A company stays, or is created, while records name it. ``names``:
+        those of theirs, where they do not follow from ``changes``."""
+        before = names_in(self.tree)
+        there = {key: one.theirs for key, one in changes.items() if len(key) == 1 and one.theirs is not None}
+        named = there | dict(names or {}) | before
         for key, one in changes.items():
-            content = one.decided(side)
+            content = one.decided(key, by)
             if content is None:
                 self.register.pop(key, None)
             else:
                 self.register[key] = content
         needed = {key[:1] for key in self.register} - set(self.register)
-        self.register |= dict.fromkeys(needed, ())
-        return Restored(how, changes, base, blocked=frozenset(needed & before), created=frozenset(needed - before))
+        self.register |= {key: named[key] for key in needed}
+        blocked = needed & before.keys()
+        return Restored(how, changes, base, blocked=frozenset(blocked), created=frozenset(needed - blocked))
 
 
-def merge(ours: Tree, theirs: Tree, base: Base) -> dict[Key, Merged]:
-    """The merge of every key that one of the three has."""
+def names_in(tree: Tree) -> dict[Key, Content]:
+    """The companies that a register has, and their names."""
+    return {key: content for key, content in tree if len(key) == 1}
+
+
+def merge(ours: Tree, theirs: Tree, base: Base, names: Known = None) -> dict[Key, Merged]:
+    """The merge of every key that one of the three has. ``names``: what is known of names of which the base says
+    nothing. Raises NotFollowed."""
     here, there = dict(ours), dict(theirs)
-    return {key: merged(base.get(key), here.get(key), there.get(key)) for key in {*base, *here, *there}}
+    found: dict[Key, Merged] = {}
+    for key in {*base, *here, *there}:
+        if len(key) == 1:
+            name = base.get(name_of(key), names)
+            found[key] = merged_company(base.get(key), name, here.get(key), there.get(key))
+        elif len(key) > 2:
+            found[key] = merged(base.get(key), here.get(key), there.get(key))
+    return found
 
 
 # --- What is counted
 
 
-def counted(done: Restored, side: Side, file: File | None = None) -> dict[str, Counter[str]]:
+def counted(done: Restored, by: Decisions, file: File | None = None) -> dict[str, Counter[str]]:
     """What an operation did, by model, as it is told. ``file``: one that is in no ancestry and lists deletions."""
     found: dict[str, Counter[str]] = {"companies": Counter(), "attendance_records": Counter()}
     deleted = dict(file.deleted) if file is not None else {}
     for key, one in done.merged.items():
-        counts, result = found["companies" if len(key) == 1 else "attendance_records"], one.decided(side)
+        counts, result = found["companies" if len(key) == 1 else "attendance_records"], one.decided(key, by)
         is_listed = one.theirs is not None or key in deleted
         if key in done.blocked:
             effect = "kept"

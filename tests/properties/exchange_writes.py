@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from tests.properties.exchange_model import WHOLE, Content, Key, Merged, Register
 
 Cell = tuple[Key, int]
-"""A unit of a record."""
+"""A unit of a record, or the name of a company."""
 UNITS: Final = 4
 
 
@@ -76,6 +76,8 @@ class Heard:
         for key in before.keys() | after.keys():
             for at in units(key):
                 value = _value(after.get(key), at)
+                if len(key) == 1 and value is None:
+                    continue  # whether a company is there, follows from much else
                 if _value(before.get(key), at) != value:
                     self.of[key, at] = self[key, at] | {self._writes.new(value, self[key, at])}
 
@@ -93,7 +95,9 @@ class Heard:
         for key in {key for key, _at in self.of} | register.keys():
             assert len(key) == 1 or key not in register or key[:1] in register, "a record without its company"
             for at in units(key):
-                assert _value(register.get(key), at) in self.values((key, at)), (key, at)
+                value = _value(register.get(key), at)
+                is_told = len(key) > 1 or value is not None
+                assert not is_told or value in self.values((key, at)), (key, at)
 
 
 def heard_of_both(
@@ -106,16 +110,19 @@ def heard_of_both(
     for key, one in merged.items():
         for at in units(key):
             cell, value = (key, at), _value(result.get(key), at)
+            if len(key) == 1 and value is None:
+                continue
             is_asked = at in one.conflicts or one.conflicts == WHOLE
             values = both.values(cell)
-            if is_asked:
+            is_of_one = len(key) == 1 and None in (one.ours, one.theirs)  # whoever deletes a company, deletes its name
+            if is_asked or (is_of_one and values != {value}):
                 both.decide(cell, value)
             elif len(values) > 1:
                 # Who has brought a value back to what both know, has not changed it.
                 known = {both._writes[number].value for number in here[cell] & there[cell]} | {None}
                 assert values - known <= {value}, (cell, values, known, value)
                 both.decide(cell, value)
-        if is_proven and one.conflicts:
+        if is_proven and one.conflicts and (len(key) > 1 or one.conflicts != WHOLE):
             asked = units(key) if one.conflicts == WHOLE else one.conflicts
             unheard = [at for at in asked if here.values((key, at)) != there.values((key, at))]
             assert unheard, (key, one)
@@ -123,7 +130,7 @@ def heard_of_both(
 
 
 def units(key: Key) -> range:
-    return range(0 if len(key) == 1 else UNITS)
+    return range(1 if len(key) == 1 else UNITS)
 
 
 def _value(content: Content | None, at: int) -> str | None:

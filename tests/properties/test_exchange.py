@@ -18,10 +18,21 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.conftest import DEEP
-from tests.properties.exchange_machine import ANY, Exchange, Place, Sent, Way
-from tests.properties.exchange_model import File, How, Register, Restored, Side, Snapshot, Snapshots, counted
+from tests.properties.exchange_machine import ANY, Exchange, Place, Sent, Way, known_by, named
+from tests.properties.exchange_model import (
+    Choices,
+    Decisions,
+    File,
+    How,
+    Key,
+    Register,
+    Restored,
+    Snapshot,
+    Snapshots,
+    counted,
+)
 from tests.properties.exchange_writes import Writes
-from tests.running.exchange import Databases, SnapshotFile, Told
+from tests.running.exchange import Databases, Decide, SnapshotFile, Told
 from tests.running.installation import Installations
 
 
@@ -53,17 +64,28 @@ class Ids:
 
 
 class RealPlace(Place):
-    """A place that is also a real installation, which does the same."""
+    """A place that is also a real installation, which does the same. ``is_settling``: whether so many files go
+    round that it does not preview each of them."""
 
     def __init__(self, at: int, snapshots: Snapshots, writes: Writes, databases: Databases, ids: Ids) -> None:
         super().__init__(at, snapshots, writes)
         self._databases = databases
         self._ids = ids
         self._moments = [timezone.now()]
+        self.is_settling = False
 
     def write(self, register: Register, way: Way = "orm") -> None:
-        self._databases.write(self.model.register, register, way)
+        self._databases.write(named(self.model.register), named(register), way)
         super().write(register, way)
+
+    def rename(self, company: Key, name: str) -> None:
+        self._databases.rename(self.model.register[company][0], name)
+        super().rename(company, name)
+        self._same()
+
+    def rename_unseen(self, company: Key, new: Key, way: Way) -> None:
+        self._databases.rename_unseen(self.model.register[company][0], new[0], way)
+        super().rename_unseen(company, new, way)
 
     def incremental(self, parent: Snapshot, bases: Collection[Snapshot] = ()) -> Sent:
         sent = super().incremental(parent, bases)
@@ -92,52 +114,57 @@ class RealPlace(Place):
 
     def import_sheet(self, rows: Register) -> None:
         super().import_sheet(rows)
-        self._databases.import_sheet(rows)
+        self._databases.import_sheet(named(rows))
         self._same()
 
     def selection(self, company: str | None, day: str | None) -> Sent:
         sent = super().selection(company, day)
-        data = self._databases.selection(company, day)
+        data = self._databases.selection(None if company is None else self.model.register[company,][0], day)
         self._same()
         return replace(sent, data=data)
 
     def full(self) -> Sent:
         return self._with(super().full(), self._databases.full())
 
-    def restore(self, sent: Sent, side: Side, *, without_base: bool = False) -> Restored:
-        # A preview writes nothing, so it does not store again what was lost.
-        is_whole = self.model.head is None or self.model.has(self.model.head)
-        done = super().restore(sent, side, without_base=without_base)
-        preview = self._databases.preview(sent.data, side, without_base=without_base)
-        told = self._databases.restore(sent.data, side, without_base=without_base)
-        assert preview == told or (preview.is_refused and not is_whole)
-        self._as_told(done, side, told, sent.file if sent.file.snapshot is None else None)
+    def restore(self, sent: Sent, by: Decisions, *, without_base: bool = False, is_own: bool = False) -> Restored:
+        is_previewed = not self.is_settling and self.previews(sent)
+        done = super().restore(sent, by, without_base=without_base, is_own=is_own)
+        told = self._databases.restore(sent.data, _decide(by), without_base=without_base, is_previewed=is_previewed)
+        self._as_told(done, by, told, sent.file if sent.file.snapshot is None else None)
         self._same()
         return done
 
-    def _as_told(self, done: Restored, side: Side, told: Told, file: File | None = None) -> None:
-        """What the service told is what the model counts."""
+    def refuse(self, sent: Sent) -> Restored:
+        done = super().refuse(sent)
+        assert "left for somebody to decide" in self._databases.restore(sent.data, "manual").is_refused
+        self._same()
+        return done
+
+    def _as_told(self, done: Restored, by: Decisions, told: Told, file: File | None = None) -> None:
+        """What the service told is what the model counts, and adds up."""
         if done.how == "not here":
             assert "records" in told.is_refused
             return
-        expected = counted(done, side, file)
+        expected = counted(done, by, file)
         assert not told.is_refused
+        for counts in told.counts.values():
+            became = ("added", "updated", "deleted", "skipped", "kept")
+            assert counts.get("read", 0) == sum(counts.get(name, 0) for name in became)
         assert told.counts == {name: dict(counts) for name, counts in expected.items()}
         assert told.conflicts == sum(counts["conflicts"] for counts in expected.values())
 
-    def bring_back(self, snapshot: Snapshot, side: Side) -> Restored:
-        done = super().bring_back(snapshot, side)
-        self._as_told(done, side, self._databases.restore(snapshot.label, side))
+    def bring_back(self, snapshot: Snapshot, by: Decisions) -> Restored:
+        done = super().bring_back(snapshot, by)
+        self._as_told(done, by, self._databases.restore(snapshot.label, _decide(by)))
         self._same()
         return done
 
     def since(self, number: int) -> Sent:
         """A file of what says that it was written since some moment."""
         data = self._databases.since(self._moments[number % len(self._moments)])
-        register = self.model.register
-        found = self._databases.listed(data)
+        found, register = self._databases.listed(data), named(self.model.register)
         assert found == {key: register[key] for key in found}
-        sent = self.part(found)
+        sent = self.part([(known_by(key[0]), *key[1:]) for key in found])
         self._same()
         return replace(sent, data=data)
 
@@ -147,10 +174,16 @@ class RealPlace(Place):
         self._same()
         return done
 
-    def undo(self, number: int, side: Side, way: How) -> Restored:
+    def exactly(self, snapshot: Snapshot) -> Restored:
+        done = super().exactly(snapshot)
+        self._as_told(done, "theirs", self._databases.restore(snapshot.label, "theirs", is_exact=True))
+        self._same()
+        return done
+
+    def undo(self, number: int, by: Decisions, way: How) -> Restored:
         ways = self.model.ways(number)
-        done = super().undo(number, side, way)
-        self._as_told(done, side, self._databases.undo(number, side, way, ways))
+        done = super().undo(number, by, way)
+        self._as_told(done, by, self._databases.undo(number, _decide(by), way, ways))
         self._same()
         return done
 
@@ -167,11 +200,18 @@ class RealPlace(Place):
     def _same(self) -> None:
         """What is in the databases is what the model says."""
         self._moments.append(timezone.now())
-        assert self._databases.contents() == self.model.register
+        assert self._databases.contents() == named(self.model.register)
         pk = self._databases.head()
         assert (pk is None) == (self.model.head is None)
         if pk is not None and self.model.head is not None:
             self._ids.learn(self.model.head, pk, self._databases)
+
+
+def _decide(by: Decisions) -> Decide:
+    """The same decisions, for companies that are known by their names."""
+    if not isinstance(by, Choices):
+        return by
+    return lambda key, at: by.side((known_by(key[0]), *key[1:]), at)
 
 
 NewDatabases = Callable[[str, ExitStack], Databases]
@@ -197,6 +237,9 @@ class RealExchange(Exchange):
         self.sent.append(place.since(since))
 
     def teardown(self) -> None:
+        for place in self.places:
+            assert isinstance(place, RealPlace)
+            place.is_settling = True
         with self._opened:
             super().teardown()
 

@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, Literal, NamedTuple, cast
 
 from django.db import connections, transaction
 from django.utils import timezone
 
-from core.models import AttendanceRecord, Company, Installation
+from core.attendance.companies import rename_company
+from core.models import AttendanceRecord, Company, Installation, Role, User
 from core.operations.errors import OperationFailed
 from core.operations.results import BackupResult, RestoreSummary
 from core.register.database import Register
-from core.register.declared import Selection
-from core.restores.restore_service import RestoreService
+from core.register.declared import SCHEMA, Selection
+from core.restores.merging import DecidedPlan
+from core.restores.restore_service import Restorable, RestoreService
 from core.restores.undo import How, undo_of
 from core.restores.undo import ways as possible_ways
 from recordsync.history.databases import history_of
+from recordsync.merge import KEY_UNIT, Counts, Merged, Side
+from recordsync.merge.three_way import EXISTENCE
+from recordsync.model.schema import Model
 from recordsync.models import Block, Head, HeadMove, Node, Snapshot
+from recordsync.plan import Account, ChangeList, Plan, decided_batches, list_changes
 from tests.builders import files
 from tests.builders.days import TIMES, UNITS, Content, day
 from tests.builders.registers import columns, rows
@@ -35,7 +42,12 @@ Units = tuple[str, ...]
 Contents = Mapping[Key, Units]
 Way = Literal["orm", "bulk", "sql"]
 
-STRATEGIES = {"ours": "database_wins", "theirs": "backup_wins"}
+Strategy = Literal["ours", "theirs", "manual"]
+Decide = Strategy | Callable[[Key, int], Literal["ours", "theirs"]]
+"""Who decides conflicts: a strategy, nobody, or a function that tells for which side a unit of a record is decided, or
+the whole record (-1)."""
+
+STRATEGIES = {"manual": "manual", "ours": "database_wins", "theirs": "backup_wins"}
 _WAYS = {"withdrawn": How.WITHDRAW, "undone": How.EVERYWHERE, "redone": How.REDO}
 
 
@@ -100,6 +112,23 @@ class Databases:
                 self._add(key, after[key], way)
             for key in changed:
                 self._change(key, after[key], way)
+
+    def rename(self, before: str, after: str) -> None:
+        """Give a company another name."""
+        pk = Company.objects.using(self.alias).get(name=before).pk
+        rename_company(pk, after, user=User(username="root", role=Role.ROOT), register=Register(self.alias))
+
+    def rename_unseen(self, before: str, after: str, way: Way) -> None:
+        """Give a company another name past the service."""
+        found = Company.objects.using(self.alias).filter(name=before)
+        if way == "orm":
+            company = found.get()
+            company.name = after
+            company.save(using=self.alias)
+        elif way == "bulk":
+            found.update(name=after)
+        else:
+            self._sql(f"UPDATE {Company._meta.db_table} SET name = %s WHERE name = %s", after, before)
 
     def _found(self, key: Key) -> Any:
         if len(key) == 1:
@@ -201,34 +230,68 @@ class Databases:
         contents = [_content(key, units) for key, units in rows.items() if len(key) > 1]
         imported(self.alias, *({name: text or "" for name, text in content.items()} for content in contents))
 
-    def restore(self, source: bytes | str, side: str, *, without_base: bool = False, is_exact: bool = False) -> Told:
-        """Restore a file, or the snapshot with this id."""
-        opened = io.BytesIO(source) if isinstance(source, bytes) else Snapshot.objects.using(self.alias).get(pk=source)
-        try:
-            asked = _asked(side, without_base=without_base, is_exact=is_exact)
-            return _told(RestoreService(register=Register(self.alias)).restore_backup(opened, yes=True, **asked))
-        except OperationFailed as failure:
-            return Told({}, is_refused=str(failure))
+    def restore(
+        self,
+        source: bytes | str,
+        decide: Decide,
+        *,
+        without_base: bool = False,
+        is_exact: bool = False,
+        is_previewed: bool = False,
+    ) -> Told:
+        """Restore a file, or the snapshot with this id. ``is_previewed``: a preview must say the same before."""
+        row = None if isinstance(source, bytes) else Snapshot.objects.using(self.alias).get(pk=source)
+        base, mode = "none" if without_base else "ancestry", "exact" if is_exact else "merge"
 
-    def preview(self, data: bytes, side: str, *, without_base: bool = False, is_exact: bool = False) -> Told:
-        asked = _asked(side, without_base=without_base, is_exact=is_exact)
+        def opened() -> Restorable:
+            return row or io.BytesIO(cast(bytes, source))
+
+        previewed = None
+        if is_previewed and isinstance(decide, str):
+            previewed = self._previewed(opened(), decide, base=base, mode=mode)
+        told = self._restored(opened, decide, base=base, mode=mode)
+        assert previewed in (None, told)
+        return told
+
+    def _previewed(self, source: Restorable, strategy: Strategy, **asked: Any) -> Told:
+        service = RestoreService(register=Register(self.alias))
         try:
-            with RestoreService(register=Register(self.alias)).preview_changes(io.BytesIO(data), **asked) as preview:
+            with service.preview_changes(source, STRATEGIES[strategy], **asked) as preview:
                 return _told(preview)
         except OperationFailed as failure:
             return Told({}, is_refused=str(failure))
 
-    def undo(self, number: int, side: str, way: str, ways: Sequence[str]) -> Told:
+    def _restored(self, source: Callable[[], Restorable], decide: Decide, **asked: Any) -> Told:
+        """What a restore of this did. Where somebody decides each conflict, they see a preview first."""
+        service = RestoreService(register=Register(self.alias))
+        try:
+            if isinstance(decide, str):
+                return _told(service.restore_backup(source(), STRATEGIES[decide], yes=True, **asked))
+            with service.preview_changes(source(), "manual", **asked) as preview, TemporaryFile() as listed:
+                decided = _decided(preview.plan, decide, listed)
+                prepared: dict[str, Any] = {"preview": preview, "prepare": lambda run: decided, "yes": True}
+                return _told(service.restore_backup(source(), "manual", **prepared, **asked))
+        except OperationFailed as failure:
+            return Told({}, is_refused=str(failure))
+
+    def undo(self, number: int, decide: Decide, way: str, ways: Sequence[str]) -> Told:
         """Undo what made the head's move of this number, in one of the ``ways`` that there must be."""
         register = Register(self.alias)
         move = register.rows(HeadMove).order_by("pk")[number]
         assert list(possible_ways(move, register)) == [_WAYS[one] for one in ways]
-        try:
-            undone = undo_of(move, register, _WAYS[way])
-            done = RestoreService(register=register).restore_backup(undone, STRATEGIES[side], yes=True)
-        except OperationFailed as failure:
-            return Told({}, is_refused=str(failure))
-        return _told(done)
+        return self._restored(lambda: undo_of(move, register, _WAYS[way]), decide)
+
+
+def _decided(plan: Plan, decide: Callable[[Key, int], Literal["ours", "theirs"]], listed: IO[bytes]) -> DecidedPlan:
+    """A plan of which somebody has decided each conflict, as the pages have it. ``listed``: an empty file."""
+    units = {EXISTENCE: -1, KEY_UNIT: 0, **{unit: at for at, unit in enumerate(UNITS)}}
+
+    def side(model: Model, merged: Merged, unit: str) -> Side:
+        return Side(decide(tuple(merged.key), units[unit]))
+
+    account = Account(plan)
+    list_changes(listed, SCHEMA, decided_batches(plan, side, account))
+    return DecidedPlan(account.verified(), ChangeList(listed, SCHEMA))
 
 
 def _file(data: bytes, result: BackupResult) -> SnapshotFile:
@@ -237,20 +300,18 @@ def _file(data: bytes, result: BackupResult) -> SnapshotFile:
     return SnapshotFile(data, result.metadata.snapshot.id, result.metadata.parent, bases)
 
 
-def _asked(side: str, *, without_base: bool, is_exact: bool) -> dict[str, Any]:
-    return {
-        "merge_strategy": STRATEGIES[side],
-        "base": "none" if without_base else "ancestry",
-        "mode": "exact" if is_exact else "merge",
-    }
-
-
 def _told(result: RestoreSummary) -> Told:
+    told = _told_of(result.models)
+    assert told.conflicts == result.conflicts
+    return told
+
+
+def _told_of(models: Mapping[str, Counts]) -> Told:
     counts = {
         name: {field.name: number for field in fields(of) if (number := getattr(of, field.name))}
-        for name, of in result.models.items()
+        for name, of in models.items()
     }
-    return Told(counts, result.conflicts)
+    return Told(counts, sum(of.conflicts for of in models.values()))
 
 
 def _content(key: Key, units: Units) -> Content:
