@@ -86,6 +86,10 @@ class Heard:
         new = self._writes.decision(cell, value, self[cell]) if is_shared else self._writes.new(value, self[cell])
         self.of[cell] = self[cell] | {new}
 
+    def allow(self, cell: Cell, value: str | None) -> None:
+        """The unit may have this value as well: nobody has decided between it and the others."""
+        self.of[cell] = self[cell] | {self._writes.decision(cell, value, frozenset())}
+
     def hear(self, other: Heard) -> None:
         for cell, writes in other.of.items():
             self.of[cell] = self[cell] | writes
@@ -114,10 +118,14 @@ def heard_of_both(
                 continue
             is_asked = at in one.conflicts or one.conflicts == WHOLE
             values = both.values(cell)
-            is_of_one = len(key) == 1 and None in (one.ours, one.theirs)  # whoever deletes a company, deletes its name
-            if is_asked or (is_of_one and values != {value}):
+            if is_asked:
                 both.decide(cell, value)
-            elif len(values) > 1:
+            elif len(key) == 1 and None in (one.ours, one.theirs):
+                # Whoever deletes a company, deletes its name: if it stays, because a record needs it, or comes back, it
+                # has the name of either.
+                if value not in values:
+                    both.allow(cell, value)
+            elif len(values) > 1 and (len(key) > 1 or {len(here.values(cell)), len(there.values(cell))} == {1}):
                 # Who has brought a value back to what both know, has not changed it.
                 known = {both._writes[number].value for number in here[cell] & there[cell]} | {None}
                 assert values - known <= {value}, (cell, values, known, value)

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from tests.properties.exchange_model import (
     Key,
     Register,
     Restored,
+    Side,
     Snapshot,
     Snapshots,
     counted,
@@ -56,6 +57,7 @@ class Ids:
         assert len(header.parents) == len(snapshot.parents)
         parents = list(snapshot.parents)
         if header.is_merge:  # in order of their ids, which may not be known yet
+            assert sorted(header.parents) == list(header.parents)
             known = {parent.label: parent for parent in parents}
             unknown = [parent for parent in parents if parent.label not in header.parents]
             parents = [known.get(parent) or unknown.pop() for parent in header.parents]
@@ -127,9 +129,12 @@ class RealPlace(Place):
         return self._with(super().full(), self._databases.full())
 
     def restore(self, sent: Sent, by: Decisions, *, without_base: bool = False, is_own: bool = False) -> Restored:
-        is_previewed = not self.is_settling and self.previews(sent)
+        is_previewed, is_whole = not self.is_settling and self.previews(sent), self.is_whole
         done = super().restore(sent, by, without_base=without_base, is_own=is_own)
-        told = self._databases.restore(sent.data, _decide(by), without_base=without_base, is_previewed=is_previewed)
+        with self._deciding(done, by, is_whole=is_whole) as decide:
+            told = self._databases.restore(
+                sent.data, decide, without_base=without_base, is_previewed=is_previewed, is_whole=is_whole
+            )
         self._as_told(done, by, told, sent.file if sent.file.snapshot is None else None)
         self._same()
         return done
@@ -153,9 +158,29 @@ class RealPlace(Place):
         assert told.counts == {name: dict(counts) for name, counts in expected.items()}
         assert told.conflicts == sum(counts["conflicts"] for counts in expected.values())
 
+    @contextmanager
+    def _deciding(self, done: Restored, by: Decisions, *, is_whole: bool) -> Iterator[Decide]:
+        """The same decisions, for companies that are known by their names. Whoever decides each conflict must have been
+        asked those of the model, and no others. ``is_whole``: whether there was one preview only."""
+        if not isinstance(by, Choices):
+            yield by
+            return
+        asked: set[tuple[Key, int]] = set()
+
+        def side(key: Key, at: int) -> Side:
+            found = ((known_by(key[0]), *key[1:]), at)
+            asked.add(found)
+            return by.side(*found)
+
+        yield side
+        if done.how != "not here":
+            expected = {(key, at) for key, one in done.merged.items() for at in one.conflicts}
+            assert (asked if is_whole else asked & expected) == expected
+
     def bring_back(self, snapshot: Snapshot, by: Decisions) -> Restored:
-        done = super().bring_back(snapshot, by)
-        self._as_told(done, by, self._databases.restore(snapshot.label, _decide(by)))
+        is_whole, done = self.is_whole, super().bring_back(snapshot, by)
+        with self._deciding(done, by, is_whole=is_whole) as decide:
+            self._as_told(done, by, self._databases.restore(snapshot.label, decide, is_whole=is_whole))
         self._same()
         return done
 
@@ -181,9 +206,10 @@ class RealPlace(Place):
         return done
 
     def undo(self, number: int, by: Decisions, way: How) -> Restored:
-        ways = self.model.ways(number)
+        ways, is_whole = self.model.ways(number), self.is_whole
         done = super().undo(number, by, way)
-        self._as_told(done, by, self._databases.undo(number, _decide(by), way, ways))
+        with self._deciding(done, by, is_whole=is_whole) as decide:
+            self._as_told(done, by, self._databases.undo(number, decide, way, ways, is_whole=is_whole))
         self._same()
         return done
 
@@ -205,13 +231,6 @@ class RealPlace(Place):
         assert (pk is None) == (self.model.head is None)
         if pk is not None and self.model.head is not None:
             self._ids.learn(self.model.head, pk, self._databases)
-
-
-def _decide(by: Decisions) -> Decide:
-    """The same decisions, for companies that are known by their names."""
-    if not isinstance(by, Choices):
-        return by
-    return lambda key, at: by.side((known_by(key[0]), *key[1:]), at)
 
 
 NewDatabases = Callable[[str, ExitStack], Databases]

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from core.attendance.companies import rename_company
 from core.models import AttendanceRecord, Company, Installation, Role, User
-from core.operations.errors import OperationFailed
+from core.operations.errors import ConflictsLeft, OperationFailed
 from core.operations.results import BackupResult, RestoreSummary
 from core.register.database import Register
 from core.register.declared import SCHEMA, Selection
@@ -238,8 +238,10 @@ class Databases:
         without_base: bool = False,
         is_exact: bool = False,
         is_previewed: bool = False,
+        is_whole: bool = True,
     ) -> Told:
-        """Restore a file, or the snapshot with this id. ``is_previewed``: a preview must say the same before."""
+        """Restore a file, or the snapshot with this id. ``is_previewed``: a preview must say the same before.
+        ``is_whole``: whether the history has what the register was at last."""
         row = None if isinstance(source, bytes) else Snapshot.objects.using(self.alias).get(pk=source)
         base, mode = "none" if without_base else "ancestry", "exact" if is_exact else "merge"
 
@@ -249,7 +251,7 @@ class Databases:
         previewed = None
         if is_previewed and isinstance(decide, str):
             previewed = self._previewed(opened(), decide, base=base, mode=mode)
-        told = self._restored(opened, decide, base=base, mode=mode)
+        told = self._restored(opened, decide, is_whole=is_whole, base=base, mode=mode)
         assert previewed in (None, told)
         return told
 
@@ -261,25 +263,40 @@ class Databases:
         except OperationFailed as failure:
             return Told({}, is_refused=str(failure))
 
-    def _restored(self, source: Callable[[], Restorable], decide: Decide, **asked: Any) -> Told:
-        """What a restore of this did. Where somebody decides each conflict, they see a preview first."""
+    def _restored(self, source: Callable[[], Restorable], decide: Decide, *, is_whole: bool, **asked: Any) -> Told:
+        """What a restore of this did. Where somebody decides each conflict, they see a preview first, and a second one
+        where the snapshot before the restore stores again what the history has lost."""
         service = RestoreService(register=Register(self.alias))
         try:
             if isinstance(decide, str):
                 return _told(service.restore_backup(source(), STRATEGIES[decide], yes=True, **asked))
-            with service.preview_changes(source(), "manual", **asked) as preview, TemporaryFile() as listed:
-                decided = _decided(preview.plan, decide, listed)
-                prepared: dict[str, Any] = {"preview": preview, "prepare": lambda run: decided, "yes": True}
-                return _told(service.restore_backup(source(), "manual", **prepared, **asked))
+            try:
+                return self._restored_as_previewed(source, decide, **asked)
+            except OperationFailed:
+                try:
+                    told = _told(service.restore_backup(source(), "manual", yes=True, **asked))
+                except ConflictsLeft:
+                    told = self._restored_as_previewed(source, decide, **asked)
+                assert not is_whole, "a preview was refused, and the restore was not"
+                return told
         except OperationFailed as failure:
             return Told({}, is_refused=str(failure))
 
-    def undo(self, number: int, decide: Decide, way: str, ways: Sequence[str]) -> Told:
+    def _restored_as_previewed(
+        self, source: Callable[[], Restorable], decide: Callable[[Key, int], Literal["ours", "theirs"]], **asked: Any
+    ) -> Told:
+        service = RestoreService(register=Register(self.alias))
+        with service.preview_changes(source(), "manual", **asked) as preview, TemporaryFile() as listed:
+            decided = _decided(preview.plan, decide, listed)
+            prepared: dict[str, Any] = {"preview": preview, "prepare": lambda run: decided, "yes": True}
+            return _told(service.restore_backup(source(), "manual", **prepared, **asked))
+
+    def undo(self, number: int, decide: Decide, way: str, ways: Sequence[str], *, is_whole: bool) -> Told:
         """Undo what made the head's move of this number, in one of the ``ways`` that there must be."""
         register = Register(self.alias)
         move = register.rows(HeadMove).order_by("pk")[number]
         assert list(possible_ways(move, register)) == [_WAYS[one] for one in ways]
-        return self._restored(lambda: undo_of(move, register, _WAYS[way]), decide)
+        return self._restored(lambda: undo_of(move, register, _WAYS[way]), decide, is_whole=is_whole)
 
 
 def _decided(plan: Plan, decide: Callable[[Key, int], Literal["ours", "theirs"]], listed: IO[bytes]) -> DecidedPlan:
