@@ -353,11 +353,13 @@ def from_undo(
         raise not_at_hand(row, error) from error
     incoming = Incoming(TreeSource(theirs), origin_of(before or after), why, after.pk, lineage=lineage)
     head = register.history.head()
-    if before is None or head is None:
+    if head is None:
         return incoming
-    renamings = Renamings(register.history.ancestry(), SCHEMA, head.pk, before.pk, after.pk)
-    incoming = with_renames(incoming, register, renamings, before.pk, [after.pk], spool)
-    return replace(incoming, goes_on_from_theirs=lineage.parents[:1] == [before.pk])
+    # Nothing in an empty register has another name than it had after.
+    renamings = Renamings(register.history.ancestry(), SCHEMA, head.pk, (before or after).pk, after.pk)
+    theirs_pk = None if before is None else before.pk
+    incoming = with_renames(incoming, register, renamings, theirs_pk, [after.pk], spool)
+    return replace(incoming, goes_on_from_theirs=lineage.parents[:1] == [theirs_pk])
 
 
 def _based(
@@ -397,10 +399,16 @@ def related_in(ancestry: Ancestry, head: str, said: Header) -> Relation:
 
 
 def with_renames(
-    incoming: Incoming, register: Register, renamings: Renamings, theirs: str, bases: Iterable[str], spool: IO[bytes]
+    incoming: Incoming,
+    register: Register,
+    renamings: Renamings,
+    theirs: str | None,
+    bases: Iterable[str],
+    spool: IO[bytes],
 ) -> Incoming:
-    """The same, seen under the register's names, where records have other names since the base. ``theirs``, ``bases``:
-    ids of snapshots. Reads the history store and the register, and of a file all records, if there are renames."""
+    """The same, seen under the register's names, where records have other names since the base. ``theirs`` (None: an
+    empty register), ``bases``: ids of snapshots. Reads the history store and the register, and of a file all records,
+    if there are renames."""
     if renamings.are_none():
         return incoming
     store = register.history.store

@@ -20,7 +20,7 @@ from core.register.database import Register
 from core.register.declared import SCHEMA
 from core.restores.merging import ConfirmationNeeded, DecidedPlan
 from core.restores.restore_service import RestoreService
-from core.restores.undo import undo_of, undoable
+from core.restores.undo import How, undo_of, undoable
 from recordsync.history.databases import history_of
 from recordsync.merge import KEY_UNIT, Side, Strategy, decide_by
 from recordsync.models import Block, Head, HeadMove, Node
@@ -476,6 +476,18 @@ def test_undoing_a_restore_that_brought_a_rename(sites: Sites) -> None:
     assert content(server.alias) == before
     server.restore(data)
     assert of(server, LTD) == "E1 E2 E3 E4"
+
+
+def test_undoing_the_first_restore_takes_what_was_renamed_since(sites: Sites) -> None:
+    office, server = sites
+    rename(server, ABC, LTD)
+    add(server, LTD, "E6")
+    here = Register(server.alias)
+    first = HeadMove.objects.using(server.alias).get(cause=Kind.RESTORE)
+    RestoreService(register=here).restore_backup(undo_of(first, here, How.EVERYWHERE), "manual", yes=True)
+    assert (companies(server), of(server, LTD)) == (LTD, "E6")
+    office.restore(server.file(), yes=True)
+    assert (companies(office), of(office, LTD)) == (LTD, "E6")
 
 
 def test_a_name_that_was_given_since_stays_when_a_restore_is_withdrawn(sites: Sites) -> None:
