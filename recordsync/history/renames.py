@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from graphlib import TopologicalSorter
 
 from recordsync.history.headers import Rename
-from recordsync.history.relation import Parents, best_common_ancestors, with_ancestors
+from recordsync.history.relation import LEVELS, Parents, best_common_ancestors, with_ancestors
 
 Names = Mapping[str, frozenset[str]]
 """For names at one snapshot those that the same records may have at another. A name that is not in it is the same."""
@@ -30,6 +30,7 @@ class Naming:
             pk: {rename.before: rename.after for rename in of if rename.model == model} for pk, of in renames.items()
         }
         self._known: dict[tuple[str, str], Names] = {}
+        self._known_since: dict[tuple[str, str, int], Names] = {}
 
     def between(self, one: str, other: str) -> Names:
         """The names that records of one snapshot may have at another, by way of their best common ancestor."""
@@ -43,19 +44,30 @@ class Naming:
             self._known[one, other] = names
         return self._known[one, other]
 
-    def _since(self, ancestor: str, pk: str) -> Names:
-        """As :meth:`between`, from an ancestor of a snapshot."""
+    def _since(self, ancestor: str, pk: str, levels: int = LEVELS) -> Names:
+        """As :meth:`between`, from an ancestor of a snapshot. ``levels``: where no newer one states renames, a merge
+        may still have a name of an older one, if two had merged the same and decided for two names. So many levels down
+        these are looked for."""
+        key = (ancestor, pk, levels)
+        if key not in self._known_since:
+            self._known_since[key] = self._found_since(*key)
+        return self._known_since[key]
+
+    def _found_since(self, ancestor: str, pk: str, levels: int) -> Names:
         old = with_ancestors(self._parents, [ancestor])
         new = with_ancestors(self._parents, [pk]) - old
         if not any(self._renames.get(one) for one in new):
-            return {}
+            has_older = any(parent in old and parent != ancestor for one in new for parent in self._parents[one])
+            if not levels or not has_older or not any(self._renames.get(one) for one in old):
+                return {}
+            levels -= 1
         found: dict[str, Names] = {ancestor: {}}
         between = {one: [parent for parent in self._parents[one] if parent in new] for one in new}
         for one in TopologicalSorter(between).static_order():
             of_parents = []
             for position, parent in enumerate(self._parents[one]):
                 if parent not in found:  # an older one, from which another line leads here
-                    found[parent] = _inverse(self._since(parent, ancestor))
+                    found[parent] = _inverse(self._since(parent, ancestor, levels))
                 renames = self._renames.get(one, {}) if position == 0 else {}
                 of_parents.append(_renamed(found[parent], renames))
             found[one] = _of_any(of_parents)

@@ -73,6 +73,18 @@ def test_names_are_told_along_a_line_and_back(history: Histories) -> None:
     assert history.told(first, last) == history.true(first, last)
 
 
+def test_two_who_decide_for_two_names_again_and_again_have_one_record() -> None:
+    """No newer snapshot says that the one name became the other: the oldest two do."""
+    found = Histories()
+    root = found.add({0: "A"})
+    sides = found.add({0: "B"}, root), found.add({0: "C"}, root)
+    for _time in range(2):
+        sides = found.add({0: "B"}, *sides), found.add({0: "C"}, *sides)
+    last = found.add({0: "C"}, *sides)
+    assert found.told(sides[0], last) == {"B": "C"}
+    assert found.told(last, sides[0]) == {"C": "B"}
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> Histories:
     """Snapshots of which some are merges. A name is only ever given to one record, and can be given back to it."""
