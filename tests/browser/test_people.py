@@ -31,6 +31,8 @@ def test_a_year_of_somebody(world: World, open_as: OpenAs) -> None:
     page.locator("#results").get_by_role("link", name="Meena Rao").first.press("Enter")
     expect(page.locator("h1")).to_have_text("A001 Meena Rao")
     assert page.url.endswith(f"/people/{world.own.pk}/A001/")
+    tops = {box["y"] for one in page.locator("main dl > div").all() if (box := one.bounding_box())}
+    assert len(tops) <= 2  # nine figures, side by side
     expect(page.locator(".muster-year table")).to_have_count(12)
     november = page.locator(".muster-year table").nth(10)
     expect(november.locator("caption")).to_have_text("November 2026")

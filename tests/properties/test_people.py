@@ -45,13 +45,12 @@ class Drawn:
     year: int | None
 
 
-days = st.integers(-340, 20).map(lambda n: TODAY + dt.timedelta(n)) | st.integers(-60, 8).map(
-    lambda n: TODAY + dt.timedelta(n)
-)
+near = st.integers(-60, 50).map(lambda n: TODAY + dt.timedelta(n))
+days = near | st.integers(-340, 50).map(lambda n: TODAY + dt.timedelta(n))
 some = st.builds(
     Row,
-    company=st.integers(0, 1),
-    number=st.sampled_from(["1", "1", "2/B"]),
+    company=st.sampled_from([0, 0, 1]),
+    number=st.sampled_from(["1", "1", "1", "2/B"]),
     day=days,
     name=st.sampled_from(["Asha", "Meena", ""]),
     status=st.sampled_from(sorted(set(MEANINGS) - {"·"})),
@@ -60,11 +59,11 @@ some = st.builds(
 )
 drawn = st.builds(
     Drawn,
-    rows=st.lists(some, max_size=30, unique_by=lambda row: (row.company, row.number, row.day)),
-    role=st.sampled_from(Role),
-    first=st.none() | days,
-    last=st.none() | days,
-    company=st.integers(0, 1),
+    rows=st.lists(some, min_size=3, max_size=30, unique_by=lambda row: (row.company, row.number, row.day)),
+    role=st.sampled_from([*Role, Role.USER1]),
+    first=st.none() | st.none() | days,
+    last=st.none() | near | st.integers(-20, 0).map(lambda n: TODAY + dt.timedelta(n)),
+    company=st.sampled_from([0, 0, 1]),
     year=st.sampled_from([None, 2025, 2026, 2027]),
 )
 
