@@ -161,12 +161,12 @@ def serve(seconds: float) -> Iterator[Timing]:
 
     It runs in a process of the installation.
     """
-    from django.core.handlers.wsgi import WSGIHandler
     from django.test import Client, RequestFactory
 
     from core.models import User
+    from muster.wsgi import application
 
-    application, requests = WSGIHandler(), RequestFactory(headers={"host": "localhost"})
+    requests = RequestFactory(headers={"host": "localhost"})
     cookies = {}
     for user in User.objects.all():
         client = Client()
