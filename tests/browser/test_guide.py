@@ -1,18 +1,22 @@
-"""The pictures of docs/restore-guide.md, of a synthetic register: ``MUSTER_SCREENSHOTS=docs/images`` renews them.
+"""The pictures of the guides, of synthetic registers: ``MUSTER_SCREENSHOTS=docs/images`` renews them.
 
 MUSTER_TEST_DEEP=1 MUSTER_SCREENSHOTS=docs/images .venv/bin/python -m pytest tests/browser/test_guide.py
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord
+from core.demo.generator import DemoPlan
+from core.demo.service import DemoService
+from core.models import AttendanceRecord, Installation
 from tests.browser.conftest import SCREENSHOTS, OpenAs
 from tests.browser.test_restore_wizard import uploaded
 from tests.builders.people import World
@@ -20,7 +24,15 @@ from tests.running.installation import PROJECT
 from tests.running.office import from_the_office
 from tests.running.work_queue import work
 
-PICTURES = ("guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused")
+PICTURES = {
+    "restore-guide": (
+        "guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused"
+    ),
+    "register": (
+        "register-dashboard", "register-roll", "register-select", "register-employee", "register-exceptions"
+    ),
+}  # fmt: skip
+"""By the page of the documentation that shows them."""
 
 
 def said_in_the_code() -> str:
@@ -43,7 +55,7 @@ def test_troubleshooting_quotes_what_people_see() -> None:
 
 def picture(page: Page, name: str, height: int) -> None:
     """Of the upper part of a page; small, because it is in the repository."""
-    assert name in PICTURES
+    assert any(name in of_page for of_page in PICTURES.values())
     page.set_viewport_size({"width": 1000, "height": height})
     page.evaluate("document.activeElement && document.activeElement.blur()")
     page.evaluate("window.scrollTo(0, 0)")
@@ -51,10 +63,11 @@ def picture(page: Page, name: str, height: int) -> None:
         page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
 
 
-def test_the_guide_shows_each_picture_and_each_is_small() -> None:
-    guide = (PROJECT / "docs/restore-guide.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"\(images/([a-z-]+)\.png\)", guide)) == sorted(PICTURES)
-    for name in PICTURES:
+@pytest.mark.parametrize(("guide", "pictures"), PICTURES.items())
+def test_a_guide_shows_each_picture_and_each_is_small(guide: str, pictures: tuple[str, ...]) -> None:
+    text = (PROJECT / f"docs/{guide}.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\(images/([a-z-]+)\.png\)", text)) == sorted(pictures)
+    for name in pictures:
         assert (PROJECT / f"docs/images/{name}.png").stat().st_size < 120_000
 
 
@@ -84,3 +97,27 @@ def test_the_pictures(world: World, open_as: OpenAs, tmp_path: Path, settings: o
     path.write_bytes(path.read_bytes().replace(b'"status":"P"', b'"status":"X"', 1))
     uploaded(opened, path)
     picture(page, "guide-refused", 480)
+
+
+@pytest.mark.deep
+def test_the_pictures_of_the_register(transactional_db: None, open_as: OpenAs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "localdate", lambda: dt.date(2026, 11, 27))
+    DemoService().seed(
+        DemoPlan(companies=12, records=48_000, seed=1, until=dt.date(2026, 11, 26)), password="synthetic-demo"
+    )
+    Installation.objects.update(name="Head office server")
+    opened = open_as("root")
+    page = opened.go("/")
+    picture(page, "register-dashboard", 760)
+    page = opened.go("/roll/")
+    picture(page, "register-roll", 700)
+    page.click("text=Select days")
+    for number in (2, 3, 4):
+        page.locator("tbody tr").nth(number).locator("td a").nth(17).click()
+    page.locator("tbody th").nth(6).click()
+    page.select_option("#bulk-edit [name=status]", "L")
+    picture(page, "register-select", 620)
+    page.locator("tbody th a").nth(2).evaluate("link => location.assign(link.href)")
+    page.wait_for_url("**/people/**")
+    picture(page, "register-employee", 700)
+    picture(opened.go("/exceptions/"), "register-exceptions", 620)
