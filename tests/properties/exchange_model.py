@@ -554,6 +554,10 @@ class Installation:
         now, move = self.take(), self.moves[number]
         if not all(self.has(one) for one in (move.before, move.after) if one):
             return Restored("not here")
+        for key, name in names_in(move.after.tree).items():
+            since = {names_in(one.tree).get(key) for one in now.ancestry - move.after.ancestry}
+            if None in since and since - {None, name}:
+                raise NotFollowed  # what came back with its old name may be another one
         before: Tree = move.before.tree if move.before else frozenset()
         done = self._apply(way, merge(now.tree, before, base_of(move.after.tree)), by)
         self._move(self._after_undo(now, move.before, way), "undo")
