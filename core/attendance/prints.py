@@ -236,7 +236,7 @@ def _times(user: User, month: RollMonth, register: Register) -> Iterator[tuple[t
         begin = next(filter(None, times[:3]), None)
         end = next(filter(None, reversed(times[3:])), None)
         if begin or end:
-            shown_times = (f"{time:%H:%M}" if time else "?" for time in (begin, end))
+            shown_times = (time.isoformat("minutes") if time else "?" for time in (begin, end))
             yield (number, day), "\n".join(shown_times)
 
 

@@ -23,7 +23,7 @@ class MonthField(forms.CharField):
     widget = forms.TextInput(attrs={"type": "month", "placeholder": "YYYY-MM"})
 
     def prepare_value(self, value: Any) -> Any:
-        return f"{value:%Y-%m}" if isinstance(value, dt.date) else value
+        return value.isoformat()[:7] if isinstance(value, dt.date) else value
 
     def clean(self, value: Any) -> dt.date | None:
         text = super().clean(value)
@@ -52,7 +52,7 @@ class ExceptionFilter(Styled, forms.Form):
 
     def __init__(self, data: Any, *, user: User, month: dt.date) -> None:
         """``month``: the one that is shown where the query string names none."""
-        super().__init__({"month": f"{month:%Y-%m}"} | {name: data[name] for name in data if data[name]})
+        super().__init__({"month": month.isoformat()[:7]} | {name: data[name] for name in data if data[name]})
         company = self.fields["company"]
         assert isinstance(company, forms.ModelChoiceField)
         company.queryset = Company.objects.visible_to(user)

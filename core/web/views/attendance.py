@@ -72,7 +72,7 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
         "capped": paginator.is_capped,
         "reach": REACH,
         "may_edit": user.role in EDITORS,
-        "bulk": BulkEditForm(),
+        "bulk": BulkEditForm(auto_id="bulk_%s"),
         "presets": _presets(filters, timezone.localdate()),
         "sort": filters.cleaned_data.get("sort") or "-date",
         "columns": _columns(filters.cleaned_data.get("sort") or "-date"),

@@ -90,7 +90,7 @@ def _of_exceptions(figures: DashboardFigures) -> list[Tile]:
     if figures.latest is None:
         return []
     month = figures.latest.first
-    address = f"{reverse('exceptions')}?month={month:%Y-%m}"
+    address = f"{reverse('exceptions')}?month={month.isoformat()[:7]}"
     kinds = [kind for kind in ExceptionKind if figures.exceptions.get(kind)]
     return [
         Tile(_("Exceptions in %(month)s") % {"month": moments.month(month)}, sum(figures.exceptions.values()), address),

@@ -70,7 +70,7 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "form": RollForm(initial=shown, user=user, shifts=sorted({*month.shifts, chosen.shift} - {""})),
         "looks_wrong": bool(chosen.exception),
         "may_edit": user.role in EDITORS,
-        "bulk": BulkEditForm(),
+        "bulk": BulkEditForm(auto_id="bulk_%s"),
         "is_narrowed": chosen != months.EVERYBODY,
         "query": f"?{kept}" if kept else "",
         "previous": first - dt.timedelta(1) if first > dt.date.min else None,
