@@ -12,11 +12,12 @@ from django.db.models import Max, Min, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from core import moments
+from core.attendance.employees import days_seen_by
 from core.attendance.exceptions import exceptions
 from core.attendance.rest import Recorded, rest_of
 from core.attendance.search import folded
 from core.attendance.tally import NO_RECORD, Tally, unmarked_until
-from core.models import AttendanceQuerySet, AttendanceRecord, Company, Status, User, days_visible_to
+from core.models import AttendanceQuerySet, AttendanceRecord, Company, Status, User
 from core.register.database import DEFAULT, Register
 
 BLANK: Final = ""
@@ -193,8 +194,8 @@ def person_day(user: User, company: int, number: str, day: dt.date, register: Re
     Makes three queries.
     """
     owner = register.rows(Company).visible_to(user).filter(pk=company).first()
-    earliest, latest = days_visible_to(user)
-    if owner is None or (earliest and day < earliest) or (latest and day > latest):
+    earliest, latest = days_seen_by(user)
+    if owner is None or not earliest <= day <= latest:
         return None
     today = timezone.localdate()
     records = register.rows(AttendanceRecord).visible_to(user).filter(company_id=company, ep_no=number)
@@ -228,7 +229,7 @@ def person_day(user: User, company: int, number: str, day: dt.date, register: Re
 
 def _until(user: User, last: dt.date, today: dt.date) -> dt.date:
     """The last day of a month that can be unmarked: one that is over or today, and that the person may see."""
-    return min(last, today, days_visible_to(user)[1] or last)
+    return min(last, today, days_seen_by(user)[1])
 
 
 def _recorded(records: AttendanceQuerySet, length: int) -> dict[str, RollRow]:
@@ -269,8 +270,7 @@ def _known(user: User, company: int, today: dt.date, last: dt.date, register: Re
         SELECT ep_no, (SELECT ep_name {own} ORDER BY date DESC LIMIT 1), (SELECT min(date) {own}),
             (SELECT max(date) {own})
         FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - the table's name is the model's
-    earliest, latest = days_visible_to(user)
-    earliest, latest = earliest or dt.date.min, latest or dt.date.max
+    earliest, latest = days_seen_by(user)
     adapt = connection.ops.adapt_datefield_value
     named, counted = ([company, adapt(earliest), adapt(min(latest, day))] for day in (last, today))
     with connection.cursor() as cursor:
