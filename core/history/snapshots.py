@@ -8,15 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import Error
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from core.models import Kind
+from core.models import JOBS, Kind, Operation
 from core.operations.errors import OperationFailed, as_failure, explain
 from core.operations.results import summary_of
-from core.operations.traits import TRAITS, WRITERS
+from core.operations.traits import TRAITS, WRITERS, name_of
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import HistoryDamaged, HistoryUnusable, printable
@@ -111,6 +112,8 @@ class Move:
     moment: dt.datetime
     operation: str
     """The id of the operation that can be undone by it; blank: none can."""
+    of: str
+    """The name of the file that came, or of what was undone, as far as the operation is known; blank else."""
 
     @property
     def why(self) -> str:
@@ -126,6 +129,7 @@ class Move:
             "actor": self.actor,
             "moment": TIMESTAMP.to_text(self.moment),
             "operation": self.operation or None,
+            "of": self.of,
         }
 
 
@@ -278,13 +282,34 @@ def list_snapshots(most: int | None, register: Register = DEFAULT) -> SnapshotLi
         rows = newest_first(register)
         of_head = register.rows(HeadMove)
         found, unusable = entries(rows[:most], register)
-        moves = [
-            Move(row.before_id or "", row.after_id, row.cause, row.actor, row.moment, _undoable(row))
-            for row in of_head.order_by("-pk")[:most]
-        ]
-        return SnapshotList(found, rows.count(), moves, of_head.count(), unusable)
+        return SnapshotList(found, rows.count(), _moves(of_head.order_by("-pk")[:most]), of_head.count(), unusable)
     except Error as error:
         raise as_failure(error) from error
+
+
+def _moves(rows: Iterable[HeadMove]) -> list[Move]:
+    rows = list(rows)
+    named = operation_names(rows)
+    return [
+        Move(
+            row.before_id or "",
+            row.after_id,
+            row.cause,
+            row.actor,
+            row.moment,
+            _undoable(row),
+            named.get(row.operation or UUID(int=0), ""),
+        )
+        for row in rows
+    ]
+
+
+def operation_names(moves: Iterable[HeadMove]) -> dict[UUID, str]:
+    """For the operation of each of these moves, as far as it is known, the name of the file that came, or of what was
+    undone. Reads the jobs database."""
+    wanted = [move.operation for move in moves if move.operation is not None]
+    found = Operation.objects.using(JOBS).filter(pk__in=wanted).values_list("pk", "kind", "filename")
+    return {pk: name_of(kind, name) for pk, kind, name in found}
 
 
 def _undoable(row: HeadMove) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import PurePath
 from typing import Final
 
 from django.conf import settings
@@ -20,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from core.models import Installation, Phase
 from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain
 from core.operations.run import Run
-from core.operations.traits import traits_of
+from core.operations.traits import name_of, traits_of
 from core.register.database import Register
 from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable, InvalidRecord, RegisterMoved
 from recordsync.history import collect
@@ -200,7 +199,7 @@ def _occasion(run: Run, cause: str, renames: Sequence[Rename] = ()) -> Occasion:
         InstallationName(str(installation.id), installation.name),
         author=run.actor.name,
         cause=cause,
-        message=PurePath(run.operation.filename).name[:_MESSAGE],  # it travels, and a folder is nobody else's business
+        message=name_of(run.operation.kind, run.operation.filename)[:_MESSAGE],  # it travels
         operation=run.operation.pk,
         renames=renames,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,8 @@ class Traits:
     """Its name in a sentence, as in "Meena has been running a restore"."""
     holds_register: bool = False
     """Whether it holds the register's lock while it writes, so that others wait for it."""
+    is_of_a_file: bool = False
+    """Whether it is named after a file."""
     is_audited: bool = True
     """Whether it leaves a row in the audit trail. An operation that only reads leaves none."""
     undone: LazyText = NOTHING_CHANGED
@@ -36,11 +39,13 @@ class Traits:
 TRAITS: Final[Mapping[str, Traits]] = {
     Kind.BACKUP_FULL: Traits(
         in_a_sentence=_("a backup"),
+        is_of_a_file=True,
         undone=_("No backup was written."),
         undone_if_killed=_("No backup was entered in the catalogue."),
     ),
     Kind.BACKUP_INCREMENTAL: Traits(
         in_a_sentence=_("an incremental backup"),
+        is_of_a_file=True,
         undone=_("No backup was written."),
         undone_if_killed=_("No backup was entered in the catalogue."),
     ),
@@ -54,6 +59,7 @@ TRAITS: Final[Mapping[str, Traits]] = {
     Kind.CHECK: Traits(in_a_sentence=_("a check"), is_audited=False),
     Kind.RESTORE: Traits(
         in_a_sentence=_("a restore"),
+        is_of_a_file=True,
         holds_register=True,
         perhaps=_("the file was restored"),
         look=_("Preview the same file when it does: if nothing differs, it was restored."),
@@ -61,6 +67,7 @@ TRAITS: Final[Mapping[str, Traits]] = {
     Kind.CHECK_SHEET: Traits(in_a_sentence=_("a check of a sheet"), is_audited=False),
     Kind.IMPORT: Traits(
         in_a_sentence=_("an import"),
+        is_of_a_file=True,
         holds_register=True,
         perhaps=_("the sheet was imported"),
         look=_("Preview the same sheet when it does: if nothing in it is new or changed, it was imported."),
@@ -68,6 +75,7 @@ TRAITS: Final[Mapping[str, Traits]] = {
     Kind.EXPORT: Traits(in_a_sentence=_("an export"), is_audited=False, undone=_("No file was written.")),
     Kind.DELETE_ALL: Traits(
         in_a_sentence=_("the deletion of all records"),
+        is_of_a_file=True,
         holds_register=True,
         perhaps=_("the records were deleted"),
         look=_("Look at the list of attendance when it does."),
@@ -109,6 +117,11 @@ BEFORE_THE_LOCK: Final = (Phase.BEGIN, Phase.RECEIVE, Phase.CHECK, Phase.LIST, P
 def traits_of(kind: str) -> Traits:
     """The traits of the kind of a row, which another version of the program may have written."""
     return TRAITS.get(kind) or Traits(in_a_sentence=kind)
+
+
+def name_of(kind: str, name: str) -> str:
+    """The name of an operation of this kind for others to see: of a file's path only the last part."""
+    return PurePath(name).name if traits_of(kind).is_of_a_file else name
 
 
 def label_of(kind: str) -> str:

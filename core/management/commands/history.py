@@ -162,7 +162,8 @@ class Command(ServiceCommand):
         for move in listing.moves:
             ids = f"{move.before[: snapshots.SHOWN] or 'nothing'} → {move.after[: snapshots.SHOWN]}"
             undo = f"  (undo {move.operation})" if move.operation else ""
-            self.say(f"  {ids}  {moments.moment(move.moment)}  {printable(move.actor)}: {move.why}{undo}")
+            what = f"{move.why} ({printable(move.of)})" if move.of else move.why
+            self.say(f"  {ids}  {moments.moment(move.moment)}  {printable(move.actor)}: {what}{undo}")
         self._say_more(len(listing.moves), listing.total_moves)
 
     def _say_more(self, listed: int, total: int) -> None:

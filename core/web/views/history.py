@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.history import snapshots
 from core.history.snapshots import Shown
-from core.models import JOBS, Kind, Operation, Role
+from core.models import Kind, Operation, Role
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
 from core.register.database import DEFAULT
@@ -66,13 +65,13 @@ class _Done(NamedTuple):
 
 def _done(moves: Sequence[HeadMove]) -> list[_Done]:
     operations = [move.operation for move in moves if move.operation]
-    files = dict(Operation.objects.using(JOBS).filter(pk__in=operations).values_list("pk", "filename"))
+    files = snapshots.operation_names(moves)
     undone = undoings(operations, DEFAULT)
     return [
         _Done(
             move,
             snapshots.cause_label(move.cause),
-            PurePath(files.get(move.operation or UUID(int=0), "")).name,
+            files.get(move.operation or UUID(int=0), ""),
             snapshots.renames_in(move.after) if move.cause == Kind.RENAME_COMPANY else (),
             undone.get(move.operation or UUID(int=0)),
             ways if move.operation and move.after.is_kept and (move.before is None or move.before.is_kept) else (),

@@ -31,6 +31,8 @@ def test_undo_redo_and_what_is_refused(new_installation: NewInstallation) -> Non
     assert (said["ok"], said["operation"], said["deleted"], said["id"]) == (True, Kind.UNDO, 40, None)
     assert inspection.content_of(installation) != before
     moves = json.loads(run(installation, "history", "--json").out)["moves"]
+    assert moves[0]["of"].startswith("Demo register by root (")
+    assert f"root: Undo ({moves[0]['of']})" in run(installation, "history").out
     again = run(installation, "undo", moves[0]["operation"], "--yes")
     assert again.code == 0
     assert inspection.content_of(installation) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import recordsync
 from core.models import Kind, Phase
-from core.operations.traits import BACKUPS, BEFORE_THE_LOCK, TRAITS, UNAUDITED, WRITERS, label_of, traits_of
+from core.operations.traits import BACKUPS, BEFORE_THE_LOCK, TRAITS, UNAUDITED, WRITERS, label_of, name_of, traits_of
 from core.worker.handlers import HANDLERS
 
 AT_ONCE = {Kind.RENAME_COMPANY, Kind.BULK_EDIT, Kind.SEED_DEMO}
@@ -48,3 +48,8 @@ def test_every_phase_of_the_engine_has_a_label() -> None:
     assert {"check", "compare", "apply", "write"} <= reported <= set(Phase.values)
     assert {str(phase.label) for phase in Phase}.isdisjoint(Phase.values)
     assert {Phase.COMPARE, Phase.APPLY, Phase.DELETE, Phase.COMMIT}.isdisjoint(BEFORE_THE_LOCK)
+
+
+def test_only_the_path_of_a_file_loses_its_folder() -> None:
+    assert name_of(Kind.RESTORE, "/srv/backups/monday.json") == "monday.json"
+    assert name_of(Kind.BULK_EDIT, "Shift: A/B, 3 days") == "Shift: A/B, 3 days"
