@@ -260,7 +260,7 @@ How = Literal[
 class Restored:
     """What a restore or an undo did. ``merged``: each key that was merged. ``base``: what both had in common.
     ``has_base``: whether there was any. ``blocked``: companies that should be deleted and have records. ``created``:
-    companies that records need."""
+    companies that records need. ``deleted``: what theirs lists as deleted, where it is merged for what it lists."""
 
     how: How
     merged: Mapping[Key, Merged] = field(default_factory=dict)
@@ -268,6 +268,7 @@ class Restored:
     has_base: bool = True
     blocked: frozenset[Key] = frozenset()
     created: frozenset[Key] = frozenset()
+    deleted: Tree = frozenset()
 
     @property
     def conflicts(self) -> frozenset[Key]:
@@ -500,7 +501,7 @@ class Installation:
             return self._first(theirs, has_base=True)
         if not self._follows(ours, theirs, shared([ours], [theirs])):
             raise NotFollowed
-        self.register = dict(theirs.tree)
+        self._become(dict(theirs.tree))
         self._keep(theirs)
         self._move(self._after(ours, theirs, is_exact=True), "restore")
         return Restored("exact", merge(ours.tree, theirs.tree, base_of(ours.tree)))
@@ -523,7 +524,7 @@ class Installation:
             for key in {*there, *deleted}
         }
         done = self._apply("merged", changes, by, names=names)
-        done.has_base = False
+        done.has_base, done.deleted = False, file.deleted
         self.take("restore")
         return done
 
@@ -582,20 +583,33 @@ class Installation:
         names: Mapping[Key, Content] | None = None,
     ) -> Restored:
         """Make the register what a merge comes to. A company stays, or is created, while records name it. ``names``:
-        those of theirs, where they do not follow from ``changes``."""
+        those of theirs, where they do not follow from ``changes``. Raises NotFollowed."""
         before = names_in(self.tree)
         there = {key: one.theirs for key, one in changes.items() if len(key) == 1 and one.theirs is not None}
         named = there | dict(names or {}) | before
+        register = dict(self.register)
         for key, one in changes.items():
             content = one.decided(key, by)
             if content is None:
-                self.register.pop(key, None)
+                register.pop(key, None)
             else:
-                self.register[key] = content
-        needed = {key[:1] for key in self.register} - set(self.register)
-        self.register |= {key: named[key] for key in needed}
+                register[key] = content
+        needed = {key[:1] for key in register} - set(register)
+        self._become(register | {key: named[key] for key in needed})
         blocked = needed & before.keys()
         return Restored(how, changes, base, blocked=frozenset(blocked), created=frozenset(needed - blocked))
+
+    def _become(self, register: Register) -> None:
+        """Make the register this. Raises NotFollowed where a company that was deleted comes back under another name
+        than its last one: it is another one then."""
+        had = () if self.head is None else self.head.ancestry
+        for key in {key for key in register.keys() - self.register.keys() if len(key) == 1}:
+            of = {one: dict(one.tree).get(key) for one in had}
+            named = {one for one, name in of.items() if name is not None}
+            last = {of[one] for one in named if not any(one in other.ancestry for other in named - {one})}
+            if last - {register[key]}:
+                raise NotFollowed
+        self.register = register
 
 
 def names_in(tree: Tree) -> dict[Key, Content]:
@@ -620,10 +634,10 @@ def merge(ours: Tree, theirs: Tree, base: Base, names: Known = None) -> dict[Key
 # --- What is counted
 
 
-def counted(done: Restored, by: Decisions, file: File | None = None) -> dict[str, Counter[str]]:
-    """What an operation did, by model, as it is told. ``file``: one that is in no ancestry and lists deletions."""
+def counted(done: Restored, by: Decisions) -> dict[str, Counter[str]]:
+    """What an operation did, by model, as it is told."""
     found: dict[str, Counter[str]] = {"companies": Counter(), "attendance_records": Counter()}
-    deleted = dict(file.deleted) if file is not None else {}
+    deleted = dict(done.deleted)
     for key, one in done.merged.items():
         counts, result = found["companies" if len(key) == 1 else "attendance_records"], one.decided(key, by)
         is_listed = one.theirs is not None or key in deleted

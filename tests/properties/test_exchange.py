@@ -22,7 +22,6 @@ from tests.properties.exchange_machine import ANY, Exchange, Place, Sent, Way, k
 from tests.properties.exchange_model import (
     Choices,
     Decisions,
-    File,
     How,
     Key,
     Register,
@@ -135,7 +134,7 @@ class RealPlace(Place):
             told = self._databases.restore(
                 sent.data, decide, without_base=without_base, is_previewed=is_previewed, is_whole=is_whole
             )
-        self._as_told(done, by, told, sent.file if sent.file.snapshot is None else None)
+        self._as_told(done, by, told)
         self._same()
         return done
 
@@ -145,12 +144,12 @@ class RealPlace(Place):
         self._same()
         return done
 
-    def _as_told(self, done: Restored, by: Decisions, told: Told, file: File | None = None) -> None:
+    def _as_told(self, done: Restored, by: Decisions, told: Told) -> None:
         """What the service told is what the model counts, and adds up."""
         if done.how == "not here":
             assert "records" in told.is_refused
             return
-        expected = counted(done, by, file)
+        expected = counted(done, by)
         assert not told.is_refused
         for counts in told.counts.values():
             became = ("added", "updated", "deleted", "skipped", "kept")

@@ -267,6 +267,28 @@ def test_a_new_company_with_the_old_name_there_is_followed_there_first(sites: Si
     assert office.head == server.head
 
 
+def test_a_company_that_comes_back_under_its_first_name_is_another_one(sites: Sites) -> None:
+    """It was renamed, deleted, and brought back from a file from before the rename: nothing edited is lost."""
+    office, server = sites
+    before = office.file()
+    rename(office, ABC, LTD)
+    server.restore(office.file())
+    server.edit("E1", shift="N")
+    AttendanceRecord.objects.using(office.alias).all().delete()
+    Company.objects.using(office.alias).all().delete()
+    assert office.restore(before).records.added == 4
+    assert companies(office) == ABC
+    file = office.file()
+    with pytest.raises(ConflictsLeft, match="1 conflict"):
+        server.restore(file)
+    counts = server.restore(file, "database_wins", yes=True).records
+    assert (counts.added, counts.absent_deleted, counts.absent_kept, counts.conflicts) == (4, 3, 1, 1)
+    assert (of(server, ABC), of(server, LTD)) == ("E1 E2 E3 E4", "E1")
+    office.restore(server.file())
+    assert content(office.alias) == content(server.alias)
+    assert office.head == server.head
+
+
 def test_a_company_that_got_the_name_of_one_that_is_nowhere_any_more_is_new(sites: Sites) -> None:
     office, server = sites
     for site in sites:
