@@ -1,5 +1,5 @@
-"""The tables: companies, accounts and attendance; exceptions that were looked at; backups and the audit trail;
-operations and uploads.
+"""The tables: companies, accounts and attendance; months that were closed; exceptions that were looked at; backups and
+the audit trail; operations and uploads.
 
 The query sets say who sees which rows (``visible_to``).
 
@@ -28,6 +28,7 @@ from core.models.exceptions import ExceptionKind, SeenException
 from core.models.installation import Installation
 from core.models.kinds import Kind, Phase
 from core.models.operations import JOBS, Operation, UploadLog
+from core.models.seals import Seal, SealQuerySet
 
 __all__ = [
     "JOBS",
@@ -48,6 +49,8 @@ __all__ = [
     "Operation",
     "Phase",
     "Role",
+    "Seal",
+    "SealQuerySet",
     "SeenException",
     "Status",
     "UploadLog",

@@ -20,6 +20,8 @@ class Kind(models.TextChoices):
     DELETE_ALL = "delete_all", _("Delete all records")
     RENAME_COMPANY = "rename_company", _("Rename a company")
     BULK_EDIT = "bulk_edit", _("Bulk edit")
+    CLOSE_MONTH = "close_month", _("Close a month")
+    REOPEN_MONTH = "reopen_month", _("Reopen a month")
     SEED_DEMO = "seed_demo", _("Demo register")
     UNDO = "undo", _("Undo")
 

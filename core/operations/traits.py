@@ -92,6 +92,18 @@ TRAITS: Final[Mapping[str, Traits]] = {
         perhaps=_("the days were changed"),
         look=_("Look at the list of attendance when it does."),
     ),
+    Kind.CLOSE_MONTH: Traits(
+        in_a_sentence=_("the closing of a month"),
+        holds_register=True,
+        perhaps=_("the month was closed"),
+        look=_("Look at the month’s roll when it does."),
+    ),
+    Kind.REOPEN_MONTH: Traits(
+        in_a_sentence=_("the reopening of a month"),
+        holds_register=True,
+        perhaps=_("the month was reopened"),
+        look=_("Look at the month’s roll when it does."),
+    ),
     Kind.UNDO: Traits(
         in_a_sentence=_("an undo"),
         holds_register=True,

@@ -35,12 +35,21 @@ FIELD_NAMES: Final = {
     "overstay": _("Overstay"),
     "overtime": _("Overtime"),
     "overtime_to_mandays": _("Overtime to mandays"),
+    "month": _("Month"),
+    "closed_at": _("Closed at"),
+    "closed_by": _("Closed by"),
+    "closed_as": _("Name when it was closed"),
+    "digest": _("Digest"),
+    "reopened_at": _("Reopened at"),
+    "reopened_by": _("Reopened by"),
 }
 UNIT_NAMES: Final = {
     "name": _("Employee name"),
     "shift": _("Shift"),
     "day": _("Status, times and overstay"),
     "overtime": _("Overtime"),
+    "closing": _("Who closed it, and what it was"),
+    "reopening": _("Who reopened it"),
     KEY_UNIT: _("Name of the company"),
     EXISTENCE: _("Whether it is there"),
 }
@@ -49,8 +58,10 @@ UNIT_NAMES: Final = {
 SECTIONS: Final = {
     "companies": _("Companies"),
     "attendance_records": _("Attendance records"),
+    "seals": _("Closed months"),
     "deleted.companies": _("Deleted companies"),
     "deleted.attendance_records": _("Deleted attendance records"),
+    "deleted.seals": _("Deleted closed months"),
 }
 """The names of the parts of a file."""
 

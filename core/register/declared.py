@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
-from recordsync.model.fields import Choice, Date, Minutes, Text, Time
+from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.stores import Filters
 
@@ -62,7 +62,26 @@ ATTENDANCE_RECORDS: Final = Model(
     },
 )
 
-SCHEMA: Final = Schema((COMPANIES, ATTENDANCE_RECORDS), selection=Selection)
+SEALS: Final = Model(
+    name="seals",
+    label="core.Seal",
+    key=(
+        Field("company_name", Text(min_length=1, max_length=255), column="company", references="companies"),
+        Field("month", Date()),
+        Field("closed_at", Timestamp()),
+    ),
+    partition=("company_name",),
+    fields=(
+        Field("closed_by", Text(min_length=1, max_length=150)),
+        Field("closed_as", Text(min_length=1, max_length=255)),
+        Field("digest", Text(min_length=64, max_length=64)),
+        Field("reopened_at", Timestamp(nullable=True)),
+        Field("reopened_by", Text(max_length=150)),
+    ),
+    units={"closing": ("closed_by", "closed_as", "digest"), "reopening": ("reopened_at", "reopened_by")},
+)
+
+SCHEMA: Final = Schema((COMPANIES, ATTENDANCE_RECORDS, SEALS), selection=Selection)
 
 LEFT_OUT: Final = {
     "core.User": "Passwords and rights do not travel: each installation has its own accounts.",
