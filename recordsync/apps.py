@@ -38,8 +38,8 @@ def _before_migrations(using: str, plan: MigrationPlan = (), **kwargs: Any) -> N
     from recordsync.history import marks
     from recordsync.history.databases import schema
 
-    if not plan or not _has_marks(using):
-        return
+    if not plan or not _has_tables(using, _tables_of_marks()):
+        return  # else there may be triggers, though not of every table: a model may be new
     if any(migration.app_label == RecordSyncConfig.name for migration, _backwards in plan):
         marks.remove(using, schema())
     else:
@@ -56,8 +56,9 @@ def _after_migrations(using: str, plan: MigrationPlan = (), stdout: TextIO | Non
     from recordsync.errors import RecordSyncError
     from recordsync.history import marks
     from recordsync.history.databases import schema
+    from recordsync.stores import tables
 
-    if not _has_marks(using):
+    if not _has_tables(using, [*tables(schema()), *_tables_of_marks()]):
         return
     if plan:
         marks.mark_all(using, schema())
@@ -70,12 +71,15 @@ def _after_migrations(using: str, plan: MigrationPlan = (), stdout: TextIO | Non
                 stdout.write(f"{error}\n")
 
 
-def _has_marks(using: str) -> bool:
-    """Whether the database is a register's, and has the tables of what is backed up and of its marks."""
-    from recordsync.history.databases import is_register, schema
+def _tables_of_marks() -> list[type[Model]]:
     from recordsync.models import Dirty, Generation
-    from recordsync.stores import tables
 
-    needed: list[type[Model]] = [*tables(schema()), Dirty, Generation]
+    return [Dirty, Generation]
+
+
+def _has_tables(using: str, needed: list[type[Model]]) -> bool:
+    """Whether the database is a register's, and has these tables."""
+    from recordsync.history.databases import is_register
+
     names = {model._meta.db_table for model in needed}
     return is_register(using) and names.issubset(connections[using].introspection.table_names())

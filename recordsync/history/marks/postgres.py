@@ -76,8 +76,11 @@ class PostgresTriggers(Triggers):
     def drop(self) -> None:
         schema, _marks = self._marks()
         with self._connection.cursor() as cursor:
+            there = self._connection.introspection.table_names(cursor)
             # Nobody reads or writes one table and waits for the other, meanwhile.
-            cursor.execute(f"LOCK TABLE {', '.join(table.table for table in self.tables)} IN ACCESS EXCLUSIVE MODE")
+            locked = ", ".join(table.table for table in self.tables if table.name in there)
+            if locked:
+                cursor.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
             for table in self.tables:
                 for event in _EVENTS:
                     cursor.execute(f"DROP TRIGGER IF EXISTS {_trigger(event)} ON {table.table}")
