@@ -52,4 +52,4 @@ class Seal(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.month:%Y-%m}"
+        return self.month.isoformat()[:7]

@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet
 
-from core.models import AttendanceQuerySet, AttendanceRecord, Company, CompanyQuerySet
+from core.models import AttendanceQuerySet, AttendanceRecord, Company, CompanyQuerySet, Seal, SealQuerySet
 from core.register.declared import SCHEMA
 from recordsync.history.databases import history_of
 from recordsync.history.snapshots import History
@@ -58,6 +58,8 @@ class Register:
     def rows(self, model: type[AttendanceRecord]) -> AttendanceQuerySet: ...
     @overload
     def rows(self, model: type[Company]) -> CompanyQuerySet: ...
+    @overload
+    def rows(self, model: type[Seal]) -> SealQuerySet: ...
     @overload
     def rows(self, model: type[_M]) -> QuerySet[_M]: ...
     def rows(self, model: type[Any]) -> QuerySet[Any]:

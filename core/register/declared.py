@@ -5,6 +5,8 @@ Everything that the engine knows about attendance comes from here.
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -12,7 +14,7 @@ import msgspec
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
-from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Status
+from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Seal, Status
 from recordsync.model.fields import Choice, Date, Minutes, Text, Time, Timestamp
 from recordsync.model.schema import Field, Model, Schema
 from recordsync.stores import Filters
@@ -133,20 +135,26 @@ def filters(selection: Selection | None = None, changed_since: object = None) ->
     after ``changed_since`` (a datetime; None: at any time). Reads nothing.
 
     A company is included if it is selected or if an included record refers to it; with ``changed_since`` also if it
-    has changed itself.
+    has changed itself. The seal of a month is included with the whole month.
     """
-    records = Q()
+    records, seals = Q(), Q()
     names = selection.companies if selection else None
     if names is not None:
         records &= Q(company__name__in=names)
+        seals &= Q(company__name__in=names)
     if selection and selection.date_from:
         records &= Q(date__gte=selection.date_from)
+        seals &= Q(month__gte=selection.date_from)
     if selection and selection.date_to:
         records &= Q(date__lte=selection.date_to)
+        seals &= _whole_months_until(selection.date_to)
     dated = bool(selection and (selection.date_from or selection.date_to))
     if changed_since is not None:
         records &= Q(updated_at__gte=changed_since)
-    named = Q(Exists(AttendanceRecord.objects.filter(records, company=OuterRef("pk"))))
+        seals &= Q(updated_at__gte=changed_since)
+    of_company = {"company": OuterRef("pk")}
+    named = Q(Exists(AttendanceRecord.objects.filter(records, **of_company)))
+    named |= Q(Exists(Seal.objects.filter(seals, **of_company)))
     companies = Q()
     if names is not None:
         companies &= Q(name__in=names)
@@ -154,4 +162,11 @@ def filters(selection: Selection | None = None, changed_since: object = None) ->
         companies &= named | Q(updated_at__gte=changed_since)
     elif dated and names is None:
         companies &= named
-    return {COMPANIES.name: companies, ATTENDANCE_RECORDS.name: records}
+    return {COMPANIES.name: companies, ATTENDANCE_RECORDS.name: records, SEALS.name: seals}
+
+
+def _whole_months_until(until: str) -> Q:
+    """The filter of the months that end by this day, by their first day."""
+    day = dt.date.fromisoformat(until)
+    ends = day.day == calendar.monthrange(day.year, day.month)[1]
+    return Q(**{"month__lte" if ends else "month__lt": day.replace(day=1)})
