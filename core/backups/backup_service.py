@@ -326,7 +326,8 @@ class BackupService:
         file_format: FileFormat,
     ) -> _File:
         """The file that was written, whole under its final name. Reads the register. ``opened``: its target."""
-        totals = {model.name: content.count(model) for model in SCHEMA}
+        models = v1_0.MODELS if file_format == v1_0.VERSION else SCHEMA
+        totals = {model.name: content.count(model) for model in models}
         described = self._create_metadata(start, backup_type=backup_type, selection=selection, totals=totals)
         metadata = msgspec.convert(described, Metadata)
         with opened as target:
@@ -390,8 +391,8 @@ class BackupService:
         totals: Mapping[str, int],
         snapshot: _Described | None = None,
     ) -> dict[str, Any]:
-        """The metadata of a 2.0 file, but with ``totals`` in one mapping. ``snapshot``: the one whose content the file
-        has, or to which it leads."""
+        """The metadata of a file about the models in ``totals``, but with these in one mapping. ``snapshot``: the one
+        whose content the file has, or to which it leads."""
         metadata = Metadata(
             id=str(uuid.uuid4()),
             installation=InstallationName(id=str(start.installation.id), name=start.installation.name),
@@ -404,7 +405,7 @@ class BackupService:
             deletions="complete" if start.since is None else "unknown",
             created_at=cast(str, TIMESTAMP.to_text(start.taken_at)),
             created_by=self.actor.name,
-            fields={model.name: list(model.names) for model in SCHEMA},
+            fields={name: list(SCHEMA[name].names) for name in totals},
             application=Application("muster", settings.MUSTER_VERSION),
             totals=dict(totals),
         )

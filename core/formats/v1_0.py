@@ -32,6 +32,9 @@ MISSING: Final = 0
 """Stands in the sorted copy for a field that a record does not have. No value is a number."""
 _TIMES: Final = {f"{n // 60:02}:{n % 60:02}": f"{n // 60:02}:{n % 60:02}:00" for n in range(24 * 60)}
 """Every time of a day as a 1.0 file spells it, and as the engine does."""
+MODELS: Final = (COMPANIES, ATTENDANCE_RECORDS)
+"""The models about which a 1.0 file speaks."""
+
 _TIME_POSITIONS: Final = tuple(ATTENDANCE_RECORDS.names.index(name) for name in TIME_FIELDS)
 _OVERSTAY: Final = re.compile(r"([0-9]{1,4}):([0-5][0-9])")
 _encode: Final = json.JSONEncoder(sort_keys=True).encode  # as json.dumps, which would make an encoder for every record

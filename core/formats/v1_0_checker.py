@@ -19,10 +19,10 @@ from typing import IO, Any, BinaryIO, Final, cast
 import ijson
 import orjson
 
-from core.formats.v1_0 import MISSING, VERSION, V1File, canonical, checksum_v1_0, id_v1_0, moment_v1_0
+from core.formats.v1_0 import MISSING, MODELS, VERSION, V1File, canonical, checksum_v1_0, id_v1_0, moment_v1_0
 from core.models import TIME_FIELDS, Phase
 from core.operations.wording import SECTIONS, shown_key
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, NOT_CONTENT
 from recordsync.backupfile import Findings, InstallationName, Limits, Metadata
 from recordsync.backupfile.messages import wrong_checksum
 from recordsync.backupfile.metadata import Application
@@ -37,7 +37,7 @@ _REQUIRED: Final = {
     COMPANIES.name: {"name", "checksum"},
     ATTENDANCE_RECORDS.name: {"ep_no", "ep_name", "company_name", "date", "status", "checksum"},
 }
-_KNOWN: Final = {model.name: {*model.names, *NOT_CONTENT} for model in SCHEMA}
+_KNOWN: Final = {model.name: {*model.names, *NOT_CONTENT} for model in MODELS}
 _METADATA: Final = {"version", "created_at", "backup_type", "total_companies", "total_attendance_records"}
 _SHOWN: Final = 200
 _MOST_NAMES: Final = 64
@@ -119,15 +119,15 @@ class _Checker:
         self._warnings: list[str] = []
         self._bounds: dict[str, tuple[int, int]] = {}
         self._given: dict[str, int] = {}
-        self._counts = {model.name: 0 for model in SCHEMA}
-        self._repeated = {model.name: 0 for model in SCHEMA}
+        self._counts = {model.name: 0 for model in MODELS}
+        self._repeated = {model.name: 0 for model in MODELS}
         self._done = 0
 
     def check(self) -> V1File:
         """The file. Raises InvalidFile."""
         with ExitStack() as stack:
             files: dict[str, IO[bytes]] = {
-                model.name: stack.enter_context(tempfile.TemporaryFile()) for model in SCHEMA
+                model.name: stack.enter_context(tempfile.TemporaryFile()) for model in MODELS
             }
             content = stack.enter_context(decompressed(self._source, self._limits.content))
             try:
@@ -142,7 +142,7 @@ class _Checker:
             except _OtherVersion as other:
                 text = f'this is a file of version {other}; this program reads version "{VERSION}" in this layout'
                 raise InvalidFile([FileError(text, field="version", value=str(other))]) from None
-            for model in SCHEMA:
+            for model in MODELS:
                 self._sort(model, files[model.name])
         if (more := sum(self._repeated.values()) - len(self._warnings)) > 0:
             self._warnings.append(f"{more:,} more records are in the file twice; the second is skipped")
@@ -170,7 +170,7 @@ class _Checker:
                 if (version := metadata.get("version", VERSION)) != VERSION:
                     raise _OtherVersion(json.dumps(version, default=float)[:_SHOWN])
             elif name in files and kind == "start_array":
-                model = SCHEMA[name]
+                model = next(model for model in MODELS if model.name == name)
                 count = 0
                 for inner, _value in events:
                     if inner == "end_array":
@@ -282,7 +282,7 @@ class _Checker:
         everything that is wrong with the file."""
         for name in sorted(_METADATA - described.keys()):
             self._findings.note(FileError(f"metadata: the field {name} is missing", field=name))
-        for model in SCHEMA:
+        for model in MODELS:
             name = f"total_{model.name}"
             count = self._given.get(model.name, 0)
             if name in described and (type(described[name]) is not int or described[name] != count):
@@ -310,7 +310,7 @@ class _Checker:
             deletions="unknown",
             created_at=cast(str, created),
             created_by="",
-            fields={model.name: list(model.names) for model in SCHEMA},
+            fields={model.name: list(model.names) for model in MODELS},
             application=Application("", ""),
             totals=dict(self._given),
         )

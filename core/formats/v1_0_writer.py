@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, Final, Protocol
 
-from core.formats.v1_0 import VERSION, content_v1_0, sha256
+from core.formats.v1_0 import MODELS, VERSION, content_v1_0, sha256
 from core.models import TIME_FIELDS, Phase
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from recordsync.backupfile import Metadata, Written
 from recordsync.backupfile.writer import require_counted
 from recordsync.errors import InvalidRecord
@@ -65,7 +65,7 @@ def write_v1_0(out: IO[bytes], metadata: Metadata, dated: DatedRecords, progress
 
 def _description(metadata: Metadata) -> dict[str, Any]:
     since = {"since_date": _moment(metadata.since_date)} if metadata.since_date else {}
-    totals = {f"total_{model.name}": metadata.totals[model.name] for model in SCHEMA}
+    totals = {f"total_{model.name}": metadata.totals[model.name] for model in MODELS}
     always = {"version": VERSION, "created_at": _moment(metadata.created_at), "backup_type": metadata.backup_type}
     return {**always, **since, **totals}
 
