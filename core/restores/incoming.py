@@ -172,6 +172,8 @@ class Incoming:
         because more than theirs is in it. ``was_empty``: whether there was nothing in the register."""
         if any(of.conflicts or of.created for of in counts.values()):
             return None
+        if not was_empty and any(model.name not in self.theirs.counts for model in SCHEMA):
+            return None  # what theirs does not speak about stays
         is_new = was_empty and self.base is None
         is_theirs = is_new or self.is_exact or (self.kinship is Kinship.AHEAD and self.base is not None)
         return self.tree or None if is_theirs else None
