@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from core.management.console import ReadingCommand
-from core.operations.results import Preview, RestoreResult, RestoreSummary
-from core.operations.wording import describe
+from core.operations.results import Preview, RestoreResult, RestoreSummary, told_counts
+from core.operations.wording import SECTIONS, describe
 from recordsync.errors import printable
 from recordsync.merge import Strategy
 
@@ -45,7 +45,7 @@ class MergingCommand(ReadingCommand):
         for warning in summary.warnings:
             self.warn(warning)
         self.say(printable(summary.base.why))
-        for name, counts in summary.models.items():
+        for name, counts in told_counts(summary.models):
             added = counts.added + counts.created
             undecided = counts.undecided + counts.absent_undecided
             only_here = f" ({counts.only_here:,} changed only here)" if counts.only_here else ""
@@ -58,7 +58,7 @@ class MergingCommand(ReadingCommand):
                 *([f"{undecided:,} to decide"] if undecided else []),
                 f"{counts.conflicts:,} conflicts",
             ]
-            self.say(f"{name.replace('_', ' ').capitalize()}: {counts.read:,} read; {', '.join(parts)}.")
+            self.say(f"{SECTIONS[name]}: {counts.read:,} read; {', '.join(parts)}.")
             if counts.created:
                 are = ("was" if done else "is") if counts.created == 1 else ("were" if done else "are")
                 them = "it" if counts.created == 1 else "them"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.models import Kind
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
 from recordsync.history.relation import Kinship
@@ -29,6 +29,13 @@ def summary_of(operation: str, **known: Any) -> dict[str, Any]:
         "models": {},
         **known,
     }
+
+
+def told_counts(models: Mapping[str, Counts]) -> Iterator[tuple[str, Counts]]:
+    """The counts that people are told, by model: those of closed months only where a file has any."""
+    for name, counts in models.items():
+        if name != SEALS.name or counts != Counts():
+            yield name, counts
 
 
 @dataclass(frozen=True)

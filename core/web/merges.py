@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from core.operations.errors import LazyText
+from core.operations.results import told_counts
 from core.operations.wording import SECTIONS
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.jobs import Comes
@@ -113,7 +114,8 @@ class CountedRow(NamedTuple):
 
 def rows(models: Mapping[str, Counts]) -> list[CountedRow]:
     """The rows of the table that counts what a merge does: attendance records first."""
-    return [CountedRow.of(SECTIONS.get(name, name), models[name]) for name in reversed(list(models))]
+    in_order = sorted(told_counts(models), key=lambda one: one[0] != ATTENDANCE_RECORDS.name)
+    return [CountedRow.of(SECTIONS.get(name, name), counts) for name, counts in in_order]
 
 
 def counts_in(models: Mapping[str, Any]) -> dict[str, Counts]:
