@@ -41,5 +41,14 @@ def blank_day(company: str = ABC, ep_no: str = "E1", date: str = FRIDAY, **field
     return day(company, ep_no, date, **{**blank, **fields})
 
 
+def closed_month(company: str = ABC, month: str = "2026-10-01", **fields: str | None) -> Content:
+    """The seal of a company's month that is closed. ``fields`` replaces single values."""
+    closed: dict[str, str | None] = {
+        "company_name": company, "month": month, "closed_at": "2026-11-20T18:40:00.000000Z", "closed_by": "root",
+        "closed_as": company, "digest": 64 * "0", "reopened_at": None, "reopened_by": "",
+    }  # fmt: skip
+    return {**closed, **fields}
+
+
 def key_of(content: Content) -> Key:
     return str(content["company_name"]), str(content["date"]), str(content["ep_no"])

@@ -19,8 +19,13 @@ from tests.builders.registers import LONG_AGO, RegisterData
 
 Line = dict[str, Any]
 
-SECTIONS = ("companies", "attendance_records")
-KEY_NAMES = {"companies": ("name",), "attendance_records": ("company_name", "date", "ep_no")}
+SECTIONS = ("companies", "attendance_records", "seals")
+KEY_NAMES = {
+    "companies": ("name",),
+    "attendance_records": ("company_name", "date", "ep_no"),
+    "seals": ("company_name", "month", "closed_at"),
+}
+SEAL_FIELDS = ("closed_as", "closed_at", "closed_by", "company_name", "digest", "month", "reopened_at", "reopened_by")
 
 ELSEWHERE = uuid.UUID("0c9ff6a2-6a5a-4f0e-9d3e-5a1f7d0f3b11")
 """The installation that the files come from."""
@@ -63,17 +68,18 @@ class File:
 
     def body(self, replaced: Mapping[tuple[str, int], str] | None = None) -> str:
         """All text before the trailer. ``replaced``: lines to write instead of others, by section and position."""
-        written = [
-            _rows([(replaced or {}).get((section, at)) or canonical(line) for at, line in enumerate(lines)])
-            for section, lines in (*self.records.items(), *self.deleted.items())
-        ]
+
+        def listed(sections: Mapping[str, list[Line]]) -> list[str]:
+            return [
+                f'"{section}":[%s]'
+                % _rows([(replaced or {}).get((section, at)) or canonical(line) for at, line in enumerate(lines)])
+                for section, lines in sections.items()
+            ]
+
         blocks = "null" if self.blocks is None else f"[{_rows(list(map(canonical, self.blocks)))}]"
-        return (
-            f'{{"metadata":{canonical(self.metadata)},\n"blocks":{blocks},\n'
-            f'"companies":[{written[0]}],\n'
-            f'"attendance_records":[{written[1]}],\n'
-            f'"deleted":{{"companies":[{written[2]}],"attendance_records":[{written[3]}]}},\n'
-        )
+        head = f'{{"metadata":{canonical(self.metadata)},\n"blocks":{blocks},\n'
+        sections, deleted = ",\n".join(listed(self.records)), ",".join(listed(self.deleted))
+        return f'{head}{sections},\n"deleted":{{{deleted}}},\n'
 
     @property
     def trailer(self) -> dict[str, Any]:
@@ -136,10 +142,11 @@ def file(
             line_of({name: content[name] for name in names}, register.record_stamp(key).created_at)
             for key, content in sorted(register.records.items())
         ],
+        "seals": [line_of(content) for content in sorted(register.seals, key=lambda seal: key_in("seals", seal))],
     }
     gone = _no_lines()
     for section, content in deleted:
-        part = content if section == "companies" else {name: content[name] for name in names}
+        part = {name: content[name] for name in names} if section == "attendance_records" else content
         key = {name: content[name] for name in KEY_NAMES[section]}
         gone[section].append({**key, "checksum": checksum(part)})
     for section, lines in gone.items():
@@ -157,7 +164,7 @@ def file(
         "deletions": "unknown" if metadata.get("since_date") else "complete",
         "created_at": moment(dt.datetime(2026, 11, 20, 18, 40, tzinfo=dt.UTC)),
         "created_by": "meena",
-        "fields": {"attendance_records": names, "companies": ["name"]},
+        "fields": {"attendance_records": names, "companies": ["name"], "seals": list(SEAL_FIELDS)},
         "checksum": {"algorithm": "sha256", "canonicalization": "RFC 8785"},
         "application": {"name": "muster", "version": "0.1.0"},
         **{f"total_{section}": len(lines) for section, lines in records.items()},
@@ -166,16 +173,13 @@ def file(
 
 
 def lacking(of: File, *names: str) -> bytes:
-    """The file without these sections, made of the description of the format."""
+    """The file without these sections, as it is written where nobody knows them."""
     kept = [name for name in of.records if name not in names]
-    metadata = {name: value for name, value in of.metadata.items() if not name.startswith("total_")}
-    metadata["fields"] = {name: of.metadata["fields"][name] for name in sorted(kept)}
-    metadata |= {f"total_{name}": len(of.records[name]) for name in kept}
-    parts = [f'{{"metadata":{canonical(metadata)},\n"blocks":null']
-    parts += [f'"{name}":[\n' + ",\n".join(map(canonical, of.records[name])) + "\n]" for name in kept]
-    parts.append('"deleted":{' + ",".join(f'"{name}":[]' for name in kept) + "}")
-    body = ",\n".join(parts) + ",\n"
-    return sealed(body, {**{name: len(of.records[name]) for name in kept}, "deleted": 0})
+    metadata = {name: value for name, value in of.metadata.items() if name.removeprefix("total_") not in names}
+    metadata["fields"] = {name: of.metadata["fields"][name] for name in kept}
+    blocks = None if of.blocks is None else [block for block in of.blocks if block["model"] in kept]
+    records, deleted = ({name: rows[name] for name in kept} for rows in (of.records, of.deleted))
+    return File(metadata, records, deleted, blocks).encode()
 
 
 def key_in(section: str, line: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.backupfile import InstallationName, Metadata, write_backup
 from recordsync.backupfile.metadata import Application
 from recordsync.history.headers import Header
@@ -17,7 +17,7 @@ from recordsync.model.records import Record, checksum
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.streams import Deletion
 from recordsync.streams import lines as record_lines
-from tests.builders.days import FRIDAY, blank_day
+from tests.builders.days import FRIDAY, blank_day, closed_month
 
 NOW = dt.datetime(2026, 11, 22, 10, 30, 0, 250_000, tzinfo=dt.UTC)
 MOMENT = "2026-11-20T18:40:00.000000Z"
@@ -34,6 +34,11 @@ def record(
 ) -> Record:
     """A :func:`blank_day` as a record of the engine."""
     return ATTENDANCE_RECORDS.shape().from_mapping(blank_day(company, ep_no, date, **fields), created_at)
+
+
+def seal(company: str, month: str = "2026-10-01", *, created_at: str | None = MOMENT, **fields: str | None) -> Record:
+    """A :func:`closed_month` as a record of the engine."""
+    return SEALS.shape().from_mapping(closed_month(company, month, **fields), created_at)
 
 
 def deletion(model: Model, record: Record) -> Deletion:
@@ -67,16 +72,20 @@ def sections(
     days: Sequence[Record] = (),
     gone_companies: Sequence[Deletion] = (),
     gone_days: Sequence[Deletion] = (),
+    seals: Sequence[Record] = (),
+    gone_seals: Sequence[Deletion] = (),
 ) -> Sections:
     return Sections(
-        {"companies": companies, "attendance_records": days},
-        {"companies": gone_companies, "attendance_records": gone_days},
+        {"companies": companies, "attendance_records": days, "seals": seals},
+        {"companies": gone_companies, "attendance_records": gone_days, "seals": gone_seals},
     )
 
 
-def metadata(of: Sections | None = None, **changed: Any) -> Metadata:
-    """The metadata of a full file of ``of``, with these values changed."""
+def metadata(of: Sections | None = None, schema: Schema = SCHEMA, **changed: Any) -> Metadata:
+    """The metadata of a full file of ``of``, with these values changed. It speaks about the models in ``fields``."""
     of = of or Sections()
+    fields = {model.name: list(model.names) for model in sorted(schema, key=lambda model: model.name)}
+    spoken_of = changed.get("fields", fields)
     values: dict[str, Any] = {
         "id": FILE_ID,
         "installation": InstallationName(HERE, "Site A office PC"),
@@ -87,9 +96,9 @@ def metadata(of: Sections | None = None, **changed: Any) -> Metadata:
         "deletions": "unknown" if changed.get("since_date") else "complete",
         "created_at": MOMENT,
         "created_by": "root",
-        "fields": {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)},
+        "fields": fields,
         "application": Application("Muster", "0.1.0"),
-        "totals": {model.name: len(list(of.records(model))) for model in SCHEMA},
+        "totals": {model.name: len(list(of.records(model))) for model in schema if model.name in spoken_of},
     }
     return Metadata(**(values | changed))
 
@@ -99,7 +108,7 @@ def written(
 ) -> bytes:
     """A file of this content."""
     out = io.BytesIO()
-    write_backup(out, schema, metadata(of, **changed), of, bases=bases)
+    write_backup(out, schema, metadata(of, schema, **changed), of, bases=bases)
     return out.getvalue()
 
 

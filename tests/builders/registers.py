@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connections
 
-from core.models import AttendanceRecord, BackupLog, Company, Installation, User
+from core.models import AttendanceRecord, BackupLog, Company, Installation, Seal, User
 from tests.builders.days import ABC, MINUTES, SATURDAY, TIMES, XYZ, Content, Key, day, key_of
 from tests.running import databases
 
@@ -26,10 +26,11 @@ class Stamps:
 
 @dataclass(frozen=True)
 class RegisterData:
-    """Companies by name, records by key, and the timestamps of each row that are not ``LONG_AGO``."""
+    """Companies by name, records by key, seals, and the timestamps of each row that are not ``LONG_AGO``."""
 
     companies: tuple[str, ...] = ()
     records: Mapping[Key, Content] = field(default_factory=dict)
+    seals: tuple[Content, ...] = ()
     company_stamps: Mapping[str, Stamps] = field(default_factory=dict)
     record_stamps: Mapping[Key, Stamps] = field(default_factory=dict)
 
@@ -63,6 +64,8 @@ def put(alias: str, register: RegisterData) -> None:
         for key, content in register.records.items()
     ]
     AttendanceRecord.objects.using(alias).bulk_create(rows)
+    for content in register.seals:
+        Seal.objects.using(alias).create(**seal_columns(content, ids), **_stamps(Stamps()))
 
 
 def put_day(alias: str, content: Content) -> AttendanceRecord:
@@ -82,6 +85,16 @@ def columns(content: Content, company_ids: Mapping[str, Any]) -> dict[str, Any]:
         if values[name] is not None:
             hours, minutes = values[name].split(":")
             values[name] = int(hours) * 60 + int(minutes)
+    return values
+
+
+def seal_columns(content: Content, company_ids: Mapping[str, Any]) -> dict[str, Any]:
+    """As :func:`columns`, for a seal."""
+    values: dict[str, Any] = dict(content)
+    values["company_id"] = company_ids[values.pop("company_name")]
+    values["month"] = dt.date.fromisoformat(values["month"])
+    for name in ("closed_at", "reopened_at"):
+        values[name] = None if values[name] is None else dt.datetime.fromisoformat(values[name])
     return values
 
 
@@ -105,6 +118,7 @@ class Rows:
 
     companies: Mapping[str, Row]
     records: Mapping[Key, Row]
+    seals: Mapping[Key, Content] = field(default_factory=dict)
 
     @property
     def contents(self) -> dict[Key, Content]:
@@ -128,7 +142,11 @@ def rows(alias: str) -> Rows:
         content = texts(record, names[record.company_id])
         records[key_of(content)] = Row(record.pk, record.created_at, record.updated_at, content)
     assert len(records) == AttendanceRecord.objects.using(alias).count(), "two rows of one key"
-    return Rows(companies, records)
+    seals: dict[Key, Content] = {}
+    for seal in Seal.objects.using(alias):
+        content = seal_texts(seal, names[seal.company_id])
+        seals[str(content["company_name"]), str(content["month"]), str(content["closed_at"])] = content
+    return Rows(companies, records, seals)
 
 
 def texts(record: AttendanceRecord, company_name: str) -> Content:
@@ -150,6 +168,17 @@ def texts(record: AttendanceRecord, company_name: str) -> Content:
     return content
 
 
+def seal_texts(seal: Seal, company_name: str) -> Content:
+    """The content of a seal as texts."""
+    moments = {"closed_at": seal.closed_at, "reopened_at": seal.reopened_at}
+    return {
+        "company_name": company_name,
+        "month": seal.month.isoformat(),
+        **{name: moment and f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" for name, moment in moments.items()},
+        **{name: getattr(seal, name) for name in ("closed_by", "closed_as", "digest", "reopened_by")},
+    }
+
+
 def everything(alias: str) -> dict[str, list[Any]]:
     """Every row of every table of a database, with ids and timestamps, but without what an operation leaves that
     changes nothing: the audit trail, the engine's own tables, and what the installation is called."""
@@ -164,7 +193,15 @@ def everything(alias: str) -> dict[str, list[Any]]:
 
 
 _OF_OPERATIONS = (BackupLog._meta.db_table, Installation._meta.db_table)
-_TABLES = ("core_attendancerecord", "core_user", "core_company", "core_backup", "core_backuplog", "core_installation")
+_TABLES = (
+    "core_attendancerecord",
+    "core_seal",
+    "core_user",
+    "core_company",
+    "core_backup",
+    "core_backuplog",
+    "core_installation",
+)
 
 
 def empty(alias: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.builders.ancestry import header, says
-from tests.builders.files import SECTIONS, File, Line, canonical, checksum, file, sha256
+from tests.builders.files import SECTIONS, File, Line, canonical, checksum, file, key_in, sha256
 from tests.builders.registers import RegisterData
 
 
@@ -30,6 +30,11 @@ def tree(register: RegisterData, most: int = 1024) -> Tree:
     content: dict[str, Any] = {"attendance_records": days} if days else {}
     if register.companies:
         content["companies"] = [checksum({"name": name}) for name in sorted(register.companies)]
+    seals: dict[str, list[str]] = {}
+    for seal in sorted(register.seals, key=lambda seal: key_in("seals", seal)):
+        seals.setdefault(str(seal["company_name"]), []).append(checksum(seal))
+    if seals:
+        content["seals"] = seals
     parts: dict[tuple[str, str | None], tuple[str, int]] = {
         (company, None): _known({}, most) for company in register.companies
     }
@@ -70,7 +75,9 @@ def with_blocks(of: File) -> File:
     stretches: dict[tuple[str, ...], list[Line]] = {}
     for section in SECTIONS:
         for line in of.records[section]:
-            partition = () if section == "companies" else (line["company_name"], *_slice(line["date"]))
+            partition: tuple[str, ...] = () if section == "companies" else (line["company_name"],)
+            if section == "attendance_records":
+                partition += _slice(line["date"])
             stretches.setdefault((section, *partition), []).append(line)
     return replace(of, blocks=[_block(*path, lines=lines) for path, lines in stretches.items()])
 

@@ -58,7 +58,7 @@ def _left(alias: str, merge: Merge, strategy: Strategy, *, at_once: bool) -> _Le
 def _without_ids(found: Rows) -> Rows:
     """The rows as they are; PostgreSQL does not give an id again that was rolled back."""
     companies = {name: replace(row, pk=0) for name, row in found.companies.items()}
-    return Rows(companies, {key: replace(row, pk=0) for key, row in found.records.items()})
+    return Rows(companies, {key: replace(row, pk=0) for key, row in found.records.items()}, found.seals)
 
 
 @for_some(merge=merges(), strategy=st.sampled_from([Strategy.BACKUP_WINS, Strategy.DATABASE_WINS]))

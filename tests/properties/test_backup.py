@@ -57,9 +57,8 @@ def _assert_it_holds_exactly_the_register(data: bytes, result: BackupResult, reg
     format's description gives for them."""
     document = files.parsed(data)
     by_hand = snapshot_file(register)
-    assert document["companies"] == by_hand.records["companies"]
-    assert document["attendance_records"] == by_hand.records["attendance_records"]
-    assert document["deleted"] == {"companies": [], "attendance_records": []}
+    assert {section: document[section] for section in files.SECTIONS} == by_hand.records
+    assert document["deleted"] == {section: [] for section in files.SECTIONS}
     assert (document["metadata"]["backup_type"], document["metadata"]["deletions"]) == ("full", "complete")
     by_hand.metadata = document["metadata"]
     assert data == by_hand.encode()

@@ -42,6 +42,7 @@ def everything(alias: str) -> Everything:
     return {
         "companies": {(name,): {"name": name} for name in there.names},
         "attendance_records": {(*key,): content for key, content in there.contents.items()},
+        "seals": {(*key,): content for key, content in there.seals.items()},
     }
 
 

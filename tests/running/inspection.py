@@ -8,33 +8,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from core.models import AttendanceRecord, BackupLog, Company, Operation, User
+from django.apps import apps
+
+from core.models import AttendanceRecord, BackupLog, Company, Operation, Seal, User
 from core.operations.traits import UNAUDITED
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.backupfile import check_backup
+from recordsync.model.schema import Field, Model
 from tests.running.installation import ScratchInstallation
 
 
 def state(alias: str) -> str:
     """The digest of every row that a backup or a restore must leave alone: ids and timestamps included."""
     digest = hashlib.sha256()
-    for model in (Company, AttendanceRecord, User):
+    for model in (Company, AttendanceRecord, Seal, User):
         for row in model._base_manager.using(alias).order_by("pk").values_list().iterator():
             digest.update(repr(row).encode())
     return digest.hexdigest()
 
 
 def content(alias: str) -> str:
-    """The digest of the records as content: no ids, no timestamps; the same on every engine."""
-    rows = AttendanceRecord.objects.using(alias).values_list("company__name", *ATTENDANCE_FIELDS)
-    lines = sorted(json.dumps(row, default=str) for row in rows.iterator())
+    """The digest of the register as content: no ids, no timestamps; the same on every engine."""
+    lines: list[str] = []
+    for model in (ATTENDANCE_RECORDS, SEALS):
+        rows = apps.get_model(model.label)._base_manager.using(alias).values_list("company__name", *_columns(model))
+        lines += sorted(json.dumps(row, default=str) for row in rows.iterator())
     lines += sorted(Company.objects.using(alias).values_list("name", flat=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-ATTENDANCE_FIELDS = tuple(f.source for name, f in ATTENDANCE_RECORDS.all_fields.items() if name != "company_name")
+def _columns(model: Model) -> dict[str, Field]:
+    """The fields of a model that refers to companies, by column and without the company."""
+    return {field.source: field for field in model.all_fields.values() if not field.references}
 
 
 def state_of(installation: ScratchInstallation) -> str:
@@ -110,15 +116,11 @@ def file_content(path: Path) -> str:
     lines: list[str] = []
     with path.open("rb") as stream:
         file = check_backup(stream, SCHEMA)
-        shape = ATTENDANCE_RECORDS.shape()
-        for record in file.records(ATTENDANCE_RECORDS):
-            values = shape.content(record)
-            row: list[Any] = [values["company_name"]]
-            for name, f in ATTENDANCE_RECORDS.all_fields.items():
-                if name != "company_name":
-                    row.append(f.type.to_python(values[name]))
-            lines.append(json.dumps(row, default=str))
-        lines.sort()
+        for model in (ATTENDANCE_RECORDS, SEALS):
+            columns = _columns(model).values()
+            rows = map(model.shape().content, file.records(model))
+            values = ([row["company_name"], *(of.type.to_python(row[of.name]) for of in columns)] for row in rows)
+            lines += sorted(json.dumps(row, default=str) for row in values)
         lines += [record.key[0] for record in file.records(COMPANIES)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

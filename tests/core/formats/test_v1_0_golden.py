@@ -12,16 +12,16 @@ from typing import Final
 
 import pytest
 
-from core.formats.v1_0 import as_described
+from core.formats.v1_0 import MODELS, as_described
 from core.formats.v1_0_checker import check_v1_0
 from core.formats.v1_0_writer import write_v1_0
-from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.backupfile import Metadata
 from recordsync.errors import InvalidRecord, OutOfOrder, RecordSyncError
 from recordsync.model.records import Record
 from recordsync.model.schema import Model
 from tests.builders.records import MOMENT, Sections, company, metadata, record, sections
-from tests.recordsync.backupfile.golden_content import FULL
+from tests.recordsync.backupfile.golden_content import BEFORE_SEALS, FULL
 from tests.recordsync.models import later_fields
 
 FOLDER: Final = Path(__file__).parent / "golden"
@@ -47,16 +47,20 @@ class _Content:
 
 
 GOLDEN: Final = {
-    "backup-1.0.json": metadata(FULL),
+    "backup-1.0.json": metadata(FULL, fields=BEFORE_SEALS),
     "backup-1.0-incremental.json": metadata(
-        FULL, backup_type="incremental", since_date="2026-11-01T00:00:00.000000Z", deletions="unknown"
+        FULL,
+        backup_type="incremental",
+        since_date="2026-11-01T00:00:00.000000Z",
+        deletions="unknown",
+        fields=BEFORE_SEALS,
     ),
 }
 
 
 def _written(of: Sections, described: Metadata | None = None, changed: str = CHANGED) -> bytes:
     out = io.BytesIO()
-    written = write_v1_0(out, described or metadata(of), _Content(of, changed))
+    written = write_v1_0(out, described or metadata(of, fields=BEFORE_SEALS), _Content(of, changed))
     assert written.digest == hashlib.sha256(out.getvalue()).hexdigest()
     return out.getvalue()
 
@@ -74,7 +78,7 @@ def test_the_golden_file_is_read_back_at_its_precision(name: str) -> None:
         said = ("version", "id", "parent", "backup_type", "since_date", "created_at", "deletions", "totals")
         for member in said:
             assert getattr(file.metadata, member) == getattr(described, member), member
-        for model in SCHEMA:
+        for model in MODELS:
             records = list(file.records(model))
             assert [record.key for record in records] == [record.key for record in FULL.records(model)]
             for theirs, ours in zip(records, FULL.records(model), strict=True):
@@ -131,7 +135,7 @@ def test_what_could_not_be_read_back_is_not_written() -> None:
     with pytest.raises(OutOfOrder):
         _written(sections([], [record("B", "1"), record("A", "1")]))
     with pytest.raises(RecordSyncError, match="after it had counted"):
-        _written(sections([], [record("A", "1")]), metadata(sections()))
+        _written(sections([], [record("A", "1")]), metadata(sections(), fields=BEFORE_SEALS))
 
 
 def test_a_field_that_came_later_is_left_out_while_it_is_blank(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,5 +154,5 @@ def test_progress_comes_by_batches_over_both_models(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("recordsync.history.blocks.EVERY", 2)
     of = sections([company("A", MOMENT)], [record("A", str(n)) for n in range(1, 6)])
     told: list[tuple[str, int, int | None]] = []
-    write_v1_0(io.BytesIO(), metadata(of), _Content(of), lambda *step: told.append(step))
+    write_v1_0(io.BytesIO(), metadata(of, fields=BEFORE_SEALS), _Content(of), lambda *step: told.append(step))
     assert told == [("write", done, 6) for done in (1, 3, 5, 6)]

@@ -72,7 +72,11 @@ def test_the_json_summary(small_sqlite: ScratchInstallation) -> None:
         "records": 100,
         "errors": [],
     }
-    assert summary["models"] == {"companies": {"read": 9}, "attendance_records": {"read": 100}}
+    assert summary["models"] == {
+        "companies": {"read": 9},
+        "attendance_records": {"read": 100},
+        "seals": {"read": 0},
+    }
     assert summary["id"] == metadata(path)["id"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     log = inspection.last_log(small_sqlite)

@@ -10,7 +10,7 @@ from core.models import Kind, Phase
 from core.operations.traits import BACKUPS, BEFORE_THE_LOCK, TRAITS, UNAUDITED, WRITERS, label_of, name_of, traits_of
 from core.worker.handlers import HANDLERS
 
-AT_ONCE = {Kind.RENAME_COMPANY, Kind.BULK_EDIT, Kind.SEED_DEMO}
+AT_ONCE = {Kind.RENAME_COMPANY, Kind.BULK_EDIT, Kind.CLOSE_MONTH, Kind.REOPEN_MONTH, Kind.SEED_DEMO}
 """Kinds that no worker is asked for: a request or a command runs them."""
 
 
@@ -26,8 +26,8 @@ def test_every_kind_says_all_there_is_to_know() -> None:
 
 
 def test_who_writes_under_the_lock_is_audited_and_says_where_it_is_seen() -> None:
-    writers = {"restore", "import", "delete_all", "rename_company", "bulk_edit", "seed_demo", "undo"}
-    assert set(WRITERS) == writers
+    writers = {"restore", "import", "delete_all", "rename_company", "bulk_edit", "close_month", "reopen_month"}
+    assert set(WRITERS) == writers | {"seed_demo", "undo"}
     assert UNAUDITED == (Kind.VERIFY, Kind.CHECK, Kind.CHECK_SHEET, Kind.EXPORT)
     assert all(TRAITS[kind].perhaps for kind in WRITERS)
     assert set(BACKUPS.values()).isdisjoint({*WRITERS, *UNAUDITED})

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from core.preview.keys import KEYS, KeyColumns
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.model.fields import Date, Text
 from recordsync.model.schema import Field, Model, Schema
 
 NAME = Text(min_length=1, max_length=255)
-SEALS = Model("seals", "core.Seal", (Field("company_name", NAME, references="companies"), Field("month", NAME)))
 SITES = Model("sites", "core.Site", (Field("name", NAME),))
 POSTS = Model("posts", "core.Post", (Field("site", NAME, references="sites"), Field("ep_no", NAME)))
 HOLIDAYS = Model("holidays", "core.Holiday", (Field("date", Date()),))
@@ -25,12 +24,12 @@ MOVES = Model(
         Field("sites", NAME),  # named as a model is
     ),
 )
-MORE = KeyColumns(Schema((*SCHEMA, SEALS, SITES, POSTS, HOLIDAYS, MOVES)))
+MORE = KeyColumns(Schema((*SCHEMA, SITES, POSTS, HOLIDAYS, MOVES)))
 
 
 def test_every_field_of_a_key_has_a_column_that_models_share_by_its_name() -> None:
-    assert KEYS.all == ("key_companies", "key_date", "key_ep_no")
-    assert MORE.all == (*KEYS.all, "key_month", "key_sites", "key_sites_to_site", "key_sites_sites")
+    assert KEYS.all == ("key_companies", "key_date", "key_ep_no", "key_month", "key_closed_at")
+    assert MORE.all == (*KEYS.all, "key_sites", "key_sites_to_site", "key_sites_sites")
     assert KEYS.names == ("key_companies",)
     assert MORE.names == ("key_companies", "key_sites", "key_sites_to_site")
     assert MORE.of(HOLIDAYS, "date") == KEYS.of(ATTENDANCE_RECORDS, "date")
@@ -47,7 +46,12 @@ def test_every_field_of_a_key_has_a_column_that_models_share_by_its_name() -> No
             {"companies": "ABC", "date": "2026-11-20", "ep_no": "E1"},
             ("ABC",),
         ),
-        (SEALS, ("ABC", "2026-11"), {"companies": "ABC", "month": "2026-11"}, ("ABC",)),
+        (
+            SEALS,
+            ("ABC", "2026-11-01", "2026-12-02T08:00:00.000000Z"),
+            {"companies": "ABC", "month": "2026-11-01", "closed_at": "2026-12-02T08:00:00.000000Z"},
+            ("ABC",),
+        ),
         (SITES, ("Gate",), {"sites": "Gate"}, ("Gate",)),
         (POSTS, ("Gate", "E1"), {"sites": "Gate", "ep_no": "E1"}, ("Gate",)),
         (HOLIDAYS, ("2026-11-20",), {"date": "2026-11-20"}, ("",)),

@@ -1,19 +1,23 @@
-"""What the golden files hold. Never changed: a new version of the format gets golden files of its own."""
+"""What the golden files hold. Never changed: a new section or field gets golden files of its own, and those from before
+stay: they lack it."""
 
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from recordsync.history.headers import Header, Merge, Ordinary
 from tests.builders.ancestry import header, merge, says, snapshot_id
 from tests.builders.files import sha256
-from tests.builders.records import Sections, company, deletion, record, sections
+from tests.builders.records import Sections, company, deletion, record, seal, sections
 
 FOLDER: Final = Path(__file__).parent / "golden"
 
 NASTY: Final = "\x01\t\n\x1f\x7f\"\\/</script> '; DROP TABLE core_company; --"
+
+BEFORE_SEALS: Final = {model.name: list(model.names) for model in (ATTENDANCE_RECORDS, COMPANIES)}
+"""The fields of files that were written before there were seals."""
 
 FULL: Final[Sections] = sections(
     [
@@ -49,7 +53,7 @@ FULL: Final[Sections] = sections(
         record("भारत उद्योग", "क-1", status="L", ep_name="नाम", overstay="00:01"),
     ],
 )
-FULL_METADATA: Final[dict[str, Any]] = {"created_by": 'root "<admin>" \u2028'}
+FULL_METADATA: Final[dict[str, Any]] = {"created_by": 'root "<admin>" \u2028', "fields": BEFORE_SEALS}
 
 DELETIONS: Final[Sections] = sections(
     [company("ABC Corp"), company("New")],
@@ -67,15 +71,40 @@ _RENAMED: Final = snapshot_id(_SAID, [_PARENT])
 _MERGED: Final = snapshot_id(merge(), _SIDES)
 DELETIONS_METADATA: Final[dict[str, Any]] = {
     "id": "0190f3a2-7c11-7e5d-8a44-4be7a1c0f00d",
+    "fields": BEFORE_SEALS,
     "backup_type": "incremental",
     "parent": _PARENT,
     "snapshot": msgspec.convert(header(says(3, message="é"), _RENAMED, _MERGED), Header),
     "ancestors": [(msgspec.convert(_SAID, Ordinary), [_PARENT]), (msgspec.convert(merge(), Merge), _SIDES)],
 }
 
+WITH_SEALS: Final = {**BEFORE_SEALS, SEALS.name: list(SEALS.names)}
+_REOPENED: Final = {"reopened_at": "2026-11-20T18:39:59.999999Z", "reopened_by": NASTY}
+
+FULL_SEALS: Final[Sections] = sections(
+    [company("ABC Corp"), company("Zoë & Söhne GmbH")],
+    [record("ABC Corp", "E10", in_time="09:00:00", out_time="18:07:30")],
+    seals=[
+        seal("ABC Corp", "2026-10-01", closed_at="2026-11-02T08:00:00.000000Z", **_REOPENED),
+        seal("ABC Corp", "2026-10-01", closed_by="शिव", closed_as="ABC", digest=sha256("the month")),
+        seal("Zoë & Söhne GmbH", "0001-01-01", created_at="2026-11-20T03:30:00.000001Z"),
+    ],
+)
+DELETED_SEALS: Final[Sections] = sections(
+    [company("New")],
+    [record("New", "1")],
+    [deletion(COMPANIES, company("é"))],
+    [deletion(ATTENDANCE_RECORDS, record("é", "1"))],
+    [seal("New", **_REOPENED)],
+    [deletion(SEALS, seal("é")), deletion(SEALS, seal("é", closed_at="9999-12-30T00:00:00.000000Z"))],
+)
+
 GOLDEN: Final[dict[str, tuple[Sections, dict[str, Any]]]] = {
     "backup-2.0.json": (FULL, FULL_METADATA),
     "backup-2.0-deletions.json": (DELETIONS, DELETIONS_METADATA),
+    "backup-2.0-bases.json": (DELETIONS, DELETIONS_METADATA),
+    "backup-2.0-seals.json": (FULL_SEALS, {"fields": WITH_SEALS}),
+    "backup-2.0-seals-bases.json": (DELETED_SEALS, {**DELETIONS_METADATA, "fields": WITH_SEALS}),
 }
 
 _EARLIER: Final = says(1, message="before")
@@ -91,6 +120,11 @@ BASES: Final[dict[str, list[tuple[Header, Sections]]]] = {
             ),
         ),
         (msgspec.convert(header(_EARLIER), Header), sections([], [])),
-    ]
+    ],
+    "backup-2.0-seals-bases.json": [
+        (
+            msgspec.convert(header(_SAID, _PARENT), Header),
+            sections(seals=[seal("New")], gone_seals=[deletion(SEALS, seal("ABC Corp"))]),
+        )
+    ],
 }
-GOLDEN["backup-2.0-bases.json"] = (DELETIONS, DELETIONS_METADATA)

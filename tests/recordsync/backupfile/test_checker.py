@@ -16,7 +16,7 @@ from recordsync.backupfile import Limits, scanner
 from recordsync.errors import FileError, RecordSyncError
 from recordsync.model.schema import Schema
 from tests.builders.ancestry import header, says
-from tests.builders.records import company, deletion, record, sections, written
+from tests.builders.records import company, deletion, record, seal, sections, written
 from tests.recordsync.support import (
     checked,
     drop_metadata,
@@ -36,10 +36,21 @@ FILE: Final = written(
         [record("ABC", "E1", in_time="09:00:00"), record("ABC", "E2"), record("Beta", "E1")],
         [deletion(COMPANIES, company("Gone"))],
         [deletion(ATTENDANCE_RECORDS, GONE)],
+        [seal("ABC")],
     )
 )
 # Its lines, counted from 1:
-METADATA, ABC, BETA, E1, E2, BETA_E1, GONE_COMPANY, GONE_DAY, TRAILER = 1, 4, 5, 8, 9, 10, 13, 15, 17
+METADATA, ABC, BETA, E1, E2, BETA_E1, SEAL, GONE_COMPANY, GONE_DAY, TRAILER = (
+    number for number, line in enumerate(lines_of(FILE), 1) if line.startswith((b'{"', b'"trailer"'))
+)
+PLACES: Final = {
+    **dict.fromkeys((ABC, BETA), ("companies", False)),
+    **dict.fromkeys((E1, E2, BETA_E1), ("attendance_records", False)),
+    SEAL: ("seals", False),
+    GONE_COMPANY: ("companies", True),
+    GONE_DAY: ("attendance_records", True),
+}
+"""The section of each row, and whether it is of what was deleted."""
 KEY = {
     ABC: ("ABC",),
     BETA: ("Beta",),
@@ -102,6 +113,11 @@ VALUES: Final = [
     Value(E1, "overstay", "", "a duration HH:MM from 00:00 to 9999:59 or null"),
     Value(E1, "overtime", "10000:00", "a duration HH:MM from 00:00 to 9999:59 or null"),
     Value(E1, "overtime_to_mandays", 8.5, "a duration HH:MM from 00:00 to 9999:59 or null"),
+    Value(SEAL, "month", "2026-10", "a date YYYY-MM-DD"),
+    Value(SEAL, "closed_at", "2026-11-20", "a moment YYYY-MM-DDTHH:MM:SS.ffffffZ"),
+    Value(SEAL, "closed_by", "", "text of 1 to 150 characters"),
+    Value(SEAL, "digest", 63 * "0", "text of 64 to 64 characters"),
+    Value(SEAL, "reopened_at", "", "a moment YYYY-MM-DDTHH:MM:SS.ffffffZ or null"),
     Value(GONE_COMPANY, "name", "", "text of 1 to 255 characters"),
     Value(GONE_COMPANY, "name", None, "text of 1 to 255 characters"),
     Value(GONE_DAY, "date", "2026-13-01", "a date YYYY-MM-DD"),
@@ -125,10 +141,10 @@ def test_a_value_that_its_field_must_not_have(case: Value) -> None:
     assert case.expected in error.message
     assert error.message.startswith(f"{case.field} is ")
     key = orjson.loads(lines_of(file)[case.line - 1].rstrip(b",\n"))
-    model = COMPANIES if case.line in (ABC, BETA, GONE_COMPANY) else ATTENDANCE_RECORDS
-    assert error.section == ("deleted." if case.line in (GONE_COMPANY, GONE_DAY) else "") + model.name
-    as_read = ("name",) if model is COMPANIES else ("company_name", "ep_no", "date")
-    expected_key = tuple(key[name] if isinstance(key[name], str) else "" for name in as_read)
+    section, deleted = PLACES[case.line]
+    model = SCHEMA[section]
+    assert error.section == ("deleted." if deleted else "") + section
+    expected_key = tuple(key[name] if isinstance(key[name], str) else "" for name in model.spelling or model.key_names)
     if all(isinstance(key[name], str | None) and len(key[name] or "") < 200 for name in model.key_names):
         assert error.key == expected_key
 
@@ -356,7 +372,7 @@ def test_one_key_among_the_records_and_among_the_deleted() -> None:
         )
     )
     report = checked(file)
-    assert [(error.line, error.key) for error in report.errors] == [(12, ("ABC",)), (15, ("ABC", "E2", "2026-11-20"))]
+    assert [(error.line, error.key) for error in report.errors] == [(13, ("ABC",)), (16, ("ABC", "E2", "2026-11-20"))]
     assert "stands among the records and among the deleted" in report.errors[0].message
 
 
@@ -424,7 +440,7 @@ def test_a_trailer_that_says_more() -> None:
 MISSING = [
     "ancestors", "application", "backup_type", "checksum", "created_at", "created_by", "deletions",
     "fields", "id", "installation", "parent", "selection", "since_date", "snapshot",
-    "total_attendance_records", "total_companies",
+    "total_attendance_records", "total_companies", "total_seals",
 ]  # fmt: skip
 
 
@@ -508,7 +524,7 @@ def test_metadata_that_are_wrong(name: str, value: object, place: str) -> None:
     assert error.field.startswith(place), error
 
 
-FIELDS = {"attendance_records": list(ATTENDANCE_RECORDS.names), "companies": ["name"]}
+FIELDS = {model.name: list(model.names) for model in sorted(SCHEMA, key=lambda model: model.name)}
 
 
 def without(*names: str) -> dict[str, list[str]]:
@@ -634,7 +650,7 @@ def test_extra_lines_and_tokens_are_refused_wherever_they_stand() -> None:
             report = checked(b"".join([*lines[:at], extra, *lines[at:]]))
             assert not report.valid
             # One "]" too many may close what is open; the next one is then the one too many.
-            assert report.errors[0].line == (at + 2 if extra == b"],\n" and at in (5, 10) else at + 1)
+            assert report.errors[0].line == (at + 2 if extra == b"],\n" and at in (BETA, BETA_E1, SEAL) else at + 1)
 
 
 def test_missing_and_swapped_lines_are_refused() -> None:

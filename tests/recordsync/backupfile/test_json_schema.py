@@ -15,7 +15,7 @@ from recordsync.backupfile.json_schema import file_schema
 from recordsync.model.schema import Schema
 from tests.builders.records import company, record, sections, written
 from tests.recordsync.backupfile.golden_content import FOLDER, GOLDEN
-from tests.recordsync.backupfile.test_checker import FIELDS, MISSING, VALUES, WRONG_FIELDS, WRONG_METADATA
+from tests.recordsync.backupfile.test_checker import FIELDS, MISSING, PLACES, VALUES, WRONG_FIELDS, WRONG_METADATA
 from tests.recordsync.schemas import FORMATS
 
 PUBLISHED: Final = Path(__file__).resolve().parents[3] / "docs" / "backup-2.0.schema.json"
@@ -23,7 +23,7 @@ PUBLISHED: Final = Path(__file__).resolve().parents[3] / "docs" / "backup-2.0.sc
 VALIDATOR: Final = Draft202012Validator(json.loads(PUBLISHED.read_text("utf-8")), format_checker=FORMATS)
 
 
-def golden(name: str = "backup-2.0-deletions.json") -> Any:
+def golden(name: str = "backup-2.0-seals-bases.json") -> Any:
     return json.loads((FOLDER / name).read_bytes())
 
 
@@ -81,8 +81,7 @@ def test_fields_that_the_reader_refuses_do_not_satisfy_it(what: str, value: obje
 @pytest.mark.parametrize("case", VALUES, ids=lambda case: f"{case.field}={ascii(case.value)[:20]} in {case.line}")
 def test_values_that_the_reader_refuses_do_not_satisfy_it(case: Any) -> None:
     file = golden()
-    deleted = case.line > 10
-    section = "companies" if case.field == "name" else "attendance_records"
+    section, deleted = PLACES[case.line]
     rows = file["deleted"][section] if deleted else file[section]
     assert case.field in rows[0]
     rows[0][case.field] = case.value

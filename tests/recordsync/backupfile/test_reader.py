@@ -244,4 +244,4 @@ def test_progress_is_reported_every_thousand_records() -> None:
     done = [0, *(done for _phase, done, _total in seen)]
     assert done[-1] == 2501
     assert all(0 <= later - earlier <= 1000 for earlier, later in pairwise(done))
-    assert opened(FULL_FILE).counts == {"companies": 2, "attendance_records": 3}
+    assert opened(FULL_FILE).counts == {"companies": 2, "attendance_records": 3, "seals": 0}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.model.fields import Choice, Date, FieldType, Json, Text, Time
 from recordsync.model.records import Record
 from recordsync.model.schema import Field, Model, Schema, Shape
@@ -26,7 +26,7 @@ shapes = st.lists(st.sampled_from(list(ATTENDANCE_RECORDS.units)), unique=True).
 
 
 def test_a_schema_gives_its_models_in_order_and_by_name() -> None:
-    assert list(SCHEMA) == [COMPANIES, ATTENDANCE_RECORDS]
+    assert list(SCHEMA) == [COMPANIES, ATTENDANCE_RECORDS, SEALS]
     assert SCHEMA["attendance_records"] is ATTENDANCE_RECORDS
     with pytest.raises(KeyError):
         SCHEMA["people"]

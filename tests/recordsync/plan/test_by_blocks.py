@@ -19,7 +19,7 @@ from recordsync.model.schema import Model
 from recordsync.plan import Source, make_plan
 from tests.builders.days import day
 from tests.builders.files import File
-from tests.builders.records import Sections, sections
+from tests.builders.records import Sections
 from tests.builders.registers import RegisterData, register
 from tests.builders.trees import snapshot_file, with_blocks
 from tests.recordsync.support import MemoryStore, opened
@@ -72,8 +72,7 @@ class Ours:
 
 def store_of(of: RegisterData) -> CountingStore:
     content = opened(snapshot_file(of).encode())
-    companies, days = (list(content.records(model)) for model in SCHEMA)
-    return CountingStore(sections(companies, days))
+    return CountingStore(Sections({model.name: list(content.records(model)) for model in SCHEMA}))
 
 
 def counted(store: CountingStore, theirs: Source, ours: Ours | None) -> tuple[Counter[str], int, int]:

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models import AttendanceRecord, Company, User
+from core.models import AttendanceRecord, Company, Seal, User
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.errors import RecordSyncError, RegisterMoved
 from recordsync.merge import Side
@@ -34,6 +34,7 @@ from tests.builders.records import (
     cut,
     deletion,
     record,
+    seal,
     sections,
     sections_of,
     written,
@@ -88,7 +89,16 @@ DAYS: Final = [
     for date in ("0001-01-01", "2026-11-20", "9999-12-31")
     for ep_no in ("1", "10", "9", "Z", "a", "é")
 ]
-MIXED: Final = sections([company(name) for name in NAMES], DAYS)
+SEALED: Final = [
+    seal(name, month, closed_at=closed, closed_by="\x01\n\x7f\u2028<b>", **reopened)
+    for name in ("A", "é", "😀")
+    for month in ("0001-01-01", "2026-10-01")
+    for closed, reopened in (
+        ("0001-01-02T00:00:00.000000Z", {}),
+        (MOMENT, {"reopened_at": "9999-12-30T23:59:59.999999Z", "reopened_by": "'; --"}),
+    )
+]
+MIXED: Final = sections([company(name) for name in NAMES], DAYS, seals=SEALED)
 
 
 def test_what_is_written_is_read_back_in_order_by_code_point(register_db: str) -> None:
@@ -411,11 +421,11 @@ def test_a_company_goes_after_its_records_whatever_else_its_batch_does(register_
     ]
     with transaction.atomic(using=register_db):
         assert list(apply_changes(store, batches, NOW))[-1] == 3
-    assert everything(store) == {"companies": [company("B")], "attendance_records": []}
+    assert everything(store) == {"companies": [company("B")], "attendance_records": [], "seals": []}
 
 
 def test_the_tables_of_a_schema() -> None:
-    assert tables(SCHEMA) == [Company, AttendanceRecord]
+    assert tables(SCHEMA) == [Company, AttendanceRecord, Seal]
 
 
 # --- The same plan, by the store in memory, the reference and the fast store
