@@ -636,7 +636,7 @@ def merge(ours: Tree, theirs: Tree, base: Base, names: Known = None) -> dict[Key
 
 def counted(done: Restored, by: Decisions) -> dict[str, Counter[str]]:
     """What an operation did, by model, as it is told."""
-    found: dict[str, Counter[str]] = {"companies": Counter(), "attendance_records": Counter()}
+    found: dict[str, Counter[str]] = {"companies": Counter(), "attendance_records": Counter(), "seals": Counter()}
     deleted = dict(done.deleted)
     for key, one in done.merged.items():
         counts, result = found["companies" if len(key) == 1 else "attendance_records"], one.decided(key, by)

@@ -96,7 +96,7 @@ def test_properties_06_07_11_what_is_absent_is_inserted_and_what_differs_updated
 def _moved(before: Rows, after: Rows) -> dict[str, Counter[str]]:
     """What became of the rows of each model, told from the tables."""
     found = {}
-    for name in ("companies", "records"):
+    for name in ("companies", "records", "seals"):
         old, new = getattr(before, name), getattr(after, name)
         counter: Counter[str] = Counter()
         counter["added"] = len(set(new) - set(old))
