@@ -4,7 +4,7 @@ A natural key can be set when something is added, and cannot be edited afterward
 add another, which a use case does for every record concerned.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -14,17 +14,19 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db import IntegrityError
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core import moments
 from core.accounts.accounts import changing_accounts, require_a_root
+from core.attendance.seals import delete_reopened, require_open
 from core.backups import catalogue
-from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, User
+from core.models import AttendanceRecord, Backup, BackupLog, Company, Operation, Role, Seal, User
 from core.operations.by_hand import changing
-from core.operations.errors import NOTHING_CHANGED, OperationFailed
+from core.operations.errors import NOTHING_CHANGED, NOTHING_SAVED, OperationFailed
 from core.register.database import DEFAULT
 from core.web.forms.records import RecordAdminForm
 from core.web.forms.shared import SharedEditing
@@ -72,6 +74,24 @@ class CompanyAdmin(RegisterAdmin):
     list_display = ("name", "created_at", "updated_at")
     search_fields = ("name",)
 
+    def get_deleted_objects(
+        self, objs: Sequence[Company] | QuerySet[Company], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """What Django shows before it deletes companies. The seals of months that were reopened go with them."""
+        found, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        reopened = Seal.objects.filter(company__in=[company.pk for company in objs], reopened_at__isnull=False)
+        theirs = [reverse("admin:core_seal_change", args=[pk]) for pk in reopened.values_list("pk", flat=True)]
+        left = [text for text in protected if not any(f'"{address}"' in text for address in theirs)]
+        return list(found), dict(counts), set() if left else set(lacking) - {str(Seal._meta.verbose_name)}, left
+
+    def delete_model(self, request: HttpRequest, obj: Company) -> None:
+        delete_reopened([obj.pk], DEFAULT, NOTHING_CHANGED)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Company]) -> None:
+        delete_reopened(queryset.values_list("pk", flat=True), DEFAULT, NOTHING_CHANGED)
+        super().delete_queryset(request, queryset)
+
 
 @admin.register(AttendanceRecord)
 class AttendanceRecordAdmin(RegisterAdmin):
@@ -84,6 +104,18 @@ class AttendanceRecordAdmin(RegisterAdmin):
     autocomplete_fields = ("company",)
     search_fields = ("ep_no", "ep_name", "company__name")
     show_full_result_count = False  # counting a large register takes longer than showing a page of it
+
+    def save_model(self, request: HttpRequest, obj: AttendanceRecord, form: forms.ModelForm[Any], change: bool) -> None:
+        require_open([(obj.company_id, obj.date)], DEFAULT, NOTHING_SAVED)
+        super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: AttendanceRecord) -> None:
+        require_open([(obj.company_id, obj.date)], DEFAULT, NOTHING_CHANGED)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AttendanceRecord]) -> None:
+        require_open(queryset.order_by().values_list("company_id", "date").distinct(), DEFAULT, NOTHING_CHANGED)
+        super().delete_queryset(request, queryset)
 
     @admin.display(description=gettext_lazy("in"), ordering="in_time", empty_value="-")
     def first_in(self, record: AttendanceRecord) -> str | None:
@@ -171,6 +203,14 @@ class BackupAdmin(ReadOnlyAdmin):
     )
     list_filter = ("backup_type", "version", "purpose", "installation_name")
     search_fields = ("id", "file", "location", "created_by")
+
+
+@admin.register(Seal)
+class SealAdmin(ReadOnlyAdmin):
+    list_display = ("company", "month", "closed_at", "closed_by", "reopened_at", "reopened_by")
+    list_filter = ("company", "month")
+    list_select_related = ("company",)
+    search_fields = ("company__name", "closed_by", "reopened_by")
 
 
 @admin.register(BackupLog)

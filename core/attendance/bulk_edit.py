@@ -16,6 +16,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from core.attendance.seals import require_open
 from core.backups import catalogue
 from core.models import AttendanceRecord, Company, Kind, Phase, Role, Status, User
 from core.operations import holding
@@ -146,8 +147,9 @@ def _check(user: User, edit: BulkEdit, register: Register) -> None:
 
 
 def _planned(user: User, edit: BulkEdit, register: Register, store: Store) -> BulkEditPreview:
-    """The plan of a bulk edit as the current transaction sees the register."""
+    """The plan of a bulk edit as the current transaction sees the register. Raises MonthClosed."""
     names = _names(user, {day.company for day in edit.days}, register)
+    require_open(((day.company, day.date) for day in edit.days), register, NOTHING_CHANGED)
     keys = {(names[day.company], day.date.isoformat(), day.ep_no): day for day in edit.days}
     there = {record.key: record for record in store.lookup(ATTENDANCE_RECORDS, sorted(keys))}
     new = [day for key, day in keys.items() if key not in there]

@@ -11,8 +11,9 @@ from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.attendance.seals import delete_reopened
 from core.backups import catalogue
-from core.models import AttendanceRecord, Company, Kind, User
+from core.models import AttendanceRecord, Company, Kind, Seal, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.by_hand import changing
@@ -79,6 +80,7 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
         company.name, company.updated_at = name, now
         company.save(using=register.alias, update_fields=["name", "updated_at"])
         moved = register.rows(AttendanceRecord).filter(company_id=pk).update(updated_at=now)
+        register.rows(Seal).filter(company_id=pk).update(updated_at=now)
         run.log.companies_count, run.log.records_updated = 1, moved
         run.log.filename = f"{before} → {name}"
         keeper.renames.append(Rename(COMPANIES.name, before, name))
@@ -87,12 +89,15 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
 
 
 def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None:
-    """Delete a company. Raises OperationFailed where records or accounts refer to it, or it is not there."""
+    """Delete a company, and the seals of months that were reopened. Raises MonthClosed where a month of it is closed,
+    OperationFailed where records or accounts refer to it, or it is not there."""
     company = register.rows(Company).filter(pk=pk).first()
     if company is None:
         raise OperationFailed(str(_DELETED))
     try:
         with changing(register, [Company], NOTHING_CHANGED):
+            undone = _("%(name)s was not deleted.") % {"name": company.name}
+            delete_reopened([pk], register, undone)
             company.delete(using=register.alias)
     except (ProtectedError, IntegrityError) as error:
         raise OperationFailed(

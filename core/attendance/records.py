@@ -13,6 +13,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from core.attendance.seals import require_all_open, require_open
 from core.backups import catalogue
 from core.backups.backup_service import BackupService
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Kind, Operation, Phase, User
@@ -20,7 +21,7 @@ from core.operations import holding
 from core.operations import queue as jobs
 from core.operations import run as operations
 from core.operations.by_hand import changing
-from core.operations.errors import NOTHING_CHANGED, NOTHING_SAVED, DataMoved, OperationFailed, is_taken
+from core.operations.errors import NOTHING_CHANGED, NOTHING_SAVED, DataMoved, LazyText, OperationFailed, is_taken
 from core.operations.results import BackupResult
 from core.operations.run import Actor
 from core.operations.wording import shown_day
@@ -123,12 +124,14 @@ class RecordService:
         return rows.select_related("company").first()
 
     def add(self, record: AttendanceRecord) -> None:
-        """Save a new record. Raises AlreadyThere, OperationFailed; PermissionError for a company outside the scope."""
+        """Save a new record. Raises AlreadyThere, MonthClosed, OperationFailed; PermissionError for a company outside
+        the scope."""
         companies = self.register.rows(Company).visible_to(self.user)
         if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
             raise PermissionError("This company is not theirs to change.")
         try:
             with changing(self.register, [AttendanceRecord], NOTHING_SAVED):
+                require_open([(record.company_id, record.date)], self.register, NOTHING_SAVED)
                 record.created_at = record.updated_at = catalogue.stamp(self.register)
                 record.save(using=self.register.alias, force_insert=True)
         except IntegrityError as error:
@@ -144,10 +147,11 @@ class RecordService:
     def change(self, pk: int, seen: dt.datetime, values: dict[str, Any]) -> None:
         """Set these fields of a record, none of its key. ``seen``: its ``updated_at`` when the person saw it.
 
-        Raises LostUpdate, OperationFailed.
+        Raises LostUpdate, MonthClosed, OperationFailed.
         """
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
         with changing(self.register, [AttendanceRecord], NOTHING_SAVED):
+            self._require_open(pk, NOTHING_SAVED)
             # Later than what was seen, whatever the clock says, so that whoever saves next notices this change.
             now = max(catalogue.stamp(self.register), seen + dt.timedelta(microseconds=1))
             if not self._editable.filter(pk=pk, updated_at=seen).update(**values, updated_at=now):
@@ -160,8 +164,10 @@ class RecordService:
         logger.info("%s changed record %s", self.user, pk)
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
-        """Delete a record. ``seen``: its ``updated_at`` when the person saw it. Raises LostUpdate, OperationFailed."""
+        """Delete a record. ``seen``: its ``updated_at`` when the person saw it. Raises LostUpdate, MonthClosed,
+        OperationFailed."""
         with changing(self.register, [AttendanceRecord], NOTHING_CHANGED):
+            self._require_open(pk, NOTHING_CHANGED)
             rows = self._editable.filter(pk=pk, updated_at=seen)
             if not rows._raw_delete(self.register.alias):  # in one statement: nothing refers to a record
                 raise LostUpdate(
@@ -169,16 +175,21 @@ class RecordService:
                 )
         logger.info("%s deleted record %s", self.user, pk)
 
+    def _require_open(self, pk: int, undone: LazyText) -> None:
+        """Raises MonthClosed where the record with this id is in a closed month."""
+        require_open(self._editable.filter(pk=pk).values_list("company_id", "date"), self.register, undone)
+
     def delete_all(self, operation: Operation | None = None) -> BackupResult:
         """The backup that was taken first. Then all attendance records are deleted. Companies and accounts stay.
 
         Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
-        raises DataMoved, OperationFailed; PermissionError for anybody but root. ``operation``: the waiting one that
-        asked for it.
+        raises DataMoved, MonthClosed where any month is closed, OperationFailed; PermissionError for anybody but root.
+        ``operation``: the waiting one that asked for it.
         """
         if self.user.role != "root" or not self.user.is_active:
             raise PermissionError("Only root may delete all records.")
         with operations.running(Kind.DELETE_ALL, Actor.of(self.user), self.register, operation=operation) as run:
+            require_all_open(self.register, NOTHING_CHANGED)  # before a backup is taken for nothing
             rows = self.register.rows(AttendanceRecord)
             # Records written while the clock was ahead, usually none. Their dates do not say when they were saved.
             ahead = set(rows.filter(updated_at__gt=timezone.now()).values_list("pk", "updated_at"))
@@ -188,6 +199,7 @@ class RecordService:
                 progress_callback=lambda _phase, done, total: run(Phase.SAFETY, done, total),
             )
             with holding.holding_register(run):
+                require_all_open(self.register, NOTHING_CHANGED)
                 taken_at = self.register.rows(Backup).get(pk=backup.id).taken_at
                 since = rows.filter(updated_at__gte=taken_at).values_list("pk", "updated_at")
                 if rows.count() != backup.records or any(row not in ahead for row in since.iterator()):

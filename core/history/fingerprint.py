@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,12 +19,13 @@ from core.operations.results import summary_of
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection, filters
 from recordsync.errors import RecordSyncError
-from recordsync.history.blocks import block_of
+from recordsync.history.blocks import batches, block_of
 from recordsync.history.trees import nodes, tree_of
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
 from recordsync.model.slices import FIRST_DAYS
 from recordsync.stores import Store
+from recordsync.streams.lines import Lines
 from recordsync.system.progress import Progress, no_progress
 
 OPERATION: Final = "fingerprint"
@@ -124,14 +125,29 @@ def take_fingerprint(
     return Fingerprint(None if selection else digest, companies, records, taken_at, parts)
 
 
-def month_digest(store: Store, company: str, month: dt.date) -> str:
-    """The digest of a company's month as a store shows it, by its first day. Reads its records. Raises what
-    :meth:`Store.lines` raises."""
+def month_digest(store: Store, company: str, month: dt.date, known_as: str | None = None) -> str:
+    """The digest of a company's month as a store shows it, by its first day, as if the company were named ``known_as``
+    (None: by its own name). Reads its records. Raises what :meth:`Store.lines` raises."""
     partition = (company, month.isoformat()[:7])
     path = (ATTENDANCE_RECORDS.name, *partition)
-    blocks = (((*path, day), block_of(store.partition(ATTENDANCE_RECORDS, (*partition, day)))) for day in FIRST_DAYS)
+    lines = ((day, store.partition(ATTENDANCE_RECORDS, (*partition, day))) for day in FIRST_DAYS)
+    blocks = (((*path, day), block_of(renamed_lines(of, company, known_as or company))) for day, of in lines)
     *_below, node = nodes(((place, block) for place, block in blocks if block.count), path)
     return node.digest
+
+
+def renamed_lines(lines: Iterable[bytes], company: str, known_as: str) -> Iterable[bytes]:
+    """Lines of a company's records, which are known to be right, as if the company were named ``known_as``."""
+    return lines if company == known_as else _renamed(lines, known_as)
+
+
+def _renamed(lines: Iterable[bytes], known_as: str) -> Iterator[bytes]:
+    shape = ATTENDANCE_RECORDS.shape()
+    of_shape = Lines(shape)
+    for batch in batches(lines):
+        for record in of_shape.records(batch):
+            content = shape.content(record) | {"company_name": known_as}
+            yield of_shape.line(shape.from_mapping(content).values, record.created_at)
 
 
 def _with_all_companies(parts: Sequence[Part], companies: Iterable[Record]) -> list[Part]:

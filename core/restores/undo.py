@@ -147,6 +147,11 @@ def undoable(register: Register, operation: uuid.UUID | None = None, *, user: Us
             undone=NOTHING_CHANGED,
             then=_("To undo an older one, name it: manage.py history lists them."),
         )
+    if move.cause in (Kind.CLOSE_MONTH, Kind.REOPEN_MONTH):
+        raise OperationFailed(
+            _("A month that was closed is reopened on its roll, and one that was reopened is closed again there."),
+            undone=NOTHING_CHANGED,
+        )
     if user is not None and not may_undo(user, move, register):
         raise OperationFailed(_("Only root can undo this."), undone=NOTHING_CHANGED)
     return move

@@ -1,0 +1,114 @@
+"""A month is closed while somebody else writes into it, or while the process dies."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.db import connections
+
+from core.attendance import seals
+from core.attendance.records import RecordService
+from core.attendance.seals import MonthClosed, close_month, current_digest
+from core.backups import catalogue
+from core.models import AttendanceRecord, Company, Seal, User
+from core.operations.errors import DataMoved
+from core.register.closed import closed_months
+from core.register.database import Register
+from tests.builders.days import ABC, day
+from tests.builders.registers import put, register
+from tests.running import databases, inspection
+from tests.running.commands import SECONDS, end, injected, run
+from tests.running.installation import ScratchInstallation
+
+OCTOBER = dt.date(2025, 10, 1)
+ACCEPTED = 100
+"""More exceptions than such a register has."""
+
+
+@pytest.mark.parametrize("first", ["save", "close"])
+def test_of_somebody_who_saves_and_somebody_who_closes_one_is_refused(
+    register_db: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is in the middle of its transaction when the other begins, and waits until that waits for it."""
+    put(register_db, register(day(date="2025-10-31")))
+    root, here = User.objects.db_manager(register_db).create_superuser("root"), Register(register_db)
+    company = Company.objects.using(register_db).get(name=ABC)
+    record, seen = AttendanceRecord.objects.using(register_db).get(), current_digest(company, OCTOBER, here)
+    inside, go_on = threading.Event(), threading.Event()
+    is_first = threading.local()
+
+    def stopping(work: Callable[..., object]) -> Callable[..., object]:
+        def stop(*args: object, **options: object) -> object:
+            result = work(*args, **options)
+            if getattr(is_first, "yes", False):
+                inside.set()
+                assert go_on.wait(SECONDS)
+            return result
+
+        return stop
+
+    # Of both it is what comes after the look at what is there, and before what is written.
+    monkeypatch.setattr(catalogue, "stamp", stopping(catalogue.stamp))
+    monkeypatch.setattr(seals, "exceptions", stopping(seals.exceptions))
+
+    def save() -> None:
+        RecordService(root, here).change(record.pk, record.updated_at, {"shift": "N"})
+
+    def close() -> None:
+        close_month(root, company.pk, OCTOBER, seen=seen, accepted=ACCEPTED, register=here)
+
+    def done(work: Callable[[], None], begins: bool) -> None:
+        is_first.yes = begins
+        databases.patient(register_db)
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    ways = {"save": save, "close": close}
+    (other,) = ways.keys() - {first}
+    with ThreadPoolExecutor(2) as people:
+        one: Future[None] = people.submit(done, ways[first], True)
+        assert inside.wait(SECONDS), one.exception()
+        two: Future[None] = people.submit(done, ways[other], False)
+        with pytest.raises(TimeoutError):
+            two.result(0.5)  # it waits
+        go_on.set()
+        assert one.exception(SECONDS) is None
+        refused = two.exception(SECONDS)
+    assert isinstance(refused, DataMoved if first == "save" else MonthClosed), refused
+    record.refresh_from_db()
+    assert (record.shift, len(closed_months(here))) == (("N", 0) if first == "save" else ("GS", 1))
+
+
+CLOSE = (
+    "import datetime; from core.attendance.seals import close_month, current_digest;"
+    "from core.models import Company, User;"
+    f"c = Company.objects.get(); d = datetime.date({OCTOBER.year}, {OCTOBER.month}, 1);"
+    f"close_month(User.objects.get(), c.pk, d, seen=current_digest(c, d), accepted={ACCEPTED})"
+)
+KILL = (
+    "import os\nfrom core.operations.run import Run\nRun.{method} = lambda *args, **options: os.kill(os.getpid(), 9)\n"
+)
+
+
+def test_a_killed_closing_has_happened_or_not(installation: ScratchInstallation) -> None:
+    with installation.opened() as alias:
+        put(alias, register(day(date="2025-10-31")))
+        User.objects.db_manager(alias).create_superuser("root")
+    words = ("shell", "--no-imports", "-c", CLOSE)
+    # Before the audit row is written, and when all is done but for what the operation says of itself.
+    for method, closed in (("save_log", 0), ("finish", 1)):
+        ended = end(injected(installation, KILL.format(method=method), *words))
+        assert ended.code != 0, ended.out + ended.err
+        with installation.opened() as alias:
+            assert Seal.objects.using(alias).standing().count() == closed
+    assert run(installation, "backup_data", "--quiet").code == 0  # so that the killed ones are accounted for
+    inspection.accounts(installation).assert_settled()
+    assert run(installation, *words).code != 0, "it is closed already"
+    with installation.opened() as alias:
+        assert Seal.objects.using(alias).count() == 1
