@@ -10,6 +10,7 @@ from core.web.views.attendance import (
 )
 from core.web.views.backups import backup_data_view, change_backup_view, download_backup_view
 from core.web.views.bulk_edit import bulk_edit_view
+from core.web.views.closing import close_month_view, reopen_month_view
 from core.web.views.companies import companies_view, delete_company_view, rename_company_view
 from core.web.views.dashboard import dashboard_view
 from core.web.views.exceptions import exception_view, exceptions_view
@@ -54,6 +55,7 @@ __all__ = [
     "cancel_operation_view",
     "change_backup_view",
     "check_again_view",
+    "close_month_view",
     "companies_view",
     "dashboard_view",
     "delete_all_view",
@@ -72,6 +74,7 @@ __all__ = [
     "person_view",
     "preview_restore_view",
     "rename_company_view",
+    "reopen_month_view",
     "restore_data_view",
     "restore_snapshot_view",
     "roll_day_view",

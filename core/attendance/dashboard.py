@@ -9,13 +9,14 @@ import datetime as dt
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 from django.db.models import Count, Q
 from django.utils import timezone
 
 from core.attendance.employees import employees, first_recent
 from core.attendance.exceptions import exceptions
+from core.attendance.seals import WaitingMonths, months_waiting
 from core.attendance.tally import CountsAs, statuses
 from core.backups import catalogue
 from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, ExceptionKind, Role, UploadLog, User
@@ -86,7 +87,8 @@ class DashboardFigures:
 
     ``latest``: the latest day up to today that has records. ``trend``: the days or months up to that day.
     ``by_company``: that day in each company, those with the most people absent or not recorded first.
-    ``exceptions``: of the month of that day, how many of each kind nobody has found right.
+    ``exceptions``: of the month of that day, how many of each kind nobody has found right. ``waiting``: the months that
+    wait for this person to close them.
     """
 
     companies: int
@@ -97,6 +99,7 @@ class DashboardFigures:
     trend: Sequence[Span] = ()
     by_company: Sequence[CompanyDay] = ()
     exceptions: Mapping[ExceptionKind, int] = field(default_factory=dict)
+    waiting: Sequence[WaitingMonths] = ()
 
     @property
     def not_recorded(self) -> int:
@@ -110,15 +113,33 @@ class DashboardFigures:
 
     @property
     def other_companies(self) -> Sequence[CompanyDay]:
-        """The companies that are folded: none if it would be a single one."""
-        others = self.by_company[FIRST_SHOWN:]
-        return others if len(others) > 1 else ()
+        """The companies that are folded."""
+        return _folded(self.by_company)
+
+    @property
+    def first_waiting(self) -> Sequence[WaitingMonths]:
+        """The companies with months to close that are listed first."""
+        return self.waiting[: len(self.waiting) - len(self.other_waiting)]
+
+    @property
+    def other_waiting(self) -> Sequence[WaitingMonths]:
+        """The companies with months to close that are folded."""
+        return _folded(self.waiting)
 
     @property
     def others(self) -> CompanyDay | None:
         """All of :attr:`other_companies` together."""
         first, *rest = self.other_companies or (None,)
         return None if first is None else sum((one for one in rest if one), first)
+
+
+_T = TypeVar("_T")
+
+
+def _folded(companies: Sequence[_T]) -> Sequence[_T]:
+    """Those after the first ones; none if it would be a single one."""
+    others = companies[FIRST_SHOWN:]
+    return others if len(others) > 1 else ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +199,7 @@ def _counted(user: User, register: Register, today: dt.date, by_month: bool) -> 
         trend=trend,
         by_company=sorted(companies, key=lambda company: -company.missing),
         exceptions=exceptions(user, newest.replace(day=1), register=register).counts(),
+        waiting=months_waiting(user, register),
     )
 
 

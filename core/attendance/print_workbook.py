@@ -48,6 +48,7 @@ def write_workbook(roll: PrintedRoll, paper: str, out: IO[bytes]) -> None:
     for name, value in roll.head:
         sheet.append([_text(f"{name}: {value}".strip())])
     sheet.append([_text(roll.proof and f"Proof code: {roll.proof}")])
+    sheet.append([_text(f"Closed: {roll.closing}")])
     sheet.append([_text(str(heading.text)) for heading in roll.headings])
     top = sheet.max_row
     for row in (*roll.rows, roll.sums):

@@ -13,17 +13,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from django.db import Error, models
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from core import moments
 from core.attendance.month import EVERYBODY, RollFilter, RollMonth, RollRow, roll_month
+from core.attendance.seals import MonthSeals, digest_in, month_seals
 from core.attendance.tally import CODES, NO_RECORD, CountsAs
-from core.history.fingerprint import month_digest, shown
+from core.history.fingerprint import shown
 from core.models import AttendanceRecord, User, days_visible_to
-from core.operations.errors import explain
 from core.register.database import DEFAULT, Register
-from recordsync.errors import RecordSyncError
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -178,7 +177,8 @@ class PrintHeading(NamedTuple):
 class PrintedRoll:
     """A month as a sheet has it. ``rows``: of each employee the cells; a whole or half number is an int or a float.
     ``sums``: a last row with what the columns add up to. ``proof``: ten characters by which people can tell whether
-    they hold the same month; blank if ``no_proof`` says why there is none."""
+    they hold the same month; blank if ``no_proof`` says why there is none. ``closing``: who closed the month when, and
+    whether it is what it was then, or that it is not closed."""
 
     month: RollMonth
     profile: Profile
@@ -188,6 +188,7 @@ class PrintedRoll:
     sums: Sequence[str | float]
     proof: str
     no_proof: str
+    closing: str
 
 
 def printed(
@@ -209,14 +210,14 @@ def printed(
         times: Mapping[tuple[str, dt.date], str] = {}
         if any(column.source == CellSource.TIMES for column in profile.columns):
             times = dict(_times(user, month, register))
+        digest_as = digest_in(store, month.company, first)
+        closing = _closing(month_seals(month.company, first, register, digest_as))
         proof, no_proof = "", ""
         if any(days_visible_to(user)):
             no_proof = str(_("This account does not see all days."))
         else:
-            try:
-                proof = shown(month_digest(store, month.company.name, first))
-            except (Error, RecordSyncError) as error:
-                no_proof = explain(error)
+            digest, no_proof = digest_as(month.company.name)
+            proof = digest and shown(digest)
     rows = [
         [cell for column in profile.columns for cell in _cells(column.source, serial, row, month, times)]
         for serial, row in enumerate(month.rows, start=1)
@@ -224,7 +225,21 @@ def printed(
     head = [(line.heading, _of_month(line.source, month)) for line in profile.head]
     headings = list(_headings(profile, month))
     sums = [cell for column in profile.columns for cell in _sum(column.source, month)]
-    return PrintedRoll(month, profile, head, headings, rows, sums, proof, no_proof)
+    return PrintedRoll(month, profile, head, headings, rows, sums, proof, no_proof, closing)
+
+
+def _closing(seals: MonthSeals) -> str:
+    """Who closed a month when, as paper says it."""
+    if not seals.standing:
+        return str(_("Not closed"))
+    closing = seals.changed or seals.standing[-1]
+    text = (
+        _("By %(who)s on %(when)s")
+        if seals.changed is None
+        else _("By %(who)s on %(when)s, with the proof code %(proof)s. Changed after it was closed")
+    )
+    when = moments.moment(closing.seal.closed_at)
+    return text % {"who": closing.seal.closed_by, "when": when, "proof": closing.proof}
 
 
 def _times(user: User, month: RollMonth, register: Register) -> Iterator[tuple[tuple[str, dt.date], str]]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple
 
 from django.db import Error
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core import moments
+from core.attendance.employees import days_seen_by
 from core.attendance.exceptions import exceptions
 from core.backups import catalogue
 from core.history.fingerprint import month_digest, renamed_lines, shown
@@ -48,6 +49,8 @@ _NAMED: Final = 3
 """How many closed months a sentence names."""
 _REMEMBERED: Final = 64
 """The digests of so many months are kept while nothing is written."""
+_WAITED: Final = 12
+"""For how many months one waits to be closed."""
 _SHAPE: Final = ATTENDANCE_RECORDS.shape()
 
 
@@ -93,6 +96,11 @@ class MonthSeals:
         return [closing for closing in self.closings if closing.seal.reopened_at is None]
 
     @property
+    def reopened(self) -> Sequence[Closing]:
+        """Those that somebody has reopened."""
+        return [closing for closing in self.closings if closing.seal.reopened_at is not None]
+
+    @property
     def is_closed(self) -> bool:
         return bool(self.standing)
 
@@ -102,12 +110,41 @@ class MonthSeals:
         return next((closing for closing in reversed(self.standing) if not closing.fits), None)
 
 
-class Changes(NamedTuple):
-    """What differs from what was closed. ``days``: the days that differ, in order. ``unknown``: a sentence that says
-    why they are not known; blank if they are."""
+class MonthChanges(NamedTuple):
+    """What differs from what was closed. ``days``: the days that differ, in order, as far as the person may see them;
+    ``hidden``: how many others do. ``unknown``: a sentence that says why they are not known; blank if they are."""
 
     days: Sequence[DayDiffers] = ()
+    hidden: int = 0
     unknown: str = ""
+
+
+class WaitingMonths(NamedTuple):
+    """The months of a company that wait to be closed, by their first days, the oldest first. ``pk``: the company's."""
+
+    company: str
+    pk: int
+    months: Sequence[dt.date]
+
+
+class ToClose(NamedTuple):
+    """What somebody sees before they close a month. ``why_not``: a sentence that says why it cannot be closed; blank if
+    it can. ``unseen``: how many exceptions of it nobody has looked at. ``digest``: what is closed."""
+
+    company: Company
+    why_not: str
+    digest: str = ""
+    unseen: int = 0
+
+    @property
+    def proof(self) -> str:
+        """The proof code of the month."""
+        return shown(self.digest)
+
+
+DigestAs = Callable[[str], tuple[str, str]]
+"""Gives the digest of a month under a name of its company, and a sentence that says why it has none; one of the two is
+blank."""
 
 
 def close_month(
@@ -128,7 +165,7 @@ def close_month(
     ):
         owner = _require_keeper(user, company, register)
         run.log.filename = _named(owner.name, first)
-        if why := why_not_to_close(owner, first, register):
+        if why := _why_not(owner, first, register):
             raise OperationFailed(why, undone=NOTHING_CHANGED)
         digest = month_digest(store, owner.name, first)
         if digest != seen:
@@ -191,16 +228,25 @@ def may_close(user: User, company: int) -> bool:
     return user.role == Role.ROOT or (user.role == Role.ADMIN and user.company_id == company)
 
 
-def why_not_to_close(company: Company, first: dt.date, register: Register = DEFAULT) -> str:
-    """A sentence that says why a month cannot be closed; blank if it can. ``first``: its first day. Reads the
-    database."""
+def to_close(user: User, company: int, first: dt.date, register: Register = DEFAULT) -> ToClose:
+    """What a person sees before they close a month. ``first``: its first day. Reads the records of the month. Raises
+    PermissionError as :func:`close_month` does."""
+    owner = _require_keeper(user, company, register)
+    if why := _why_not(owner, first, register):
+        return ToClose(owner, why)
+    digest, unreadable = _known_digest(owner, first, register)(owner.name)
+    return ToClose(owner, unreadable, digest, len(exceptions(user, first, company, register).unseen))
+
+
+def _why_not(company: Company, first: dt.date, register: Register) -> str:
+    """A sentence that says why a month cannot be closed; blank if it can. Reads the database."""
     last = moments.last_of_month(first)
     month = _named(company.name, first)
     if last >= timezone.localdate():
         return _("%(month)s is not over yet.") % {"month": month}
     standing = _standing(register).filter(company=company, month__range=(first, last)).order_by("closed_at").first()
     if standing is not None:
-        return _told(standing, _("%(month)s is closed already (by %(who)s on %(when)s)."))
+        return _told(standing, _("%(month)s is closed already (by %(who)s, %(when)s)."))
     if not register.rows(AttendanceRecord).filter(company=company, date__range=(first, last)).exists():
         return _("%(month)s has no records.") % {"month": month}
     return ""
@@ -248,21 +294,29 @@ def closed_among(days: Iterable[tuple[int, dt.date]], register: Register = DEFAU
     return frozenset(one for one in days if (one[0], one[1].replace(day=1)) in closed)
 
 
-def month_seals(company: Company, first: dt.date, register: Register = DEFAULT) -> MonthSeals:
+def month_seals(
+    company: Company, first: dt.date, register: Register = DEFAULT, digest_as: DigestAs | None = None
+) -> MonthSeals:
     """What is known of the closing of a company's month. ``first``: its first day.
 
     Makes one query. Only of a month that is closed are the records read, and not again where the database proves that
-    nothing was written since the last time.
+    nothing was written since the last time. ``digest_as``: reads them instead, in a transaction of the caller's.
     """
     rows = register.rows(Seal).filter(company=company, month__range=(first, moments.last_of_month(first)))
-    return MonthSeals([_closing(seal, company, first, register) for seal in rows.order_by("closed_at")])
+    digest_as = digest_as or _known_digest(company, first, register)
+    return MonthSeals([_closing(seal, digest_as) for seal in rows.order_by("closed_at")])
 
 
-def changes_since(closing: Closing, company: Company, register: Register = DEFAULT) -> Changes:
+def digest_in(store: Store, company: Company, first: dt.date) -> DigestAs:
+    """What reads the digests of a month from a store, each once. ``first``: its first day."""
+    return cache(partial(_read_digest, store, company.name, first))
+
+
+def changes_since(closing: Closing, company: Company, user: User, register: Register = DEFAULT) -> MonthChanges:
     """The days that differ from what was closed, by the history, if that still has it. Reads the slices of the month
     that differ."""
     if closing.unreadable:
-        return Changes(unknown=closing.unreadable)
+        return MonthChanges(unknown=closing.unreadable)
     store = HistoryStore(history_of(register.alias))
     month = closing.seal.month.replace(day=1)
     try:
@@ -272,36 +326,58 @@ def changes_since(closing: Closing, company: Company, register: Register = DEFAU
         with register.read() as now:
             days = list(_differing(now, store, slices, company.name, month, closing.seal.closed_as))
     except HistoryDamaged:
-        return Changes(unknown=_("The history does not have the month any more as it was closed."))
+        return MonthChanges(unknown=_("The history does not have the month any more as it was closed."))
     except (HistoryUnusable, Error, RecordSyncError) as error:
         logger.warning("It is not known what differs from the closed month", exc_info=True)
-        return Changes(unknown=explain(error))
-    return Changes(days)
+        return MonthChanges(unknown=explain(error))
+    begin, end = days_seen_by(user)
+    visible = [one for one in days if begin <= one.date <= end]
+    return MonthChanges(visible, len(days) - len(visible))
 
 
-def current_digest(company: Company, first: dt.date, register: Register = DEFAULT) -> str:
-    """The digest of a month as it is now, under the company's name. ``first``: its first day. Reads its records. Raises
-    OperationFailed where a record is one that no file could hold."""
-    digest, unreadable = _known_digest(company, first, company.name, register)
-    if unreadable:
-        raise OperationFailed(unreadable)
-    return digest
+def months_waiting(user: User, register: Register = DEFAULT) -> list[WaitingMonths]:
+    """The months that wait for this person to close them, of the last twelve that are over: they have records, and are
+    not closed. The companies with the most come first. Makes two queries, and none for who closes no month."""
+    if user.role not in (Role.ROOT, Role.ADMIN):
+        return []
+    this = timezone.localdate().replace(day=1)
+    months = [_months_before(this, number) for number in range(_WAITED, 0, -1)]
+    records = register.rows(AttendanceRecord).filter(company=OuterRef("pk"))
+    has = [Exists(records.filter(date__range=(month, moments.last_of_month(month)))) for month in months]
+    seals = register.rows(Seal).standing().order_by().filter(month__range=(months[0], this))
+    closed = {(company, month.replace(day=1)) for company, month in seals.values_list("company_id", "month")}
+    companies = register.rows(Company).visible_to(user).order_by("name").values_list("name", "pk", *has)
+    waiting = [
+        WaitingMonths(
+            name, pk, [month for month, there in zip(months, of, strict=True) if there and (pk, month) not in closed]
+        )
+        for name, pk, *of in companies
+    ]
+    return sorted((one for one in waiting if one.months), key=lambda one: -len(one.months))
 
 
-def _closing(seal: Seal, company: Company, first: dt.date, register: Register) -> Closing:
+def _months_before(month: dt.date, number: int) -> dt.date:
+    years, rest = divmod(month.year * 12 + month.month - 1 - number, 12)
+    return dt.date(years, rest + 1, 1)
+
+
+def _closing(seal: Seal, digest_as: DigestAs) -> Closing:
     if seal.reopened_at is not None:
         return Closing(seal)
-    digest, unreadable = _known_digest(company, first, seal.closed_as, register)
+    digest, unreadable = digest_as(seal.closed_as)
     return Closing(seal, digest == seal.digest, unreadable)
 
 
-def _known_digest(company: Company, first: dt.date, known_as: str, register: Register) -> tuple[str, str]:
-    """The digest of a month under a name of its company, and a sentence that says why it has none; one of the two is
-    blank."""
-    state = committed_state(register)
-    if state is None:
-        return _digest(company.name, first, known_as, register)
-    return _remembered(company.name, first, known_as, register, state)
+def _known_digest(company: Company, first: dt.date, register: Register) -> DigestAs:
+    """What reads the digests of a month, or has them from the last time."""
+
+    def digest_as(known_as: str) -> tuple[str, str]:
+        state = committed_state(register)
+        if state is None:
+            return _digest(company.name, first, known_as, register)
+        return _remembered(company.name, first, known_as, register, state)
+
+    return digest_as
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -310,9 +386,13 @@ def _remembered(name: str, first: dt.date, known_as: str, register: Register, _s
 
 
 def _digest(name: str, first: dt.date, known_as: str, register: Register) -> tuple[str, str]:
+    with register.read() as store:
+        return _read_digest(store, name, first, known_as)
+
+
+def _read_digest(store: Store, name: str, first: dt.date, known_as: str) -> tuple[str, str]:
     try:
-        with register.read() as store:
-            return month_digest(store, name, first, known_as), ""
+        return month_digest(store, name, first, known_as), ""
     except (Error, RecordSyncError) as error:
         return "", explain(error)
 
@@ -377,7 +457,7 @@ def _refuse(seals: Iterable[Seal], undone: LazyText, *, of_days: bool = True) ->
     by_month = {(seal.company_id, seal.month.replace(day=1)): seal for seal in seals}  # of two, the newer one
     if not by_month:
         return
-    told = [_told(seal, _("%(month)s is closed (by %(who)s on %(when)s).")) for seal in by_month.values()]
+    told = [_told(seal, _("%(month)s is closed (by %(who)s, %(when)s).")) for seal in by_month.values()]
     if len(told) > _NAMED:
         more = len(told) - _NAMED + 1
         told[_NAMED - 1 :] = [_("%(number)s more months are closed.") % {"number": f"{more:,}"}]

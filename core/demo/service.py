@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from core.demo.generator import DemoPlan, DemoRegister
 from core.demo.rows import DemoRow
-from core.models import AttendanceRecord, BackupLog, Company, Kind, Phase, Role, User
+from core.models import AttendanceRecord, BackupLog, Company, Kind, Phase, Role, Seal, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.errors import NOTHING_CHANGED, OperationFailed, as_failure
@@ -157,7 +157,7 @@ class DemoService:
             return False
         written_since = any(
             self.register.rows(model).filter(updated_at__gt=log.created_at).exists()
-            for model in (Company, AttendanceRecord)
+            for model in (Company, AttendanceRecord, Seal)
         )
         others = self.register.rows(User).filter(company__isnull=False).exclude(username__in=_USERNAMES)
         return not written_since and not others.exists()

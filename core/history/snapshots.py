@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +19,7 @@ from core.operations.errors import OperationFailed, as_failure, explain
 from core.operations.results import summary_of
 from core.operations.traits import TRAITS, WRITERS, name_of
 from core.register.database import DEFAULT, Register
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.errors import HistoryDamaged, HistoryUnusable, printable
 from recordsync.history.compare import Difference, differences, totals_in
 from recordsync.history.databases import history_of
@@ -201,6 +201,7 @@ class Shown:
 
     ``companies_changed``: whether the list of companies is another one. ``unknown``: a sentence that says why nothing
     is known of what changed; blank if it is. ``has_more``: whether there are more companies than were asked for.
+    ``seals_changed``: whether a month was closed or reopened.
     """
 
     entry: SnapshotEntry
@@ -209,6 +210,7 @@ class Shown:
     changes: Sequence[CompanyBlocks] = ()
     unknown: str = ""
     has_more: bool = False
+    seals_changed: bool = False
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and what changed."""
@@ -220,6 +222,7 @@ class Shown:
             snapshot=self.entry.as_dict(),
             parent=None if self.parent is None else self.parent.as_dict(),
             companies_changed=self.companies_changed,
+            closed_months_changed=self.seals_changed,
             changes=[
                 {"company": company.company, "month": month, **counts.as_dict()}
                 for company in self.changes
@@ -370,8 +373,10 @@ def show(snapshot: Snapshot, register: Register = DEFAULT, *, most: int | None =
             return Shown(entry, parent, unknown=_gone(one, is_parent=one is not entry))
     store = HistoryStore(history_of(register.alias))
     try:
-        found = differences(store.nodes, SCHEMA, None if parent is None else parent.tree, entry.tree)
-        return _shown(entry, parent, found, most)
+        before = None if parent is None else parent.tree
+        found = differences(store.nodes, (COMPANIES, ATTENDANCE_RECORDS), before, entry.tree)
+        is_resealed = any(differences(store.nodes, (SEALS,), before, entry.tree))
+        return replace(_shown(entry, parent, found, most), seals_changed=is_resealed)
     except (HistoryUnusable, HistoryDamaged) as error:
         raise as_failure(error) from error
 

@@ -29,7 +29,8 @@ PICTURES = {
         "guide-backup", "guide-check", "guide-preview", "guide-decide", "guide-summary", "guide-refused"
     ),
     "register": (
-        "register-dashboard", "register-roll", "register-select", "register-employee", "register-exceptions"
+        "register-dashboard", "register-roll", "register-select", "register-closed", "register-employee",
+        "register-exceptions",
     ),
 }  # fmt: skip
 """By the page of the documentation that shows them."""
@@ -121,3 +122,15 @@ def test_the_pictures_of_the_register(transactional_db: None, open_as: OpenAs, m
     page.wait_for_url("**/people/**")
     picture(page, "register-employee", 700)
     picture(opened.go("/exceptions/"), "register-exceptions", 620)
+    page = opened.go("/roll/?month=2026-10")
+    page.get_by_role("link", name="Close…").click()
+    if (box := page.get_by_role("checkbox")).count():
+        box.check()
+    page.get_by_role("button", name="Close the month").click()
+    roll = page.url
+    company, month = re.findall(r"/roll/(\d+)/(\d+-\d+)/", roll)[0]
+    changed = AttendanceRecord.objects.filter(company=company, date__startswith=month, status="A")[:3]
+    AttendanceRecord.objects.filter(pk__in=[one.pk for one in changed]).update(status="P")
+    page.goto(roll)
+    page.locator("summary", has_text="Show what differs").click()
+    picture(page, "register-closed", 640)

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from django.db import connections
 
-from core.attendance import seals
+from core.attendance.exceptions import exceptions
 from core.attendance.records import RecordService
-from core.attendance.seals import MonthClosed, close_month, current_digest
+from core.attendance.seals import MonthClosed, close_month, to_close
 from core.backups import catalogue
 from core.models import AttendanceRecord, Company, Seal, User
 from core.operations.errors import DataMoved
@@ -37,7 +37,7 @@ def test_of_somebody_who_saves_and_somebody_who_closes_one_is_refused(
     put(register_db, register(day(date="2025-10-31")))
     root, here = User.objects.db_manager(register_db).create_superuser("root"), Register(register_db)
     company = Company.objects.using(register_db).get(name=ABC)
-    record, seen = AttendanceRecord.objects.using(register_db).get(), current_digest(company, OCTOBER, here)
+    record, seen = AttendanceRecord.objects.using(register_db).get(), to_close(root, company.pk, OCTOBER, here).digest
     inside, go_on = threading.Event(), threading.Event()
     is_first = threading.local()
 
@@ -53,7 +53,7 @@ def test_of_somebody_who_saves_and_somebody_who_closes_one_is_refused(
 
     # Of both it is what comes after the look at what is there, and before what is written.
     monkeypatch.setattr(catalogue, "stamp", stopping(catalogue.stamp))
-    monkeypatch.setattr(seals, "exceptions", stopping(seals.exceptions))
+    monkeypatch.setattr("core.attendance.seals.exceptions", stopping(exceptions))
 
     def save() -> None:
         RecordService(root, here).change(record.pk, record.updated_at, {"shift": "N"})
@@ -86,10 +86,10 @@ def test_of_somebody_who_saves_and_somebody_who_closes_one_is_refused(
 
 
 CLOSE = (
-    "import datetime; from core.attendance.seals import close_month, current_digest;"
+    "import datetime; from core.attendance.seals import close_month, to_close;"
     "from core.models import Company, User;"
     f"c = Company.objects.get(); d = datetime.date({OCTOBER.year}, {OCTOBER.month}, 1);"
-    f"close_month(User.objects.get(), c.pk, d, seen=current_digest(c, d), accepted={ACCEPTED})"
+    f"u = User.objects.get(); close_month(u, c.pk, d, seen=to_close(u, c.pk, d).digest, accepted={ACCEPTED})"
 )
 KILL = (
     "import os\nfrom core.operations.run import Run\nRun.{method} = lambda *args, **options: os.kill(os.getpid(), 9)\n"

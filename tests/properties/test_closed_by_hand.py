@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from core.attendance.bulk_edit import BulkEdit, Doing, SelectedDay, apply_bulk_edit, preview_bulk_edit
 from core.attendance.companies import delete_company, rename_company
 from core.attendance.records import AlreadyThere, RecordService
-from core.attendance.seals import MonthClosed, changes_since, close_month, current_digest, month_seals, reopen_month
+from core.attendance.seals import MonthClosed, changes_since, close_month, month_seals, reopen_month, to_close
 from core.models import AttendanceRecord, Company, Seal, User
 from core.operations.errors import OperationFailed
 from core.register.closed import closed_months
@@ -45,12 +45,10 @@ class Desk:
         self.close()
 
     def close(self) -> None:
-        company = self.company(ABC)
-        found = 100  # more exceptions than such a register has
-        close_month(
-            self.root, company.pk, CLOSED, seen=current_digest(company, CLOSED, self.here), accepted=found,
-            register=self.here,
-        )  # fmt: skip
+        pk = self.company(ABC).pk
+        digest = to_close(self.root, pk, CLOSED, self.here).digest
+        # More exceptions than such a register has.
+        close_month(self.root, pk, CLOSED, seen=digest, accepted=100, register=self.here)
 
     def company(self, name: str) -> Company:
         return Company.objects.using(self.alias).get(name=self.names[name])
@@ -241,29 +239,30 @@ def test_raw_sql_shows_with_exactly_the_days_that_differ(
     assert (seals.changed is None) == (before == after)
     if seals.changed is None:
         return
-    changes = changes_since(seals.changed, desk.company(ABC), desk.here)
+    changes = changes_since(seals.changed, desk.company(ABC), desk.root, desk.here)
     assert changes.unknown == ""
     assert [(one.date.isoformat(), one.number) for one in changes.days] == sorted(
-        key for key in before.keys() | after.keys() if before.get(key) != after.get(key)
+        of for of in before.keys() | after.keys() if before.get(of) != after.get(of)
     )
     for one in changes.days:
-        key = one.date.isoformat(), one.number
-        assert one.before == (before.get(key) and {**before[key], "company_name": ABC})
-        assert one.after == (after.get(key) and {**after[key], "company_name": ABC})
+        of = one.date.isoformat(), one.number
+        assert one.before == (before.get(of) and {**before[of], "company_name": ABC})
+        assert one.after == (after.get(of) and {**after[of], "company_name": ABC})
 
 
 def of_month(alias: str, company: str) -> dict[tuple[str, str], Content]:
     contents = rows(alias).contents.values()
     return {
-        key_of(content)[1:]: content
+        (date, ep_no): content
         for content in contents
-        if content["company_name"] == company and str(content["date"]).startswith("2025-10")
+        for name, date, ep_no in [key_of(content)]
+        if name == company and date.startswith("2025-10")
     }
 
 
 def raw_sql(desk: Desk, statement: str, key: Key, status: str) -> None:
     company, where = desk.company(key[0]).pk, "company_id = %s AND date = %s AND ep_no = %s"
-    values = [company, key[1], key[2]]
+    values: list[str | int] = [company, key[1], key[2]]
     with connections[desk.alias].cursor() as cursor:
         match statement:
             case "insert":
@@ -285,6 +284,6 @@ def test_what_differs_is_not_known_where_the_history_does_not_have_it(register_d
     databases.empty_history(register_db)
     closing = month_seals(desk.company(ABC), CLOSED, desk.here).changed
     assert closing is not None
-    assert "does not have the month any more" in changes_since(closing, desk.company(ABC), desk.here).unknown
+    assert "does not have the month any more" in changes_since(closing, desk.company(ABC), desk.root, desk.here).unknown
     with pytest.raises(OperationFailed):
         close_month(desk.root, desk.company(XYZ).pk, CLOSED, seen="", register=desk.here)

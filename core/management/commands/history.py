@@ -190,13 +190,15 @@ class Command(ServiceCommand):
             self.warn(shown.unknown)
             return
         since = "It is the first one" if parent is None else f"Since {parent.short}"
-        if not shown.changes and not shown.companies_changed:
+        if not shown.changes and not shown.companies_changed and not shown.seals_changed:
             self.say(f"{since}: nothing changed.")
             return
         self.say(f"{since}:")
         if shown.companies_changed:
             before = 0 if parent is None or parent.companies is None else parent.companies
             self.say(f"  companies: {before:,} before, {entry.companies or 0:,} after")
+        if shown.seals_changed:
+            self.say("  closed months: a month was closed or reopened")
         for company in shown.changes:
             for month, counts in company.months.items():
                 self.say(f"  {printable(company.company)}, {month}: {_in_words(counts)}")

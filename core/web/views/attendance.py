@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from core import moments
 from core.attendance.records import AlreadyThere, LostUpdate, RecordService, collide, submit_delete_all
+from core.attendance.seals import closed_among
 from core.models import AttendanceRecord, Company, Installation, Role, User
 from core.operations.errors import OperationFailed
 from core.operations.wording import shown_day, shown_value
@@ -66,12 +67,16 @@ def attendance_list_view(request: HttpRequest) -> HttpResponse:
     if paginator.is_capped:
         paginator.object_list = filters.rows(first=page.end_index())
         page = paginator.page(page.number)
+    may_edit = user.role in EDITORS
+    closed = closed_among({(row.company_id, row.date) for row in page.object_list} if may_edit else ())
     context = {
         "filters": filters,
         "page": page,
+        "closed": {row.pk for row in page.object_list if (row.company_id, row.date) in closed},
+        "may_select": may_edit and any((row.company_id, row.date) not in closed for row in page.object_list),
         "capped": paginator.is_capped,
         "reach": REACH,
-        "may_edit": user.role in EDITORS,
+        "may_edit": may_edit,
         "bulk": BulkEditForm(auto_id="bulk_%s"),
         "presets": _presets(filters, timezone.localdate()),
         "sort": filters.cleaned_data.get("sort") or "-date",
@@ -166,8 +171,18 @@ def edit_record_view(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("Saved the record of %(record)s.") % {"record": _named(record)})
             return redirect(back_to(request))
-    context = {"form": form, "record": service.record(pk), "back": back_to(request)}
+    context = {
+        "form": form,
+        "record": service.record(pk),
+        "is_closed": _is_closed(record),
+        "back": back_to(request),
+    }
     return because_of(failure, render(request, "record_form.html", context))
+
+
+def _is_closed(record: AttendanceRecord) -> bool:
+    """Whether the record is in a closed month."""
+    return bool(closed_among([(record.company_id, record.date)]))
 
 
 def _unseen() -> str:
@@ -272,6 +287,7 @@ def delete_record_view(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "record": record,
         "form": AsSeen(initial=AsSeen.of(record)),
+        "is_closed": _is_closed(record),
         "changes": changes,
         "back": back_to(request),
     }

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from core.attendance import companies as company_service
-from core.models import AttendanceRecord, Company, Role, User
+from core.models import AttendanceRecord, Company, Role, Seal, User
 from core.operations.errors import OperationFailed
 from core.web import typed
 from core.web.decorators import role_required
@@ -92,7 +92,8 @@ def rename_company_view(request: HttpRequest, pk: int) -> HttpResponse:
             )
             return redirect("companies")
     count = AttendanceRecord.objects.filter(company=company).count()
-    may_delete = not count and not User.objects.filter(company=company).exists()
+    is_closed = Seal.objects.standing().filter(company=company).exists()
+    may_delete = not count and not is_closed and not User.objects.filter(company=company).exists()
     context = {"company": company, "form": form, "count": count, "may_delete": may_delete}
     return because_of(failure, render(request, "company_rename.html", context))
 

@@ -53,6 +53,8 @@ _SECTIONS: Final[Mapping[str, str]] = {
     Kind.UNDO: "history",
     Kind.EXPORT: "attendance_list",
     Kind.BULK_EDIT: "attendance_list",
+    Kind.CLOSE_MONTH: "roll",
+    Kind.REOPEN_MONTH: "roll",
 }
 """The entry of the navigation that the page of an operation belongs to, by kind."""
 

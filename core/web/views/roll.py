@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from io import BytesIO
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from core import moments
@@ -21,8 +23,12 @@ from core.attendance import prints
 from core.attendance.month import RollFilter
 from core.attendance.print_workbook import write_workbook
 from core.attendance.prints import PrintedRoll
+from core.attendance.seals import MonthSeals, changes_since, closed_among, may_close, month_seals
 from core.history.origins import came_with
 from core.history.snapshots import cause_label
+from core.models import Company, User
+from core.operations.wording import shown_value
+from core.register.declared import ATTENDANCE_RECORDS, RecordContent
 from core.web import roll_table
 from core.web.forms.bulk_edit import BulkEditForm
 from core.web.forms.prints import PrintForm
@@ -32,6 +38,8 @@ from core.web.views.request import signed_in
 from core.web.views.sheets import XLSX, attachment
 
 PER_PAGE: Final = 500
+DIFFERING: Final = 100
+"""How many of the days that differ from what was closed are listed."""
 
 
 @require_safe
@@ -62,6 +70,7 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
     if month is None:
         raise Http404
     page = cast("Any", Paginator(month.rows, PER_PAGE)).get_page(request.GET.get("page"))
+    seals = month_seals(month.company, first)
     shown = {"company": company, "month": first.isoformat()[:7], **chosen._asdict()}
     kept = urlencode({name: value for name, value in chosen._asdict().items() if value})
     context = {
@@ -69,7 +78,11 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "page": page,
         "form": RollForm(initial=shown, user=user, shifts=sorted({*month.shifts, chosen.shift} - {""})),
         "looks_wrong": bool(chosen.exception),
-        "may_edit": user.role in EDITORS,
+        "may_edit": user.role in EDITORS and not seals.is_closed,
+        "seals": seals,
+        "may_close": may_close(user, company),
+        "can_be_closed": month.employees and moments.last_of_month(first) < timezone.localdate(),
+        **_changes(user, month.company, seals),
         "bulk": BulkEditForm(auto_id="bulk_%s"),
         "is_narrowed": chosen != months.EVERYBODY,
         "query": f"?{kept}" if kept else "",
@@ -81,6 +94,41 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "legend": roll_table.LEGEND,
     }
     return render(request, "roll_month.html", context)
+
+
+class _Differing(NamedTuple):
+    """A day that differs from what was closed, as the page shows it. ``fields``: those that differ, each with its value
+    before and now."""
+
+    date: dt.date
+    number: str
+    before: RecordContent | None
+    after: RecordContent | None
+    href: str
+    fields: Sequence[tuple[str, str | None, str | None]]
+
+
+def _changes(user: User, company: Company, seals: MonthSeals) -> dict[str, Any]:
+    """What differs from what was closed, for the page."""
+    if seals.changed is None:
+        return {}
+    changes = changes_since(seals.changed, company, user)
+    shown = [
+        _Differing(
+            *day,
+            reverse("roll_day", args=[company.pk, day.date, day.date.day, day.number]),
+            [
+                (name, shown_value(name, day.before[name]), shown_value(name, day.after[name]))
+                for names in ATTENDANCE_RECORDS.units.values()
+                for name in names
+                if day.before[name] != day.after[name]
+            ]
+            if day.before is not None and day.after is not None
+            else [],
+        )
+        for day in changes.days[:DIFFERING]
+    ]
+    return {"changes": changes, "differing": shown, "more": len(changes.days) - len(shown)}
 
 
 @require_safe
@@ -95,6 +143,7 @@ def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, 
     if shown is None:
         raise Http404
     came = came_with(shown.record) if shown.record else None
+    is_closed = bool(closed_among([(company, shown.date)]))
     return render(
         request,
         "roll_day.html",
@@ -103,7 +152,8 @@ def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, 
             "code": roll_table.code_of(shown),
             "roll": reverse("roll_month", args=[company, first]),
             "part": roll_table.address(number),
-            "may_edit": user.role in EDITORS,
+            "is_closed": is_closed,
+            "may_edit": user.role in EDITORS and not is_closed,
             "came": came,
             "came_what": came and cause_label(came.cause),
             "section": "roll",

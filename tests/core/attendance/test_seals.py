@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from core.attendance.companies import rename_company
 from core.attendance.exceptions import exceptions
-from core.attendance.seals import MonthClosed, close_month, current_digest, month_seals, reopen_month, require_open
+from core.attendance.seals import MonthClosed, close_month, month_seals, reopen_month, require_open, to_close
 from core.models import BackupLog, Company, Seal, User
 from core.operations.errors import DataMoved, OperationFailed
 from core.register.database import Register
@@ -31,14 +31,14 @@ def start(alias: str, *days: Content) -> tuple[User, Company, Register]:
 
 
 def close(user: User, company: Company, here: Register, first: dt.date = OCTOBER, accepted: int = 100) -> None:
-    seen = current_digest(company, first, here)
+    seen = to_close(user, company.pk, first.replace(day=1), here).digest
     close_month(user, company.pk, first, seen=seen, accepted=accepted, register=here)
 
 
 def test_who_closed_and_reopened_it_when_is_kept(register_db: str) -> None:
     root, company, here = start(register_db)
     assert not month_seals(company, OCTOBER, here).closings
-    digest = current_digest(company, OCTOBER, here)
+    digest = to_close(root, company.pk, OCTOBER, here).digest
     close(root, company, here, OCTOBER.replace(day=31))  # any day of the month names it
     (closing,) = month_seals(company, OCTOBER, here).standing
     assert (closing.seal.closed_by, closing.seal.closed_as, closing.seal.digest) == ("root", ABC, digest)
@@ -53,7 +53,9 @@ def test_who_closed_and_reopened_it_when_is_kept(register_db: str) -> None:
     close(root, company, here)
     first, second = (closing.seal for closing in month_seals(company, OCTOBER, here).closings)
     assert (first.closed_as, first.reopened_by) == (ABC, "root")
-    assert first.closed_at < first.reopened_at == reopened < second.closed_at
+    assert reopened is not None
+    assert first.reopened_at == reopened
+    assert first.closed_at < reopened < second.closed_at
     assert (second.closed_as, second.reopened_at) == ("Renamed", None)
     rows = BackupLog.objects.using(register_db).filter(operation__in=["close_month", "reopen_month"]).order_by("pk")
     assert list(rows.values_list("filename", "success")) == [
@@ -91,7 +93,7 @@ def test_when_it_is_not_closed(register_db: str) -> None:
     with pytest.raises(OperationFailed, match=r"October 2025 of ABC Corp is not closed\. Nothing was changed"):
         reopen_month(root, company.pk, OCTOBER, here)
     close(root, company, here)
-    with pytest.raises(OperationFailed, match=r"is closed already \(by root on 20.*\)\. Nothing was changed"):
+    with pytest.raises(OperationFailed, match=r"is closed already \(by root, 20.*\)\. Nothing was changed"):
         close(root, company, here)
     assert Seal.objects.using(register_db).count() == 1
 
@@ -109,7 +111,7 @@ def test_only_root_and_the_administrator_of_the_company_close_its_months(registe
     root, company, here = start(register_db)
     create = User.objects.db_manager(register_db).create_user
     other = Company.objects.using(register_db).get(name=XYZ)
-    digest = current_digest(company, OCTOBER, here)
+    digest = to_close(root, company.pk, OCTOBER, here).digest
     admin = create("admin", role="admin", company=company)
     for user in (
         create("other", role="admin", company=other),
@@ -133,7 +135,7 @@ def test_a_sentence_names_the_closed_months(register_db: str) -> None:
     days = [(company.pk, month) for month in months]
     with pytest.raises(MonthClosed) as one:
         require_open(days[:1], here, "Nothing was saved.")
-    assert str(one.value).startswith("January 2025 of ABC Corp is closed (by root on 20")
+    assert str(one.value).startswith("January 2025 of ABC Corp is closed (by root, 20")
     assert str(one.value).endswith("). Nothing was saved. Reopen the month first, or leave its days out.")
     with pytest.raises(MonthClosed, match=r"February 2025 of ABC Corp is closed .* 3 more months are closed\. .*their"):
         require_open(days, here, "Nothing was saved.")

@@ -24,7 +24,7 @@ from core.demo.generator import DemoPlan, DemoRegister, row_moment
 from core.demo.rows import DemoRow
 from core.demo.service import DEMO_PASSWORD, DemoService
 from core.demo.shapes import YEAR
-from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, User
+from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceRecord, Company, Role, Seal, User
 from core.operations.errors import OperationFailed, RegisterBusy
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
@@ -495,7 +495,7 @@ def test_an_untouched_demo_register_is_replaced(register_db: str) -> None:
     assert content(register_db) == fresh
 
 
-@pytest.mark.parametrize("touch", ["edited", "added", "removed", "account"])
+@pytest.mark.parametrize("touch", ["edited", "added", "removed", "closed", "account"])
 def test_a_demo_register_that_somebody_touched_is_left_alone(register_db: str, touch: str) -> None:
     service = DemoService(Register(register_db))
     service.seed(plan())
@@ -504,6 +504,14 @@ def test_a_demo_register_that_somebody_touched_is_left_alone(register_db: str, t
         records.filter(pk=records.values_list("pk", flat=True)[0]).update(shift="X", updated_at=timezone.now())
     elif touch == "added":
         Company.objects.using(register_db).create(name="ABC Corp")
+    elif touch == "closed":
+        Seal.objects.using(register_db).create(
+            company=Company.objects.using(register_db).all()[0],
+            month=timezone.localdate(),
+            closed_by="root",
+            closed_as="Company",
+            digest="0" * 64,
+        )
     elif touch == "removed":
         records.filter(pk=records.values_list("pk", flat=True)[0]).delete()
     else:

@@ -106,7 +106,14 @@ def test_the_json_summaries(installation: ScratchInstallation, chain: list[str])
         "moment": said["moves"][0]["moment"], "operation": None, "of": "",
     }  # fmt: skip
     said = json.loads(run(installation, "history", "show", chain[1], "--json").out)
-    assert set(said) == KEYS | {"snapshot", "parent", "companies_changed", "changes", "warnings"}
+    assert set(said) == KEYS | {
+        "snapshot",
+        "parent",
+        "companies_changed",
+        "closed_months_changed",
+        "changes",
+        "warnings",
+    }
     assert (said["records"], said["companies"], said["parent"]["id"]) == (4, 2, chain[0])
     none = {"blocks": 0, "records": 0}
     added = {"added": {"blocks": 1, "records": 1}, "gone": none}

@@ -142,6 +142,8 @@ ROUTES: Final[dict[str, Access]] = {
     "roll": Access(get=everybody(302), post=NOT_ALLOWED),
     "roll_month": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "roll_day": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_day),
+    "close_month": Access(get=owners(200), post=owners(200), kwargs=_month),  # whoever posts nothing is asked again
+    "reopen_month": Access(get=owners(200), post=owners(409), kwargs=_month),  # it is not closed
     "roll_print": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "roll_workbook": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "login": Access(get=(200, 302, 302, 302, 302), post=(200, 302, 302, 302, 302)),
