@@ -135,7 +135,7 @@ class Desk:
         page = client.post(address, form)
         text = page.content.decode()
         if page.status_code == 409:
-            assert "is closed (by root on" in text
+            assert "is closed (by root, " in text
             raise MonthClosed("")
         if model == "company" and page.status_code == 200:
             assert "Cannot delete" in text

@@ -159,6 +159,7 @@ def test_pages_of_a_day_offer_nothing_that_cannot_be_done(client: Client, world:
     assert edit not in page
     assert f"The month is closed: {record.ep_no}" in page
     assert "data-bulk-box" not in page
+    assert 'id="bulk-edit"' not in page
     for address, button in ((edit, ">Save<"), (delete, ">Delete<")):
         page = client.get(address).content.decode()
         assert "is closed, so nobody can change this record" in page
