@@ -26,12 +26,10 @@ SCRIPTS = ("manage.py", "gunicorn.conf.py")
 """They use what the packages define, and what they define themselves is for others."""
 
 ALLOWED: Mapping[str, str] = {
-    "core.apps.CoreConfig.verbose_name": "the administration site shows it",
     "core.attendance.exceptions._*.as_postgresql": "Django calls it for the engine that it names",
     "core.backups.targets._Movable.temporary_file_path": "a storage of Django's moves the file instead of copying it",
     "core.management.commands.*.Command": "Django runs it by the module's name",
     "core.models.constraints.AsWritten.as_*": "Django calls it for the engine that it names",
-    "core.models.seals.SealQuerySet.standing": "the writes to which closed months say no",
     "core.register.closed.*": "the writes to which closed months say no",
     "core.register.declared.LEFT_OUT": "a declaration, to which a test holds every model that is added",
     "core.web.*Middleware.process_*": "Django calls it for each request",
