@@ -254,9 +254,10 @@ class Place:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its history store has what it was at last. If not, a preview, without which nobody decides single
-        conflicts, knows less than a restore, which first stores again what was lost."""
-        return self.model.head is None or self.model.has(self.model.head)
+        """Whether its history store has every snapshot that is as the register is now. If not, a preview, without which
+        nobody decides single conflicts, knows less than a restore, which first stores what the register is."""
+        now = self.model.tree
+        return now in self.model.stored or all(one.tree != now for one in self.model.known)
 
     def previews(self, sent: Sent) -> bool:
         """Whether a preview of a file tells the same counts as a restore."""

@@ -146,6 +146,13 @@ class Snapshot:
         self.ancestry: frozenset[Snapshot] = frozenset({self}).union(*(parent.ancestry for parent in parents))
 
     @property
+    def is_told(self) -> bool:
+        """Whether everybody who knows that it is knows what it says: a merge says nothing but its tree, and what says
+        that companies have other names than in its first parent is told in full, so that others can follow them."""
+        before = names_in(self.parents[0].tree) if self.parents else {}
+        return self.is_merge or any(before.get(key, name) != name for key, name in names_in(self.tree).items())
+
+    @property
     def ordinary(self) -> frozenset[Snapshot]:
         """The ordinary snapshots of its ancestry."""
         return frozenset(one for one in self.ancestry if not one.is_merge)
@@ -362,8 +369,7 @@ class Installation:
         self._keep(after)
 
     def _keep(self, snapshot: Snapshot) -> None:
-        """A merge says nothing but its tree, so whoever knows that it is knows what it says."""
-        self.known |= {snapshot, *(one for one in snapshot.ancestry if one.is_merge)}
+        self.known |= {snapshot, *(one for one in snapshot.ancestry if one.is_told)}
         self.stored.add(snapshot.tree)
 
     def has(self, snapshot: Snapshot) -> bool:

@@ -241,8 +241,8 @@ class Databases:
         is_whole: bool = True,
     ) -> Told:
         """Restore a file, or the snapshot with this id. ``is_previewed``: a preview must say the same before, or be
-        refused where the history is not whole.
-        ``is_whole``: whether the history has what the register was at last."""
+        refused where the snapshot before the restore stores what it lacks.
+        ``is_whole``: whether the history has every snapshot that is as the register is now."""
         row = None if isinstance(source, bytes) else Snapshot.objects.using(self.alias).get(pk=source)
         base, mode = "none" if without_base else "ancestry", "exact" if is_exact else "merge"
 
