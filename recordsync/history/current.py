@@ -19,6 +19,7 @@ from recordsync.history.store import SMALL, HistoryStore, StoredBlock
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
 from recordsync.stores import Store
+from recordsync.system.progress import EVERY
 
 logger = logging.getLogger(__name__)
 
@@ -72,18 +73,24 @@ _Dirty = dict[str, tuple[frozenset[Place], dict[Partition, BlockDigest]]]
 
 
 def read_current(store: Store, using: str, history: HistoryStore, state: RegisterState) -> Current | None:
-    """What the register is in the current transaction; None where so much is dirty that all of it must be read.
+    """What the register is in the current transaction; None where so much of a model is dirty that all of the register
+    must be read.
 
     Reads what is dirty. Raises what :meth:`Store.lines` raises.
     """
     dirty: _Dirty = {}
     for model in store.schema:
         places = state.dirty[model.name]
+        blocks: Iterable[tuple[Partition, Iterable[bytes]]]
         if not model.levels:
             places = frozenset({Place("", "")}) if places is None else places
-            blocks: Iterable[tuple[Partition, Iterable[bytes]]] = store.blocks(model) if places else ()
+            blocks = store.blocks(model) if places else ()
         elif places is None:
-            return None
+            if store.has_more_than(model, EVERY):
+                return None
+            # A model with few records must not have all records of the others read.
+            places = frozenset(leaf.place for leaf in leaves.leaves(using, model))
+            blocks = store.blocks(model)
         else:
             known = sorted(filter(None, map(store.places(model).partition, places)))
             blocks = ((partition, store.partition(model, partition)) for partition in known)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from hypothesis import event
 from hypothesis import strategies as st
 
-from core.models import AttendanceRecord, Company
+from core.models import AttendanceRecord, Company, Seal
 from core.operations.snapshots import our_blocks
 from core.register.database import Register
 from core.register.declared import SCHEMA
@@ -271,6 +271,27 @@ def test_only_what_is_dirty_is_read(register_db: str) -> None:
     assert take(register_db).snapshot != first.snapshot
     assert Block.objects.using(alias).count() == blocks + 1
     assert Node.objects.using(alias).count() == nodes + 4  # month, company, model, root
+
+
+def test_a_model_with_few_records_does_not_have_the_others_read(
+    register_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All seals there are were written since the head, and none of the records, which are many."""
+    monkeypatch.setattr("recordsync.history.current.EVERY", 5)
+    put(register_db, register(*(blank_day("C", str(number)) for number in range(9))))
+    take(register_db)
+    company = Company.objects.using(register_db).get()
+    Seal.objects.using(register_db).create(
+        company=company, month="2026-10-01", closed_by="meena", closed_as="C", digest="0" * 64
+    )
+    with Register(register_db).read() as store:
+        current, _notes = our_blocks(Register(register_db), store)
+        assert current is not None
+        for model in SCHEMA:
+            assert list(current.blocks(model)) == [(at, block_of(lines)) for at, lines in store.blocks(model)]
+    AttendanceRecord.objects.using(register_db).update(shift="N")
+    with Register(register_db).read() as store:
+        assert our_blocks(Register(register_db), store)[0] is None
 
 
 def test_what_is_marked_twice_is_read_once(register_db: str) -> None:
