@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.core.management.base import CommandParser
+
 from core.management.console import ReadingCommand
+from core.operations.closed import ClosedChoice
 from core.operations.results import Preview, RestoreResult, RestoreSummary, told_counts
 from core.operations.wording import SECTIONS, describe
 from recordsync.errors import printable
@@ -16,6 +19,24 @@ _SHOWN: Final = 20
 
 class MergingCommand(ReadingCommand):
     """A command that merges something into the register, or previews it (``--preview``)."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        closed = parser.add_mutually_exclusive_group()
+        closed.add_argument(
+            "--keep-closed",
+            dest="closed",
+            action="store_const",
+            const=ClosedChoice.KEEP,
+            help="leave every closed month that this would change as it is here",
+        )
+        closed.add_argument(
+            "--reopen",
+            dest="closed",
+            action="store_const",
+            const=ClosedChoice.REOPEN,
+            help="reopen every closed month that this would change, and change it",
+        )
 
     def tell_preview(self, preview: Preview) -> None:
         """Write what a merge would do: the counts, and the first differences or all that somebody has to decide."""
@@ -45,6 +66,11 @@ class MergingCommand(ReadingCommand):
         for warning in summary.warnings:
             self.warn(warning)
         self.say(printable(summary.base.why))
+        if summary.closed.choice is None:
+            for month in summary.closed.months:
+                self.say(printable(month.sentence))
+        elif summary.closed.months:
+            self.say(printable(summary.closed.decision))
         for name, counts in told_counts(summary.models):
             added = counts.added + counts.created
             undecided = counts.undecided + counts.absent_undecided

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.models import Kind
+from core.operations.closed import ClosedMonths, side_of
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
 from recordsync.history.relation import Kinship
-from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.merge import Counts, Decide, Strategy, decide_by
 from recordsync.plan import Plan, Step
 
 
@@ -131,6 +132,8 @@ class RestoreSummary:
     base: BaseSummary
     warnings: Sequence[str] = field(default=(), kw_only=True)
     kind: Kind = field(default=Kind.RESTORE, kw_only=True)
+    closed: ClosedMonths = field(default=ClosedMonths(), kw_only=True)
+    """The closed months that it changes, or would, and what was decided about them."""
 
     @property
     def records(self) -> Counts:
@@ -147,7 +150,7 @@ class RestoreSummary:
 
     @property
     def changes_nothing(self) -> bool:
-        return not any(
+        return not self.closed.undecided and not any(
             c.added + c.updated + c.deleted + c.created + c.absent_deleted + c.conflicts for c in self.models.values()
         )
 
@@ -172,6 +175,7 @@ class RestoreSummary:
             base=asdict(self.base),
             warnings=list(self.warnings),
             models={name: asdict(counts) for name, counts in self.models.items()},
+            **self.closed.summary(),
         )
 
 
@@ -188,11 +192,15 @@ class Preview(RestoreSummary):
     """Sentences that say why a restore stops until somebody has confirmed it, and what to do; blank: it does not."""
 
     def __iter__(self) -> Iterator[Step]:
-        return self.plan.steps(decide_by(self.strategy))
+        return self.plan.steps(self._decide)
 
     def to_decide(self) -> Iterator[Step]:
         """The steps that a person has to decide if the strategy is ``manual``."""
-        return self.plan.to_decide(decide_by(self.strategy))
+        return self.plan.to_decide(self._decide)
+
+    @property
+    def _decide(self) -> Decide:
+        return decide_by(self.strategy, side_of(self.closed.choice))
 
     def close(self) -> None:
         self.plan.items.close()

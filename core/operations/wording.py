@@ -131,13 +131,20 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
         return f"{what}: deleted there, but records or accounts here still refer to it; it stays"
     if step.merged is None:
         return f"{what}: add, because records name it"
+    if step.is_stopped:
+        return f"{what}: {_CLOSED}{'' if step.undecided else '; stays as it is here'}"
     if step.is_conflict:
         return f"{what}: {conflict(step, theirs_shape)}{_decision(step) if decided else ''}"
     return f"{what}: {_change(step)}"
 
 
+_CLOSED: Final = "its month is closed"
+
+
 def describe_import(step: Step) -> str:
     """A line that says what a step of an import does to which record. It does not name the model."""
+    if step.is_stopped and step.merged is not None:
+        return f"{shown_key(step.model.spelt(step.merged.key))}: {_CLOSED}"
     assert step.change is not None
     return f"{shown_key(step.model.spelt(step.change.key))}: {_change(step)}"
 

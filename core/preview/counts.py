@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from core.preview.keys import COMPANY, KEYS
+from core.operations.closed import ClosedChoice
+from core.preview.keys import COMPANY, DATE, KEYS, MONTH
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.merge import Counts, Effect, Side, Strategy
 from recordsync.model.records import Key
@@ -23,20 +24,40 @@ _BY_COMPANY: Final = (Effect.ADD, Effect.UPDATE, Effect.DELETE, Effect.KEEP, Eff
 _NAMES: Final = ", ".join(KEYS.names)
 _COUNT: Final = f"""
 INSERT INTO decided
-  SELECT model, {_NAMES}, iif(takes_theirs, theirs, ours) AS effect, listed, start < 0 AS held, count(*)
+  SELECT model, {_NAMES}, iif(takes_theirs, theirs, ours) AS effect, listed, start < 0 AS held, sealed, count(*)
   FROM items JOIN (
     SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts GROUP BY item HAVING count(side) = count(*)
-  ) ON item = id GROUP BY model, {_NAMES}, effect, listed, held
+  ) ON item = id GROUP BY model, {_NAMES}, effect, listed, held, sealed
 """
 """Counts the lines whose conflicts are all decided. All counts are made of ``tallies`` and this."""
 _COUNT_ONE: Final = f"""
-INSERT INTO decided SELECT model, {_NAMES}, iif(?, theirs, ours), listed, start < 0, ? FROM items WHERE id = ?
+INSERT INTO decided SELECT model, {_NAMES}, iif(?, theirs, ours), listed, start < 0, sealed, ? FROM items WHERE id = ?
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """
+_SEALED: Final = f"""
+SELECT model, {COMPANY}, substr({DATE} || {MONTH}, 1, 7), count(*) FROM items
+LEFT JOIN (
+  SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts
+  WHERE item IN (SELECT id FROM items WHERE sealed) GROUP BY item HAVING count(side) = count(*)
+) ON item = id
+WHERE sealed AND CASE :side WHEN 'theirs' THEN theirs WHEN 'ours' THEN ours
+  ELSE iif(kind != 'conflict' OR takes_theirs, theirs, iif(takes_theirs IS NULL, 'undecided', ours)) END != 'keep'
+GROUP BY 1, 2, 3
+"""
+"""Counts the lines of closed months that change, or would, by model, company and month. ``:side``: who wins every
+conflict, or blank."""
+
+
+class Deciding(NamedTuple):
+    """What decides lines, beside what was decided by hand. ``closed``: of closed months (None: nobody has)."""
+
+    strategy: Strategy
+    closed: ClosedChoice | None = None
 
 
 class Group(NamedTuple):
-    """``n`` lines with the same effect. ``names``: those in the key: see :meth:`Model.names_in`."""
+    """``n`` lines with the same effect. ``names``: those in the key: see :meth:`Model.names_in`. ``sealed``: whether
+    they are of closed months, and change or would."""
 
     model: Model
     names: Key
@@ -44,6 +65,7 @@ class Group(NamedTuple):
     effect: Effect
     listed: bool
     n: int
+    sealed: bool
 
 
 class Tallies:
@@ -79,10 +101,10 @@ class Tallies:
         rows = self._db.execute(f"SELECT DISTINCT {COMPANY} FROM tallies WHERE kind = 'conflict' ORDER BY 1 LIMIT 2000")
         return [name for (name,) in rows if name]
 
-    def by_company(self, strategy: Strategy, limit: int = 200) -> list[dict[str, Any]]:
+    def by_company(self, deciding: Deciding, limit: int = 200) -> list[dict[str, Any]]:
         """For each company, how many attendance records have each effect. Those with the most changes come first."""
         rows: dict[str, dict[str, Any]] = {}
-        for group in self._groups(strategy, held=False):
+        for group in self._groups(deciding, held=False):
             if group.model is ATTENDANCE_RECORDS:
                 (company,) = group.names
                 row = rows.setdefault(company, {"company": company, **dict.fromkeys(_BY_COMPANY, 0)})
@@ -90,38 +112,45 @@ class Tallies:
         changed = {company: sum(row[effect] for effect in _BY_COMPANY[:3]) for company, row in rows.items()}
         return sorted(rows.values(), key=lambda row: (-changed[row["company"]], row["company"]))[:limit]
 
-    def deleted_by_company(self, strategy: Strategy) -> dict[str, int]:
+    def sealed_days(self, deciding: Deciding) -> dict[tuple[str, str], int]:
+        """The closed months that change, or would, each by company and ``YYYY-MM``, with how many of their days."""
+        days: Counter[tuple[str, str]] = Counter()
+        for model, company, month, n in self._db.execute(_SEALED, {"side": deciding.strategy.side or ""}):
+            days[company, month] += n if SCHEMA.models[model] is ATTENDANCE_RECORDS else 0
+        return days
+
+    def deleted_by_company(self, deciding: Deciding) -> dict[str, int]:
         """For each company that loses any, how many of its attendance records are deleted."""
         deleted: Counter[str] = Counter()
-        for group in self._groups(strategy, held=False):
+        for group in self._groups(deciding, held=False):
             if group.model is ATTENDANCE_RECORDS and group.effect is Effect.DELETE:
                 deleted[group.names[0]] += group.n
         return deleted
 
-    def counts(self, strategy: Strategy) -> dict[str, Counts]:
+    def counts(self, deciding: Deciding) -> dict[str, Counts]:
         """The counts of what becomes of all entries of the file, per model."""
         account = Account(self._plan)
-        for group, _held, effect in self._settled(strategy, account):
+        for group, _held, effect in self._settled(deciding, account):
             _account(account, group, effect)
         return account.verified()
 
-    def blocked(self, strategy: Strategy) -> list[Held]:
+    def blocked(self, deciding: Deciding) -> list[Held]:
         """The held lines that cannot be applied, although they are decided so."""
-        return [held for _group, held, effect in self._settled(strategy) if effect is Effect.BLOCKED]
+        return [held for _group, held, effect in self._settled(deciding) if effect is Effect.BLOCKED]
 
-    def _settled(self, strategy: Strategy, account: Account | None = None) -> list[tuple[Group, Held, Effect]]:
+    def _settled(self, deciding: Deciding, account: Account | None = None) -> list[tuple[Group, Held, Effect]]:
         """The held lines, with what becomes of them once all others are applied. Adds those to the account."""
-        references = self._references(strategy, account)
+        references = self._references(deciding, account)
         by_name = {(held.model.name, held.name): held for held in self._plan.held}
-        groups = list(self._groups(strategy, held=True))
+        groups = list(self._groups(deciding, held=True))
         lines = [by_name[group.model.name, group.names[0]] for group in groups]
         effects = references.settled((held, group.effect) for held, group in zip(lines, groups, strict=True))
         return list(zip(groups, lines, effects, strict=True))
 
-    def _references(self, strategy: Strategy, account: Account | None) -> References:
+    def _references(self, deciding: Deciding, account: Account | None) -> References:
         """How much refers to what, once all lines but the held ones are applied. Adds them to the account."""
         references = self._plan.references()
-        for group in self._groups(strategy, held=False):
+        for group in self._groups(deciding, held=False):
             created = references.follow(group.model, group.effect, {group.names: group.n})
             if account is not None:
                 _account(account, group, group.effect)
@@ -129,25 +158,37 @@ class Tallies:
                     account.add(step)
         return references
 
-    def _groups(self, strategy: Strategy, *, held: bool) -> Iterator[Group]:
+    def _groups(self, deciding: Deciding, *, held: bool) -> Iterator[Group]:
         """All lines in groups, the models in the order of the schema."""
-        side = strategy.side
-        groups: Counter[tuple[int, Key, bool, str, bool]] = Counter()
-        query = f"SELECT kind = 'conflict', theirs, ours, listed, n, model, {_NAMES} FROM tallies WHERE held = ?"
-        for to_decide, theirs, ours, listed, n, model, *values in self._db.execute(query, [held]):
+        side = deciding.strategy.side
+        groups: Counter[tuple[int, Key, bool, str, bool, bool]] = Counter()
+        query = (
+            f"SELECT kind = 'conflict', theirs, ours, listed, sealed, n, model, {_NAMES} FROM tallies WHERE held = ?"
+        )
+        for to_decide, theirs, ours, listed, sealed, n, model, *values in self._db.execute(query, [held]):
             names = KEYS.names_in(SCHEMA.models[model], values)
             effect = theirs if side is Side.THEIRS or not to_decide else ours if side is Side.OURS else Effect.UNDECIDED
-            groups[model, names, bool(to_decide), effect, bool(listed)] += n
+            groups[model, names, bool(to_decide), effect, bool(listed), bool(sealed)] += n
         if side is None:
-            query = f"SELECT effect, listed, n, model, {_NAMES} FROM decided WHERE held = ?"
-            for effect, listed, n, model, *values in self._db.execute(query, [held]):
+            query = f"SELECT effect, listed, sealed, n, model, {_NAMES} FROM decided WHERE held = ?"
+            for effect, listed, sealed, n, model, *values in self._db.execute(query, [held]):
                 names = KEYS.names_in(SCHEMA.models[model], values)
-                groups[model, names, True, Effect.UNDECIDED, bool(listed)] -= n
-                groups[model, names, True, effect, bool(listed)] += n
-        for (model, names, to_decide, effect, listed), n in sorted(groups.items()):
+                groups[model, names, True, Effect.UNDECIDED, bool(listed), bool(sealed)] -= n
+                groups[model, names, True, effect, bool(listed), bool(sealed)] += n
+        for (model, names, to_decide, effect, listed, sealed), n in sorted(groups.items()):
             if n:
-                yield Group(SCHEMA.models[model], names, to_decide, Effect(effect), listed, n)
+                group = Group(SCHEMA.models[model], names, to_decide, Effect(effect), listed, n, sealed)
+                yield _with_seal(group, deciding.closed) if sealed else group
+
+
+def _with_seal(group: Group, choice: ClosedChoice | None) -> Group:
+    """The lines of closed months, as a person decides about these (:meth:`recordsync.plan.Plan.decided`)."""
+    if group.effect is Effect.KEEP:
+        return group._replace(sealed=False)
+    if choice is ClosedChoice.REOPEN:
+        return group
+    return group._replace(to_decide=False, effect=Effect.UNDECIDED if choice is None else Effect.KEEP)
 
 
 def _account(account: Account, group: Group, effect: Effect) -> None:
-    account.of(group.model).tally(effect, group.n, listed=group.listed, to_decide=group.to_decide)
+    account.of(group.model).tally(effect, group.n, listed=group.listed, to_decide=group.to_decide, sealed=group.sealed)

@@ -12,13 +12,14 @@ import msgspec
 import orjson
 from django.utils.translation import gettext as _
 
+from core.operations.closed import ClosedChoice, side_of
 from core.operations.errors import OperationFailed
-from core.preview.counts import Tallies
+from core.preview.counts import Deciding, Tallies
 from core.preview.filters import Filter
 from core.preview.keys import KEYS
-from core.preview.tables import put
+from core.preview.tables import OPEN, put
 from core.register.declared import SCHEMA
-from recordsync.merge import Decide, Merged, Side, Strategy, decide_by
+from recordsync.merge import SEAL, Decide, Merged, Side, Strategy, decide_by
 from recordsync.model.schema import Model
 
 
@@ -63,6 +64,8 @@ class Decisions:
         self._db = db
         self._tallies = tallies
         self.strategy = Strategy(meta["strategy"])
+        self.closed = msgspec.convert(meta["closed"], ClosedChoice | None)
+        """What a person has decided about all closed months."""
         self.version: int = meta["version"]
         """Grows with every decision. Whoever decides says which version they saw."""
         self.conflicting: int = meta["conflicting"]
@@ -103,7 +106,7 @@ class Decisions:
         with self._changing() as version:
             where, values = chosen.units()
             left = self.would_change(side, chosen)
-            count = self._set(side, f"{where} AND side IS NULL", values, version)
+            count = self._set(side, f"{where} AND {OPEN}", values, version)
             self._tallies.recount()
             return Many(count, left)
 
@@ -130,9 +133,13 @@ class Decisions:
     def _set(self, side: Side | None, where: str, values: list[Any], version: int) -> int:
         query = f"UPDATE conflicts SET side = ?, decided = ? WHERE {where}"
         count = self._db.execute(query, [side and side.value, version, *values]).rowcount
-        self.undecided = self._db.execute("SELECT count(*) FROM conflicts WHERE side IS NULL").fetchone()[0]
-        put(self._db, undecided=self.undecided)
+        self._count_open()
         return count
+
+    def _count_open(self) -> None:
+        """Save how many units nobody has decided yet."""
+        self.undecided = self._db.execute(f"SELECT count(*) FROM conflicts WHERE {OPEN}").fetchone()[0]
+        put(self._db, undecided=self.undecided)
 
     def choose(self, strategy: Strategy) -> None:
         """Choose another strategy. Decisions are kept for when it is ``manual`` again.
@@ -143,6 +150,24 @@ class Decisions:
         with self._changing(self.version):
             put(self._db, strategy=strategy.value)
         self.strategy = strategy
+
+    def choose_closed(self, choice: ClosedChoice) -> None:
+        """Decide about all closed months. Conflicts in months that are kept closed need no decision.
+
+        Raises :class:`DecidedMeanwhile` where somebody has decided something since the preview was opened,
+        :class:`OperationFailed` where it is being applied, and where it is exact and closed months are to be kept.
+        """
+        with self._changing(self.version):
+            kept = "UPDATE conflicts SET kept = ? WHERE item IN (SELECT id FROM items WHERE sealed)"
+            self._db.execute(kept, [choice is ClosedChoice.KEEP])
+            self._count_open()
+            put(self._db, closed=choice.value)
+        self.closed = choice
+
+    @property
+    def deciding(self) -> Deciding:
+        """What decides the lines, beside what was decided by hand."""
+        return Deciding(self.strategy, self.closed)
 
     def overruled(self, strategy: Strategy) -> int:
         """How many decided units a strategy decides for the other side."""
@@ -194,14 +219,17 @@ class Decisions:
     def decisions(self) -> Decide:
         """A function that says whose side a conflict takes, by the strategy or as it was decided. For ``manual`` it
         reads the tables at each call."""
+        sealed = side_of(self.closed)
         if self.strategy is not Strategy.MANUAL:
-            return decide_by(self.strategy)
+            return decide_by(self.strategy, sealed)
         sides = {"ours": Side.OURS, "theirs": Side.THEIRS, None: None}
         positions = {model.name: position for position, model in enumerate(SCHEMA)}
         key = " AND ".join(f"{column} = ?" for column in KEYS.all)
         find = f"SELECT side FROM items JOIN conflicts ON item = id WHERE {key} AND model = ? AND unit = ?"
 
         def decide(model: Model, merged: Merged, unit: str) -> Side | None:
+            if unit == SEAL:
+                return sealed
             values = (*KEYS.values(model, merged.key), positions[model.name], unit)
             (side,) = self._db.execute(find, values).fetchone()
             return sides[side]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from core.preview.keys import COMPANY, DATE, EP_NO
+from core.preview.tables import OPEN
 from core.register.declared import SCHEMA
 from recordsync.merge import EXISTENCE, KEY_UNIT
 
@@ -52,7 +53,7 @@ class Filter:
     def conflicting(self) -> tuple[str, list[Any]]:
         """The query for the lines whose ``unit`` is in conflict or which are ``undecided``, and its parameters. Further
         terms can be added to it."""
-        terms = [*(["unit = ?"] if self.unit else []), *(["side IS NULL"] if self.undecided else [])]
+        terms = [*(["unit = ?"] if self.unit else []), *([OPEN] if self.undecided else [])]
         query = f"SELECT DISTINCT item FROM conflicts WHERE {' AND '.join(terms) or '1'}"
         return query, [self.unit] if self.unit else []
 
@@ -65,7 +66,7 @@ class Filter:
             terms.append("unit = ?")
             values.append(self.unit)
         if self.undecided:
-            terms.append("side IS NULL")
+            terms.append(OPEN)
         return " AND ".join(terms) or "1", values
 
     @property

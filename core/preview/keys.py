@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Final
 
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.model.records import Key
 from recordsync.model.schema import Model, Schema
 
@@ -83,3 +83,4 @@ KEYS: Final = KeyColumns(SCHEMA)
 COMPANY: Final = KEYS.of(COMPANIES, "name")
 EP_NO: Final = KEYS.of(ATTENDANCE_RECORDS, "ep_no")
 DATE: Final = KEYS.of(ATTENDANCE_RECORDS, "date")
+MONTH: Final = KEYS.of(SEALS, "month")

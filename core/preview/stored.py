@@ -63,6 +63,7 @@ class StoredPreview(Decisions):
         meta = {name: orjson.loads(value) for name, value in db.execute("SELECT name, value FROM meta")}
         shapes = {model.name: model.shape(meta["shapes"][model.name]) for model in SCHEMA}
         self.plan: Plan = Plan(SCHEMA, shapes, items, meta["digest"], meta["size"])
+        self.plan.sealed = meta["sealed"]
         self.plan.settled = {name: Counts(**counts) for name, counts in meta["settled"].items()}
         self.plan.present = {name: set(names) for name, names in meta["present"].items()}
         self.plan.held = [
@@ -97,7 +98,7 @@ class StoredPreview(Decisions):
         more, rows = len(rows) > PAGE, rows[:PAGE]
         if backwards:
             rows.reverse()
-        blocked = self._tallies.blocked(self.strategy) if any(start < 0 for _pk, start, _kind in rows) else []
+        blocked = self._tallies.blocked(self.deciding) if any(start < 0 for _pk, start, _kind in rows) else []
         lines = [self._line(*row, blocked=blocked) for row in rows]
         first = rows[0][0] if rows and (more if backwards else after is not None) else None
         last = rows[-1][0] if rows and (backwards or more) else None
@@ -121,16 +122,21 @@ class StoredPreview(Decisions):
 
     def counts(self) -> dict[str, Counts]:
         """The counts of what becomes of all entries of the file as it is decided now, per model."""
-        return self._tallies.counts(self.strategy)
+        return self._tallies.counts(self.deciding)
 
     def results_by_company(self) -> list[dict[str, Any]]:
         """For each company, what becomes of its attendance records as it is decided now. Companies with the most
         changes come first."""
-        return self._tallies.by_company(self.strategy)
+        return self._tallies.by_company(self.deciding)
 
     def deleted_by_company(self) -> dict[str, int]:
         """For each company that loses any, how many of its attendance records are deleted as it is decided now."""
-        return self._tallies.deleted_by_company(self.strategy)
+        return self._tallies.deleted_by_company(self.deciding)
+
+    def sealed_days(self) -> dict[tuple[str, str], int]:
+        """The closed months that change, or would, as it is decided now: each by company and ``YYYY-MM``, with how many
+        of their days."""
+        return self._tallies.sealed_days(self.deciding) if self.plan.sealed else {}
 
     def conflicting_companies(self) -> list[str]:
         """The companies that have conflicts."""
@@ -160,9 +166,9 @@ class StoredPreview(Decisions):
                             self._db.execute(decide, [side, version, now, unit])
                             carried += 1
                 self._tallies.recount()
-                self.undecided = self.conflicting - carried
+                self._count_open()
                 self.carried = Carried(made, carried)
-                put(self._db, undecided=self.undecided, carried=msgspec.to_builtins(self.carried))
+                put(self._db, carried=msgspec.to_builtins(self.carried))
                 return self.carried
         finally:
             self._db.execute("DETACH earlier")

@@ -63,6 +63,8 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
             settled={name: asdict(counts) for name, counts in plan.settled.items()},
             present={name: sorted(names) for name, names in plan.present.items()},
             held=[[held.model.name, _text(plan, held), held.references] for held in plan.held],
+            sealed=plan.sealed,
+            closed=None,
             version=0,
             carried=None,
             applying="",
@@ -99,7 +101,18 @@ def _item(plan: Plan, item: int, start: int, model: Model, merged: Merged) -> tu
                 if our_values[position] != their_values[position] and shape.names[position] in FIELDS:
                     fields |= 1 << FIELDS.index(shape.names[position])
     key = KEYS.values(model, merged.key)
-    return item, start, SCHEMA.models.index(model), *key, kind, theirs, ours, fields, int(merged.listed)
+    return (
+        item,
+        start,
+        SCHEMA.models.index(model),
+        *key,
+        kind,
+        theirs,
+        ours,
+        fields,
+        int(merged.listed),
+        int(merged.sealed),
+    )
 
 
 def _text(plan: Plan, held: Held) -> str:

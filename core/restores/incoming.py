@@ -170,8 +170,8 @@ class Incoming:
     def becomes(self, counts: Mapping[str, Counts], *, was_empty: bool) -> str | None:
         """The digest of the tree that the register has after this was applied with these counts; None: nobody knows,
         because more than theirs is in it. ``was_empty``: whether there was nothing in the register."""
-        if any(of.conflicts or of.created for of in counts.values()):
-            return None
+        if any(of.conflicts or of.created or (of.sealed and not self.is_exact) for of in counts.values()):
+            return None  # a closed month stays as it is here, or its seal says who reopened it
         if not was_empty and any(model.name not in self.theirs.counts for model in SCHEMA):
             return None  # what theirs does not speak about stays
         is_new = was_empty and self.base is None

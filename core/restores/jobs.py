@@ -20,6 +20,7 @@ from core.models import JOBS, AttendanceRecord, Backup, Company, Kind, Operation
 from core.operations import holding, recovery
 from core.operations import queue as jobs
 from core.operations import run as operations
+from core.operations.closed import ClosedMonths, MonthsAreClosed
 from core.operations.errors import (
     NOTHING_CHANGED,
     DataMoved,
@@ -40,6 +41,7 @@ from core.preview.stored import StoredPreview
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores import merging
+from core.restores.closed import described
 from core.restores.incoming import BaseChoice, Mode, snapshot_name
 from core.restores.large_deletions import Large
 from core.restores.merging import ConfirmationNeeded, DecidedPlan
@@ -288,6 +290,11 @@ def to_confirm(preview: StoredPreview, register: Register = DEFAULT) -> list[Lar
     return merging.to_confirm(preview.base, preview.plan.size, preview.deleted_by_company(), register)
 
 
+def closed_of(preview: StoredPreview, register: Register = DEFAULT) -> ClosedMonths:
+    """The closed months that a preview changes, or would, as it is decided now. Reads the seals, if there are any."""
+    return ClosedMonths(described(preview.sealed_days(), register), preview.closed)
+
+
 def submit_apply(
     actor: Actor, preview: StoredPreview, register: Register = DEFAULT, *, is_confirmed: bool = False
 ) -> Operation:
@@ -295,12 +302,15 @@ def submit_apply(
 
     ``is_confirmed``: whether the person has confirmed it, where there is anything :func:`to_confirm`.
 
-    Raises :class:`OperationFailed` where conflicts are undecided or the preview is being applied already,
+    Raises :class:`core.operations.closed.MonthsAreClosed` where nobody has decided about closed months,
+    :class:`OperationFailed` where conflicts are undecided or the preview is being applied already,
     :class:`core.restores.merging.ConfirmationNeeded` where that is not confirmed,
     :class:`core.preview.decisions.DecidedMeanwhile` where somebody has decided something since it was opened, and
     :class:`RegisterBusy` where another operation that writes is waiting or running. Of two requests at the same
     moment, only one succeeds.
     """
+    if (closed := closed_of(preview, register)).undecided:
+        raise MonthsAreClosed(closed.months, _("Say first whether they stay closed."))
     if preview.strategy is Strategy.MANUAL and preview.undecided:
         raise OperationFailed(
             _(
@@ -362,9 +372,10 @@ def apply(operation: Operation) -> None:
 
             def prepare(run: Run) -> DecidedPlan:
                 counts = preview_changes.write_changes(preview, changes, run)
-                operation.result = _expected(preview, counts)
+                operation.result = _expected(preview, counts) | closed_of(preview, run.register).summary()
                 operation.save(using=JOBS, update_fields=["result"])
-                return DecidedPlan(counts, stack.enter_context(preview_changes.read_changes(operation.pk)))
+                listed = stack.enter_context(preview_changes.read_changes(operation.pk))
+                return DecidedPlan(counts, listed, closed_of(preview, run.register))
 
             RestoreService(operation=operation).restore_backup(
                 source, preview.strategy.value, **_chosen(operation), preview=preview, prepare=prepare

@@ -17,6 +17,7 @@ from core.backups import catalogue
 from core.formats import checking
 from core.models import Phase
 from core.operations import holding, snapshots
+from core.operations.closed import ClosedChoice, ClosedMonths, MonthsAreClosed, side_of
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed
 from core.operations.results import BaseSummary
 from core.operations.run import Run
@@ -24,7 +25,8 @@ from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores import large_deletions
-from core.restores.incoming import Incoming
+from core.restores.closed import months_in, reopening, sealing
+from core.restores.incoming import Incoming, Mode
 from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
 from recordsync.errors import FileError
@@ -49,19 +51,35 @@ class Previewed(Protocol):
 
 
 class DecidedPlan(NamedTuple):
-    """A previewed plan as somebody decided it: the counts of what becomes of it, per model, and its changes."""
+    """A previewed plan as somebody decided it: the counts of what becomes of it, per model, its changes, and what
+    becomes of closed months."""
 
     counts: dict[str, Counts]
     changes: ChangeList
+    closed: ClosedMonths = ClosedMonths()
 
 
 class Asked(NamedTuple):
     """How somebody asked for a merge. ``yes``: whether they have seen what it deletes; ``exclusive``: whether nobody
-    else may read the register meanwhile."""
+    else may read the register meanwhile; ``closed``: what they decided about closed months."""
 
     strategy: Strategy
     yes: bool = False
     exclusive: bool = False
+    closed: ClosedChoice | None = None
+
+    @property
+    def decide(self) -> Decide:
+        """The decisions that follow."""
+        return decide_by(self.strategy, side_of(self.closed))
+
+
+class Done(NamedTuple):
+    """What was merged, the counts of what became of its records, per model, and what became of closed months."""
+
+    incoming: Incoming
+    counts: dict[str, Counts]
+    closed: ClosedMonths = ClosedMonths()
 
 
 class ConfirmationNeeded(OperationFailed):
@@ -84,7 +102,16 @@ def planned(register: Register, find: Find, items: IO[bytes], progress: Progress
         ours, notes = snapshots.our_blocks(register, store)
         incoming = find(spool)
         with incoming.opened_base(register) as base:
-            plan = make_plan(store, incoming.theirs, base, items, progress, ours=ours, names=incoming.names)
+            plan = make_plan(
+                store,
+                incoming.theirs,
+                base,
+                items,
+                progress,
+                ours=ours,
+                names=incoming.names,
+                sealed=sealing(register),
+            )
             return Planned(incoming, plan, [*notes, *incoming.notes])
 
 
@@ -92,17 +119,18 @@ def merged(
     run: Run,
     find: Find,
     asked: Asked,
-    complete: Callable[[Incoming, dict[str, Counts]], None],
+    complete: Callable[[Done], None],
     *,
     preview: Previewed | None = None,
     decided: DecidedPlan | None = None,
-) -> tuple[Incoming, dict[str, Counts]]:
-    """What was merged, and the counts of what became of its records, per model.
+) -> Done:
+    """What was merged, and what became of it.
 
     Writes in one transaction, at the end of which ``complete`` is called. Where it raises, the database is as it was.
     ``preview``: only this is applied; ``decided``: as it was decided. Raises :class:`DataMoved`,
-    :class:`ConflictsLeft`, :class:`ConfirmationNeeded`, :class:`core.restores.large_deletions.LargeDeletion`, and what
-    ``find`` and :func:`core.operations.holding.holding_register` raise.
+    :class:`core.operations.closed.MonthsAreClosed`, :class:`ConflictsLeft`, :class:`ConfirmationNeeded`,
+    :class:`core.restores.large_deletions.LargeDeletion`, and what ``find`` and
+    :func:`core.operations.holding.holding_register` raise.
     """
     with (
         tempfile.TemporaryFile() as items,
@@ -118,9 +146,23 @@ def merged(
         # What was previewed is compared line by line before anything is written.
         with adding(store, theirs, now, alone=asked.exclusive) if preview is None else nullcontext() as adder:
             with incoming.opened_base(run.register) as base:
-                plan = make_plan(store, theirs, base, items, run, adder, ours=keeper.ours(store), names=incoming.names)
+                plan = make_plan(
+                    store,
+                    theirs,
+                    base,
+                    items,
+                    run,
+                    adder,
+                    ours=keeper.ours(store),
+                    names=incoming.names,
+                    sealed=sealing(run.register),
+                )
             if preview is not None and not plan.is_same_as(preview.plan):
                 raise DataMoved(_moved(preview, plan, incoming.summary()))
+            closed = decided.closed if decided is not None else _closed(plan, incoming, asked, run.register)
+            reopen = None
+            if closed.choice is ClosedChoice.REOPEN and not incoming.is_exact:  # which has the seals of what comes
+                reopen = reopening(closed.months, run.actor.name, run.register)
             if decided is not None:
                 counts = decided.counts
                 changes = decided.changes
@@ -128,7 +170,9 @@ def merged(
                     run(Phase.APPLY, min(done, plan.size), plan.size)
             else:
                 _require_confirmed(plan, incoming, asked, run.register)
-                counts = apply_plan(plan, store, decide_by(asked.strategy), now, run, renames=keeper.renames)
+                counts = apply_plan(plan, store, asked.decide, now, run, renames=keeper.renames)
+            if reopen is not None:
+                reopen(now)
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:
             run.warn(note)
@@ -139,9 +183,46 @@ def merged(
             added = {name: of.added for name, of in counts.items() if of.read == of.added}
             keeper.take_in(incoming.received, incoming.lineage, receiving, added)
             keeper.expected = incoming.becomes(counts, was_empty=keeper.was_empty)
-        complete(incoming, counts)
+        result = Done(incoming, counts, closed)
+        complete(result)
         run.complete(plan.changes)
-    return incoming, counts
+    return result
+
+
+def _closed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> ClosedMonths:
+    """The closed months that a plan changes, as somebody has decided. Raises MonthsAreClosed where nobody has."""
+    closed = closed_in(plan, asked, register)
+    if closed.undecided:
+        raise stop_at_closed(closed, incoming)
+    return closed
+
+
+def closed_in(plan: Plan, asked: Asked, register: Register) -> ClosedMonths:
+    """The closed months that a plan changes, or would, and what was decided about them. Reads its lines and the seals,
+    if it has any of closed months."""
+    return ClosedMonths(months_in(plan, asked.decide, register), asked.closed)
+
+
+def stop_at_closed(closed: ClosedMonths, incoming: Incoming) -> MonthsAreClosed:
+    """The failure with which a merge stops until somebody has decided about closed months."""
+    if incoming.is_exact:
+        then = _("Only a person decides about a closed month: say --reopen to reopen it and change it.")
+    else:
+        then = _(
+            "Only a person decides about a closed month: say --keep-closed to leave it as it is, or --reopen to "
+            "reopen it and change it."
+        )
+    return MonthsAreClosed(closed.months, then)
+
+
+def require_possible(mode: Mode, choice: ClosedChoice | None) -> None:
+    """Raises OperationFailed where an exact restore is to keep closed months."""
+    if mode is Mode.EXACT and choice is ClosedChoice.KEEP:
+        raise OperationFailed(
+            _("An exact restore makes every month as it is there, closed ones too, so it cannot keep them closed."),
+            undone=NOTHING_CHANGED,
+            then=_("Say --reopen, or merge it."),
+        )
 
 
 def to_confirm(base: BaseSummary, size: int, deleted: Mapping[str, int], register: Register) -> list[Large] | None:
@@ -161,8 +242,8 @@ def to_confirm(base: BaseSummary, size: int, deleted: Mapping[str, int], registe
 def _require_confirmed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> None:
     """Raises ConflictsLeft, ConfirmationNeeded or LargeDeletion where somebody has to look first."""
     if asked.strategy is Strategy.MANUAL:
-        _require_decided(plan)
-    decide = decide_by(asked.strategy)
+        _require_decided(plan, asked.decide)
+    decide = asked.decide
     if not asked.yes and (stop := stop_before(plan, incoming, decide, lambda: plan.counts(decide), register)):
         raise stop
 
@@ -199,11 +280,11 @@ def stop_before(
     return LargeDeletion(removed)
 
 
-def _require_decided(plan: Plan) -> None:
-    """Raises ConflictsLeft, which names the first conflicts, where the plan has any."""
+def _require_decided(plan: Plan, decide: Decide) -> None:
+    """Raises ConflictsLeft, which names the first conflicts, where the plan has any that are not decided so."""
     first: list[FileError] = []
     count = 0
-    for step in plan.to_decide(decide_by(Strategy.MANUAL)):
+    for step in plan.to_decide(decide):
         count += 1
         if step.merged is not None and count <= checking.limits().errors:
             text, fields = conflict(step, plan.shapes[step.model.name]), ", ".join(step.merged.conflicts)

@@ -17,16 +17,29 @@ from core.formats import checking
 from core.formats.checking import RestoredFile
 from core.models import AttendanceRecord, Kind, Operation, User
 from core.operations import run as operations
-from core.operations.errors import NOTHING_CHANGED, as_failure, sentences
+from core.operations.closed import ClosedChoice
+from core.operations.errors import NOTHING_CHANGED, OperationFailed, as_failure, sentences
 from core.operations.results import Preview, RestoreResult, ValidationResult
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.incoming import BaseChoice, Incoming, Mode, from_file, from_snapshot, snapshot_name
-from core.restores.merging import Asked, DecidedPlan, Find, Previewed, merged, planned, stop_before
+from core.restores.merging import (
+    Asked,
+    DecidedPlan,
+    Done,
+    Find,
+    Previewed,
+    closed_in,
+    merged,
+    planned,
+    require_possible,
+    stop_at_closed,
+    stop_before,
+)
 from core.restores.undo import Undo
 from recordsync.backupfile import Metadata
-from recordsync.merge import Counts, Strategy, decide_by
+from recordsync.merge import Counts, Strategy
 from recordsync.model.fields import TIMESTAMP
 from recordsync.models import Snapshot
 from recordsync.plan import Plan
@@ -66,28 +79,35 @@ class RestoreService:
         *,
         base: str = BaseChoice.ANCESTRY,
         mode: str = Mode.MERGE,
+        closed: ClosedChoice | None = None,
         progress_callback: Progress | None = None,
         items: IO[bytes] | None = None,
     ) -> Preview:
         """What a restore would do now. Reads the register; writes only a temporary file, which the preview holds.
 
-        ``base``: :class:`BaseChoice`; ``mode``: :class:`Mode`. ``items``: an empty file to write the plan to instead;
+        ``base``: :class:`BaseChoice`; ``mode``: :class:`Mode`; ``closed``: what a person decides about closed months
+        (None: nothing). ``items``: an empty file to write the plan to instead;
         it stays the caller's.
 
         Raises :class:`FileRefused` for a file that is not a valid backup, :class:`OperationFailed` otherwise.
         """
         strategy, choice, wanted = Strategy(merge_strategy), BaseChoice(base), Mode(mode)
+        asked = Asked(strategy, closed=closed)
         progress = progress_callback or no_progress
         try:
+            require_possible(wanted, closed)
             with _Opened.of(source, progress) as opened, ExitStack() as on_error:
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
                 found = opened.used(
                     lambda file: self._previewed(opened, file, choice, wanted, items, progress), progress
                 )
-                counts = found.plan.counts(decide := decide_by(strategy))
-                stop = None
-                if not isinstance(source, Undo):  # which is not done unless somebody says so
+                counts = found.plan.counts(decide := asked.decide)
+                months = closed_in(found.plan, asked, self.register)
+                stop: OperationFailed | None = None
+                if months.undecided:
+                    stop = stop_at_closed(months, found.incoming)
+                elif not isinstance(source, Undo):  # which is not done unless somebody says so
                     stop = stop_before(found.plan, found.incoming, decide, lambda: counts, self.register)
                 on_error.pop_all()  # the preview holds the plan from here on
         except Exception as error:
@@ -105,6 +125,7 @@ class RestoreService:
             "" if stop is None else sentences(stop.what, stop.then),
             warnings=found.warnings,
             kind=_kind(source),
+            closed=months,
         )
 
     def restore_backup(
@@ -116,6 +137,7 @@ class RestoreService:
         base: str = BaseChoice.ANCESTRY,
         mode: str = Mode.MERGE,
         yes: bool = False,
+        closed: ClosedChoice | None = None,
         preview: Previewed | None = None,
         prepare: Callable[[Run], DecidedPlan] | None = None,
         exclusive: bool = False,
@@ -123,7 +145,8 @@ class RestoreService:
         """What the restore did. Merges into the register in one transaction, and accounts for every entry.
 
         ``base``: :class:`BaseChoice`; ``mode``: :class:`Mode`. ``yes``: whether it may delete a large part of a company
-        (:mod:`core.restores.large_deletions`), or whatever an exact restore deletes.
+        (:mod:`core.restores.large_deletions`), or whatever an exact restore deletes. ``closed``: what a person decides
+        about closed months (None: nothing, so that they are not changed).
 
         ``preview``: only this is applied. If the register or the file is not as it was then, :class:`DataMoved` says
         what has changed. ``progress_callback``: see :class:`recordsync.system.progress.Progress`. ``prepare``: called
@@ -135,7 +158,8 @@ class RestoreService:
         :func:`core.restores.merging.merged` raises. In each case nothing was changed, except where the message says
         that this is not known.
         """
-        asked, choice, wanted = Asked(Strategy(merge_strategy), yes, exclusive), BaseChoice(base), Mode(mode)
+        asked = Asked(Strategy(merge_strategy), yes, exclusive, closed)
+        choice, wanted = BaseChoice(base), Mode(mode)
         with (
             operations.running(
                 _kind(source),
@@ -148,31 +172,33 @@ class RestoreService:
             ) as run,
             _Opened.of(source, run) as opened,
         ):
+            require_possible(wanted, closed)
             decided = None if prepare is None else prepare(run)
 
-            def restored(file: RestoredFile | None) -> tuple[Metadata | None, Incoming, dict[str, Counts], list[str]]:
+            def restored(file: RestoredFile | None) -> tuple[Metadata | None, Done, list[str]]:
                 warnings = [] if file is None else self._warnings(file)
 
-                def complete(incoming: Incoming, counts: dict[str, Counts]) -> None:
-                    complete_log(run, incoming, counts)
+                def complete(done: Done) -> None:
+                    complete_log(run, done)
                     if file is not None:
                         self._note(run, file, opened.stream)
 
                 find = self._finding(opened, file, choice, wanted)
-                incoming, counts = merged(run, find, asked, complete, preview=preview, decided=decided)
-                return None if file is None else file.metadata, incoming, counts, warnings
+                done = merged(run, find, asked, complete, preview=preview, decided=decided)
+                return None if file is None else file.metadata, done, warnings
 
-            metadata, incoming, counts, warnings = opened.used(restored, run)
+            metadata, done, warnings = opened.used(restored, run)
         return RestoreResult(
             metadata,
-            incoming.origin,
+            done.incoming.origin,
             opened.name,
-            counts,
-            incoming.summary(),
+            done.counts,
+            done.incoming.summary(),
             run.seconds,
             run.log.pk,
             warnings=[*warnings, *run.warnings],
             kind=_kind(source),
+            closed=done.closed,
         )
 
     def _previewed(
@@ -264,8 +290,9 @@ def _name(source: Restorable) -> str:
     return snapshot_name(source) if isinstance(source, Snapshot) else input_name(source)
 
 
-def complete_log(run: Run, incoming: Incoming, counts: Mapping[str, Counts]) -> None:
+def complete_log(run: Run, done: Done) -> None:
     """Write into the audit row of a run what was merged, and what became of the records."""
+    counts = done.counts
     log, records = run.log, counts.get(ATTENDANCE_RECORDS.name, Counts())
     log.companies_count = counts.get(COMPANIES.name, Counts()).read
     log.records_count = records.read
@@ -276,4 +303,4 @@ def complete_log(run: Run, incoming: Incoming, counts: Mapping[str, Counts]) -> 
     log.records_kept = records.kept + records.absent_kept
     log.records_only_here = records.only_here
     log.records_in_conflict = records.conflicts
-    log.base = incoming.why
+    log.base = sentences(done.incoming.why, done.closed.decision)

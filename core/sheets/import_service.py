@@ -15,16 +15,19 @@ from typing import Any, BinaryIO, Final
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core.backups import catalogue
 from core.models import Company, Kind, Operation, Role, User
 from core.operations import holding
 from core.operations import run as operations
+from core.operations.closed import ClosedMonths, MonthsAreClosed
 from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, as_failure
 from core.operations.results import summary_of
 from core.operations.run import Actor, Run
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from core.restores.closed import months_in, sealing
 from core.sheets.checking import checked
 from core.sheets.dates import DateOrder
 from core.sheets.sheet import Sheet
@@ -37,7 +40,9 @@ from recordsync.system.progress import Progress, no_progress
 logger = logging.getLogger(__name__)
 
 _DECIDE: Final = decide_by(Strategy.BACKUP_WINS)
-"""A row whose key is in the register updates the record: where they differ, the sheet is right."""
+"""A row whose key is in the register updates the record: where they differ, the sheet is right. A row of a closed
+month stops the import, if it changes anything there."""
+REOPEN_FIRST: Final = gettext_lazy("Reopen what is closed first, or leave these days out of the sheet.")
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class ImportSummary:
 
     @property
     def changes_nothing(self) -> bool:
-        return not (self.records.added or self.records.updated)
+        return not (self.records.added or self.records.updated or self.records.undecided)
 
     def verify(self) -> None:
         """Raise OperationFailed unless every row is accounted for."""
@@ -101,6 +106,8 @@ class ImportPreview(ImportSummary):
 
     plan: Plan
     _files: ExitStack
+    closed: ClosedMonths
+    """The closed months that it would change, for which it is refused."""
 
     def __iter__(self) -> Iterator[Step]:
         return self.plan.steps(_DECIDE)
@@ -112,7 +119,7 @@ class ImportPreview(ImportSummary):
         self._files.close()
 
     def summary(self) -> dict[str, Any]:
-        return super().summary() | {"operation": "preview"}
+        return super().summary() | {"operation": "preview"} | self.closed.summary()
 
 
 @dataclass(frozen=True)
@@ -170,9 +177,10 @@ class ImportService:
                 sheet, listing = self._checked(stream, input_name(source), date_order, stack, progress)
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with self.register.read() as store:
-                    plan = make_plan(store, listing, None, items, progress)
+                    plan = make_plan(store, listing, None, items, progress, sealed=sealing(self.register))
+                    closed = ClosedMonths(months_in(plan, _DECIDE, self.register))
                 preview = ImportPreview(
-                    sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack()
+                    sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack(), closed
                 )
                 preview.verify()
             except Exception as error:
@@ -193,7 +201,8 @@ class ImportService:
 
         ``plan_digest``: that of a preview, to apply exactly this; raises :class:`DataMoved` if the register or the
         sheet has changed since. ``date_order``: as for the preview. Raises
-        :class:`core.operations.errors.SheetRefused`, :class:`core.operations.errors.RegisterBusy` or OperationFailed.
+        :class:`core.operations.errors.SheetRefused`, :class:`core.operations.errors.RegisterBusy`,
+        :class:`core.operations.closed.MonthsAreClosed` where a row would change a closed month, or OperationFailed.
         Nothing was changed then, unless the text says that the outcome is not known.
         """
         name = input_name(source)
@@ -214,7 +223,7 @@ class ImportService:
             with holding.holding_register(run) as (store, _keeper):
                 now = catalogue.stamp(self.register)
                 with adding(store, listing, now) as adder:
-                    plan = make_plan(store, listing, None, items, run, adder)
+                    plan = make_plan(store, listing, None, items, run, adder, sealed=sealing(self.register))
                     if plan_digest is not None and plan.digest != plan_digest:
                         raise DataMoved(
                             _(
@@ -222,6 +231,8 @@ class ImportService:
                                 "new preview first."
                             )
                         )
+                    if closed := months_in(plan, _DECIDE, self.register):
+                        raise MonthsAreClosed(closed, REOPEN_FIRST)
                     counts = apply_plan(plan, store, _DECIDE, now, run)
                 summary = ImportSummary(name, sheet, counts, plan.digest)
                 summary.verify()

@@ -5,12 +5,13 @@ from recordsync.merge.bases import BaseRecord, merged_bases
 from recordsync.merge.counts import Counts
 from recordsync.merge.decide import Decide, Side, Strategy, decide_by, effect_and_change, resolve
 from recordsync.merge.effects import Effect, effect_of
-from recordsync.merge.three_way import EXISTENCE, Disputed, Merged, Outcome, addition, is_addition, merge
+from recordsync.merge.three_way import EXISTENCE, SEAL, Disputed, Merged, Outcome, addition, is_addition, merge
 from recordsync.model.schema import KEY_UNIT
 
 __all__ = [
     "EXISTENCE",
     "KEY_UNIT",
+    "SEAL",
     "BaseRecord",
     "Counts",
     "Decide",

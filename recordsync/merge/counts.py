@@ -33,8 +33,9 @@ class Counts:
 
     ``undecided`` records are in conflict, and nobody has decided them yet; a plan that is applied has none. Not in the
     sum are ``conflicts`` (records in conflict), ``created`` (records that others refer to and that theirs does not
-    list), ``only_here`` (records that changed on our side alone since the base, which are kept), and the effects on
-    records that a complete snapshot does not list under a known base.
+    list), ``only_here`` (records that changed on our side alone since the base, which are kept), ``sealed`` (sealed
+    records that change, or would), and the effects on records that a complete snapshot does not list under a known
+    base. A sealed record that stays as it is, or of which nobody has decided whether it does, counts as no conflict.
     """
 
     read: int = 0
@@ -50,17 +51,22 @@ class Counts:
     absent_deleted: int = 0
     absent_kept: int = 0
     absent_undecided: int = 0
+    sealed: int = 0
 
-    def tally(self, effect: Effect, number: int = 1, *, listed: bool = True, to_decide: bool = False) -> None:
+    def tally(
+        self, effect: Effect, number: int = 1, *, listed: bool = True, to_decide: bool = False, sealed: bool = False
+    ) -> None:
         """Account for the same effect on ``number`` records.
 
         ``listed``: whether theirs has an entry for them. ``to_decide``: whether both sides changed the same unit, so
-        that somebody or a strategy decides.
+        that somebody or a strategy decides. ``sealed``: whether only a person may decide that they change.
         """
         name = (_LISTED if listed else _ABSENT)[effect]
         setattr(self, name, getattr(self, name) + number)
         if to_decide or effect is Effect.BLOCKED:
             self.conflicts += number
+        if sealed:
+            self.sealed += number
 
     def keep_ours(self, *, listed: bool) -> None:
         """Account for a record that changed on our side alone, or was deleted there."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from recordsync.merge.effects import Effect, effect_of
-from recordsync.merge.three_way import Merged
+from recordsync.merge.three_way import SEAL, Merged
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Change
 
@@ -32,13 +32,15 @@ class Strategy(StrEnum):
 
 
 Decide = Callable[[Model, Merged, str], Side | None]
-"""The side that a unit in conflict takes, or None if nobody has decided it yet."""
+"""The side that a unit in conflict takes, or None if nobody has decided it yet. Of a sealed record it is asked for
+:data:`SEAL` as well: ours keeps the record as it is; theirs lets it change as if it were not sealed."""
 
 
-def decide_by(strategy: Strategy) -> Decide:
-    """A decision of every conflict for the strategy's side; with ``manual``, none is decided."""
+def decide_by(strategy: Strategy, sealed: Side | None = None) -> Decide:
+    """A decision of every conflict for the strategy's side; with ``manual``, none is decided. ``sealed``: what a person
+    has decided about sealed records, which no strategy does."""
     side = strategy.side
-    return lambda model, merged, unit: side
+    return lambda model, merged, unit: sealed if unit == SEAL else side
 
 
 def resolve(whole: Shape, shape: Shape, merged: Merged, decide: Callable[[str], Side]) -> Change | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from recordsync.model.records import Key, Record, Values, checksum
 from recordsync.model.schema import Shape
@@ -17,6 +17,8 @@ from recordsync.streams import Deletion, join
 
 EXISTENCE = "record"
 """The unit of a conflict about the existence of the record."""
+SEAL: Final = "seal"
+"""What is decided of a sealed record in place of a unit: whether it stays as it is, or changes as it would without."""
 
 
 class Disputed(NamedTuple):
@@ -50,7 +52,7 @@ class Merged(NamedTuple):
     ``ours`` has every field of the model; ``theirs`` and ``base`` have those of theirs' shape, and nothing says when
     what the base has was created. They have another key where a record to which others refer was renamed. ``units``
     take their side, and somebody must decide ``conflicts``. ``listed``: whether theirs has an entry for the key, as a
-    record or a deletion.
+    record or a deletion. ``sealed``: whether only a person may decide that the record changes.
     """
 
     key: Key
@@ -61,6 +63,7 @@ class Merged(NamedTuple):
     units: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     listed: bool = True
+    sealed: bool = False
 
 
 def merge(
@@ -95,7 +98,9 @@ def merge(
 
 def is_addition(merged: Merged) -> bool:
     """Whether theirs adds the record, which neither ours nor the base has, and nobody has to decide that."""
-    return merged.ours is None and merged.base is None and merged.theirs is not None and not merged.conflicts
+    if merged.ours is not None or merged.base is not None or merged.theirs is None:
+        return False
+    return not merged.conflicts and not merged.sealed
 
 
 def addition(theirs: Record, units: tuple[str, ...]) -> Merged:

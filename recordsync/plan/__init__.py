@@ -7,7 +7,7 @@ from recordsync.plan.bases import Base, opened_base
 from recordsync.plan.changelist import ChangeList, list_changes
 from recordsync.plan.incremental import CarriedBases, ChangesDoNotFit, tree_with
 from recordsync.plan.lines import Codec
-from recordsync.plan.make import make_plan
+from recordsync.plan.make import IsSealed, make_plan
 from recordsync.plan.plan import Account, Plan, differences
 from recordsync.plan.references import Held, References
 from recordsync.plan.renames import NewName, Renames, Renamings, Shared, names_at, renamed_tree, tree_of_all
@@ -26,6 +26,7 @@ __all__ = [
     "ChangesDoNotFit",
     "Codec",
     "Held",
+    "IsSealed",
     "NewName",
     "OurBlocks",
     "Pass",

@@ -51,9 +51,15 @@ class Decidable(msgspec.Struct, frozen=True, array_like=True, tag="merged", gc=F
     listed: bool
 
 
+class SealedLine(Decidable, frozen=True, array_like=True, tag="sealed", gc=False):
+    """The same of a record of which only a person may decide that it changes."""
+
+
+_Line = Added | Decidable | SealedLine
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Added | Decidable).decode
-_decode_many = msgspec.json.Decoder(list[Added | Decidable]).decode
+_decode = msgspec.json.Decoder(_Line).decode
+_decode_many = msgspec.json.Decoder(list[_Line]).decode
 
 
 class Codec:
@@ -68,9 +74,10 @@ class Codec:
         index = self._indexes[model.name]
         if merged.theirs is not None and is_addition(merged):
             return self._added(index, merged.theirs)
+        kind = SealedLine if merged.sealed else Decidable
         return (
             _encode(
-                Decidable(
+                kind(
                     index,
                     merged.key,
                     merged.outcome,
@@ -114,7 +121,7 @@ class Codec:
         if additions:
             yield Additions(*self._models[index], additions)
 
-    def _merged(self, decoded: Added | Decidable) -> tuple[Model, Merged]:
+    def _merged(self, decoded: _Line) -> tuple[Model, Merged]:
         model, shape = self._models[decoded.model]
         if isinstance(decoded, Added):
             return model, addition(shape.record(decoded.values, decoded.created_at), tuple(shape.units))
@@ -127,6 +134,7 @@ class Codec:
             decoded.units,
             decoded.conflicts,
             decoded.listed,
+            isinstance(decoded, SealedLine),
         )
 
 

@@ -12,7 +12,7 @@ from typing import IO, Final, NamedTuple
 from recordsync.errors import OutOfOrder
 from recordsync.history.blocks import BlockDigest
 from recordsync.history.store import SMALL
-from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, is_addition, merge
+from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, addition, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
@@ -27,6 +27,10 @@ from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
 from recordsync.streams.lines import Lines, checksums_of
 from recordsync.system.progress import EVERY, Progress, no_progress
+
+IsSealed = Callable[[Model, Key, Record | None], bool]
+"""Whether only a person may decide that a record changes. It gets the record's key under our names, and what we have
+of it (None: nothing)."""
 
 _PARTS: Final = 2
 """Where the blocks that differ have more than this part of our records, all of ours are read in one pass, which costs
@@ -43,6 +47,7 @@ def make_plan(
     *,
     ours: OurBlocks | None = None,
     names: Mapping[str, Mapping[str, NewName]] = MappingProxyType({}),
+    sealed: IsSealed | None = None,
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
@@ -58,6 +63,9 @@ def make_plan(
     base where theirs has nothing. The plan is the same as without.
 
     ``names``: for models that others refer to, what becomes of names of ours, by which theirs and the base are seen.
+
+    ``sealed``: says which records are sealed (None: none). What would change one of them is a line that only a person
+    decides (:data:`recordsync.merge.SEAL`), and is never written at once.
 
     Reads the database, and writes nothing but ``items`` and what ``adder`` writes. Raises
     :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`,
@@ -87,7 +95,8 @@ def make_plan(
                 and adder.takes(model)
             )
             sides = _Sides(store, theirs, base, model, reader, ours, names.get(model.name, {}))
-            for part in sides.merged(at_once=takes):
+            parts = sides.merged(at_once=takes)
+            for part in parts if sealed is None else _with_seals(model, parts, sealed):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
                     progress("apply" if plan.written else "compare", done + listed, total)
@@ -113,6 +122,7 @@ def make_plan(
                         elif part.theirs is None:
                             plan.deletions[model.name][model.names_in(part.key)] += 1
                         plan.size += 1
+                        plan.sealed += part.sealed
                         line = plan.codec.line(model, part)
                         digest.update(line)
                         digest.update(b"%d" % plan.creates(model, part))
@@ -173,6 +183,26 @@ class _AdditionsDigest:
 
 _Part = Merged | Identical | Additions
 """A part of the merge of one model."""
+
+
+_SETTLED: Final = (Outcome.SAME, Outcome.KEEP)
+"""The outcomes by which nothing changes, whoever decides."""
+
+
+def _with_seals(model: Model, parts: Iterable[_Part], sealed: IsSealed) -> Iterator[_Part]:
+    """The same parts. What would change a sealed record is marked, so it is no addition like others."""
+    for part in parts:
+        if isinstance(part, Additions):
+            units = tuple(part.shape.units)
+            for is_sealed, records in groupby(part.theirs, key=lambda record: sealed(model, record.key, None)):
+                if is_sealed:
+                    yield from (addition(record, units)._replace(sealed=True) for record in records)
+                else:
+                    yield part._replace(theirs=list(records))
+        elif isinstance(part, Merged) and part.outcome not in _SETTLED and sealed(model, part.key, part.ours):
+            yield part._replace(sealed=True)
+        else:
+            yield part
 
 
 def _entries(part: _Part) -> int:

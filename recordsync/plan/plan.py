@@ -16,7 +16,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import IO, Any, Final
 
-from recordsync.merge import Counts, Decide, Effect, Merged, Side, effect_and_change
+from recordsync.merge import SEAL, Counts, Decide, Effect, Merged, Side, effect_and_change
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.plan.lines import Codec
@@ -49,6 +49,8 @@ class Plan:
     (:meth:`Model.names_in`), with the number of records. They have no lines."""
     deletions: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict(Counter))
     """The lines by which a record may be deleted, counted in the same way, as they were when the plan was made."""
+    sealed: int = 0
+    """How many lines are of sealed records."""
 
     @property
     def changes(self) -> int:
@@ -118,6 +120,14 @@ class Plan:
         """The steps that a person has to decide before the plan is applied by hand."""
         return (step for step in self.steps(decide) if step.to_decide)
 
+    def sealed_steps(self, decide: Decide) -> Iterator[Step]:
+        """The steps of sealed records that change, or would. Reads the lines only if there are any."""
+        if not self.sealed:
+            return
+        for model, merged in self.merged():
+            if merged.sealed and (step := self._step(model, merged, decide)).sealed:
+                yield step
+
     def creates(self, model: Model, merged: Merged) -> bool:
         """Whether the record, if it is added, names one that the database does not have."""
         return merged.ours is None and self.missing(model, [merged])[0]
@@ -137,6 +147,17 @@ class Plan:
         return all(ours == theirs for ours, theirs in blocks)
 
     def _step(self, model: Model, merged: Merged, decide: Decide) -> Step:
+        step = self._unsealed_step(model, merged, decide)
+        if not merged.sealed or step.effect is Effect.KEEP:
+            return step
+        side = decide(model, merged, SEAL)
+        if side is Side.THEIRS:
+            return step._replace(sealed=True)
+        effect = Effect.UNDECIDED if side is None else Effect.KEEP
+        return Step(model, merged, None, effect, sealed=True, is_stopped=True)
+
+    def _unsealed_step(self, model: Model, merged: Merged, decide: Decide) -> Step:
+        """The step of a record as if it were not sealed."""
         sides: dict[str, Side] = {}
         for unit in merged.conflicts:
             side = decide(model, merged, unit)

@@ -17,13 +17,16 @@ class Step(NamedTuple):
     """A step of a decided plan, with the change that it writes (None: nothing).
 
     ``merged`` is None for a record that is created because others refer to it. A step that is not decided has no change
-    and cannot be applied.
+    and cannot be applied. ``sealed``: whether only a person may decide that the record changes, and it would;
+    ``is_stopped``: whether the person decided that it stays, or nobody has decided.
     """
 
     model: Model
     merged: Merged | None
     change: Change | None
     effect: Effect
+    sealed: bool = False
+    is_stopped: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -50,13 +53,13 @@ class Step(NamedTuple):
 
     @property
     def undecided(self) -> bool:
-        """Whether a unit is in conflict and nobody has decided it."""
+        """Whether a unit is in conflict, or the record is sealed, and nobody has decided it."""
         return self.effect is Effect.UNDECIDED
 
     @property
     def to_decide(self) -> bool:
         """Whether both sides changed the same unit, so that somebody or a strategy decides."""
-        return self.merged is not None and bool(self.merged.conflicts)
+        return self.merged is not None and bool(self.merged.conflicts) and not self.is_stopped
 
     @property
     def is_conflict(self) -> bool:
@@ -75,7 +78,8 @@ class Step(NamedTuple):
 
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
-        counts.tally(self.effect, listed=self.merged is None or self.merged.listed, to_decide=self.to_decide)
+        listed = self.merged is None or self.merged.listed
+        counts.tally(self.effect, listed=listed, to_decide=self.to_decide, sealed=self.sealed)
 
 
 class Additions(NamedTuple):

@@ -10,7 +10,7 @@ from core.management.console import Error, ReadingCommand, counted, file_name
 from core.models import Kind
 from core.operations.wording import describe_import
 from core.sheets.dates import DateOrder
-from core.sheets.import_service import ImportService, ImportSummary
+from core.sheets.import_service import REOPEN_FIRST, ImportService, ImportSummary
 from recordsync.errors import printable
 from recordsync.system.progress import Progress
 
@@ -68,6 +68,10 @@ class Command(ReadingCommand):
                     self._tell(preview, done=False)
                     self.list_steps(iter(preview), describe_import, _SHOWN)
                     self.say("This was a preview: nothing was changed.")
+                    for month in preview.closed.months:
+                        self.say(printable(month.sentence))
+                    if preview.closed.months:
+                        self.say(f"An import of this is refused. {REOPEN_FIRST}")
                 self._refused = preview.sheet.rejected
                 return preview.summary()
         result = service.apply(source, date_order=date_order, progress_callback=progress)

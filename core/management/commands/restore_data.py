@@ -29,6 +29,8 @@ examples:
       what would change if the register became as it was in that snapshot
   manage.py restore_data --input full.json --base none
       bring its values back: every difference is a conflict, and nothing is deleted
+  manage.py restore_data --input full.json --keep-closed
+      merge it, and leave the closed months that it would change as they are (--reopen: reopen and change them)
   ssh elsewhere 'cat full.json' | manage.py restore_data --input -
 
 A restore is one transaction: either all of it is done, or nothing is changed. What both sides last had in common
@@ -94,7 +96,7 @@ class Command(MergingCommand):
         if options["exclusive"] and options["preview"]:
             raise CommandError("--exclusive does not go with --preview, which locks nothing.", returncode=2)
         source = self.source(options) if options["snapshot"] is None else find(options["snapshot"])
-        chosen = {"base": options["base"], "mode": options["mode"]}
+        chosen = {"base": options["base"], "mode": options["mode"], "closed": options["closed"]}
         service = RestoreService()
         tell = not options["json"]
         if options["preview"]:

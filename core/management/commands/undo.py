@@ -80,13 +80,15 @@ class Command(MergingCommand):
         if tell:
             self.say(f"Undo: {printable(undo.name)}")
         if not options["yes"]:
-            with service.preview_changes(undo, options["strategy"], progress_callback=progress) as preview:
+            with service.preview_changes(
+                undo, options["strategy"], closed=options["closed"], progress_callback=progress
+            ) as preview:
                 if tell:
                     self.tell_preview(preview)
                 if options["preview"]:
                     return preview.summary()
             raise OperationFailed("It was not confirmed.", undone=NOTHING_CHANGED, then="Say --yes to do this.")
-        result = service.restore_backup(undo, options["strategy"], progress, yes=True)
+        result = service.restore_backup(undo, options["strategy"], progress, yes=True, closed=options["closed"])
         if tell:
             self.tell_done(result)
         return result.summary()

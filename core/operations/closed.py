@@ -1,0 +1,119 @@
+"""Closed months that something would change: what people are told of them, and what they decide."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from core import moments
+from core.operations.errors import NOTHING_CHANGED, LazyText, OperationFailed, sentences
+from recordsync.merge import Side
+from recordsync.model.fields import TIMESTAMP
+
+_SHOWN: Final = 5
+"""How many months a sentence names."""
+
+
+class ClosedChoice(StrEnum):
+    """What a person decides about all closed months that something would change. No strategy does."""
+
+    KEEP = "keep_closed"
+    """They stay as they are."""
+    REOPEN = "reopen"
+    """They are reopened, and change."""
+
+
+def side_of(choice: ClosedChoice | None) -> Side | None:
+    """The side that closed months take (:data:`recordsync.merge.SEAL`)."""
+    return {None: None, ClosedChoice.KEEP: Side.OURS, ClosedChoice.REOPEN: Side.THEIRS}[choice]
+
+
+class ClosedMonth(NamedTuple):
+    """A closed month that something would change. ``month``: ``YYYY-MM``; ``days``: how many records of it; none: only
+    its seal. ``closed_at``: a timestamp's text; blank, as ``closed_by``: it is not closed any more."""
+
+    company: str
+    month: str
+    days: int
+    closed_by: str = ""
+    closed_at: str = ""
+
+    @property
+    def name(self) -> str:
+        """Such as ``November 2026 of Site A``."""
+        return _("%(month)s of %(company)s") % {
+            "month": moments.month(dt.date.fromisoformat(f"{self.month}-01")),
+            "company": self.company,
+        }
+
+    @property
+    def sentence(self) -> str:
+        """A sentence that says who closed it, and how much of it would change."""
+        if not self.days:
+            would = _("it would be open again.")
+        else:
+            text = ngettext("%(n)s day of it would change.", "%(n)s days of it would change.", self.days)
+            would = text % {"n": f"{self.days:,}"}
+        at = TIMESTAMP.to_python(self.closed_at or None)
+        if at is None:
+            return _("%(month)s is closed: %(would)s") % {"month": self.name, "would": would}
+        return _("%(month)s is closed (by %(who)s, %(when)s): %(would)s") % {
+            "month": self.name,
+            "who": self.closed_by,
+            "when": moments.moment(at),
+            "would": would,
+        }
+
+
+class ClosedMonths(NamedTuple):
+    """The closed months that something would change, in order, and what somebody has decided about them."""
+
+    months: Sequence[ClosedMonth] = ()
+    choice: ClosedChoice | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether somebody has to decide first."""
+        return bool(self.months) and self.choice is None
+
+    @property
+    def decision(self) -> str:
+        """A sentence that says what was decided; blank if there was nothing to decide."""
+        if not self.months or self.choice is None:
+            return ""
+        names = _named([one.name for one in self.months])
+        if self.choice is ClosedChoice.KEEP:
+            return _("Kept closed, and as it was here: %(months)s.") % {"months": names}
+        return _("Reopened by whoever did this: %(months)s.") % {"months": names}
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"closed": self.choice, "closed_months": [one._asdict() for one in self.months]}
+
+    @classmethod
+    def of(cls, summary: dict[str, Any]) -> ClosedMonths:
+        """What :meth:`summary` made, which an operation's result may have."""
+        choice = summary.get("closed")
+        months = [ClosedMonth(**one) for one in summary.get("closed_months", ())]
+        return cls(months, ClosedChoice(choice) if choice else None)
+
+
+class MonthsAreClosed(OperationFailed):
+    """Something would change closed months, and nobody has decided that it may."""
+
+    def __init__(self, months: Sequence[ClosedMonth], then: LazyText) -> None:
+        shown = [one.sentence for one in months[:_SHOWN]]
+        if (more := len(months) - _SHOWN) > 0:
+            text = ngettext("%(n)s more is closed.", "%(n)s more are closed.", more)
+            shown.append(text % {"n": f"{more:,}"})
+        super().__init__(sentences(*shown), undone=NOTHING_CHANGED, then=then)
+
+
+def _named(names: Sequence[str]) -> str:
+    more = [_("%(n)s more") % {"n": f"{len(names) - _SHOWN:,}"}] if len(names) > _SHOWN else []
+    return ", ".join([*names[:_SHOWN], *more])

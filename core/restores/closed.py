@@ -1,0 +1,80 @@
+"""Closed months in merges: which records only a person may change, and what becomes of the seals."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from core.models import Seal
+from core.operations.closed import ClosedMonth
+from core.register.closed import closed_months, is_closed
+from core.register.database import Register
+from core.register.declared import ATTENDANCE_RECORDS, SEALS
+from recordsync.merge import Decide
+from recordsync.model.fields import TIMESTAMP
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Model
+from recordsync.plan import IsSealed, Plan
+
+_REOPENED_AT: Final = SEALS.shape().names.index("reopened_at")
+
+
+def sealing(register: Register) -> IsSealed | None:
+    """Which records of a merge only a person may change: the days of closed months, and their seals, which a file may
+    add to but not take away. None: no month is closed. Reads the seals."""
+    closed = closed_months(register)
+    if not closed:
+        return None
+
+    def is_sealed(model: Model, key: Key, ours: Record | None) -> bool:
+        if not is_closed(closed, model, key):
+            return False
+        return model is not SEALS or (ours is not None and ours.values[_REOPENED_AT] is None)
+
+    return is_sealed
+
+
+def months_in(plan: Plan, decide: Decide, register: Register) -> list[ClosedMonth]:
+    """The closed months that a plan changes, or would, when it is decided so. Reads its lines and the seals, if it has
+    any of closed months."""
+    days: Counter[tuple[str, str]] = Counter()
+    for step in plan.sealed_steps(decide):
+        assert step.merged is not None
+        company, day = step.merged.key[:2]
+        days[company, day[:7]] += step.model is ATTENDANCE_RECORDS
+    return described(days, register)
+
+
+def described(days: Mapping[tuple[str, str], int], register: Register) -> list[ClosedMonth]:
+    """These months, each by its company's name and ``YYYY-MM`` with how many of its days would change, with who closed
+    them. Reads the seals, if there are any."""
+    if not days:
+        return []
+    rows = register.rows(Seal).standing().filter(company__name__in={company for company, _month in days})
+    closed = {
+        (name, month.isoformat()[:7]): (by, str(TIMESTAMP.to_text(at)))
+        for name, month, at, by in rows.order_by("closed_at").values_list(
+            "company__name", "month", "closed_at", "closed_by"
+        )
+    }
+    return [ClosedMonth(*month, days[month], *closed.get(month, ())) for month in sorted(days)]
+
+
+def reopening(months: Sequence[ClosedMonth], who: str, register: Register) -> Callable[[dt.datetime], None]:
+    """A function that reopens what is closed now of these months and is still closed when it is called, at a moment, in
+    the name of ``who``. Reads the seals; the function writes them, in the current transaction."""
+    wanted = {(one.company, one.month) for one in months}
+    rows = register.rows(Seal).standing().filter(company__name__in={company for company, _month in wanted})
+    standing = [
+        pk
+        for pk, name, month in rows.order_by().values_list("pk", "company__name", "month")
+        if (name, month.isoformat()[:7]) in wanted
+    ]
+
+    def reopen(now: dt.datetime) -> None:
+        rows = register.rows(Seal).standing().filter(pk__in=standing)
+        rows.update(reopened_at=now, reopened_by=who, updated_at=now)
+
+    return reopen
