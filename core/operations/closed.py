@@ -88,8 +88,8 @@ class ClosedMonths(NamedTuple):
             return ""
         names = _named([one.name for one in self.months])
         if self.choice is ClosedChoice.KEEP:
-            return _("Kept closed, and as it was here: %(months)s.") % {"months": names}
-        return _("Reopened by whoever did this: %(months)s.") % {"months": names}
+            return _("Kept closed, as it was here: %(months)s.") % {"months": names}
+        return _("Reopened and changed: %(months)s.") % {"months": names}
 
     def summary(self) -> dict[str, Any]:
         """For JSON."""

@@ -155,7 +155,7 @@ class Decisions:
         """Decide about all closed months. Conflicts in months that are kept closed need no decision.
 
         Raises :class:`DecidedMeanwhile` where somebody has decided something since the preview was opened,
-        :class:`OperationFailed` where it is being applied, and where it is exact and closed months are to be kept.
+        :class:`OperationFailed` where it is being applied.
         """
         with self._changing(self.version):
             kept = "UPDATE conflicts SET kept = ? WHERE item IN (SELECT id FROM items WHERE sealed)"

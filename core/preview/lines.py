@@ -50,6 +50,10 @@ class Line:
     theirs_is_there: bool
     base_is_known: bool
     """Whether it is proven what both sides once had, so that the page shows it beside them."""
+    is_closed: bool = False
+    """Whether it is of a closed month, so that a person decides whether it changes at all."""
+    is_kept: bool = False
+    """Whether this month is kept closed, so that nothing else has to be decided."""
     stays: bool = False
     """Whether it is a company that was deleted there and stays because something here still refers to it, or that got
     another name there and keeps its own because that is taken here."""
@@ -82,7 +86,7 @@ class Line:
         ]
         settled = [field for field in fields if not {field.unit, EXISTENCE} & set(merged.conflicts)]
         known = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
-        return cls(pk, kind, model, merged.key, settled, units, *known)
+        return cls(pk, kind, model, merged.key, settled, units, *known, is_closed=merged.sealed)
 
     @property
     def is_rename(self) -> bool:

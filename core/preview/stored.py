@@ -12,6 +12,7 @@ import msgspec
 import orjson
 from django.utils.translation import gettext as _
 
+from core.operations.closed import ClosedChoice
 from core.operations.errors import OperationFailed
 from core.operations.results import BaseSummary, Origin
 from core.preview.counts import Tallies
@@ -196,6 +197,8 @@ class StoredPreview(Decisions):
             held = self._held(pk)
             line = Line.of(self.plan, pk, kind, held.model, held.merged, self._sides(pk))
             line.stays = held in blocked
-            return line
-        self.plan.items.seek(start)
-        return Line.of(self.plan, pk, kind, *self.plan.codec.read(self.plan.items.readline()), self._sides(pk))
+        else:
+            self.plan.items.seek(start)
+            line = Line.of(self.plan, pk, kind, *self.plan.codec.read(self.plan.items.readline()), self._sides(pk))
+        line.is_kept = line.is_closed and self.closed is ClosedChoice.KEEP
+        return line

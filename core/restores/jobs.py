@@ -20,7 +20,7 @@ from core.models import JOBS, AttendanceRecord, Backup, Company, Kind, Operation
 from core.operations import holding, recovery
 from core.operations import queue as jobs
 from core.operations import run as operations
-from core.operations.closed import ClosedMonths, MonthsAreClosed
+from core.operations.closed import ClosedChoice, ClosedMonths, MonthsAreClosed
 from core.operations.errors import (
     NOTHING_CHANGED,
     DataMoved,
@@ -293,6 +293,13 @@ def to_confirm(preview: StoredPreview, register: Register = DEFAULT) -> list[Lar
 def closed_of(preview: StoredPreview, register: Register = DEFAULT) -> ClosedMonths:
     """The closed months that a preview changes, or would, as it is decided now. Reads the seals, if there are any."""
     return ClosedMonths(described(preview.sealed_days(), register), preview.closed)
+
+
+def choose_closed(preview: StoredPreview, choice: ClosedChoice) -> None:
+    """Decide about all closed months of a preview. Raises what :meth:`StoredPreview.choose_closed` raises, and
+    OperationFailed where an exact restore is to keep them."""
+    merging.require_possible(choice, is_exact=preview.base.is_exact)
+    preview.choose_closed(choice)
 
 
 def submit_apply(

@@ -26,7 +26,7 @@ from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores import large_deletions
 from core.restores.closed import months_in, reopening, sealing
-from core.restores.incoming import Incoming, Mode
+from core.restores.incoming import Incoming
 from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
 from recordsync.errors import FileError
@@ -215,13 +215,13 @@ def stop_at_closed(closed: ClosedMonths, incoming: Incoming) -> MonthsAreClosed:
     return MonthsAreClosed(closed.months, then)
 
 
-def require_possible(mode: Mode, choice: ClosedChoice | None) -> None:
+def require_possible(choice: ClosedChoice | None, *, is_exact: bool) -> None:
     """Raises OperationFailed where an exact restore is to keep closed months."""
-    if mode is Mode.EXACT and choice is ClosedChoice.KEEP:
+    if is_exact and choice is ClosedChoice.KEEP:
         raise OperationFailed(
             _("An exact restore makes every month as it is there, closed ones too, so it cannot keep them closed."),
             undone=NOTHING_CHANGED,
-            then=_("Say --reopen, or merge it."),
+            then=_("Reopen them (--reopen), or merge it."),
         )
 
 

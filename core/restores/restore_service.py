@@ -95,7 +95,7 @@ class RestoreService:
         asked = Asked(strategy, closed=closed)
         progress = progress_callback or no_progress
         try:
-            require_possible(wanted, closed)
+            require_possible(closed, is_exact=wanted is Mode.EXACT)
             with _Opened.of(source, progress) as opened, ExitStack() as on_error:
                 if items is None:
                     items = on_error.enter_context(tempfile.TemporaryFile())
@@ -172,7 +172,7 @@ class RestoreService:
             ) as run,
             _Opened.of(source, run) as opened,
         ):
-            require_possible(wanted, closed)
+            require_possible(closed, is_exact=wanted is Mode.EXACT)
             decided = None if prepare is None else prepare(run)
 
             def restored(file: RestoredFile | None) -> tuple[Metadata | None, Done, list[str]]:
@@ -180,6 +180,8 @@ class RestoreService:
 
                 def complete(done: Done) -> None:
                     complete_log(run, done)
+                    if done.closed.months and prepare is None:  # otherwise the result has it
+                        run.operation.result = {**run.operation.result, **done.closed.summary()}
                     if file is not None:
                         self._note(run, file, opened.stream)
 

@@ -22,6 +22,7 @@ from core.models import JOBS, Kind, Operation, Role, UploadLog, User
 from core.operations import queue as jobs
 from core.operations import recovery
 from core.operations import run as operations
+from core.operations.closed import MonthsAreClosed
 from core.operations.errors import (
     NOTHING_CHANGED,
     Cancelled,
@@ -112,8 +113,11 @@ def decide(upload: UploadLog, user: User) -> None:
 
 
 def try_again(upload: UploadLog, user: User) -> None:
-    """Queue another check of a sheet that failed through no fault of its own. Raises OperationFailed."""
-    if upload.file:
+    """Queue another check of a sheet that failed through no fault of its own, or that would change closed months.
+    Raises OperationFailed."""
+    if upload.summary.get("closed") and upload.stage == Stage.CHECKED:
+        _ask(upload, user, Kind.CHECK_SHEET, where=Stage.CHECKED, summary={})
+    elif upload.file:
         _ask(upload, user, Kind.CHECK_SHEET, where=Stage.FAILED)
 
 
@@ -234,8 +238,10 @@ def _date_order(upload: UploadLog) -> DateOrder | None:
 
 
 def _is_no_fault_of_the_sheet(failure: OperationFailed) -> bool:
-    """Whether trying again may help: somebody held the register, a disk was full, a database did not answer."""
-    return isinstance(failure, RegisterBusy) or isinstance(failure.__cause__, Error | OSError | LockLost)
+    """Whether trying again may help: somebody held the register or has closed a month, a disk was full, a database did
+    not answer."""
+    is_of_the_register = isinstance(failure, RegisterBusy | MonthsAreClosed)
+    return is_of_the_register or isinstance(failure.__cause__, Error | OSError | LockLost)
 
 
 # --- What is kept of a preview
@@ -251,6 +257,7 @@ def counts(summary: ImportSummary) -> dict[str, int]:
         "repeated": summary.sheet.repeated,
         "refused": summary.sheet.rejected,
         "companies": summary.new_companies,
+        "closed": summary.records.undecided,
     }
 
 
@@ -262,6 +269,7 @@ def _details(preview: ImportPreview) -> dict[str, Any]:
         "notices": [_stored(notice) for notice in sheet.notices()],
         "offered_order": sheet.dates.offered and str(sheet.dates.offered),
         "new_companies": sheet.new_companies,
+        "closed_months": [one.sentence for one in preview.closed.months],
     }
 
 

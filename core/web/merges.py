@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from core.operations.closed import ClosedChoice
 from core.operations.errors import LazyText
 from core.operations.results import told_counts
 from core.operations.wording import SECTIONS
@@ -80,7 +81,8 @@ def strategies(comes: Comes) -> list[tuple[str, LazyText]]:
 
 
 class CountedRow(NamedTuple):
-    """What becomes of one model's records, counted apart. ``kept``: those in conflict that stay as they are here."""
+    """What becomes of one model's records, counted apart. ``kept``: those in conflict, or of a month that is kept
+    closed, that stay as they are here. ``closed``: those of closed months that change, or would."""
 
     name: LazyText
     added: int
@@ -91,6 +93,7 @@ class CountedRow(NamedTuple):
     kept: int
     undecided: int
     conflicts: int
+    closed: int
 
     @classmethod
     def of(cls, name: LazyText, counts: Counts) -> CountedRow:
@@ -104,6 +107,7 @@ class CountedRow(NamedTuple):
             counts.kept + counts.absent_kept - counts.only_here,
             counts.undecided + counts.absent_undecided,
             counts.conflicts,
+            counts.sealed,
         )
 
     @property
@@ -128,17 +132,19 @@ def counts_in(models: Mapping[str, Any]) -> dict[str, Counts]:
 
 
 class Clause(NamedTuple):
-    """A part of a sentence. ``is_to_decide``: whether it says how much somebody has to decide."""
+    """A part of a sentence. ``show``: the address of what somebody has to decide, on the page of a preview; blank: it
+    says something else."""
 
     text: str
-    is_to_decide: bool = False
+    show: str = ""
 
 
 @dataclass(frozen=True)
 class Told:
     """A merge as one sentence tells it. ``origin``: the name of where it comes from; blank: it is not known.
 
-    ``is_whole``: whether the person may know how much there is in the register.
+    ``is_whole``: whether the person may know how much there is in the register. ``closed``: what a person has decided
+    about closed months.
     """
 
     comes: Comes
@@ -149,6 +155,7 @@ class Told:
     strategy: Strategy
     kinship: Kinship | None
     is_whole: bool
+    closed: ClosedChoice | None = None
 
     @property
     def records(self) -> CountedRow:
@@ -157,6 +164,11 @@ class Told:
     @property
     def companies(self) -> CountedRow:
         return CountedRow.of("", self.models.get(COMPANIES.name, Counts()))
+
+    @property
+    def of_closed(self) -> int:
+        """How many records, and seals, of closed months change or would."""
+        return sum(counts.sealed for counts in self.models.values())
 
     @property
     def is_merged(self) -> bool:
@@ -171,13 +183,14 @@ class Told:
             self.kinship is Kinship.AHEAD
             and not self.is_exact
             and bool(self.records.came or self.companies.came)
+            and not self.of_closed
             and not any(row.only_here or row.conflicts for row in (self.records, self.companies))
         )
 
     @property
     def changes(self) -> int:
         """How many records and companies it changes, or would if all were decided so."""
-        return sum(row.came + row.conflicts for row in (self.records, self.companies))
+        return sum(row.came + row.conflicts for row in (self.records, self.companies)) + self.of_closed
 
     def clauses(self, *, is_done: bool = False) -> Iterator[Clause]:
         """The parts of the sentence that says with numbers what it does, or what it did."""
@@ -191,10 +204,20 @@ class Told:
                 yield Clause(text % {"n": f"{records.only_here:,}"})
             text = ngettext("%(n)s is the same", "%(n)s are the same", records.same)
             yield Clause(text % {"n": f"{records.same:,}"})
+        if records.closed and self.closed is None:
+            text = ngettext("%(n)s is of a closed month", "%(n)s are of closed months", records.closed)
+            yield Clause(text % {"n": f"{records.closed:,}"}, "#closed")
+        elif records.closed and self.closed is ClosedChoice.KEEP:
+            text = ngettext(
+                "%(n)s of a closed month stays as it is", "%(n)s of closed months stay as they are", records.closed
+            )
+            yield Clause(text % {"n": f"{records.closed:,}"})
         undecided = records.undecided + self.companies.undecided
+        if self.closed is None:
+            undecided -= records.closed
         if undecided:
             text = ngettext("%(n)s needs you", "%(n)s need you", undecided)
-            yield Clause(text % {"n": f"{undecided:,}"}, is_to_decide=True)
+            yield Clause(text % {"n": f"{undecided:,}"}, "?undecided=on#lines")
         decided = records.conflicts + self.companies.conflicts - undecided
         if decided and is_done:
             text = ngettext("%(n)s was in conflict", "%(n)s were in conflict", decided)

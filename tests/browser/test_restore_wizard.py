@@ -15,7 +15,7 @@ from django.db import connections
 from playwright.sync_api import Browser
 
 from core.backups.backup_service import BackupService
-from core.models import AttendanceRecord, BackupLog, Company, Installation, Operation
+from core.models import AttendanceRecord, BackupLog, Company, Installation, Operation, Seal
 from core.operations import run as operations
 from recordsync.models import Head
 from tests.browser.conftest import PHONE, OpenAs, Opened
@@ -316,6 +316,34 @@ def test_merged_withdrawn_and_brought_back(world: World, open_as: OpenAs, tmp_pa
     look_at_it(opened)
     apply_it(opened, "Bring it back")
     assert AttendanceRecord.objects.get(ep_no="A002", company=world.own).shift == "G2"
+
+
+def test_a_closed_month_is_decided_by_a_person(world: World, open_as: OpenAs, tmp_path: Path) -> None:
+    path = tmp_path / "office.json"
+    path.write_bytes(from_the_office(world.own))
+    closed = {"closed_by": "asha", "closed_as": world.own.name, "digest": "0" * 64}
+    Seal.objects.create(company=world.own, month=DAY.replace(day=1), **closed)
+    opened = open_as("root")
+    uploaded(opened, path)
+    page = opened.page
+    page.click("text=Look at what would change")
+    page.click("text=4 are of closed months")
+    assert page.get_by_role("button", name="Apply to this register").count() == 0
+    opened.look("closed-month")
+    page.get_by_role("button", name="Keep closed").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Decided: they stay closed").wait_for()
+    page.get_by_role("link", name="Show them").click()
+    assert page.get_by_text("it stays as it is").count() == 4
+    opened.look("closed-month-kept")
+    page.get_by_role("button", name="Reopen").click()
+    page.get_by_text("Decided: they are reopened").wait_for()
+    page.click("text=1 needs you")
+    page.click("article >> button:has-text('Keep what is here')")
+    apply_it(opened, "Apply to this register")
+    assert f"Reopened and changed: November 2026 of {world.own.name}." in page.inner_text("main")
+    opened.look("closed-month-done")
+    assert Seal.objects.get().reopened_by == "root"
 
 
 def test_exactly_as_it_was(world: World, open_as: OpenAs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import uuid
+from collections import Counter
 from random import Random
 
 import pytest
@@ -12,6 +13,7 @@ from django.conf import settings
 from hypothesis import event
 from hypothesis import strategies as st
 
+from core.operations.closed import ClosedChoice
 from core.operations.results import BaseSummary, Origin, Preview
 from core.preview import stored as stored_preview
 from core.preview import writing
@@ -20,8 +22,10 @@ from core.preview.folders import folder_of, new_folder
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
 from recordsync.backupfile import check_backup
-from recordsync.merge import Effect, Side, Strategy, decide_by
-from recordsync.plan import make_plan
+from recordsync.merge import Decide, Effect, Side, Strategy, decide_by
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Model
+from recordsync.plan import Plan, make_plan
 from recordsync.system.progress import no_progress
 from tests.builders import files
 from tests.builders.registers import RegisterData, put
@@ -36,13 +40,15 @@ from tests.strategies.registers import Merge, merges
     base=st.sampled_from(["part", "part", "part", "both", "theirs", "ours", "none"]),
     drop=st.sampled_from([True, True, False]),
     strategy=st.sampled_from(list(Strategy)),
+    closed=st.sampled_from([None, "0", "1"]),
     decided=st.randoms(use_true_random=False),
 )
 def test_a_stored_preview_counts_what_its_plan_counts(
-    alias: str, merge: Merge, base: str, drop: bool, strategy: Strategy, decided: Random
+    alias: str, merge: Merge, base: str, drop: bool, strategy: Strategy, closed: str | None, decided: Random
 ) -> None:
-    """For all registers, files, bases, strategies and decisions, made in part: the counts are the plan's, in all and by
-    company; and a deletion is shown as blocked where the plan says so."""
+    """For all registers, files, bases, strategies, closed months and decisions, made in part: the counts are the
+    plan's, in all, by company and by closed month; and a deletion is shown as blocked where the plan says so.
+    ``closed``: how the day in a key ends whose month is taken as closed."""
     put(alias, merge.ours)
     theirs, described = merge.theirs, merge.file
     if drop:  # a company, and all of it
@@ -54,18 +60,30 @@ def test_a_stored_preview_counts_what_its_plan_counts(
     known = {"none": None, "ours": merge.ours, "theirs": theirs, "both": both, "part": part}[base]
     file = check_backup(io.BytesIO(described.encode()), SCHEMA)
     shared = None if known is None else RecordsAsBase(check_backup(io.BytesIO(files.file(known).encode()), SCHEMA))
+
+    def is_sealed(model: Model, key: Key, ours: Record | None) -> bool:
+        return model is ATTENDANCE_RECORDS and key[1].endswith(str(closed))
+
+    def months(plan: Plan, decide: Decide) -> Counter[tuple[str, str]]:
+        return Counter(
+            (step.merged.key[0], step.merged.key[1][:7]) for step in plan.sealed_steps(decide) if step.merged
+        )
+
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         patch.setattr(settings, "DATA_DIR", folder)
         pk = uuid.uuid4()
         new_folder(pk)
         with (folder_of(pk) / "items").open("w+b") as items:
             with Register(alias).read() as store:
-                plan = make_plan(store, file, shared, items)
-            counts = plan.counts(decide_by(strategy))
+                plan = make_plan(store, file, shared, items, sealed=None if closed is None else is_sealed)
+            counts, closed_days = plan.counts(decide_by(strategy)), months(plan, decide_by(strategy))
             said = file.metadata, Origin("", "", ""), "", counts, BaseSummary("")
             writing.write(pk, Preview(*said, plan, strategy), no_progress)
         with stored_preview.opened(pk) as preview:
             assert preview.counts() == counts
+            assert preview.sealed_days() == closed_days
+            if choice := decided.choice([None, *ClosedChoice]):
+                preview.choose_closed(choice)
             for line in preview.page(Filter()).lines:
                 for unit in line.units:
                     if side := decided.choice([*Side, None]):
@@ -73,6 +91,9 @@ def test_a_stored_preview_counts_what_its_plan_counts(
             steps = list(preview.plan.steps(preview.decisions()))
             counts = preview.plan.counts(preview.decisions())
             assert preview.counts() == counts
+            assert preview.sealed_days() == months(preview.plan, preview.decisions())
+            asked = {(line.id, unit.name) for line in preview.page(Filter(undecided=True)).lines for unit in line.units}
+            assert bool(asked) == bool(preview.undecided)
             of_records = [step for step in steps if step.model is ATTENDANCE_RECORDS]
             for effect in (Effect.ADD, Effect.UPDATE, Effect.DELETE, Effect.KEEP, Effect.UNDECIDED):
                 in_all = sum(one[effect] for one in preview.results_by_company())

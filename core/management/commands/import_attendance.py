@@ -86,11 +86,12 @@ class Command(ReadingCommand):
     def _tell(self, summary: ImportSummary, *, done: bool) -> None:
         records, sheet = summary.records, summary.sheet
         to = "" if done else "to "
+        closed = f"{records.undecided:,} in closed months, " if records.undecided else ""
         added, updated = ("added", "updated") if done else ("add", "update")
         self.say(
             f"{counted(summary.rows, 'row', 'rows')}: {records.added:,} {to}{added}, "
             f"{records.updated:,} {to}{updated}, {records.skipped:,} unchanged, "
-            f"{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
+            f"{closed}{sheet.repeated:,} repeat another, {sheet.rejected:,} refused; "
             f"{counted(summary.new_companies, 'new company', 'new companies')}."
         )
         if sheet.new_companies:

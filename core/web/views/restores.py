@@ -17,8 +17,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
+from core import moments
 from core.models import JOBS, Backup, Installation, Kind, Operation, Role
 from core.operations import recovery
+from core.operations.closed import ClosedChoice, ClosedMonth
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
 from core.operations.run import Actor
 from core.preview import stored as stored_preview
@@ -41,6 +43,8 @@ from recordsync.models import Snapshot
 
 logger = logging.getLogger(__name__)
 
+_CLOSED_SHOWN: Final = 20
+"""How many closed months are named."""
 _REMOVED_SHOWN: Final = 20
 """How many companies are named whose records are deleted."""
 
@@ -154,6 +158,10 @@ def _require_same(request: HttpRequest, preview: StoredPreview) -> None:
 def _decide(request: HttpRequest, preview: StoredPreview, checked: Operation | None) -> HttpResponse:
     """Do what the form says. If that would change earlier decisions, the next page asks first and says how many."""
     data, back = request.POST, _back(request, preview.pk)
+    if data.get("closed") in list(ClosedChoice):
+        _require_same(request, preview)
+        restore_jobs.choose_closed(preview, ClosedChoice(data["closed"]))
+        return redirect(f"{reverse('preview_restore', kwargs={'pk': preview.pk})}#closed")
     if "strategy" in data and data["strategy"] in list(Strategy):
         return redirect(_choose_strategy(request, preview, Strategy(data["strategy"])))
     if decision := _decision(data):
@@ -324,7 +332,9 @@ def _shown(request: HttpRequest, preview: StoredPreview, checked: Operation | No
         strategy=preview.strategy,
         kinship=preview.base.kinship,
         is_whole=signed_in(request).role == Role.ROOT,
+        closed=preview.closed,
     )
+    closed = restore_jobs.closed_of(preview)
     return {
         "preview": preview,
         "form": form,
@@ -335,6 +345,9 @@ def _shown(request: HttpRequest, preview: StoredPreview, checked: Operation | No
         "page": page,
         "here": here,
         "told": told,
+        "closed": closed,
+        "closed_months": [(one, _days_of(one)) for one in closed.months[:_CLOSED_SHOWN]],
+        "more_closed": max(0, len(closed.months) - _CLOSED_SHOWN),
         "comes": comes,
         "words": WORDS[comes],
         "how": None if checked is None else restore_jobs.how_undone(checked),
@@ -356,6 +369,13 @@ def _shown(request: HttpRequest, preview: StoredPreview, checked: Operation | No
         "strategies": strategies(comes),
         **_to_confirm(preview, here),
     }
+
+
+def _days_of(month: ClosedMonth) -> str:
+    """The query by which the page lists the days of a closed month."""
+    first = dt.date.fromisoformat(f"{month.month}-01")
+    days = {"date_from": first.isoformat(), "date_to": moments.last_of_month(first).isoformat()}
+    return urlencode({"company": month.company, **days})
 
 
 def _to_confirm(preview: StoredPreview, here: Installation) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def test_kept_closed_it_stays_and_everything_else_is_taken(sites: Sites) -> None
     assert (
         BackupLog.objects.using(server.alias)
         .get(pk=result.log_id)
-        .base.endswith("Kept closed, and as it was here: November 2026 of ABC Corp.")
+        .base.endswith("Kept closed, as it was here: November 2026 of ABC Corp.")
     )
     merge = Snapshot.objects.using(server.alias).get(pk=server.head)
     assert (merge.is_merge, heads - {server.head}) == (True, heads)
@@ -138,7 +138,7 @@ def test_reopened_it_changes_and_who_decided_is_kept(sites: Sites) -> None:
     log = BackupLog.objects.using(server.alias).get(pk=result.log_id)
     assert seal.reopened_at is not None
     assert seal.reopened_by == log.actor_name
-    assert log.base.endswith("Reopened by whoever did this: November 2026 of ABC Corp.")
+    assert log.base.endswith("Reopened and changed: November 2026 of ABC Corp.")
     assert server.head != office.head, "a fast-forward that reopened something is a merge"
     office.restore(server.file())
     assert office.head == server.head
@@ -270,9 +270,7 @@ def test_an_exact_restore_is_only_reopened(sites: Sites) -> None:
     server.edit("E1", shift="N")
     close(server)
     kept(server, lambda: server.restore(file, mode="exact", yes=True), "1 day of it would change.", "say --reopen")
-    with pytest.raises(
-        OperationFailed, match=r"cannot keep them closed\. Nothing was changed\. Say --reopen, or merge"
-    ):
+    with pytest.raises(OperationFailed, match=r"cannot keep them closed\. Nothing was changed\. Reopen"):
         server.restore(file, mode="exact", yes=True, closed=KEEP)
     with pytest.raises(OperationFailed, match="cannot keep them closed"):
         server.preview(file, mode="exact", closed=KEEP)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from pytest_django import Settings
 
-from core.models import JOBS, AttendanceRecord, BackupLog, Company, Kind, Operation, Role, UploadLog, User
+from core.models import JOBS, AttendanceRecord, BackupLog, Company, Kind, Operation, Role, Seal, UploadLog, User
 from core.operations import recovery
 from core.operations import run as operations
 from core.operations.errors import OperationFailed
@@ -578,6 +578,34 @@ def test_a_register_that_was_held_for_too_long_costs_no_sheet(root: User, settin
     upload.refresh_from_db()
     decided(upload, root)
     assert upload.stage == Stage.IMPORTED
+
+
+def test_a_sheet_of_a_closed_month_is_not_imported_until_it_is_reopened(root: User) -> None:
+    company = Company.objects.create(name="ABC Corp")
+    closed = {"month": "2026-11-01", "closed_by": "asha", "closed_as": "ABC Corp", "digest": "0" * 64}
+    late = sent(root, row(ep_no="E2"))
+    seal = Seal.objects.create(company=company, **closed)
+    decided(late, root)
+    assert (late.stage, late.summary["closed"]) == (Stage.CHECKED, 1), "it is looked at again"
+    upload = sent(root, row(), row(ep_no="E3", date="2026-10-05"))
+    assert [upload.summary[name] for name in ("rows", "added", "closed")] == [2, 1, 1]
+    client = Client()
+    client.force_login(root)
+    page = client.get(f"/upload/{upload.pk}/").content.decode()
+    assert "This cannot be imported: it would change closed months." in page
+    assert "November 2026 of ABC Corp is closed (by asha, " in page
+    assert "Check it again" in page
+    assert "Import 1 row" not in page
+    decided(upload, root)
+    assert (upload.stage, upload.may_be_tried_again) == (Stage.FAILED, True)
+    assert "1 day of it would change. Nothing was changed. Reopen what is closed first" in upload.message
+    Seal.objects.filter(pk=seal.pk).update(reopened_at=timezone.now(), reopened_by="asha")
+    for sheet in (upload, late):
+        uploads.try_again(sheet, root)
+        work()
+        sheet.refresh_from_db()
+        decided(sheet, root)
+    assert AttendanceRecord.objects.count() == 3
 
 
 def test_what_is_no_sheet_is_not_tried_again(root: User) -> None:

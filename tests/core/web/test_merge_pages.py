@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from core.attendance.companies import rename_company
 from core.backups.backup_service import BackupService
-from core.models import JOBS, AttendanceRecord, Company, Installation, Operation, User
+from core.models import JOBS, AttendanceRecord, Company, Installation, Operation, Seal, User
 from core.restores.restore_service import RestoreService
 from core.sheets.import_service import ImportService
 from recordsync.models import Block, Head, HeadMove, Node
@@ -141,6 +141,49 @@ def test_what_was_merged_here_already_is_brought_back_by_choice(world: World, ro
     assert "2 need you" in page
     back = asked(root, f"/operations/{again}/check-again/", **{"with": "merge"})
     assert "Merged here on" in text(root, f"/restore/preview/{back}/")
+
+
+def test_a_closed_month_is_decided_before_anything_is_applied(world: World, root: Client) -> None:
+    data = from_the_office(world.own)
+    closed = {"closed_by": "asha", "closed_as": world.own.name, "digest": "0" * 64}
+    seal = Seal.objects.create(company=world.own, month=DAY.replace(day=1), **closed)
+    check = checked(root, data, strategy="backup_wins")
+    at = f"/restore/preview/{check}/"
+    page = text(root, at)
+    assert f"Closed months November 2026 of {world.own.name} is closed (by asha, " in page
+    assert "): 4 days of it would change. Show them : November 2026 of Asha Builders Only a person decides" in page
+    assert "Nothing comes, 1 changed only here and stays, 18 are the same, 4 are of closed months." in page
+    assert "It can be applied when it is decided what becomes of the closed months. Decide" in page
+    assert "Apply to this register" not in page
+    assert page.count("Its month is closed.") == 4
+    shown = html.unescape(root.get(at).content.decode())
+    assert "?company=Asha+Builders&date_from=2026-11-01&date_to=2026-11-30#lines" in shown
+    refused = root.post(f"/restore/apply/{check}/", {"version": 0}, follow=True).content.decode()
+    assert "4 days of it would change. Nothing was changed. Say first whether they stay closed." in refused
+
+    assert root.post(at, {"closed": "keep_closed", "version": 7}, follow=True).context["preview"].closed is None
+    root.post(at, {"closed": "keep_closed", "version": 0})
+    page = text(root, at)
+    assert "Decided: they stay closed, and as they are here." in page
+    assert "4 of closed months stay as they are." in page
+    assert page.count("Its month is closed: it stays as it is.") == 4
+    root.post(at, {"closed": "reopen", "version": 1})
+    page = text(root, at)
+    assert "Decided: they are reopened, and change. Close them again afterwards." in page
+    assert "4 came from Site A office PC (1 added, 2 updated, 1 deleted), 1 changed only here" in page
+    root.post(at, {"closed": "keep_closed", "version": 2})
+    done = applied(root, check)
+    assert f"Kept closed, as it was here: November 2026 of {world.own.name}." in text(root, f"/operations/{done}/")
+    assert shifts(world, "A001", "A002", "A003") == ["GEN", "G3", "NIGHT"]
+
+    again = checked(root, data, strategy="backup_wins", mode="exact")
+    at = f"/restore/preview/{again}/"
+    page = text(root, at)
+    assert "Only a person decides that they change. To keep them closed, merge it. Reopen What happens" in page
+    refused = root.post(at, {"closed": "keep_closed", "version": 0}, follow=True).content.decode()
+    assert "so it cannot keep them closed. Nothing was changed." in refused
+    seal.refresh_from_db()
+    assert seal.reopened_at is None
 
 
 def test_a_backup_of_ones_own_that_nothing_differs_from(world: World, root: Client) -> None:
