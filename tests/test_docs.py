@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import psycopg
@@ -28,19 +28,23 @@ from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores.restore_service import RestoreService
 from core.sheets.columns import COLUMNS
-from recordsync.merge import Counts, Side, merge, resolve
+from recordsync.merge import Counts, Side, Strategy, decide_by, merge, resolve
 from recordsync.model.json_values import InstallationName
 from recordsync.models import Head
+from recordsync.plan import make_plan
 from tests.builders.big_registers import fill
-from tests.builders.days import XYZ, Content, day
+from tests.builders.days import ABC, XYZ, Content, day
 from tests.builders.files import file, lacking, sealed
 from tests.builders.people import WHO
+from tests.builders.records import MOMENT, sections_of, written
 from tests.builders.registers import SMALL, RegisterData, put, register
 from tests.builders.sheets import as_csv, as_xlsx, row, table
 from tests.builders.trees import snapshot_file
 from tests.core.sheets.test_identifiers import outcomes
 from tests.core.web.access import ROUTES
 from tests.properties.laws import clear
+from tests.recordsync.support import MemoryStore, opened
+from tests.running.bases import RecordsAsBase
 from tests.running.installation import ScratchInstallation
 from tests.running.services import some_id
 from tests.running.snapshots import snapshot
@@ -398,6 +402,29 @@ def test_what_happens_with_a_base() -> None:
             change = resolve(shape, shape, one, lambda unit: Side.OURS)
             after = one.ours if change is None else change.after
             assert (after and shape.content(after)) == contents[told.split(":")[0]], sides
+
+
+def test_what_happens_in_a_closed_month() -> None:
+    """For each row of the table, by the engine."""
+    contents = {"A": day(), "B": day(shift="N"), "C": day(shift="G1", status="A"), "nothing": None}
+    shape = ATTENDANCE_RECORDS.shape()
+    _heading, *table = _table("merging.md", "closed")
+    for *sides, keep, reopen in table:
+        base, ours, theirs = (
+            sections_of([] if (content := contents[side]) is None else [shape.from_mapping(content, MOMENT)], ABC)
+            for side in sides
+        )
+        known = RecordsAsBase(opened(written(base)))
+        plan = make_plan(MemoryStore(ours), opened(written(theirs)), known, BytesIO(), sealed=lambda *asked: True)
+        for told, side in ((keep, Side.OURS), (reopen, Side.THEIRS)):
+            step = next(plan.steps(decide_by(Strategy.MANUAL, side)), None)
+            if told.startswith("a conflict"):
+                assert step is not None
+                assert step.undecided
+            elif step is None or step.change is None:
+                assert contents[sides[1]] == contents[told.partition(":")[0]], sides
+            else:
+                assert (step.change.after and shape.content(step.change.after)) == contents[told], sides
 
 
 def test_the_worked_merge_is_what_the_engine_does() -> None:

@@ -46,10 +46,7 @@ class ClosedMonth(NamedTuple):
     @property
     def name(self) -> str:
         """Such as ``November 2026 of Site A``."""
-        return _("%(month)s of %(company)s") % {
-            "month": moments.month(dt.date.fromisoformat(f"{self.month}-01")),
-            "company": self.company,
-        }
+        return _name(self.company, self.month)
 
     @property
     def sentence(self) -> str:
@@ -70,7 +67,7 @@ class ClosedMonth(NamedTuple):
         }
 
 
-class ClosedMonths(NamedTuple):
+class TouchedMonths(NamedTuple):
     """The closed months that something would change, in order, and what somebody has decided about them."""
 
     months: Sequence[ClosedMonth] = ()
@@ -86,7 +83,7 @@ class ClosedMonths(NamedTuple):
         """A sentence that says what was decided; blank if there was nothing to decide."""
         if not self.months or self.choice is None:
             return ""
-        names = _named([one.name for one in self.months])
+        names = named([(one.company, one.month) for one in self.months])
         if self.choice is ClosedChoice.KEEP:
             return _("Kept closed, as it was here: %(months)s.") % {"months": names}
         return _("Reopened and changed: %(months)s.") % {"months": names}
@@ -96,7 +93,7 @@ class ClosedMonths(NamedTuple):
         return {"closed": self.choice, "closed_months": [one._asdict() for one in self.months]}
 
     @classmethod
-    def of(cls, summary: dict[str, Any]) -> ClosedMonths:
+    def of(cls, summary: dict[str, Any]) -> TouchedMonths:
         """What :meth:`summary` made, which an operation's result may have."""
         choice = summary.get("closed")
         months = [ClosedMonth(**one) for one in summary.get("closed_months", ())]
@@ -114,6 +111,13 @@ class MonthsAreClosed(OperationFailed):
         super().__init__(sentences(*shown), undone=NOTHING_CHANGED, then=then)
 
 
-def _named(names: Sequence[str]) -> str:
+def _name(company: str, month: str) -> str:
+    named_month = moments.month(dt.date.fromisoformat(f"{month}-01"))
+    return _("%(month)s of %(company)s") % {"month": named_month, "company": company}
+
+
+def named(months: Sequence[tuple[str, str]]) -> str:
+    """The names of months in a sentence, each given by company and ``YYYY-MM``; the first five of many."""
+    names = [_name(*month) for month in months]
     more = [_("%(n)s more") % {"n": f"{len(names) - _SHOWN:,}"}] if len(names) > _SHOWN else []
     return ", ".join([*names[:_SHOWN], *more])

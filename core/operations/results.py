@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.models import Kind
-from core.operations.closed import ClosedMonths, side_of
+from core.operations.closed import TouchedMonths, side_of
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
@@ -132,7 +132,7 @@ class RestoreSummary:
     base: BaseSummary
     warnings: Sequence[str] = field(default=(), kw_only=True)
     kind: Kind = field(default=Kind.RESTORE, kw_only=True)
-    closed: ClosedMonths = field(default=ClosedMonths(), kw_only=True)
+    closed: TouchedMonths = field(default=TouchedMonths(), kw_only=True)
     """The closed months that it changes, or would, and what was decided about them."""
 
     @property

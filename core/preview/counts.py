@@ -191,4 +191,7 @@ def _with_seal(group: Group, choice: ClosedChoice | None) -> Group:
 
 
 def _account(account: Account, group: Group, effect: Effect) -> None:
-    account.of(group.model).tally(effect, group.n, listed=group.listed, to_decide=group.to_decide, sealed=group.sealed)
+    counts = account.of(group.model)
+    counts.tally(effect, group.n, listed=group.listed, to_decide=group.to_decide)
+    if group.sealed:
+        counts.sealed += group.n

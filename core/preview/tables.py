@@ -47,13 +47,15 @@ CREATE INDEX items_kind ON items (kind);
 {"".join(f"CREATE INDEX items_{column} ON items ({column});" for column in KEYS.all)}
 {"".join(f"CREATE INDEX items_kind_{column} ON items (kind, {column});" for column in KEYS.names)}
 CREATE INDEX conflicts_unit ON conflicts (unit, item);
-CREATE INDEX items_sealed ON items (id) WHERE sealed;
 CREATE INDEX conflicts_open ON conflicts (item) WHERE {OPEN};
 CREATE INDEX conflicts_open_unit ON conflicts (unit, item) WHERE {OPEN};
 CREATE TABLE tallies AS
   SELECT model, {_NAMES}, kind, theirs, ours, listed, start < 0 AS held, sealed, count(*) AS n FROM items
   GROUP BY model, {_NAMES}, kind, theirs, ours, listed, held, sealed;
 """
+
+OF_SEALED: Final = "CREATE INDEX items_sealed ON items (id) WHERE sealed"
+"""The index that is made where there are lines of closed months."""
 
 
 def put(db: sqlite3.Connection, **values: Any) -> None:

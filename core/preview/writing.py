@@ -14,7 +14,7 @@ from core.operations.results import Preview
 from core.preview.filters import FIELDS
 from core.preview.folders import tables_of
 from core.preview.keys import KEYS
-from core.preview.tables import INDEXES, LAYOUT, TABLES, put
+from core.preview.tables import INDEXES, LAYOUT, OF_SEALED, TABLES, put
 from core.register.declared import SCHEMA
 from recordsync.merge import Merged, effect_of
 from recordsync.model.schema import Model
@@ -49,6 +49,8 @@ def write(pk: uuid.UUID, preview: Preview, progress: Progress) -> None:
         flush()
         db.execute("COMMIT")
         db.executescript(INDEXES)
+        if plan.sealed:
+            db.execute(OF_SEALED)
         db.execute("BEGIN")
         put(
             db,

@@ -12,12 +12,13 @@ from core.operations.closed import ClosedMonth
 from core.register.closed import closed_months, is_closed
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
-from recordsync.merge import Decide
+from recordsync.merge import Decide, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model
 from recordsync.plan import IsSealed, Plan
 
+_ALL: Final = decide_by(Strategy.BACKUP_WINS)
 _REOPENED_AT: Final = SEALS.shape().names.index("reopened_at")
 
 
@@ -45,6 +46,11 @@ def months_in(plan: Plan, decide: Decide, register: Register) -> list[ClosedMont
         company, day = step.merged.key[:2]
         days[company, day[:7]] += step.model is ATTENDANCE_RECORDS
     return described(days, register)
+
+
+def months_with_lines(plan: Plan) -> set[tuple[str, str]]:
+    """The closed months of which a plan has lines, each by company and ``YYYY-MM``. Reads its lines, if it has any."""
+    return {(step.merged.key[0], step.merged.key[1][:7]) for step in plan.sealed_steps(_ALL) if step.merged is not None}
 
 
 def described(days: Mapping[tuple[str, str], int], register: Register) -> list[ClosedMonth]:

@@ -20,7 +20,7 @@ from core.models import JOBS, AttendanceRecord, Backup, Company, Kind, Operation
 from core.operations import holding, recovery
 from core.operations import queue as jobs
 from core.operations import run as operations
-from core.operations.closed import ClosedChoice, ClosedMonths, MonthsAreClosed
+from core.operations.closed import ClosedChoice, MonthsAreClosed, TouchedMonths
 from core.operations.errors import (
     NOTHING_CHANGED,
     DataMoved,
@@ -290,9 +290,9 @@ def to_confirm(preview: StoredPreview, register: Register = DEFAULT) -> list[Lar
     return merging.to_confirm(preview.base, preview.plan.size, preview.deleted_by_company(), register)
 
 
-def closed_of(preview: StoredPreview, register: Register = DEFAULT) -> ClosedMonths:
+def closed_of(preview: StoredPreview, register: Register = DEFAULT) -> TouchedMonths:
     """The closed months that a preview changes, or would, as it is decided now. Reads the seals, if there are any."""
-    return ClosedMonths(described(preview.sealed_days(), register), preview.closed)
+    return TouchedMonths(described(preview.sealed_days(), register), preview.closed)
 
 
 def choose_closed(preview: StoredPreview, choice: ClosedChoice) -> None:

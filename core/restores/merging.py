@@ -17,7 +17,7 @@ from core.backups import catalogue
 from core.formats import checking
 from core.models import Phase
 from core.operations import holding, snapshots
-from core.operations.closed import ClosedChoice, ClosedMonths, MonthsAreClosed, side_of
+from core.operations.closed import ClosedChoice, MonthsAreClosed, TouchedMonths, named, side_of
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed
 from core.operations.results import BaseSummary
 from core.operations.run import Run
@@ -25,7 +25,7 @@ from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores import large_deletions
-from core.restores.closed import months_in, reopening, sealing
+from core.restores.closed import months_in, months_with_lines, reopening, sealing
 from core.restores.incoming import Incoming
 from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
@@ -56,7 +56,7 @@ class DecidedPlan(NamedTuple):
 
     counts: dict[str, Counts]
     changes: ChangeList
-    closed: ClosedMonths = ClosedMonths()
+    closed: TouchedMonths = TouchedMonths()
 
 
 class Asked(NamedTuple):
@@ -79,7 +79,7 @@ class Done(NamedTuple):
 
     incoming: Incoming
     counts: dict[str, Counts]
-    closed: ClosedMonths = ClosedMonths()
+    closed: TouchedMonths = TouchedMonths()
 
 
 class ConfirmationNeeded(OperationFailed):
@@ -189,7 +189,7 @@ def merged(
     return result
 
 
-def _closed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> ClosedMonths:
+def _closed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> TouchedMonths:
     """The closed months that a plan changes, as somebody has decided. Raises MonthsAreClosed where nobody has."""
     closed = closed_in(plan, asked, register)
     if closed.undecided:
@@ -197,13 +197,13 @@ def _closed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) ->
     return closed
 
 
-def closed_in(plan: Plan, asked: Asked, register: Register) -> ClosedMonths:
+def closed_in(plan: Plan, asked: Asked, register: Register) -> TouchedMonths:
     """The closed months that a plan changes, or would, and what was decided about them. Reads its lines and the seals,
     if it has any of closed months."""
-    return ClosedMonths(months_in(plan, asked.decide, register), asked.closed)
+    return TouchedMonths(months_in(plan, asked.decide, register), asked.closed)
 
 
-def stop_at_closed(closed: ClosedMonths, incoming: Incoming) -> MonthsAreClosed:
+def stop_at_closed(closed: TouchedMonths, incoming: Incoming) -> MonthsAreClosed:
     """The failure with which a merge stops until somebody has decided about closed months."""
     if incoming.is_exact:
         then = _("Only a person decides about a closed month: say --reopen to reopen it and change it.")
@@ -311,6 +311,11 @@ def _moved(before: Previewed, now: Plan, base: BaseSummary) -> str:
             "What both sides had in common is known better now than when this was previewed: the history lacked it "
             "then. Nothing was changed. Look at a new preview first."
         )
+    if months := months_with_lines(before.plan) ^ months_with_lines(now):
+        return _(
+            "After the preview somebody closed or reopened %(months)s. Nothing was changed. Look at a new preview "
+            "first."
+        ) % {"months": named(sorted(months))}
     moved: dict[str, list[str]] = {}
     count = 0
     for model, key in differences(before.plan, now):

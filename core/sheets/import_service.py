@@ -21,7 +21,7 @@ from core.backups import catalogue
 from core.models import Company, Kind, Operation, Role, User
 from core.operations import holding
 from core.operations import run as operations
-from core.operations.closed import ClosedMonths, MonthsAreClosed
+from core.operations.closed import MonthsAreClosed, TouchedMonths
 from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, as_failure
 from core.operations.results import summary_of
 from core.operations.run import Actor, Run
@@ -106,7 +106,7 @@ class ImportPreview(ImportSummary):
 
     plan: Plan
     _files: ExitStack
-    closed: ClosedMonths
+    closed: TouchedMonths
     """The closed months that it would change, for which it is refused."""
 
     def __iter__(self) -> Iterator[Step]:
@@ -178,7 +178,7 @@ class ImportService:
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with self.register.read() as store:
                     plan = make_plan(store, listing, None, items, progress, sealed=sealing(self.register))
-                    closed = ClosedMonths(months_in(plan, _DECIDE, self.register))
+                    closed = TouchedMonths(months_in(plan, _DECIDE, self.register))
                 preview = ImportPreview(
                     sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack(), closed
                 )

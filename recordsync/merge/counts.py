@@ -53,20 +53,16 @@ class Counts:
     absent_undecided: int = 0
     sealed: int = 0
 
-    def tally(
-        self, effect: Effect, number: int = 1, *, listed: bool = True, to_decide: bool = False, sealed: bool = False
-    ) -> None:
+    def tally(self, effect: Effect, number: int = 1, *, listed: bool = True, to_decide: bool = False) -> None:
         """Account for the same effect on ``number`` records.
 
         ``listed``: whether theirs has an entry for them. ``to_decide``: whether both sides changed the same unit, so
-        that somebody or a strategy decides. ``sealed``: whether only a person may decide that they change.
+        that somebody or a strategy decides.
         """
         name = (_LISTED if listed else _ABSENT)[effect]
         setattr(self, name, getattr(self, name) + number)
         if to_decide or effect is Effect.BLOCKED:
             self.conflicts += number
-        if sealed:
-            self.sealed += number
 
     def keep_ours(self, *, listed: bool) -> None:
         """Account for a record that changed on our side alone, or was deleted there."""

@@ -62,6 +62,11 @@ _decode = msgspec.json.Decoder(_Line).decode
 _decode_many = msgspec.json.Decoder(list[_Line]).decode
 
 
+def is_sealed(line: bytes) -> bool:
+    """Whether a line is of a sealed record."""
+    return line.startswith(b'["sealed"')
+
+
 class Codec:
     """Writes and reads the lines of plans of one schema, whose records of theirs have these shapes."""
 

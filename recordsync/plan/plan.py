@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge as merge_sorted
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import IO, Any, Final
 
 from recordsync.merge import SEAL, Counts, Decide, Effect, Merged, Side, effect_and_change
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
-from recordsync.plan.lines import Codec
+from recordsync.plan.lines import Codec, is_sealed
 from recordsync.plan.references import Held, References
 from recordsync.plan.steps import Additions, Step
 from recordsync.streams import join
@@ -124,8 +124,13 @@ class Plan:
         """The steps of sealed records that change, or would. Reads the lines only if there are any."""
         if not self.sealed:
             return
-        for model, merged in self.merged():
-            if merged.sealed and (step := self._step(model, merged, decide)).sealed:
+        self.items.seek(0)
+        sealed = chain(
+            (self.codec.read(line) for line in self.items if is_sealed(line)),
+            ((held.model, held.merged) for held in self.held if held.merged.sealed),
+        )
+        for model, merged in sealed:
+            if (step := self._step(model, merged, decide)).sealed:
                 yield step
 
     def creates(self, model: Model, merged: Merged) -> bool:
@@ -147,17 +152,8 @@ class Plan:
         return all(ours == theirs for ours, theirs in blocks)
 
     def _step(self, model: Model, merged: Merged, decide: Decide) -> Step:
-        step = self._unsealed_step(model, merged, decide)
-        if not merged.sealed or step.effect is Effect.KEEP:
-            return step
-        side = decide(model, merged, SEAL)
-        if side is Side.THEIRS:
-            return step._replace(sealed=True)
-        effect = Effect.UNDECIDED if side is None else Effect.KEEP
-        return Step(model, merged, None, effect, sealed=True, is_stopped=True)
-
-    def _unsealed_step(self, model: Model, merged: Merged, decide: Decide) -> Step:
-        """The step of a record as if it were not sealed."""
+        if merged.sealed:
+            return self._sealed_step(model, merged, decide)
         sides: dict[str, Side] = {}
         for unit in merged.conflicts:
             side = decide(model, merged, unit)
@@ -166,6 +162,16 @@ class Plan:
             sides[unit] = side
         effect, change = effect_and_change(model.shape(), self.shapes[model.name], merged, sides.__getitem__)
         return Step(model, merged, change, effect)
+
+    def _sealed_step(self, model: Model, merged: Merged, decide: Decide) -> Step:
+        step = self._step(model, merged._replace(sealed=False), decide)._replace(merged=merged)
+        if step.effect is Effect.KEEP:
+            return step
+        side = decide(model, merged, SEAL)
+        if side is Side.THEIRS:
+            return step._replace(sealed=True)
+        effect = Effect.UNDECIDED if side is None else Effect.KEEP
+        return Step(model, merged, None, effect, sealed=True, is_stopped=True)
 
 
 class Account:

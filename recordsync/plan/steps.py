@@ -78,8 +78,9 @@ class Step(NamedTuple):
 
     def tally(self, counts: Counts) -> None:
         """Account for this step."""
-        listed = self.merged is None or self.merged.listed
-        counts.tally(self.effect, listed=listed, to_decide=self.to_decide, sealed=self.sealed)
+        counts.tally(self.effect, listed=self.merged is None or self.merged.listed, to_decide=self.to_decide)
+        if self.sealed:
+            counts.sealed += 1
 
 
 class Additions(NamedTuple):

@@ -28,6 +28,7 @@ from core.sheets.import_service import ImportService
 from recordsync.merge import Side, Strategy
 from recordsync.models import HeadMove, Snapshot
 from tests.builders.days import ABC, FRIDAY, XYZ, day
+from tests.builders.files import file, lacking
 from tests.builders.registers import put, register
 from tests.builders.sheets import as_csv, row, table
 from tests.core.restores.test_ancestry import Site, Sites, sites
@@ -204,19 +205,19 @@ def test_both_that_closed_it_have_two_seals_without_a_question(sites: Sites) -> 
     assert standing(server) == 0, "all of its seals are reopened"
 
 
-@pytest.mark.parametrize("file", ["since", "part", "incremental", "no base"])
-def test_files_of_every_kind_stop_at_a_closed_month(sites: Sites, file: str) -> None:
+@pytest.mark.parametrize("kind", ["since", "part", "incremental", "no base"])
+def test_files_of_every_kind_stop_at_a_closed_month(sites: Sites, kind: str) -> None:
     office, server = sites
     office.file()
     options = {}
     office.edit("E1", shift="N", updated_at=timezone.now())
     add(office, "E5")
     close(server)
-    if file == "since":
+    if kind == "since":
         data = office.file("incremental", timezone.now() - dt.timedelta(hours=1))
-    elif file == "part":
+    elif kind == "part":
         data = office.file(selection=Selection([ABC]))
-    elif file == "incremental":
+    elif kind == "incremental":
         data = office.file("incremental")
     else:
         data = office.file()
@@ -280,6 +281,18 @@ def test_an_exact_restore_is_only_reopened(sites: Sites) -> None:
     row_of_head = Snapshot.objects.using(server.alias).get(pk=server.head)
     assert row_of_head.tree == Snapshot.objects.using(server.alias).get(pk=snapshot).tree
     assert not Seal.objects.using(server.alias).exists(), "the seals are those of what comes"
+
+
+def test_a_file_that_says_nothing_of_closed_months_changes_no_seal(sites: Sites) -> None:
+    """Such as one of a version that knew of none. It cannot be what the register becomes."""
+    server = sites.server
+    data = lacking(file(register(day(shift="N"))), "seals")
+    close(server)
+    kept(server, lambda: server.restore(data, "backup_wins"), "1 day of it would change.")
+    with pytest.raises(OperationFailed, match="can become exactly as a full backup"):
+        server.restore(data, mode="exact", yes=True, closed=REOPEN)
+    server.restore(data, "backup_wins", closed=REOPEN)
+    assert (server.rows("E1").get().shift, standing(server)) == ("N", 0)
 
 
 def test_what_is_undone_is_asked_too(sites: Sites) -> None:
@@ -377,7 +390,7 @@ def test_a_month_that_is_closed_after_the_preview_stops_the_restore(sites: Sites
     perform(operation.pk)
     operation.refresh_from_db()
     assert operation.state == Operation.State.FAILED
-    assert "The register changed after the preview" in operation.message
+    assert "After the preview somebody closed or reopened November 2026 of ABC Corp. Nothing" in operation.message
     assert server.rows("E1").get().shift == "GS"
     service = RestoreService(register=Register(server.alias))
     with service.preview_changes(io.BytesIO(file), "manual", closed=KEEP) as preview_now:

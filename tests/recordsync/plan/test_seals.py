@@ -49,7 +49,7 @@ def test_sealed_records_change_only_where_a_person_has_decided_so(
         assert of_ours is None or of_ours == before.rows[model.name][key], "it is told what we have"
         return model is ATTENDANCE_RECORDS and sum(map(ord, "".join(key))) % 2 == some
 
-    fields = {"fields": {**fields_of(shape), SEALS.name: list(SEALS.shape().names)}}
+    fields: dict[str, Any] = {"fields": {**fields_of(shape), SEALS.name: list(SEALS.shape().names)}}
     file = opened(written(sections_of([cut(one, shape) for one in theirs]), **fields, **(SINCE if incremental else {})))
     based = None
     if base is not None:
@@ -60,13 +60,13 @@ def test_sealed_records_change_only_where_a_person_has_decided_so(
         """The register after the merge, its plan, its counts, and whether it was applied."""
         store = MemoryStore(sections_of(ours, "A"))
         decide = decide_by(strategy, choice)
-        chosen = {"sealed": is_sealed} if sealed else {}
+        chosen = is_sealed if sealed else None
         if not at_once:
-            plan = make_plan(store, file, based, io.BytesIO(), **chosen)
+            plan = make_plan(store, file, based, io.BytesIO(), sealed=chosen)
             counts = plan.counts(decide)
         try:
             with adding(store, file, NOW) as adder:
-                plan = make_plan(store, file, based, io.BytesIO(), adder=adder if at_once else None, **chosen)
+                plan = make_plan(store, file, based, io.BytesIO(), adder=adder if at_once else None, sealed=chosen)
                 if at_once:
                     counts = plan.counts(decide)
                 assert apply_plan(plan, store, decide, NOW) == counts
