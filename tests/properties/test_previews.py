@@ -40,7 +40,7 @@ from tests.strategies.registers import Merge, merges
     base=st.sampled_from(["part", "part", "part", "both", "theirs", "ours", "none"]),
     drop=st.sampled_from([True, True, False]),
     strategy=st.sampled_from(list(Strategy)),
-    closed=st.sampled_from([None, "0", "1"]),
+    closed=st.sampled_from([None, "", "0"]),
     decided=st.randoms(use_true_random=False),
 )
 def test_a_stored_preview_counts_what_its_plan_counts(
@@ -48,7 +48,7 @@ def test_a_stored_preview_counts_what_its_plan_counts(
 ) -> None:
     """For all registers, files, bases, strategies, closed months and decisions, made in part: the counts are the
     plan's, in all, by company and by closed month; and a deletion is shown as blocked where the plan says so.
-    ``closed``: how the day in a key ends whose month is taken as closed."""
+    ``closed``: how the days end whose months are taken as closed; blank: any."""
     put(alias, merge.ours)
     theirs, described = merge.theirs, merge.file
     if drop:  # a company, and all of it

@@ -281,6 +281,11 @@ def test_an_exact_restore_is_only_reopened(sites: Sites) -> None:
     row_of_head = Snapshot.objects.using(server.alias).get(pk=server.head)
     assert row_of_head.tree == Snapshot.objects.using(server.alias).get(pk=snapshot).tree
     assert not Seal.objects.using(server.alias).exists(), "the seals are those of what comes"
+    close(server)
+    file = server.file()
+    server.edit("E1", shift="N")
+    server.restore(file, mode="exact", yes=True, closed=REOPEN)
+    assert (server.rows("E1").get().shift, standing(server)) == ("GS", 1), "and it is closed, as there"
 
 
 def test_a_file_that_says_nothing_of_closed_months_changes_no_seal(sites: Sites) -> None:
