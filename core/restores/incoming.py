@@ -391,8 +391,8 @@ def _as_asked(incoming: Incoming, mode: Mode) -> Incoming:
 
 
 def _is_whole(theirs: Source) -> bool:
-    """Whether theirs speaks about every record of every model, with every field."""
-    return theirs.is_complete and all(model.name in theirs.counts and theirs.shape(model).is_whole for model in SCHEMA)
+    """Whether theirs speaks about every record, with every field."""
+    return theirs.is_complete and all(theirs.shape(model).is_whole for model in SCHEMA)
 
 
 def related_in(ancestry: Ancestry, head: str, said: Header) -> Relation:
@@ -414,7 +414,7 @@ def with_renames(
     if renamings.are_none():
         return incoming
     store = register.history.store
-    if not _is_whole(incoming.theirs):
+    if not _is_whole(incoming.theirs) or any(model.name not in incoming.theirs.counts for model in SCHEMA):
         return _with_notes(incoming, register, [str(_OTHER_FIELDS)])
     tree = incoming.theirs.tree if isinstance(incoming.theirs, TreeSource) else None
     if tree is None:

@@ -23,7 +23,7 @@ from core.operations.results import BaseSummary
 from core.operations.run import Run
 from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.database import Register
-from core.register.declared import ATTENDANCE_RECORDS
+from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from core.restores import large_deletions
 from core.restores.closed import months_in, months_with_lines, reopening, sealing
 from core.restores.incoming import Incoming
@@ -161,7 +161,8 @@ def merged(
                 raise DataMoved(_moved(preview, plan, incoming.summary()))
             closed = decided.closed if decided is not None else _closed(plan, incoming, asked, run.register)
             reopen = None
-            if closed.choice is ClosedChoice.REOPEN and not incoming.is_exact:  # which has the seals of what comes
+            has_seals = incoming.is_exact and SEALS.name in theirs.counts
+            if closed.choice is ClosedChoice.REOPEN and not has_seals:  # otherwise they become those of what comes
                 reopen = reopening(closed.months, run.actor.name, run.register)
             if decided is not None:
                 counts = decided.counts
