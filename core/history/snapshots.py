@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import Error
@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from core.models import JOBS, Kind, Operation
+from core.operations.closed import decision_in
 from core.operations.errors import OperationFailed, as_failure, explain
 from core.operations.results import summary_of
 from core.operations.traits import TRAITS, WRITERS, name_of
@@ -114,6 +115,8 @@ class Move:
     """The id of the operation that can be undone by it; blank: none can."""
     of: str
     """The name of the file that came, or of what was undone, as far as the operation is known; blank else."""
+    closed: str
+    """A sentence that says what was decided about closed months; blank: nothing."""
 
     @property
     def why(self) -> str:
@@ -130,6 +133,7 @@ class Move:
             "moment": TIMESTAMP.to_text(self.moment),
             "operation": self.operation or None,
             "of": self.of,
+            "closed": self.closed or None,
         }
 
 
@@ -292,7 +296,7 @@ def list_snapshots(most: int | None, register: Register = DEFAULT) -> SnapshotLi
 
 def _moves(rows: Iterable[HeadMove]) -> list[Move]:
     rows = list(rows)
-    named = operation_names(rows)
+    known = operations_of(rows)
     return [
         Move(
             row.before_id or "",
@@ -301,18 +305,28 @@ def _moves(rows: Iterable[HeadMove]) -> list[Move]:
             row.actor,
             row.moment,
             _undoable(row),
-            named.get(row.operation or UUID(int=0), ""),
+            *known.get(row.operation or UUID(int=0), MovedBy()),
         )
         for row in rows
     ]
 
 
-def operation_names(moves: Iterable[HeadMove]) -> dict[UUID, str]:
-    """For the operation of each of these moves, as far as it is known, the name of the file that came, or of what was
-    undone. Reads the jobs database."""
+class MovedBy(NamedTuple):
+    """What is known of what moved the head. ``of``: the name of the file that came, or of what was undone; ``closed``:
+    what was decided about closed months. Blank, if there is no such thing."""
+
+    of: str = ""
+    closed: str = ""
+
+
+def operations_of(moves: Iterable[HeadMove]) -> dict[UUID, MovedBy]:
+    """The operation of each of these moves, as far as it is known. Reads the jobs database."""
     wanted = [move.operation for move in moves if move.operation is not None]
-    found = Operation.objects.using(JOBS).filter(pk__in=wanted).values_list("pk", "kind", "filename")
-    return {pk: name_of(kind, name) for pk, kind, name in found}
+    told = ("pk", "kind", "filename", "result__closed", "result__closed_months")
+    return {
+        pk: MovedBy(name_of(kind, name), decision_in({"closed": closed, "closed_months": months}))
+        for pk, kind, name, closed, months in Operation.objects.using(JOBS).filter(pk__in=wanted).values_list(*told)
+    }
 
 
 def _undoable(row: HeadMove) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -92,12 +92,17 @@ class TouchedMonths(NamedTuple):
         """For JSON."""
         return {"closed": self.choice, "closed_months": [one._asdict() for one in self.months]}
 
-    @classmethod
-    def of(cls, summary: dict[str, Any]) -> TouchedMonths:
-        """What :meth:`summary` made, which an operation's result may have."""
-        choice = summary.get("closed")
-        months = [ClosedMonth(**one) for one in summary.get("closed_months", ())]
-        return cls(months, ClosedChoice(choice) if choice else None)
+
+def choice_in(result: Mapping[str, Any]) -> ClosedChoice | None:
+    """What was decided, by the result of an operation (:meth:`TouchedMonths.summary`)."""
+    choice = result.get("closed")
+    return ClosedChoice(choice) if choice else None
+
+
+def decision_in(result: Mapping[str, Any]) -> str:
+    """The sentence that says what was decided, by the result of an operation; blank if there was nothing to decide."""
+    months = [ClosedMonth(**one) for one in result.get("closed_months") or ()]
+    return TouchedMonths(months, choice_in(result)).decision
 
 
 class MonthsAreClosed(OperationFailed):

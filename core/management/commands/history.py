@@ -164,6 +164,8 @@ class Command(ServiceCommand):
             undo = f"  (undo {move.operation})" if move.operation else ""
             what = f"{move.why} ({printable(move.of)})" if move.of else move.why
             self.say(f"  {ids}  {moments.moment(move.moment)}  {printable(move.actor)}: {what}{undo}")
+            if move.closed:
+                self.say(f"    {printable(move.closed)}")
         self._say_more(len(listing.moves), listing.total_moves)
 
     def _say_more(self, listed: int, total: int) -> None:

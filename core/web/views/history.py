@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from core.history import snapshots
-from core.history.snapshots import Shown
+from core.history.snapshots import MovedBy, Shown
 from core.models import Kind, Operation, Role
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
@@ -52,12 +52,13 @@ def history_view(request: HttpRequest) -> HttpResponse:
 
 
 class _Done(NamedTuple):
-    """Something that was done. ``renames``: those of a renaming, each with the name before and after. ``undone``: its
-    newest undo, if it was undone. ``ways``: how it can be undone; none: the history does not have it any more."""
+    """Something that was done. ``doing``: what is known of it. ``renames``: those of a renaming, each with the name
+    before and after. ``undone``: its newest undo, if it was undone. ``ways``: how it can be undone; none: the history
+    does not have it any more."""
 
     move: HeadMove
     what: str
-    file: str
+    doing: MovedBy
     renames: Sequence[tuple[str, str]]
     undone: Operation | None
     ways: Sequence[How]
@@ -65,13 +66,13 @@ class _Done(NamedTuple):
 
 def _done(moves: Sequence[HeadMove]) -> list[_Done]:
     operations = [move.operation for move in moves if move.operation]
-    files = snapshots.operation_names(moves)
+    known = snapshots.operations_of(moves)
     undone = undoings(operations, DEFAULT)
     return [
         _Done(
             move,
             snapshots.cause_label(move.cause),
-            files.get(move.operation or UUID(int=0), ""),
+            known.get(move.operation or UUID(int=0), MovedBy()),
             snapshots.renames_in(move.after) if move.cause == Kind.RENAME_COMPANY else (),
             undone.get(move.operation or UUID(int=0)),
             ways if move.operation and move.after.is_kept and (move.before is None or move.before.is_kept) else (),

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.models import JOBS, Backup, BackupLog, Installation, Kind, Operation, Role, User
 from core.operations import queue as jobs
 from core.operations import recovery
-from core.operations.closed import TouchedMonths
+from core.operations.closed import choice_in, decision_in
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
 from core.operations.traits import WRITERS, label_of, phase_label
@@ -301,7 +301,6 @@ def _what_it_did(operation: Operation, *, is_root: bool) -> dict[str, Any]:
     if operation.kind not in (Kind.RESTORE, Kind.UNDO) or not models:
         return {}
     base = operation.result.get("base", {})
-    closed = TouchedMonths.of(operation.result)
     told = merges.Told(
         comes=restore_jobs.what_comes(operation),
         origin=operation.result.get("origin", ""),
@@ -311,11 +310,11 @@ def _what_it_did(operation: Operation, *, is_root: bool) -> dict[str, Any]:
         strategy=Strategy(operation.result["strategy"]),
         kinship=Kinship(base["kinship"]) if base.get("kinship") else None,
         is_whole=is_root,
-        closed=closed.choice,
+        closed=choice_in(operation.result),
     )
     return {
         "told": told,
-        "closed_months": closed.decision,
+        "closed_months": decision_in(operation.result),
         "clauses": told.clauses(is_done=True),
         "why": base.get("why", ""),
         "rows": merges.rows(models),

@@ -55,6 +55,7 @@ def test_commands_ask_for_a_decision_about_closed_months(small_sqlite: ScratchIn
     assert f"Kept closed, as it was here: {month}." in kept.out
     done = run(small_sqlite, *restore, "--reopen")
     assert (done.code, f"Reopened and changed: {month}." in done.out) == (0, True)
+    assert f"    Reopened and changed: {month}.\n" in run(small_sqlite, "history").out
     with small_sqlite.opened() as alias:
         assert not Seal.objects.using(alias).standing().exists()
         assert BackupLog.objects.using(alias).latest("pk").base.endswith(f"Reopened and changed: {month}.")

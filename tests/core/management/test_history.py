@@ -103,7 +103,7 @@ def test_the_json_summaries(installation: ScratchInstallation, chain: list[str])
     }  # fmt: skip
     assert said["moves"][-1] == {
         "before": chain[0], "after": chain[1], "cause": "restore", "actor": "root",
-        "moment": said["moves"][0]["moment"], "operation": None, "of": "",
+        "moment": said["moves"][0]["moment"], "operation": None, "of": "", "closed": None,
     }  # fmt: skip
     said = json.loads(run(installation, "history", "show", chain[1], "--json").out)
     assert set(said) == KEYS | {

@@ -174,6 +174,7 @@ def test_a_closed_month_is_decided_before_anything_is_applied(world: World, root
     root.post(at, {"closed": "keep_closed", "version": 2})
     done = applied(root, check)
     assert f"Kept closed, as it was here: November 2026 of {world.own.name}." in text(root, f"/operations/{done}/")
+    assert f"Kept closed, as it was here: November 2026 of {world.own.name}." in text(root, "/history/")
     assert shifts(world, "A001", "A002", "A003") == ["GEN", "G3", "NIGHT"]
 
     again = checked(root, data, strategy="backup_wins", mode="exact")
