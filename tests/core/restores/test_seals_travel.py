@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from core.models import AttendanceRecord, Company, Installation, Seal
+from core.operations.closed import ClosedChoice
 from core.operations.errors import ConflictsLeft
 from core.register.declared import SCHEMA, Selection
 from core.restores.incoming import Mode
@@ -65,7 +66,7 @@ def test_they_come_with_a_file_and_what_becomes_of_them_with_the_next_one(sites:
     seals_of(office).filter(month__month=8).delete()
     close(office, 11)
     close(server, 7)
-    counts = server.restore(office.file("incremental")).models["seals"]
+    counts = server.restore(office.file("incremental"), closed=ClosedChoice.REOPEN).models["seals"]
     assert (counts.read, counts.added, counts.updated, counts.absent_deleted) == (3, 1, 1, 1)
     assert seals(server) == "ABC Corp 10, ABC Corp 11, ABC Corp 7, ABC Corp 9 root"
     office.restore(server.file())
@@ -112,7 +113,7 @@ def test_a_company_that_was_deleted_there_goes_after_its_seals_and_stays_with_on
     Company.objects.using(office.alias).all().delete()
     if closed_here:
         close(server, 10)
-    result = server.restore(office.file(kind), yes=True)
+    result = server.restore(office.file(kind), yes=True, closed=ClosedChoice.REOPEN)
     assert server.numbers() == ""
     assert (companies(server), seals(server)) == ((ABC, "ABC Corp 10") if closed_here else ("", ""))
     of_companies, of_seals = result.models["companies"], result.models["seals"]
@@ -139,7 +140,7 @@ def test_an_exact_restore_takes_theirs_and_no_others(sites: Sites) -> None:
     close(server, 9)
     reopen(server, 9)
     close(server, 10)
-    server.restore(office.file(), mode=Mode.EXACT, yes=True)
+    server.restore(office.file(), mode=Mode.EXACT, yes=True, closed=ClosedChoice.REOPEN)
     assert seals(server) == "ABC Corp 9"
     assert content(office.alias) == content(server.alias)
 
