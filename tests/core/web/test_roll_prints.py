@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import re
+import shutil
+import subprocess
 from html import unescape
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -125,3 +129,23 @@ def test_the_proof_code_is_the_fingerprint_of_the_month(world: World) -> None:
     assert "There is no proof code. This account does not see all days." in supervisor
     AttendanceRecord.objects.filter(company=world.own, ep_no="-1", date__day=1).update(overtime=96)
     assert shown(part.digest) not in signed_in(world).get(address).content.decode()
+
+
+SOFFICE = shutil.which("soffice")
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed (libreoffice-calc-nogui)")
+@pytest.mark.parametrize("query", QUERIES)
+def test_libreoffice_shows_the_same_cells(world: World, query: str, tmp_path: Path) -> None:
+    """Another program than the one that wrote it opens the workbook, and calculates nothing."""
+    content = signed_in(world).get(f"/roll/{world.own.pk}/2026-11/workbook/?{query}&paper=a4").content
+    sheet, cells = in_workbook(content)
+    (tmp_path / "roll.xlsx").write_bytes(content)
+    command = [str(SOFFICE), "--headless", f"-env:UserInstallation=file://{tmp_path}/profile"]
+    command += ["--convert-to", "csv:Text - txt - csv (StarCalc):44,34,76,1", "--outdir", str(tmp_path)]
+    subprocess.run([*command, str(tmp_path / "roll.xlsx")], check=True, capture_output=True, timeout=120)
+    with (tmp_path / "roll.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    top = int(sheet.print_title_rows.split("$")[-1])
+    assert [[read_text(cell)[0] for cell in row] for row in rows[top : top + len(cells)]] == cells
