@@ -147,7 +147,7 @@ def _check(user: User, edit: BulkEdit, register: Register) -> None:
 
 
 def _planned(user: User, edit: BulkEdit, register: Register, store: Store) -> BulkEditPreview:
-    """The plan of a bulk edit as the current transaction sees the register. Raises MonthClosed."""
+    """The plan of a bulk edit as the current transaction sees the register. Raises MonthsAreClosed."""
     names = _names(user, {day.company for day in edit.days}, register)
     require_open(((day.company, day.date) for day in edit.days), register, NOTHING_CHANGED)
     keys = {(names[day.company], day.date.isoformat(), day.ep_no): day for day in edit.days}

@@ -89,8 +89,8 @@ def rename_company(pk: int, name: str, *, user: User, seen: str | None = None, r
 
 
 def delete_company(pk: int, *, user: User, register: Register = DEFAULT) -> None:
-    """Delete a company, and the seals of months that were reopened. Raises MonthClosed where a month of it is closed,
-    OperationFailed where records or accounts refer to it, or it is not there."""
+    """Delete a company, and the seals of months that were reopened. Raises MonthsAreClosed where a month of it is
+    closed, OperationFailed where records or accounts refer to it, or it is not there."""
     company = register.rows(Company).filter(pk=pk).first()
     if company is None:
         raise OperationFailed(str(_DELETED))

@@ -124,8 +124,8 @@ class RecordService:
         return rows.select_related("company").first()
 
     def add(self, record: AttendanceRecord) -> None:
-        """Save a new record. Raises AlreadyThere, MonthClosed, OperationFailed; PermissionError for a company outside
-        the scope."""
+        """Save a new record. Raises AlreadyThere, MonthsAreClosed, OperationFailed; PermissionError for a company
+        outside the scope."""
         companies = self.register.rows(Company).visible_to(self.user)
         if self.user.role not in ("root", "admin") or not companies.filter(pk=record.company_id).exists():
             raise PermissionError("This company is not theirs to change.")
@@ -147,7 +147,7 @@ class RecordService:
     def change(self, pk: int, seen: dt.datetime, values: dict[str, Any]) -> None:
         """Set these fields of a record, none of its key. ``seen``: its ``updated_at`` when the person saw it.
 
-        Raises LostUpdate, MonthClosed, OperationFailed.
+        Raises LostUpdate, MonthsAreClosed, OperationFailed.
         """
         assert not values.keys() & {"company", "company_id", "ep_no", "date"}
         with changing(self.register, [AttendanceRecord], NOTHING_SAVED):
@@ -164,7 +164,7 @@ class RecordService:
         logger.info("%s changed record %s", self.user, pk)
 
     def delete(self, pk: int, seen: dt.datetime) -> None:
-        """Delete a record. ``seen``: its ``updated_at`` when the person saw it. Raises LostUpdate, MonthClosed,
+        """Delete a record. ``seen``: its ``updated_at`` when the person saw it. Raises LostUpdate, MonthsAreClosed,
         OperationFailed."""
         with changing(self.register, [AttendanceRecord], NOTHING_CHANGED):
             self._require_open(pk, NOTHING_CHANGED)
@@ -176,15 +176,15 @@ class RecordService:
         logger.info("%s deleted record %s", self.user, pk)
 
     def _require_open(self, pk: int, undone: LazyText) -> None:
-        """Raises MonthClosed where the record with this id is in a closed month."""
+        """Raises MonthsAreClosed where the record with this id is in a closed month."""
         require_open(self._editable.filter(pk=pk).values_list("company_id", "date"), self.register, undone)
 
     def delete_all(self, operation: Operation | None = None) -> BackupResult:
         """The backup that was taken first. Then all attendance records are deleted. Companies and accounts stay.
 
         Takes the register's lock. If anything is saved between the backup and the deletion, nothing is deleted:
-        raises DataMoved, MonthClosed where any month is closed, OperationFailed; PermissionError for anybody but root.
-        ``operation``: the waiting one that asked for it.
+        raises DataMoved, MonthsAreClosed where any month is closed, OperationFailed; PermissionError for anybody but
+        root. ``operation``: the waiting one that asked for it.
         """
         if self.user.role != "root" or not self.user.is_active:
             raise PermissionError("Only root may delete all records.")

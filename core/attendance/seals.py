@@ -28,8 +28,10 @@ from core.history.fingerprint import month_digest, renamed_lines, shown
 from core.models import AttendanceRecord, Company, Kind, Role, Seal, User
 from core.operations import holding
 from core.operations import run as operations
-from core.operations.errors import NOTHING_CHANGED, DataMoved, LazyText, OperationFailed, explain, sentences
+from core.operations.closed import MonthsAreClosed
+from core.operations.errors import NOTHING_CHANGED, DataMoved, LazyText, OperationFailed, explain
 from core.operations.run import Actor
+from core.operations.wording import month_of
 from core.register.committed import committed_state
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
@@ -45,17 +47,11 @@ from recordsync.streams.lines import Lines
 
 logger = logging.getLogger(__name__)
 
-_NAMED: Final = 3
-"""How many closed months a sentence names."""
 _REMEMBERED: Final = 64
 """The digests of so many months are kept while nothing is written."""
 _WAITED: Final = 12
 """For how many months one waits to be closed."""
 _SHAPE: Final = ATTENDANCE_RECORDS.shape()
-
-
-class MonthClosed(OperationFailed):
-    """Days of a closed month cannot be changed."""
 
 
 class DayDiffers(NamedTuple):
@@ -164,13 +160,13 @@ def close_month(
         holding.holding_register(run) as (store, _keeper),
     ):
         owner = _require_keeper(user, company, register)
-        run.log.filename = _named(owner.name, first)
+        run.log.filename = month_of(owner.name, first)
         if why := _why_not(owner, first, register):
             raise OperationFailed(why, undone=NOTHING_CHANGED)
         digest = month_digest(store, owner.name, first)
         if digest != seen:
             raise DataMoved(
-                _("%(month)s changed since you looked at it.") % {"month": _named(owner.name, first)},
+                _("%(month)s changed since you looked at it.") % {"month": month_of(owner.name, first)},
                 undone=NOTHING_CHANGED,
                 then=_("Look at it again."),
             )
@@ -182,7 +178,7 @@ def close_month(
                 unseen,
             )
             raise DataMoved(
-                text % {"month": _named(owner.name, first), "number": f"{unseen:,}"},
+                text % {"month": month_of(owner.name, first), "number": f"{unseen:,}"},
                 undone=NOTHING_CHANGED,
                 then=_("Look at them, or close it as it is."),
             )
@@ -209,12 +205,12 @@ def reopen_month(user: User, company: int, first: dt.date, register: Register = 
         holding.holding_register(run),
     ):
         owner = _require_keeper(user, company, register)
-        run.log.filename = _named(owner.name, first)
+        run.log.filename = month_of(owner.name, first)
         now = catalogue.stamp(register)
         seals = _standing(register).filter(company_id=company, month__range=(first, moments.last_of_month(first)))
         if not seals.update(reopened_at=now, reopened_by=user.get_username(), updated_at=now):
             raise OperationFailed(
-                _("%(month)s is not closed.") % {"month": _named(owner.name, first)}, undone=NOTHING_CHANGED
+                _("%(month)s is not closed.") % {"month": month_of(owner.name, first)}, undone=NOTHING_CHANGED
             )
         run.complete(0)
         run.operation.filename = run.log.filename
@@ -241,7 +237,7 @@ def to_close(user: User, company: int, first: dt.date, register: Register = DEFA
 def _why_not(company: Company, first: dt.date, register: Register) -> str:
     """A sentence that says why a month cannot be closed; blank if it can. Reads the database."""
     last = moments.last_of_month(first)
-    month = _named(company.name, first)
+    month = month_of(company.name, first)
     if last >= timezone.localdate():
         return _("%(month)s is not over yet.") % {"month": month}
     standing = _standing(register).filter(company=company, month__range=(first, last)).order_by("closed_at").first()
@@ -253,7 +249,7 @@ def _why_not(company: Company, first: dt.date, register: Register) -> str:
 
 
 def require_open(days: Iterable[tuple[int, dt.date]], register: Register, undone: LazyText) -> None:
-    """Raises MonthClosed where one of these days (a company's primary key, and a date) is in a closed month.
+    """Raises MonthsAreClosed where one of these days (a company's primary key, and a date) is in a closed month.
 
     ``undone``: a sentence that says what was not done. Reads the seals, in the transaction that is about to write.
     """
@@ -266,13 +262,13 @@ def require_open(days: Iterable[tuple[int, dt.date]], register: Register, undone
 
 
 def require_all_open(register: Register, undone: LazyText) -> None:
-    """Raises MonthClosed where any month is closed. ``undone`` and what it reads: as :func:`require_open`."""
+    """Raises MonthsAreClosed where any month is closed. ``undone`` and what it reads: as :func:`require_open`."""
     _refuse(_standing(register), undone, of_days=False)
 
 
 def delete_reopened(companies: Iterable[int], register: Register, undone: LazyText) -> None:
-    """Delete the seals of companies, which are about to be deleted, in the same transaction. Raises MonthClosed where
-    one of them stands. ``undone``: a sentence that says what was not done."""
+    """Delete the seals of companies, which are about to be deleted, in the same transaction. Raises MonthsAreClosed
+    where one of them stands. ``undone``: a sentence that says what was not done."""
     seals = register.rows(Seal).filter(company__in=companies)
     _refuse(_standing(register).filter(pk__in=seals.values("pk")), undone, of_days=False)
     seals.delete()
@@ -438,29 +434,21 @@ def _require_keeper(user: User, company: int, register: Register) -> Company:
     return owner
 
 
-def _named(company: str, month: dt.date) -> str:
-    """A month, as sentences name it."""
-    return _("%(month)s of %(company)s") % {"month": moments.month(month), "company": company}
-
-
 def _told(seal: Seal, text: str) -> str:
     return text % {
-        "month": _named(seal.company.name, seal.month),
+        "month": month_of(seal.company.name, seal.month),
         "who": seal.closed_by,
         "when": moments.moment(seal.closed_at),
     }
 
 
 def _refuse(seals: Iterable[Seal], undone: LazyText, *, of_days: bool = True) -> None:
-    """Raises MonthClosed, unless there are no seals. ``of_days``: whether it is days of the months that would change,
-    which somebody may leave out."""
+    """Raises MonthsAreClosed, unless there are no seals. ``of_days``: whether it is days of the months that would
+    change, which somebody may leave out."""
     by_month = {(seal.company_id, seal.month.replace(day=1)): seal for seal in seals}  # of two, the newer one
     if not by_month:
         return
     told = [_told(seal, _("%(month)s is closed (by %(who)s, %(when)s).")) for seal in by_month.values()]
-    if len(told) > _NAMED:
-        more = len(told) - _NAMED + 1
-        told[_NAMED - 1 :] = [_("%(number)s more months are closed.") % {"number": f"{more:,}"}]
     if of_days:
         then = ngettext(
             "Reopen the month first, or leave its days out.",
@@ -469,4 +457,4 @@ def _refuse(seals: Iterable[Seal], undone: LazyText, *, of_days: bool = True) ->
         )
     else:
         then = ngettext("Reopen the month first.", "Reopen the months first.", len(by_month))
-    raise MonthClosed(sentences(*told), undone=undone, then=then)
+    raise MonthsAreClosed(told, then, undone)

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from core import moments
 from core.operations.errors import NOTHING_CHANGED, LazyText, OperationFailed, sentences
+from core.operations.wording import month_of
 from recordsync.merge import Side
 from recordsync.model.fields import TIMESTAMP
 
@@ -106,19 +107,18 @@ def decision_in(result: Mapping[str, Any]) -> str:
 
 
 class MonthsAreClosed(OperationFailed):
-    """Something would change closed months, and nobody has decided that it may."""
+    """Something would change closed months, and nobody has decided that it may. ``told``: a sentence of each."""
 
-    def __init__(self, months: Sequence[ClosedMonth], then: LazyText) -> None:
-        shown = [one.sentence for one in months[:_SHOWN]]
-        if (more := len(months) - _SHOWN) > 0:
-            text = ngettext("%(n)s more is closed.", "%(n)s more are closed.", more)
+    def __init__(self, told: Sequence[str], then: LazyText, undone: LazyText = NOTHING_CHANGED) -> None:
+        shown = list(told[:_SHOWN])
+        if (more := len(told) - _SHOWN) > 0:
+            text = ngettext("%(n)s more month is closed.", "%(n)s more months are closed.", more)
             shown.append(text % {"n": f"{more:,}"})
-        super().__init__(sentences(*shown), undone=NOTHING_CHANGED, then=then)
+        super().__init__(sentences(*shown), undone=undone, then=then)
 
 
 def _name(company: str, month: str) -> str:
-    named_month = moments.month(dt.date.fromisoformat(f"{month}-01"))
-    return _("%(month)s of %(company)s") % {"month": named_month, "company": company}
+    return month_of(company, dt.date.fromisoformat(f"{month}-01"))
 
 
 def named(months: Sequence[tuple[str, str]]) -> str:

@@ -85,6 +85,11 @@ def shown_day(text: str) -> str:
         return text
 
 
+def month_of(company: str, month: dt.date) -> str:
+    """A company's month, which a day is in, as sentences name it: ``November 2026 of Site A``."""
+    return gettext("%(month)s of %(company)s") % {"month": moments.month(month), "company": company}
+
+
 def shown_key(key: Sequence[str]) -> str:
     """The key of a record as people read it: ``ABC Corp · EMP001 · 2026-11-20``, or the name of a company.
 

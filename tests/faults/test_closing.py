@@ -12,9 +12,10 @@ from django.db import connections
 
 from core.attendance.exceptions import exceptions
 from core.attendance.records import RecordService
-from core.attendance.seals import MonthClosed, close_month, to_close
+from core.attendance.seals import close_month, to_close
 from core.backups import catalogue
 from core.models import AttendanceRecord, Company, Seal, User
+from core.operations.closed import MonthsAreClosed
 from core.operations.errors import DataMoved
 from core.register.closed import closed_months
 from core.register.database import Register
@@ -80,7 +81,7 @@ def test_of_somebody_who_saves_and_somebody_who_closes_one_is_refused(
         go_on.set()
         assert one.exception(SECONDS) is None
         refused = two.exception(SECONDS)
-    assert isinstance(refused, DataMoved if first == "save" else MonthClosed), refused
+    assert isinstance(refused, DataMoved if first == "save" else MonthsAreClosed), refused
     record.refresh_from_db()
     assert (record.shift, len(closed_months(here))) == (("N", 0) if first == "save" else ("GS", 1))
 

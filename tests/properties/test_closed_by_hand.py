@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from core.attendance.bulk_edit import BulkEdit, Doing, SelectedDay, apply_bulk_edit, preview_bulk_edit
 from core.attendance.companies import delete_company, rename_company
 from core.attendance.records import AlreadyThere, RecordService
-from core.attendance.seals import MonthClosed, changes_since, close_month, month_seals, reopen_month, to_close
+from core.attendance.seals import changes_since, close_month, month_seals, reopen_month, to_close
 from core.models import AttendanceRecord, Company, Seal, User
+from core.operations.closed import MonthsAreClosed
 from core.operations.errors import OperationFailed
 from core.register.closed import closed_months
 from core.register.database import Register
@@ -112,7 +113,7 @@ class Desk:
         return True
 
     def admin_site(self, model: str, action: str, key: Key) -> bool:
-        """By a form of the administration site. Raises MonthClosed if it says that a month is closed."""
+        """By a form of the administration site. Raises MonthsAreClosed if it says that a month is closed."""
         if self.alias != "default":  # which is the only register of it
             return False
         client = Client()
@@ -136,10 +137,10 @@ class Desk:
         text = page.content.decode()
         if page.status_code == 409:
             assert "is closed (by root, " in text
-            raise MonthClosed("")
+            raise MonthsAreClosed([], "")
         if model == "company" and page.status_code == 200:
             assert "Cannot delete" in text
-            raise MonthClosed("")
+            raise MonthsAreClosed([], "")
         assert page.status_code == 302
         return True
 
@@ -183,7 +184,7 @@ def test_no_way_of_writing_by_hand_changes_a_closed_month(
         desk.names[ABC] = "Renamed"
     before = rows(register_db).contents
     for way, do in WAYS.items():
-        with suppress(MonthClosed):
+        with suppress(MonthsAreClosed):
             assert not do(desk, key), f"{way} wrote into a closed month"
     assert rows(register_db).contents == before
     for way, other in others:
@@ -199,7 +200,7 @@ def test_no_way_of_writing_by_hand_changes_a_closed_month(
 def test_what_would_delete_a_closed_month_with_others_is_refused(register_db: str, way: str) -> None:
     desk = Desk(register_db, {(XYZ, DATES[-1], "E1"): "P"})
     before = rows(register_db)
-    with suppress(MonthClosed):
+    with suppress(MonthsAreClosed):
         assert not OF_ALL[way](desk, (ABC, DATES[0], "E0"))
     assert rows(register_db) == before
     assert Seal.objects.using(register_db).count() == 1
