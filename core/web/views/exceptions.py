@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from core.attendance import exceptions as use_case
 from core.attendance.exceptions import RULES, ExceptionShown
+from core.attendance.seals import closed_among
 from core.models import ExceptionKind, Role, User
 from core.operations.errors import OperationFailed
 from core.web import typed
@@ -32,12 +34,14 @@ _DAY: Final = dt.timedelta(1)
 
 class _Row(NamedTuple):
     """A line of the list. The query strings: of the exception's own page, of the attendance list with its records, and
-    of the form that adds a record; None: there is nothing to add."""
+    of the form that adds a record; None: there is nothing to add. ``is_closed``: whether its month is closed, so that
+    nothing is added or edited."""
 
     one: ExceptionShown
     address: str
     records: str
     add: str | None
+    is_closed: bool
 
 
 @require_safe
@@ -58,7 +62,7 @@ def exceptions_view(request: HttpRequest) -> HttpResponse:
         counts = found.counts()
         context |= {
             "page": page,
-            "rows": [_row(one, month, user) for one in use_case.shown(found, list(page.object_list), user)],
+            "rows": _rows(use_case.shown(found, list(page.object_list), user), month, user),
             "counts": [(kind, counts[kind]) for kind in ExceptionKind if counts[kind]],
             "total": counts.total(),
             "month": month,
@@ -100,7 +104,7 @@ def exception_view(request: HttpRequest) -> HttpResponse:
             messages.error(request, str(error))
     kind = looked_at.finding.kind
     context = {
-        "row": _row(looked_at, looked_at.finding.day.replace(day=1), user),
+        "row": _rows([looked_at], looked_at.finding.day.replace(day=1), user)[0],
         "one": looked_at,
         "kind": kind.label,
         "rule": RULES[kind],
@@ -125,7 +129,13 @@ def _named(request: HttpRequest) -> ExceptionShown | None:
     return use_case.exception(signed_in(request), kind, company, named.get("subject", ""), day)
 
 
-def _row(one: ExceptionShown, month: dt.date, user: User) -> _Row:
+def _rows(shown: Sequence[ExceptionShown], month: dt.date, user: User) -> list[_Row]:
+    may_edit = user.role in EDITORS
+    closed = closed_among({(one.finding.company, one.finding.day) for one in shown} if may_edit else ())
+    return [_row(one, month, user, is_closed=(one.finding.company, one.finding.day) in closed) for one in shown]
+
+
+def _row(one: ExceptionShown, month: dt.date, user: User, *, is_closed: bool) -> _Row:
     finding = one.finding
     day, company = finding.day.isoformat(), {"company": finding.company} if user.role == Role.ROOT else {}
     address = {"kind": finding.kind.value, "company": finding.company, "subject": finding.subject, "day": day}
@@ -136,4 +146,4 @@ def _row(one: ExceptionShown, month: dt.date, user: User) -> _Row:
     records = {"q": finding.subject, **company, "date_from": first, "date_to": last}
     add = {"company": finding.company, "ep_no": finding.subject, "ep_name": one.name, "date": day}
     is_missing = finding.kind == ExceptionKind.NOT_RECORDED
-    return _Row(one, urlencode(address), urlencode(records), urlencode(add) if is_missing else None)
+    return _Row(one, urlencode(address), urlencode(records), urlencode(add) if is_missing else None, is_closed)

@@ -192,6 +192,18 @@ def test_a_company_with_a_closed_month_is_not_offered_to_be_deleted(client: Clie
     assert root.post(delete).status_code == 302
 
 
+def test_exceptions_of_a_closed_month_lead_to_its_roll(client: Client, world: World) -> None:
+    listed = f"{reverse('exceptions')}?month=2026-11"
+    assert reverse("add_record") in client.get(listed).content.decode()
+    address = re.findall(r'href="(/exceptions/one/[^"]+)"', client.get(listed).content.decode())[0]
+    close(client, world)
+    for page in (listed, html.unescape(address)):
+        content = client.get(page).content.decode()
+        assert not re.search(rf'href="({reverse("add_record")}|/attendance/\d+/edit/)', content)
+        assert "The month is closed" in content
+        assert roll(world) in content
+
+
 def test_the_dashboard_lists_months_that_wait(client: Client, world: World) -> None:
     months = [dt.date(2026, month, 5) for month in (12, 10, 9)] + [dt.date(2025, 12, 31), dt.date(2025, 11, 30)]
     for day in months:
