@@ -94,8 +94,9 @@ class BackupFile(DescribedFile):
             yield deletion
 
     def numbered_deletions(self, model: Model) -> Iterator[tuple[Key, Deletion, int]]:
-        """The deletions of a model, each with its key and line number, read by themselves."""
-        if not self.deleted[model.name]:
+        """The deletions of a model, each with its key and line number, read by themselves; none where the file does not
+        have the model."""
+        if not self.deleted.get(model.name):
             return
         with self.open() as reader:
             yield from reader.deletions(model)

@@ -15,7 +15,7 @@ from core.restores.incoming import Mode
 from recordsync.history import marks
 from recordsync.history.places import ALL, Place
 from tests.builders.days import ABC, XYZ, day
-from tests.builders.files import lacking
+from tests.builders.files import SECTIONS, File, lacking, parsed
 from tests.builders.registers import put, register
 from tests.builders.trees import snapshot_file
 from tests.core.restores.test_ancestry import Site, Sites, exchange, sites
@@ -170,6 +170,17 @@ def test_a_register_from_before_there_were_any_and_one_of_now_go_on_together(sit
     one, other = exchange(office, server, strategy="backup_wins")
     assert seals(office) == seals(server) == "ABC Corp 9"
     assert (one.models["seals"].added, other.models["seals"].read) == (1, 0)
+
+
+def test_an_incremental_file_from_before_there_were_any_brings_its_values_back(sites: Sites) -> None:
+    office, server = sites
+    office.edit("E1", shift="N")
+    now = parsed(office.file("incremental"))
+    rows, deleted = ({name: of[name] for name in SECTIONS} for of in (now, now["deleted"]))
+    before = lacking(File(now["metadata"], rows, deleted), "seals")
+    close(server, 9)
+    assert server.restore(before, "backup_wins", base="none").records.conflicts == 1
+    assert (server.rows("E1").get().shift, seals(server)) == ("N", "ABC Corp 9")
 
 
 @pytest.mark.parametrize(
