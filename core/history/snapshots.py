@@ -18,7 +18,7 @@ from core.models import JOBS, Kind, Operation
 from core.operations.closed import decision_in
 from core.operations.errors import OperationFailed, as_failure, explain
 from core.operations.results import summary_of
-from core.operations.traits import TRAITS, WRITERS, name_of
+from core.operations.traits import TRAITS, UNDOABLE, WRITERS, name_of
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA, SEALS
 from recordsync.errors import HistoryDamaged, HistoryUnusable, printable
@@ -330,7 +330,7 @@ def operations_of(moves: Iterable[HeadMove]) -> dict[UUID, MovedBy]:
 
 
 def _undoable(row: HeadMove) -> str:
-    return str(row.operation) if row.operation is not None and row.cause in WRITERS else ""
+    return str(row.operation) if row.operation is not None and row.cause in UNDOABLE else ""
 
 
 def entries(rows: Iterable[Snapshot], register: Register = DEFAULT) -> tuple[list[SnapshotEntry], str]:

@@ -119,6 +119,8 @@ TRAITS: Final[Mapping[str, Traits]] = {
 }
 
 WRITERS: Final = tuple(kind for kind in Kind if TRAITS[kind].holds_register)
+UNDOABLE: Final = tuple(kind for kind in WRITERS if kind not in (Kind.CLOSE_MONTH, Kind.REOPEN_MONTH))
+"""A month that was closed is reopened on its roll, and the other way round."""
 UNAUDITED: Final = tuple(kind for kind in Kind if not TRAITS[kind].is_audited)
 BACKUPS: Final[Mapping[BackupType, Kind]] = {"full": Kind.BACKUP_FULL, "incremental": Kind.BACKUP_INCREMENTAL}
 

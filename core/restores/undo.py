@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from core import moments
 from core.models import JOBS, BackupLog, Company, Kind, Operation, Role, User
 from core.operations.errors import NOTHING_CHANGED, OperationFailed
-from core.operations.traits import WRITERS, label_of
+from core.operations.traits import UNDOABLE, WRITERS, label_of
 from core.register.database import Register
 from core.register.declared import SCHEMA
 from core.restores.incoming import Incoming, from_undo, related_in, tree_of
@@ -147,10 +147,11 @@ def undoable(register: Register, operation: uuid.UUID | None = None, *, user: Us
             undone=NOTHING_CHANGED,
             then=_("To undo an older one, name it: manage.py history lists them."),
         )
-    if move.cause in (Kind.CLOSE_MONTH, Kind.REOPEN_MONTH):
+    if move.cause not in UNDOABLE:
         raise OperationFailed(
             _("A month that was closed is reopened on its roll, and one that was reopened is closed again there."),
             undone=NOTHING_CHANGED,
+            then=_("To undo something older, name it: manage.py history lists what can be undone."),
         )
     if user is not None and not may_undo(user, move, register):
         raise OperationFailed(_("Only root can undo this."), undone=NOTHING_CHANGED)

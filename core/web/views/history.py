@@ -18,6 +18,7 @@ from core.history.snapshots import MovedBy, Shown
 from core.models import Kind, Operation, Role
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
+from core.operations.traits import UNDOABLE
 from core.register.database import DEFAULT
 from core.restores import jobs as restore_jobs
 from core.restores.incoming import Mode
@@ -54,7 +55,7 @@ def history_view(request: HttpRequest) -> HttpResponse:
 class _Done(NamedTuple):
     """Something that was done. ``doing``: what is known of it. ``renames``: those of a renaming, each with the name
     before and after. ``undone``: its newest undo, if it was undone. ``ways``: how it can be undone; none: the history
-    does not have it any more."""
+    does not have it any more. ``is_undoable``: whether anything of its kind is undone."""
 
     move: HeadMove
     what: str
@@ -62,6 +63,7 @@ class _Done(NamedTuple):
     renames: Sequence[tuple[str, str]]
     undone: Operation | None
     ways: Sequence[How]
+    is_undoable: bool
 
 
 def _done(moves: Sequence[HeadMove]) -> list[_Done]:
@@ -76,6 +78,7 @@ def _done(moves: Sequence[HeadMove]) -> list[_Done]:
             snapshots.renames_in(move.after) if move.cause == Kind.RENAME_COMPANY else (),
             undone.get(move.operation or UUID(int=0)),
             ways if move.operation and move.after.is_kept and (move.before is None or move.before.is_kept) else (),
+            move.cause in UNDOABLE,
         )
         for move, ways in zip(moves, ways_of(moves, DEFAULT) if moves else (), strict=True)
     ]

@@ -10,6 +10,7 @@ from django.utils import timezone
 from core.attendance.companies import rename_company
 from core.attendance.exceptions import exceptions
 from core.attendance.seals import close_month, month_seals, reopen_month, require_open, to_close
+from core.history.snapshots import list_snapshots
 from core.models import BackupLog, Company, Seal, User
 from core.operations.closed import MonthsAreClosed
 from core.operations.errors import DataMoved, OperationFailed
@@ -152,4 +153,5 @@ def test_it_is_not_undone(register_db: str) -> None:
     with pytest.raises(OperationFailed, match=r"is reopened on its roll.*Nothing was changed"):
         undoable(here)
     operation = BackupLog.objects.using(register_db).get(operation="close_month").operation_id
+    assert str(operation) not in [move.operation for move in list_snapshots(None, here).moves]
     assert offer(operation, root, here).ways == ()

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from core.attendance.dashboard import FIRST_SHOWN
 from core.attendance.seals import months_waiting
-from core.models import AttendanceRecord, Company, Seal
+from core.models import AttendanceRecord, Company, Kind, Seal
 from recordsync.models import Snapshot
 from tests.builders.people import DAY, World, make_world
 
@@ -232,6 +232,11 @@ def test_the_history_shows_that_a_month_was_closed(client: Client, world: World)
     page = text_of(root, reverse("snapshot", args=[snapshot.pk]))
     assert "Close a month" in page
     assert "A month was closed or reopened." in page
+    (move,) = root.get("/history/").context["done"]
+    assert move.move.cause == Kind.CLOSE_MONTH
+    listed = root.get("/history/").content.decode()
+    assert reverse("undo_operation", args=[move.move.operation]) not in listed, "nothing is offered that is refused"
+    assert "On the month’s roll" in listed
     seal = Seal.objects.get()
     for address in ("/admin/core/seal/", f"/admin/core/seal/{seal.pk}/change/"):
         assert "administrator" in root.get(address).content.decode()
