@@ -17,7 +17,7 @@ from core.operations.errors import as_failure
 from core.operations.known import require_companies
 from core.operations.results import summary_of
 from core.register.database import DEFAULT, Register
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, Selection, filters
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS, Selection, filters
 from recordsync.errors import RecordSyncError
 from recordsync.history.blocks import batches, block_of
 from recordsync.history.trees import nodes, tree_of
@@ -48,7 +48,8 @@ class Fingerprint:
     """What the register holds at one moment, by its digest.
 
     ``digest``: of everything; None if one company or one month was asked for. ``parts``: each company (if all of its
-    months were read), and then each of its months that has records.
+    months were read), and then each of its months that has records. ``closings``: the digest of all closings of months,
+    and how many there are; None: there is none, or not everything was asked for.
     """
 
     digest: str | None
@@ -56,6 +57,7 @@ class Fingerprint:
     records: int
     taken_at: dt.datetime
     parts: Sequence[Part]
+    closings: tuple[str, int] | None = None
 
     def summary(self) -> dict[str, Any]:
         """For JSON: the keys that every command's summary has, and the digests."""
@@ -65,6 +67,7 @@ class Fingerprint:
             records=self.records,
             taken_at=TIMESTAMP.to_text(self.taken_at),
             digest=self.digest,
+            closings=None if self.closings is None else {"digest": self.closings[0], "count": self.closings[1]},
             parts=[
                 {"company": part.company, "month": part.month, "digest": part.digest, "records": part.records}
                 for part in self.parts
@@ -98,6 +101,7 @@ def take_fingerprint(
     digest, records = "", 0
     parts: list[Part] = []
     months: list[Part] = []
+    closings: tuple[str, int] | None = None
     try:
         with register.read() as store:
             taken_at = timezone.now()
@@ -117,12 +121,16 @@ def take_fingerprint(
                             whole = [] if month else [Part(name, None, node.digest, node.count)]
                             parts += [*whole, *months]
                         months = []
+                    case (SEALS.name,) if node.count:
+                        closings = node.digest, node.count
                 digest = node.digest
             if with_parts and month is None:
                 parts = _with_all_companies(parts, store.records(COMPANIES, where[COMPANIES.name]))
     except (Error, RecordSyncError) as error:
         raise as_failure(error, _UNDONE) from error
-    return Fingerprint(None if selection else digest, companies, records, taken_at, parts)
+    if selection is not None:
+        return Fingerprint(None, companies, records, taken_at, parts)
+    return Fingerprint(digest, companies, records, taken_at, parts, closings)
 
 
 def month_digest(store: Store, company: str, month: dt.date, known_as: str | None = None) -> str:

@@ -17,9 +17,9 @@ from recordsync.system.progress import Progress
 EXAMPLES = """\
 examples:
   manage.py fingerprint
-      of everything: equal on two installations if both hold the same companies and records
+      of everything: equal on two installations if both hold the same companies, records and closed months
   manage.py fingerprint --list
-      and of each company, to find the one that differs
+      and of each company and of all closings of months, to find what differs
   manage.py fingerprint --company "ABC Corp"
       of one company and of each of its months, to find the month that differs
   manage.py fingerprint --month 2026-11
@@ -53,7 +53,9 @@ class Command(ServiceCommand):
         )
         parser.add_argument("--month", type=_month, metavar="YYYY-MM", help="only this month, company by company")
         parser.add_argument(
-            "--list", action="store_true", help="add a line for each company (--company and --month do so anyway)"
+            "--list",
+            action="store_true",
+            help="add a line for each company and one for all closings of months (--company and --month do so anyway)",
         )
 
     def unwritten(self, options: dict[str, Any]) -> str:
@@ -73,6 +75,9 @@ class Command(ServiceCommand):
                 if is_part or part.month is None:  # of everything, each company is enough
                     records = counted(part.records, "record", "records")
                     self.say(f"  {shown(part.digest)}  {_name(part.company, part.month)}: {records}")
+            if options["list"] and result.closings is not None:
+                digest, count = result.closings
+                self.say(f"  {shown(digest)}  {counted(count, 'closing of a month', 'closings of months')}")
         return result.summary()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.models import AttendanceRecord, Company
+from core.models import AttendanceRecord, Company, Seal
 from tests.builders import trees
 from tests.builders.days import XYZ, day
 from tests.builders.registers import SMALL, put, register
@@ -76,6 +76,18 @@ def test_two_people_find_what_differs(new_installation: NewInstallation) -> None
     (only_here,) = {*told(here, "--list")[1]} - {*told(there, "--list")[1]}
     assert only_here.endswith("  No days Ltd: 0 records")
 
+    with there.opened() as alias:
+        Company.objects.using(alias).create(name="No days Ltd")
+        assert told(here) == told(there)
+        abc = Company.objects.using(alias).get(name="ABC Corp")
+        Seal.objects.using(alias).create(
+            company=abc, month="2026-10-01", closed_by="root", closed_as=abc.name, digest="0" * 64
+        )
+    assert told(here)[0] != told(there)[0], "a closed month is of the register"
+    (only_there,) = {*told(there, "--list")[1]} - {*told(here, "--list")[1]}
+    assert only_there.endswith("  1 closing of a month")
+    assert told(there, "--month", OCTOBER) == told(here, "--month", OCTOBER)
+
 
 def test_what_it_says(installation: ScratchInstallation) -> None:
     having(installation)
@@ -114,7 +126,7 @@ def test_the_json_summary_has_whole_digests(small_sqlite: ScratchInstallation) -
     done = run(small_sqlite, "fingerprint", "--json")
     assert (done.code, done.err) == (0, "")
     said = json.loads(done.out)
-    assert set(said) == KEYS | {"taken_at", "digest", "parts"}
+    assert set(said) == KEYS | {"taken_at", "digest", "closings", "parts"}
     assert (said["ok"], said["operation"], said["companies"], said["records"]) == (True, "fingerprint", 9, 100)
     assert {(part["company"], part["month"], part["records"]) for part in said["parts"]} >= {
         ("ABC Corp", None, 10),
