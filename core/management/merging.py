@@ -70,7 +70,7 @@ class MergingCommand(ReadingCommand):
             for month in summary.closed.months:
                 self.say(printable(month.sentence))
         elif summary.closed.months:
-            self.say(printable(summary.closed.decision))
+            self.say(printable(summary.closed.decision if done else summary.closed.intention))
         for name, counts in told_counts(summary.models):
             added = counts.added + counts.created
             undecided = counts.undecided + counts.absent_undecided

@@ -81,13 +81,19 @@ class TouchedMonths(NamedTuple):
 
     @property
     def decision(self) -> str:
-        """A sentence that says what was decided; blank if there was nothing to decide."""
+        """A sentence that says what was decided and done; blank if there was nothing to decide."""
+        return self._told(_("Kept closed, as it was here: %(months)s."), _("Reopened and changed: %(months)s."))
+
+    @property
+    def intention(self) -> str:
+        """A sentence that says what is decided and not yet done; blank if there is nothing to decide."""
+        return self._told(_("To stay closed, as it is here: %(months)s."), _("To reopen and change: %(months)s."))
+
+    def _told(self, keep: str, reopen: str) -> str:
         if not self.months or self.choice is None:
             return ""
-        names = named([(one.company, one.month) for one in self.months])
-        if self.choice is ClosedChoice.KEEP:
-            return _("Kept closed, as it was here: %(months)s.") % {"months": names}
-        return _("Reopened and changed: %(months)s.") % {"months": names}
+        text = keep if self.choice is ClosedChoice.KEEP else reopen
+        return text % {"months": named([(one.company, one.month) for one in self.months])}
 
     def summary(self) -> dict[str, Any]:
         """For JSON."""
@@ -122,7 +128,8 @@ def _name(company: str, month: str) -> str:
 
 
 def named(months: Sequence[tuple[str, str]]) -> str:
-    """The names of months in a sentence, each given by company and ``YYYY-MM``; the first five of many."""
+    """The names of months at the end of a sentence, before its full stop, each given by company and ``YYYY-MM``; the
+    first five of many."""
     names = [_name(*month) for month in months]
     more = [_("%(n)s more") % {"n": f"{len(names) - _SHOWN:,}"}] if len(names) > _SHOWN else []
-    return ", ".join([*names[:_SHOWN], *more])
+    return ", ".join([*names[:_SHOWN], *more]).removesuffix(".")  # of Pvt. Ltd.

@@ -153,6 +153,7 @@ def test_a_closed_month_is_decided_before_anything_is_applied(world: World, root
     assert f"Closed months November 2026 of {world.own.name} is closed (by asha, " in page
     assert "): 4 days of it would change. Show them : November 2026 of Asha Builders Only a person decides" in page
     assert "Nothing comes, 1 changed only here and stays, 18 are the same, 4 are of closed months." in page
+    assert "“Keep closed” leaves them as they are here, “Reopen” reopens them and applies everything." in page
     assert "It can be applied when it is decided what becomes of the closed months. Decide" in page
     assert "Apply to this register" not in page
     assert page.count("Its month is closed.") == 4
