@@ -20,8 +20,8 @@ from core import moments
 from core.attendance.month import EVERYBODY, RollFilter, RollMonth, RollRow, roll_month
 from core.attendance.seals import MonthSeals, digest_in, month_seals
 from core.attendance.tally import CODES, NO_RECORD, CountsAs
-from core.history.fingerprint import shown
 from core.models import AttendanceRecord, User, days_visible_to
+from core.operations.wording import proof_code
 from core.register.database import DEFAULT, Register
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def printed(
             no_proof = str(_("This account does not see all days."))
         else:
             digest, no_proof = digest_as(month.company.name)
-            proof = digest and shown(digest)
+            proof = digest and proof_code(digest)
     rows = [
         [cell for column in profile.columns for cell in _cells(column.source, serial, row, month, times)]
         for serial, row in enumerate(month.rows, start=1)

@@ -24,14 +24,14 @@ from core import moments
 from core.attendance.employees import days_seen_by
 from core.attendance.exceptions import exceptions
 from core.backups import catalogue
-from core.history.fingerprint import month_digest, renamed_lines, shown
+from core.history.fingerprint import month_digest, renamed_lines
 from core.models import AttendanceRecord, Company, Kind, Role, Seal, User
 from core.operations import holding
 from core.operations import run as operations
 from core.operations.closed import MonthsAreClosed
 from core.operations.errors import NOTHING_CHANGED, DataMoved, LazyText, OperationFailed, explain
 from core.operations.run import Actor
-from core.operations.wording import month_of
+from core.operations.wording import month_of, proof_code
 from core.register.committed import committed_state
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
@@ -76,7 +76,7 @@ class Closing:
     @property
     def proof(self) -> str:
         """The proof code of the month as it was closed."""
-        return shown(self.seal.digest)
+        return proof_code(self.seal.digest)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class ToClose(NamedTuple):
     @property
     def proof(self) -> str:
         """The proof code of the month."""
-        return shown(self.digest)
+        return proof_code(self.digest)
 
 
 DigestAs = Callable[[str], tuple[str, str]]

@@ -75,11 +75,6 @@ class Fingerprint:
         )
 
 
-def shown(digest: str) -> str:
-    """The first ten characters of a digest in two groups, as people read them out to each other."""
-    return f"{digest[:5]} {digest[5:10]}"
-
-
 def take_fingerprint(
     company: str | None = None,
     month: str | None = None,

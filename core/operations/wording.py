@@ -14,6 +14,7 @@ from core import moments
 from core.models import TIME_FIELDS, Status
 from recordsync.errors import FileError
 from recordsync.merge import EXISTENCE, KEY_UNIT
+from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Record
 from recordsync.model.schema import Shape
 from recordsync.plan import Step
@@ -39,7 +40,7 @@ FIELD_NAMES: Final = {
     "closed_at": _("Closed at"),
     "closed_by": _("Closed by"),
     "closed_as": _("Name when it was closed"),
-    "digest": _("Digest"),
+    "digest": _("Proof code"),
     "reopened_at": _("Reopened at"),
     "reopened_by": _("Reopened by"),
 }
@@ -74,7 +75,14 @@ def shown_value(field: str, text: str | None) -> str | None:
         return str(dict(Status.choices).get(text, text))
     if field in TIME_FIELDS:
         return moments.time_of_day(dt.time.fromisoformat(text))
-    return shown_day(text) if field == "date" else text
+    if field == "digest":
+        return proof_code(text)
+    return _shown_part(text) if field in ("date", "closed_at", "reopened_at") else text
+
+
+def proof_code(digest: str) -> str:
+    """The first ten characters of a digest in two groups, as people read them out to each other."""
+    return f"{digest[:5]} {digest[5:10]}"
 
 
 def shown_day(text: str) -> str:
@@ -83,6 +91,12 @@ def shown_day(text: str) -> str:
         return moments.day(dt.date.fromisoformat(text))
     except ValueError:
         return text
+
+
+def _shown_part(text: str) -> str:
+    """The text of a day or a moment as lists show it; any other text as it is."""
+    at = TIMESTAMP.to_python(text) if TIMESTAMP.is_legal(text) else None
+    return shown_day(text) if at is None else moments.moment(at, seconds=True)
 
 
 def month_of(company: str, month: dt.date) -> str:
@@ -95,7 +109,7 @@ def shown_key(key: Sequence[str]) -> str:
 
     ``key``: its values in that order (:meth:`recordsync.model.schema.Model.spelt`).
     """
-    parts = [*key[:2], *map(shown_day, key[2:])]
+    parts = [*key[:2], *map(_shown_part, key[2:])]
     return " · ".join(part or "—" for part in parts)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from core import moments
-from core.history.fingerprint import OPERATION, Fingerprint, shown, take_fingerprint
+from core.history.fingerprint import OPERATION, Fingerprint, take_fingerprint
 from core.management.console import ServiceCommand, counted
+from core.operations.wording import proof_code
 from recordsync.errors import printable
 from recordsync.system.progress import Progress
 
@@ -74,16 +75,16 @@ class Command(ServiceCommand):
             for part in result.parts:
                 if is_part or part.month is None:  # of everything, each company is enough
                     records = counted(part.records, "record", "records")
-                    self.say(f"  {shown(part.digest)}  {_name(part.company, part.month)}: {records}")
+                    self.say(f"  {proof_code(part.digest)}  {_name(part.company, part.month)}: {records}")
             if options["list"] and result.closings is not None:
                 digest, count = result.closings
-                self.say(f"  {shown(digest)}  {counted(count, 'closing of a month', 'closings of months')}")
+                self.say(f"  {proof_code(digest)}  {counted(count, 'closing of a month', 'closings of months')}")
         return result.summary()
 
 
 def _heading(result: Fingerprint, company: str | None, month: str | None) -> str:
     """The line that says what the fingerprint is of, and when it was taken."""
-    subject = f"of {_name(company, month)}" if result.digest is None else shown(result.digest)
+    subject = f"of {_name(company, month)}" if result.digest is None else proof_code(result.digest)
     amount = counted(result.records, "attendance record", "attendance records")
     if company is None:
         amount = f"{counted(result.companies, 'company', 'companies')}, {amount}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,6 +192,13 @@ def test_a_reopening_elsewhere_is_asked_and_a_closing_is_not(sites: Sites) -> No
     file = office.file()
     kept(server, lambda: server.restore(file, "backup_wins"), "it would be open again.")
     assert server.preview(file)["undecided"] == 0
+    service = RestoreService(register=Register(server.alias))
+    with service.preview_changes(io.BytesIO(file), "backup_wins", closed=REOPEN) as preview:
+        (told,) = [describe(step, preview.plan.shapes["seals"], decided=True) for step in preview]
+    moment = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.match(rf'ABC Corp · 2026-11-01 · {moment}: update: reopened_at nothing → "{moment}"; ', told), (
+        "as people read it"
+    )
     assert server.restore(file, closed=KEEP).models["seals"].sealed == 1
     assert standing(server) == 1
     close(office, who="meena")

@@ -18,8 +18,9 @@ from django.test import Client
 from django.utils import timezone
 
 from core.attendance.prints import PROFILES
-from core.history.fingerprint import shown, take_fingerprint
+from core.history.fingerprint import take_fingerprint
 from core.models import AttendanceRecord
+from core.operations.wording import proof_code
 from core.sheets.cell_text import read_text
 from tests.builders.people import World, make_world
 
@@ -122,13 +123,13 @@ def test_the_proof_code_is_the_fingerprint_of_the_month(world: World) -> None:
     [part] = [part for part in take_fingerprint(world.own.name, "2026-11").parts if part.month == "2026-11"]
     assert part.records
     for who in ("root", "admin"):
-        assert shown(part.digest) in signed_in(world, who).get(address).content.decode()
-    assert shown(part.digest) in signed_in(world).get(f"{address}?q=nobody").content.decode()
+        assert proof_code(part.digest) in signed_in(world, who).get(address).content.decode()
+    assert proof_code(part.digest) in signed_in(world).get(f"{address}?q=nobody").content.decode()
     supervisor = signed_in(world, "user1").get(address).content.decode()
-    assert shown(part.digest) not in supervisor
+    assert proof_code(part.digest) not in supervisor
     assert "There is no proof code. This account does not see all days." in supervisor
     AttendanceRecord.objects.filter(company=world.own, ep_no="-1", date__day=1).update(overtime=96)
-    assert shown(part.digest) not in signed_in(world).get(address).content.decode()
+    assert proof_code(part.digest) not in signed_in(world).get(address).content.decode()
 
 
 SOFFICE = shutil.which("soffice")
