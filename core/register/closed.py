@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Collection
+from typing import NamedTuple
+
 from core.models import Seal
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from recordsync.model.records import Key
 from recordsync.model.schema import Model
 
-ClosedMonths = frozenset[tuple[str, str]]
-"""Each by its company's name and its month, ``YYYY-MM``."""
+
+class StandingSeal(NamedTuple):
+    """The seal of a month that is closed. ``company``: its name; ``month``: ``YYYY-MM``."""
+
+    pk: int
+    company: str
+    month: str
+    closed_at: dt.datetime
+    closed_by: str
+
+    @property
+    def of(self) -> tuple[str, str]:
+        """The month, by its company's name."""
+        return self.company, self.month
 
 
-def closed_months(register: Register) -> ClosedMonths:
-    """The months that are closed now. Reads the seals."""
-    rows = register.rows(Seal).standing().order_by().values_list("company__name", "month")
-    return frozenset((name, month.isoformat()[:7]) for name, month in rows)
+def standing_seals(register: Register) -> list[StandingSeal]:
+    """The seals of the months that are closed now, in the order in which they were closed. Reads the seals."""
+    rows = register.rows(Seal).standing().order_by("closed_at")
+    found = rows.values_list("pk", "company__name", "month", "closed_at", "closed_by")
+    return [StandingSeal(pk, name, month.isoformat()[:7], at, by) for pk, name, month, at, by in found]
 
 
-def is_closed(closed: ClosedMonths, model: Model, key: Key) -> bool:
-    """Whether a record is of a closed month: somebody's day, or a seal of the month. Pure."""
+def is_closed(closed: Collection[tuple[str, str]], model: Model, key: Key) -> bool:
+    """Whether a record is of a closed month: somebody's day, or a seal of the month. ``closed``: the closed months.
+    Pure."""
     return model in (ATTENDANCE_RECORDS, SEALS) and (key[0], key[1][:7]) in closed

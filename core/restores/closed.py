@@ -9,7 +9,7 @@ from typing import Final
 
 from core.models import Seal
 from core.operations.closed import ClosedMonth
-from core.register.closed import closed_months, is_closed
+from core.register.closed import StandingSeal, is_closed
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from recordsync.merge import Decide, Strategy, decide_by
@@ -22,12 +22,12 @@ _ALL: Final = decide_by(Strategy.BACKUP_WINS)
 _REOPENED_AT: Final = SEALS.shape().names.index("reopened_at")
 
 
-def sealing(register: Register) -> IsSealed | None:
+def sealing(seals: Sequence[StandingSeal]) -> IsSealed | None:
     """Which records of a merge only a person may change: the days of closed months, and their seals, which a file may
-    add to but not take away. None: no month is closed. Reads the seals."""
-    closed = closed_months(register)
-    if not closed:
+    add to but not take away. None: no month is closed. ``seals``: those that stand before the merge. Pure."""
+    if not seals:
         return None
+    closed = {seal.of for seal in seals}
 
     def is_sealed(model: Model, key: Key, ours: Record | None) -> bool:
         if not is_closed(closed, model, key):
@@ -37,15 +37,15 @@ def sealing(register: Register) -> IsSealed | None:
     return is_sealed
 
 
-def months_in(plan: Plan, decide: Decide, register: Register) -> list[ClosedMonth]:
-    """The closed months that a plan changes, or would, when it is decided so. Reads its lines and the seals, if it has
-    any of closed months."""
+def months_in(plan: Plan, decide: Decide, seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
+    """The closed months that a plan changes, or would, when it is decided so. ``seals``: those that stood before it was
+    made. Reads its lines, if it has any of closed months."""
     days: Counter[tuple[str, str]] = Counter()
     for step in plan.sealed_steps(decide):
         assert step.merged is not None
         company, day = step.merged.key[:2]
         days[company, day[:7]] += step.model is ATTENDANCE_RECORDS
-    return described(days, register)
+    return described(days, seals)
 
 
 def months_with_lines(plan: Plan) -> set[tuple[str, str]]:
@@ -53,31 +53,20 @@ def months_with_lines(plan: Plan) -> set[tuple[str, str]]:
     return {(step.merged.key[0], step.merged.key[1][:7]) for step in plan.sealed_steps(_ALL) if step.merged is not None}
 
 
-def described(days: Mapping[tuple[str, str], int], register: Register) -> list[ClosedMonth]:
+def described(days: Mapping[tuple[str, str], int], seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
     """These months, each by its company's name and ``YYYY-MM`` with how many of its days would change, with who closed
-    them. Reads the seals, if there are any."""
-    if not days:
-        return []
-    rows = register.rows(Seal).standing().filter(company__name__in={company for company, _month in days})
-    closed = {
-        (name, month.isoformat()[:7]): (by, str(TIMESTAMP.to_text(at)))
-        for name, month, at, by in rows.order_by("closed_at").values_list(
-            "company__name", "month", "closed_at", "closed_by"
-        )
-    }
+    them. Pure."""
+    closed = {seal.of: (seal.closed_by, str(TIMESTAMP.to_text(seal.closed_at))) for seal in seals}
     return [ClosedMonth(*month, days[month], *closed.get(month, ())) for month in sorted(days)]
 
 
-def reopening(months: Sequence[ClosedMonth], who: str, register: Register) -> Callable[[dt.datetime], None]:
-    """A function that reopens what is closed now of these months and is still closed when it is called, at a moment, in
-    the name of ``who``. Reads the seals; the function writes them, in the current transaction."""
+def reopening(
+    months: Sequence[ClosedMonth], who: str, seals: Sequence[StandingSeal], register: Register
+) -> Callable[[dt.datetime], None]:
+    """A function that reopens these months, at a moment, in the name of ``who``: what is left of ``seals``, which stood
+    before the merge. It writes the seals, in the current transaction."""
     wanted = {(one.company, one.month) for one in months}
-    rows = register.rows(Seal).standing().filter(company__name__in={company for company, _month in wanted})
-    standing = [
-        pk
-        for pk, name, month in rows.order_by().values_list("pk", "company__name", "month")
-        if (name, month.isoformat()[:7]) in wanted
-    ]
+    standing = [seal.pk for seal in seals if seal.of in wanted]
 
     def reopen(now: dt.datetime) -> None:
         rows = register.rows(Seal).standing().filter(pk__in=standing)

@@ -38,6 +38,7 @@ from core.preview import stored as stored_preview
 from core.preview import writing
 from core.preview.lines import Line
 from core.preview.stored import StoredPreview
+from core.register.closed import standing_seals
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS
 from core.restores import merging
@@ -292,7 +293,8 @@ def to_confirm(preview: StoredPreview, register: Register = DEFAULT) -> list[Lar
 
 def closed_of(preview: StoredPreview, register: Register = DEFAULT) -> TouchedMonths:
     """The closed months that a preview changes, or would, as it is decided now. Reads the seals, if there are any."""
-    return TouchedMonths(described(preview.sealed_days(), register), preview.closed)
+    days = preview.sealed_days()
+    return TouchedMonths(described(days, standing_seals(register)) if days else (), preview.closed)
 
 
 def choose_closed(preview: StoredPreview, choice: ClosedChoice) -> None:

@@ -6,7 +6,7 @@ Restores and undo go through it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import IO, NamedTuple, Protocol
 
@@ -22,6 +22,7 @@ from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, Op
 from core.operations.results import BaseSummary
 from core.operations.run import Run
 from core.operations.wording import SECTIONS, conflict, shown_key
+from core.register.closed import StandingSeal, standing_seals
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from core.restores import large_deletions
@@ -87,11 +88,13 @@ class ConfirmationNeeded(OperationFailed):
 
 
 class Planned(NamedTuple):
-    """What would be merged, its plan, and sentences about what is odd with the register's history."""
+    """What would be merged, its plan, sentences about what is odd with the register's history, and the seals that stand
+    here."""
 
     incoming: Incoming
     plan: Plan
     notes: list[str]
+    seals: list[StandingSeal]
 
 
 def planned(register: Register, find: Find, items: IO[bytes], progress: Progress) -> Planned:
@@ -100,6 +103,7 @@ def planned(register: Register, find: Find, items: IO[bytes], progress: Progress
     items.truncate()
     with tempfile.TemporaryFile() as spool, register.read() as store:
         ours, notes = snapshots.our_blocks(register, store)
+        seals = standing_seals(register)
         incoming = find(spool)
         with incoming.opened_base(register) as base:
             plan = make_plan(
@@ -110,9 +114,9 @@ def planned(register: Register, find: Find, items: IO[bytes], progress: Progress
                 progress,
                 ours=ours,
                 names=incoming.names,
-                sealed=sealing(register),
+                sealed=sealing(seals),
             )
-            return Planned(incoming, plan, [*notes, *incoming.notes])
+            return Planned(incoming, plan, [*notes, *incoming.notes], seals)
 
 
 def merged(
@@ -138,6 +142,7 @@ def merged(
         holding.holding_register(run) as (store, keeper),
     ):
         now = catalogue.stamp(run.register)
+        seals = standing_seals(run.register)  # before the plan, which may write what theirs adds
         incoming = find(spool)
         theirs = incoming.theirs
         receiving = keeper.receiving() if incoming.received is not None else None
@@ -155,15 +160,15 @@ def merged(
                     adder,
                     ours=keeper.ours(store),
                     names=incoming.names,
-                    sealed=sealing(run.register),
+                    sealed=sealing(seals),
                 )
             if preview is not None and not plan.is_same_as(preview.plan):
                 raise DataMoved(_moved(preview, plan, incoming.summary()))
-            closed = decided.closed if decided is not None else _closed(plan, incoming, asked, run.register)
+            closed = decided.closed if decided is not None else _closed(plan, incoming, asked, seals)
             reopen = None
             has_seals = incoming.is_exact and SEALS.name in theirs.counts
             if closed.choice is ClosedChoice.REOPEN and not has_seals:  # otherwise they become those of what comes
-                reopen = reopening(closed.months, run.actor.name, run.register)
+                reopen = reopening(closed.months, run.actor.name, seals, run.register)
             if decided is not None:
                 counts = decided.counts
                 changes = decided.changes
@@ -190,18 +195,18 @@ def merged(
     return result
 
 
-def _closed(plan: Plan, incoming: Incoming, asked: Asked, register: Register) -> TouchedMonths:
+def _closed(plan: Plan, incoming: Incoming, asked: Asked, seals: Sequence[StandingSeal]) -> TouchedMonths:
     """The closed months that a plan changes, as somebody has decided. Raises MonthsAreClosed where nobody has."""
-    closed = closed_in(plan, asked, register)
+    closed = closed_in(plan, asked, seals)
     if closed.undecided:
         raise stop_at_closed(closed, incoming)
     return closed
 
 
-def closed_in(plan: Plan, asked: Asked, register: Register) -> TouchedMonths:
-    """The closed months that a plan changes, or would, and what was decided about them. Reads its lines and the seals,
-    if it has any of closed months."""
-    return TouchedMonths(months_in(plan, asked.decide, register), asked.closed)
+def closed_in(plan: Plan, asked: Asked, seals: Sequence[StandingSeal]) -> TouchedMonths:
+    """The closed months that a plan changes, or would, and what was decided about them. Reads its lines, if it has any
+    of closed months."""
+    return TouchedMonths(months_in(plan, asked.decide, seals), asked.closed)
 
 
 def stop_at_closed(closed: TouchedMonths, incoming: Incoming) -> MonthsAreClosed:

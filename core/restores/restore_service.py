@@ -21,6 +21,7 @@ from core.operations.closed import ClosedChoice
 from core.operations.errors import NOTHING_CHANGED, OperationFailed, as_failure, sentences
 from core.operations.results import Preview, RestoreResult, ValidationResult
 from core.operations.run import Actor, Run
+from core.register.closed import StandingSeal
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.incoming import BaseChoice, Incoming, Mode, from_file, from_snapshot, snapshot_name
@@ -103,7 +104,7 @@ class RestoreService:
                     lambda file: self._previewed(opened, file, choice, wanted, items, progress), progress
                 )
                 counts = found.plan.counts(decide := asked.decide)
-                months = closed_in(found.plan, asked, self.register)
+                months = closed_in(found.plan, asked, found.seals)
                 stop: OperationFailed | None = None
                 if months.undecided:
                     stop = stop_at_closed(months, found.incoming)
@@ -214,8 +215,9 @@ class RestoreService:
     ) -> _Found:
         found = planned(self.register, self._finding(opened, file, choice, mode), items, progress)
         if file is None:
-            return _Found(found.incoming, found.plan, None, found.notes)
-        return _Found(found.incoming, found.plan, file.metadata, [*self._warnings(file), *found.notes])
+            return _Found(found.incoming, found.plan, found.seals, None, found.notes)
+        warnings = [*self._warnings(file), *found.notes]
+        return _Found(found.incoming, found.plan, found.seals, file.metadata, warnings)
 
     def _finding(self, opened: _Opened, file: RestoredFile | None, choice: BaseChoice, mode: Mode) -> Find:
         """A function that finds what comes into the register. ``file``: None: it is none."""
@@ -256,6 +258,7 @@ class _Found(NamedTuple):
 
     incoming: Incoming
     plan: Plan
+    seals: list[StandingSeal]
     metadata: Metadata | None
     warnings: list[str]
 

@@ -25,6 +25,7 @@ from core.operations.closed import MonthsAreClosed, TouchedMonths
 from core.operations.errors import NOTHING_CHANGED, DataMoved, OperationFailed, as_failure
 from core.operations.results import summary_of
 from core.operations.run import Actor, Run
+from core.register.closed import standing_seals
 from core.register.database import DEFAULT, Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
 from core.restores.closed import months_in, sealing
@@ -177,8 +178,9 @@ class ImportService:
                 sheet, listing = self._checked(stream, input_name(source), date_order, stack, progress)
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with self.register.read() as store:
-                    plan = make_plan(store, listing, None, items, progress, sealed=sealing(self.register))
-                    closed = TouchedMonths(months_in(plan, _DECIDE, self.register))
+                    seals = standing_seals(self.register)
+                    plan = make_plan(store, listing, None, items, progress, sealed=sealing(seals))
+                    closed = TouchedMonths(months_in(plan, _DECIDE, seals))
                 preview = ImportPreview(
                     sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack(), closed
                 )
@@ -223,7 +225,8 @@ class ImportService:
             with holding.holding_register(run) as (store, _keeper):
                 now = catalogue.stamp(self.register)
                 with adding(store, listing, now) as adder:
-                    plan = make_plan(store, listing, None, items, run, adder, sealed=sealing(self.register))
+                    seals = standing_seals(self.register)
+                    plan = make_plan(store, listing, None, items, run, adder, sealed=sealing(seals))
                     if plan_digest is not None and plan.digest != plan_digest:
                         raise DataMoved(
                             _(
@@ -231,7 +234,7 @@ class ImportService:
                                 "new preview first."
                             )
                         )
-                    if closed := months_in(plan, _DECIDE, self.register):
+                    if closed := months_in(plan, _DECIDE, seals):
                         raise MonthsAreClosed([one.sentence for one in closed], REOPEN_FIRST)
                     counts = apply_plan(plan, store, _DECIDE, now, run)
                 summary = ImportSummary(name, sheet, counts, plan.digest)

@@ -17,7 +17,7 @@ from core.backups import catalogue
 from core.models import AttendanceRecord, Company, Seal, User
 from core.operations.closed import MonthsAreClosed
 from core.operations.errors import DataMoved
-from core.register.closed import closed_months
+from core.register.closed import standing_seals
 from core.register.database import Register
 from tests.builders.days import ABC, day
 from tests.builders.registers import put, register
@@ -83,7 +83,7 @@ def test_of_somebody_who_saves_and_somebody_who_closes_one_is_refused(
         refused = two.exception(SECONDS)
     assert isinstance(refused, DataMoved if first == "save" else MonthsAreClosed), refused
     record.refresh_from_db()
-    assert (record.shift, len(closed_months(here))) == (("N", 0) if first == "save" else ("GS", 1))
+    assert (record.shift, len(standing_seals(here))) == (("N", 0) if first == "save" else ("GS", 1))
 
 
 CLOSE = (

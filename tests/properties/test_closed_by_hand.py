@@ -21,7 +21,7 @@ from core.attendance.seals import changes_since, close_month, month_seals, reope
 from core.models import AttendanceRecord, Company, Seal, User
 from core.operations.closed import MonthsAreClosed
 from core.operations.errors import OperationFailed
-from core.register.closed import closed_months
+from core.register.closed import standing_seals
 from core.register.database import Register
 from tests.builders.days import ABC, XYZ, Content, Key, blank_day, key_of
 from tests.builders.registers import put, register, rows
@@ -193,7 +193,7 @@ def test_no_way_of_writing_by_hand_changes_a_closed_month(
     seals = month_seals(desk.company(ABC), CLOSED, desk.here)
     assert seals.is_closed
     assert seals.changed is None
-    assert closed_months(desk.here) == {(desk.names[ABC], "2025-10")}
+    assert [seal.of for seal in standing_seals(desk.here)] == [(desk.names[ABC], "2025-10")]
 
 
 @pytest.mark.parametrize("way", sorted(OF_ALL))

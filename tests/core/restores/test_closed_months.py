@@ -218,6 +218,18 @@ def test_both_that_closed_it_have_two_seals_without_a_question(sites: Sites) -> 
     assert standing(server) == 0, "all of its seals are reopened"
 
 
+def test_a_seal_that_comes_with_what_it_changes_is_not_the_one_that_is_reopened(sites: Sites) -> None:
+    """Without a base, what is added is written while the plan is made: seals, too."""
+    office, server = sites
+    add(office, "E5")
+    close(server)
+    close(office, who="meena")
+    file = office.file()
+    kept(server, lambda: server.restore(file, base="none"), "is closed (by asha, ", "1 day of it would change.")
+    server.restore(file, base="none", closed=REOPEN)
+    assert [seal.closed_by for seal in Seal.objects.using(server.alias).standing()] == ["meena"]
+
+
 @pytest.mark.parametrize("kind", ["since", "part", "incremental", "no base"])
 def test_files_of_every_kind_stop_at_a_closed_month(sites: Sites, kind: str) -> None:
     office, server = sites
