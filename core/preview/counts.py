@@ -40,12 +40,11 @@ LEFT JOIN (
   SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts
   WHERE item IN (SELECT id FROM items WHERE sealed) GROUP BY item HAVING count(side) = count(*)
 ) ON item = id
-WHERE sealed AND CASE :side WHEN 'theirs' THEN theirs WHEN 'ours' THEN ours
-  ELSE iif(kind != 'conflict' OR takes_theirs, theirs, iif(takes_theirs IS NULL, 'undecided', ours)) END != 'keep'
+WHERE sealed AND (ours != 'keep' OR :side = 'theirs' OR :side = '' AND takes_theirs IS NOT 0)
 GROUP BY 1, 2, 3
 """
-"""Counts the lines of closed months that change, or would, by model, company and month. ``:side``: who wins every
-conflict, or blank."""
+"""Counts the lines of closed months that change, or would, by model, company and month: all but those whose conflicts
+are decided for ours. ``:side``: who wins every conflict, or blank."""
 
 
 class Deciding(NamedTuple):
