@@ -75,7 +75,7 @@ class HistoryStore:
     def has_node(self, digest: str) -> bool:
         """Whether there is a node with this digest. Raises HistoryUnusable."""
         with answering(self.alias):
-            return Node.objects.using(self.alias).filter(digest=digest).exists()
+            return digest == _EMPTY or Node.objects.using(self.alias).filter(digest=digest).exists()
 
     def known_nodes(self, digests: Iterable[str]) -> set[str]:
         """Those of these digests of which there are nodes. Raises HistoryUnusable."""
@@ -87,8 +87,8 @@ class HistoryStore:
         Raises HistoryDamaged where one is missing or has another text, and HistoryUnusable.
         """
         unique = list(dict.fromkeys(digests))
-        found: dict[str, bytes] = {}
-        for some in _cut(unique):
+        found = {_EMPTY: EMPTY}  # what an empty register was needs no store
+        for some in _cut([digest for digest in unique if digest != _EMPTY]):
             found |= dict(self._rows(_NODES, "digest, body", some))
         for digest in unique:
             if digest not in found:

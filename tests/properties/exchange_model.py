@@ -327,7 +327,7 @@ class Installation:
         self.register: Register = {}
         self.head: Snapshot | None = None
         self.known: set[Snapshot] = set()
-        self.stored: set[Tree] = set()
+        self.stored: set[Tree] = {frozenset()}
         self.written: set[int] = set()
         self.left: set[Snapshot] = set()
         self.moves: list[Move] = []
@@ -346,8 +346,9 @@ class Installation:
         self.written, self.left = set(copy.written), set(copy.left)
 
     def lose_history(self) -> None:
-        """Lose the history store. What says which snapshots there were is in the register's own database."""
-        self.stored = set()
+        """Lose the history store. What says which snapshots there were is in the register's own database, and nobody
+        needs a store to know what an empty register was."""
+        self.stored = {frozenset()}
 
     @property
     def tree(self) -> Tree:

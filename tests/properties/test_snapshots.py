@@ -261,6 +261,20 @@ def test_records_that_have_a_company_again_are_read(register_db: str, is_numbere
     require_head(register_db, RegisterData(found.names, found.contents))
 
 
+def test_what_an_empty_register_was_needs_no_store(register_db: str) -> None:
+    put(register_db, register(blank_day("C", "1")))
+    take(register_db)
+    AttendanceRecord.objects.using(register_db).all().delete()
+    Company.objects.using(register_db).all().delete()
+    empty = take(register_db).snapshot
+    store = history(register_db).store
+    for model in (Block, Node):
+        model.objects.using(store.alias).all().delete()
+    tree = StoredTree(store, empty.tree, SCHEMA)
+    assert not any(tree.totals().values())
+    assert history(register_db).state().is_clean
+
+
 def test_only_what_is_dirty_is_read(register_db: str) -> None:
     days = [blank_day("C", str(number), date) for number in range(9) for date in DATES]
     put(register_db, register(*days))
