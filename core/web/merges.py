@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from core.operations.closed import ClosedChoice
-from core.operations.errors import LazyText
+from core.operations.errors import LazyText, sentences
 from core.operations.results import told_counts
 from core.operations.wording import SECTIONS
-from core.register.declared import ATTENDANCE_RECORDS, COMPANIES
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from core.restores.jobs import Comes
 from recordsync.history.relation import Kinship
 from recordsync.merge import Counts, Strategy
@@ -166,6 +166,14 @@ class Told:
         return CountedRow.of("", self.models.get(COMPANIES.name, Counts()))
 
     @property
+    def seals(self) -> CountedRow:
+        return CountedRow.of("", self.models.get(SEALS.name, Counts()))
+
+    @property
+    def _rows(self) -> Sequence[CountedRow]:
+        return self.records, self.companies, self.seals
+
+    @property
     def of_closed(self) -> int:
         """How many records, and seals, of closed months change or would."""
         return sum(counts.sealed for counts in self.models.values())
@@ -182,15 +190,15 @@ class Told:
         return (
             self.kinship is Kinship.AHEAD
             and not self.is_exact
-            and bool(self.records.came or self.companies.came)
+            and any(row.came for row in self._rows)
             and not self.of_closed
-            and not any(row.only_here or row.conflicts for row in (self.records, self.companies))
+            and not any(row.only_here or row.conflicts for row in self._rows)
         )
 
     @property
     def changes(self) -> int:
-        """How many records and companies it changes, or would if all were decided so."""
-        return sum(row.came + row.conflicts for row in (self.records, self.companies)) + self.of_closed
+        """How many records, companies and seals it changes, or would if all were decided so."""
+        return sum(row.came + row.conflicts for row in self._rows) + self.of_closed
 
     def clauses(self, *, is_done: bool = False) -> Iterator[Clause]:
         """The parts of the sentence that says with numbers what it does, or what it did."""
@@ -266,10 +274,10 @@ class Told:
         return text % {"n": f"{number:,}", "taken": WORDS[self.comes].taken}
 
     @property
-    def of_companies(self) -> str:
-        """A sentence about the companies; blank if none of them changes."""
-        what = _what(self.companies)
-        return _("Companies: %(what)s.") % {"what": what} if what else ""
+    def of_others(self) -> str:
+        """Sentences about the companies and the closed months; blank if none of them changes."""
+        told = ((COMPANIES, _what(self.companies)), (SEALS, _what(self.seals)))
+        return sentences(*(f"{SECTIONS[model.name]}: {what}." for model, what in told if what))
 
     @property
     def deletions(self) -> str:

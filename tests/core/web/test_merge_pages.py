@@ -16,8 +16,12 @@ from pytest_django import Settings
 from core.attendance.companies import rename_company
 from core.backups.backup_service import BackupService
 from core.models import JOBS, AttendanceRecord, Company, Installation, Operation, Seal, User
+from core.restores.jobs import Comes
 from core.restores.restore_service import RestoreService
 from core.sheets.import_service import ImportService
+from core.web.merges import Told
+from recordsync.history.relation import Kinship
+from recordsync.merge import Counts, Strategy
 from recordsync.models import Block, Head, HeadMove, Node
 from tests.builders.days import day
 from tests.builders.files import file
@@ -215,6 +219,14 @@ def test_a_fast_forward_is_told(world: World, root: Client) -> None:
     page = text(root, f"/restore/preview/{checked(root, data)}/")
     assert "4 came from Site A office PC (1 added, 2 updated, 1 deleted), 19 are the same." in page
     assert "Nothing that is here is missing there, so the register becomes exactly as it is there." in page
+
+
+def test_what_brings_nothing_but_a_closed_month_is_told() -> None:
+    models = {"attendance_records": Counts(read=9, skipped=9), "seals": Counts(read=1, added=1)}
+    told = Told(Comes.FILE, "Office", False, False, models, Strategy.MANUAL, Kinship.AHEAD, True)
+    assert told.is_fast_forward
+    assert told.changes == 1
+    assert told.of_others == "Closed months: 1 added."
 
 
 def test_an_exact_restore_is_confirmed_by_the_name(world: World, root: Client) -> None:
