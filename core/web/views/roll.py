@@ -26,7 +26,7 @@ from core.attendance.prints import PrintedRoll
 from core.attendance.seals import MonthSeals, changes_since, closed_among, may_close, month_seals
 from core.history.origins import came_with
 from core.history.snapshots import cause_label
-from core.models import Company, User
+from core.models import Company, User, days_visible_to
 from core.operations.wording import shown_value
 from core.register.declared import ATTENDANCE_RECORDS, RecordContent
 from core.web import roll_table
@@ -80,6 +80,7 @@ def roll_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpR
         "looks_wrong": bool(chosen.exception),
         "may_edit": user.role in EDITORS and not seals.is_closed,
         "seals": seals,
+        "proves": not any(days_visible_to(user)),
         "may_close": may_close(user, company),
         "can_be_closed": month.employees and moments.last_of_month(first) < timezone.localdate(),
         **_changes(user, month.company, seals),

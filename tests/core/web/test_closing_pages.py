@@ -110,6 +110,7 @@ def test_what_the_roll_says_of_a_closed_month(client: Client, world: World) -> N
     assert "Reopen…" in page
     supervisor = text_of(signed_in(world, "user1"), roll(world))
     assert "Closed by administrator" in supervisor
+    assert "Proof code" not in supervisor, "of days that they do not see"
     assert "Reopen…" not in supervisor
     reopened = client.post(roll(world, "reopen_month"), follow=True).content.decode()
     assert "November 2026 of Asha Builders is open again." in reopened
