@@ -93,7 +93,7 @@ def test_the_backups_target_by_limit(installation: ScratchInstallation) -> None:
     filled(installation, 3_000)
     before = inspection.state_of(installation)
     target = installation.folder / "full.json"
-    size = 1_200_000
+    size = 1_250_000
     if installation.engine == "sqlite":
         fold_wal(installation)
         assert (installation.folder / "muster.sqlite3").stat().st_size < size
