@@ -20,7 +20,7 @@ from django.contrib.admin import site
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
-from core.models import Backup, BackupLog, Operation, User
+from core.models import Backup, BackupLog, Operation, Seal, User
 from tests.builders.people import World, make_world
 
 Asked = tuple[str, str, dict[str, Any]]
@@ -70,6 +70,7 @@ def keys_of(world: World) -> dict[str, object]:
         "user": world.people["root"].pk,
         "backup": uuid.UUID(int=1),
         "backuplog": BackupLog.objects.get().pk,
+        "seal": Seal.objects.get().pk,
         "operation": uuid.UUID(int=2),
     }
     assert {model._meta.model_name for model in site._registry} == set(keys)
@@ -138,6 +139,7 @@ def main(seed: int, number: int) -> None:
         digest="0" * 64, companies_count=1, records_count=1, taken_at="2026-11-20T00:00:00Z",
     )  # fmt: skip
     BackupLog.objects.create(actor_name="root", operation="backup_full", operation_id=uuid.uuid4(), success=True)
+    Seal.objects.create(company=world.own, month="2026-10-01", closed_by="x", closed_as="x", digest="0" * 64)
     Operation.objects.create(id=uuid.UUID(int=2), kind="backup_full", actor_name="root", state="failed", log_id=1)
     client = Client(raise_request_exception=False, headers={"host": "localhost"})
     client.force_login(world.people["root"])

@@ -84,7 +84,7 @@ def take_snapshot(alias: str) -> None:
 
 
 def add(alias: str) -> None:
-    day = AttendanceRecord(company_id=company(alias, ABC), ep_no="E9", date="2026-11-20", status="P")
+    day = AttendanceRecord(company_id=company(alias, ABC), ep_no="E9", date=dt.date(2026, 11, 20), status="P")
     RecordService(root(alias), Register(alias)).add(day)
 
 
