@@ -70,7 +70,7 @@ QUERIES: dict[str, int] = {
     "delete_all": 2,
     "person": 5,
     "exceptions": 12,
-    "exceptions?kind=two_numbers&month=2026-08": 11,
+    "exceptions?kind=two_numbers&month=2026-08": 10,
     "companies": 2,
     "rename_company": 3,
     "delete_company": 1,
