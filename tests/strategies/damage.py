@@ -105,6 +105,7 @@ _METADATA_WRONG: dict[str, tuple[Any, ...]] = {
     "application": (None, "muster", {"name": "muster"}),
     "total_companies": (-1, 10**6, "1", None, 1.5),
     "total_attendance_records": (-1, 10**6, "1", None, 1.5),
+    "total_seals": (-1, 10**6, "1", None, 1.5),
 }
 
 

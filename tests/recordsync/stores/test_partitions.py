@@ -135,7 +135,7 @@ def test_a_partition_costs_one_query_which_the_index_answers(register_db: str) -
             if connection.vendor == "postgresql":
                 # Of so few records, sorting all is as cheap.
                 cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
-                cursor.execute("SET LOCAL enable_sort = off")
+                cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off")
             cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + query)
             plan = str(cursor.fetchall())
         assert "TEMP B-TREE" not in plan, plan
