@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from core.models import AttendanceRecord, Company, Installation, Seal
+from core.models import AttendanceRecord, Company, Installation, Seal, SealQuerySet
 from core.operations.closed import ClosedChoice
 from core.operations.errors import ConflictsLeft
 from core.register.declared import SCHEMA, Selection
@@ -46,7 +46,7 @@ def reopen(site: Site, month: int, by: str = "root") -> None:
     assert seals_of(site).filter(month__month=month).update(reopened_at=AT, reopened_by=by)
 
 
-def seals_of(site: Site):  # type: ignore[no-untyped-def]
+def seals_of(site: Site) -> SealQuerySet:
     return Seal.objects.using(site.alias)
 
 
