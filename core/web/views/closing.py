@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from core import moments
 from core.attendance.seals import close_month, month_seals, reopen_month, to_close
 from core.models import Company
 from core.operations.errors import OperationFailed
+from core.operations.wording import month_of
 from core.web.decorators import role_required
 from core.web.forms.closing import CloseMonthForm
 from core.web.views.attendance import EDITORS
@@ -39,8 +39,7 @@ def close_month_view(request: HttpRequest, company: int, first: dt.date) -> Http
             month = to_close(user, company, first)
             form = CloseMonthForm(month=month)
         else:
-            text = _("%(month)s of %(company)s is closed.")
-            messages.success(request, text % {"month": moments.month(first), "company": owner.name})
+            messages.success(request, _("%(month)s is closed.") % {"month": month_of(owner.name, first)})
             return redirect("roll_month", company, first)
     context = {"month": month, "first": first, "form": form, "section": "roll"}
     return because_of(failure, render(request, "month_close.html", context, status=409 if failure else 200))
@@ -60,8 +59,7 @@ def reopen_month_view(request: HttpRequest, company: int, first: dt.date) -> Htt
             messages.error(request, str(error))
             seals = month_seals(owner, first)
         else:
-            text = _("%(month)s of %(company)s is open again.")
-            messages.success(request, text % {"month": moments.month(first), "company": owner.name})
+            messages.success(request, _("%(month)s is open again.") % {"month": month_of(owner.name, first)})
             return redirect("roll_month", company, first)
     context = {"company": owner, "first": first, "seals": seals, "section": "roll"}
     status = 409 if request.method == "POST" else 200
