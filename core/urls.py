@@ -40,6 +40,7 @@ urlpatterns = [
     path("attendance/<int:pk>/edit/", views.edit_record_view, name="edit_record"),
     path("attendance/<int:pk>/delete/", views.delete_record_view, name="delete_record"),
     path("exceptions/", views.exceptions_view, name="exceptions"),
+    path("exceptions/<month:first>/counts/", views.exception_counts_view, name="exception_counts"),
     path("exceptions/one/", views.exception_view, name="exception"),
     path("people/<int:company>/<number:number>/", views.person_view, name="person"),
     path("companies/", views.companies_view, name="companies"),

@@ -12,7 +12,7 @@ from core.web.views.backups import backup_data_view, change_backup_view, downloa
 from core.web.views.bulk_edit import bulk_edit_view
 from core.web.views.closing import close_month_view, reopen_month_view
 from core.web.views.companies import companies_view, delete_company_view, rename_company_view
-from core.web.views.dashboard import dashboard_view
+from core.web.views.dashboard import dashboard_view, exception_counts_view
 from core.web.views.exceptions import exception_view, exceptions_view
 from core.web.views.history import history_view, restore_snapshot_view, snapshot_view
 from core.web.views.operations import (
@@ -63,6 +63,7 @@ __all__ = [
     "delete_record_view",
     "download_backup_view",
     "edit_record_view",
+    "exception_counts_view",
     "exception_view",
     "exceptions_view",
     "export_workbook_view",

@@ -6,8 +6,8 @@ A day in the future is counted nowhere but among all records.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -15,11 +15,10 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from core.attendance.employees import employees, first_recent
-from core.attendance.exceptions import exceptions
 from core.attendance.seals import WaitingMonths, months_waiting
 from core.attendance.tally import CountsAs, statuses
 from core.backups import catalogue
-from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, ExceptionKind, Role, UploadLog, User
+from core.models import AttendanceQuerySet, AttendanceRecord, Backup, Company, Role, UploadLog, User
 from core.operations import recovery
 from core.register.committed import committed_state
 from core.register.database import DEFAULT, Register
@@ -87,8 +86,7 @@ class DashboardFigures:
 
     ``latest``: the latest day up to today that has records. ``trend``: the days or months up to that day.
     ``by_company``: that day in each company, those with the most people absent or not recorded first.
-    ``exceptions``: of the month of that day, how many of each kind nobody has found right. ``waiting``: the months that
-    wait for this person to close them.
+    ``waiting``: the months that wait for this person to close them.
     """
 
     companies: int
@@ -98,7 +96,6 @@ class DashboardFigures:
     latest: Span | None = None
     trend: Sequence[Span] = ()
     by_company: Sequence[CompanyDay] = ()
-    exceptions: Mapping[ExceptionKind, int] = field(default_factory=dict)
     waiting: Sequence[WaitingMonths] = ()
 
     @property
@@ -198,7 +195,6 @@ def _counted(user: User, register: Register, today: dt.date, by_month: bool) -> 
         latest=sum(on_newest.values(), nobody),
         trend=trend,
         by_company=sorted(companies, key=lambda company: -company.missing),
-        exceptions=exceptions(user, newest.replace(day=1), register=register).counts(),
         waiting=months_waiting(user, register),
     )
 

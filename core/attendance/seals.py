@@ -51,6 +51,8 @@ _REMEMBERED: Final = 64
 """The digests of so many months are kept while nothing is written."""
 _WAITED: Final = 12
 """For how many months one waits to be closed."""
+_LISTED: Final = 3
+"""How many of the months that wait are listed, unless there is only one more."""
 _SHAPE: Final = ATTENDANCE_RECORDS.shape()
 
 
@@ -121,6 +123,16 @@ class WaitingMonths(NamedTuple):
     company: str
     pk: int
     months: Sequence[dt.date]
+
+    @property
+    def first_months(self) -> Sequence[dt.date]:
+        """Those that are listed: months are closed one after the other, and a link costs time."""
+        return self.months if len(self.months) <= _LISTED + 1 else self.months[:_LISTED]
+
+    @property
+    def others(self) -> int:
+        """How many more there are."""
+        return len(self.months) - len(self.first_months)
 
 
 class ToClose(NamedTuple):

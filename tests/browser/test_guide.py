@@ -109,6 +109,7 @@ def test_the_pictures_of_the_register(transactional_db: None, open_as: OpenAs, m
     Installation.objects.update(name="Head office server")
     opened = open_as("root")
     page = opened.go("/")
+    page.get_by_text("Missing punch").wait_for()
     picture(page, "register-dashboard", 760)
     page = opened.go("/roll/")
     picture(page, "register-roll", 700)

@@ -125,6 +125,22 @@ def numbers(row: Locator) -> list[int]:
 
 
 @pytest.mark.parametrize("javascript", [True, False])
+def test_the_dashboard_counts_exceptions_when_it_is_there(world: World, open_as: OpenAs, javascript: bool) -> None:
+    AttendanceRecord.objects.filter(pk=world.record.pk).update(out_time=None)
+    page = open_as("root", javascript=javascript).go("/")
+    counted = page.get_by_role("region", name="Exceptions").get_by_role("listitem")
+    if javascript:
+        expect(counted.filter(has_text="Missing punch")).to_have_text("Missing punch 1")
+        page.get_by_role("link", name="Missing punch").press("Enter")
+        page.wait_for_url("**kind=missing_punch")
+        assert page.locator("main tbody tr").count() == 1
+    else:
+        assert counted.all_inner_texts() == ["Exceptions in November 2026"]
+        counted.get_by_role("link").press("Enter")
+        page.wait_for_url("**/exceptions/?month=2026-11")
+
+
+@pytest.mark.parametrize("javascript", [True, False])
 def test_the_dashboard_shows_months_and_leads_on(world: World, open_as: OpenAs, javascript: bool) -> None:
     AttendanceRecord.objects.create(company=world.own, ep_no="X1", date=dt.date(2026, 8, 3), status="-0.5")
     page = open_as("user1" if not javascript else "root", javascript=javascript).go("/")

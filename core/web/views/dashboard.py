@@ -1,4 +1,8 @@
-"""The dashboard: what the records add up to in a person's scope, and for editors the newest imports."""
+"""The dashboard: what the records add up to in a person's scope, and for editors the newest imports.
+
+To count the exceptions of a large register takes longer than all else that the dashboard shows. So the page comes
+without them, and asks for them when it is there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,19 +20,23 @@ from django.views.decorators.http import require_safe
 
 from core import moments
 from core.attendance.dashboard import DashboardFigures, Span, dashboard
+from core.attendance.exceptions import exceptions
 from core.attendance.tally import CountsAs
 from core.models import ExceptionKind, Role, Status, User
+from core.web.decorators import role_required
 from core.web.filters import OFF_OR_ON_LEAVE, PRESENT
+from core.web.forms.exceptions import is_of_a_calendar
+from core.web.views.request import signed_in
 
 _STALE_AFTER = dt.timedelta(days=7)
 _BY_MONTH: Final = "months"
 
 
 class Tile(NamedTuple):
-    """A figure that leads to what it counts. ``kind``: which colour it has."""
+    """A figure that leads to what it counts. ``kind``: which colour it has. ``number``: None before it is counted."""
 
     label: str
-    number: int
+    number: int | None
     href: str
     kind: str = ""
 
@@ -49,7 +57,7 @@ def dashboard_view(request: HttpRequest) -> HttpResponse:
         "imports": shown.imports,
         "of_the_day": _of_the_day(shown.figures.latest, shown.figures.not_recorded) if shown.figures.latest else [],
         "of_all": _of_all(shown.figures, user),
-        "of_exceptions": _of_exceptions(shown.figures),
+        "of_exceptions": [_of_exceptions(shown.figures.latest.first)] if shown.figures.latest else [],
         "tomorrow": timezone.localdate() + dt.timedelta(1),
         "by_month": by_month,
         "spans": spans,
@@ -63,6 +71,19 @@ def dashboard_view(request: HttpRequest) -> HttpResponse:
         "backup_is_old": age is None or not dt.timedelta() <= age < _STALE_AFTER,
     }
     return render(request, "dashboard.html", context)
+
+
+@require_safe
+@role_required(Role.values)
+def exception_counts_view(request: HttpRequest, first: dt.date) -> HttpResponse:
+    """The part of the dashboard that says how many exceptions there are in a month, which ``first`` is the first day
+    of: all of them, and then each kind that there is."""
+    if not is_of_a_calendar(first):
+        raise Http404
+    counts = exceptions(signed_in(request), first).counts()
+    every = _of_exceptions(first, counts.total())
+    kinds = [Tile(str(kind.label), counts[kind], f"{every.href}&kind={kind}") for kind in ExceptionKind if counts[kind]]
+    return render(request, "partials/tiles.html", {"tiles": [every, *kinds], "quiet": True})
 
 
 def _of_the_day(latest: Span, not_recorded: int) -> list[Tile]:
@@ -85,17 +106,10 @@ def _of_all(figures: DashboardFigures, user: User) -> list[Tile]:
     ]
 
 
-def _of_exceptions(figures: DashboardFigures) -> list[Tile]:
-    """Those of the month of the latest day: all of them, and then each kind that there is."""
-    if figures.latest is None:
-        return []
-    month = figures.latest.first
+def _of_exceptions(month: dt.date, number: int | None = None) -> Tile:
+    """All exceptions of the month that a day is in."""
     address = f"{reverse('exceptions')}?month={month.isoformat()[:7]}"
-    kinds = [kind for kind in ExceptionKind if figures.exceptions.get(kind)]
-    return [
-        Tile(_("Exceptions in %(month)s") % {"month": moments.month(month)}, sum(figures.exceptions.values()), address),
-        *(Tile(str(kind.label), figures.exceptions[kind], f"{address}&kind={kind}") for kind in kinds),
-    ]
+    return Tile(_("Exceptions in %(month)s") % {"month": moments.month(month)}, number, address)
 
 
 def _list(**parameters: str) -> str:

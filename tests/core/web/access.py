@@ -169,6 +169,9 @@ ROUTES: Final[dict[str, Access]] = {
     "bulk_edit": Access(get=NOT_ALLOWED, post=(LOGIN, 403, 200, 403, 200), data=_days),
     "delete_all": Access(get=root_only(200), post=root_only(200)),
     "exceptions": Access(get=everybody(200), post=NOT_ALLOWED),
+    "exception_counts": Access(
+        get=everybody(200), post=NOT_ALLOWED, kwargs=lambda _world: {"first": DAY.replace(day=1)}
+    ),
     # No exception is named.
     "exception": Access(get=everybody(302), post=(LOGIN, 403, 302, 302, 302)),
     # To another company's administrator it does not exist.

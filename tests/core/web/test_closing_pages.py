@@ -207,8 +207,12 @@ def test_exceptions_of_a_closed_month_lead_to_its_roll(client: Client, world: Wo
 
 def test_the_dashboard_lists_months_that_wait(client: Client, world: World) -> None:
     months = [dt.date(2026, month, 5) for month in (12, 10, 9)] + [dt.date(2025, 12, 31), dt.date(2025, 11, 30)]
-    for day in months:
+
+    def record(day: dt.date) -> None:
         AttendanceRecord.objects.create(company=world.own, ep_no="A1", date=day, status="P")
+
+    for day in months:
+        record(day)
     for number in range(FIRST_SHOWN):
         company = Company.objects.create(name=f"Company {number}")
         AttendanceRecord.objects.create(company=company, ep_no="A1", date=dt.date(2026, 9, 1), status="P")
@@ -219,7 +223,10 @@ def test_the_dashboard_lists_months_that_wait(client: Client, world: World) -> N
     page = client.get("/").content.decode()
     assert roll(world) in page
     assert "Borealis" not in page
+    record(dt.date(2026, 8, 1))
+    assert ": December 2025 , August 2026 , September 2026 and 2 more" in text_of(client, "/")
     close(client, world)
+    assert "December 2025 , August 2026 , September 2026 , October 2026" in text_of(client, "/")
     assert roll(world) not in client.get("/").content.decode()
     supervisor = signed_in(world, "user1")
     assert "waiting to be closed" not in supervisor.get("/").content.decode()

@@ -6,7 +6,9 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core.models import AttendanceRecord, Company, Installation, Operation, User
@@ -95,12 +97,30 @@ def test_the_exceptions_of_the_month_are_counted_and_led_to(world: World) -> Non
     AttendanceRecord.objects.filter(pk=world.other_record.pk).update(overstay=300)
     client = Client()
     client.force_login(world.people["root"])
-    every, *kinds = client.get("/").context["of_exceptions"]
+    every, *kinds = client.get("/exceptions/2026-11/counts/").context["tiles"]
     assert {tile.label: tile.number for tile in kinds}.items() >= {"Missing punch": 1, "Overstay over 4 h": 1}.items()
+    assert sum(tile.number for tile in kinds) == every.number
     for tile in (every, *kinds):
         assert client.get(tile.href).context["page"].paginator.count == tile.number
     client.force_login(world.people["admin"])
-    assert "Overstay over 4 h" not in [tile.label for tile in client.get("/").context["of_exceptions"]]
+    tiles = client.get("/exceptions/2026-11/counts/").context["tiles"]
+    assert "Overstay over 4 h" not in [tile.label for tile in tiles]
+
+
+def test_the_dashboard_leaves_the_exceptions_for_a_request_of_their_own(world: World) -> None:
+    """To count them in a large register takes longer than all else. Without scripts, a link leads to them."""
+    with CaptureQueriesContext(connection) as queries:
+        _context, text = page(world.people["root"])
+    assert not [query for query in queries if "in_time" in query["sql"]]
+    assert 'hx-get="/exceptions/2026-11/counts/" hx-trigger="load"' in text
+    assert 'href="/exceptions/?month=2026-11"' in text
+
+
+@pytest.mark.parametrize("month", ["0001-01", "9999-12"])
+def test_the_ends_of_the_calendar_have_no_counts(world: World, month: str) -> None:
+    client = Client()
+    client.force_login(world.people["root"])
+    assert client.get(f"/exceptions/{month}/counts/").status_code == 404
 
 
 def test_a_day_in_the_future_is_named_and_not_counted(world: World) -> None:
