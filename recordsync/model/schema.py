@@ -249,7 +249,7 @@ class Shape:
         return positions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schema:
     """Everything that one application backs up: its models in the order of a file's sections, each after those that it
     refers to."""

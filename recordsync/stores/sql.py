@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, groupby, islice, repeat
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connections, models
@@ -33,6 +34,25 @@ from recordsync.streams import Change
 from recordsync.streams.lines import LinesOfColumns, SplicedLines
 
 _Rows = list[tuple[Any, ...]]
+
+
+class _InKeyOrder(NamedTuple):
+    """The SQL of some columns of a model's rows in key order."""
+
+    one: str
+    """Of the record whose primary key is one more parameter: it leads the keys. Where none does, of all rows."""
+    several: str
+    """Of the several records whose primary keys are more parameters. The last column is the primary key."""
+    parameters: tuple[Any, ...]
+
+
+_Lines = tuple[SplicedLines, int, _InKeyOrder]
+"""What makes the lines of a model's rows, of how many columns it does, and the query for these and for what tells their
+partition."""
+
+_LINES: Final[WeakKeyDictionary[Schema, dict[tuple[type, str], _Lines]]] = WeakKeyDictionary()
+"""Those of all of a model's rows, by the kind of store and the model: Django takes longer to make a query of so many
+expressions than a database takes to read a hundred rows."""
 
 _MANY = 2000
 """Changes from which it pays to make indexes afterwards."""
@@ -76,24 +96,41 @@ class SqlStore(OrmStore):
             self._text("created_at", TIMESTAMP),
             *self._contents(model, without=model.leading),
         ]
-        for name, batches in self._in_key_order(model, where, columns):
+        query = self._query_in_key_order(model, where, columns)
+        for name, batches in self._in_key_order(model, where, query):
             yield from self._as_records(model, chain.from_iterable(batches), name)
 
     def updated(self, model: Model, where: Q | None = None) -> Iterator[str | None]:
-        for _name, batches in self._in_key_order(model, where, [self._text("updated_at", TIMESTAMP)]):
+        query = self._query_in_key_order(model, where, [self._text("updated_at", TIMESTAMP)])
+        for _name, batches in self._in_key_order(model, where, query):
             for (moment,) in chain.from_iterable(batches):
                 yield moment
 
-    def _in_key_order(
-        self, model: Model, where: Q | None, columns: Sequence[Combinable]
-    ) -> Iterator[tuple[str, Iterable[_Rows]]]:
-        """Some columns of a model's rows in key order, as the driver gives them, for each record that leads the key, in
-        order of its name. Where none does, for all of them, with a blank name."""
+    def _in_key_order(self, model: Model, where: Q | None, query: _InKeyOrder) -> Iterator[tuple[str, Iterable[_Rows]]]:
+        """What the query finds, as the driver gives it, for each record that leads the key, in order of its name. Where
+        none does, for all of them, with a blank name."""
+        if model.leading is None:
+            yield "", self._fetch(query.one, query.parameters)
+            return
+        for parents in self._together(model, model.leading, where) if query.one else ():
+            if len(parents) == 1:
+                ((name, key),) = parents
+                yield name, self._fetch(query.one, (*query.parameters, key))
+                continue
+            keys = self._any_of([key for _name, key in parents])
+            found: dict[Any, _Rows] = defaultdict(list)
+            for row in self._fetch_at_once(query.several, (*query.parameters, *keys)):
+                found[row[-1]].append(row[:-1])
+            for name, key in parents:
+                yield name, [found[key]] if key in found else []
+
+    def _query_in_key_order(self, model: Model, where: Q | None, columns: Sequence[Combinable]) -> _InKeyOrder:
+        """The query for some columns of a model's rows in key order."""
         rows = self._rows(model, where)
         leading = model.leading
         if leading is None:
-            yield "", self._fetch(*self._compiled(self._ordered(model, rows).values_list(*columns)))
-            return
+            sql, parameters = self._compiled(self._ordered(model, rows).values_list(*columns))
+            return _InKeyOrder(sql, "", parameters)
         # Compiled once for all. The last parameters are primary keys.
         table, column = self._quoted(model, leading.source)
         of_one = self._ordered(model, rows.extra(where=[f"{table}.{column} = %s"]))
@@ -101,17 +138,7 @@ class SqlStore(OrmStore):
         pk = F(f"{leading.source}_id")
         of_several = self._ordered(model, rows.extra(where=[self._is_any(f"{table}.{column}")]), pk)
         sql_of_several, _same = self._compiled(of_several.values_list(*columns, pk))
-        for parents in self._together(model, leading, where) if sql else ():
-            if len(parents) == 1:
-                ((name, key),) = parents
-                yield name, self._fetch(sql, (*parameters, key))
-                continue
-            keys = self._any_of([key for _name, key in parents])
-            found: dict[Any, _Rows] = defaultdict(list)
-            for row in self._fetch_at_once(sql_of_several, (*parameters, *keys)):
-                found[row[-1]].append(row[:-1])
-            for name, key in parents:
-                yield name, [found[key]] if key in found else []
+        return _InKeyOrder(sql, sql_of_several, parameters)
 
     def _ordered(self, model: Model, rows: models.QuerySet[Any], *first: Combinable) -> models.QuerySet[Any]:
         """The rows in the order of the key's texts, but for what leads the key. The database sorts by bytes, which is
@@ -144,16 +171,14 @@ class SqlStore(OrmStore):
     def _cut_in_sql(self, model: Model, where: Q | None) -> Iterator[tuple[Partition, Sequence[bytes]] | None]:
         """As :meth:`_cut`, made from the database's JSON; None where a record may be illegal. No line is parsed: the
         database gives what the partition is told by, too."""
-        cut = model.key[: len(model.partition)]
-        beside = [self._text(*self._stored(field)) for field in cut if field is not model.leading]
-        spliced, columns = self._spliced(model)
-        for name, batches in self._in_key_order(model, where, [*columns, *beside]):
+        spliced, columns, query = self._lines(model, where)
+        for name, batches in self._in_key_order(model, where, query):
             line = self._line(model, spliced, name)
-            leads = (name,)[: len(cut) - len(beside)]
+            leads = (name,) if model.leading is not None and model.partition else ()
             for rows in batches:
                 given = list(zip(*rows, strict=True))
-                told = given[len(columns) :]
-                lines = self._made(line, given[: len(columns)])
+                told = given[columns:]
+                lines = self._made(line, given[:columns])
                 if lines is None:
                     yield None
                     return
@@ -164,6 +189,19 @@ class SqlStore(OrmStore):
                     if model.cut_date:
                         partition = (*partition[:-1], *slices.parts(slices.slice_of(partition[-1])))
                     yield partition, lines[start:end]
+
+    def _lines(self, model: Model, where: Q | None) -> _Lines:
+        """What makes the lines of these rows: kept, where they are all of a model's."""
+        kept = _LINES.setdefault(self.schema, {})
+        if where is None and (type(self), model.name) in kept:
+            return kept[type(self), model.name]
+        spliced, columns = self._spliced(model)
+        cut = model.key[: len(model.partition)]
+        beside = [self._text(*self._stored(field)) for field in cut if field is not model.leading]
+        lines = spliced, len(columns), self._query_in_key_order(model, where, [*columns, *beside])
+        if where is None:
+            kept[type(self), model.name] = lines
+        return lines
 
     def _made(self, line: LinesOfColumns | None, given: Sequence[Sequence[Any]]) -> list[bytes] | None:
         """The lines of some rows, by column: when each was created, and the JSON object of each group. None where one
