@@ -76,9 +76,9 @@ def edited_key(alias: str, pick: int, text: str) -> None:
 
 
 def rename(alias: str, pick: int, text: str) -> None:
-    company = _picked_company(alias, pick)
-    if company is not None:
-        Company.objects.using(alias).filter(pk=company.pk).update(name=f"{company.name[:100]}{text}’")
+    company, companies = _picked_company(alias, pick), Company.objects.using(alias)
+    if company is not None and not companies.filter(name=(name := f"{company.name[:100]}{text}’")).exists():
+        companies.filter(pk=company.pk).update(name=name)
 
 
 def swap_names(alias: str, pick: int, text: str) -> None:
