@@ -25,7 +25,7 @@ from recordsync.backupfile import BackupFile, UncheckedFile
 from recordsync.backupfile.ancestry import check_ancestry
 from recordsync.errors import HistoryDamaged, HistoryUnusable
 from recordsync.history.ancestry import Ancestry
-from recordsync.history.changed import ChangedTree, SpooledPlace
+from recordsync.history.changed import ChangedTree, SpooledFrame
 from recordsync.history.headers import Header, Rename
 from recordsync.history.lineage import Lineage, after_taking
 from recordsync.history.relation import BaseIds, Kinship, Relation, relation, snapshots_in
@@ -206,13 +206,13 @@ class Incoming:
             return
         rows = {row.pk: row for row in register.rows(Snapshot).filter(pk__in=snapshots_in(self.base))}
         with TemporaryFile() as spool:
-            places: dict[str, SpooledPlace] = {}  # of all snapshots: a base may read the block of another one
+            frames: dict[str, SpooledFrame] = {}  # of all snapshots: a base may read the block of another one
 
             def tree(pk: str) -> StoredTree:
                 found = self.tree_at(rows[pk], register)
                 if self.renames is None:
                     return found
-                return renamed_tree(register.history.store, found, self.renames.bases[pk], spool, places)
+                return renamed_tree(register.history.store, found, self.renames.bases[pk], spool, frames)
 
             try:
                 opened = opened_base(self.base, tree)

@@ -27,6 +27,8 @@ _CHANGED = "The file has changed since it was checked: check it again."
 class DescribedFile:
     """What the metadata of a 2.0 file say of its records."""
 
+    tree = None
+
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         self.repeated: Mapping[str, int] = {}

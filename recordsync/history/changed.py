@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Final, NamedTuple
+from typing import IO, NamedTuple
 
-from recordsync.history.blocks import BlockDigest, batches
+from recordsync.history.blocks import BlockDigest
 from recordsync.history.receiving import Receiving
-from recordsync.history.store import HistoryStore, StoredTree
+from recordsync.history.store import HistoryStore, OpenBlock, StoredBlock, StoredTree, lines_in, new_compressor
 from recordsync.history.trees import Path, TreeNode, changed, node_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
-from recordsync.streams.lines import checksums_of
-
-_PIECE: Final = 1 << 20
-"""Bytes of the temporary file that are read at once."""
+from recordsync.system.files import FrameReader
 
 
-class SpooledPlace(NamedTuple):
-    """Where the lines of a block are in the temporary file."""
+class SpooledFrame(NamedTuple):
+    """A block whose frame is in the temporary file, at a position."""
 
+    block: StoredBlock
     start: int
-    end: int
+    size: int
 
 
 class TreeChanges:
     """The changes to a tree, block by block. Reads that tree, and writes to the end of ``spool``, a temporary file,
-    which stays open and is the caller's. ``places``: where blocks are in it, by digest, if several trees share it."""
+    which stays open and is the caller's. ``frames``: those in it, by digest, if several trees share it."""
 
     def __init__(
-        self, store: HistoryStore, below: StoredTree, spool: IO[bytes], places: dict[str, SpooledPlace] | None = None
+        self, store: HistoryStore, below: StoredTree, spool: IO[bytes], frames: dict[str, SpooledFrame] | None = None
     ) -> None:
         self._store = store
         self._below = below
         self._spool = spool
         self._changes: dict[str, dict[Partition, BlockDigest | None]] = {model.name: {} for model in below.schema}
-        self._places: dict[str, SpooledPlace] = {} if places is None else places
+        self._frames: dict[str, SpooledFrame] = {} if frames is None else frames
+        self._compressor = new_compressor()
 
     def put(self, model: Model, partition: Partition, lines: Iterable[bytes]) -> None:
         """Replace the block of a partition by one that has these lines, which are known to be right and in order. If
         there are none, it has no records afterwards."""
-        start = self._spool.seek(0, io.SEEK_END)
-        digest, count = hashlib.sha256(), 0
-        for batch in batches(lines):
-            self._spool.seek(0, io.SEEK_END)  # the lines may come from it
-            self._spool.write(b"\n".join((*batch, b"")))
-            digest.update(b"".join(checksums_of(batch)))
-            count += len(batch)
-        block = BlockDigest(digest.hexdigest(), count)
-        self._changes[model.name][partition] = block if count else None
-        self._places[block.digest] = SpooledPlace(start, self._spool.seek(0, io.SEEK_END))
+        block = OpenBlock(self._compressor, self._spool_frame).written(lines)
+        self._changes[model.name][partition] = block if block.count else None
+
+    def _spool_frame(self, block: StoredBlock, frame: bytes) -> None:
+        self._frames[block.digest] = SpooledFrame(block, self._spool.seek(0, io.SEEK_END), len(frame))
+        self._spool.write(frame)
 
     def tree(self) -> ChangedTree:
         """The tree after all changes. Reads the nodes that lead to them."""
@@ -73,7 +67,7 @@ class TreeChanges:
             if node is not None and node.count:
                 children.append((model.name, node.digest, node.count))
         root = node_of((), children, made.__setitem__)
-        return ChangedTree(self._store, root.digest, self._below, made, self._spool, self._places)
+        return ChangedTree(self._store, root.digest, self._below, made, self._changes, self._spool, self._frames)
 
 
 class ChangedTree(StoredTree):
@@ -85,13 +79,16 @@ class ChangedTree(StoredTree):
         root: str,
         below: StoredTree,
         made: Mapping[str, bytes],
+        changes: Mapping[str, Mapping[Partition, BlockDigest | None]],
         spool: IO[bytes],
-        places: Mapping[str, SpooledPlace],
+        frames: Mapping[str, SpooledFrame],
     ) -> None:
         self._below = below
         self._made = made
+        self._changes = changes
         self._spool = spool
-        self._places = places
+        self._frames = frames
+        self._reader = FrameReader()
         super().__init__(store, root, below.schema)
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
@@ -100,37 +97,32 @@ class ChangedTree(StoredTree):
 
     def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         for partition, block in placed:
-            place = self._places.get(block.digest)
-            if place is None:
+            spooled = self._frames.get(block.digest)
+            if spooled is None:
                 yield from self._below.lines([(partition, block)])
             else:
-                yield from self._read(place)
+                yield from self._read(spooled)
 
     def lines_of(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         wanted = list(placed)
-        below = self._below.lines_of([one for one in wanted if one[1].digest not in self._places])
+        below = self._below.lines_of([one for one in wanted if one[1].digest not in self._frames])
         for _partition, block in wanted:
-            place = self._places.get(block.digest)
-            yield next(below) if place is None else [line for some in self._read(place) for line in some]
+            spooled = self._frames.get(block.digest)
+            yield next(below) if spooled is None else [line for some in self._read(spooled) for line in some]
 
-    def _read(self, place: SpooledPlace) -> Iterator[list[bytes]]:
-        position, rest = place.start, b""
-        while position < place.end:
-            self._spool.seek(position)
-            piece = self._spool.read(min(_PIECE, place.end - position))
-            position += len(piece)
-            *lines, rest = (rest + piece).split(b"\n")
-            if lines:
-                yield lines
+    def _read(self, spooled: SpooledFrame) -> Iterator[list[bytes]]:
+        return lines_in(spooled.block, self._frame(spooled), self._reader)
+
+    def _frame(self, spooled: SpooledFrame) -> bytes:
+        self._spool.seek(spooled.start)
+        return self._spool.read(spooled.size)
 
     def store(self, into: Receiving) -> None:
         """Store what is not stored yet."""
         for digest, text in self._made.items():
             into.put_node(digest, text)
         for model in self.schema:
-            for partition, block in self.digests(model):
-                if block.digest in self._places:
-                    stored = into.begin(model, partition)
-                    for lines in self.lines([(partition, block)]):
-                        stored.add(lines)
-                    stored.close()
+            for partition, block in sorted(self._changes[model.name].items()):
+                if block is not None:
+                    spooled = self._frames[block.digest]
+                    into.put_frame(model, partition, spooled.block, self._frame(spooled))

@@ -1,4 +1,4 @@
-"""The blocks in which two trees differ. Nothing of what they share is read, and no record.
+"""The blocks in which two trees differ, and how much they share. Nothing of what they share is read, and no record.
 
 Nodes are compared level by level from the root down, many together, so that a difference costs a read of the path to it
 and no query of its own.
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.trees import EMPTY, Child, Path, Read
+from recordsync.history.trees import EMPTY, Child, Path, Read, children_in, children_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Schema
 
@@ -58,6 +58,55 @@ def differences(read: Read, models: Iterable[Model], before: str | None, after: 
             pairs = _pairs(read, pairs)
         for path, old, new in pairs:
             yield Difference(model, path[1:], _block(old), _block(new))
+
+
+def side_by_side(read: Read, model: Model, before: str, after: str) -> Iterator[Difference | int]:
+    """The blocks of a model in which two trees differ, and between them how many records both have alike, in key order.
+
+    ``before`` and ``after``: the digests of their roots. Raises what ``read`` raises: HistoryDamaged where a node is
+    missing.
+    """
+    old, new = ({child[0]: child for child in children_of(read, root)}.get(model.name) for root in (before, after))
+    parts: Iterable[_Pair | int] = [] if old is None and new is None else [_beside((model.name,), old, new)]
+    for _level in range(model.levels):
+        parts = _below(read, parts)
+    for part in parts:
+        yield part if isinstance(part, int) else Difference(model, part.path[1:], *map(_block, part[1:]))
+
+
+def _below(read: Read, parts: Iterable[_Pair | int]) -> Iterator[_Pair | int]:
+    """The pairs of children below these nodes, in order, and how many records nodes have that are alike."""
+    stream = iter(parts)
+    while some := list(islice(stream, _TOGETHER)):
+        digests = [child[1] for pair in some if isinstance(pair, _Pair) for child in pair[1:] if child is not None]
+        texts = read(list(dict.fromkeys(digests))) if digests else {}
+        shared = 0
+        for part in some:
+            if isinstance(part, int):
+                shared += part
+                continue
+            old, new = (
+                {} if child is None else {below[0]: below for below in children_in(read, texts[child[1]])}
+                for child in part[1:]
+            )
+            for name in sorted(old.keys() | new.keys()):
+                pair = _beside((*part.path, name), old.get(name), new.get(name))
+                if isinstance(pair, int):
+                    shared += pair
+                    continue
+                if shared:
+                    yield shared
+                shared = 0
+                yield pair
+        if shared:
+            yield shared
+
+
+def _beside(path: Path, before: Child | None, after: Child | None) -> _Pair | int:
+    """The pair at a path; the number of records where both are alike."""
+    if before is not None and after is not None and before[1] == after[1]:
+        return after[2]
+    return _Pair(path, before, after)
 
 
 def _block(child: Child | None) -> BlockDigest | None:

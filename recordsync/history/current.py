@@ -28,7 +28,8 @@ class Current:
     """The blocks of a register, made by :func:`read_current`. It holds for the transaction in which it was made. Fits
     :class:`recordsync.plan.OurBlocks`."""
 
-    def __init__(self, using: str, history: HistoryStore, dirty: _Dirty) -> None:
+    def __init__(self, using: str, history: HistoryStore, dirty: _Dirty, root: str | None) -> None:
+        self.root = root
         self._using = using
         self._history = history
         self._dirty = dirty
@@ -96,4 +97,4 @@ def read_current(store: Store, using: str, history: HistoryStore, state: Registe
             blocks = ((partition, store.partition(model, partition)) for partition in known)
         read = {partition: block_of(lines) for partition, lines in blocks}
         dirty[model.name] = places, {partition: block for partition, block in read.items() if block.count}
-    return Current(using, history, dirty)
+    return Current(using, history, dirty, state.head.tree if state.is_clean and state.head is not None else None)

@@ -16,7 +16,7 @@ import orjson
 
 from recordsync.errors import HistoryUnusable
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.store import BlockWriter, HistoryStore, OpenBlock
+from recordsync.history.store import BlockWriter, HistoryStore, OpenBlock, StoredBlock
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model
 from recordsync.streams.sort import stored
@@ -44,6 +44,16 @@ class Receiving:
         """A block that is stored piece by piece. One that is not closed is not stored."""
         writer = self._opened()
         return IncomingBlock(self, model, partition, None if writer is None else writer.begin())
+
+    def put_frame(self, model: Model, partition: Partition, block: StoredBlock, frame: bytes) -> None:
+        """Store a block whose frame is made."""
+        if (writer := self._opened()) is not None:
+            try:
+                writer.put_frame(block, frame)
+            except HistoryUnusable as error:
+                self.failure = error
+            else:
+                self.note(model, partition, BlockDigest(block.digest, block.count))
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Store a node. Fits :data:`recordsync.history.trees.Keep`."""

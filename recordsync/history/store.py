@@ -183,27 +183,24 @@ class BlockWriter:
         self._blocks: dict[str, tuple[str, str, int, int, int, bytes]] = {}
         self._nodes: dict[str, bytes] = {}
         self._waiting = 0
-        # One for all blocks, because to make one takes as long as to compress a small block.
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._compressor = new_compressor()
 
     def put(self, lines: Iterable[bytes]) -> BlockDigest:
         """The block that has these lines, which are known to be right. It is in the store afterwards, unless it has no
         lines. The lines are read once and not kept."""
-        block = self.begin()
-        for batch in batches(lines):
-            block.add(batch)
-        return block.close()
+        return self.begin().written(lines)
 
     def begin(self) -> OpenBlock:
         """A block that is written piece by piece. It is closed before the next one begins."""
-        return OpenBlock(self._compressor, self._add)
+        return OpenBlock(self._compressor, self.put_frame)
 
     def put_node(self, digest: str, text: bytes) -> None:
         """Write a node."""
         self._nodes[digest] = bytes(memoryview(text))  # a copy: what orjson gives takes 4 KB, however short it is
         self._wait_for(len(text))
 
-    def _add(self, block: StoredBlock, frame: bytes) -> None:
+    def put_frame(self, block: StoredBlock, frame: bytes) -> None:
+        """Write a block whose frame is made."""
         said = (block.digest, block.raw_sha256, block.size, block.count, block.crc32)
         self._blocks[block.digest] = (*said, frame)
         self._wait_for(len(frame))
@@ -238,10 +235,16 @@ class BlockWriter:
                 cursor.execute(insert.format(", ".join([of_row] * len(some))), list(chain.from_iterable(some)))
 
 
+def new_compressor() -> zstandard.ZstdCompressor:
+    """What makes the frames of blocks: one for many, because to make it takes as long as to compress a small block."""
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+
 class OpenBlock:
     """A block that is being written."""
 
     def __init__(self, compressor: zstandard.ZstdCompressor, put: _Put) -> None:
+        """``put``: is called with the block and its frame, unless it has no lines."""
         self._compressor = compressor
         self._put = put
         self._packer: zstandard.ZstdCompressionObj | None = None
@@ -268,6 +271,12 @@ class OpenBlock:
         self._digest.update(b"".join(checksums_of(lines)))
         self._size += len(text)
         self._count += len(lines)
+
+    def written(self, lines: Iterable[bytes]) -> BlockDigest:
+        """The block, which has these lines and no more. See :meth:`add`, :meth:`close`."""
+        for batch in batches(lines):
+            self.add(batch)
+        return self.close()
 
     def close(self) -> BlockDigest:
         """The block, which has no more lines. It is written, unless it has none."""
@@ -310,6 +319,19 @@ def answering(alias: str) -> Iterator[None]:
         yield
     except (Error, CommitUnknown) as error:
         raise HistoryUnusable(alias, error) from error
+
+
+def lines_in(block: StoredBlock, frame: bytes, reader: FrameReader) -> Iterator[list[bytes]]:
+    """The lines of a block, in batches: one, if it is small. Raises HistoryDamaged where its frame is damaged."""
+    if block.count <= SMALL:
+        yield _lines_in(b"".join(pieces(block, frame, reader)))
+        return
+    rest = b""
+    for piece in pieces(block, frame, reader):
+        *lines, rest = (rest + piece).split(SEPARATOR)
+        if lines:
+            yield lines
+    yield [rest]
 
 
 def _lines_in(text: bytes) -> list[bytes]:
@@ -423,12 +445,7 @@ class StoredTree:
                 continue
             reader, described = FrameReader(), self._described(some)
             for block, frame in zip(described, self._store.frames(described), strict=True):
-                rest = b""
-                for piece in pieces(block, frame, reader):
-                    *lines, rest = (rest + piece).split(SEPARATOR)
-                    if lines:
-                        yield lines
-                yield [rest]
+                yield from lines_in(block, frame, reader)
 
     def lines_of(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         """The lines of each of these small blocks, in their order. Some are read together. Raises HistoryDamaged where

@@ -136,16 +136,17 @@ def _below(read: Read, items: Iterable[tuple[Path, str, int]]) -> Iterator[tuple
     while some := list(islice(stream, _TOGETHER)):
         texts = read([digest for _path, digest, _count in some])
         for path, digest, _count in some:
-            for name, known, count in _children(read, texts[digest]):
+            for name, known, count in children_in(read, texts[digest]):
                 yield (*path, name), known, count
 
 
 def children_of(read: Read, digest: str) -> list[Child]:
     """The children of the node with this digest, in the order of their names."""
-    return _children(read, read([digest])[digest])
+    return children_in(read, read([digest])[digest])
 
 
-def _children(read: Read, text: bytes) -> list[Child]:
+def children_in(read: Read, text: bytes) -> list[Child]:
+    """The children of the node with this text, in the order of their names. Reads its groups, if it has any."""
     content = orjson.loads(text)
     if isinstance(content, list):
         return [(name, digest, count) for name, digest, count in content]

@@ -42,6 +42,9 @@ class Base(Protocol):
     def parts(self, model: Model) -> Iterator[BasePart] | None:
         """Each partition that has records, in key order; None: partitions are not known."""
 
+    def part(self, model: Model, partition: Partition) -> BasePart | None:
+        """One of the same partitions; None: it has no records."""
+
     def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
         """The records of one partition, in key order."""
 
@@ -75,6 +78,9 @@ class StoredBase:
     def parts(self, model: Model) -> Iterator[BasePart]:
         return (BasePart(partition, block) for partition, block in self._tree.digests(model))
 
+    def part(self, model: Model, partition: Partition) -> BasePart | None:
+        return next((BasePart(place, block) for place, block in self._tree.at(model, partition)), None)
+
     def in_partition(self, model: Model, partition: Partition) -> Iterator[BaseRecord]:
         return self._parsed(model, self._tree.at(model, partition))
 
@@ -104,11 +110,12 @@ class MergedBase:
     def parts(self, model: Model) -> Iterator[BasePart]:
         below = () if self._base is None else self._base.parts(model) or ()
         for base, one, other in join(below, self._one.parts(model) or (), self._other.parts(model) or ()):
-            source = self._source(base, one, other)
-            if source is self:
-                yield BasePart((one or other or base).partition, None)
-            elif (part := one if source is self._one else other) is not None:
+            if (part := self._merged((one or other or base).partition, base, one, other)) is not None:
                 yield part
+
+    def part(self, model: Model, partition: Partition) -> BasePart | None:
+        below = None if self._base is None else self._base.part(model, partition)
+        return self._merged(partition, below, self._one.part(model, partition), self._other.part(model, partition))
 
     def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
         base = None if self._base is None else self._base.in_partition(model, partition)
@@ -118,11 +125,14 @@ class MergedBase:
     def lines(self, placed: Iterable[tuple[Partition, BlockDigest]]) -> Iterator[list[bytes]]:
         return self._one.lines(placed)  # of one of the two, whose store both have
 
-    def _source(self, base: BasePart | None, one: BasePart | None, other: BasePart | None) -> Base:
-        """Which of the two has a partition as the merge has it; the merge itself if neither has. Each part is None
-        where there are no records."""
-        if any(part is not None and part.block is None for part in (base, one, other)):
-            return self
-        if one == other or (self._base is not None and other == base):
-            return self._one
-        return self._other if self._base is not None and one == base else self
+    def _merged(
+        self, partition: Partition, base: BasePart | None, one: BasePart | None, other: BasePart | None
+    ) -> BasePart | None:
+        """What the merge has in a partition: what one of the two has, or records of both. Each part is None where there
+        are no records."""
+        if all(part is None or part.block is not None for part in (base, one, other)):
+            if one == other or (self._base is not None and other == base):
+                return one
+            if self._base is not None and one == base:
+                return other
+        return BasePart(partition, None)

@@ -22,6 +22,7 @@ class Listing:
     """Some records of one model. Fits :class:`recordsync.plan.Source`."""
 
     is_complete = False
+    tree = None
 
     def __init__(self, schema: Schema, shape: Shape, records: Iterable[Record], lines: IO[bytes]) -> None:
         """``records``: checked, of this shape, in key order. They are written to ``lines``, an empty temporary file,

@@ -9,9 +9,10 @@ from itertools import chain, groupby, islice
 from types import MappingProxyType
 from typing import IO, Final, NamedTuple
 
-from recordsync.errors import OutOfOrder
+from recordsync.errors import HistoryDamaged, HistoryUnusable, OutOfOrder
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.store import SMALL
+from recordsync.history.compare import side_by_side
+from recordsync.history.store import SMALL, StoredTree
 from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, addition, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
@@ -23,6 +24,7 @@ from recordsync.plan.references import Held
 from recordsync.plan.renames import NewName, with_new_name
 from recordsync.plan.source import Align, OurBlocks, Pass, Source, TheirBlock
 from recordsync.plan.steps import Additions
+from recordsync.plan.trees import BlockOfTree
 from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
 from recordsync.streams.lines import Lines, checksums_of
@@ -280,23 +282,48 @@ class _Sides(NamedTuple):
             if self.store.has_more_than(model, 0) or (blocks := reader.blocks(model)) is None:
                 return None
             return self._added(blocks)
-        if self.ours is None or (blocks := reader.blocks(model)) is None:
+        if self.ours is None:
             return None
+        by_trees = self.ours.root is not None and self.theirs.tree is not None
+        try:
+            is_much = self._is_much_different(self._side_by_side(self.ours, None, by_trees=by_trees))
+        except (HistoryDamaged, HistoryUnusable):
+            if not by_trees:
+                raise
+            by_trees = False  # our tree may be damaged, and the register still tells its blocks
+            is_much = self._is_much_different(self._side_by_side(self.ours, None, by_trees=False))
+        base = None if isinstance(self.base, Side) else self.base
+        if is_much or (parts := self._side_by_side(self.ours, base, by_trees=by_trees)) is None:
+            return None
+        return _merged_block_by_block(self.store, model, self.ours, parts, self.base)
+
+    def _side_by_side(
+        self, ours: OurBlocks, base: Base | None, *, by_trees: bool
+    ) -> Iterator[_Joined | Identical] | None:
+        """What both sides and the base have, partition by partition; None where that is not known.
+
+        ``by_trees``: nothing is read of what the trees of both have alike.
+        """
+        if by_trees and ours.root is not None and self.theirs.tree is not None:
+            return _joined_by_trees(ours.root, self.theirs.tree, self.model, base)
+        parts = () if base is None else base.parts(self.model)
+        if parts is None or (blocks := self.reader.blocks(self.model)) is None:
+            return None
+        return _joined(ours.blocks(self.model), blocks, parts)
+
+    def _is_much_different(self, parts: Iterable[_Joined | Identical] | None) -> bool:
+        """Whether it costs less to read all of ours than what differs, or that is not known."""
+        if parts is None:
+            return True
         total = different = 0
-        for one in _joined(self.ours.blocks(model), blocks):
-            total += one.ours.count if one.ours else 0
-            if one.ours and (one.ours != one.theirs.content if one.theirs else self.base is not None):
-                different += one.ours.count
-        again = reader.blocks(model)
-        if different * _PARTS > total or again is None:
-            return None
-        parts: Iterable[BasePart] = ()
-        if self.base is not None and not isinstance(self.base, Side):
-            if (known := self.base.parts(model)) is None:
-                return None
-            parts = known
-        joined = _joined(self.ours.blocks(model), again, parts)
-        return _merged_block_by_block(self.store, model, self.ours, joined, self.base)
+        for one in parts:
+            if isinstance(one, Identical):
+                total += one.count
+            elif one.ours is not None:
+                total += one.ours.count
+                if one.ours != one.theirs.content if one.theirs else self.base is not None:
+                    different += one.ours.count
+        return different * _PARTS > total
 
     def _added(self, blocks: Iterable[TheirBlock]) -> Iterator[_Part]:
         """Additions of all of theirs, where there are none of ours, block by block."""
@@ -345,19 +372,35 @@ def _joined(
         yield _Joined(partition, our and our[1], their and their[1], part)
 
 
+def _joined_by_trees(ours: str, theirs: StoredTree, model: Model, base: Base | None) -> Iterator[_Joined | Identical]:
+    """What both sides and the base have, where the trees of both sides differ. ``ours``: the digest of our root."""
+    parse = Lines(model.shape())
+    for one in side_by_side(theirs.nodes, model, ours, theirs.root):
+        if isinstance(one, int):
+            yield Identical(one)
+        else:
+            their = None if one.after is None else BlockOfTree(theirs, one.partition, one.after, parse)
+            part = None if base is None else base.part(model, one.partition)
+            yield _Joined(one.partition, one.before, their, part)
+
+
 def _merged_block_by_block(
-    store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined], base: Base | Side | None
+    store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined | Identical], base: Base | Side | None
 ) -> Iterator[_Part]:
     """The merge of complete records, where the blocks of both sides are known. ``base``: None: there is none."""
     parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
     stream = iter(joined)
     while some := list(islice(stream, EVERY)):
-        alike = [one.ours.digest for one in some if one.ours and one.is_alike]
+        read = [one for one in some if isinstance(one, _Joined)]
+        alike = [one.ours.digest for one in read if one.ours and one.is_alike]
         stored = ours.described(alike) if alike else {}
-        differing = [one for one in some if not one.is_alike and (one.theirs or (base is not None and one.ours))]
+        differing = [one for one in read if not one.is_alike and (one.theirs or (base is not None and one.ours))]
         our_lines = ours.lines(one.ours for one in differing if one.ours)
         base_lines = iter(()) if base is None or isinstance(base, Side) else base.lines(_only_in_base(differing))
         for one in some:
+            if isinstance(one, Identical):
+                yield one
+                continue
             if one.theirs is None and (base is None or one.ours is None):
                 continue  # without a base, absence says nothing; with one, neither side has what the base had
             if one.theirs is not None and one.is_alike:

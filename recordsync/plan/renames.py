@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import IO, NamedTuple
 
 from recordsync.history.ancestry import Ancestry
-from recordsync.history.changed import ChangedTree, SpooledPlace, TreeChanges
+from recordsync.history.changed import ChangedTree, SpooledFrame, TreeChanges
 from recordsync.history.relation import BaseIds, MergedBases, snapshots_in
 from recordsync.history.renames import NamesSeen, Naming
 from recordsync.history.store import HistoryStore, StoredTree
@@ -205,12 +205,12 @@ def seen_in_theirs(shared: Iterable[Shared]) -> dict[str, str | None]:
 
 
 def renamed_tree(
-    store: HistoryStore, below: StoredTree, seen: Seen, spool: IO[bytes], places: dict[str, SpooledPlace] | None = None
+    store: HistoryStore, below: StoredTree, seen: Seen, spool: IO[bytes], frames: dict[str, SpooledFrame] | None = None
 ) -> ChangedTree:
     """A tree whose records are seen under other names. Reads what has these names, and writes to the end of ``spool``,
-    a temporary file that stays open. ``places``: see :class:`recordsync.history.changed.TreeChanges`. Raises
+    a temporary file that stays open. ``frames``: see :class:`recordsync.history.changed.TreeChanges`. Raises
     :class:`recordsync.errors.HistoryDamaged` where the tree is not whole."""
-    changes = TreeChanges(store, below, spool, places)
+    changes = TreeChanges(store, below, spool, frames)
     for model in below.schema:
         names = {field.name: seen.get(str(field.references), {}) for field in model.references}
         if model.name in seen:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.store import StoredBlock
+from recordsync.history.store import StoredBlock, StoredTree
 from recordsync.model.records import Partition, Record
 from recordsync.model.schema import Model, Shape
 from recordsync.streams import Deletion, Unparsed
@@ -68,6 +68,10 @@ class Pass(Protocol):
 class OurBlocks(Protocol):
     """The register's blocks, as the current transaction sees them."""
 
+    @property
+    def root(self) -> str | None:
+        """The digest of the root of the register's tree; None unless the history store has that tree."""
+
     def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         """Each partition that has records with its block, in key order. Costs no reading of records."""
 
@@ -101,6 +105,10 @@ class Source(Protocol):
     @property
     def is_complete(self) -> bool:
         """Whether it speaks about every record, so that a record that it does not list does not exist."""
+
+    @property
+    def tree(self) -> StoredTree | None:
+        """Its tree, through which the history store's other trees can be read, too; None: it has none at hand."""
 
     def shape(self, model: Model) -> Shape:
         """The shape of its records of a model: the fields that they have."""

@@ -14,9 +14,10 @@ from recordsync.backupfile import Limits, UncheckedFile
 from recordsync.history.databases import history_of
 from recordsync.history.store import HistoryStore, StoredTree
 from recordsync.history.trees import nodes
-from recordsync.merge import Counts
+from recordsync.merge import Counts, Side
 from recordsync.plan import Base, make_plan
 from recordsync.plan.bases import MergedBase, StoredBase
+from recordsync.plan.trees import TreeSource
 from recordsync.stores import Store
 from tests.builders.registers import RegisterData, empty, put
 from tests.builders.trees import snapshot_file
@@ -30,8 +31,8 @@ from tests.strategies.registers import registers as any_register
 History = tuple[RegisterData, ...]
 
 
-def stored(alias: str, register: RegisterData) -> StoredBase:
-    """The base that a register is, of which the history store then has all blocks."""
+def stored(alias: str, register: RegisterData) -> StoredTree:
+    """The tree of a register, of which the history store then has all nodes and blocks."""
     put(alias, register)
     history = HistoryStore(history_of(alias))
     with Register(alias).read() as store, history.writing(databases.LONG) as writer:
@@ -42,14 +43,16 @@ def stored(alias: str, register: RegisterData) -> StoredBase:
         )
         *_, root = nodes(placed, (), writer.put_node)
     empty(alias)
-    return StoredBase(StoredTree(history, root.digest, SCHEMA))
+    return StoredTree(history, root.digest, SCHEMA)
 
 
-def planned(store: Store, data: bytes, base: Base, ours: Ours | None) -> tuple[str, bytes, dict[str, Counts], object]:
-    """All that a plan says."""
+def planned(
+    store: Store, theirs: bytes | TreeSource, base: Base | Side | None, ours: Ours | None
+) -> tuple[str, bytes, dict[str, Counts], object]:
+    """All that a plan says. ``theirs``: a file, or the tree of a snapshot."""
     with io.BytesIO() as items:
-        file = UncheckedFile(io.BytesIO(data), SCHEMA, Limits())
-        plan = make_plan(store, file, base, items, ours=ours)
+        source = theirs if isinstance(theirs, TreeSource) else UncheckedFile(io.BytesIO(theirs), SCHEMA, Limits())
+        plan = make_plan(store, source, base, items, ours=ours)
         return plan.digest, items.getvalue(), plan.settled, plan.held
 
 
@@ -76,13 +79,47 @@ def same_plans(alias: str, base: Base, ours: RegisterData, theirs: RegisterData,
 def test_one_base(alias: str, history: History, most: int) -> None:
     """For all registers and files that come from one base."""
     below, ours, theirs, *_ = history
-    same_plans(alias, stored(alias, below), ours, theirs, most)
+    same_plans(alias, StoredBase(stored(alias, below)), ours, theirs, most)
 
 
 @for_all(history=histories(), most=st.sampled_from([0, 2]), is_known=st.booleans())
 def test_bases_that_are_merged(alias: str, history: History, most: int, is_known: bool) -> None:
     """For all registers and files that come from two bases, whose own base is known or not."""
     below, ours, theirs, *two = history
-    one, other = (stored(alias, register) for register in two)
-    base = MergedBase(one, other, stored(alias, below) if is_known else None)
+    one, other = (StoredBase(stored(alias, register)) for register in two)
+    base = MergedBase(one, other, StoredBase(stored(alias, below)) if is_known else None)
     same_plans(alias, base, ours, theirs, most)
+
+
+@for_all(
+    history=histories(),
+    most=st.sampled_from([0, 2]),
+    of=st.sampled_from(["none", "ours", "theirs", "one", "two", "two without a base"]),
+    is_damaged=st.booleans(),
+)
+def test_trees_of_both_sides(alias: str, history: History, most: int, of: str, is_damaged: bool) -> None:
+    """For all registers and snapshots whose trees the history store has: with any base, and where our own tree is
+    damaged, which is then read block by block."""
+    below, ours, theirs, *two = history
+    tree, our_root = TreeSource(stored(alias, theirs)), stored(alias, ours).root
+    one, other, shared = (StoredBase(stored(alias, register)) for register in (*two, below))
+    bases: dict[str, Base | Side | None] = {
+        "none": None,
+        "ours": Side.OURS,
+        "theirs": Side.THEIRS,
+        "one": shared,
+        "two": MergedBase(one, other, shared),
+        "two without a base": MergedBase(one, other, None),
+    }
+    base = bases[of]
+    records = base if base is None or isinstance(base, Side) else RecordsAsBase(base, base.identity)
+    put(alias, ours)
+    history_store = HistoryStore(history_of(alias))
+    if is_damaged:
+        our_root = "0" * 64
+    with Register(alias).read() as store:
+        expected = planned(store, tree, records, None)
+        with patch("recordsync.plan.make._PARTS", most):
+            assert planned(store, tree, base, Ours(store, history_store)) == expected
+            assert planned(store, tree, base, Ours(store, history_store, our_root)) == expected
+    event(of)

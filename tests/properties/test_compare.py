@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SCHEMA
 from recordsync.history import trees
 from recordsync.history.blocks import BlockDigest
-from recordsync.history.compare import Difference, differences
+from recordsync.history.compare import Difference, differences, side_by_side
 from recordsync.history.trees import Path
 from tests.builders.files import sha256
 
@@ -67,3 +67,28 @@ def test_two_trees_differ_where_their_contents_do(before: Content | None, after:
     if most == NO_GROUPS:  # else nodes have others below them that have no path
         assert kept.seen <= {one for path in old.keys() | new for one in {old.get(path), new.get(path)}
                              if one is not None and old.get(path) != new.get(path)}  # fmt: skip
+
+
+@given(before=_contents, after=_contents, most=st.sampled_from([1, 2, 3, NO_GROUPS]))
+def test_side_by_side_two_trees_tell_in_order_what_differs_and_how_much_does_not(
+    before: Content, after: Content, most: int
+) -> None:
+    with patch.object(trees, "MOST_CHILDREN", most):
+        kept = Kept()
+        old, new = kept.tree(before), kept.tree(after)
+    for model in SCHEMA:
+        expected: list[Difference | int] = []
+        for path in sorted(path for path in before | after if path[0] == model.name):
+            if before.get(path) != after.get(path):
+                expected.append(Difference(model, path[1:], block(before.get(path)), block(after.get(path))))
+            elif expected and isinstance(last := expected[-1], int):
+                expected[-1] = last + after[path]
+            else:
+                expected.append(after[path])
+        found: list[Difference | int] = []
+        for part in side_by_side(kept.read, model, old[()], new[()]):
+            if isinstance(part, int) and found and isinstance(last := found[-1], int):
+                found[-1] = last + part
+            else:
+                found.append(part)
+        assert found == expected

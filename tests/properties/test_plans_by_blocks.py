@@ -37,10 +37,11 @@ from tests.strategies.registers import registers as any_register
 
 
 class Ours:
-    """The blocks of a register, computed now, and the history store in which some of them are."""
+    """The blocks of a register, computed now, and the history store in which some of them are. ``root``: see
+    :class:`recordsync.plan.OurBlocks`."""
 
-    def __init__(self, store: Store, history: HistoryStore) -> None:
-        self._store, self._history = store, history
+    def __init__(self, store: Store, history: HistoryStore, root: str | None = None) -> None:
+        self._store, self._history, self.root = store, history, root
 
     def blocks(self, model: Model) -> Iterator[tuple[Partition, BlockDigest]]:
         for partition, lines in self._store.blocks(model):

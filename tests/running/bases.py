@@ -9,6 +9,7 @@ from recordsync.history.blocks import BlockDigest
 from recordsync.merge import BaseRecord
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Shape
+from recordsync.plan.bases import BasePart
 
 
 class _Records(Protocol):
@@ -32,6 +33,10 @@ class RecordsAsBase:
 
     def parts(self, model: Model) -> None:
         """Nobody knows its partitions."""
+
+    def part(self, model: Model, partition: Partition) -> BasePart | None:
+        """Never asked for."""
+        raise AssertionError
 
     def in_partition(self, model: Model, partition: Partition) -> Iterable[BaseRecord]:
         """Never asked for."""

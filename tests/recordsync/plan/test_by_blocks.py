@@ -50,6 +50,8 @@ class CountingStore(MemoryStore):
 class Ours:
     """The blocks that a register has, and what is stored of those of a file."""
 
+    root = None
+
     def __init__(self, of: RegisterData, stored: File) -> None:
         self._store = store_of(of)
         self._stored = stored
