@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
-from recordsync.history.blocks import BlockDigest
 from recordsync.history.compare import Difference, differences
-from recordsync.history.store import HistoryStore, StoredTree
+from recordsync.history.store import SMALL, HistoryStore, StoredTree
 from recordsync.model.records import Key
-from recordsync.model.schema import Model
+from recordsync.model.schema import Model, Shape
 from recordsync.streams.lines import Lines, checksum_of
+from recordsync.system.progress import EVERY
 
 _END: Final = b""
 """Stands where a side has no more lines."""
@@ -31,20 +32,35 @@ def line_changes(store: HistoryStore, model: Model, before: StoredTree, after: S
     A key is parsed only where lines stand opposite each other that differ, and few lines are in memory. Raises
     :class:`recordsync.errors.HistoryDamaged` where a node or a block is missing or damaged, and HistoryUnusable.
     """
+    key_of = partial(_key_of, Lines(model.shape()), model.shape())
+    found = differences(store.nodes, [model], before.root, after.root)
+    while some := list(islice(found, EVERY)):
+        olds = before.lines_of((one.partition, one.before) for one in some if one.before and _are_small(one))
+        news = after.lines_of((one.partition, one.after) for one in some if one.after and _are_small(one))
+        for one in some:
+            if _are_small(one):
+                old, new = next(olds) if one.before else [], next(news) if one.after else []
+                if len(old) == len(new):  # no more than a few records were changed, mostly
+                    pairs = [(our, their) for our, their in zip(old, new, strict=True) if our != their]
+                    old, new = [our for our, _their in pairs], [their for _our, their in pairs]
+                yield from _changes(iter(old), iter(new), key_of)
+            else:
+                placed = ([] if block is None else [(one.partition, block)] for block in (one.before, one.after))
+                old_lines, new_lines = (tree.lines(of) for tree, of in zip((before, after), placed, strict=True))
+                yield from _changes(chain.from_iterable(old_lines), chain.from_iterable(new_lines), key_of)
 
-    def lines(tree: StoredTree, block_of: Callable[[Difference], BlockDigest | None]) -> Iterator[bytes]:
-        # Each side walks both trees by itself: it may be far ahead of the other, and nothing is kept between them.
-        found = differences(store.nodes, [model], before.root, after.root)
-        placed = ((one.partition, block) for one in found if (block := block_of(one)) is not None)
-        return chain.from_iterable(tree.lines(placed))
 
-    parts, shape_key = Lines(model.shape()).parts, model.shape().key
+def _are_small(difference: Difference) -> bool:
+    """Whether the blocks of both trees are held in memory together."""
+    return all(block is None or block.count <= SMALL for block in (difference.before, difference.after))
 
-    def key_of(line: bytes) -> Key:
-        return shape_key(parts(line)[:-2])
 
-    olds = lines(before, lambda difference: difference.before)
-    news = lines(after, lambda difference: difference.after)
+def _key_of(lines: Lines, shape: Shape, line: bytes) -> Key:
+    return shape.key(lines.parts(line)[:-2])
+
+
+def _changes(olds: Iterator[bytes], news: Iterator[bytes], key_of: Callable[[bytes], Key]) -> Iterator[LineChange]:
+    """The records in which lines of both sides differ, which are in key order."""
     old, new = next(olds, _END), next(news, _END)
     old_key = new_key = None
     while old or new:

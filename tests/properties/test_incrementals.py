@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 from unittest.mock import patch
@@ -46,6 +47,13 @@ def everything(alias: str) -> Everything:
     }
 
 
+@contextmanager
+def blocks_are_small_up_to(records: int) -> Iterator[None]:
+    """Blocks with more records are read piece by piece."""
+    with patch("recordsync.history.store.SMALL", records), patch("recordsync.history.changes.SMALL", records):
+        yield
+
+
 def write(alias: str, time: Clock, number: int, how: Sequence[Any]) -> None:
     time.step(how[-1])
     if isinstance(how[0], str):
@@ -73,13 +81,15 @@ def in_another_thread(work: Callable[..., None], *how: Any) -> None:
     before=registers(),
     rounds=st.lists(backups, min_size=1, max_size=2),
     most=st.sampled_from([1024, 2]),
+    small=st.sampled_from([10_000, 1]),
 )
 def test_an_incremental_leads_from_its_parent_to_now(
-    alias: str, before: RegisterData, rounds: Sequence[Any], most: int
+    alias: str, before: RegisterData, rounds: Sequence[Any], most: int, small: int
 ) -> None:
-    """For all registers, whatever is written in whatever way and whatever the clock does: the file's rows and
-    deletions make what the parent held what is there now, and nothing of them was so already."""
-    with patch("recordsync.history.trees.MOST_CHILDREN", most), clock(NOON) as time:
+    """For all registers, however many companies they have and however large their blocks are, whatever is written in
+    whatever way and whatever the clock does: the file's rows and deletions make what the parent held what is there now,
+    and nothing of them was so already."""
+    with patch("recordsync.history.trees.MOST_CHILDREN", most), blocks_are_small_up_to(small), clock(NOON) as time:
         put(alias, before)
         company, _is_new = Company.objects.using(alias).get_or_create(name="C1")
         put_days(alias, company, [blank_day("C1", str(number), DATES[number % len(DATES)]) for number in range(12)])
