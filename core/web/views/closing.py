@@ -25,7 +25,7 @@ from core.web.views.request import signed_in
 @role_required(EDITORS)
 def close_month_view(request: HttpRequest, company: int, first: dt.date) -> HttpResponse:
     """The page that asks before it closes a month. If the month, or what nobody has looked at, is another one meanwhile
-    (409), it asks again."""
+    (409), it asks again. If the month cannot be closed, the answer to a POST is 409, too."""
     user, owner = signed_in(request), _theirs(request, company)
     month = to_close(user, company, first)
     form, failure = CloseMonthForm(request.POST or None, month=month), None
@@ -42,7 +42,8 @@ def close_month_view(request: HttpRequest, company: int, first: dt.date) -> Http
             messages.success(request, _("%(month)s is closed.") % {"month": month_of(owner.name, first)})
             return redirect("roll_month", company, first)
     context = {"month": month, "first": first, "form": form, "section": "roll"}
-    return because_of(failure, render(request, "month_close.html", context, status=409 if failure else 200))
+    is_refused = request.method == "POST" and (failure is not None or bool(month.why_not))
+    return because_of(failure, render(request, "month_close.html", context, status=409 if is_refused else 200))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

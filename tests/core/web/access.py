@@ -49,6 +49,11 @@ def _month(world: World) -> dict[str, Any]:
     return {"company": world.own.pk, "first": DAY.replace(day=1)}
 
 
+def _blank_month(world: World) -> dict[str, Any]:
+    """A month without records, which nobody can close."""
+    return {"company": world.own.pk, "first": DAY.replace(year=DAY.year - 2, day=1)}
+
+
 def _day(world: World) -> dict[str, Any]:
     return {**_month(world), "day": DAY.day, "number": world.record.ep_no}
 
@@ -142,7 +147,7 @@ ROUTES: Final[dict[str, Access]] = {
     "roll": Access(get=everybody(302), post=NOT_ALLOWED),
     "roll_month": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "roll_day": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_day),
-    "close_month": Access(get=owners(200), post=owners(200), kwargs=_month),  # whoever posts nothing is asked again
+    "close_month": Access(get=owners(200), post=owners(409), kwargs=_blank_month),
     "reopen_month": Access(get=owners(200), post=owners(409), kwargs=_month),  # it is not closed
     "roll_print": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),
     "roll_workbook": Access(get=theirs(200), post=NOT_ALLOWED, kwargs=_month),

@@ -88,6 +88,8 @@ def test_a_month_is_closed_with_the_exceptions_that_somebody_accepts(client: Cli
     assert "November 2026 of Asha Builders is closed." in done.content.decode()
     assert Seal.objects.get().closed_by == "administrator"
     assert "is closed already (by administrator," in text_of(client, address)
+    again = client.post(address, form | {"accepts": "on"})
+    assert (again.status_code, "is closed already (by administrator," in again.content.decode()) == (409, True)
 
 
 def test_without_exceptions_there_is_nothing_to_tick(client: Client, world: World) -> None:
