@@ -265,24 +265,25 @@ def require_open(days: Iterable[tuple[int, dt.date]], register: Register, undone
 
     ``undone``: a sentence that says what was not done. Reads the seals, in the transaction that is about to write.
     """
-    wanted = {(company, day.replace(day=1)) for company, day in days}
+    wanted = {(company, day.replace(day=1)) for company, day in days}  # the months that they are in
     if not wanted:
         return
     months = [month for _company, month in wanted]
     found = _standing(register).filter(month__range=(min(months), moments.last_of_month(max(months))))
-    _refuse([seal for seal in found if (seal.company_id, seal.month.replace(day=1)) in wanted], undone)
+    closed = {(seal.company_id, seal.month.replace(day=1)): seal for seal in found}
+    _refuse([seal for month, seal in closed.items() if month in wanted], undone, are_others=not wanted <= closed.keys())
 
 
 def require_all_open(register: Register, undone: LazyText) -> None:
     """Raises MonthsAreClosed where any month is closed. ``undone`` and what it reads: as :func:`require_open`."""
-    _refuse(_standing(register), undone, of_days=False)
+    _refuse(_standing(register), undone)
 
 
 def delete_reopened(companies: Iterable[int], register: Register, undone: LazyText) -> None:
     """Delete the seals of companies, which are about to be deleted, in the same transaction. Raises MonthsAreClosed
     where one of them stands. ``undone``: a sentence that says what was not done."""
     seals = register.rows(Seal).filter(company__in=companies)
-    _refuse(_standing(register).filter(pk__in=seals.values("pk")), undone, of_days=False)
+    _refuse(_standing(register).filter(pk__in=seals.values("pk")), undone)
     seals.delete()
 
 
@@ -454,14 +455,14 @@ def _told(seal: Seal, text: str) -> str:
     }
 
 
-def _refuse(seals: Iterable[Seal], undone: LazyText, *, of_days: bool = True) -> None:
-    """Raises MonthsAreClosed, unless there are no seals. ``of_days``: whether it is days of the months that would
-    change, which somebody may leave out."""
+def _refuse(seals: Iterable[Seal], undone: LazyText, *, are_others: bool = False) -> None:
+    """Raises MonthsAreClosed, unless there are no seals. ``are_others``: whether something is left to be done where
+    somebody leaves out the days of these months."""
     by_month = {(seal.company_id, seal.month.replace(day=1)): seal for seal in seals}  # of two, the newer one
     if not by_month:
         return
     told = [_told(seal, _("%(month)s is closed (by %(who)s, %(when)s).")) for seal in by_month.values()]
-    if of_days:
+    if are_others:
         then = ngettext(
             "Reopen the month first, or leave its days out.",
             "Reopen the months first, or leave their days out.",

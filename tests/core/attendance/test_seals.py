@@ -135,14 +135,17 @@ def test_a_sentence_names_the_closed_months(register_db: str) -> None:
     for month in months:
         close(root, company, here, month)
     days = [(company.pk, month) for month in months]
+    is_open = (company.pk, dt.date(2025, 9, 1))
     with pytest.raises(MonthsAreClosed) as one:
         require_open(days[:1], here, "Nothing was saved.")
     assert str(one.value).startswith("January 2025 of ABC Corp is closed (by root, 20")
-    assert str(one.value).endswith("). Nothing was saved. Reopen the month first, or leave its days out.")
+    assert str(one.value).endswith("). Nothing was saved. Reopen the month first.")
+    with pytest.raises(MonthsAreClosed, match=r"Reopen the month first, or leave its days out\.$"):
+        require_open([days[0], is_open], here, "Nothing was saved.")
     with pytest.raises(
         MonthsAreClosed, match=r"February 2025 of ABC Corp is closed .* 3 more months are closed\. .*their"
     ):
-        require_open(days, here, "Nothing was saved.")
+        require_open([*days, is_open], here, "Nothing was saved.")
     require_open([(company.pk, dt.date(2025, 9, 1))], here, "")
     require_open([], here, "")
 
