@@ -25,6 +25,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.text import capfirst
 
 from core.models import Phase
+from core.operations.closed import MonthsAreClosed, TouchedMonths
 from core.operations.errors import ConflictsLeft, NotKnown, OperationFailed, explain
 from core.operations.results import summary_of
 from core.operations.traits import phase_label
@@ -209,6 +210,7 @@ class ReadingCommand(ServiceCommand):
 def failure_summary(operation: str, file: str | None, failure: OperationFailed, seconds: float) -> dict[str, Any]:
     """The JSON summary of a failure, with the keys that every summary has."""
     left = failure.error_count if isinstance(failure, ConflictsLeft) else 0
+    closed = TouchedMonths(failure.months).summary() if isinstance(failure, MonthsAreClosed) else {}
     return summary_of(
         operation,
         ok=None if isinstance(failure, NotKnown) else False,
@@ -219,6 +221,7 @@ def failure_summary(operation: str, file: str | None, failure: OperationFailed, 
         message=str(failure),
         errors=[error.as_dict() for error in failure.errors],
         error_count=failure.error_count,
+        **closed,
     )
 
 

@@ -113,7 +113,17 @@ def decision_in(result: Mapping[str, Any]) -> str:
 
 
 class MonthsAreClosed(OperationFailed):
-    """Something would change closed months, and nobody has decided that it may. ``told``: a sentence of each."""
+    """Something would change closed months, and nobody has decided that it may. ``told``: a sentence of each.
+    ``months``: these months, if it is known how much of each would change; else none."""
+
+    months: Sequence[ClosedMonth] = ()
+
+    @classmethod
+    def of(cls, months: Sequence[ClosedMonth], then: LazyText) -> MonthsAreClosed:
+        """The failure that names these months. Nothing was changed."""
+        failure = cls([one.sentence for one in months], then)
+        failure.months = months
+        return failure
 
     def __init__(self, told: Sequence[str], then: LazyText, undone: LazyText = NOTHING_CHANGED) -> None:
         shown = list(told[:_SHOWN])

@@ -319,7 +319,7 @@ def submit_apply(
     moment, only one succeeds.
     """
     if (closed := closed_of(preview, register)).undecided:
-        raise MonthsAreClosed([one.sentence for one in closed.months], _("Say first whether they stay closed."))
+        raise MonthsAreClosed.of(closed.months, _("Say first whether they stay closed."))
     if preview.strategy is Strategy.MANUAL and preview.undecided:
         raise OperationFailed(
             _(

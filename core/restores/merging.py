@@ -218,7 +218,7 @@ def stop_at_closed(closed: TouchedMonths, incoming: Incoming) -> MonthsAreClosed
             "Only a person decides about a closed month: say --keep-closed to leave it as it is, or --reopen to "
             "reopen it and change it."
         )
-    return MonthsAreClosed([one.sentence for one in closed.months], then)
+    return MonthsAreClosed.of(closed.months, then)
 
 
 def require_possible(choice: ClosedChoice | None, *, is_exact: bool) -> None:

@@ -235,7 +235,7 @@ class ImportService:
                             )
                         )
                     if closed := months_in(plan, _DECIDE, seals):
-                        raise MonthsAreClosed([one.sentence for one in closed], REOPEN_FIRST)
+                        raise MonthsAreClosed.of(closed, REOPEN_FIRST)
                     counts = apply_plan(plan, store, _DECIDE, now, run)
                 summary = ImportSummary(name, sheet, counts, plan.digest)
                 summary.verify()

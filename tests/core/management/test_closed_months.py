@@ -33,6 +33,8 @@ def test_commands_ask_for_a_decision_about_closed_months(small_sqlite: ScratchIn
     )
     refused = run(small_sqlite, *restore, "--strategy", "manual", "--json")
     assert (refused.code, would in summary(refused)["message"]) == (1, True)
+    (one,) = summary(refused)["closed_months"]
+    assert (one["company"], one["month"], one["days"]) == ("ABC Corp", f"{first:%Y-%m}", changed)
     preview = run(small_sqlite, *restore, "--preview")
     assert preview.code == 0
     assert f"{month} is closed (by asha, " in preview.out
@@ -79,3 +81,5 @@ def test_commands_ask_for_a_decision_about_closed_months(small_sqlite: ScratchIn
     assert "An import of this is refused. Reopen what is closed first" in shown.out
     assert json.loads(run(small_sqlite, "import_attendance", sheet, "--preview", "--json").out)["closed_months"]
     run(small_sqlite, "import_attendance", sheet).assert_refused("1 day of it would change. Nothing was changed.")
+    refused = run(small_sqlite, "import_attendance", sheet, "--json")
+    assert [one["days"] for one in summary(refused)["closed_months"]] == [1]
