@@ -33,6 +33,9 @@ _COUNTED: Final = f"""{_EACH}
     SELECT company_id, {_WITH_A_DAY}, {_WITH_A_DAY} FROM each WHERE ep_no IS NOT NULL GROUP BY company_id"""  # noqa: S608 - texts of this module only
 _COUNTED_ALL: Final = _COUNTED.replace(_WITH_A_DAY, "count(*)", 1)
 _LAST: Final = f"""{_EACH}
+    SELECT (SELECT id FROM {{records}} WHERE {_THEIRS} ORDER BY date DESC LIMIT 1)
+    FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - texts of this module only
+_LAST_BEFORE: Final = f"""{_EACH}
     SELECT (
         SELECT id FROM {{records}}
         WHERE {{records}}.company_id = each.company_id AND {{records}}.ep_no = each.ep_no AND date = latest
@@ -74,7 +77,10 @@ def last_records(user: User, register: Register = DEFAULT, *, without: dt.date |
     first, last = days_seen_by(user)
     if without:
         first, last = max(first, first_recent(without)), min(last, without)
-    found = [pk for (pk,) in _asked(_LAST, user, register, first, last, without or dt.date.max)]
+        rows = _asked(_LAST_BEFORE, user, register, first, last, without)
+    else:
+        rows = _asked(_LAST, user, register, first, last)
+    found = [pk for (pk,) in rows if pk is not None]
     # As one value: SQLite takes a limited number of them, and PostgreSQL would read a long statement.
     if register.connection.vendor == "postgresql":
         return Q(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [found]))
