@@ -31,34 +31,29 @@ _REMEMBERED: Final = 64
 """The figures of so many people and spans are kept while nothing is written."""
 
 _COUNTS: Final = {
-    "recorded": Count("*"),
     "present": Count("status", filter=Q(status__in=statuses(CountsAs.PRESENT, CountsAs.HALF))),
     "absent": Count("status", filter=Q(status__in=statuses(CountsAs.ABSENT))),
+    "other": Count("status", filter=Q(status__in=statuses(CountsAs.LEAVE, CountsAs.OFF, CountsAs.HOLIDAY))),
 }
 """The counts of a :class:`Span`. They are not grouped by status: without it, the index has the rows in order."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A day or a month by its first day: how many records there are of it, and how many of them say present or absent.
+    """A day or a month by its first day: how many records of it say present, absent, and neither (holidays, days off,
+    leave).
 
     A half day is a record of a person who was present.
     """
 
     first: dt.date
-    recorded: int = 0
     present: int = 0
     absent: int = 0
+    other: int = 0
 
-    @property
-    def other(self) -> int:
-        """How many say neither: holidays, days off, leave."""
-        return self.recorded - self.present - self.absent
-
-    def __add__(self, other: Span) -> Span:
+    def __add__(self, span: Span) -> Span:
         """Both together, by the first day of this one."""
-        recorded, present = self.recorded + other.recorded, self.present + other.present
-        return Span(self.first, recorded, present, self.absent + other.absent)
+        return Span(self.first, self.present + span.present, self.absent + span.absent, self.other + span.other)
 
 
 @dataclass(frozen=True)
@@ -180,19 +175,19 @@ def _counted(user: User, register: Register, today: dt.date, by_month: bool) -> 
         return DashboardFigures(len(names), records, future)
     people = employees(user, newest, register)
     trend = _months(past, newest) if by_month else _days(past, newest)
-    per_company = past.filter(date=newest).values_list("company_id").annotate(**_COUNTS)
-    on_newest = {pk: Span(newest, *counts) for pk, *counts in per_company}
+    per_company = past.filter(date=newest).values_list("company_id").annotate(recorded=Count("*"), **_COUNTS)
+    on_newest = {pk: (recorded, Span(newest, *counts)) for pk, recorded, *counts in per_company}
     nobody = Span(newest)
     companies = [
-        CompanyDay(name, pk, day, people.recent.get(pk, 0) - day.recorded)
-        for pk, name, day in ((pk, name, on_newest.get(pk, nobody)) for pk, name in names.items())
+        CompanyDay(name, pk, day, people.recent.get(pk, 0) - recorded)
+        for pk, name, (recorded, day) in ((pk, name, on_newest.get(pk, (0, nobody))) for pk, name in names.items())
     ]
     return DashboardFigures(
         companies=len(names),
         records=records,
         future=future,
         employees=people.number,
-        latest=sum(on_newest.values(), nobody),
+        latest=sum((company.day for company in companies), nobody),
         trend=trend,
         by_company=sorted(companies, key=lambda company: -company.missing),
         waiting=months_waiting(user, register),

@@ -99,6 +99,7 @@ OF_A_RECORD: Final[Mapping[ExceptionKind, Sequence[str]]] = {
 
 _PAIRS: Final = tuple(zip(TIME_FIELDS[::2], TIME_FIELDS[1::2], strict=True))
 _WORKED: Final = statuses(CountsAs.PRESENT, CountsAs.HALF)
+_NOT_WORKED: Final = statuses(CountsAs.LEAVE, CountsAs.ABSENT, CountsAs.OFF, CountsAs.HOLIDAY)
 _DAY: Final = dt.timedelta(1)
 
 EmployeeKey = tuple[int, str]
@@ -343,7 +344,7 @@ _CONDITIONS: Final[Mapping[ExceptionKind, Q]] = {
     | _overlap(_PAIRS[1], _PAIRS[2]),
     ExceptionKind.OUT_BEFORE_IN: _too_long(_PAIRS[0]) | _too_long(_PAIRS[1]) | _too_long(_PAIRS[2]),
     ExceptionKind.PRESENCE_WITHOUT_TIME: _NO_TIME & Q(status__in=_WORKED),
-    ExceptionKind.TIME_WITHOUT_PRESENCE: ~Q(status__in=_WORKED) & ~_NO_TIME,
+    ExceptionKind.TIME_WITHOUT_PRESENCE: Q(status__in=_NOT_WORKED) & ~_NO_TIME,
 }
 """The kinds that are looked for while a month is read. Two others have an index of their own."""
 

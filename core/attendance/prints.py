@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from core import moments
 from core.attendance.month import EVERYBODY, RollFilter, RollMonth, RollRow, roll_month
 from core.attendance.seals import MonthSeals, digest_in, month_seals
-from core.attendance.tally import CODES, NO_RECORD, CountsAs
+from core.attendance.tally import CODES, CountsAs
 from core.models import AttendanceRecord, User, days_visible_to
 from core.operations.wording import proof_code
 from core.register.database import DEFAULT, Register
@@ -271,16 +271,12 @@ def _cells(
         case CellSource.SHIFTS:
             yield ", ".join(sorted(filter(None, row.shifts)))
         case CellSource.CODES:
-            yield from (_code(status) for status in row.days)
+            yield from (CODES.get(status, status) for status in row.days)
         case CellSource.TIMES:
             for day, status in zip(month.days, row.days, strict=True):
-                yield times.get((row.number, day.date)) or _code(status)
+                yield times.get((row.number, day.date)) or CODES.get(status, status)
         case _:
             yield _of_tally(source, row)
-
-
-def _code(status: str) -> str:
-    return status if status == NO_RECORD else CODES.get(status, "")
 
 
 def _of_tally(source: CellSource, row: RollRow | RollMonth) -> str | float:

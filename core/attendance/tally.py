@@ -85,8 +85,13 @@ class Tally:
         self.add_overtime(overtime, overtime_to_mandays)
 
     def add_days(self, status: str, number: int) -> None:
-        """Count so many days with this status, or without a record (:data:`NO_RECORD`)."""
-        self.days[CountsAs.UNMARKED if status == NO_RECORD else COUNTS_AS[status]] += number
+        """Count so many days with this status, or without a record (:data:`NO_RECORD`).
+
+        A status that nobody knows counts as nothing: SQL has written it past the checks of the table.
+        """
+        kind = CountsAs.UNMARKED if status == NO_RECORD else COUNTS_AS.get(status)
+        if kind is not None:
+            self.days[kind] += number
 
     def add_overtime(self, overtime: int | None, overtime_to_mandays: int | None) -> None:
         """Add the overtime of a record, in minutes."""

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 import openpyxl
 from django.utils.translation import gettext as _
 
-from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet, Phase
+from core.models import MINUTE_FIELDS, TIME_FIELDS, AttendanceQuerySet, Phase, Status
 from core.operations.errors import OperationFailed
 from core.sheets.cell_text import written_text
 from core.sheets.columns import COLUMNS
@@ -131,7 +131,7 @@ def _text(name: str, value: Any) -> str:
         return value.isoformat("seconds" if value.second else "minutes")
     if name == "date":
         return value.isoformat()
-    return value if name == "status" else _written(value)
+    return value if name == "status" and value in Status.values else _written(value)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -25,16 +25,29 @@ from core.web.converters import NumberConverter
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-STYLES: Final = {**CODES, Status.HALF_DAY: "H", NO_RECORD: "U"}
-"""The class of a day's cell by its status, as ``roll.css`` has it."""
 SUMS: Final[Sequence[tuple[str, StrOrPromise]]] = (
     *zip(("P", "½", "L", "A", "WO", "PH", NO_RECORD), CountsAs.labels, strict=True),
     ("OT", _("Overtime")),
     ("MD", _("Mandays")),
 )
 """What the days of a person add up to: a short name, and the name."""
-_SHOWN: Final = {**CODES, NO_RECORD: NO_RECORD}
 _NUMBER: Final = NumberConverter()
+
+
+class Code(NamedTuple):
+    """How a roll shows a day, and what that says. ``style``: the class of its cell, as ``roll.css`` has it."""
+
+    style: str
+    code: str
+    name: StrOrPromise
+
+
+_CODES: Final = {
+    status: Code("H" if status == Status.HALF_DAY else code, code, Status(status).label)
+    for status, code in CODES.items()
+} | {NO_RECORD: Code("U", NO_RECORD, CountsAs.UNMARKED.label)}
+LEGEND: Final = tuple(_CODES.values())
+"""All that a roll shows."""
 
 
 def address(number: str) -> str:
@@ -42,14 +55,23 @@ def address(number: str) -> str:
     return quote(_NUMBER.to_url(number))
 
 
-def body(rows: Iterable[RollRow], days: Sequence[MonthDay], company: int) -> SafeString:
+def code_of(status: str) -> Code:
+    """How a roll shows a status, or :data:`core.attendance.tally.NO_RECORD`. A status that nobody knows, which SQL has
+    written past the checks of the table, is shown as it is."""
+    return _CODES.get(status) or Code("", status, status)
+
+
+def body(rows: Sequence[RollRow], days: Sequence[MonthDay], company: int) -> SafeString:
     """The rows of a roll: each begins with a link to the employee, has a link for each day that is known or missing,
     and ends with what the days add up to. The links go by the address of the month. ``company``: its primary key."""
+    codes = {status: code_of(status) for status in {status for row in rows for status in row.days}}
     begun = {
-        status: [f'<td><a class="{style}{" later" if day.is_future else ""}" href="{day.date.day}/' for day in days]
-        for status, style in STYLES.items()
+        status: [
+            f'<td><a class="{code.style}{" later" if day.is_future else ""}" href="{day.date.day}/' for day in days
+        ]
+        for status, code in codes.items()
     }
-    ended = {status: f'/">{code}</a></td>' for status, code in _SHOWN.items()}
+    ended = {status: f'/">{escape(code.code)}</a></td>' for status, code in codes.items()}
     person = f"../../../people/{company}/", f"/?year={days[0].date.year}"
     return mark_safe("".join(_rows(rows, begun, ended, person)))  # noqa: S308 - every text of a record is escaped or quoted
 
@@ -107,27 +129,11 @@ def feet(month: RollMonth) -> list[Foot]:
     ]
 
 
-class Code(NamedTuple):
-    """How a roll shows a day, and what that says."""
-
-    style: str
-    code: str
-    name: StrOrPromise
-
-
-LEGEND: Final = (
-    *(Code(STYLES[status], CODES[status], Status(status).label) for status in Status.values),
-    Code(STYLES[NO_RECORD], NO_RECORD, CountsAs.UNMARKED.label),
-)
-"""All that a roll shows."""
-
-
-def code_of(shown: PersonDay) -> Code | None:
+def code_of_day(shown: PersonDay) -> Code | None:
     """How a roll shows one person's day; None if it shows nothing."""
-    if shown.record is None and not shown.is_unmarked:
-        return None
-    status = NO_RECORD if shown.record is None else shown.record.status
-    return next(code for code in LEGEND if code.style == STYLES[status])
+    if shown.record is None:
+        return code_of(NO_RECORD) if shown.is_unmarked else None
+    return code_of(shown.record.status)
 
 
 def printed_body(roll: PrintedRoll) -> SafeString:
@@ -137,7 +143,7 @@ def printed_body(roll: PrintedRoll) -> SafeString:
         ("day later" if heading.day in later else "day") if heading.day else "number" if heading.is_number else "text"
         for heading in roll.headings
     ]
-    styles = {CODES[status]: STYLES[status] for status in Status.values} | {NO_RECORD: STYLES[NO_RECORD], "": ""}
+    styles = {code.code: code.style for code in LEGEND} | {"": ""}
 
     def style(kind: str, cell: str | float) -> str:
         return f"{kind} {styles.get(str(cell), 'times')}" if kind.startswith("day") else kind

@@ -15,7 +15,7 @@ from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.attendance.dashboard import dashboard
+from core.attendance.dashboard import Span, dashboard
 from core.attendance.records import LostUpdate, RecordService
 from core.models import AttendanceRecord, Company, Role, User
 from core.register.database import Register
@@ -95,9 +95,13 @@ def law(alias: str, case: Drawn) -> None:
     figures = dashboard(user, Register(alias)).figures
     assert figures.records == len(visible)
     assert figures.employees == len({(row.company_id, row.ep_no) for row in rows if row.pk in visible})
-    assert sum(day.recorded for day in figures.trend) == len(visible)
-    assert sum(company.day.recorded for company in figures.by_company) == (
-        figures.latest.recorded if figures.latest else 0
+
+    def recorded(day: Span) -> int:
+        return day.present + day.absent + day.other
+
+    assert sum(map(recorded, figures.trend)) == len(visible)
+    assert sum(recorded(company.day) for company in figures.by_company) == (
+        recorded(figures.latest) if figures.latest else 0
     )
 
     service = RecordService(user, Register(alias))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -15,10 +15,8 @@ from django.views.decorators.http import require_safe
 from core.attendance.people import BLANK, PersonDayOfYear, PersonMonth, PersonYear, person_year
 from core.models import Role
 from core.web.decorators import role_required
-from core.web.roll_table import LEGEND, STYLES, SUMS, address, sums_of
+from core.web.roll_table import LEGEND, SUMS, address, code_of, sums_of
 from core.web.views.request import signed_in
-
-_BY_STYLE: Final = {code.style: code for code in LEGEND}
 
 
 class _Cell(NamedTuple):
@@ -77,5 +75,5 @@ def _cells(days: Sequence[PersonDayOfYear], roll: str, part: str) -> Iterator[_C
         if status == BLANK:
             yield _Cell(date.day)
         else:
-            code = _BY_STYLE[STYLES[status]]
+            code = code_of(status)
             yield _Cell(date.day, code.style, code.code, str(code.name), f"{roll}{date.day}/{part}/", is_future)

@@ -150,7 +150,7 @@ def roll_day_view(request: HttpRequest, company: int, first: dt.date, day: int, 
         "roll_day.html",
         {
             "shown": shown,
-            "code": roll_table.code_of(shown),
+            "code": roll_table.code_of_day(shown),
             "roll": reverse("roll_month", args=[company, first]),
             "part": roll_table.address(number),
             "is_closed": is_closed,
