@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,8 @@ from core.register.closed import standing_seals
 from core.register.database import Register
 from tests.builders.days import ABC, day
 from tests.builders.registers import put, register
+from tests.builders.trees import snapshot_file
+from tests.faults.test_killed_history import killing, wait_for_the_dead
 from tests.running import databases, inspection
 from tests.running.commands import SECONDS, end, injected, run
 from tests.running.installation import ScratchInstallation
@@ -113,3 +116,28 @@ def test_a_killed_closing_has_happened_or_not(installation: ScratchInstallation)
     assert run(installation, *words).code != 0, "it is closed already"
     with installation.opened() as alias:
         assert Seal.objects.using(alias).count() == 1
+
+
+def test_a_killed_restore_that_reopens_a_month_has_happened_or_not(installation: ScratchInstallation) -> None:
+    with installation.opened() as alias:
+        put(alias, register(day(date="2025-10-31")))
+        User.objects.db_manager(alias).create_superuser("root")
+    assert run(installation, "shell", "--no-imports", "-c", CLOSE).code == 0
+    file = installation.folder / "theirs.json"
+    file.write_bytes(snapshot_file(register(day(date="2025-10-31", shift="THEIRS"))).encode())
+    words = ("restore_data", "--input", file, "--strategy", "backup_wins", "--reopen", "--quiet")
+    # While its record is written, when the seal is reopened and the snapshot after is taken, and when all is committed.
+    for point, happened in (
+        ("recordsync.stores.sql:SqlStore._update", False),
+        ("core.operations.snapshots:Keeper.after", False),
+        ("core.operations.run:Run.finish", True),
+    ):
+        ended = end(injected(installation, killing(point, 1, is_before=happened), *words))
+        assert ended.code == -signal.SIGKILL, ended.out + ended.err
+        with installation.opened() as alias:
+            wait_for_the_dead(alias)
+            standing = Seal.objects.using(alias).standing().count()
+            shift = AttendanceRecord.objects.using(alias).get().shift
+        assert (standing, shift) == ((0, "THEIRS") if happened else (1, "GS"))
+    assert run(installation, "backup_data", "--quiet").code == 0  # so that the killed ones are accounted for
+    inspection.accounts(installation).assert_settled()
