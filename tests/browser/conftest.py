@@ -66,18 +66,22 @@ ACROSS = """() => [...document.querySelectorAll('th, td')].filter(cell => {
 }).map(cell => cell.innerText)"""
 """Cells of a table whose moments run across the next one."""
 
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Waits until a change is on the screen."""
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SCREENSHOTS = os.environ.get("MUSTER_SCREENSHOTS")
 """A folder that :meth:`Opened.look` puts pictures in, for people to judge."""
 
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 RULES_OF_COLOURS: Final = ("color-contrast", "link-in-text-block")
-"""Axe's rules that one theme can break and another keep: the themes are colours of the same page. `make test-deep` has
-all rules look at both."""
+"""Axe's rules that one theme can break and another keep: the themes are colours of the same page."""
 DESKTOP: Final = 1280
 PHONE: Final = 320
 """Widths in CSS pixels; 320 is the narrowest that WCAG 2.2 asks for (1.4.10, reflow)."""
-WIDTHS: Final = (DESKTOP, PHONE)
+ALL_VIEWS: Final = DEEP or bool(SCREENSHOTS)
+"""Whether each page is looked at in both themes at both widths, where all of axe's rules hold. Else the narrow one is
+left out in the dark, and axe looks once, and once more at the colours in the dark."""
 PATIENCE: Final = 60_000
 """Milliseconds: nothing that a page does takes so long, however busy the machine is."""
 A4: Final = 703
@@ -159,20 +163,41 @@ class Opened:
         ]
         assert not found, f"{self.page.url}:\n" + "\n".join(found)
 
-    def look(self, name: str) -> None:
-        """At each width and in each theme no sideways scrolling, nothing cut off a card, nothing for axe to find; fit
-        for paper; and pictures where MUSTER_SCREENSHOTS names a folder. Then the page is as it was."""
+    def views(self, name: str, narrow: int = PHONE) -> Iterator[int]:
+        """Widths, at each of which the page is shown in one theme and then in the other, if :data:`ALL_VIEWS` has it,
+        with no sideways scrolling and nothing for axe to find; and pictures where MUSTER_SCREENSHOTS names a folder.
+        Then the page is as it was."""
         before = self.page.viewport_size
         assert before
-        for width, theme in itertools.product(WIDTHS, THEMES):
+        for theme, width in itertools.product(THEMES, (DESKTOP, narrow)):
+            is_first_width, is_first_theme = width == DESKTOP, theme == THEMES[0]
+            if not (ALL_VIEWS or is_first_width or is_first_theme):
+                continue
             self.page.set_viewport_size({"width": width, "height": HEIGHT})
             self.page.emulate_media(color_scheme=theme)
             self.page.locator(f"html[data-bs-theme={theme}]").wait_for(state="attached")
+            self.page.evaluate(TWO_FRAMES)  # a page that is told of its width only then lays out as it will stay
             if SCREENSHOTS:
                 path = Path(SCREENSHOTS) / f"{name}-{width}-{theme}.png"
                 self.page.screenshot(path=path, full_page=True)
             wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{self.page.url} is {wide} px wider than {width} px"
+            yield width
+            try:
+                if ALL_VIEWS or is_first_width:
+                    self.axe(*(() if ALL_VIEWS or is_first_theme else RULES_OF_COLOURS))
+            except AssertionError as error:
+                error.add_note(f"{width} px, {theme}")
+                raise
+        self.page.set_viewport_size(before)
+        self.page.emulate_media(color_scheme=THEMES[0])
+
+    def look(self, name: str) -> None:
+        """In all :meth:`views` nothing cut off a card, and no number, word or moment that runs out of its place; and
+        fit for paper. Then the page is as it was."""
+        before = self.page.viewport_size
+        assert before
+        for width in self.views(name):
             clipped = self.page.evaluate(
                 "[...document.querySelectorAll('.table-responsive:has(> .muster-cards)')]"
                 ".filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"
@@ -184,11 +209,6 @@ class Opened:
             words = self.page.evaluate(BROKEN_WORDS, 12)
             assert not words, f"{self.page.url} at {width} px breaks words: {words}"
             assert not clipped, f"{self.page.url} at {width} px cuts off: {clipped}"
-            try:
-                self.axe(*(() if DEEP or theme == THEMES[0] else RULES_OF_COLOURS))
-            except AssertionError as error:
-                error.add_note(f"{width} px, {theme}")
-                raise
         self.on_paper(name)
         self.page.set_viewport_size(before)
         self.page.emulate_media(media="screen", color_scheme=THEMES[0])

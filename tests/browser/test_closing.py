@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from core.models import AttendanceRecord, Seal
-from tests.browser.conftest import DESKTOP, HEIGHT, RULES_OF_COLOURS, SCREENSHOTS, THEMES, OpenAs, Opened
+from tests.browser.conftest import OpenAs
 from tests.builders.people import World
-
-
-def roll_looks_right(opened: Opened, name: str) -> None:
-    """At both widths and in both themes nothing for axe to find, and nothing wider than the page but the table, which
-    scrolls; and pictures where MUSTER_SCREENSHOTS names a folder."""
-    page = opened.page
-    for width, theme in itertools.product((DESKTOP, 390), THEMES):
-        page.set_viewport_size({"width": width, "height": HEIGHT})
-        page.emulate_media(color_scheme=theme)
-        page.locator(f"html[data-bs-theme={theme}]").wait_for(state="attached")
-        if SCREENSHOTS:
-            page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{width}-{theme}.png")
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
-        opened.axe(*(() if theme == THEMES[0] else RULES_OF_COLOURS))
-    page.set_viewport_size({"width": DESKTOP, "height": HEIGHT})
-    page.emulate_media(color_scheme=THEMES[0])
 
 
 def test_a_month_is_closed_shows_what_changed_and_is_reopened(
@@ -53,7 +35,7 @@ def test_a_month_is_closed_shows_what_changed_and_is_reopened(
     page.wait_for_url(roll)
     expect(page.get_by_role("alert").or_(page.get_by_role("status")).first).to_contain_text("is closed")
     expect(page.get_by_role("button", name="Select days")).to_have_count(0)
-    roll_looks_right(opened, "closed")
+    list(opened.views("closed", narrow=390))
     AttendanceRecord.objects.filter(company=world.own, ep_no="A002").update(status="A", shift="N")  # past the seals
     AttendanceRecord.objects.filter(company=world.own, ep_no="A003").delete()
     opened.go("/attendance/")
@@ -62,7 +44,7 @@ def test_a_month_is_closed_shows_what_changed_and_is_reopened(
     page.locator("summary", has_text="Show what differs").focus()
     page.keyboard.press("Enter")
     page.get_by_role("link", name="2026-11-18, A002").wait_for()
-    roll_looks_right(opened, "changed-after-closing")
+    list(opened.views("changed-after-closing", narrow=390))
     page.get_by_role("link", name="2026-11-18, A002").click()
     expect(page.locator("main")).to_contain_text("November 2026 is closed, so nobody can change this day.")
     opened.look("day-of-a-closed-month")
@@ -72,5 +54,5 @@ def test_a_month_is_closed_shows_what_changed_and_is_reopened(
     page.get_by_role("button", name="Reopen the month").click()
     page.wait_for_url(roll)
     page.locator("summary", has_text="Closed before").click()
-    roll_looks_right(opened, "closed-before")
+    list(opened.views("closed-before", narrow=390))
     assert Seal.objects.get().reopened_by == "administrator"

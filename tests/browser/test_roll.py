@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import re
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from core.models import AttendanceRecord
-from tests.browser.conftest import DESKTOP, HEIGHT, SCREENSHOTS, THEMES, OpenAs
+from tests.browser.conftest import SCREENSHOTS, OpenAs
 from tests.builders.people import World
 
 STATUSES = ("P", "P", "PD", "-0.5", "A", "L", "-1")
-WIDTHS = (DESKTOP, 390)
 
 
 @pytest.fixture
@@ -150,15 +148,7 @@ def test_the_roll_can_be_read_at_every_width_and_in_both_themes(november: World,
     paths = {"roll": "", "roll-day": "5/E001/P/", "roll-print": "print/?profile=custom&blank=Sex"}
     for name, path in paths.items():
         page = opened.go(f"/roll/{november.own.pk}/2026-11/{path}")
-        for width, theme in itertools.product(WIDTHS, THEMES):
-            page.set_viewport_size({"width": width, "height": HEIGHT})
-            page.emulate_media(color_scheme=theme)
-            page.locator(f"html[data-bs-theme={theme}]").wait_for(state="attached")
-            if SCREENSHOTS:
-                page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{width}-{theme}.png")
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0, f"{page.url} is {wide} px wider than {width} px"
-            opened.axe()
+        for _width in opened.views(name, narrow=390):
             if path:
                 continue
             box = page.locator(".muster-roll-box")
