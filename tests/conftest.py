@@ -38,6 +38,11 @@ collect_ignore = ["parcels"]  # another project: tests/test_parcels.py runs its 
 DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
+sqlite_suffices = pytest.mark.parametrize(
+    "engine", ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.deep])], indirect=True
+)
+"""For what is one and the same on both engines and takes long: on PostgreSQL in `make test-deep`."""
+
 # A hundred examples reach no more code than the tests by example do, what runs in processes of its own is not traced at
 # all, and of the demo nobody asks how much is covered.
 UNTRACED = [
@@ -222,7 +227,7 @@ def static_files(installations: Installations, tmp_path_factory: pytest.TempPath
 
 hypothesis.settings.register_profile(
     "muster",
-    max_examples=200 if DEEP else 100,
+    max_examples=200 if DEEP else 50,
     deadline=None,  # an example that writes to a database takes what it takes
     # A database fixture serves all examples of a test, each of which empties it first.
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],

@@ -16,6 +16,7 @@ from core.models import AttendanceRecord
 from recordsync.history.databases import history_of
 from recordsync.models import Block, Head, Node
 from tests.builders.big_registers import filled
+from tests.conftest import sqlite_suffices
 from tests.faults.conftest import Files, SmallDisk
 from tests.running import commands, inspection
 from tests.running.commands import Ended, run
@@ -102,6 +103,7 @@ def test_another_copys_store_is_no_danger(new_installation: NewInstallation) -> 
     assert "Warning" not in backed_up(installation)[0].err
 
 
+@sqlite_suffices
 @pytest.mark.parametrize(("table", "column"), [(Block, "data"), (Block, "raw_sha256"), (Node, "body")])
 def test_a_flipped_byte_is_found_and_made_anew(
     installation: ScratchInstallation, table: type[Block] | type[Node], column: str

@@ -12,6 +12,7 @@ from django.db import connections
 from core.models import AttendanceRecord, Company, Operation
 from tests.builders.big_registers import filled
 from tests.builders.sheets import as_csv, row, table
+from tests.conftest import sqlite_suffices
 from tests.faults.conftest import RECORDS, ROUNDS, Files
 from tests.running import commands, inspection
 from tests.running.commands import Moments, injected, run, signalled
@@ -122,6 +123,7 @@ def test_killed_after_rows_were_written(
     inspection.accounts(installation).assert_settled()
 
 
+@sqlite_suffices
 def test_a_killed_backup_leaves_whole_files(installation: ScratchInstallation, tmp_path: Path) -> None:
     filled(installation, RECORDS)
     before, content = inspection.state_of(installation), inspection.content_of(installation)
@@ -150,6 +152,7 @@ def test_a_killed_backup_leaves_whole_files(installation: ScratchInstallation, t
         assert inspection.file_content(path) == content
 
 
+@sqlite_suffices
 def test_killed_in_the_middle_of_a_file(installation: ScratchInstallation) -> None:
     """What was there before stays whole; what is not whole has no name, and is gone after the next backup."""
     filled(installation, 2_500)
@@ -192,6 +195,7 @@ def test_killed_in_each_phase_of_a_restore(
     assert "Nothing was changed" in message
 
 
+@sqlite_suffices
 def test_killed_between_commit_and_the_last_word(installation: ScratchInstallation, files: Files) -> None:
     """The restore is done, and a later command says so although the process did not."""
     fault = (

@@ -11,7 +11,7 @@ from core.models import AttendanceRecord
 from core.register.database import Register
 from recordsync.models import Head
 from tests.builders.big_registers import filled
-from tests.conftest import DEEP
+from tests.conftest import DEEP, sqlite_suffices
 from tests.faults import test_killed_history as history
 from tests.running import commands, inspection
 from tests.running.commands import Moments, injected
@@ -65,6 +65,7 @@ def head_of(installation: ScratchInstallation) -> str:
         return str(Head.objects.using(alias).get().snapshot_id)
 
 
+@sqlite_suffices
 def test_what_was_killed_is_old_or_new_and_the_exchange_goes_on(
     installation: ScratchInstallation, new_installation: NewInstallation, tmp_path: Path
 ) -> None:

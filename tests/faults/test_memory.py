@@ -10,11 +10,12 @@ import pytest
 
 from core.models import AttendanceRecord
 from tests.builders.big_registers import fill, filled
+from tests.conftest import DEEP
 from tests.running.commands import end, injected
 from tests.running.installation import NewInstallation, ScratchInstallation
 
 TELL = "import atexit\natexit.register(lambda: open('status', 'w').write(open('/proc/self/status').read()))\n"
-SMALL, LARGE = 10_000, 100_000
+SMALL, LARGE = 10_000, 100_000 if DEEP else 40_000
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.deep])]
 
 
@@ -74,7 +75,7 @@ def peaks_of_one_block(
 SIZES = {
     "2.0": (SMALL, LARGE, peaks),
     "1.0": (22_000, 66_000, peaks_of_1_0),
-    "one block": (6_000, 60_000, peaks_of_one_block),
+    "one block": (6_000, 60_000 if DEEP else 30_000, peaks_of_one_block),
 }
 
 

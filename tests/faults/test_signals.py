@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 
 from tests.builders.big_registers import filled
-from tests.conftest import DEEP
+from tests.conftest import DEEP, sqlite_suffices
 from tests.faults.conftest import RECORDS, Files
 from tests.running import commands, inspection
 from tests.running.commands import SECONDS, Ended, Moments, at_phase, end, injected, run, signalled, start
@@ -56,6 +56,7 @@ def test_a_restore_at_random_moments(installation: ScratchInstallation, files: F
     inspection.accounts(installation).assert_settled()
 
 
+@sqlite_suffices
 def test_a_backup_at_random_moments(installation: ScratchInstallation) -> None:
     filled(installation, RECORDS)
     moments = Moments(f"interrupted backup on {installation.engine}")
@@ -132,6 +133,7 @@ def test_while_it_starts(new_installation: NewInstallation) -> None:
     assert inspection.state_of(installation) == before
 
 
+@sqlite_suffices
 def test_a_second_signal_does_not_disturb_the_cleaning_up(installation: ScratchInstallation) -> None:
     filled(installation, 2_000)
     fault = at_phase("write", "os.kill(os.getpid(), signal.SIGINT)") + (

@@ -6,11 +6,9 @@ import json
 import signal
 from typing import Any
 
-import pytest
-
 from core.operations.traits import traits_of
 from core.worker.handlers import HANDLERS
-from tests.conftest import DEEP
+from tests.conftest import DEEP, sqlite_suffices
 from tests.faults.conftest import Files
 from tests.faults.test_in_a_write import in_a_write
 from tests.running import commands, inspection
@@ -57,12 +55,9 @@ def played(installation: ScratchInstallation, call: str) -> list[dict[str, Any]]
     return [json.loads(line.removeprefix("ROUND ")) for line in ended.out.splitlines() if line.startswith("ROUND ")]
 
 
-@pytest.mark.parametrize(("engine", "rounds"), [("sqlite", 3), pytest.param("postgres", 2, marks=pytest.mark.postgres)])
-def test_killed_at_random_moments_of_an_apply(
-    new_installation: NewInstallation, files: Files, engine: str, rounds: int
-) -> None:
-    installation = new_installation(engine)
-    rounds = 30 if DEEP else rounds
+@sqlite_suffices
+def test_killed_at_random_moments_of_an_apply(installation: ScratchInstallation, files: Files) -> None:
+    rounds = 30 if DEEP else 3
     paths, contents = [str(files.a), str(files.b)], [files.content[files.a], files.content[files.b]]
     found = played(installation, f"main({paths!r}, {contents!r}, {rounds})")
     assert len(found) == rounds
@@ -137,10 +132,9 @@ print(upload.stage, upload.message, [one.state for one in Operation.objects.filt
 """
 
 
-@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_a_worker_killed_while_it_imports_a_sheet(new_installation: NewInstallation, engine: str) -> None:
+@sqlite_suffices
+def test_a_worker_killed_while_it_imports_a_sheet(installation: ScratchInstallation) -> None:
     """When 500 rows of the second batch have gone to the database."""
-    installation = new_installation(engine)
     shell(installation, SHEET)
     assert commands.end(injected(installation, "", *WORK)).code == 0
     assert "checked" in shell(installation, UPLOAD + DECIDE)

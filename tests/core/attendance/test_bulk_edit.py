@@ -59,7 +59,7 @@ def after(there: dict[Key, Content], chosen: list[Key], doing: Doing, value: str
     return found
 
 
-@settings(max_examples=100 if DEEP else 25)
+@settings(max_examples=100 if DEEP else 12)
 @given(
     there=st.dictionaries(keys, st.sampled_from(["Meena", "Meena R.", ""]), max_size=8),
     chosen=st.lists(keys, min_size=1, max_size=6, unique=True),

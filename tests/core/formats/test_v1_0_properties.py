@@ -24,6 +24,7 @@ from recordsync.errors import FileError
 from tests.builders.days import TIMES, Content, Key, key_of
 from tests.builders.old_files import SPELLINGS, STAMPS, old_document, old_file, old_record, parsed_moment, signed
 from tests.builders.registers import RegisterData, Row, everything, put, rows
+from tests.conftest import sqlite_suffices
 from tests.properties.laws import for_some
 from tests.properties.test_checksums import _blank, _keys
 from tests.running.services import backup_bytes, restore
@@ -64,6 +65,7 @@ def old_records(draw: st.DrawFn, register: RegisterData) -> list[Old]:
     return draw(st.permutations(found))
 
 
+@sqlite_suffices
 @for_some(register=registers(stamped=True), strategy=deciding)
 def test_property_02_03_05_what_is_written_is_the_register_and_restoring_it_skips_everything(
     alias: str, register: RegisterData, strategy: str
@@ -95,6 +97,7 @@ def without_moments(records: list[Old]) -> list[Old]:
     return [{name: value for name, value in one.items() if name not in ("created_at", "updated_at")} for one in records]
 
 
+@sqlite_suffices
 @for_some(sides=pairs(min_records=1), strategy=deciding, data=st.data())
 def test_property_06_07_08_what_is_new_is_inserted_what_differs_updated_and_everything_counted(
     alias: str, sides: tuple[RegisterData, RegisterData], strategy: str, data: st.DataObject
@@ -150,6 +153,7 @@ def _check_row(row: Row, was: Row | None, theirs: Content, strategy: str, start:
     return "updated"
 
 
+@sqlite_suffices
 @for_some(one=_keys, other=_keys, same=st.booleans(), alike=st.booleans())
 def test_property_09_equal_keys_mean_one_record_and_only_then(
     alias: str, one: Key, other: Key, same: bool, alike: bool
@@ -176,6 +180,7 @@ def test_property_09_equal_keys_mean_one_record_and_only_then(
     event("equal" if one == other else "different keys")
 
 
+@sqlite_suffices
 @for_some(content=contents, data=st.data())
 def test_property_10_different_content_is_another_checksum_and_a_detected_change(
     alias: str, content: Content, data: st.DataObject
@@ -193,6 +198,7 @@ def test_property_10_different_content_is_another_checksum_and_a_detected_change
     event("different" if differs else "equal")
 
 
+@sqlite_suffices
 @for_some(register=registers(), data=st.data(), listed=st.booleans())
 def test_property_15_a_register_restored_and_written_again_is_the_same_record_for_record(
     alias: str, register: RegisterData, data: st.DataObject, listed: bool

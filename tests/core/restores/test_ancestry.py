@@ -1,5 +1,5 @@
 """Restores of files whose snapshots have something in common with the register, between two installations: one on
-SQLite, one on PostgreSQL, each in turn as the office and as the server."""
+SQLite, one on PostgreSQL. In `make test-deep` each in turn is the office and the server."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class Sites(NamedTuple):
     server: Site
 
 
-@pytest.fixture(params=["sqlite office", "postgres office"])
+@pytest.fixture(params=["sqlite office", pytest.param("postgres office", marks=pytest.mark.deep)])
 def sites(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Sites]:
-    """Two installations that share what the office has: four days of four people."""
+    """Two installations on different engines that share what the office has: four days of four people."""
     aliases = list(databases.ALIASES.values())
     if request.param != "sqlite office":
         aliases.reverse()

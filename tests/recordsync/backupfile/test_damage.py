@@ -29,9 +29,9 @@ EMPTY: Final = written(sections())
 def changed_at(file: bytes, at: int) -> Iterator[bytes]:
     """The file with one byte changed, in several ways."""
     byte = file[at]
-    others = {(byte + 1) % 256, byte ^ 0x20, ord('"'), ord("\n")}
+    others = {byte ^ 0x20, ord('"')}
     if DEEP:
-        others |= {ord(" "), ord("}"), ord(","), 0, 0xFF}
+        others |= {(byte + 1) % 256, ord("\n"), ord(" "), ord("}"), ord(","), 0, 0xFF}
     for other in others - {byte}:
         yield file[:at] + bytes([other]) + file[at + 1 :]
     yield file[:at] + file[at + 1 :]
@@ -54,7 +54,7 @@ def test_every_byte_changed_is_refused(file: bytes) -> None:
             assert not report.valid, (at, damaged[max(0, at - 20) : at + 20])
             assert report.errors
             assert str(report.errors[0])
-    assert tried > 5 * len(file)
+    assert tried > 3 * len(file)
 
 
 @pytest.mark.untraced
@@ -89,7 +89,7 @@ def test_a_damaged_compressed_file_is_refused_or_holds_what_it_held(compression:
             report = checked(damaged)
             refused += not report.valid
             assert not report.valid or report.digest == digest
-    assert refused > 5 * len(whole)
+    assert refused > 3 * len(whole)
 
 
 @pytest.mark.untraced
