@@ -69,6 +69,7 @@ def pytest_sessionstart() -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # what is loaded by now stays: not to be gone through at every collection
+    gc.set_threshold(10_000, 20, 20)  # Hypothesis makes so much that a tenth of the time of its tests was collecting
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
