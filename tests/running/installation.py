@@ -8,7 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ class ScratchInstallation:
         self.database_url = database_url
         self._server_url = server_url
         self._zygote = zygote
-        self._set_up: Zygote | None = None
+        self._set_up: dict[frozenset[tuple[str, str]], Zygote] = {}
+        """With Django set up, by the environment."""
         self._lock = threading.Lock()
         self.env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
             "LANG": "C.UTF-8",
@@ -50,7 +51,6 @@ class ScratchInstallation:
             "INSTALLATION_NAME": "Scratch",
             "SECRET_KEY": "of no value: for tests only",
         }
-        self._env = dict(self.env)
 
     @property
     def backups(self) -> Path:
@@ -80,23 +80,25 @@ class ScratchInstallation:
         """Start a Python script in this installation, in a process group of its own.
 
         ``forked``: quickly, where that can be (see :mod:`tests.running.zygote`). ``set_up``: with Django set up, if it
-        is forked and the test has not changed ``env``. ``options``: as for ``subprocess.Popen``.
+        is forked and Django can be. ``options``: as for ``subprocess.Popen``.
         """
         words = [str(arg) for arg in args]
         is_plain = options.keys() <= {"stdin", "stdout", "stderr"}
         for_python = any(name.startswith(("PYTHON", "LC_")) for name in self.env)
         if self._zygote is not None and forked and is_plain and not for_python:
-            if set_up and self.env == self._env:
-                return self._set_up_by(self._zygote).popen(words, None, self.folder, **options)
+            if set_up:
+                with suppress(OSError, RuntimeError):
+                    return self._set_up_by(self._zygote).popen(words, None, self.folder, **options)
             return self._zygote.popen(words, self.env, self.folder, **options)
         command = [sys.executable, *words]
         return subprocess.Popen(command, env=self.env, cwd=self.folder, start_new_session=True, **options)
 
     def _set_up_by(self, zygote: Zygote) -> Zygote:
         with self._lock:  # commands may be started in several threads
-            if self._set_up is None:
-                self._set_up = zygote.set_up(self._env, self.folder)
-            return self._set_up
+            env = frozenset(self.env.items())
+            if env not in self._set_up:
+                self._set_up[env] = zygote.set_up(self.env, self.folder)
+            return self._set_up[env]
 
     @contextmanager
     def opened(self) -> Iterator[str]:
@@ -131,8 +133,8 @@ class ScratchInstallation:
             shutil.copyfile(other.folder / name, self.folder / name)
 
     def remove(self) -> None:
-        if self._set_up is not None:
-            self._set_up.close()
+        for zygote in self._set_up.values():
+            zygote.close()
         if self.engine == "postgres":
             self._drop()
         shutil.rmtree(self.folder)
