@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from core.backups.backup_service import BackupService
 from core.models import AttendanceRecord, BackupLog, Company, Installation, Operation, Seal
@@ -104,7 +104,7 @@ def test_the_whole_path(world: World, open_as: OpenAs, tmp_path: Path, javascrip
     assert page.locator("#undecided").inner_text().startswith("Not decided yet: 2 of 2 differences in 1 record.")
     page.select_option("#id_kind", "conflict")
     page.click("button:has-text('Filter')")
-    assert page.locator("article").count() == 1
+    expect(page.locator("article")).to_have_count(1)
     page.click("article >> button:has-text('Keep what is here') >> nth=0")
     assert page.locator("#undecided").inner_text().startswith("Not decided yet: 1 of 2 differences in 1 record.")
     page.click("button:text-is('Take the backup’s')")
@@ -334,7 +334,7 @@ def test_a_closed_month_is_decided_by_a_person(world: World, open_as: OpenAs, tm
     page.keyboard.press("Enter")
     page.get_by_text("Decided: they stay closed").wait_for()
     page.get_by_role("link", name="Show them").click()
-    assert page.get_by_text("it stays as it is").count() == 4
+    expect(page.get_by_text("it stays as it is")).to_have_count(4)
     opened.look("closed-month-kept")
     page.get_by_role("button", name="Reopen").click()
     page.get_by_text("Decided: they are reopened").wait_for()

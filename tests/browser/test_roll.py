@@ -176,7 +176,7 @@ def test_a_roll_is_printed_on_sheets_that_lie_on_their_side(
     page.select_option("#id_paper", paper)
     page.select_option("#id_profile", "form-d")
     page.get_by_role("button", name="Show").click()
-    assert page.locator("tbody tr").count() == 40  # those of the roll, which the address keeps
+    expect(page.locator("tbody tr")).to_have_count(40)  # those of the roll, which the address keeps
     page.emulate_media(media="print")
     pdf = page.pdf(path=Path(SCREENSHOTS) / f"roll-{paper}.pdf" if SCREENSHOTS else None, prefer_css_page_size=True)
     sheets = re.findall(rb"/MediaBox *\[0 0 ([0-9.]+) ([0-9.]+)\]", pdf)
