@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from django.db import IntegrityError, ProgrammingError
+from django.db.backends.utils import CursorWrapper
 
 from recordsync.errors import RecordSyncError
 from recordsync.model import slices
+from recordsync.model.digests import content_digest
 from recordsync.model.fields import (
     Boolean,
     Choice,
@@ -23,7 +25,7 @@ from recordsync.model.fields import (
     Timestamp,
     Uuid,
 )
-from recordsync.model.schema import Model
+from recordsync.model.schema import Model, Schema
 from recordsync.stores.sql import SqlStore
 
 _NOT_ALLOWED: Final = "42501"
@@ -76,6 +78,11 @@ class PostgresStore(SqlStore):
     collation: ClassVar = "C"
     locks_readers_out: ClassVar = True
 
+    def __init__(self, schema: Schema, using: str = "default") -> None:
+        super().__init__(schema, using)
+        self._prepared: dict[str, str] = {}
+        """The name of each statement that is prepared, by its SQL."""
+
     @staticmethod
     def slice_in_sql(column: str) -> str:
         return slices.in_sql(f"to_char({column}, 'YYYY-MM-')", f"date_part('day', {column})")
@@ -98,6 +105,15 @@ class PostgresStore(SqlStore):
 
     def _any_of(self, values: Sequence[Any]) -> list[Any]:
         return [list(values)]
+
+    def _fetch_again(self, sql: str, constant: Sequence[Any], given: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if not sql or not given or self._connection.settings_dict["OPTIONS"].get("server_side_binding"):
+            return super()._fetch_again(sql, constant, given)
+        with self._connection.cursor() as cursor:
+            if sql not in self._prepared:
+                self._prepared[sql] = _prepare(cursor, sql, constant, len(given))
+            cursor.execute(f"EXECUTE {self._prepared[sql]} ({', '.join(['%s'] * len(given))})", given)
+            return list(cursor.fetchall())
 
     def _take_away(self, model: Model) -> list[str]:
         (table,) = self._quoted(model)
@@ -154,3 +170,23 @@ class PostgresStore(SqlStore):
 
     def _is_duplicate(self, error: IntegrityError) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "23505"  # unique_violation
+
+
+def _prepare(cursor: CursorWrapper, sql: str, constant: Sequence[Any], given: int) -> str:
+    """The name of a prepared statement of this session: to parse the query for the lines of a block takes longer than
+    to read a small block. ``constant``: its first parameters; ``given``: how many others come last.
+
+    It is planned each time in the current transaction, because a plan that a session kept from when a table was small
+    would read all of a large one.
+
+    The name says what the statement is, so that a session has it once. What a session has is asked of the database,
+    because a pool of connections may give each transaction another session.
+    """
+    name = f"recordsync_{content_digest([sql, *map(repr, constant)])[:40]}"
+    cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+    cursor.execute("SELECT 1 FROM pg_prepared_statements WHERE name = %s", [name])
+    if cursor.fetchone() is None:
+        first, *others = sql.rsplit("%s", given)
+        numbered = "".join(f"${number}{text}" for number, text in enumerate(others, 1))
+        cursor.execute(f"PREPARE {name} AS {first}{numbered}", constant)
+    return name

@@ -262,7 +262,7 @@ class SqlStore(OrmStore):
         spliced, sql, parameters = self._of_partitions[model.name]
         line = self._line(model, spliced, partition[0])
         given = [value for _field, values in bounds for value in values]
-        for rows_given in self._few_or_streamed(sql, (*parameters, *given)):
+        for rows_given in self._few_or_streamed(sql, parameters, given):
             lines = self._made(line, list(zip(*rows_given, strict=True)))
             yield None if lines is None else (partition, lines)
 
@@ -377,11 +377,16 @@ class SqlStore(OrmStore):
             cursor.execute(sql, parameters)
             return list(cursor.fetchall())
 
-    def _few_or_streamed(self, sql: str, parameters: Sequence[Any]) -> Iterable[_Rows]:
-        """As :meth:`_fetch`, of rows that are mostly few."""
-        few = self._fetch_at_once(f"{sql} LIMIT {_FETCH + 1}" if sql else "", parameters)
+    def _fetch_again(self, sql: str, constant: Sequence[Any], given: Sequence[Any]) -> _Rows:
+        """As :meth:`_fetch_at_once`, of a query that is asked many times. Its first parameters are the same each time,
+        and those that are ``given`` come last."""
+        return self._fetch_at_once(sql, (*constant, *given))
+
+    def _few_or_streamed(self, sql: str, parameters: Sequence[Any], given: Sequence[Any] = ()) -> Iterable[_Rows]:
+        """As :meth:`_fetch`, of rows that are mostly few. ``given``: see :meth:`_fetch_again`."""
+        few = self._fetch_again(f"{sql} LIMIT {_FETCH + 1}" if sql else "", parameters, given)
         if len(few) > _FETCH:
-            return self._fetch(sql, parameters)
+            return self._fetch(sql, (*parameters, *given))
         return [few] if few else []
 
     @staticmethod

@@ -127,19 +127,39 @@ def test_a_partition_costs_one_query_which_the_index_answers(register_db: str) -
     with transaction.atomic(using=register_db), CaptureQueriesContext(connections[register_db]) as asked:
         for name in "AB":
             assert len(list(store.partition(ATTENDANCE_RECORDS, (name, "2026-11", "08")))) == 21
-    queries = [one["sql"] for one in asked.captured_queries if AttendanceRecord._meta.db_table in one["sql"]]
-    assert len(queries) == 2
     connection = connections[register_db]
+    what = "EXECUTE recordsync_" if connection.vendor == "postgresql" else AttendanceRecord._meta.db_table
+    queries = [one["sql"] for one in asked.captured_queries if what in one["sql"]]
+    assert len(queries) == 2
     for query in queries:
         with transaction.atomic(using=register_db), connection.cursor() as cursor:
             if connection.vendor == "postgresql":
                 # Of so few records, sorting all is as cheap.
                 cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
                 cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off")
+                cursor.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + query)
             plan = str(cursor.fetchall())
         assert "TEMP B-TREE" not in plan, plan
         assert "Sort" not in plan, plan
+
+
+@pytest.mark.parametrize("engine", [pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_session_parses_the_query_for_partitions_once_and_plans_it_each_time(register_db: str) -> None:
+    fill(register_db, [record("A", "1")])
+    partition = ("A", "2026-11", "08")
+    prepared = []
+    for _session in range(2):
+        for _store in range(2):
+            store = open_store(SCHEMA, register_db)
+            with transaction.atomic(using=register_db), CaptureQueriesContext(connections[register_db]) as asked:
+                lines = [list(store.partition(ATTENDANCE_RECORDS, partition)) for _time in range(2)]
+            assert lines[0] == lines[1]
+            statements = [one["sql"] for one in asked.captured_queries]
+            prepared.append(sum(sql.startswith("PREPARE") for sql in statements))
+            assert statements.count("SET LOCAL plan_cache_mode = force_custom_plan") == 1
+        connections[register_db].close()
+    assert prepared[1:] == [0, 1, 0], "whether the first store finds it depends on who had the session before"
 
 
 def test_what_no_file_can_hold_is_named_in_its_partition_alone(register_db: str) -> None:
