@@ -16,6 +16,8 @@ from tests.running import databases
 
 EXAMPLES = {"sqlite": 200 if DEEP else 50, "postgres": 200 if DEEP else 15}
 """How many each engine gets, which takes half of all the time of the tests."""
+FEW = {"sqlite": 200 if DEEP else 15, "postgres": 200 if DEEP else 8}
+"""How many each engine gets of a law that is told once more."""
 
 
 def examples(engine: str) -> settings:
@@ -27,7 +29,7 @@ Decorator = Callable[[Callable[..., None]], Callable[[str, str], None]]
 
 
 def for_some(**values: SearchStrategy[Any]) -> Decorator:
-    """As :func:`for_all`, with PostgreSQL's few examples on every engine: for laws of the engine, told once more."""
+    """As :func:`for_all`, with few examples: for laws without a number of their own, or told once more."""
     return for_all(few=True, **values)
 
 
@@ -41,7 +43,8 @@ def for_all(*, few: bool = False, **values: SearchStrategy[Any]) -> Decorator:
                 law(register_db, **drawn)
 
             example.__name__ = law.__name__
-            examples("postgres" if few else engine)(given(**values)(example))()
+            of = settings(max_examples=FEW[engine]) if few else examples(engine)
+            of(given(**values)(example))()
 
         test.__name__, test.__doc__, test.__module__ = law.__name__, law.__doc__, law.__module__
         return pytest.mark.untraced(test)  # wherever it is: see tests/conftest.py

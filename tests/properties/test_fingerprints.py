@@ -15,7 +15,7 @@ from core.register.database import Register
 from tests.builders import trees
 from tests.builders.days import Content, Key
 from tests.builders.registers import LONG_AGO, RegisterData, put
-from tests.properties.laws import clear, for_some
+from tests.properties.laws import clear, for_all, for_some
 from tests.strategies.registers import pairs, registers
 
 
@@ -48,7 +48,7 @@ def test_the_digests_are_those_of_the_content(
     assert (found.companies, found.records) == (len(register.companies), len(register.records))
 
 
-@for_some(of=pairs())
+@for_all(of=pairs())
 def test_equal_digests_are_equal_content(alias: str, of: tuple[RegisterData, RegisterData]) -> None:
     """For all pairs of registers, the digests are equal if and only if the content is. The same holds of each company
     and each month, whose digests do not change if nothing else is read."""

@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from tests.builders.big_registers import filled
+from tests.conftest import DEEP
 from tests.running import commands, inspection
 from tests.running.commands import at_phase, injected, run
 from tests.running.installation import PROJECT, NewInstallation, ScratchInstallation
@@ -160,9 +161,10 @@ def test_nobody_who_cannot_be_told_is_told_of_success(small_sqlite: ScratchInsta
     assert run(small_sqlite, "backup_data", "--output", "full.json").code == 0
     heading, row = "EP NO,EP NAME,COMPANY NAME,DATE,SHIFT,OVERSTAY,STATUS", "EMP001,Zoë,ABC Corp,2026-03-01,,,X"
     (small_sqlite.folder / "sheet.csv").write_text(f"{heading}\n{row}\n")  # a row that is refused is no news then
-    for command, sentence in UNTOLD.items():
-        told = closed(">&-", small_sqlite, *command.split()).assert_refused(sentence)
-        assert "closed" in told or "nothing" in command, command
+    for number, (command, sentence) in enumerate(UNTOLD.items()):
+        if DEEP or number % 4 == 0:
+            told = closed(">&-", small_sqlite, *command.split()).assert_refused(sentence)
+            assert "closed" in told or "nothing" in command, command
         with open("/dev/full", "wb") as full:
             told = run(small_sqlite, *command.split(), stdout=full).assert_refused(sentence)
         assert "disk is full" in told or "nothing" in command, command
