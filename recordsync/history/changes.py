@@ -39,15 +39,15 @@ def line_changes(store: HistoryStore, model: Model, before: StoredTree, after: S
         news = after.lines_of((one.partition, one.after) for one in some if one.after and _are_small(one))
         for one in some:
             if _are_small(one):
-                old, new = next(olds) if one.before else [], next(news) if one.after else []
-                if len(old) == len(new):  # no more than a few records were changed, mostly
-                    pairs = [(our, their) for our, their in zip(old, new, strict=True) if our != their]
-                    old, new = [our for our, _their in pairs], [their for _our, their in pairs]
-                yield from _changes(iter(old), iter(new), key_of)
+                old_lines, new_lines = next(olds) if one.before else [], next(news) if one.after else []
+                if len(old_lines) == len(new_lines):  # mostly a few records were changed, and none came or went
+                    pairs = [(old, new) for old, new in zip(old_lines, new_lines, strict=True) if old != new]
+                    old_lines, new_lines = [old for old, _new in pairs], [new for _old, new in pairs]
+                yield from _changes(iter(old_lines), iter(new_lines), key_of)
             else:
                 placed = ([] if block is None else [(one.partition, block)] for block in (one.before, one.after))
-                old_lines, new_lines = (tree.lines(of) for tree, of in zip((before, after), placed, strict=True))
-                yield from _changes(chain.from_iterable(old_lines), chain.from_iterable(new_lines), key_of)
+                old_batches, new_batches = (tree.lines(of) for tree, of in zip((before, after), placed, strict=True))
+                yield from _changes(chain.from_iterable(old_batches), chain.from_iterable(new_batches), key_of)
 
 
 def _are_small(difference: Difference) -> bool:
