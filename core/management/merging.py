@@ -54,7 +54,7 @@ class MergingCommand(ReadingCommand):
         )
         self.say("This was a preview: nothing was changed.")
         if preview.stop:
-            self.say(printable(f"A restore of this stops first. {preview.stop}"))
+            self.say(printable(f"Without --preview it stops first. {preview.stop}"))
 
     def tell_done(self, result: RestoreResult) -> None:
         """Write what a merge did: the counts, and the seconds that it took."""

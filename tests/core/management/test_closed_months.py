@@ -40,7 +40,7 @@ def test_commands_ask_for_a_decision_about_closed_months(small_sqlite: ScratchIn
     assert f"{month} is closed (by asha, " in preview.out
     assert f"{changed} to decide" in preview.out
     assert "its month is closed\n" in preview.out
-    assert "A restore of this stops first." in preview.out
+    assert "Without --preview it stops first." in preview.out
     said = summary(run(small_sqlite, *restore, "--preview", "--json", "--keep-closed"))
     assert (said["closed"], said["kept"], said["undecided"], said["stop"]) == ("keep_closed", changed, 0, None)
     assert [(one["company"], one["days"], one["closed_by"]) for one in said["closed_months"]] == [

@@ -127,7 +127,7 @@ def test_a_preview_says_that_the_restore_will_stop(small_sqlite: ScratchInstalla
     would = "This would add 1, change 2 and delete 1 attendance records."
     assert run(small_sqlite, *exact, "--preview").out.splitlines()[-2:] == [
         "This was a preview: nothing was changed.",
-        f"A restore of this stops first. {would} If that is what you want, say --yes.",
+        f"Without --preview it stops first. {would} If that is what you want, say --yes.",
     ]
     run(small_sqlite, *exact).assert_refused(f"{would} Nothing was changed. If that is what you want, say --yes.")
     assert run(small_sqlite, *exact, "--yes").code == 0
