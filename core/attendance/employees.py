@@ -28,13 +28,23 @@ _EACH: Final = """
     )"""
 _THEIRS: Final = "{records}.company_id = each.company_id AND {records}.ep_no = each.ep_no AND date BETWEEN %s AND %s"
 
-_WITH_A_DAY: Final = f"count(CASE WHEN EXISTS (SELECT 1 FROM {{records}} WHERE {_THEIRS}) THEN 1 END)"  # noqa: S608 - as below
-_COUNTED: Final = f"""{_EACH}
-    SELECT company_id, {_WITH_A_DAY}, {_WITH_A_DAY} FROM each WHERE ep_no IS NOT NULL GROUP BY company_id"""  # noqa: S608 - texts of this module only
-_COUNTED_ALL: Final = _COUNTED.replace(_WITH_A_DAY, "count(*)", 1)
+# Only texts of this module and quoted names of tables are put together here, and values are parameters: nobody can slip
+# SQL of their own in.
+_WITH_A_DAY: Final = f"count(CASE WHEN EXISTS (SELECT 1 FROM {{records}} WHERE {_THEIRS}) THEN 1 END)"  # noqa: S608 - see above
+
+
+def _counting(everybody: str) -> str:
+    """The query for the number of employees by company, and of those with a day between two days, which are its last
+    parameters. ``everybody``: what counts the former."""
+    return f"""{_EACH}
+    SELECT company_id, {everybody}, {_WITH_A_DAY} FROM each WHERE ep_no IS NOT NULL GROUP BY company_id"""  # noqa: S608 - see above
+
+
+_COUNTED: Final = _counting(_WITH_A_DAY)
+_COUNTED_ALL: Final = _counting("count(*)")
 _LAST: Final = f"""{_EACH}
     SELECT (SELECT id FROM {{records}} WHERE {_THEIRS} ORDER BY date DESC LIMIT 1)
-    FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - texts of this module only
+    FROM each WHERE ep_no IS NOT NULL"""  # noqa: S608 - see above
 _LAST_BEFORE: Final = f"""{_EACH}
     SELECT (
         SELECT id FROM {{records}}
@@ -42,7 +52,7 @@ _LAST_BEFORE: Final = f"""{_EACH}
     ) FROM (
         SELECT company_id, ep_no, (SELECT max(date) FROM {{records}} WHERE {_THEIRS}) AS latest
         FROM each WHERE ep_no IS NOT NULL
-    ) AS each WHERE latest < %s"""  # noqa: S608 - texts of this module only
+    ) AS each WHERE latest < %s"""  # noqa: S608 - see above
 
 
 class Employees(NamedTuple):
