@@ -8,6 +8,7 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from core.attendance.dashboard import dashboard
+from core.attendance.employees import last_records
 from core.models import AttendanceRecord, Backup, Company, User
 from core.register.database import Register
 from tests.builders.people import DAY
@@ -55,3 +56,12 @@ def test_a_backup_that_was_deleted_is_not_the_last_one(register_db: str) -> None
     last = dashboard(root, Register(register_db)).last_backup
     assert last is not None
     assert last.pk == kept.id
+
+
+def test_the_last_day_of_the_calendar_may_be_the_last_record_of_somebody(register_db: str) -> None:
+    root = User.objects.db_manager(register_db).create_superuser("root")
+    company = Company.objects.using(register_db).create(name="Asha Builders")
+    records = AttendanceRecord.objects.using(register_db)
+    for date in (DAY, dt.date.max):
+        records.create(company=company, ep_no="A1", date=date, status="P")
+    assert [one.date for one in records.filter(last_records(root, Register(register_db)))] == [dt.date.max]
