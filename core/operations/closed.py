@@ -35,14 +35,16 @@ def side_of(choice: ClosedChoice | None) -> Side | None:
 
 
 class ClosedMonth(NamedTuple):
-    """A closed month that something would change. ``month``: ``YYYY-MM``; ``days``: how many records of it; none: only
-    its seal. ``closed_at``: a timestamp's text; blank, as ``closed_by``: it is not closed any more."""
+    """A closed month that something would change, or has changed. ``month``: ``YYYY-MM``; ``days``: how many records of
+    it; none: only a seal. ``closed_at``: a timestamp's text; blank, as ``closed_by``: it is not closed any more.
+    ``is_closed``: whether it is closed afterwards; None: nobody knows that yet."""
 
     company: str
     month: str
     days: int
     closed_by: str = ""
     closed_at: str = ""
+    is_closed: bool | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +55,7 @@ class ClosedMonth(NamedTuple):
     def sentence(self) -> str:
         """A sentence that says who closed it, and how much of it would change."""
         if not self.days:
-            would = _("it would be open again.")
+            would = _("a closing of it would no longer stand.")
         else:
             text = ngettext("%(n)s day of it would change.", "%(n)s days of it would change.", self.days)
             would = text % {"n": f"{self.days:,}"}
@@ -81,23 +83,40 @@ class TouchedMonths(NamedTuple):
 
     @property
     def decision(self) -> str:
-        """A sentence that says what was decided and done; blank if there was nothing to decide."""
-        return self._told(_("Kept closed, as it was here: %(months)s."), _("Reopened and changed: %(months)s."))
+        """Sentences that say what was decided and done; blank if there was nothing to decide."""
+        match self.choice:
+            case ClosedChoice.KEEP:
+                return _about(_("Kept closed, as it was here: %(months)s."), self.months)
+            case ClosedChoice.REOPEN:
+                changed = [one for one in self.months if one.days]
+                others = [one for one in self.months if not one.days]
+                return sentences(
+                    _about(_("Reopened and changed: %(months)s."), [one for one in changed if not one.is_closed]),
+                    _about(_("Changed, and still closed: %(months)s."), [one for one in changed if one.is_closed]),
+                    _about(_("Reopened: %(months)s."), [one for one in others if not one.is_closed]),
+                    _about(
+                        _("One closing less, and still closed: %(months)s."), [one for one in others if one.is_closed]
+                    ),
+                )
+        return ""
 
     @property
     def intention(self) -> str:
         """A sentence that says what is decided and not yet done; blank if there is nothing to decide."""
-        return self._told(_("To stay closed, as it is here: %(months)s."), _("To reopen and change: %(months)s."))
-
-    def _told(self, keep: str, reopen: str) -> str:
-        if not self.months or self.choice is None:
-            return ""
-        text = keep if self.choice is ClosedChoice.KEEP else reopen
-        return text % {"months": named([(one.company, one.month) for one in self.months])}
+        texts = {
+            ClosedChoice.KEEP: _("To stay closed, as it is here: %(months)s."),
+            ClosedChoice.REOPEN: _("To reopen and change: %(months)s."),
+        }
+        return _about(texts[self.choice], self.months) if self.choice is not None else ""
 
     def summary(self) -> dict[str, Any]:
         """For JSON."""
         return {"closed": self.choice, "closed_months": [one._asdict() for one in self.months]}
+
+
+def _about(text: str, months: Sequence[ClosedMonth]) -> str:
+    """A sentence about these months; blank if there are none."""
+    return text % {"months": named([(one.company, one.month) for one in months])} if months else ""
 
 
 def choice_in(result: Mapping[str, Any]) -> ClosedChoice | None:

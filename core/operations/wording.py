@@ -152,6 +152,8 @@ def describe(step: Step, theirs_shape: Shape, *, decided: bool) -> str:
         return f"{what}: add, because records name it"
     if step.is_stopped:
         return f"{what}: {_CLOSED}{'' if step.undecided else '; stays as it is here'}"
+    if step.sealed and step.change is None:
+        return f"{what}: deleted there; {_CLOSED}, and is reopened"
     if step.is_conflict:
         return f"{what}: {conflict(step, theirs_shape)}{_decision(step) if decided else ''}"
     return f"{what}: {_change(step)}"

@@ -40,7 +40,7 @@ LEFT JOIN (
   SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts
   WHERE item IN (SELECT id FROM items WHERE sealed) GROUP BY item HAVING count(side) = count(*)
 ) ON item = id
-WHERE sealed AND (ours != 'keep' OR :side = 'theirs' OR :side = '' AND takes_theirs IS NOT 0)
+WHERE sealed AND (kind = 'keep' OR ours != 'keep' OR :side = 'theirs' OR :side = '' AND takes_theirs IS NOT 0)
 GROUP BY 1, 2, 3
 """
 """Counts the lines of closed months that change, or would, by model, company and month: all but those whose conflicts
@@ -182,8 +182,8 @@ class Tallies:
 
 def _with_seal(group: Group, choice: ClosedChoice | None) -> Group:
     """The lines of closed months, as a person decides about these (:meth:`recordsync.plan.Plan.decided`)."""
-    if group.effect is Effect.KEEP:
-        return group._replace(sealed=False)
+    if group.effect is Effect.KEEP and group.to_decide:
+        return group._replace(sealed=False)  # its conflicts are decided so that nothing changes
     if choice is ClosedChoice.REOPEN:
         return group
     return group._replace(to_decide=False, effect=Effect.UNDECIDED if choice is None else Effect.KEEP)

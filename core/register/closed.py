@@ -21,6 +21,7 @@ class StandingSeal(NamedTuple):
     month: str
     closed_at: dt.datetime
     closed_by: str
+    company_pk: int
 
     @property
     def of(self) -> tuple[str, str]:
@@ -31,8 +32,8 @@ class StandingSeal(NamedTuple):
 def standing_seals(register: Register) -> list[StandingSeal]:
     """The seals of the months that are closed now, in the order in which they were closed. Reads the seals."""
     rows = register.rows(Seal).standing().order_by("closed_at")
-    found = rows.values_list("pk", "company__name", "month", "closed_at", "closed_by")
-    return [StandingSeal(pk, name, month.isoformat()[:7], at, by) for pk, name, month, at, by in found]
+    found = rows.values_list("pk", "company__name", "month", "closed_at", "closed_by", "company_id")
+    return [StandingSeal(pk, name, month.isoformat()[:7], at, by, owner) for pk, name, month, at, by, owner in found]
 
 
 def is_closed(closed: Collection[tuple[str, str]], model: Model, key: Key) -> bool:

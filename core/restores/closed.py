@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from core.history.fingerprint import month_digest
 from core.models import Seal
 from core.operations.closed import ClosedMonth
 from core.register.closed import StandingSeal, is_closed
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
+from recordsync.errors import RecordSyncError
 from recordsync.merge import Decide, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model
-from recordsync.plan import IsSealed, Plan
+from recordsync.plan import IsKept, IsSealed, Plan
+from recordsync.stores import Store
 
 _ALL: Final = decide_by(Strategy.BACKUP_WINS)
 _REOPENED_AT: Final = SEALS.shape().names.index("reopened_at")
@@ -35,6 +38,17 @@ def sealing(seals: Sequence[StandingSeal]) -> IsSealed | None:
         return model is not SEALS or (ours is not None and ours.values[_REOPENED_AT] is None)
 
     return is_sealed
+
+
+def keeping(seals: Sequence[StandingSeal], *, takes_back: bool = False) -> Mapping[str, IsKept]:
+    """Which seals theirs cannot delete: who closed what when is not lost by a merge. So they stay, reopened, unless
+    their company is deleted with all of its records, and no month of it is closed. ``takes_back``: whether they go all
+    the same, because the register becomes as something is that does not have them. ``seals``: see :func:`sealing`.
+    Pure."""
+    if takes_back:
+        return {}
+    closed = {seal.company for seal in seals}
+    return {SEALS.name: lambda seal, goes: not goes or seal.key[0] in closed}
 
 
 def months_in(plan: Plan, decide: Decide, seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
@@ -60,16 +74,39 @@ def described(days: Mapping[tuple[str, str], int], seals: Sequence[StandingSeal]
     return [ClosedMonth(*month, days[month], *closed.get(month, ())) for month in sorted(days)]
 
 
-def reopening(
-    months: Sequence[ClosedMonth], who: str, seals: Sequence[StandingSeal], register: Register
-) -> Callable[[dt.datetime], None]:
-    """A function that reopens these months, at a moment, in the name of ``who``: what is left of ``seals``, which stood
-    before the merge. It writes the seals, in the current transaction."""
+def reopened(
+    months: Sequence[ClosedMonth],
+    who: str,
+    seals: Sequence[StandingSeal],
+    register: Register,
+    store: Store,
+    now: dt.datetime,
+) -> list[ClosedMonth]:
+    """These months as they are after a merge that changed them, and after this has reopened, in the name of ``who``,
+    what still stands of ``seals``, which stood before it: all but those that the month fits again.
+
+    Reads the records of these months, and writes the seals, in the current transaction.
+    """
     wanted = {(one.company, one.month) for one in months}
     standing = [seal.pk for seal in seals if seal.of in wanted]
+    rows = register.rows(Seal).standing().filter(pk__in=standing).select_related("company")
+    misfits = [row.pk for row in rows if not _fits(row, store)]
+    rows.filter(pk__in=misfits).update(reopened_at=now, reopened_by=who, updated_at=now)
+    return as_now(months, seals, register)
 
-    def reopen(now: dt.datetime) -> None:
-        rows = register.rows(Seal).standing().filter(pk__in=standing)
-        rows.update(reopened_at=now, reopened_by=who, updated_at=now)
 
-    return reopen
+def as_now(months: Sequence[ClosedMonth], seals: Sequence[StandingSeal], register: Register) -> list[ClosedMonth]:
+    """These months, each with whether it is closed now. ``seals``: which stood before something changed them. Reads
+    the seals."""
+    companies = {seal.company: seal.company_pk for seal in seals}
+    rows = register.rows(Seal).standing().order_by().filter(company__in=companies.values())
+    closed = {(company, month.isoformat()[:7]) for company, month in rows.values_list("company_id", "month")}
+    return [one._replace(is_closed=(companies.get(one.company), one.month) in closed) for one in months]
+
+
+def _fits(seal: Seal, store: Store) -> bool:
+    """Whether the month is what was closed. Reads its records."""
+    try:
+        return month_digest(store, seal.company.name, seal.month.replace(day=1), seal.closed_as) == seal.digest
+    except RecordSyncError:
+        return False  # somebody wrote past this program what no month of theirs can have

@@ -20,7 +20,7 @@ from core.models import Company
 from core.operations.errors import NOTHING_CHANGED, OperationFailed, explain, sentences
 from core.operations.results import BaseSummary, Origin
 from core.register.database import Register
-from core.register.declared import COMPANIES, SCHEMA
+from core.register.declared import COMPANIES, SCHEMA, SEALS
 from recordsync.backupfile import BackupFile, UncheckedFile
 from recordsync.backupfile.ancestry import check_ancestry
 from recordsync.errors import HistoryDamaged, HistoryUnusable
@@ -129,7 +129,7 @@ class Incoming:
     ``goes_on_from_theirs``: whether theirs, and not the head, is the first parent of the snapshot after. ``carried``:
     the trees that the file brings for bases. ``parts_companies``: whether a company that both sides changed is merged
     as two, because its new name cannot be followed. ``needs_snapshot``: whether nothing may be done unless the snapshot
-    after is taken.
+    after is taken. ``withdraws``: whether what came is withdrawn, and stays where it came from.
     """
 
     theirs: Source
@@ -149,6 +149,12 @@ class Incoming:
     carried: CarriedBases | None = None
     parts_companies: bool = False
     needs_snapshot: bool = False
+    withdraws: bool = False
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether seals that theirs does not have are deleted here. Otherwise they are only reopened."""
+        return self.is_exact or self.withdraws
 
     @property
     def names(self) -> Mapping[str, Mapping[str, NewName]]:
@@ -170,7 +176,11 @@ class Incoming:
     def becomes(self, counts: Mapping[str, Counts], *, was_empty: bool) -> str | None:
         """The digest of the tree that the register has after this was applied with these counts; None: nobody knows,
         because more than theirs is in it. ``was_empty``: whether there was nothing in the register."""
-        if any(of.conflicts or of.created or (of.sealed and not self.is_exact) for of in counts.values()):
+        if any(of.conflicts or of.created for of in counts.values()):
+            return None
+        if SEALS.name in counts and counts[SEALS.name].only_here:
+            return None  # it was deleted there, and is kept here
+        if not self.is_exact and any(of.sealed for of in counts.values()):
             return None  # a closed month stays as it is here, or its seal says who reopened it
         if not was_empty and any(model.name not in self.theirs.counts for model in SCHEMA):
             return None  # what theirs does not speak about stays

@@ -26,7 +26,7 @@ from core.register.closed import StandingSeal, standing_seals
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from core.restores import large_deletions
-from core.restores.closed import months_in, months_with_lines, reopening, sealing
+from core.restores.closed import as_now, keeping, months_in, months_with_lines, reopened, sealing
 from core.restores.incoming import Incoming
 from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
@@ -115,6 +115,7 @@ def planned(register: Register, find: Find, items: IO[bytes], progress: Progress
                 ours=ours,
                 names=incoming.names,
                 sealed=sealing(seals),
+                kept=keeping(seals, takes_back=incoming.takes_back),
             )
             return Planned(incoming, plan, [*notes, *incoming.notes], seals)
 
@@ -161,14 +162,11 @@ def merged(
                     ours=keeper.ours(store),
                     names=incoming.names,
                     sealed=sealing(seals),
+                    kept=keeping(seals, takes_back=incoming.takes_back),
                 )
             if preview is not None and not plan.is_same_as(preview.plan):
                 raise DataMoved(_moved(preview, plan, incoming.summary()))
             closed = decided.closed if decided is not None else _closed(plan, incoming, asked, seals)
-            reopen = None
-            has_seals = incoming.is_exact and SEALS.name in theirs.counts
-            if closed.choice is ClosedChoice.REOPEN and not has_seals:  # otherwise they become those of what comes
-                reopen = reopening(closed.months, run.actor.name, seals, run.register)
             if decided is not None:
                 counts = decided.counts
                 changes = decided.changes
@@ -177,8 +175,12 @@ def merged(
             else:
                 _require_confirmed(plan, incoming, asked, run.register)
                 counts = apply_plan(plan, store, asked.decide, now, run, renames=keeper.renames)
-            if reopen is not None:
-                reopen(now)
+            if closed.months and closed.choice is ClosedChoice.REOPEN:
+                if incoming.is_exact and SEALS.name in theirs.counts:  # the seals are those of what comes
+                    months = as_now(closed.months, seals, run.register)
+                else:
+                    months = reopened(closed.months, run.actor.name, seals, run.register, store, now)
+                closed = closed._replace(months=months)
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:
             run.warn(note)

@@ -181,7 +181,7 @@ class RestoreService:
 
                 def complete(done: Done) -> None:
                     complete_log(run, done)
-                    if done.closed.months and prepare is None:  # otherwise the result has it
+                    if done.closed.months:
                         run.operation.result = {**run.operation.result, **done.closed.summary()}
                     if file is not None:
                         self._note(run, file, opened.stream)

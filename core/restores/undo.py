@@ -105,7 +105,8 @@ class Undo:
         lineage = self._lineage(before)
         after, why = rows.get(pk=self.move.after_id), str(SENTENCES[self.how])
         incoming = from_undo(before, after, self.register, lineage, why, spool)
-        return replace(incoming, needs_snapshot=self.how is not How.EVERYWHERE)
+        is_own = self.how is not How.EVERYWHERE
+        return replace(incoming, needs_snapshot=is_own, withdraws=self.how is How.WITHDRAW)
 
     def _lineage(self, before: Snapshot | None) -> Lineage:
         head = self.register.history.head()

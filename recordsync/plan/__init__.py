@@ -5,9 +5,10 @@ from recordsync.plan.adder import adding
 from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
 from recordsync.plan.bases import Base, opened_base
 from recordsync.plan.changelist import ChangeList, list_changes
+from recordsync.plan.guards import IsKept, IsSealed
 from recordsync.plan.incremental import CarriedBases, ChangesDoNotFit, tree_with
 from recordsync.plan.lines import Codec
-from recordsync.plan.make import IsSealed, make_plan
+from recordsync.plan.make import make_plan
 from recordsync.plan.plan import Account, Plan, differences
 from recordsync.plan.references import Held, References
 from recordsync.plan.renames import NewName, Renames, Renamings, Shared, names_at, renamed_tree, tree_of_all
@@ -26,6 +27,7 @@ __all__ = [
     "ChangesDoNotFit",
     "Codec",
     "Held",
+    "IsKept",
     "IsSealed",
     "NewName",
     "OurBlocks",

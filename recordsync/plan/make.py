@@ -13,11 +13,12 @@ from recordsync.errors import HistoryDamaged, HistoryUnusable, OutOfOrder
 from recordsync.history.blocks import BlockDigest
 from recordsync.history.compare import side_by_side
 from recordsync.history.store import SMALL, StoredTree
-from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, addition, is_addition, merge
+from recordsync.merge import BaseRecord, Counts, Disputed, Merged, Outcome, Side, is_addition, merge
 from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
 from recordsync.plan.bases import Base, BasePart
+from recordsync.plan.guards import Deletions, IsKept, IsSealed, Part, guarded
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
@@ -29,10 +30,6 @@ from recordsync.stores import Store
 from recordsync.streams import Stretch, Unparsed, in_order, join, stretches, stretches_of_lines
 from recordsync.streams.lines import Lines, checksums_of
 from recordsync.system.progress import EVERY, Progress, no_progress
-
-IsSealed = Callable[[Model, Key, Record | None], bool]
-"""Whether only a person may decide that a record changes. It gets the record's key under our names, and what we have
-of it (None: nothing)."""
 
 _PARTS: Final = 2
 """Where the blocks that differ have more than this part of our records, all of ours are read in one pass, which costs
@@ -50,6 +47,7 @@ def make_plan(
     ours: OurBlocks | None = None,
     names: Mapping[str, Mapping[str, NewName]] = MappingProxyType({}),
     sealed: IsSealed | None = None,
+    kept: Mapping[str, IsKept] = MappingProxyType({}),
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
@@ -67,7 +65,8 @@ def make_plan(
     ``names``: for models that others refer to, what becomes of names of ours, by which theirs and the base are seen.
 
     ``sealed``: says which records are sealed (None: none). What would change one of them is a line that only a person
-    decides (:data:`recordsync.merge.SEAL`), and is never written at once.
+    decides (:data:`recordsync.merge.SEAL`), and is never written at once. ``kept``: for models of which theirs
+    cannot delete every record, says which ones; where such a one is sealed, it has a line, and a person decides.
 
     Reads the database, and writes nothing but ``items`` and what ``adder`` writes. Raises
     :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`,
@@ -81,6 +80,7 @@ def make_plan(
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
     waiting: set[str] = set()  # the models of which a record may be added when the plan is applied
+    deletions = Deletions(schema) if kept and theirs.is_complete else None
     progress("compare", 0, total)
     with theirs.open() as reader:
         for model in schema:
@@ -97,8 +97,7 @@ def make_plan(
                 and adder.takes(model)
             )
             sides = _Sides(store, theirs, base, model, reader, ours, names.get(model.name, {}))
-            parts = sides.merged(at_once=takes)
-            for part in parts if sealed is None else _with_seals(model, parts, sealed):
+            for part in guarded(model, sides.merged(at_once=takes), sealed, kept.get(model.name), deletions):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
                     progress("apply" if plan.written else "compare", done + listed, total)
@@ -116,12 +115,12 @@ def make_plan(
                             items.writelines(plan.codec.added(model, part.theirs))
                     case Merged(outcome=Outcome.SAME):
                         settled.skipped += listed
-                    case Merged(outcome=Outcome.KEEP):
+                    case Merged(outcome=Outcome.KEEP, sealed=False):
                         settled.keep_ours(listed=part.listed)
                     case Merged():
                         if part.ours is None:
                             waiting.add(model.name)
-                        elif part.theirs is None:
+                        elif part.theirs is None and part.outcome is not Outcome.KEEP:
                             plan.deletions[model.name][model.names_in(part.key)] += 1
                         plan.size += 1
                         plan.sealed += part.sealed
@@ -183,31 +182,7 @@ class _AdditionsDigest:
             self._digest.update(b"%d-%d\n" % (self._first, self._end))
 
 
-_Part = Merged | Identical | Additions
-"""A part of the merge of one model."""
-
-
-_SETTLED: Final = (Outcome.SAME, Outcome.KEEP)
-"""The outcomes by which nothing changes, whoever decides."""
-
-
-def _with_seals(model: Model, parts: Iterable[_Part], sealed: IsSealed) -> Iterator[_Part]:
-    """The same parts. What would change a sealed record is marked, so it is no addition like others."""
-    for part in parts:
-        if isinstance(part, Additions):
-            units = tuple(part.shape.units)
-            for is_sealed, records in groupby(part.theirs, key=lambda record: sealed(model, record.key, None)):
-                if is_sealed:
-                    yield from (addition(record, units)._replace(sealed=True) for record in records)
-                else:
-                    yield part._replace(theirs=list(records))
-        elif isinstance(part, Merged) and part.outcome not in _SETTLED and sealed(model, part.key, part.ours):
-            yield part._replace(sealed=True)
-        else:
-            yield part
-
-
-def _entries(part: _Part) -> int:
+def _entries(part: Part) -> int:
     """How many entries of theirs this part of the merge covers."""
     match part:
         case Identical():
@@ -229,7 +204,7 @@ class _Sides(NamedTuple):
     ours: OurBlocks | None
     names: Mapping[str, NewName]
 
-    def merged(self, *, at_once: bool) -> Iterator[_Part]:
+    def merged(self, *, at_once: bool) -> Iterator[Part]:
         """The merge. Where theirs does not speak about every record, ours are looked up by its keys. ``at_once``: the
         model's table may be written while this is read, so all of ours are read into memory first."""
         store, theirs, model, reader = self.store, self.theirs, self.model, self.reader
@@ -272,7 +247,7 @@ class _Sides(NamedTuple):
             return merged
         return (with_new_name(part, shape, self.names.get(part.key[0])) for part in merged)
 
-    def _merged_by_blocks(self, *, at_once: bool) -> Iterator[_Part] | None:
+    def _merged_by_blocks(self, *, at_once: bool) -> Iterator[Part] | None:
         """The merge of what is complete, block by block; None if it is not known by blocks, or more is different than
         not."""
         model, reader = self.model, self.reader
@@ -325,7 +300,7 @@ class _Sides(NamedTuple):
                     different += one.ours.count
         return different * _PARTS > total
 
-    def _added(self, blocks: Iterable[TheirBlock]) -> Iterator[_Part]:
+    def _added(self, blocks: Iterable[TheirBlock]) -> Iterator[Part]:
         """Additions of all of theirs, where there are none of ours, block by block."""
         for block in blocks:
             for records in block.verified():
@@ -386,7 +361,7 @@ def _joined_by_trees(ours: str, theirs: StoredTree, model: Model, base: Base | N
 
 def _merged_block_by_block(
     store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined | Identical], base: Base | Side | None
-) -> Iterator[_Part]:
+) -> Iterator[Part]:
     """The merge of complete records, where the blocks of both sides are known. ``base``: None: there is none."""
     parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
     stream = iter(joined)

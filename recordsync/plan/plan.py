@@ -16,7 +16,7 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import IO, Any, Final
 
-from recordsync.merge import SEAL, Counts, Decide, Effect, Merged, Side, effect_and_change
+from recordsync.merge import SEAL, Counts, Decide, Effect, Merged, Outcome, Side, effect_and_change
 from recordsync.model.records import Key, Record
 from recordsync.model.schema import Model, Schema, Shape
 from recordsync.plan.lines import Codec, is_sealed
@@ -165,7 +165,7 @@ class Plan:
 
     def _sealed_step(self, model: Model, merged: Merged, decide: Decide) -> Step:
         step = self._step(model, merged._replace(sealed=False), decide)._replace(merged=merged)
-        if step.effect is Effect.KEEP:
+        if step.effect is Effect.KEEP and merged.outcome is not Outcome.KEEP:
             return step
         side = decide(model, merged, SEAL)
         if side is Side.THEIRS:

@@ -1,8 +1,9 @@
 """Closed months hold against every merge, whoever decides what: told from the tables, and from what the same restore
-does where no month counts as closed."""
+does where no month counts as closed, and seals are records like others."""
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import tempfile
@@ -21,9 +22,10 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 from core.attendance.companies import rename_company
+from core.history.fingerprint import month_digest
 from core.models import JOBS, AttendanceRecord, BackupLog, Company, Kind, Operation, Role, Seal, User
 from core.operations import queue as jobs
-from core.operations.closed import ClosedChoice, MonthsAreClosed
+from core.operations.closed import ClosedChoice, ClosedMonth, MonthsAreClosed
 from core.operations.errors import OperationFailed
 from core.operations.run import Actor
 from core.preview import folders as preview_folders
@@ -119,10 +121,20 @@ def do(alias: str, act: Act) -> None:
             of_month.delete()
 
 
+MONTH_OF: Final[dict[str, set[Any]]] = {}
+"""What a month has, by its digest."""
+
+
 def close(alias: str, company: Company, month: str, who: str) -> None:
-    now = timezone.now()
+    now, first = timezone.now(), f"{month}-01"
+    with Register(alias).read() as store:
+        digest = month_digest(store, company.name, dt.date.fromisoformat(first))
+    MONTH_OF[digest] = {
+        (key[1:], *content.items())
+        for key, content in contents(alias).days_of({(company.pk, month)}, among=True).items()
+    }
     Seal.objects.using(alias).create(
-        company=company, month=f"{month}-01", closed_at=now, closed_by=who, closed_as=company.name, digest="0" * 64
+        company=company, month=first, closed_at=now, closed_by=who, closed_as=company.name, digest=digest
     )
 
 
@@ -191,6 +203,11 @@ class Contents(NamedTuple):
     def standing(self) -> dict[tuple[Ident, str, str], Content]:
         return {key: seal for key, seal in self.seals.items() if seal["reopened_at"] is None}
 
+    def fits(self, key: tuple[Ident, str, str], seal: Content) -> bool:
+        """Whether a month has what it had when it was closed."""
+        of_month = self.days_of({key[:2]}, among=True)
+        return MONTH_OF[str(seal["digest"])] == {(day[1:], *content.items()) for day, content in of_month.items()}
+
     def days_of(self, months: set[Month], *, among: bool) -> dict[tuple[Ident, str, str], Content]:
         """The days that are of these months, or of all others."""
         return {key: content for key, content in self.days.items() if ((key[0], key[1][:7]) in months) is among}
@@ -220,10 +237,14 @@ Told = Mapping[str, Counts]
 
 
 class Restoring:
-    """The restore of a case. ``source``: opens what is restored."""
+    """The restore of a case. ``source``: opens what is restored; ``how``: of an undo. ``closed``: what was told of
+    closed months when it was done."""
 
-    def __init__(self, alias: str, case: Case, source: Callable[[], Restorable], **asked: Any) -> None:
-        self.alias, self.case, self.source, self.asked = alias, case, source, asked
+    def __init__(
+        self, alias: str, case: Case, source: Callable[[], Restorable], how: How | None = None, **asked: Any
+    ) -> None:
+        self.alias, self.case, self.source, self.how, self.asked = alias, case, source, how, asked
+        self.closed: Sequence[ClosedMonth] = ()
         self.here = Register(alias)
         self.service = RestoreService(register=self.here)
 
@@ -233,8 +254,8 @@ class Restoring:
         return Side.THEIRS if hashlib.sha256(salt.encode()).digest()[0] % 2 else Side.OURS
 
     def unsealed(self, before: Contents) -> tuple[Contents, Told]:
-        """What the restore would make of the register where no month counts as closed, and its counts. It is looked at
-        just before it is committed, and then rolled back."""
+        """What the restore would make of the register where no month counts as closed and seals can be deleted, and its
+        counts. It is looked at just before it is committed, and then rolled back."""
         seen: list[tuple[Contents, Told]] = []
 
         def look(_run: object, done: Done) -> None:
@@ -243,6 +264,7 @@ class Restoring:
 
         with (
             patch("core.restores.merging.sealing", return_value=None),
+            patch("core.restores.merging.keeping", return_value={}),
             patch("core.restores.restore_service.complete_log", look),
             suppress(Looked, OperationFailed),
         ):
@@ -287,7 +309,9 @@ class Restoring:
             assert str(refused.value) == preview.stop.replace(" Only a", " Nothing was changed. Only a")
             raise refused.value
         result = self.service.restore_backup(self.source(), self.case.by, yes=True, **asked)
-        assert (result.models, result.closed.months) == (told, preview.closed.months)
+        self.closed = result.closed.months
+        expected = [month._replace(is_closed=None) for month in self.closed]
+        assert (result.models, expected) == (told, preview.closed.months)
         return result.models
 
     def _on_the_pages(self, choice: ClosedChoice | None, touched: Mapping[tuple[str, str], int]) -> Told:
@@ -322,6 +346,7 @@ class Restoring:
         assert operation.state == Operation.State.SUCCEEDED, operation.message
         result = operation.result["closed_months"]
         assert {(one["company"], one["month"]): one["days"] for one in result} == touched
+        self.closed = [ClosedMonth(**one) for one in result]
         return told
 
     def _same(self, preview: stored_preview.StoredPreview) -> None:
@@ -412,21 +437,21 @@ def restoring(alias: str, case: Case) -> Iterator[Restoring | None]:
             yield None
             return
         way = How.EVERYWHERE if case.way == "undo" or How.WITHDRAW not in ways(move, here) else How.WITHDRAW
-        yield Restoring(alias, case, lambda: undo_of(move, here, way))
+        yield Restoring(alias, case, lambda: undo_of(move, here, way), way)
     else:
         yield Restoring(alias, case, source, **asked)
 
 
-def touched_by(before: Contents, twin: Contents) -> tuple[dict[Month, int], int]:
-    """The closed months that a restore changes where no month counts as closed, with how many days; and how many
-    standing seals it takes away or reopens."""
+def touched_by(before: Contents, twin: Contents) -> tuple[dict[Month, int], set[tuple[Ident, str, str]]]:
+    """The closed months that a restore changes where no month counts as closed, with how many days; and the standing
+    seals that it takes away or reopens."""
     days: Counter[Month] = Counter()
     for key in before.days.keys() | twin.days.keys():
         if (month := (key[0], key[1][:7])) in before.closed:
             days[month] += before.days.get(key) != twin.days.get(key)
-    opened = [key for key, seal in before.standing.items() if twin.seals.get(key) != seal]
+    opened = {key for key, seal in before.standing.items() if twin.seals.get(key) != seal}
     found = {month: number for month, number in days.items() if number}
-    return {(company, month): 0 for company, month, _at in opened} | found, len(opened)
+    return {(company, month): 0 for company, month, _at in opened} | found, opened
 
 
 @for_some(case=cases)
@@ -450,7 +475,7 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
             assert everything(alias) == everything_before
             for (company, month), number in sorted(named.items())[:5]:
                 assert f"{MONTHS[month]} of {company} is closed (by " in str(refused.value)
-                says = f": {number} day{'s' * (number > 1)} of it would change." if number else "would be open again."
+                says = f": {number} day{'s' * (number > 1)} of it would change." if number else "no longer stand."
                 assert says in str(refused.value)
         if case.choice is ClosedChoice.KEEP and is_exact:
             with pytest.raises(OperationFailed, match="cannot keep them closed"):
@@ -464,29 +489,45 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
         stays = before.closed if is_kept else set()
         assert after.days_of(stays, among=True) == before.days_of(stays, among=True)
         assert after.days_of(stays, among=False) == twin.days_of(stays, among=False)
-        seals = dict(twin.seals)
+        takes_back = is_exact or one.how is How.WITHDRAW
+        seals = {key: seal for key, seal in twin.seals.items() if key[0] in after.names}
+        if not takes_back:  # who closed what when is not lost while its company is there
+            seals = {key: seal for key, seal in before.seals.items() if key[0] in after.names} | seals
         if is_kept:
             seals |= before.standing
         elif choice is ClosedChoice.REOPEN and not is_exact:
             who = BackupLog.objects.using(alias).latest("pk").actor_name
             for key, seal in before.standing.items():
-                if key[:2] in touched and twin.seals.get(key) == seal:
+                if key[:2] in touched and seals.get(key) == seal and not after.fits(key, seal):
                     reopened_at = after.seals[key]["reopened_at"]
                     assert reopened_at is not None
                     seals[key] = {**seal, "reopened_at": reopened_at, "reopened_by": who}
         assert after.seals == seals
-        assert after.names.keys() - twin.names.keys() <= {company for company, _month in stays & touched.keys()}
+        if choice is ClosedChoice.REOPEN:
+            here = {name: company for company, name in before.names.items()}
+            told_now = {(here[found.company], found.month): found.is_closed for found in one.closed}
+            assert told_now == {month: month in after.closed for month in touched}
+            event(f"a month is closed all the same: {any(told_now.values())}, {is_exact=}")
         assert twin.names.keys() <= after.names.keys()
-        if after.names.keys() != twin.names.keys():
-            event("a company stays with its closed month")
-        accounted_for(before, after, told, counts, sum(touched.values()), opened, is_kept=is_kept)
+        for company in after.names.keys() - twin.names.keys():
+            had = {key for key in before.seals if key[0] == company}
+            event(f"a company stays with its seals: {bool(had & before.standing.keys())}, {is_kept}")
+            assert had, "otherwise it is deleted as without seals"
+            if takes_back:
+                assert is_kept
+            if not any(of.conflicts for of in counts.values()):
+                assert had & before.standing.keys(), "one of its months was closed"
+        kept = {key for key in before.seals.keys() - twin.seals.keys() if key in after.seals}
+        kept |= opened if is_kept else set()
+        accounted_for(before, after, told, counts, sum(touched.values()), len(opened), len(kept), is_kept=is_kept)
         again(one, after, twin, touched, is_kept=is_kept)
 
 
 def accounted_for(
-    before: Contents, after: Contents, told: Told, twin: Told, days: int, seals: int, *, is_kept: bool
+    before: Contents, after: Contents, told: Told, twin: Told, days: int, seals: int, kept: int, *, is_kept: bool
 ) -> None:
-    """That what is told is what has happened, and adds up."""
+    """That what is told is what has happened, and adds up. ``days``, ``seals``: how many sealed ones change, or would;
+    ``kept``: how many seals stay that do not without."""
     for name, sealed in (("companies", 0), ("attendance_records", days), ("seals", seals)):
         if name not in told:
             continue
@@ -501,7 +542,8 @@ def accounted_for(
         assert of.added == len(now.keys() - was.keys())
         assert of.deleted + of.absent_deleted == len(was.keys() - now.keys())
         assert of.skipped == other.skipped
-        assert of.kept + of.absent_kept == other.kept + other.absent_kept + sealed * is_kept
+        stay = days * is_kept if name == "attendance_records" else kept
+        assert of.kept + of.absent_kept == other.kept + other.absent_kept + stay
         if name == "attendance_records":
             assert of.updated == sum(now[key] != was[key] for key in now.keys() & was.keys())
 

@@ -190,7 +190,7 @@ def test_a_reopening_elsewhere_is_asked_and_a_closing_is_not(sites: Sites) -> No
     assert standing(server) == 1
     reopen(office)
     file = office.file()
-    kept(server, lambda: server.restore(file, "backup_wins"), "it would be open again.")
+    kept(server, lambda: server.restore(file, "backup_wins"), "a closing of it would no longer stand.")
     assert server.preview(file)["undecided"] == 0
     service = RestoreService(register=Register(server.alias))
     with service.preview_changes(io.BytesIO(file), "backup_wins", closed=REOPEN) as preview:

@@ -1,0 +1,115 @@
+"""Records of ours that are guarded in a merge: those of which only a person decides, and those that theirs cannot
+delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Final
+
+from recordsync.merge import Merged, Outcome, addition
+from recordsync.model.records import Key, Record
+from recordsync.model.schema import Model, Schema
+from recordsync.plan.lines import Identical
+from recordsync.plan.steps import Additions
+
+IsSealed = Callable[[Model, Key, Record | None], bool]
+"""Whether only a person may decide that a record changes. It gets the record's key under our names, and what we have
+of it (None: nothing)."""
+
+IsKept = Callable[[Record, bool], bool]
+"""Whether a record of ours stays although theirs deleted it. It gets whether all that the record refers to is deleted,
+too, and nothing that stays refers to that."""
+
+Part = Merged | Identical | Additions
+"""A part of the merge of one model."""
+
+_SETTLED: Final = (Outcome.SAME, Outcome.KEEP)
+"""The outcomes by which nothing changes, whoever decides."""
+
+
+class Deletions:
+    """The records that others refer to and that a merge deletes without a question, with all that refers to them.
+
+    Follows the parts of the merge in the schema's order.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._referred = schema.referred
+        self._deleted: set[tuple[str, str]] = set()
+
+    def follow(self, model: Model, part: Part) -> None:
+        """Account for a part of the merge."""
+        if isinstance(part, Merged) and part.ours is not None and part.theirs is None and _is_free(part):
+            if model.name in self._referred:
+                self._deleted.add((model.name, part.key[0]))
+        elif self._deleted and isinstance(part, Merged):
+            if part.ours is not None or part.theirs is not None:
+                self._deleted.difference_update(_referred_by(model, part.key))
+        elif self._deleted and isinstance(part, Additions):
+            for record in part.theirs:
+                self._deleted.difference_update(_referred_by(model, record.key))
+
+    def may_change_with(self, model: Model) -> bool:
+        """Whether the parts of a model have to be followed."""
+        return model.name in self._referred or bool(self._deleted)
+
+    def have_all_of(self, model: Model, key: Key) -> bool:
+        """Whether a record refers to others, and all of these are among them."""
+        referred = _referred_by(model, key)
+        return bool(referred) and self._deleted.issuperset(referred)
+
+
+def guarded(
+    model: Model, parts: Iterable[Part], sealed: IsSealed | None, kept: IsKept | None, deletions: Deletions | None
+) -> Iterable[Part]:
+    """The same parts of a model's merge, guarded. ``deletions``: of the models before; None: they are not known."""
+    if sealed is not None or kept is not None:
+        parts = _guarded(model, parts, sealed, kept, deletions)
+    if deletions is not None and deletions.may_change_with(model):
+        parts = _followed(model, parts, deletions)
+    return parts
+
+
+def _followed(model: Model, parts: Iterable[Part], deletions: Deletions) -> Iterator[Part]:
+    for part in parts:
+        deletions.follow(model, part)
+        yield part
+
+
+def _guarded(
+    model: Model, parts: Iterable[Part], sealed: IsSealed | None, kept: IsKept | None, deletions: Deletions | None
+) -> Iterator[Part]:
+    """What would change a sealed record is marked, so it is no addition like others."""
+    for part in parts:
+        if isinstance(part, Additions) and sealed is not None:
+            yield from _apart(model, part, sealed)
+        elif isinstance(part, Merged) and part.outcome not in _SETTLED:
+            is_sealed = sealed is not None and sealed(model, part.key, part.ours)
+            if kept is not None and part.ours is not None and part.theirs is None:
+                goes = deletions is not None and deletions.have_all_of(model, part.key)
+                if kept(part.ours, goes):
+                    part = part._replace(outcome=Outcome.KEEP, conflicts=())
+            yield part._replace(sealed=True) if is_sealed else part
+        else:
+            yield part
+
+
+def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[Part]:
+    """Additions without those of sealed records, which are parts of their own."""
+    units = tuple(part.shape.units)
+    for is_sealed, records in groupby(part.theirs, key=lambda record: sealed(model, record.key, None)):
+        if is_sealed:
+            yield from (addition(record, units)._replace(sealed=True) for record in records)
+        else:
+            yield part._replace(theirs=list(records))
+
+
+def _is_free(part: Merged) -> bool:
+    """Whether a part is applied whoever decides."""
+    return part.outcome is Outcome.TAKE and not part.sealed
+
+
+def _referred_by(model: Model, key: Key) -> list[tuple[str, str]]:
+    """The records that a record refers to, each with its model."""
+    return [(str(part.references), key[model.key.index(part)]) for part in model.references]

@@ -1,0 +1,294 @@
+"""Who closed which month when is not lost where two installations merge: seals stay, and are only reopened."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+
+import pytest
+from django.db import connections
+
+from core.attendance.companies import delete_company
+from core.history.fingerprint import month_digest
+from core.models import AttendanceRecord, Company, Role, Seal, User
+from core.operations.wording import describe
+from core.preview import stored as stored_preview
+from core.preview.filters import Filter
+from core.register.database import Register
+from core.restores import jobs as restore_jobs
+from core.restores.restore_service import RestoreService
+from core.restores.undo import How, undo_of, undoable
+from recordsync.merge import Strategy
+from recordsync.models import Snapshot
+from tests.builders.days import ABC, XYZ, day
+from tests.builders.registers import put, register
+from tests.core.restores.test_ancestry import Site, Sites, sites
+from tests.core.restores.test_closed_months import (
+    KEEP,
+    NOVEMBER,
+    REOPEN,
+    add,
+    close,
+    data_dir,
+    days,
+    kept,
+    reopen,
+    standing,
+)
+from tests.core.restores.test_jobs import ACTOR, checked
+from tests.running.inspection import content
+from tests.running.work_queue import perform
+
+__all__ = ["data_dir", "sites"]
+
+
+def close_as_it_is(site: Site, who: str = "asha") -> Seal:
+    """Close the month, with the digest of what it has."""
+    seal = close(site, who=who)
+    with Register(site.alias).read() as store:
+        seal.digest = month_digest(store, ABC, NOVEMBER)
+    seal.save(using=site.alias)
+    return seal
+
+
+def closings(site: Site) -> list[tuple[str, bool]]:
+    """Who closed a month, and whether it was reopened."""
+    rows = Seal.objects.using(site.alias).order_by("closed_at")
+    return [(seal.closed_by, seal.reopened_at is not None) for seal in rows]
+
+
+def undone(site: Site, how: How, **options: object) -> None:
+    here = Register(site.alias)
+    source = undo_of(undoable(here), here, how)
+    RestoreService(register=here).restore_backup(source, "manual", yes=True, **options)  # type: ignore[arg-type]
+
+
+def drop(site: Site, name: str = ABC) -> None:
+    """Delete a company that has been reopened, with all of its records."""
+    AttendanceRecord.objects.using(site.alias).filter(company__name=name).delete()
+    user, _new = User.objects.using(site.alias).get_or_create(username="root", defaults={"role": Role.ROOT})
+    company = Company.objects.using(site.alias).get(name=name)
+    delete_company(company.pk, user=user, register=Register(site.alias))
+
+
+def test_what_is_undone_everywhere_reopens_the_months_that_came_with_it(sites: Sites) -> None:
+    office, server = sites
+    add(office, "E5")
+    close(office)
+    server.restore(office.file())
+    here = Register(server.alias)
+    source = undo_of(undoable(here), here, How.EVERYWHERE)
+    service = RestoreService(register=here)
+    kept(server, lambda: service.restore_backup(source, "manual", yes=True), "1 day of it would change.")
+    undone(server, How.EVERYWHERE, closed=REOPEN)
+    assert server.numbers() == "E1 E2 E3 E4"
+    assert closings(server) == [("asha", True)]
+    kept(office, lambda: office.restore(server.file()), "is closed (by asha, ", "1 day of it would change.")
+    office.restore(server.file(), closed=REOPEN)
+    assert (closings(office), office.numbers()) == ([("asha", True)], "E1 E2 E3 E4")
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+
+
+def test_what_is_withdrawn_takes_its_seals_along_and_they_come_again(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    file = office.file()
+    server.restore(file)
+    undone(server, How.WITHDRAW, closed=REOPEN)
+    assert closings(server) == []
+    office.restore(server.file())
+    assert closings(office) == [("asha", False)], "what was withdrawn there stays here"
+    server.restore(office.file())
+    assert closings(server) == [("asha", False)]
+    assert office.head == server.head
+
+
+@pytest.mark.parametrize("is_incremental", [False, True])
+def test_a_seal_that_an_exact_restore_removed_elsewhere_stays_here(sites: Sites, is_incremental: bool) -> None:
+    """Here one month was reopened already, and another one is closed."""
+    office, server = sites
+    before = office.file()
+    close(office)
+    server.restore(office.file())
+    reopen(server)
+    close(server, who="meena")
+    office.restore(server.file(), closed=REOPEN)
+    assert closings(office) == closings(server) == [("asha", True), ("meena", False)]
+    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    assert closings(office) == []
+    file = office.file("incremental") if is_incremental else office.file()
+    kept(server, lambda: server.restore(file, "backup_wins"), "a closing of it would no longer stand.")
+    head = server.head
+    counts = server.restore(file, closed=KEEP).models["seals"]
+    assert (counts.absent_deleted, counts.absent_kept, counts.sealed, counts.conflicts) == (0, 2, 1, 0)
+    assert closings(server) == [("asha", True), ("meena", False)]
+    assert server.head not in (office.head, head), "it is a merge of both"
+    office.restore(server.file())
+    assert (closings(office), office.head) == (closings(server), server.head), "nobody is asked about it again"
+    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    result = server.restore(office.file(), closed=REOPEN)
+    assert closings(server) == [("asha", True), ("meena", True)]
+    assert result.closed.decision == "Reopened: November 2026 of ABC Corp."
+    office.restore(server.file())
+    assert (closings(office), office.head) == (closings(server), server.head)
+
+
+def test_a_reopened_seal_stays_without_a_question(sites: Sites) -> None:
+    office, server = sites
+    before = office.file()
+    close(office)
+    reopen(office)
+    server.restore(office.file())
+    office.restore(before, mode="exact", yes=True)
+    counts = server.restore(office.file()).models["seals"]
+    assert (counts.absent_deleted, counts.absent_kept, counts.only_here, counts.sealed) == (0, 1, 1, 0)
+    assert closings(server) == [("asha", True)]
+    office.restore(server.file())
+    assert (closings(office), office.head) == (closings(server), server.head)
+
+
+def test_a_company_that_was_deleted_there_goes_with_its_seals(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    drop(office)
+    result = server.restore(office.file(), yes=True)
+    assert (result.models["seals"].absent_deleted, result.companies.absent_deleted) == (1, 1)
+    assert (Company.objects.using(server.alias).get().name, office.head) == (XYZ, server.head)
+
+
+@pytest.mark.parametrize("strategy", ["backup_wins", "database_wins"])
+def test_where_somebody_has_to_decide_about_its_records_the_company_and_its_seals_stay(
+    sites: Sites, strategy: str
+) -> None:
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    drop(office)
+    server.edit("E1", shift="N")
+    result = server.restore(office.file(), strategy, yes=True)
+    assert closings(server) == [("asha", True)]
+    assert set(server.numbers().split()) == {"E1"}
+    assert (result.models["seals"].absent_deleted, result.companies.conflicts) == (0, 1)
+
+
+def test_a_company_with_a_closed_month_stays_until_somebody_deletes_it_here(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    close(server, who="meena")
+    drop(office)
+    file = office.file()
+    kept(server, lambda: server.restore(file, "backup_wins", yes=True), "4 days of it would change.")
+    result = server.restore(file, "backup_wins", yes=True, closed=REOPEN)
+    assert (result.records.absent_deleted, result.companies.conflicts) == (4, 1)
+    assert closings(server) == [("asha", True), ("meena", True)]
+    drop(server)
+    office.restore(server.file())
+    assert content(office.alias) == content(server.alias)
+
+
+def test_a_closed_month_without_records_keeps_the_seals_of_its_company_too(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    close(server, month=dt.date(2026, 12, 1), who="meena")
+    drop(office)
+    result = server.restore(office.file(), "backup_wins", yes=True)
+    assert (result.records.absent_deleted, result.companies.conflicts) == (4, 1)
+    assert closings(server) == [("asha", True), ("meena", False)]
+
+
+def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> None:
+    """By SQL a day of it changed on either side; what the file has is what was closed."""
+    office, server = sites
+    close_as_it_is(office)
+    server.restore(office.file())
+    server.edit("E1", shift="N")
+    add(office, "E9", "2026-10-05")
+    file = office.file()
+    result = server.restore(file, "backup_wins", base="none", closed=REOPEN)
+    assert server.rows("E1").get().shift == "GS"
+    assert closings(server) == [("asha", False)]
+    assert result.closed.decision == "Changed, and still closed: November 2026 of ABC Corp."
+    server.edit("E1", shift="N")
+    office.edit("E2", shift="N")
+    result = server.restore(office.file(), "backup_wins", base="none", closed=REOPEN)
+    assert closings(server) == [("asha", True)], "it has what the office has, which nobody has closed"
+    assert result.closed.decision == "Reopened and changed: November 2026 of ABC Corp."
+    assert days(server) == days(office)
+
+
+def test_a_day_that_nobody_can_have_makes_the_month_another_one(sites: Sites) -> None:
+    """SQL wrote past this program, so nobody can say whether the month is what was closed."""
+    office, server = sorted(sites, key=lambda site: connections[site.alias].vendor)  # SQLite last
+    close_as_it_is(office)
+    server.restore(office.file())
+    office.edit("E1", shift="N")
+    add(server, "E8", "2026-11-02")
+    with connections[server.alias].cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = ON")
+        server.edit("E8", shift="x" * 51)
+        cursor.execute("PRAGMA ignore_check_constraints = OFF")
+    server.restore(office.file(), "backup_wins", closed=REOPEN)
+    assert closings(server) == [("asha", True)]
+
+
+def test_what_an_exact_restore_does_to_closed_months_is_told_as_it_is(sites: Sites) -> None:
+    server = sites.server
+    without = server.file()
+    close_as_it_is(server)
+    with_it = server.file()
+    server.edit("E1", shift="N")
+    result = server.restore(with_it, mode="exact", yes=True, closed=REOPEN)
+    assert result.closed.decision == "Changed, and still closed: November 2026 of ABC Corp."
+    assert result.summary()["closed_months"][0]["is_closed"] is True
+    close(server, who="meena")
+    result = server.restore(with_it, mode="exact", yes=True, closed=REOPEN)
+    assert result.closed.decision == "One closing less, and still closed: November 2026 of ABC Corp."
+    result = server.restore(without, mode="exact", yes=True, closed=REOPEN)
+    assert (result.closed.decision, standing(server)) == ("Reopened: November 2026 of ABC Corp.", 0)
+
+
+@pytest.mark.usefixtures("data_dir")
+@pytest.mark.parametrize("choice", [KEEP, REOPEN])
+def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: object) -> None:
+    office, server = sites
+    before = office.file()
+    close(office)
+    server.restore(office.file())
+    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    check = checked(server.alias, file := office.file())
+    there = Register(server.alias)
+    with stored_preview.opened(check.pk) as preview:
+        (month,) = restore_jobs.closed_of(preview, there).months
+        assert (month.company, month.month, month.days) == (ABC, "2026-11", 0)
+        for strategy in Strategy:
+            preview.choose(strategy)
+            assert preview.counts() == preview.plan.counts(preview.decisions())
+            assert preview.sealed_days() == {(ABC, "2026-11"): 0}
+        assert preview.counts()["seals"].absent_undecided == 1
+        (line,) = preview.page(Filter()).lines
+        assert (line.kind, line.is_closed, line.units) == ("keep", True, [])
+        restore_jobs.choose_closed(preview, KEEP if choice is KEEP else REOPEN)
+        assert preview.counts() == preview.plan.counts(preview.decisions())
+        operation = restore_jobs.submit_apply(ACTOR, preview, there)
+    service = RestoreService(register=there)
+    with service.preview_changes(io.BytesIO(file), "manual", closed=REOPEN) as asked:
+        (told,) = [describe(step, asked.plan.shapes["seals"], decided=True) for step in asked]
+        assert told.endswith(": deleted there; its month is closed, and is reopened")
+    perform(operation.pk)
+    operation.refresh_from_db()
+    assert operation.state == operation.State.SUCCEEDED, operation.message
+    assert closings(server) == [("asha", choice is REOPEN)]
+    assert operation.result["closed_months"][0]["is_closed"] is (False if choice is REOPEN else None)
+    row = Snapshot.objects.using(server.alias).get(pk=server.head)
+    assert row.is_merge
