@@ -285,6 +285,7 @@ def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: object) 
     with service.preview_changes(io.BytesIO(file), "manual", closed=REOPEN) as asked:
         (told,) = [describe(step, asked.plan.shapes["seals"], decided=True) for step in asked]
         assert told.endswith(": deleted there; its month is closed, and is reopened")
+        assert not asked.changes_nothing
     perform(operation.pk)
     operation.refresh_from_db()
     assert operation.state == operation.State.SUCCEEDED, operation.message
