@@ -244,7 +244,7 @@ class Exchange(RuleBasedStateMachine):
     def settle(one: Place, other: Place) -> None:
         """Send a file, where whoever gets it agrees: if both kept their month closed, both would be asked for ever."""
         file = backup_bytes(one.alias)[0]
-        asked = {"strategy": "backup_wins", "closed": ClosedChoice.REOPEN}
+        asked: dict[str, Any] = {"strategy": "backup_wins", "closed": ClosedChoice.REOPEN}
         try:
             other.restore(io.BytesIO(file), **asked)
         except BaseNotHere:
