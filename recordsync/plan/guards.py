@@ -45,18 +45,18 @@ class Deletions:
                 self._deleted.add((model.name, part.key[0]))
         elif self._deleted and isinstance(part, Merged):
             if part.ours is not None or part.theirs is not None:
-                self._deleted.difference_update(_referred_by(model, part.key))
+                self._deleted.difference_update(_referred(model, model.names_in(part.key)))
         elif self._deleted and isinstance(part, Additions):
             for record in part.theirs:
-                self._deleted.difference_update(_referred_by(model, record.key))
+                self._deleted.difference_update(_referred(model, model.names_in(record.key)))
 
     def may_change_with(self, model: Model) -> bool:
         """Whether the parts of a model have to be followed."""
         return model.name in self._referred or bool(self._deleted)
 
-    def have_all_of(self, model: Model, key: Key) -> bool:
-        """Whether a record refers to others, and all of these are among them."""
-        referred = _referred_by(model, key)
+    def include(self, model: Model, names: Key) -> bool:
+        """Whether a record that refers to those with these names refers to any, and all of them are deleted."""
+        referred = _referred(model, names)
         return bool(referred) and self._deleted.issuperset(referred)
 
 
@@ -64,8 +64,10 @@ def guarded(
     model: Model, parts: Iterable[Part], sealed: IsSealed | None, kept: IsKept | None, deletions: Deletions | None
 ) -> Iterable[Part]:
     """The same parts of a model's merge, guarded. ``deletions``: of the models before; None: they are not known."""
-    if sealed is not None or kept is not None:
-        parts = _guarded(model, parts, sealed, kept, deletions)
+    if sealed is not None:
+        parts = _sealed(model, parts, sealed)
+    if kept is not None:
+        parts = _kept(model, parts, kept, deletions)
     if deletions is not None and deletions.may_change_with(model):
         parts = _followed(model, parts, deletions)
     return parts
@@ -77,22 +79,34 @@ def _followed(model: Model, parts: Iterable[Part], deletions: Deletions) -> Iter
         yield part
 
 
-def _guarded(
-    model: Model, parts: Iterable[Part], sealed: IsSealed | None, kept: IsKept | None, deletions: Deletions | None
-) -> Iterator[Part]:
+def _sealed(model: Model, parts: Iterable[Part], sealed: IsSealed) -> Iterator[Part]:
     """What would change a sealed record is marked, so it is no addition like others."""
     for part in parts:
-        if isinstance(part, Additions) and sealed is not None:
+        if isinstance(part, Additions):
             yield from _apart(model, part, sealed)
-        elif isinstance(part, Merged) and part.outcome not in _SETTLED:
-            is_sealed = sealed is not None and sealed(model, part.key, part.ours)
-            if kept is not None and part.ours is not None and part.theirs is None:
-                goes = deletions is not None and deletions.have_all_of(model, part.key)
-                if kept(part.ours, goes):
-                    part = part._replace(outcome=Outcome.KEEP, conflicts=())
-            yield part._replace(sealed=True) if is_sealed else part
+        elif isinstance(part, Merged) and part.outcome not in _SETTLED and sealed(model, part.key, part.ours):
+            yield part._replace(sealed=True)
         else:
             yield part
+
+
+def _kept(model: Model, parts: Iterable[Part], kept: IsKept, deletions: Deletions | None) -> Iterator[Part]:
+    """What theirs cannot delete stays."""
+    for names, group in groupby(parts, key=lambda part: _names(model, part)):
+        if names is None or deletions is None or not deletions.include(model, names):
+            yield from (_as_kept(part, kept, goes=False) for part in group)
+            continue
+        together = list(group)
+        for part in together:  # one that stays may come after those that would go
+            deletions.follow(model, part)
+        goes = deletions.include(model, names)
+        yield from (_as_kept(part, kept, goes=goes) for part in together)
+
+
+def _as_kept(part: Part, kept: IsKept, *, goes: bool) -> Part:
+    if not isinstance(part, Merged) or part.ours is None or part.theirs is not None or part.outcome in _SETTLED:
+        return part
+    return part._replace(outcome=Outcome.KEEP, conflicts=()) if kept(part.ours, goes) else part
 
 
 def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[Part]:
@@ -110,6 +124,10 @@ def _is_free(part: Merged) -> bool:
     return part.outcome is Outcome.TAKE and not part.sealed
 
 
-def _referred_by(model: Model, key: Key) -> list[tuple[str, str]]:
-    """The records that a record refers to, each with its model."""
-    return [(str(part.references), key[model.key.index(part)]) for part in model.references]
+def _names(model: Model, part: Part) -> Key | None:
+    return model.names_in(part.key) if isinstance(part, Merged) else None
+
+
+def _referred(model: Model, names: Key) -> list[tuple[str, str]]:
+    """The records with these names to which a record refers, each with its model."""
+    return [(str(field.references), name) for field, name in zip(model.references, names, strict=False)]

@@ -207,6 +207,22 @@ def test_a_closed_month_without_records_keeps_the_seals_of_its_company_too(sites
     assert closings(server) == [("asha", True), ("meena", False)]
 
 
+@pytest.mark.parametrize("month", [1, 12])
+def test_a_seal_that_only_we_have_keeps_the_others_of_its_company_too(sites: Sites, month: int) -> None:
+    """Whether it comes before or after them."""
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    close(server, month=dt.date(2026, month, 1), who="meena")
+    reopen(server)
+    drop(office)
+    result = server.restore(office.file(), "backup_wins", yes=True)
+    assert (result.records.absent_deleted, result.companies.conflicts) == (4, 1)
+    assert closings(server) == [("asha", True), ("meena", True)]
+
+
 def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> None:
     """By SQL a day of it changed on either side; what the file has is what was closed."""
     office, server = sites
