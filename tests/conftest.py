@@ -10,6 +10,7 @@ Three ways to test against a database:
 """
 
 import gc
+import itertools
 import os
 import pkgutil
 import signal
@@ -187,13 +188,17 @@ def installations() -> Iterator[Installations]:
 
 @pytest.fixture
 def new_installation(
-    installations: Installations, tmp_path: Path, django_db_blocker: DjangoDbBlocker
+    installations: Installations, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Callable[[str], ScratchInstallation]]:
     """Makes as many installations as a test needs: ``new_installation("sqlite")``; they are removed at its end."""
     made: list[ScratchInstallation] = []
+    # Each test has them where the test before had its own: a zygote that is set up for one serves all of them.
+    parent = tmp_path_factory.getbasetemp() / "installations"
+    parent.mkdir(exist_ok=True)
 
     def make(engine: str) -> ScratchInstallation:
-        made.append(installations.new(engine, tmp_path / f"installation-{len(made)}"))
+        folders = (parent / f"{engine}-{number}" for number in itertools.count())
+        made.append(installations.new(engine, next(folder for folder in folders if not folder.exists())))
         return made[-1]
 
     with django_db_blocker.unblock():

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,9 +40,6 @@ class ScratchInstallation:
         self.database_url = database_url
         self._server_url = server_url
         self._zygote = zygote
-        self._set_up: dict[frozenset[tuple[str, str]], Zygote] = {}
-        """With Django set up, by the environment."""
-        self._lock = threading.Lock()
         self.env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ} | {
             "LANG": "C.UTF-8",
             "DATA_DIR": str(folder),
@@ -88,17 +84,10 @@ class ScratchInstallation:
         if self._zygote is not None and forked and is_plain and not for_python:
             if set_up:
                 with suppress(OSError, RuntimeError):
-                    return self._set_up_by(self._zygote).popen(words, None, self.folder, **options)
+                    return self._zygote.set_up(self.env, self.folder).popen(words, None, self.folder, **options)
             return self._zygote.popen(words, self.env, self.folder, **options)
         command = [sys.executable, *words]
         return subprocess.Popen(command, env=self.env, cwd=self.folder, start_new_session=True, **options)
-
-    def _set_up_by(self, zygote: Zygote) -> Zygote:
-        with self._lock:  # commands may be started in several threads
-            env = frozenset(self.env.items())
-            if env not in self._set_up:
-                self._set_up[env] = zygote.set_up(self.env, self.folder)
-            return self._set_up[env]
 
     @contextmanager
     def opened(self) -> Iterator[str]:
@@ -133,8 +122,6 @@ class ScratchInstallation:
             shutil.copyfile(other.folder / name, self.folder / name)
 
     def remove(self) -> None:
-        for zygote in self._set_up.values():
-            zygote.close()
         if self.engine == "postgres":
             self._drop()
         shutil.rmtree(self.folder)
@@ -164,13 +151,14 @@ class Installations:
         self._zygote = zygote
 
     def new(self, engine: str, folder: Path) -> ScratchInstallation:
-        """A new installation on ``sqlite`` or ``postgres`` in the folder, which it creates."""
+        """A new installation on ``sqlite`` or ``postgres`` in the folder, which it creates. That of a folder that was
+        removed and is made again has the same environment."""
         if engine == "sqlite":
             self.migrate(engine)
             shutil.copytree(self._folder / engine, folder)
             return ScratchInstallation(engine, folder, self._sqlite_url(folder), zygote=self._zygote)
         folder.mkdir()
-        name = f"scratch_{uuid.uuid4().hex}"
+        name = f"scratch_{uuid.uuid5(uuid.NAMESPACE_URL, folder.as_uri()).hex}"
         self.new_database(name)
         return ScratchInstallation(engine, folder, self._pg_url(name), self._server_url, self._zygote)
 

@@ -6,8 +6,9 @@ its own, with its own environment, folder and standard streams, that may be sign
 and models are loaded in it as ever. What Python itself reads from the environment when it starts (PYTHONHASHSEED, LANG)
 is the zygote's.
 
-From it a second zygote may be forked for one environment, which sets up Django. With settings, applications and models
-loaded, a quick command takes a fifth of the time. What a start does to files and to the umask, each process still does.
+From it a second zygote may be forked for one environment, which sets up Django, and is kept for some time. With
+settings, applications and models loaded, a quick command takes a fifth of the time. What a start does to files and to
+the umask, each process still does.
 
 :class:`Zygote` is what a test run holds; the rest of this file is the zygote's own program.
 """
@@ -68,6 +69,8 @@ _MESSAGE = 1 << 17
 _SECONDS = 180
 """The time for an answer, which includes the loading."""
 _SET_UP = "--set-up"
+_KEPT = 8
+"""The environments for which a zygote with Django set up is kept: each is a process."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -80,17 +83,26 @@ class Zygote:
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl")
         self._lock = threading.Lock()
+        self._setting_up = threading.Lock()
+        self._set_up: dict[frozenset[tuple[str, str]], Zygote] = {}
+        """Those last asked for, the last one at the end."""
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.settimeout(_SECONDS)
         with theirs:
             self._process = (start or _start_python)(theirs.fileno())
 
     def set_up(self, env: Mapping[str, str], cwd: str | Path) -> Zygote:
-        """A zygote that this one forks, and that sets up Django in this environment. Where that fails, it does not
-        answer."""
-        return Zygote(
-            lambda channel: self.popen([__file__, _SET_UP], env, cwd, stdin=channel, stdout=subprocess.DEVNULL)
-        )
+        """A zygote that this one forks, and that sets up Django in this environment; or the one that did it before.
+        Where that fails, it does not answer."""
+        key = frozenset(env.items())
+        with self._setting_up:  # commands may be started in several threads
+            found = self._set_up.pop(key, None) or Zygote(
+                lambda channel: self.popen([__file__, _SET_UP], env, cwd, stdin=channel, stdout=subprocess.DEVNULL)
+            )
+            self._set_up[key] = found
+            if len(self._set_up) > _KEPT:
+                self._set_up.pop(next(iter(self._set_up))).close()
+            return found
 
     def popen(self, args: Sequence[str], env: Mapping[str, str] | None, cwd: str | Path, **streams: Any) -> Forked:
         """As ``subprocess.Popen`` of Python with these arguments (a script's path, and what it is given) in a session
@@ -110,6 +122,9 @@ class Zygote:
         return int(answer)
 
     def close(self) -> None:
+        """End it, and those that it has set up."""
+        for zygote in self._set_up.values():
+            zygote.close()
         self._channel.close()
         try:
             self._process.wait(_SECONDS)
