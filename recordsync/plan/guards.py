@@ -21,14 +21,14 @@ IsKept = Callable[[Record, bool], bool]
 """Whether a record of ours stays although theirs deleted it. It gets whether all that the record refers to is deleted,
 too, and nothing that stays refers to that."""
 
-Part = Merged | Identical | Additions
+MergePart = Merged | Identical | Additions
 """A part of the merge of one model."""
 
 _SETTLED: Final = (Outcome.SAME, Outcome.KEEP)
 """The outcomes by which nothing changes, whoever decides."""
 
 
-class Deletions:
+class DeletedParents:
     """The records that others refer to and that a merge deletes without a question, with all that refers to them.
 
     Follows the parts of the merge in the schema's order.
@@ -38,7 +38,7 @@ class Deletions:
         self._referred = schema.referred
         self._deleted: set[tuple[str, str]] = set()
 
-    def follow(self, model: Model, part: Part) -> None:
+    def follow(self, model: Model, part: MergePart) -> None:
         """Account for a part of the merge."""
         if isinstance(part, Merged) and part.ours is not None and part.theirs is None and _is_free(part):
             if model.name in self._referred:
@@ -61,8 +61,12 @@ class Deletions:
 
 
 def guarded(
-    model: Model, parts: Iterable[Part], sealed: IsSealed | None, kept: IsKept | None, deletions: Deletions | None
-) -> Iterable[Part]:
+    model: Model,
+    parts: Iterable[MergePart],
+    sealed: IsSealed | None,
+    kept: IsKept | None,
+    deletions: DeletedParents | None,
+) -> Iterable[MergePart]:
     """The same parts of a model's merge, guarded. ``deletions``: of the models before; None: they are not known."""
     if sealed is not None:
         parts = _sealed(model, parts, sealed)
@@ -73,13 +77,13 @@ def guarded(
     return parts
 
 
-def _followed(model: Model, parts: Iterable[Part], deletions: Deletions) -> Iterator[Part]:
+def _followed(model: Model, parts: Iterable[MergePart], deletions: DeletedParents) -> Iterator[MergePart]:
     for part in parts:
         deletions.follow(model, part)
         yield part
 
 
-def _sealed(model: Model, parts: Iterable[Part], sealed: IsSealed) -> Iterator[Part]:
+def _sealed(model: Model, parts: Iterable[MergePart], sealed: IsSealed) -> Iterator[MergePart]:
     """What would change a sealed record is marked, so it is no addition like others."""
     for part in parts:
         if isinstance(part, Additions):
@@ -90,7 +94,9 @@ def _sealed(model: Model, parts: Iterable[Part], sealed: IsSealed) -> Iterator[P
             yield part
 
 
-def _kept(model: Model, parts: Iterable[Part], kept: IsKept, deletions: Deletions | None) -> Iterator[Part]:
+def _kept(
+    model: Model, parts: Iterable[MergePart], kept: IsKept, deletions: DeletedParents | None
+) -> Iterator[MergePart]:
     """What theirs cannot delete stays."""
     for names, group in groupby(parts, key=lambda part: _names(model, part)):
         if names is None or deletions is None or not deletions.include(model, names):
@@ -103,13 +109,13 @@ def _kept(model: Model, parts: Iterable[Part], kept: IsKept, deletions: Deletion
         yield from (_as_kept(part, kept, goes=goes) for part in together)
 
 
-def _as_kept(part: Part, kept: IsKept, *, goes: bool) -> Part:
+def _as_kept(part: MergePart, kept: IsKept, *, goes: bool) -> MergePart:
     if not isinstance(part, Merged) or part.ours is None or part.theirs is not None or part.outcome in _SETTLED:
         return part
     return part._replace(outcome=Outcome.KEEP, conflicts=()) if kept(part.ours, goes) else part
 
 
-def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[Part]:
+def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[MergePart]:
     """Additions without those of sealed records, which are parts of their own."""
     units = tuple(part.shape.units)
     for is_sealed, records in groupby(part.theirs, key=lambda record: sealed(model, record.key, None)):
@@ -124,7 +130,7 @@ def _is_free(part: Merged) -> bool:
     return part.outcome is Outcome.TAKE and not part.sealed
 
 
-def _names(model: Model, part: Part) -> Key | None:
+def _names(model: Model, part: MergePart) -> Key | None:
     return model.names_in(part.key) if isinstance(part, Merged) else None
 
 

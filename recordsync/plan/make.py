@@ -18,7 +18,7 @@ from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
 from recordsync.plan.bases import Base, BasePart
-from recordsync.plan.guards import Deletions, IsKept, IsSealed, Part, guarded
+from recordsync.plan.guards import DeletedParents, IsKept, IsSealed, MergePart, guarded
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
@@ -80,7 +80,7 @@ def make_plan(
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
     waiting: set[str] = set()  # the models of which a record may be added when the plan is applied
-    deletions = Deletions(schema) if kept and theirs.is_complete else None
+    deletions = DeletedParents(schema) if kept and theirs.is_complete else None
     progress("compare", 0, total)
     with theirs.open() as reader:
         for model in schema:
@@ -182,7 +182,7 @@ class _AdditionsDigest:
             self._digest.update(b"%d-%d\n" % (self._first, self._end))
 
 
-def _entries(part: Part) -> int:
+def _entries(part: MergePart) -> int:
     """How many entries of theirs this part of the merge covers."""
     match part:
         case Identical():
@@ -204,7 +204,7 @@ class _Sides(NamedTuple):
     ours: OurBlocks | None
     names: Mapping[str, NewName]
 
-    def merged(self, *, at_once: bool) -> Iterator[Part]:
+    def merged(self, *, at_once: bool) -> Iterator[MergePart]:
         """The merge. Where theirs does not speak about every record, ours are looked up by its keys. ``at_once``: the
         model's table may be written while this is read, so all of ours are read into memory first."""
         store, theirs, model, reader = self.store, self.theirs, self.model, self.reader
@@ -247,7 +247,7 @@ class _Sides(NamedTuple):
             return merged
         return (with_new_name(part, shape, self.names.get(part.key[0])) for part in merged)
 
-    def _merged_by_blocks(self, *, at_once: bool) -> Iterator[Part] | None:
+    def _merged_by_blocks(self, *, at_once: bool) -> Iterator[MergePart] | None:
         """The merge of what is complete, block by block; None if it is not known by blocks, or more is different than
         not."""
         model, reader = self.model, self.reader
@@ -300,7 +300,7 @@ class _Sides(NamedTuple):
                     different += one.ours.count
         return different * _PARTS > total
 
-    def _added(self, blocks: Iterable[TheirBlock]) -> Iterator[Part]:
+    def _added(self, blocks: Iterable[TheirBlock]) -> Iterator[MergePart]:
         """Additions of all of theirs, where there are none of ours, block by block."""
         for block in blocks:
             for records in block.verified():
@@ -361,7 +361,7 @@ def _joined_by_trees(ours: str, theirs: StoredTree, model: Model, base: Base | N
 
 def _merged_block_by_block(
     store: Store, model: Model, ours: OurBlocks, joined: Iterable[_Joined | Identical], base: Base | Side | None
-) -> Iterator[Part]:
+) -> Iterator[MergePart]:
     """The merge of complete records, where the blocks of both sides are known. ``base``: None: there is none."""
     parse = Lines(model.shape()).records  # made once, which takes longer than to parse a small block
     stream = iter(joined)
