@@ -3,14 +3,16 @@ delete."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
 from recordsync.merge import Merged, Outcome, addition
 from recordsync.model.records import Key, Record
-from recordsync.model.schema import Model, Schema
+from recordsync.model.schema import Model
 from recordsync.plan.lines import Identical
+from recordsync.plan.references import Held
 from recordsync.plan.steps import Additions
 
 IsSealed = Callable[[Model, Key, Record | None], bool]
@@ -29,35 +31,40 @@ _SETTLED: Final = (Outcome.SAME, Outcome.KEEP)
 
 
 class DeletedParents:
-    """The records that others refer to and that a merge deletes without a question, with all that refers to them.
+    """The records that others refer to and that a merge deletes, with the number of rows that still refer to each, once
+    all deletions about which nobody is asked are done.
 
-    Follows the parts of the merge in the schema's order.
+    Follows the parts of the merge, in the schema's order.
     """
 
-    def __init__(self, schema: Schema) -> None:
-        self._referred = schema.referred
-        self._deleted: set[tuple[str, str]] = set()
+    def __init__(self) -> None:
+        self._left: dict[tuple[str, str], int] = {}
+
+    def add(self, held: Held) -> None:
+        """Account for the deletion of a record that others refer to."""
+        if _is_deletion(held.merged):
+            self._left[held.model.name, held.name] = held.references
 
     def follow(self, model: Model, part: MergePart) -> None:
-        """Account for a part of the merge."""
-        if isinstance(part, Merged) and part.ours is not None and part.theirs is None and _is_free(part):
-            if model.name in self._referred:
-                self._deleted.add((model.name, part.key[0]))
-        elif self._deleted and isinstance(part, Merged):
-            if part.ours is not None or part.theirs is not None:
-                self._deleted.difference_update(_referred(model, model.names_in(part.key)))
-        elif self._deleted and isinstance(part, Additions):
-            for record in part.theirs:
-                self._deleted.difference_update(_referred(model, model.names_in(record.key)))
+        """Account for a part of the merge of a model that refers to others."""
+        if isinstance(part, Merged) and _is_deletion(part):
+            self._subtract(_referred(model, model.names_in(part.key)))
+        elif isinstance(part, Additions):
+            for names, number in part.names().items():
+                self._subtract(_referred(model, names), -number)
 
-    def may_change_with(self, model: Model) -> bool:
-        """Whether the parts of a model have to be followed."""
-        return model.name in self._referred or bool(self._deleted)
+    def go(self, model: Model, names: Key, number: int) -> bool:
+        """Whether all that a record with these names refers to goes, if ``number`` more such records are deleted."""
+        referred = Counter(_referred(model, names))
+        return bool(referred) and all(self._left.get(one) == number * times for one, times in referred.items())
 
-    def include(self, model: Model, names: Key) -> bool:
-        """Whether a record that refers to those with these names refers to any, and all of them are deleted."""
-        referred = _referred(model, names)
-        return bool(referred) and self._deleted.issuperset(referred)
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def _subtract(self, referred: Iterable[tuple[str, str]], number: int = 1) -> None:
+        for one in referred:
+            if one in self._left:
+                self._left[one] -= number
 
 
 def guarded(
@@ -65,14 +72,14 @@ def guarded(
     parts: Iterable[MergePart],
     sealed: IsSealed | None,
     kept: IsKept | None,
-    deletions: DeletedParents | None,
+    deletions: DeletedParents,
 ) -> Iterable[MergePart]:
-    """The same parts of a model's merge, guarded. ``deletions``: of the models before; None: they are not known."""
+    """The same parts of a model's merge, guarded. ``deletions``: of the models before."""
     if sealed is not None:
         parts = _sealed(model, parts, sealed)
     if kept is not None:
         parts = _kept(model, parts, kept, deletions)
-    if deletions is not None and deletions.may_change_with(model):
+    if deletions:
         parts = _followed(model, parts, deletions)
     return parts
 
@@ -94,25 +101,21 @@ def _sealed(model: Model, parts: Iterable[MergePart], sealed: IsSealed) -> Itera
             yield part
 
 
-def _kept(
-    model: Model, parts: Iterable[MergePart], kept: IsKept, deletions: DeletedParents | None
-) -> Iterator[MergePart]:
+def _kept(model: Model, parts: Iterable[MergePart], kept: IsKept, deletions: DeletedParents) -> Iterator[MergePart]:
     """What theirs cannot delete stays."""
     for names, group in groupby(parts, key=lambda part: _names(model, part)):
-        if names is None or deletions is None or not deletions.include(model, names):
+        if names is None or not deletions:
             yield from (_as_kept(part, kept, goes=False) for part in group)
             continue
-        together = list(group)
-        for part in together:  # one that stays may come after those that would go
-            deletions.follow(model, part)
-        goes = deletions.include(model, names)
+        together = list(group)  # one that stays may come after those that would go
+        goes = deletions.go(model, names, sum(isinstance(part, Merged) and _is_deletion(part) for part in together))
         yield from (_as_kept(part, kept, goes=goes) for part in together)
 
 
 def _as_kept(part: MergePart, kept: IsKept, *, goes: bool) -> MergePart:
-    if not isinstance(part, Merged) or part.ours is None or part.theirs is not None or part.outcome in _SETTLED:
-        return part
-    return part._replace(outcome=Outcome.KEEP, conflicts=()) if kept(part.ours, goes) else part
+    if isinstance(part, Merged) and part.ours is not None and part.theirs is None and part.outcome not in _SETTLED:
+        return part._replace(outcome=Outcome.KEEP, conflicts=()) if kept(part.ours, goes) else part
+    return part
 
 
 def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[MergePart]:
@@ -125,9 +128,9 @@ def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[MergePar
             yield part._replace(theirs=list(records))
 
 
-def _is_free(part: Merged) -> bool:
-    """Whether a part is applied whoever decides."""
-    return part.outcome is Outcome.TAKE and not part.sealed
+def _is_deletion(part: Merged) -> bool:
+    """Whether a record of ours is deleted, and nobody is asked."""
+    return part.ours is not None and part.theirs is None and part.outcome is Outcome.TAKE and not part.sealed
 
 
 def _names(model: Model, part: MergePart) -> Key | None:

@@ -80,7 +80,7 @@ def make_plan(
     total = sum(theirs.counts.values()) + sum(theirs.deleted.values())
     done = 0
     waiting: set[str] = set()  # the models of which a record may be added when the plan is applied
-    deletions = DeletedParents(schema) if kept and theirs.is_complete else None
+    deletions = DeletedParents()
     progress("compare", 0, total)
     with theirs.open() as reader:
         for model in schema:
@@ -128,7 +128,8 @@ def make_plan(
                         digest.update(line)
                         digest.update(b"%d" % plan.creates(model, part))
                         if model.name in schema.referred and part.theirs is None:
-                            plan.held.append(Held(model, part, store.references(model, part.key)))
+                            plan.held.append(held := Held(model, part, store.references(model, part.key)))
+                            deletions.add(held)
                         elif part.theirs is not None and part.theirs.key != part.key:
                             plan.held.append(Held(model, part, 0))
                         else:

@@ -223,6 +223,21 @@ def test_a_seal_that_only_we_have_keeps_the_others_of_its_company_too(sites: Sit
     assert closings(server) == [("asha", True), ("meena", True)]
 
 
+def test_a_company_that_has_accounts_keeps_its_seals(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    there = Company.objects.using(server.alias).get(name=ABC)
+    User.objects.using(server.alias).create(username="meena", role=Role.ADMIN, company=there)
+    drop(office)
+    result = server.restore(office.file(), "backup_wins", yes=True)
+    assert (result.records.absent_deleted, result.companies.conflicts) == (4, 1)
+    assert closings(server) == [("asha", True)]
+    User.objects.using(server.alias).filter(username="meena").delete()
+
+
 def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> None:
     """By SQL a day of it changed on either side; what the file has is what was closed."""
     office, server = sites
