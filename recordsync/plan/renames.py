@@ -122,7 +122,8 @@ class Renamings:
     def __init__(self, ancestry: Ancestry, schema: Schema, ours: str, theirs: str, base: BaseIds) -> None:
         self._ours, self._theirs = ours, theirs
         self._bases = snapshots_in(base)
-        self._namings = {name: Naming(ancestry.parents, ancestry.renames, name) for name in sorted(schema.referred)}
+        known = ancestry.parents, ancestry.merges, ancestry.renames
+        self._namings = {name: Naming(*known, name) for name in sorted(schema.referred)}
 
     def are_none(self) -> bool:
         """Whether every record has the same name everywhere."""

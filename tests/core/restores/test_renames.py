@@ -184,8 +184,17 @@ def test_names_that_were_exchanged_are_exchanged(sites: Sites) -> None:
     assert (of(server, ABC), of(server, XYZ)) == ("X1", "E1 E2 E3 E4")
     assert server.rows("E1").get().shift == "N"
     assert server.rows("X1").get().shift == "G1"
-    office.restore(server.file())
+    known = dict(Company.objects.using(office.alias).values_list("name", "pk"))
+    file = server.file()
+    back = office.restore(file)
+    assert (back.companies.updated, back.records.updated, back.records.added) == (0, 2, 0)
     assert content(office.alias) == content(server.alias)
+    assert dict(Company.objects.using(office.alias).values_list("name", "pk")) == known, "accounts refer to them"
+    rename(office, ABC, INC)
+    rename(office, XYZ, ABC)
+    rename(office, INC, XYZ)
+    assert server.restore(office.file()).companies.updated == 2
+    assert (of(server, XYZ), of(server, ABC), office.head) == ("X1", "E1 E2 E3 E4", server.head)
 
 
 def test_a_company_that_was_renamed_there_and_deleted_here(sites: Sites) -> None:
