@@ -75,6 +75,7 @@ def described(days: Mapping[tuple[str, str], int], seals: Sequence[StandingSeal]
 
 
 def reopened(
+    plan: Plan,
     months: Sequence[ClosedMonth],
     who: str,
     seals: Sequence[StandingSeal],
@@ -83,15 +84,19 @@ def reopened(
     now: dt.datetime,
 ) -> list[ClosedMonth]:
     """These months as they are after a merge that changed them, and after this has reopened, in the name of ``who``,
-    what still stands of ``seals``, which stood before it: all but those that the month fits again.
+    what still stands of ``seals``, which stood before it: all but those that the month fits again and that theirs has
+    not taken away. ``plan``: of the merge.
 
     Reads the records of these months, and writes the seals, in the current transaction.
     """
     wanted = {(one.company, one.month) for one in months}
     standing = [seal.pk for seal in seals if seal.of in wanted]
     rows = register.rows(Seal).standing().filter(pk__in=standing).select_related("company")
-    misfits = [row.pk for row in rows if not _fits(row, store)]
-    rows.filter(pk__in=misfits).update(reopened_at=now, reopened_by=who, updated_at=now)
+    keys = {step.merged.key for step in plan.sealed_steps(_ALL) if step.model is SEALS and step.merged is not None}
+    of_keys = {(company, closed_at) for company, _month, closed_at in keys}
+    taken = {seal.pk for seal in seals if (seal.company, str(TIMESTAMP.to_text(seal.closed_at))) in of_keys}
+    opened = [row.pk for row in rows if row.pk in taken or not _fits(row, store)]
+    rows.filter(pk__in=opened).update(reopened_at=now, reopened_by=who, updated_at=now)
     return as_now(months, seals, register)
 
 

@@ -179,7 +179,7 @@ def merged(
                 if incoming.is_exact and SEALS.name in theirs.counts:  # the seals are those of what comes
                     months = as_now(closed.months, seals, run.register)
                 else:
-                    months = reopened(closed.months, run.actor.name, seals, run.register, store, now)
+                    months = reopened(plan, closed.months, run.actor.name, seals, run.register, store, now)
                 closed = closed._replace(months=months)
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:

@@ -498,7 +498,8 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
         elif choice is ClosedChoice.REOPEN and not is_exact:
             who = BackupLog.objects.using(alias).latest("pk").actor_name
             for key, seal in before.standing.items():
-                if key[:2] in touched and seals.get(key) == seal and not after.fits(key, seal):
+                is_gone = key not in twin.seals
+                if key[:2] in touched and seals.get(key) == seal and (is_gone or not after.fits(key, seal)):
                     reopened_at = after.seals[key]["reopened_at"]
                     assert reopened_at is not None
                     seals[key] = {**seal, "reopened_at": reopened_at, "reopened_by": who}

@@ -258,6 +258,17 @@ def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> Non
     assert days(server) == days(office)
 
 
+def test_a_seal_that_is_gone_elsewhere_is_reopened_although_the_month_fits_it(sites: Sites) -> None:
+    office, server = sites
+    before = office.file()
+    close_as_it_is(office)
+    server.restore(office.file())
+    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    result = server.restore(office.file(), closed=REOPEN)
+    assert closings(server) == [("asha", True)]
+    assert result.closed.decision == "Reopened: November 2026 of ABC Corp."
+
+
 def test_a_day_that_nobody_can_have_makes_the_month_another_one(sites: Sites) -> None:
     """SQL wrote past this program, so nobody can say whether the month is what was closed."""
     office, server = sorted(sites, key=lambda site: connections[site.alias].vendor)  # SQLite last
