@@ -11,6 +11,7 @@ from django.db import connections
 from core.attendance.companies import delete_company
 from core.history.fingerprint import month_digest
 from core.models import AttendanceRecord, Company, Role, Seal, User
+from core.operations.closed import ClosedChoice
 from core.operations.wording import describe
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
@@ -57,10 +58,19 @@ def closings(site: Site) -> list[tuple[str, bool]]:
     return [(seal.closed_by, seal.reopened_at is not None) for seal in rows]
 
 
-def undone(site: Site, how: How, **options: object) -> None:
+def undone(site: Site, how: How, closed: ClosedChoice) -> None:
     here = Register(site.alias)
     source = undo_of(undoable(here), here, how)
-    RestoreService(register=here).restore_backup(source, "manual", yes=True, **options)  # type: ignore[arg-type]
+    RestoreService(register=here).restore_backup(source, "manual", yes=True, closed=closed)
+
+
+def share_a_reopened_month(sites: Sites) -> None:
+    """Both have a company whose month was closed and reopened, and another company."""
+    office, server = sites
+    close(office)
+    reopen(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
 
 
 def drop(site: Site, name: str = ABC) -> None:
@@ -149,10 +159,7 @@ def test_a_reopened_seal_stays_without_a_question(sites: Sites) -> None:
 
 def test_a_company_that_was_deleted_there_goes_with_its_seals(sites: Sites) -> None:
     office, server = sites
-    close(office)
-    reopen(office)
-    put(office.alias, register(day(XYZ)))
-    server.restore(office.file())
+    share_a_reopened_month(sites)
     drop(office)
     result = server.restore(office.file(), yes=True)
     assert (result.models["seals"].absent_deleted, result.companies.absent_deleted) == (1, 1)
@@ -164,10 +171,7 @@ def test_where_somebody_has_to_decide_about_its_records_the_company_and_its_seal
     sites: Sites, strategy: str
 ) -> None:
     office, server = sites
-    close(office)
-    reopen(office)
-    put(office.alias, register(day(XYZ)))
-    server.restore(office.file())
+    share_a_reopened_month(sites)
     drop(office)
     server.edit("E1", shift="N")
     result = server.restore(office.file(), strategy, yes=True)
@@ -178,10 +182,7 @@ def test_where_somebody_has_to_decide_about_its_records_the_company_and_its_seal
 
 def test_a_company_with_a_closed_month_stays_until_somebody_deletes_it_here(sites: Sites) -> None:
     office, server = sites
-    close(office)
-    reopen(office)
-    put(office.alias, register(day(XYZ)))
-    server.restore(office.file())
+    share_a_reopened_month(sites)
     close(server, who="meena")
     drop(office)
     file = office.file()
@@ -196,10 +197,7 @@ def test_a_company_with_a_closed_month_stays_until_somebody_deletes_it_here(site
 
 def test_a_closed_month_without_records_keeps_the_seals_of_its_company_too(sites: Sites) -> None:
     office, server = sites
-    close(office)
-    reopen(office)
-    put(office.alias, register(day(XYZ)))
-    server.restore(office.file())
+    share_a_reopened_month(sites)
     close(server, month=dt.date(2026, 12, 1), who="meena")
     drop(office)
     result = server.restore(office.file(), "backup_wins", yes=True)
@@ -211,10 +209,7 @@ def test_a_closed_month_without_records_keeps_the_seals_of_its_company_too(sites
 def test_a_seal_that_only_we_have_keeps_the_others_of_its_company_too(sites: Sites, month: int) -> None:
     """Whether it comes before or after them."""
     office, server = sites
-    close(office)
-    reopen(office)
-    put(office.alias, register(day(XYZ)))
-    server.restore(office.file())
+    share_a_reopened_month(sites)
     close(server, month=dt.date(2026, month, 1), who="meena")
     reopen(server)
     drop(office)
@@ -225,10 +220,7 @@ def test_a_seal_that_only_we_have_keeps_the_others_of_its_company_too(sites: Sit
 
 def test_a_company_that_has_accounts_keeps_its_seals(sites: Sites) -> None:
     office, server = sites
-    close(office)
-    reopen(office)
-    put(office.alias, register(day(XYZ)))
-    server.restore(office.file())
+    share_a_reopened_month(sites)
     there = Company.objects.using(server.alias).get(name=ABC)
     User.objects.using(server.alias).create(username="meena", role=Role.ADMIN, company=there)
     drop(office)
@@ -302,7 +294,7 @@ def test_what_an_exact_restore_does_to_closed_months_is_told_as_it_is(sites: Sit
 
 @pytest.mark.usefixtures("data_dir")
 @pytest.mark.parametrize("choice", [KEEP, REOPEN])
-def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: object) -> None:
+def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: ClosedChoice) -> None:
     office, server = sites
     before = office.file()
     close(office)
@@ -320,7 +312,7 @@ def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: object) 
         assert preview.counts()["seals"].absent_undecided == 1
         (line,) = preview.page(Filter()).lines
         assert (line.kind, line.is_closed, line.units) == ("keep", True, [])
-        restore_jobs.choose_closed(preview, KEEP if choice is KEEP else REOPEN)
+        restore_jobs.choose_closed(preview, choice)
         assert preview.counts() == preview.plan.counts(preview.decisions())
         operation = restore_jobs.submit_apply(ACTOR, preview, there)
     service = RestoreService(register=there)

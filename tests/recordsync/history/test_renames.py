@@ -86,23 +86,31 @@ def test_two_who_decide_for_two_names_again_and_again_have_one_record() -> None:
     assert found.told(last, sides[0]) == {"C": "B"}
 
 
+def two_of(draw: st.DrawFn, found: Histories) -> tuple[str, str, bool]:
+    """Two snapshots, and whether one of them descends from the other, so that nothing is to be merged."""
+    one, other = (draw(st.sampled_from(sorted(found.parents))) for _side in range(2))
+    return one, other, any(with_ancestors(found.parents, [a]) >= {a, b} for a, b in ((one, other), (other, one)))
+
+
+def merged(names: Names, base: Names, theirs: Names) -> Names:
+    """The names that a merge takes: of each record the one that one side alone has changed."""
+    return {one: theirs[one] if names[one] == base[one] else names[one] for one in names}
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> Histories:
     """Snapshots of which some are merges. A name is only ever given to one record, and can be given back to it."""
     found = Histories()
     found.add({one: f"{one}a" for one in range(3)})
     for _step in range(draw(st.integers(2, 10))):
-        known = sorted(found.parents)
-        parent = draw(st.sampled_from(known))
-        other = draw(st.sampled_from(known))
+        parent, other, is_line = two_of(draw, found)
         names = found.names[parent]
-        if other in with_ancestors(found.parents, [parent]) or parent in with_ancestors(found.parents, [other]):
+        if is_line:
             renamed = draw(st.dictionaries(st.integers(0, 2), st.sampled_from("abcd"), max_size=2))
             found.add({one: f"{one}{renamed[one]}" if one in renamed else name for one, name in names.items()}, parent)
             continue
         base = found.names[best_common_ancestors(found.parents, [parent], [other])[0]]
-        theirs = found.names[other]
-        found.add({one: theirs[one] if names[one] == base[one] else names[one] for one in names}, parent, other)
+        found.add(merged(names, base, found.names[other]), parent, other)
     return found
 
 
@@ -119,19 +127,17 @@ def exchanging(draw: st.DrawFn) -> Histories:
     found = Histories()
     found.add(dict(enumerate("ABC")))
     for _step in range(draw(st.integers(2, 10))):
-        known = sorted(found.parents)
-        parent = draw(st.sampled_from(known))
-        other = draw(st.sampled_from(known))
+        parent, other, is_line = two_of(draw, found)
         names = found.names[parent]
-        if other in with_ancestors(found.parents, [parent]) or parent in with_ancestors(found.parents, [other]):
+        if is_line:
             found.add(dict(enumerate(draw(st.permutations("ABC")))), parent)
             continue
         bases = best_common_ancestors(found.parents, [parent], [other])
         base, theirs = found.names[bases[0]], found.names[other]
-        merged = {one: theirs[one] if names[one] == base[one] else names[one] for one in names}
+        after = merged(names, base, theirs)
         is_disputed = any(len({names[one], base[one], theirs[one]}) > 2 for one in names)
-        if len(bases) == 1 and not is_disputed and len({*merged.values()}) == len(merged):
-            found.add(merged, parent, other)
+        if len(bases) == 1 and not is_disputed and len({*after.values()}) == len(after):
+            found.add(after, parent, other)
     return found
 
 
