@@ -415,7 +415,7 @@ def test_what_happens_in_a_closed_month() -> None:
             for side in sides
         )
         known = RecordsAsBase(opened(written(base)))
-        plan = make_plan(MemoryStore(ours), opened(written(theirs)), known, BytesIO(), sealed=lambda *asked: True)
+        plan = make_plan(MemoryStore(ours), opened(written(theirs)), known, BytesIO(), seal_of=lambda *asked: "a seal")
         for told, side in ((keep, Side.OURS), (reopen, Side.THEIRS)):
             step = next(plan.steps(decide_by(Strategy.MANUAL, side)), None)
             if told.startswith("a conflict"):

@@ -95,7 +95,8 @@ class TouchedMonths(NamedTuple):
                     _about(_("Changed, and still closed: %(months)s."), [one for one in changed if one.is_closed]),
                     _about(_("Reopened: %(months)s."), [one for one in others if not one.is_closed]),
                     _about(
-                        _("One closing less, and still closed: %(months)s."), [one for one in others if one.is_closed]
+                        _("Still closed, though a closing no longer stands: %(months)s."),
+                        [one for one in others if one.is_closed],
                     ),
                 )
         return ""
@@ -103,11 +104,15 @@ class TouchedMonths(NamedTuple):
     @property
     def intention(self) -> str:
         """A sentence that says what is decided and not yet done; blank if there is nothing to decide."""
-        texts = {
-            ClosedChoice.KEEP: _("To stay closed, as it is here: %(months)s."),
-            ClosedChoice.REOPEN: _("To reopen and change: %(months)s."),
-        }
-        return _about(texts[self.choice], self.months) if self.choice is not None else ""
+        match self.choice:
+            case ClosedChoice.KEEP:
+                return _about(_("To stay closed, as it is here: %(months)s."), self.months)
+            case ClosedChoice.REOPEN:
+                return sentences(
+                    _about(_("To reopen and change: %(months)s."), [one for one in self.months if one.days]),
+                    _about(_("To reopen: %(months)s."), [one for one in self.months if not one.days]),
+                )
+        return ""
 
     def summary(self) -> dict[str, Any]:
         """For JSON."""

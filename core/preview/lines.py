@@ -86,7 +86,7 @@ class Line:
         ]
         settled = [field for field in fields if not {field.unit, EXISTENCE} & set(merged.conflicts)]
         known = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
-        return cls(pk, kind, model, merged.key, settled, units, *known, is_closed=merged.sealed)
+        return cls(pk, kind, model, merged.key, settled, units, *known, is_closed=bool(merged.sealed))
 
     @property
     def is_rename(self) -> bool:

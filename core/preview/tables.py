@@ -39,7 +39,7 @@ CREATE TABLE decided (
 whether the record stays as it is whatever is decided, because its month is kept closed."""
 OPEN: Final = "side IS NULL AND NOT kept"
 """The condition on ``conflicts`` for what nobody has decided yet."""
-LAYOUT: Final = 6
+LAYOUT: Final = 7
 """Of these tables: a preview that another version of the program made is not read."""
 INDEXES: Final = f"""
 CREATE INDEX items_by_key ON items ({_KEY}, model);

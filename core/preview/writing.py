@@ -113,7 +113,7 @@ def _item(plan: Plan, item: int, start: int, model: Model, merged: Merged) -> tu
         ours,
         fields,
         int(merged.listed),
-        int(merged.sealed),
+        int(bool(merged.sealed)),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from core.history.fingerprint import month_digest
@@ -14,41 +15,89 @@ from core.register.closed import StandingSeal, is_closed
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from recordsync.errors import RecordSyncError
-from recordsync.merge import Decide, Strategy, decide_by
+from recordsync.merge import Decide, Merged, Outcome, Strategy, decide_by
 from recordsync.model.fields import TIMESTAMP
-from recordsync.model.records import Key, Record
-from recordsync.model.schema import Model
-from recordsync.plan import IsKept, IsSealed, Plan
+from recordsync.model.records import Key, Record, Values
+from recordsync.model.schema import Model, Shape
+from recordsync.plan import MergeDriver, Plan, SealOf
 from recordsync.stores import Store
 
 _ALL: Final = decide_by(Strategy.BACKUP_WINS)
-_REOPENED_AT: Final = SEALS.shape().names.index("reopened_at")
+_REOPENING: Final = "reopening"
+_WHOLE: Final = SEALS.shape()
+
+_Drivers = Mapping[str, MergeDriver]
 
 
-def sealing(seals: Sequence[StandingSeal]) -> IsSealed | None:
-    """Which records of a merge only a person may change: the days of closed months, and their seals, which a file may
-    add to but not take away. None: no month is closed. ``seals``: those that stand before the merge. Pure."""
+def sealing(seals: Sequence[StandingSeal]) -> SealOf | None:
+    """By which seals records are sealed: the days of closed months, and their seals, which a file may add to but not
+    take away. Only a person may change these in a merge. None: no month is closed. ``seals``: those that stand before
+    the merge. Pure."""
     if not seals:
         return None
-    closed = {seal.of for seal in seals}
+    closed: dict[tuple[str, str], str] = {}
+    for seal in seals:
+        closed[seal.of] = " ".join(filter(None, (closed.get(seal.of), str(TIMESTAMP.to_text(seal.closed_at)))))
 
-    def is_sealed(model: Model, key: Key, ours: Record | None) -> bool:
+    def seal_of(model: Model, key: Key, ours: Record | None) -> str:
         if not is_closed(closed, model, key):
-            return False
-        return model is not SEALS or (ours is not None and ours.values[_REOPENED_AT] is None)
+            return ""
+        if model is SEALS and (ours is None or _reopening(ours, _WHOLE)):
+            return ""
+        return closed[key[0], key[1][:7]]
 
-    return is_sealed
+    return seal_of
 
 
-def keeping(seals: Sequence[StandingSeal], *, takes_back: bool = False) -> Mapping[str, IsKept]:
-    """Which seals theirs cannot delete: who closed what when is not lost by a merge. So they stay, reopened, unless
-    their company is deleted with all of its records, and no month of it is closed. ``takes_back``: whether they go all
-    the same, because the register becomes as something is that does not have them. ``seals``: see :func:`sealing`.
-    Pure."""
-    if takes_back:
+def merge_drivers(seals: Sequence[StandingSeal], *, is_exact: bool = False, withdraws: bool = False) -> _Drivers:
+    """How seals merge, so that nobody's closing or reopening of a month is lost: see :func:`_grown`. ``is_exact``:
+    whether the register becomes as theirs; ``withdraws``: whether what came is withdrawn: see :func:`_withdrawn`.
+    ``seals``: see :func:`sealing`. Pure."""
+    if is_exact:
         return {}
-    closed = {seal.company for seal in seals}
-    return {SEALS.name: lambda seal, goes: not goes or seal.key[0] in closed}
+    if withdraws:
+        return {SEALS.name: _withdrawn}
+    return {SEALS.name: partial(_grown, frozenset(seal.company for seal in seals))}
+
+
+def _grown(closed: Collection[str], part: Merged, shape: Shape, stays: bool) -> Merged:
+    """The merge of a seal of which nothing is lost, the same on either side. ``closed``: the companies of which a month
+    is closed.
+
+    A seal that theirs deleted stays, unless its company is deleted with all of its records, and no month of it is
+    closed. One that ours deleted and theirs reopened comes back, because it closes nothing. What one side reopened is
+    reopened; if both did, the first time counts.
+    """
+    if part.ours is None:
+        if part.theirs is None or not stays or not _reopening(part.theirs, shape):
+            return part
+        return part._replace(outcome=Outcome.TAKE, units=tuple(shape.units), conflicts=())
+    if part.theirs is None:
+        return _kept(part) if stays or part.key[0] in closed else part
+    ours, theirs = _reopening(part.ours, _WHOLE), _reopening(part.theirs, shape)
+    if ours == theirs or _REOPENING not in shape.units:
+        return part
+    units, conflicts = ([unit for unit in of if unit != _REOPENING] for of in (part.units, part.conflicts))
+    if not ours or (theirs and theirs < ours):
+        units.append(_REOPENING)
+    outcome = Outcome.CONFLICT if conflicts else Outcome.TAKE if units else Outcome.KEEP
+    return part._replace(outcome=outcome, units=tuple(units), conflicts=tuple(conflicts))
+
+
+def _withdrawn(part: Merged, shape: Shape, stays: bool) -> Merged:
+    """The merge of a seal where what came is withdrawn. It goes, and stays where it came from; but not if somebody has
+    reopened it here since."""
+    return _kept(part) if part.theirs is None and part.outcome is Outcome.CONFLICT else part
+
+
+def _kept(part: Merged) -> Merged:
+    return part._replace(outcome=Outcome.KEEP, units=(), conflicts=())
+
+
+def _reopening(seal: Record, shape: Shape) -> Values:
+    """When and by whom a seal was reopened; empty: it was not."""
+    values = tuple(seal.values[position] for position in shape.units.get(_REOPENING, ()))
+    return values if any(values) else ()
 
 
 def months_in(plan: Plan, decide: Decide, seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
@@ -62,9 +111,11 @@ def months_in(plan: Plan, decide: Decide, seals: Sequence[StandingSeal]) -> list
     return described(days, seals)
 
 
-def months_with_lines(plan: Plan) -> set[tuple[str, str]]:
-    """The closed months of which a plan has lines, each by company and ``YYYY-MM``. Reads its lines, if it has any."""
-    return {(step.merged.key[0], step.merged.key[1][:7]) for step in plan.sealed_steps(_ALL) if step.merged is not None}
+def months_with_lines(plan: Plan) -> set[tuple[str, str, str]]:
+    """The closed months of which a plan has lines, each by company, ``YYYY-MM`` and what seals it. Reads its lines, if
+    it has any."""
+    lines = [step.merged for step in plan.sealed_steps(_ALL) if step.merged is not None]
+    return {(merged.key[0], merged.key[1][:7], merged.sealed) for merged in lines}
 
 
 def described(days: Mapping[tuple[str, str], int], seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
@@ -92,11 +143,39 @@ def reopened(
     wanted = {(one.company, one.month) for one in months}
     standing = [seal.pk for seal in seals if seal.of in wanted]
     rows = register.rows(Seal).standing().filter(pk__in=standing).select_related("company")
-    keys = {step.merged.key for step in plan.sealed_steps(_ALL) if step.model is SEALS and step.merged is not None}
-    of_keys = {(company, closed_at) for company, _month, closed_at in keys}
-    taken = {seal.pk for seal in seals if (seal.company, str(TIMESTAMP.to_text(seal.closed_at))) in of_keys}
+    taken = {seal.pk for seal, _theirs in _taken_away(plan, seals)}
     opened = [row.pk for row in rows if row.pk in taken or not _fits(row, store)]
     rows.filter(pk__in=opened).update(reopened_at=now, reopened_by=who, updated_at=now)
+    return as_now(months, seals, register)
+
+
+def kept_closed(
+    plan: Plan,
+    months: Sequence[ClosedMonth],
+    who: str,
+    seals: Sequence[StandingSeal],
+    register: Register,
+    now: dt.datetime,
+) -> list[ClosedMonth]:
+    """These months as they are after a merge that left them closed. Where theirs has reopened the last of a month's
+    seals, both are recorded: that they did, and that ``who`` has closed the month again, as it was closed before.
+    ``plan``: of the merge; ``seals``: those that stood before it.
+
+    Writes the seals, in the current transaction.
+    """
+    rows = register.rows(Seal)
+    for seal, theirs in _taken_away(plan, seals):
+        said = {} if theirs is None else plan.shapes[SEALS.name].content(theirs)
+        if (at := TIMESTAMP.to_python(said.get("reopened_at"))) is None:
+            continue  # it is gone there
+        rows.filter(pk=seal.pk).update(reopened_at=at, reopened_by=said["reopened_by"], updated_at=now)
+        was = rows.get(pk=seal.pk)
+        of_month = rows.filter(company=was.company_id, month__year=was.month.year, month__month=was.month.month)
+        if not of_month.standing().exists():
+            rows.create(
+                company_id=was.company_id, month=was.month, closed_at=now, closed_by=who, closed_as=was.closed_as,
+                digest=was.digest, created_at=now, updated_at=now,
+            )  # fmt: skip
     return as_now(months, seals, register)
 
 
@@ -107,6 +186,16 @@ def as_now(months: Sequence[ClosedMonth], seals: Sequence[StandingSeal], registe
     rows = register.rows(Seal).standing().order_by().filter(company__in=companies.values())
     closed = {(company, month.isoformat()[:7]) for company, month in rows.values_list("company_id", "month")}
     return [one._replace(is_closed=(companies.get(one.company), one.month) in closed) for one in months]
+
+
+def _taken_away(plan: Plan, seals: Sequence[StandingSeal]) -> Iterator[tuple[StandingSeal, Record | None]]:
+    """Those of ``seals``, which stood before a merge, that theirs reopened or does not have any more, each with what
+    theirs has of it. Reads the plan's lines, if it has any of closed months."""
+    by_key = {(seal.company, str(TIMESTAMP.to_text(seal.closed_at))): seal for seal in seals}
+    for step in plan.sealed_steps(_ALL):
+        if step.model is SEALS and step.merged is not None:
+            company, _month, closed_at = step.merged.key
+            yield by_key[company, closed_at], step.merged.theirs
 
 
 def _fits(seal: Seal, store: Store) -> bool:

@@ -152,11 +152,6 @@ class Incoming:
     withdraws: bool = False
 
     @property
-    def takes_back(self) -> bool:
-        """Whether seals that theirs does not have are deleted here. Otherwise they are only reopened."""
-        return self.is_exact or self.withdraws
-
-    @property
     def names(self) -> Mapping[str, Mapping[str, NewName]]:
         """What becomes of names that theirs has for records of ours."""
         return {} if self.renames is None else self.renames.names
@@ -179,7 +174,7 @@ class Incoming:
         if any(of.conflicts or of.created for of in counts.values()):
             return None
         if SEALS.name in counts and counts[SEALS.name].only_here:
-            return None  # it was deleted there, and is kept here
+            return None  # it was deleted there, or not reopened, and is kept here
         if not self.is_exact and any(of.sealed for of in counts.values()):
             return None  # a closed month stays as it is here, or its seal says who reopened it
         if not was_empty and any(model.name not in self.theirs.counts for model in SCHEMA):

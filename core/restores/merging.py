@@ -6,7 +6,7 @@ Restores and undo go through it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import IO, NamedTuple, Protocol
 
@@ -18,15 +18,15 @@ from core.formats import checking
 from core.models import Phase
 from core.operations import holding, snapshots
 from core.operations.closed import ClosedChoice, MonthsAreClosed, TouchedMonths, named, side_of
-from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed
+from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed, sentences
 from core.operations.results import BaseSummary
 from core.operations.run import Run
 from core.operations.wording import SECTIONS, conflict, shown_key
 from core.register.closed import StandingSeal, standing_seals
 from core.register.database import Register
-from core.register.declared import ATTENDANCE_RECORDS, SEALS
+from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from core.restores import large_deletions
-from core.restores.closed import as_now, keeping, months_in, months_with_lines, reopened, sealing
+from core.restores.closed import as_now, kept_closed, merge_drivers, months_in, months_with_lines, reopened, sealing
 from core.restores.incoming import Incoming
 from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
@@ -114,8 +114,8 @@ def planned(register: Register, find: Find, items: IO[bytes], progress: Progress
                 progress,
                 ours=ours,
                 names=incoming.names,
-                sealed=sealing(seals),
-                kept=keeping(seals, takes_back=incoming.takes_back),
+                seal_of=sealing(seals),
+                drivers=merge_drivers(seals, is_exact=incoming.is_exact, withdraws=incoming.withdraws),
             )
             return Planned(incoming, plan, [*notes, *incoming.notes], seals)
 
@@ -161,8 +161,8 @@ def merged(
                     adder,
                     ours=keeper.ours(store),
                     names=incoming.names,
-                    sealed=sealing(seals),
-                    kept=keeping(seals, takes_back=incoming.takes_back),
+                    seal_of=sealing(seals),
+                    drivers=merge_drivers(seals, is_exact=incoming.is_exact, withdraws=incoming.withdraws),
                 )
             if preview is not None and not plan.is_same_as(preview.plan):
                 raise DataMoved(_moved(preview, plan, incoming.summary()))
@@ -175,11 +175,13 @@ def merged(
             else:
                 _require_confirmed(plan, incoming, asked, run.register)
                 counts = apply_plan(plan, store, asked.decide, now, run, renames=keeper.renames)
-            if closed.months and closed.choice is ClosedChoice.REOPEN:
+            if closed.months:
                 if incoming.is_exact and SEALS.name in theirs.counts:  # the seals are those of what comes
                     months = as_now(closed.months, seals, run.register)
-                else:
+                elif closed.choice is ClosedChoice.REOPEN:
                     months = reopened(plan, closed.months, run.actor.name, seals, run.register, store, now)
+                else:
+                    months = kept_closed(plan, closed.months, run.actor.name, seals, run.register, now)
                 closed = closed._replace(months=months)
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:
@@ -268,14 +270,8 @@ def stop_before(
     if removed is None:
         return None
     if incoming.is_exact:
-        records = counts().get(ATTENDANCE_RECORDS.name, Counts())
         return ConfirmationNeeded(
-            _("This would add %(added)s, change %(updated)s and delete %(deleted)s attendance records.")
-            % {
-                "added": f"{records.added:,}",
-                "updated": f"{records.updated:,}",
-                "deleted": f"{records.deleted + records.absent_deleted:,}",
-            },
+            sentences(*_would_do(counts())),
             undone=NOTHING_CHANGED,
             then=_("If that is what you want, say --yes."),
         )
@@ -286,6 +282,24 @@ def stop_before(
             then=_("Give one of the companies another name first, here or there. To go on all the same, say --yes."),
         )
     return LargeDeletion(removed)
+
+
+def _would_do(counts: Mapping[str, Counts]) -> Iterator[str]:
+    """Sentences that say what an exact restore would do, each of one kind of records that it changes."""
+    texts = {
+        ATTENDANCE_RECORDS.name: _(
+            "This would add %(added)s, change %(updated)s and delete %(deleted)s attendance records."
+        ),
+        COMPANIES.name: _("This would add %(added)s, change %(updated)s and delete %(deleted)s companies."),
+        SEALS.name: _("This would add %(added)s, change %(updated)s and delete %(deleted)s closings of months."),
+    }
+    numbers = {name: _numbers(counts.get(name, Counts())) for name in texts}
+    for name in [name for name in texts if any(numbers[name].values())] or [ATTENDANCE_RECORDS.name]:
+        yield texts[name] % {kind: f"{number:,}" for kind, number in numbers[name].items()}
+
+
+def _numbers(of: Counts) -> dict[str, int]:
+    return {"added": of.added + of.created, "updated": of.updated, "deleted": of.deleted + of.absent_deleted}
 
 
 def _require_decided(plan: Plan, decide: Decide) -> None:
@@ -323,7 +337,7 @@ def _moved(before: Previewed, now: Plan, base: BaseSummary) -> str:
         return _(
             "After the preview somebody closed or reopened %(months)s. Nothing was changed. Look at a new preview "
             "first."
-        ) % {"months": named(sorted(months))}
+        ) % {"months": named(sorted({month[:2] for month in months}))}
     moved: dict[str, list[str]] = {}
     count = 0
     for model, key in differences(before.plan, now):

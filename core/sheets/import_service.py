@@ -179,7 +179,7 @@ class ImportService:
                 items = stack.enter_context(tempfile.TemporaryFile())
                 with self.register.read() as store:
                     seals = standing_seals(self.register)
-                    plan = make_plan(store, listing, None, items, progress, sealed=sealing(seals))
+                    plan = make_plan(store, listing, None, items, progress, seal_of=sealing(seals))
                     closed = TouchedMonths(months_in(plan, _DECIDE, seals))
                 preview = ImportPreview(
                     sheet.name, sheet, plan.counts(_DECIDE), plan.digest, plan, files := ExitStack(), closed
@@ -226,7 +226,7 @@ class ImportService:
                 now = catalogue.stamp(self.register)
                 with adding(store, listing, now) as adder:
                     seals = standing_seals(self.register)
-                    plan = make_plan(store, listing, None, items, run, adder, sealed=sealing(seals))
+                    plan = make_plan(store, listing, None, items, run, adder, seal_of=sealing(seals))
                     if plan_digest is not None and plan.digest != plan_digest:
                         raise DataMoved(
                             _(

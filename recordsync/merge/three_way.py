@@ -52,7 +52,8 @@ class Merged(NamedTuple):
     ``ours`` has every field of the model; ``theirs`` and ``base`` have those of theirs' shape, and nothing says when
     what the base has was created. They have another key where a record to which others refer was renamed. ``units``
     take their side, and somebody must decide ``conflicts``. ``listed``: whether theirs has an entry for the key, as a
-    record or a deletion. ``sealed``: whether only a person may decide that the record changes.
+    record or a deletion. ``sealed``: what seals the record, so that only a person may decide that it changes; blank:
+    nothing.
     """
 
     key: Key
@@ -63,7 +64,7 @@ class Merged(NamedTuple):
     units: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     listed: bool = True
-    sealed: bool = False
+    sealed: str = ""
 
 
 def merge(

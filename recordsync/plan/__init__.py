@@ -5,7 +5,7 @@ from recordsync.plan.adder import adding
 from recordsync.plan.apply import Batch, apply_changes, apply_plan, decided_batches
 from recordsync.plan.bases import Base, opened_base
 from recordsync.plan.changelist import ChangeList, list_changes
-from recordsync.plan.guards import IsKept, IsSealed
+from recordsync.plan.guards import MergeDriver, SealOf
 from recordsync.plan.incremental import CarriedBases, ChangesDoNotFit, tree_with
 from recordsync.plan.lines import Codec
 from recordsync.plan.make import make_plan
@@ -27,8 +27,7 @@ __all__ = [
     "ChangesDoNotFit",
     "Codec",
     "Held",
-    "IsKept",
-    "IsSealed",
+    "MergeDriver",
     "NewName",
     "OurBlocks",
     "Pass",
@@ -36,6 +35,7 @@ __all__ = [
     "References",
     "Renames",
     "Renamings",
+    "SealOf",
     "Shared",
     "Source",
     "Step",

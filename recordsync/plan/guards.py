@@ -1,27 +1,28 @@
-"""Records of ours that are guarded in a merge: those of which only a person decides, and those that theirs cannot
-delete."""
+"""What an application has to say in a merge: of which records only a person decides, and how those of a model merge
+that have a rule of their own."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
 from recordsync.merge import Merged, Outcome, addition
 from recordsync.model.records import Key, Record
-from recordsync.model.schema import Model
+from recordsync.model.schema import Model, Shape
 from recordsync.plan.lines import Identical
 from recordsync.plan.references import Held
 from recordsync.plan.steps import Additions
 
-IsSealed = Callable[[Model, Key, Record | None], bool]
-"""Whether only a person may decide that a record changes. It gets the record's key under our names, and what we have
-of it (None: nothing)."""
+SealOf = Callable[[Model, Key, Record | None], str]
+"""What seals a record, so that only a person may decide that it changes; blank: nothing. It gets the record's key under
+our names, and what we have of it (None: nothing)."""
 
-IsKept = Callable[[Record, bool], bool]
-"""Whether a record of ours stays although theirs deleted it. It gets whether all that the record refers to is deleted,
-too, and nothing that stays refers to that."""
+MergeDriver = Callable[[Merged, Shape, bool], Merged]
+"""The merge of a record that both sides do not have the same, by a rule of its model. It gets the three-way merge, the
+shape of theirs, and whether what the record refers to stays in the register: it is there, and is not deleted together
+with all that refers to it. (Git's term.)"""
 
 MergePart = Merged | Identical | Additions
 """A part of the merge of one model."""
@@ -70,15 +71,18 @@ class DeletedParents:
 def guarded(
     model: Model,
     parts: Iterable[MergePart],
-    sealed: IsSealed | None,
-    kept: IsKept | None,
+    shape: Shape,
+    seal_of: SealOf | None,
+    driver: MergeDriver | None,
     deletions: DeletedParents,
+    present: Mapping[str, Collection[str]],
 ) -> Iterable[MergePart]:
-    """The same parts of a model's merge, guarded. ``deletions``: of the models before."""
-    if sealed is not None:
-        parts = _sealed(model, parts, sealed)
-    if kept is not None:
-        parts = _kept(model, parts, kept, deletions)
+    """The same parts of a model's merge, as the application has them. ``shape``: of theirs; ``deletions``: of the
+    models before; ``present``: for each model that others refer to, the names that the register has."""
+    if seal_of is not None:
+        parts = _sealed(model, parts, seal_of)
+    if driver is not None:
+        parts = _driven(model, parts, shape, driver, seal_of, deletions, present)
     if deletions:
         parts = _followed(model, parts, deletions)
     return parts
@@ -90,47 +94,60 @@ def _followed(model: Model, parts: Iterable[MergePart], deletions: DeletedParent
         yield part
 
 
-def _sealed(model: Model, parts: Iterable[MergePart], sealed: IsSealed) -> Iterator[MergePart]:
+def _sealed(model: Model, parts: Iterable[MergePart], seal_of: SealOf) -> Iterator[MergePart]:
     """What would change a sealed record is marked, so it is no addition like others."""
     for part in parts:
         if isinstance(part, Additions):
-            yield from _apart(model, part, sealed)
-        elif isinstance(part, Merged) and part.outcome not in _SETTLED and sealed(model, part.key, part.ours):
-            yield part._replace(sealed=True)
+            yield from _apart(model, part, seal_of)
+        elif isinstance(part, Merged) and part.outcome not in _SETTLED:
+            yield part._replace(sealed=seal_of(model, part.key, part.ours))
         else:
             yield part
 
 
-def _kept(model: Model, parts: Iterable[MergePart], kept: IsKept, deletions: DeletedParents) -> Iterator[MergePart]:
-    """What theirs cannot delete stays."""
+def _driven(
+    model: Model,
+    parts: Iterable[MergePart],
+    shape: Shape,
+    driver: MergeDriver,
+    seal_of: SealOf | None,
+    deletions: DeletedParents,
+    present: Mapping[str, Collection[str]],
+) -> Iterator[MergePart]:
+    """What is merged by the rule of the model. What this changes, and the three-way merge does not, is sealed, too."""
     for names, group in groupby(parts, key=lambda part: _names(model, part)):
-        if names is None or not deletions:
-            yield from (_as_kept(part, kept, goes=False) for part in group)
+        if names is None:
+            yield from group
             continue
         together = list(group)  # one that stays may come after those that would go
-        goes = deletions.go(model, names, sum(isinstance(part, Merged) and _is_deletion(part) for part in together))
-        yield from (_as_kept(part, kept, goes=goes) for part in together)
+        goes = bool(deletions) and deletions.go(model, names, sum(map(_is_deletion, together)))
+        is_here = all(name in present[parent] for parent, name in _referred(model, names))
+        for part in together:
+            assert isinstance(part, Merged)
+            if part.outcome is Outcome.SAME:
+                yield part
+                continue
+            driven = driver(part, shape, is_here if part.ours is None else not goes)
+            if seal_of is not None and part.outcome in _SETTLED and driven.outcome not in _SETTLED:
+                driven = driven._replace(sealed=seal_of(model, part.key, part.ours))
+            yield driven
 
 
-def _as_kept(part: MergePart, kept: IsKept, *, goes: bool) -> MergePart:
-    if isinstance(part, Merged) and part.ours is not None and part.theirs is None and part.outcome not in _SETTLED:
-        return part._replace(outcome=Outcome.KEEP, conflicts=()) if kept(part.ours, goes) else part
-    return part
-
-
-def _apart(model: Model, part: Additions, sealed: IsSealed) -> Iterator[MergePart]:
+def _apart(model: Model, part: Additions, seal_of: SealOf) -> Iterator[MergePart]:
     """Additions without those of sealed records, which are parts of their own."""
     units = tuple(part.shape.units)
-    for is_sealed, records in groupby(part.theirs, key=lambda record: sealed(model, record.key, None)):
-        if is_sealed:
-            yield from (addition(record, units)._replace(sealed=True) for record in records)
+    for seal, records in groupby(part.theirs, key=lambda record: seal_of(model, record.key, None)):
+        if seal:
+            yield from (addition(record, units)._replace(sealed=seal) for record in records)
         else:
             yield part._replace(theirs=list(records))
 
 
-def _is_deletion(part: Merged) -> bool:
+def _is_deletion(part: MergePart) -> bool:
     """Whether a record of ours is deleted, and nobody is asked."""
-    return part.ours is not None and part.theirs is None and part.outcome is Outcome.TAKE and not part.sealed
+    if not isinstance(part, Merged) or part.sealed:
+        return False
+    return part.ours is not None and part.theirs is None and part.outcome is Outcome.TAKE
 
 
 def _names(model: Model, part: MergePart) -> Key | None:

@@ -52,7 +52,9 @@ class Decidable(msgspec.Struct, frozen=True, array_like=True, tag="merged", gc=F
 
 
 class SealedLine(Decidable, frozen=True, array_like=True, tag="sealed", gc=False):
-    """The same of a record of which only a person may decide that it changes."""
+    """The same of a record of which only a person may decide that it changes. ``sealed``: what seals it."""
+
+    sealed: str
 
 
 _Line = Added | Decidable | SealedLine
@@ -79,23 +81,18 @@ class Codec:
         index = self._indexes[model.name]
         if merged.theirs is not None and is_addition(merged):
             return self._added(index, merged.theirs)
-        kind = SealedLine if merged.sealed else Decidable
-        return (
-            _encode(
-                kind(
-                    index,
-                    merged.key,
-                    merged.outcome,
-                    _stored(merged.ours),
-                    _stored(merged.theirs),
-                    _stored(merged.base),
-                    merged.units,
-                    merged.conflicts,
-                    merged.listed,
-                )
-            )
-            + b"\n"
+        values = (
+            index,
+            merged.key,
+            merged.outcome,
+            _stored(merged.ours),
+            _stored(merged.theirs),
+            _stored(merged.base),
+            merged.units,
+            merged.conflicts,
+            merged.listed,
         )
+        return _encode(SealedLine(*values, merged.sealed) if merged.sealed else Decidable(*values)) + b"\n"
 
     def added(self, model: Model, theirs: Iterable[Record]) -> list[bytes]:
         """The lines of additions."""
@@ -139,7 +136,7 @@ class Codec:
             decoded.units,
             decoded.conflicts,
             decoded.listed,
-            isinstance(decoded, SealedLine),
+            decoded.sealed if isinstance(decoded, SealedLine) else "",
         )
 
 

@@ -18,7 +18,7 @@ from recordsync.model.records import Key, Partition, Record, canonical_json
 from recordsync.model.schema import Model, Shape
 from recordsync.plan.adder import Adder
 from recordsync.plan.bases import Base, BasePart
-from recordsync.plan.guards import DeletedParents, IsKept, IsSealed, MergePart, guarded
+from recordsync.plan.guards import DeletedParents, MergeDriver, MergePart, SealOf, guarded
 from recordsync.plan.lines import Identical
 from recordsync.plan.plan import Plan
 from recordsync.plan.references import Held
@@ -46,8 +46,8 @@ def make_plan(
     *,
     ours: OurBlocks | None = None,
     names: Mapping[str, Mapping[str, NewName]] = MappingProxyType({}),
-    sealed: IsSealed | None = None,
-    kept: Mapping[str, IsKept] = MappingProxyType({}),
+    seal_of: SealOf | None = None,
+    drivers: Mapping[str, MergeDriver] = MappingProxyType({}),
 ) -> Plan:
     """The plan of a merge of ``theirs`` with the register as the current transaction sees it.
 
@@ -64,9 +64,10 @@ def make_plan(
 
     ``names``: for models that others refer to, what becomes of names of ours, by which theirs and the base are seen.
 
-    ``sealed``: says which records are sealed (None: none). What would change one of them is a line that only a person
-    decides (:data:`recordsync.merge.SEAL`), and is never written at once. ``kept``: for models of which theirs
-    cannot delete every record, says which ones; where such a one is sealed, it has a line, and a person decides.
+    ``seal_of``: says which records are sealed (None: none). What would change one of them is a line that only a person
+    decides (:data:`recordsync.merge.SEAL`), and is never written at once; what seals it stands in the plan's digest.
+    ``drivers``: the rules of the models that merge by one of their own. What such a rule leaves as it is has a line
+    only where it is sealed, and the three-way merge would change it.
 
     Reads the database, and writes nothing but ``items`` and what ``adder`` writes. Raises
     :class:`recordsync.errors.SourceChanged`, :class:`recordsync.errors.OutOfOrder`,
@@ -97,7 +98,9 @@ def make_plan(
                 and adder.takes(model)
             )
             sides = _Sides(store, theirs, base, model, reader, ours, names.get(model.name, {}))
-            for part in guarded(model, sides.merged(at_once=takes), sealed, kept.get(model.name), deletions):
+            parts = sides.merged(at_once=takes)
+            driver = drivers.get(model.name)
+            for part in guarded(model, parts, plan.shapes[model.name], seal_of, driver, deletions, plan.present):
                 listed = _entries(part)
                 if done // EVERY < (done + listed) // EVERY:
                     progress("apply" if plan.written else "compare", done + listed, total)
@@ -115,7 +118,7 @@ def make_plan(
                             items.writelines(plan.codec.added(model, part.theirs))
                     case Merged(outcome=Outcome.SAME):
                         settled.skipped += listed
-                    case Merged(outcome=Outcome.KEEP, sealed=False):
+                    case Merged(outcome=Outcome.KEEP, sealed=""):
                         settled.keep_ours(listed=part.listed)
                     case Merged():
                         if part.ours is None:
@@ -123,7 +126,7 @@ def make_plan(
                         elif part.theirs is None and part.outcome is not Outcome.KEEP:
                             plan.deletions[model.name][model.names_in(part.key)] += 1
                         plan.size += 1
-                        plan.sealed += part.sealed
+                        plan.sealed += bool(part.sealed)
                         line = plan.codec.line(model, part)
                         digest.update(line)
                         digest.update(b"%d" % plan.creates(model, part))

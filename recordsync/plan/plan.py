@@ -164,7 +164,7 @@ class Plan:
         return Step(model, merged, change, effect)
 
     def _sealed_step(self, model: Model, merged: Merged, decide: Decide) -> Step:
-        step = self._step(model, merged._replace(sealed=False), decide)._replace(merged=merged)
+        step = self._step(model, merged._replace(sealed=""), decide)._replace(merged=merged)
         if step.effect is Effect.KEEP and merged.outcome is not Outcome.KEEP:
             return step
         side = decide(model, merged, SEAL)

@@ -50,12 +50,16 @@ strategies: Final = st.sampled_from(["backup_wins", "database_wins"])
 
 
 class Sealed(NamedTuple):
-    """A seal, by its company, month and moment. ``stands``: whether nobody has reopened it."""
+    """A seal, by its company, month and moment. ``reopened``: when and by whom it was; None: it stands."""
 
     company: int
     month: dt.date
     at: dt.datetime
-    stands: bool
+    reopened: tuple[dt.datetime, str] | None
+
+    @property
+    def stands(self) -> bool:
+        return self.reopened is None
 
 
 class Place:
@@ -80,23 +84,34 @@ class Place:
         return Seal.objects.using(self.alias).standing().filter(company=company, month=f"{month}-01")
 
     def seals(self) -> set[Sealed]:
-        rows = Seal.objects.using(self.alias).values_list("company_id", "month", "closed_at", "reopened_at")
-        return {Sealed(company, month, at, reopened is None) for company, month, at, reopened in rows}
+        rows = Seal.objects.using(self.alias)
+        return {
+            Sealed(
+                row.company_id,
+                row.month,
+                row.closed_at,
+                None if row.reopened_at is None else (row.reopened_at, row.reopened_by),
+            )
+            for row in rows
+        }
 
     def tree(self) -> str:
         row = Head.objects.using(self.alias).select_related("snapshot").get().snapshot
         return str(row.tree or row.pk)
 
     def restore(self, source: Restorable, strategy: str, *, takes_back: bool = False, **asked: Any) -> RestoreResult:
-        """What a restore did. No seal is lost, unless its company goes, and none of that one's months was closed.
-        ``takes_back``: but in exact restores and withdrawals."""
+        """What a restore did. No seal is lost, unless its company goes, and none of that one's months was closed; nor
+        who reopened it first. ``takes_back``: but in exact restores and withdrawals."""
         before = self.seals()
         result = self.service.restore_backup(source, strategy, yes=True, **asked)
         left = {company.pk for company in self.companies()}
-        after = {(seal.company, seal.month, seal.at) for seal in self.seals()}
+        after = {seal[:3]: seal.reopened for seal in self.seals()}
         closed = {seal.company for seal in before if seal.stands}
         lost = {seal for seal in before if seal[:3] not in after}
         assert takes_back or not any(seal.company in left or seal.company in closed for seal in lost)
+        for seal in before - lost:
+            was, now = seal.reopened, after[seal[:3]]
+            assert takes_back or was is None or (now is not None and now <= was)
         event(f"lost {bool(lost)}, closed months {bool(result.closed.months)}")
         return result
 
@@ -109,9 +124,13 @@ class Exchange(RuleBasedStateMachine):
         self._opened = ExitStack()
         self.places = [new_place(self._opened) for _ in range(PLACES)]
         self.files: list[bytes] = []
+        self.keeper = PLACES
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(keeper=st.integers(0, PLACES))
+    def begin(self, keeper: int) -> None:
+        """``keeper``: the place where closed months are kept closed at last, or nobody's. If two kept the same month,
+        both would be asked for ever."""
+        self.keeper = keeper
         first, *others = self.places
         put(first.alias, register(*(day(name, number, date) for name in NAMES[:2] for date in DAYS for number in "12")))
         for other in others:
@@ -234,17 +253,18 @@ class Exchange(RuleBasedStateMachine):
                 return  # it never began
             for _round in range(2):
                 for one, other in itertools.permutations(self.places, 2):
-                    self.settle(one, other)
+                    self.settle(one, other, is_keeper=other in self.places[self.keeper : self.keeper + 1])
             for one, other in itertools.permutations(self.places, 2):
                 result = other.restore(io.BytesIO(backup_bytes(one.alias)[0]), "manual")
                 assert not result.conflicts
             assert len({place.tree() for place in self.places}) == 1
 
     @staticmethod
-    def settle(one: Place, other: Place) -> None:
-        """Send a file, where whoever gets it agrees: if both kept their month closed, both would be asked for ever."""
+    def settle(one: Place, other: Place, *, is_keeper: bool) -> None:
+        """Send a file. Whoever gets it agrees, unless it is who keeps months closed."""
         file = backup_bytes(one.alias)[0]
-        asked: dict[str, Any] = {"strategy": "backup_wins", "closed": ClosedChoice.REOPEN}
+        choice = ClosedChoice.KEEP if is_keeper else ClosedChoice.REOPEN
+        asked: dict[str, Any] = {"strategy": "backup_wins", "closed": choice}
         try:
             other.restore(io.BytesIO(file), **asked)
         except BaseNotHere:

@@ -1,5 +1,5 @@
-"""Closed months hold against every merge, whoever decides what: told from the tables, and from what the same restore
-does where no month counts as closed, and seals are records like others."""
+"""Closed months hold against every merge, whoever decides what: told from the tables, from what the same restore does
+where no month counts as closed, and seals are records like others, and from the seals that come."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ from recordsync.model.schema import Model
 from recordsync.models import Head, Snapshot
 from recordsync.plan import Account, ChangeList, decided_batches, list_changes
 from tests.builders.days import Content, day
+from tests.builders.files import parsed
 from tests.builders.registers import everything, put, register, rows
 from tests.properties.laws import clear, for_some
 from tests.properties.test_restore import MEMORY
@@ -186,6 +187,8 @@ cases: Final = st.builds(
 Ident = Any
 """What a company is known by, whatever its name is: its id, or its name if it is new."""
 Month = tuple[Ident, str]
+Seals = Mapping[tuple[str, str], Content]
+"""Seals by their month and the moment of closing, which no two have alike."""
 
 
 class Contents(NamedTuple):
@@ -198,6 +201,10 @@ class Contents(NamedTuple):
     @property
     def closed(self) -> set[Month]:
         return {(company, month) for company, month, _at in self.standing}
+
+    @property
+    def by_moment(self) -> Seals:
+        return {key[1:]: {**seal, "company_name": self.names[key[0]]} for key, seal in self.seals.items()}
 
     @property
     def standing(self) -> dict[tuple[Ident, str, str], Content]:
@@ -237,16 +244,32 @@ Told = Mapping[str, Counts]
 
 
 class Restoring:
-    """The restore of a case. ``source``: opens what is restored; ``how``: of an undo. ``closed``: what was told of
-    closed months when it was done."""
+    """The restore of a case. ``source``: opens what is restored; ``theirs``: the seals that this has; ``undone``: those
+    after what is undone; ``how``: of an undo. ``closed``: what was told of closed months when it was done."""
 
     def __init__(
-        self, alias: str, case: Case, source: Callable[[], Restorable], how: How | None = None, **asked: Any
+        self,
+        alias: str,
+        case: Case,
+        source: Callable[[], Restorable],
+        theirs: Seals,
+        undone: Seals,
+        how: How | None = None,
+        **asked: Any,
     ) -> None:
         self.alias, self.case, self.source, self.how, self.asked = alias, case, source, how, asked
+        self.theirs, self.undone = theirs, undone
         self.closed: Sequence[ClosedMonth] = ()
         self.here = Register(alias)
         self.service = RestoreService(register=self.here)
+
+    @property
+    def is_exact(self) -> bool:
+        return self.asked.get("mode") == "exact"
+
+    @property
+    def takes_back(self) -> bool:
+        return self.is_exact or self.how is How.WITHDRAW
 
     def side(self, model: Model, key: Sequence[str], unit: str) -> Side:
         """For which side the person decides."""
@@ -264,7 +287,7 @@ class Restoring:
 
         with (
             patch("core.restores.merging.sealing", return_value=None),
-            patch("core.restores.merging.keeping", return_value={}),
+            patch("core.restores.merging.merge_drivers", return_value={}),
             patch("core.restores.restore_service.complete_log", look),
             suppress(Looked, OperationFailed),
         ):
@@ -405,6 +428,8 @@ def restoring(alias: str, case: Case) -> Iterator[Restoring | None]:
         case _:
             file = backup_bytes(alias)[0]
             asked = {"no base": {"base": "none"}, "exact": {"mode": "exact"}}.get(case.way, {})
+    theirs = contents(alias).by_moment if case.way == "incremental" else seals_in(file)
+    undone: Seals = {}
     clear(alias)
     if case.way == "unrelated":
         put(alias, register(*(day(key[0], key[2], key[1], shift=shift) for key, shift in case.base.items())))
@@ -414,7 +439,9 @@ def restoring(alias: str, case: Case) -> Iterator[Restoring | None]:
     for act in case.ours:
         do(alias, act)
     if case.way in ("undo", "withdraw"):
+        theirs = contents(alias).by_moment
         restore(alias, file, "backup_wins", yes=True, closed=ClosedChoice.REOPEN)
+        undone = contents(alias).by_moment
         for act in case.later:
             do(alias, act)
     for name, month in case.closed:
@@ -428,7 +455,7 @@ def restoring(alias: str, case: Case) -> Iterator[Restoring | None]:
         assert first is not None
         snapshot = first.snapshot
         asked = {"mode": "exact"} if case.way == "exactly own" else {}
-        yield Restoring(alias, case, lambda: snapshot, **asked)
+        yield Restoring(alias, case, lambda: snapshot, seals_in(shared), undone, **asked)
     elif case.way in ("undo", "withdraw"):
         here = Register(alias)
         try:
@@ -437,19 +464,86 @@ def restoring(alias: str, case: Case) -> Iterator[Restoring | None]:
             yield None
             return
         way = How.EVERYWHERE if case.way == "undo" or How.WITHDRAW not in ways(move, here) else How.WITHDRAW
-        yield Restoring(alias, case, lambda: undo_of(move, here, way), way)
+        yield Restoring(alias, case, lambda: undo_of(move, here, way), theirs, undone, way)
     else:
-        yield Restoring(alias, case, source, **asked)
+        yield Restoring(alias, case, source, theirs, undone, **asked)
 
 
-def touched_by(before: Contents, twin: Contents) -> tuple[dict[Month, int], set[tuple[Ident, str, str]]]:
+def seals_in(file: bytes) -> Seals:
+    """The seals that a file lists."""
+    return {(line["month"][:7], line["closed_at"]): line for line in parsed(file)["seals"]}
+
+
+Reopening = tuple[str, str]
+
+
+def reopening(seal: Content | None) -> Reopening | None:
+    """When and by whom a seal was reopened."""
+    return None if seal is None or seal["reopened_at"] is None else (seal["reopened_at"], str(seal["reopened_by"]))
+
+
+def with_reopening(seal: Content, when: Reopening | None) -> Content:
+    return seal if when is None else {**seal, "reopened_at": when[0], "reopened_by": when[1]}
+
+
+def grown(one: Restoring, before: Contents, twin: Contents, after: Contents) -> dict[tuple[Ident, str, str], Content]:
+    """The seals that are here if everything that comes may change them: those of the twin, and what is not lost. Of
+    companies that are here after the restore."""
+    seals = {key: seal for key, seal in twin.seals.items() if key[0] in after.names}
+    if one.is_exact:
+        return seals
+    if one.how is How.WITHDRAW:
+        stood = {moment for moment, seal in one.undone.items() if not reopening(seal)}
+        return {key: seal for key, seal in before.seals.items() if key[1:] in stood and reopening(seal)} | seals
+    for key, seal in before.seals.items():
+        if key[0] in after.names:
+            times = [when for when in (reopening(seal), reopening(one.theirs.get(key[1:]))) if when is not None]
+            seals[key] = with_reopening(seal, min(times, default=None))
+    come_back = {key: seal for key, seal in after.seals.items() if key not in seals and key[1:] in one.theirs}
+    for key, seal in come_back.items():
+        assert reopening(seal) == reopening(one.theirs[key[1:]]) is not None, "those that close nothing come back"
+        assert key[0] in before.names
+    event(f"a reopened seal comes back: {bool(come_back)}")
+    if not any(act.kind == "rename" for act in (*one.case.theirs, *one.case.ours, *one.case.later)):
+        here = {key[1:] for key in (*seals, *come_back)}
+        for moment, seal in one.theirs.items():
+            assert moment in here or not reopening(seal) or seal["company_name"] not in before.names.values()
+    return seals | come_back
+
+
+def kept_closed(one: Restoring, before: Contents, after: Contents) -> dict[tuple[Ident, str, str], Content]:
+    """The seals that stood before, as they are now that somebody has kept their months closed. Where the last one of a
+    month was reopened there, that is recorded, and the month is closed again in their name."""
+    seals = dict(before.standing)
+    who = BackupLog.objects.using(one.alias).latest("pk").actor_name
+    for month in before.closed:
+        of_month = sorted(key for key in before.standing if key[:2] == month)
+        if not one.takes_back:
+            for key in of_month:
+                seals[key] = with_reopening(seals[key], reopening(one.theirs.get(key[1:])))
+        if all(reopening(seals[key]) for key in of_month):
+            ((key, seal),) = [(key, seal) for key, seal in after.standing.items() if key[:2] == month]
+            if key[1:] in one.theirs:
+                continue  # theirs has closed it again already
+            assert key not in before.seals
+            last = seals[of_month[-1]]
+            assert seal == {**last, "closed_at": key[2], "closed_by": who, "reopened_at": None, "reopened_by": ""}
+            seals[key] = seal
+    return seals
+
+
+def touched_by(
+    one: Restoring, before: Contents, twin: Contents
+) -> tuple[dict[Month, int], set[tuple[Ident, str, str]]]:
     """The closed months that a restore changes where no month counts as closed, with how many days; and the standing
-    seals that it takes away or reopens."""
+    seals that it takes away, or that were reopened there."""
     days: Counter[Month] = Counter()
     for key in before.days.keys() | twin.days.keys():
         if (month := (key[0], key[1][:7])) in before.closed:
             days[month] += before.days.get(key) != twin.days.get(key)
     opened = {key for key, seal in before.standing.items() if twin.seals.get(key) != seal}
+    if not one.takes_back:
+        opened |= {key for key in before.standing if reopening(one.theirs.get(key[1:]))}
     found = {month: number for month, number in days.items() if number}
     return {(company, month): 0 for company, month, _at in opened} | found, opened
 
@@ -465,9 +559,9 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
         before, everything_before = contents(alias), everything(alias)
         twin, counts = one.unsealed(before)
         assert everything(alias) == everything_before
-        touched, opened = touched_by(before, twin)
+        touched, opened = touched_by(one, before, twin)
         named = {(before.names[company], month): number for (company, month), number in touched.items()}
-        is_exact = one.asked.get("mode") == "exact"
+        is_exact = one.is_exact
         event(f"{case.way}, {case.choice}, {'touched' if touched else 'not touched'}")
         if touched:  # nobody has said anything yet
             with pytest.raises(MonthsAreClosed) as refused:
@@ -489,12 +583,11 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
         stays = before.closed if is_kept else set()
         assert after.days_of(stays, among=True) == before.days_of(stays, among=True)
         assert after.days_of(stays, among=False) == twin.days_of(stays, among=False)
-        takes_back = is_exact or one.how is How.WITHDRAW
-        seals = {key: seal for key, seal in twin.seals.items() if key[0] in after.names}
-        if not takes_back:  # who closed what when is not lost while its company is there
-            seals = {key: seal for key, seal in before.seals.items() if key[0] in after.names} | seals
+        seals = grown(one, before, twin, after)
+        taken = dict(seals)
         if is_kept:
-            seals |= before.standing
+            taken |= before.standing
+            seals |= kept_closed(one, before, after)
         elif choice is ClosedChoice.REOPEN and not is_exact:
             who = BackupLog.objects.using(alias).latest("pk").actor_name
             for key, seal in before.standing.items():
@@ -514,21 +607,23 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
             had = {key for key in before.seals if key[0] == company}
             event(f"a company stays with its seals: {bool(had & before.standing.keys())}, {is_kept}")
             assert had, "otherwise it is deleted as without seals"
-            if takes_back:
-                assert is_kept
+            if one.takes_back:
+                assert is_kept or any(reopening(before.seals[key]) for key in had)
             if not any(of.conflicts for of in counts.values()):
                 assert had & before.standing.keys(), "one of its months was closed"
-        kept = {key for key in before.seals.keys() - twin.seals.keys() if key in after.seals}
-        kept |= opened if is_kept else set()
-        accounted_for(before, after, told, counts, sum(touched.values()), len(opened), len(kept), is_kept=is_kept)
-        again(one, after, twin, touched, is_kept=is_kept)
+        kept = sum(taken.get(key) == seal for key, seal in before.seals.items())
+        kept -= sum(twin.seals.get(key) == seal for key, seal in before.seals.items())
+        now = after._replace(seals={key: seal for key, seal in after.seals.items() if key in taken})
+        accounted_for(before, now, told, counts, sum(touched.values()), len(opened), kept, is_kept=is_kept)
+        gone = {key[:2] for key in opened if one.takes_back or not reopening(one.theirs.get(key[1:]))}
+        again(one, after, {month: days for month, days in touched.items() if days or month in gone}, is_kept=is_kept)
 
 
 def accounted_for(
     before: Contents, after: Contents, told: Told, twin: Told, days: int, seals: int, kept: int, *, is_kept: bool
 ) -> None:
     """That what is told is what has happened, and adds up. ``days``, ``seals``: how many sealed ones change, or would;
-    ``kept``: how many seals stay that do not without."""
+    ``kept``: how many more seals are as they were than without."""
     for name, sealed in (("companies", 0), ("attendance_records", days), ("seals", seals)):
         if name not in told:
             continue
@@ -549,18 +644,14 @@ def accounted_for(
             assert of.updated == sum(now[key] != was[key] for key in now.keys() & was.keys())
 
 
-def again(one: Restoring, after: Contents, twin: Contents, touched: Mapping[Month, int], *, is_kept: bool) -> None:
+def again(one: Restoring, after: Contents, touched: Mapping[Month, int], *, is_kept: bool) -> None:
     """The second restore of the same file changes nothing, and nobody is asked. A file that enters no history is not
-    remembered: whoever kept a month closed says so again, and a seal that was reopened may come back as it is there."""
+    remembered: whoever kept a month says so again, unless it was only reopened there. ``touched``: without those."""
     if one.case.way in ("undo", "withdraw"):
         return
     is_remembered = one.case.way in ("full", "incremental", "unrelated")
-    if is_kept and not is_remembered:
+    if is_kept and not is_remembered and touched:
         one.done(ClosedChoice.KEEP, {(after.names[company], month): days for (company, month), days in touched.items()})
     else:
         one.done(None, {})
-    now = contents(one.alias, after)
-    assert now._replace(seals=after.seals) == after
-    assert now.seals.keys() == after.seals.keys()
-    for key, seal in now.seals.items():
-        assert seal == after.seals[key] or (not is_remembered and not is_kept and seal == twin.seals[key])
+    assert contents(one.alias, after) == after

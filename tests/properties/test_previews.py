@@ -61,8 +61,8 @@ def test_a_stored_preview_counts_what_its_plan_counts(
     file = check_backup(io.BytesIO(described.encode()), SCHEMA)
     shared = None if known is None else RecordsAsBase(check_backup(io.BytesIO(files.file(known).encode()), SCHEMA))
 
-    def is_sealed(model: Model, key: Key, ours: Record | None) -> bool:
-        return model is ATTENDANCE_RECORDS and key[1].endswith(str(closed))
+    def seal_of(model: Model, key: Key, ours: Record | None) -> str:
+        return "a seal" if model is ATTENDANCE_RECORDS and key[1].endswith(str(closed)) else ""
 
     def months(plan: Plan, decide: Decide) -> Counter[tuple[str, str]]:
         return Counter(
@@ -75,7 +75,7 @@ def test_a_stored_preview_counts_what_its_plan_counts(
         new_folder(pk)
         with (folder_of(pk) / "items").open("w+b") as items:
             with Register(alias).read() as store:
-                plan = make_plan(store, file, shared, items, sealed=None if closed is None else is_sealed)
+                plan = make_plan(store, file, shared, items, seal_of=None if closed is None else seal_of)
             counts, closed_days = plan.counts(decide_by(strategy)), months(plan, decide_by(strategy))
             said = file.metadata, Origin("", "", ""), "", counts, BaseSummary("")
             writing.write(pk, Preview(*said, plan, strategy), no_progress)

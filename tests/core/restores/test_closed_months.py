@@ -66,6 +66,12 @@ def standing(site: Site) -> int:
     return Seal.objects.using(site.alias).standing().count()
 
 
+def closed_and_reopened_by(site: Site) -> list[tuple[str, str]]:
+    """Who closed a month, and who reopened it."""
+    rows = Seal.objects.using(site.alias).order_by("closed_at")
+    return list(rows.values_list("closed_by", "reopened_by"))
+
+
 def days(site: Site) -> list[tuple[object, ...]]:
     rows = AttendanceRecord.objects.using(site.alias).order_by("date", "ep_no")
     return list(rows.values_list("date", "ep_no", "shift", "status"))
@@ -149,9 +155,26 @@ def test_reopened_it_changes_and_who_decided_is_kept(sites: Sites) -> None:
     assert server.head != office.head, "a fast-forward that reopened something is a merge"
     office.restore(server.file())
     assert office.head == server.head
-    undone = undo_of(undoable(Register(server.alias)), Register(server.alias))
-    RestoreService(register=Register(server.alias)).restore_backup(undone, "manual", yes=True)
-    assert standing(server) == 1, "undoing it closes the month again"
+
+
+def test_what_is_withdrawn_closes_the_month_again_and_undone_everywhere_it_stays_reopened(sites: Sites) -> None:
+    """In the second case others have seen that it was reopened: whoever wants it closed closes it again."""
+    office, server = sites
+    file = changed_at_the_office(sites)
+    close(server)
+    before = content(server.alias)
+    there = Register(server.alias)
+    for how in (How.WITHDRAW, How.EVERYWHERE):
+        server.restore(file, closed=REOPEN)
+        if how is How.EVERYWHERE:
+            office.restore(server.file())
+        RestoreService(register=there).restore_backup(undo_of(undoable(there), there, how), "manual", yes=True)
+        assert (standing(server) == 1) == (how is How.WITHDRAW)
+        assert server.numbers() == "E1 E2 E3 E4"
+        assert (content(server.alias) == before) == (how is How.WITHDRAW)
+    office.restore(server.file())
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+    assert standing(office) == 0
 
 
 def test_where_nothing_of_it_would_change_nobody_is_asked(sites: Sites) -> None:
@@ -201,9 +224,15 @@ def test_a_reopening_elsewhere_is_asked_and_a_closing_is_not(sites: Sites) -> No
     )
     assert server.restore(file, closed=KEEP).models["seals"].sealed == 1
     assert standing(server) == 1
+    me = BackupLog.objects.using(server.alias).latest("pk").actor_name
+    assert closed_and_reopened_by(server) == [("asha", "ravi"), (me, "")], (
+        "it was reopened there, and whoever kept it closed it again"
+    )
     close(office, who="meena")
-    assert office.restore(server.file(), closed=REOPEN).models["seals"].sealed == 0
-    assert standing(office) == 2, "reopened here alone, and closed again"
+    assert office.restore(server.file()).models["seals"].sealed == 0
+    assert closed_and_reopened_by(office) == [("asha", "ravi"), (me, ""), ("meena", "")]
+    server.restore(office.file())
+    assert (content(office.alias), office.head) == (content(server.alias), server.head), "nobody is asked again"
 
 
 def test_both_that_closed_it_have_two_seals_without_a_question(sites: Sites) -> None:

@@ -10,17 +10,20 @@ from django.db import connections
 
 from core.attendance.companies import delete_company
 from core.history.fingerprint import month_digest
-from core.models import AttendanceRecord, Company, Role, Seal, User
+from core.models import AttendanceRecord, BackupLog, Company, Kind, Role, Seal, User
 from core.operations.closed import ClosedChoice
+from core.operations.errors import ConflictsLeft, DataMoved
 from core.operations.wording import describe
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
 from core.register.database import Register
 from core.restores import jobs as restore_jobs
+from core.restores.incoming import BaseChoice
+from core.restores.merging import ConfirmationNeeded
 from core.restores.restore_service import RestoreService
 from core.restores.undo import How, undo_of, undoable
 from recordsync.merge import Strategy
-from recordsync.models import Snapshot
+from recordsync.models import HeadMove, Snapshot
 from tests.builders.days import ABC, XYZ, day
 from tests.builders.registers import put, register
 from tests.core.restores.test_ancestry import Site, Sites, sites
@@ -37,7 +40,7 @@ from tests.core.restores.test_closed_months import (
     standing,
 )
 from tests.core.restores.test_jobs import ACTOR, checked
-from tests.running.inspection import content
+from tests.running.inspection import content, state
 from tests.running.work_queue import perform
 
 __all__ = ["data_dir", "sites"]
@@ -62,6 +65,11 @@ def undone(site: Site, how: How, closed: ClosedChoice) -> None:
     here = Register(site.alias)
     source = undo_of(undoable(here), here, how)
     RestoreService(register=here).restore_backup(source, "manual", yes=True, closed=closed)
+
+
+def undoable_restore(site: Site) -> HeadMove:
+    """The move of the last restore, after which a month was closed or reopened."""
+    return HeadMove.objects.using(site.alias).filter(cause=Kind.RESTORE).latest("pk")
 
 
 def share_a_reopened_month(sites: Sites) -> None:
@@ -155,6 +163,152 @@ def test_a_reopened_seal_stays_without_a_question(sites: Sites) -> None:
     assert closings(server) == [("asha", True)]
     office.restore(server.file())
     assert (closings(office), office.head) == (closings(server), server.head)
+
+
+def test_a_seal_that_is_gone_here_comes_back_when_it_was_reopened_there(sites: Sites) -> None:
+    """Without a question on either side, whatever the strategies are: so files that cross every night settle."""
+    office, server = sites
+    before = office.file()
+    close(office)
+    server.restore(office.file())
+    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    reopen(server)
+    files = office.file(), server.file()
+    for site, file, strategy in ((server, files[0], "backup_wins"), (office, files[1], "database_wins")):
+        counts = site.restore(file, strategy).models["seals"]
+        assert (counts.conflicts, counts.sealed, closings(site)) == (0, 0, [("asha", True)])
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+
+
+def test_a_seal_of_a_company_that_is_gone_here_is_a_conflict_when_it_was_reopened_there(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    put(office.alias, register(day(XYZ)))
+    server.restore(office.file())
+    Seal.objects.using(office.alias).all().delete()
+    drop(office)
+    reopen(server)
+    with pytest.raises(ConflictsLeft, match="1 conflict"):
+        office.restore(server.file())
+    office.restore(server.file(), "database_wins")
+    assert (closings(office), Company.objects.using(office.alias).get().name) == ([], XYZ)
+    office.restore(server.file(), "backup_wins", base="none")
+    assert closings(office) == [("asha", True)]
+
+
+@pytest.mark.parametrize("strategy", ["backup_wins", "database_wins"])
+@pytest.mark.parametrize("base", BaseChoice)
+def test_who_reopened_a_month_is_not_lost_where_it_was_kept_closed(
+    sites: Sites, strategy: str, base: BaseChoice
+) -> None:
+    """Whoever keeps it closed has closed it again, with what it had when it was closed first."""
+    office, server = sites
+    first = close_as_it_is(office)
+    server.restore(office.file())
+    reopen(office)
+    add(office, "E5")
+    result = server.restore(office.file(), strategy, closed=KEEP, base=base)
+    me = BackupLog.objects.using(server.alias).latest("pk").actor_name
+    assert (closings(server), server.numbers()) == ([("asha", True), (me, False)], "E1 E2 E3 E4")
+    assert result.closed.decision == "Kept closed, as it was here: November 2026 of ABC Corp."
+    assert [one.is_closed for one in result.closed.months] == [True]
+    again = Seal.objects.using(server.alias).standing().get()
+    assert (again.digest, again.closed_as, again.month) == (first.digest, first.closed_as, first.month)
+    assert not server.restore(office.file(), strategy).models["seals"].sealed, "nobody is asked again about it"
+    if base is BaseChoice.ANCESTRY:
+        office.restore(server.file(), strategy)
+        assert (closings(office), office.numbers()) == (closings(server), "E1 E2 E3 E4")
+        assert (content(office.alias), office.head) == (content(server.alias), server.head)
+    ravi = Seal.objects.using(office.alias).get(closed_by="asha")
+    assert Seal.objects.using(server.alias).get(closed_by="asha").reopened_at == ravi.reopened_at
+    assert ravi.reopened_by == "ravi"
+
+
+def test_a_month_with_another_seal_that_stands_is_not_closed_once_more(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    server.restore(office.file())
+    close(server, who="meena")
+    reopen(office)
+    result = server.restore(office.file(), closed=KEEP)
+    assert closings(server) == [("asha", True), ("meena", False)]
+    assert [one.is_closed for one in result.closed.months] == [True]
+
+
+@pytest.mark.parametrize("way", ["older file", "exactly", "undo"])
+def test_a_reopening_is_not_taken_back_by_an_older_state(sites: Sites, way: str) -> None:
+    """Neither here nor elsewhere; but an exact restore makes the register as it was."""
+    office, server = sites
+    close(office)
+    older = office.file()
+    server.restore(older)
+    reopen(office)
+    server.restore(office.file(), closed=REOPEN)
+    if way == "older file":
+        office.restore(older, "backup_wins")
+    elif way == "undo":
+        undone(server, How.EVERYWHERE, REOPEN)
+    else:
+        office.restore(older, mode="exact", yes=True)
+        assert closings(office) == [("asha", False)]
+        kept(office, lambda: office.restore(server.file(), "database_wins"), "a closing of it would no longer stand.")
+    server.restore(office.file(), "backup_wins")
+    office.restore(server.file(), "backup_wins", closed=REOPEN)
+    assert closings(server) == closings(office) == [("asha", True)]
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+
+
+@pytest.mark.parametrize("strategy", ["backup_wins", "database_wins"])
+def test_a_seal_that_was_reopened_here_since_stays_when_what_came_is_withdrawn(sites: Sites, strategy: str) -> None:
+    office, server = sites
+    close(office)
+    add(office, "E5")
+    server.restore(office.file())
+    reopen(server)
+    here = Register(server.alias)
+    source = undo_of(undoable_restore(server), here, How.WITHDRAW)
+    RestoreService(register=here).restore_backup(source, strategy, yes=True)
+    assert (closings(server), server.numbers()) == ([("asha", True)], "E1 E2 E3 E4")
+    server.restore(office.file(), strategy)
+    assert (closings(server), server.numbers()) == ([("asha", True)], "E1 E2 E3 E4 E5")
+
+
+@pytest.mark.usefixtures("data_dir")
+@pytest.mark.parametrize("choice", [KEEP, REOPEN])
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_preview_decides_about_the_closing_that_was_seen_and_no_other(
+    sites: Sites, choice: ClosedChoice, is_stored: bool
+) -> None:
+    """Somebody reopens the month meanwhile, and somebody else closes it again."""
+    office, server = sites
+    add(office, "E5")
+    file = office.file()
+    close(server)
+    there = Register(server.alias)
+
+    def change() -> tuple[object, ...]:
+        reopen(server)
+        close(server, who="zoya")
+        return state(server.alias), closings(server)
+
+    says = "After the preview somebody closed or reopened November 2026 of ABC Corp. Nothing was changed."
+    if is_stored:
+        check = checked(server.alias, file)
+        with stored_preview.opened(check.pk) as preview:
+            restore_jobs.choose_closed(preview, choice)
+            operation = restore_jobs.submit_apply(ACTOR, preview, there)
+        before = change()
+        perform(operation.pk)
+        operation.refresh_from_db()
+        assert says in operation.message
+    else:
+        service = RestoreService(register=there)
+        with service.preview_changes(io.BytesIO(file), "manual", closed=choice) as asked:
+            before = change()
+            with pytest.raises(DataMoved, match=says):
+                service.restore_backup(io.BytesIO(file), "manual", closed=choice, preview=asked)
+    assert (state(server.alias), closings(server)) == before
+    assert closings(server) == [("asha", True), ("zoya", False)]
 
 
 def test_a_company_that_was_deleted_there_goes_with_its_seals(sites: Sites) -> None:
@@ -287,7 +441,9 @@ def test_what_an_exact_restore_does_to_closed_months_is_told_as_it_is(sites: Sit
     assert result.summary()["closed_months"][0]["is_closed"] is True
     close(server, who="meena")
     result = server.restore(with_it, mode="exact", yes=True, closed=REOPEN)
-    assert result.closed.decision == "One closing less, and still closed: November 2026 of ABC Corp."
+    assert result.closed.decision == "Still closed, though a closing no longer stands: November 2026 of ABC Corp."
+    with pytest.raises(ConfirmationNeeded, match=r"^This would add 0, change 0 and delete 1 closings of months"):
+        server.restore(without, mode="exact", closed=REOPEN)
     result = server.restore(without, mode="exact", yes=True, closed=REOPEN)
     assert (result.closed.decision, standing(server)) == ("Reopened: November 2026 of ABC Corp.", 0)
 
@@ -324,6 +480,6 @@ def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: ClosedCh
     operation.refresh_from_db()
     assert operation.state == operation.State.SUCCEEDED, operation.message
     assert closings(server) == [("asha", choice is REOPEN)]
-    assert operation.result["closed_months"][0]["is_closed"] is (False if choice is REOPEN else None)
+    assert operation.result["closed_months"][0]["is_closed"] is (choice is KEEP)
     row = Snapshot.objects.using(server.alias).get(pk=server.head)
     assert row.is_merge

@@ -9,9 +9,8 @@ import pytest
 
 from core.models import AttendanceRecord, BackupLog, Company, Installation, Seal, SealQuerySet
 from core.operations.closed import ClosedChoice
-from core.operations.errors import ConflictsLeft
 from core.register.declared import SCHEMA, Selection
-from core.restores.incoming import Mode
+from core.restores.incoming import BaseChoice, Mode
 from recordsync.history import marks
 from recordsync.history.places import ALL, Place
 from tests.builders.days import ABC, XYZ, day
@@ -123,17 +122,23 @@ def test_a_company_that_was_deleted_there_goes_after_its_seals_and_stays_with_on
     assert of_seals.deleted + of_seals.absent_deleted == (not closed_here)
 
 
-def test_a_month_that_both_reopened_is_a_conflict(sites: Sites) -> None:
-    office, server = sites
-    close(office, 9)
-    server.restore(office.file())
-    reopen(office, 9, "meena")
-    reopen(server, 9, "anil")
-    with pytest.raises(ConflictsLeft, match="1 conflict"):
-        server.restore(office.file())
-    counts = server.restore(office.file(), "backup_wins").models["seals"]
-    assert (counts.updated, counts.conflicts) == (1, 1)
-    assert seals(server) == "ABC Corp 9 meena"
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("base", BaseChoice)
+def test_of_two_who_reopened_a_month_the_first_is_kept_on_either_side(
+    sites: Sites, first: int, base: BaseChoice
+) -> None:
+    """Without a question, whatever the strategy, also where the files cross."""
+    close(sites.office, 9)
+    sites.server.restore(sites.office.file())
+    reopen(sites[first], 9, "meena")
+    later = AT + dt.timedelta(seconds=1)
+    assert seals_of(sites[1 - first]).update(reopened_at=later, reopened_by="anil")
+    files = [site.file() for site in sites]
+    for site, file in zip(sites, reversed(files), strict=True):
+        counts = site.restore(file, base=base).models["seals"]
+        assert (counts.conflicts, counts.sealed) == (0, 0)
+        assert seals(site) == "ABC Corp 9 meena"
+    assert content(sites.office.alias) == content(sites.server.alias)
 
 
 def test_an_exact_restore_takes_theirs_and_no_others(sites: Sites) -> None:

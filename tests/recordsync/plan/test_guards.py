@@ -1,4 +1,4 @@
-"""Sealed records: they change only where a person has decided so, and everything else is as without seals."""
+"""Sealed records, which change only where a person has decided so, and merge drivers: everything else is as without."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
 from recordsync.errors import RecordSyncError
-from recordsync.merge import Side, Strategy, decide_by
+from recordsync.merge import Effect, Merged, Outcome, Side, Strategy, decide_by
 from recordsync.model.records import Key, Record
-from recordsync.model.schema import Model
+from recordsync.model.schema import Model, Shape
 from recordsync.plan import Plan, adding, apply_plan, make_plan
 from tests.builders.records import NOW, cut, record, sections_of, written
 from tests.recordsync.plan.test_plan import SINCE, fields_of
@@ -45,9 +45,9 @@ def test_sealed_records_change_only_where_a_person_has_decided_so(
     incremental: bool,
     at_once: bool,
 ) -> None:
-    def is_sealed(model: Model, key: Key, of_ours: Record | None) -> bool:
+    def seal_of(model: Model, key: Key, of_ours: Record | None) -> str:
         assert of_ours is None or of_ours == before.rows[model.name][key], "it is told what we have"
-        return model is ATTENDANCE_RECORDS and sum(map(ord, "".join(key))) % 2 == some
+        return "a seal" if model is ATTENDANCE_RECORDS and is_sealed_key(key, some) else ""
 
     fields: dict[str, Any] = {"fields": {**fields_of(shape), SEALS.name: list(SEALS.shape().names)}}
     file = opened(written(sections_of([cut(one, shape) for one in theirs]), **fields, **(SINCE if incremental else {})))
@@ -60,13 +60,13 @@ def test_sealed_records_change_only_where_a_person_has_decided_so(
         """The register after the merge, its plan, its counts, and whether it was applied."""
         store = MemoryStore(sections_of(ours, "A"))
         decide = decide_by(strategy, choice)
-        chosen = is_sealed if sealed else None
+        chosen = seal_of if sealed else None
         if not at_once:
-            plan = make_plan(store, file, based, io.BytesIO(), sealed=chosen)
+            plan = make_plan(store, file, based, io.BytesIO(), seal_of=chosen)
             counts = plan.counts(decide)
         try:
             with adding(store, file, NOW) as adder:
-                plan = make_plan(store, file, based, io.BytesIO(), adder=adder if at_once else None, sealed=chosen)
+                plan = make_plan(store, file, based, io.BytesIO(), adder=adder if at_once else None, seal_of=chosen)
                 if at_once:
                     counts = plan.counts(decide)
                 assert apply_plan(plan, store, decide, NOW) == counts
@@ -116,9 +116,9 @@ def test_a_sealed_line_is_told_from_others_and_read_back() -> None:
         opened(written(sections_of(changed))),
         None,
         io.BytesIO(),
-        sealed=lambda model, key, ours: key[-1] in "23",
+        seal_of=lambda model, key, ours: {"2": "one", "3": "another"}.get(key[-1], ""),
     )
-    assert [merged.sealed for _model, merged in plan.merged()] == [False, True, True]
+    assert [merged.sealed for _model, merged in plan.merged()] == ["", "one", "another"]
     plan.items.seek(0)
     assert [line.partition(b",")[0] for line in plan.items] == [b'["merged"', b'["sealed"', b'["sealed"']
     steps = list(plan.steps(decide_by(Strategy.BACKUP_WINS)))
@@ -129,3 +129,62 @@ def test_a_sealed_line_is_told_from_others_and_read_back() -> None:
     ]
     with pytest.raises(RecordSyncError, match="Nobody has decided"):
         apply_plan(plan, store, decide_by(Strategy.BACKUP_WINS), NOW)
+
+
+@given(snapshots(), snapshots(), snapshots() | st.none(), st.sampled_from(list(Strategy)), st.booleans())
+def test_a_driver_decides_how_the_records_of_its_model_merge_that_differ(
+    ours: list[Record], theirs: list[Record], base: list[Record] | None, strategy: Strategy, keeps: bool
+) -> None:
+    """One that changes nothing leaves the plan as it is; one that keeps ours leaves them as they are."""
+    file = opened(written(sections_of(theirs)))
+    based = None if base is None else RecordsAsBase(opened(written(sections_of(base))))
+    seen: set[Key] = set()
+
+    def driver(part: Merged, shape: Shape, stays: bool) -> Merged:
+        assert shape.names == WHOLE.names
+        assert part.outcome is not Outcome.SAME
+        assert part.ours is None or stays or part.theirs is None
+        seen.add(part.key)
+        return part._replace(outcome=Outcome.KEEP, units=(), conflicts=()) if keeps else part
+
+    before = MemoryStore(sections_of(ours, "A"))
+    decide = decide_by(strategy)
+    free = make_plan(before, file, based, io.BytesIO())
+    plan = make_plan(before, file, based, io.BytesIO(), drivers={ATTENDANCE_RECORDS.name: driver})
+    rows = before.rows[ATTENDANCE_RECORDS.name]
+    if not keeps:
+        assert plan.is_same_as(free)
+        assert plan.counts(decide) == free.counts(decide)
+        return
+    changed = {other.key for other in theirs if other.key in rows and rows[other.key].values != other.values}
+    assert changed <= seen
+    assert all(
+        step.merged is None or step.effect is Effect.ADD
+        for step in plan.steps(decide)
+        if step.model is ATTENDANCE_RECORDS
+    )
+
+
+def test_a_driver_is_told_whether_what_a_record_refers_to_stays() -> None:
+    """A company that is deleted with all of its records goes; one that keeps a record, or is here, stays."""
+    told: dict[Key, bool] = {}
+
+    def driver(part: Merged, shape: Shape, stays: bool) -> Merged:
+        told[part.key] = stays
+        return part
+
+    base = [record("A", "1"), record("A", "2"), record("B", "1"), record("B", "2"), record("C", "1"), record("D", "1")]
+    ours = [record("A", "1"), record("A", "2"), record("B", "1"), record("B", "2", shift="N"), record("D", "2")]
+    store = MemoryStore(sections_of(ours))
+    theirs = opened(written(sections_of([record("C", "1", shift="N"), record("D", "1", shift="N")])))
+    drivers = {ATTENDANCE_RECORDS.name: driver}
+    make_plan(store, theirs, RecordsAsBase(opened(written(sections_of(base)))), io.BytesIO(), drivers=drivers)
+    assert {(key[0], key[2]): stays for key, stays in told.items()} == {
+        ("A", "1"): False,
+        ("A", "2"): False,
+        ("B", "1"): True,
+        ("B", "2"): True,
+        ("C", "1"): False,
+        ("D", "1"): True,
+        ("D", "2"): True,
+    }
