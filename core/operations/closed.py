@@ -34,10 +34,19 @@ def side_of(choice: ClosedChoice | None) -> Side | None:
     return {None: None, ClosedChoice.KEEP: Side.OURS, ClosedChoice.REOPEN: Side.THEIRS}[choice]
 
 
+class MonthChange(NamedTuple):
+    """What would become of a closed month. ``days``: how many records of it would change; none: only a seal.
+    ``reopened``: how many of its seals that stand here were reopened in what comes."""
+
+    days: int = 0
+    reopened: int = 0
+
+
 class ClosedMonth(NamedTuple):
-    """A closed month that something would change, or has changed. ``month``: ``YYYY-MM``; ``days``: how many records of
-    it; none: only a seal. ``closed_at``: a timestamp's text; blank, as ``closed_by``: it is not closed any more.
-    ``is_closed``: whether it is closed afterwards; None: nobody knows that yet."""
+    """A closed month that something would change, or has changed. ``month``: ``YYYY-MM``; ``days``: as
+    :class:`MonthChange` has them. ``closed_at``: a timestamp's text; blank, as ``closed_by``: it is not closed any
+    more. ``is_closed``: whether it is closed afterwards; None: nobody knows that yet. ``is_reopened``: whether it was
+    reopened in what comes."""
 
     company: str
     month: str
@@ -45,6 +54,7 @@ class ClosedMonth(NamedTuple):
     closed_by: str = ""
     closed_at: str = ""
     is_closed: bool | None = None
+    is_reopened: bool = False
 
     @property
     def name(self) -> str:
@@ -54,11 +64,19 @@ class ClosedMonth(NamedTuple):
     @property
     def sentence(self) -> str:
         """A sentence that says who closed it, and how much of it would change."""
-        if not self.days:
-            would = _("a closing of it would no longer stand.")
-        else:
+        if self.days and self.is_reopened:
+            text = ngettext(
+                "in what comes it was reopened, and %(n)s day of it would change.",
+                "in what comes it was reopened, and %(n)s days of it would change.",
+                self.days,
+            )
+        elif self.days:
             text = ngettext("%(n)s day of it would change.", "%(n)s days of it would change.", self.days)
-            would = text % {"n": f"{self.days:,}"}
+        elif self.is_reopened:
+            text = _("in what comes it was reopened.")
+        else:
+            text = _("a closing of it would no longer stand.")
+        would = text % {"n": f"{self.days:,}"}
         at = TIMESTAMP.to_python(self.closed_at or None)
         if at is None:
             return _("%(month)s is closed: %(would)s") % {"month": self.name, "would": would}
@@ -82,11 +100,25 @@ class TouchedMonths(NamedTuple):
         return bool(self.months) and self.choice is None
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether nothing is written about them, as somebody has decided, or there are none."""
+        return not any(self.choice is not ClosedChoice.KEEP or one.is_reopened for one in self.months)
+
+    @property
     def decision(self) -> str:
         """Sentences that say what was decided and done; blank if there was nothing to decide."""
         match self.choice:
             case ClosedChoice.KEEP:
-                return _about(_("Kept closed, as it was here: %(months)s."), self.months)
+                return sentences(
+                    _about(
+                        _("Kept closed, as it was here: %(months)s."),
+                        [one for one in self.months if not one.is_reopened],
+                    ),
+                    _about(
+                        _("Closed again, as it was here, after it was reopened: %(months)s."),
+                        [one for one in self.months if one.is_reopened],
+                    ),
+                )
             case ClosedChoice.REOPEN:
                 changed = [one for one in self.months if one.days]
                 others = [one for one in self.months if not one.days]
@@ -106,7 +138,16 @@ class TouchedMonths(NamedTuple):
         """A sentence that says what is decided and not yet done; blank if there is nothing to decide."""
         match self.choice:
             case ClosedChoice.KEEP:
-                return _about(_("To stay closed, as it is here: %(months)s."), self.months)
+                return sentences(
+                    _about(
+                        _("To stay closed, as it is here: %(months)s."),
+                        [one for one in self.months if not one.is_reopened],
+                    ),
+                    _about(
+                        _("To close again, as it is here, after it was reopened: %(months)s."),
+                        [one for one in self.months if one.is_reopened],
+                    ),
+                )
             case ClosedChoice.REOPEN:
                 return sentences(
                     _about(_("To reopen and change: %(months)s."), [one for one in self.months if one.days]),

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.models import Kind
-from core.operations.closed import ClosedChoice, TouchedMonths, side_of
+from core.operations.closed import TouchedMonths, side_of
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from recordsync.backupfile import Metadata
 from recordsync.errors import FileError
@@ -150,8 +150,7 @@ class RestoreSummary:
 
     @property
     def changes_nothing(self) -> bool:
-        is_closed_kept = not self.closed.months or self.closed.choice is ClosedChoice.KEEP
-        return is_closed_kept and not any(
+        return self.closed.changes_nothing and not any(
             c.added + c.updated + c.deleted + c.created + c.absent_deleted + c.conflicts for c in self.models.values()
         )
 

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from core.operations.closed import ClosedChoice
+from core.operations.closed import ClosedChoice, MonthChange
 from core.preview.keys import COMPANY, DATE, KEYS, MONTH
-from core.register.declared import ATTENDANCE_RECORDS, SCHEMA
+from core.register.declared import ATTENDANCE_RECORDS, SCHEMA, SEALS
 from recordsync.merge import Counts, Effect, Side, Strategy
 from recordsync.model.records import Key
 from recordsync.model.schema import Model
@@ -35,16 +35,18 @@ INSERT INTO decided SELECT model, {_NAMES}, iif(?, theirs, ours), listed, start 
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """
 _SEALED: Final = f"""
-SELECT model, {COMPANY}, substr({DATE} || {MONTH}, 1, 7), count(*) FROM items
+SELECT {COMPANY}, substr({DATE} || {MONTH}, 1, 7), sum(model = :records), sum(model = :seals AND theirs = 'update')
+FROM items
 LEFT JOIN (
   SELECT item, max(side = 'theirs') AS takes_theirs FROM conflicts
   WHERE item IN (SELECT id FROM items WHERE sealed) GROUP BY item HAVING count(side) = count(*)
 ) ON item = id
 WHERE sealed AND (kind = 'keep' OR ours != 'keep' OR :side = 'theirs' OR :side = '' AND takes_theirs IS NOT 0)
-GROUP BY 1, 2, 3
+GROUP BY 1, 2
 """
-"""Counts the lines of closed months that change, or would, by model, company and month: all but those whose conflicts
-are decided for ours. ``:side``: who wins every conflict, or blank."""
+"""Counts the days and the reopened seals of closed months that change, or would, by company and month: all but those
+whose conflicts are decided for ours. ``:side``: who wins every conflict, or blank; ``:records``, ``:seals``: the
+indexes of these models."""
 
 
 class Deciding(NamedTuple):
@@ -111,12 +113,15 @@ class Tallies:
         changed = {company: sum(row[effect] for effect in _BY_COMPANY[:3]) for company, row in rows.items()}
         return sorted(rows.values(), key=lambda row: (-changed[row["company"]], row["company"]))[:limit]
 
-    def sealed_days(self, deciding: Deciding) -> dict[tuple[str, str], int]:
-        """The closed months that change, or would, each by company and ``YYYY-MM``, with how many of their days."""
-        days: Counter[tuple[str, str]] = Counter()
-        for model, company, month, n in self._db.execute(_SEALED, {"side": deciding.strategy.side or ""}):
-            days[company, month] += n if SCHEMA.models[model] is ATTENDANCE_RECORDS else 0
-        return days
+    def sealed_months(self, deciding: Deciding) -> dict[tuple[str, str], MonthChange]:
+        """The closed months that change, or would, each by company and ``YYYY-MM``."""
+        asked = {
+            "side": deciding.strategy.side or "",
+            "records": SCHEMA.models.index(ATTENDANCE_RECORDS),
+            "seals": SCHEMA.models.index(SEALS),
+        }
+        rows = self._db.execute(_SEALED, asked)
+        return {(company, month): MonthChange(days, reopened) for company, month, days, reopened in rows}
 
     def deleted_by_company(self, deciding: Deciding) -> dict[str, int]:
         """For each company that loses any, how many of its attendance records are deleted."""

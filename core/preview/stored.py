@@ -12,7 +12,7 @@ import msgspec
 import orjson
 from django.utils.translation import gettext as _
 
-from core.operations.closed import ClosedChoice
+from core.operations.closed import ClosedChoice, MonthChange
 from core.operations.errors import OperationFailed
 from core.operations.results import BaseSummary, Origin
 from core.preview.counts import Tallies
@@ -134,10 +134,9 @@ class StoredPreview(Decisions):
         """For each company that loses any, how many of its attendance records are deleted as it is decided now."""
         return self._tallies.deleted_by_company(self.deciding)
 
-    def sealed_days(self) -> dict[tuple[str, str], int]:
-        """The closed months that change, or would, as it is decided now: each by company and ``YYYY-MM``, with how many
-        of their days."""
-        return self._tallies.sealed_days(self.deciding) if self.plan.sealed else {}
+    def sealed_months(self) -> dict[tuple[str, str], MonthChange]:
+        """The closed months that change, or would, as it is decided now, each by company and ``YYYY-MM``."""
+        return self._tallies.sealed_months(self.deciding) if self.plan.sealed else {}
 
     def conflicting_companies(self) -> list[str]:
         """The companies that have conflicts."""

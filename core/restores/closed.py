@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from core.history.fingerprint import month_digest
 from core.models import Seal
-from core.operations.closed import ClosedMonth
+from core.operations.closed import ClosedMonth, MonthChange
 from core.register.closed import StandingSeal, is_closed
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, SEALS
@@ -103,12 +103,14 @@ def _reopening(seal: Record, shape: Shape) -> Values:
 def months_in(plan: Plan, decide: Decide, seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
     """The closed months that a plan changes, or would, when it is decided so. ``seals``: those that stood before it was
     made. Reads its lines, if it has any of closed months."""
-    days: Counter[tuple[str, str]] = Counter()
+    found: defaultdict[tuple[str, str], MonthChange] = defaultdict(MonthChange)
     for step in plan.sealed_steps(decide):
         assert step.merged is not None
         company, day = step.merged.key[:2]
-        days[company, day[:7]] += step.model is ATTENDANCE_RECORDS
-    return described(days, seals)
+        is_reopened = step.model is SEALS and step.merged.theirs is not None
+        days, reopened = found[company, day[:7]]
+        found[company, day[:7]] = MonthChange(days + (step.model is ATTENDANCE_RECORDS), reopened + is_reopened)
+    return described(found, seals)
 
 
 def months_with_lines(plan: Plan) -> set[tuple[str, str, str]]:
@@ -118,11 +120,16 @@ def months_with_lines(plan: Plan) -> set[tuple[str, str, str]]:
     return {(merged.key[0], merged.key[1][:7], merged.sealed) for merged in lines}
 
 
-def described(days: Mapping[tuple[str, str], int], seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
-    """These months, each by its company's name and ``YYYY-MM`` with how many of its days would change, with who closed
-    them. Pure."""
+def described(months: Mapping[tuple[str, str], MonthChange], seals: Sequence[StandingSeal]) -> list[ClosedMonth]:
+    """These months, each given by its company's name and ``YYYY-MM``, with who closed them. Pure."""
     closed = {seal.of: (seal.closed_by, str(TIMESTAMP.to_text(seal.closed_at))) for seal in seals}
-    return [ClosedMonth(*month, days[month], *closed.get(month, ())) for month in sorted(days)]
+    standing = Counter(seal.of for seal in seals)
+
+    def one(month: tuple[str, str], change: MonthChange) -> ClosedMonth:
+        is_reopened = change.reopened > 0 and change.reopened == standing[month]
+        return ClosedMonth(*month, change.days, *closed.get(month, ("", "")), None, is_reopened)
+
+    return [one(month, change) for month, change in sorted(months.items())]
 
 
 def reopened(

@@ -293,8 +293,8 @@ def to_confirm(preview: StoredPreview, register: Register = DEFAULT) -> list[Lar
 
 def closed_of(preview: StoredPreview, register: Register = DEFAULT) -> TouchedMonths:
     """The closed months that a preview changes, or would, as it is decided now. Reads the seals, if there are any."""
-    days = preview.sealed_days()
-    return TouchedMonths(described(days, standing_seals(register)) if days else (), preview.closed)
+    months = preview.sealed_months()
+    return TouchedMonths(described(months, standing_seals(register)) if months else (), preview.closed)
 
 
 def choose_closed(preview: StoredPreview, choice: ClosedChoice) -> None:

@@ -362,7 +362,7 @@ class Restoring:
                     self._same(preview)
                 self._decide_each(preview)
                 told = preview.counts()
-                assert preview.sealed_days() == touched
+                assert {month: change.days for month, change in preview.sealed_months().items()} == touched
                 operation = restore_jobs.submit_apply(ASKER, preview, self.here, is_confirmed=True)
             perform(operation.pk)
         operation = Operation.objects.using(JOBS).get(pk=operation.pk)
@@ -376,10 +376,9 @@ class Restoring:
         """The tables of a preview count what its plan does."""
         decide = preview.decisions()
         assert preview.counts() == preview.plan.counts(decide)
-        found = {
-            (one.company, one.month): one.days for one in months_in(preview.plan, decide, standing_seals(self.here))
-        }
-        assert preview.sealed_days() == found
+        assert list(restore_jobs.closed_of(preview, self.here).months) == months_in(
+            preview.plan, decide, standing_seals(self.here)
+        )
 
     def _decide_each(self, preview: stored_preview.StoredPreview) -> None:
         after, more = None, True

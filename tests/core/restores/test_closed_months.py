@@ -213,10 +213,14 @@ def test_a_reopening_elsewhere_is_asked_and_a_closing_is_not(sites: Sites) -> No
     assert standing(server) == 1
     reopen(office)
     file = office.file()
-    kept(server, lambda: server.restore(file, "backup_wins"), "a closing of it would no longer stand.")
-    assert server.preview(file)["undecided"] == 0
+    kept(server, lambda: server.restore(file, "backup_wins"), "): in what comes it was reopened. Nothing was changed.")
     service = RestoreService(register=Register(server.alias))
+    with service.preview_changes(io.BytesIO(file), "backup_wins", closed=KEEP) as preview:
+        assert preview.closed.intention.startswith("To close again, as it is here, after it was reopened: ")
+        assert not preview.changes_nothing
+    assert server.preview(file)["undecided"] == 0
     with service.preview_changes(io.BytesIO(file), "backup_wins", closed=REOPEN) as preview:
+        assert preview.closed.intention == "To reopen: November 2026 of ABC Corp."
         (told,) = [describe(step, preview.plan.shapes["seals"], decided=True) for step in preview]
     moment = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
     assert re.match(rf'ABC Corp · 2026-11-01 · {moment}: update: reopened_at nothing → "{moment}"; ', told), (

@@ -207,10 +207,12 @@ def test_who_reopened_a_month_is_not_lost_where_it_was_kept_closed(
     server.restore(office.file())
     reopen(office)
     add(office, "E5")
-    result = server.restore(office.file(), strategy, closed=KEEP, base=base)
+    file = office.file()
+    kept(server, lambda: server.restore(file), "in what comes it was reopened, and 1 day of it would change. Nothing")
+    result = server.restore(file, strategy, closed=KEEP, base=base)
     me = BackupLog.objects.using(server.alias).latest("pk").actor_name
     assert (closings(server), server.numbers()) == ([("asha", True), (me, False)], "E1 E2 E3 E4")
-    assert result.closed.decision == "Kept closed, as it was here: November 2026 of ABC Corp."
+    assert result.closed.decision == "Closed again, as it was here, after it was reopened: November 2026 of ABC Corp."
     assert [one.is_closed for one in result.closed.months] == [True]
     again = Seal.objects.using(server.alias).standing().get()
     assert (again.digest, again.closed_as, again.month) == (first.digest, first.closed_as, first.month)
@@ -230,9 +232,12 @@ def test_a_month_with_another_seal_that_stands_is_not_closed_once_more(sites: Si
     server.restore(office.file())
     close(server, who="meena")
     reopen(office)
-    result = server.restore(office.file(), closed=KEEP)
+    file = office.file()
+    kept(server, lambda: server.restore(file), "a closing of it would no longer stand.")
+    result = server.restore(file, closed=KEEP)
     assert closings(server) == [("asha", True), ("meena", False)]
     assert [one.is_closed for one in result.closed.months] == [True]
+    assert result.closed.decision == "Kept closed, as it was here: November 2026 of ABC Corp."
 
 
 @pytest.mark.parametrize("way", ["older file", "exactly", "undo"])
@@ -251,7 +256,9 @@ def test_a_reopening_is_not_taken_back_by_an_older_state(sites: Sites, way: str)
     else:
         office.restore(older, mode="exact", yes=True)
         assert closings(office) == [("asha", False)]
-        kept(office, lambda: office.restore(server.file(), "database_wins"), "a closing of it would no longer stand.")
+        kept(
+            office, lambda: office.restore(server.file(), "database_wins"), "): in what comes it was reopened. Nothing"
+        )
     server.restore(office.file(), "backup_wins")
     office.restore(server.file(), "backup_wins", closed=REOPEN)
     assert closings(server) == closings(office) == [("asha", True)]
@@ -464,7 +471,7 @@ def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: ClosedCh
         for strategy in Strategy:
             preview.choose(strategy)
             assert preview.counts() == preview.plan.counts(preview.decisions())
-            assert preview.sealed_days() == {(ABC, "2026-11"): 0}
+            assert preview.sealed_months() == {(ABC, "2026-11"): (0, 0)}
         assert preview.counts()["seals"].absent_undecided == 1
         (line,) = preview.page(Filter()).lines
         assert (line.kind, line.is_closed, line.units) == ("keep", True, [])
