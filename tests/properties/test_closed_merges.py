@@ -263,6 +263,12 @@ class Restoring:
         self.here = Register(alias)
         self.service = RestoreService(register=self.here)
 
+    def their(self, key: tuple[Ident, str, str], before: Contents) -> Content | None:
+        """What theirs has of a seal of ours. A file that enters no history does not follow other names of companies."""
+        seal = self.theirs.get(key[1:])
+        is_followed = self.case.way not in ("company", "month", "since")
+        return seal if seal and (is_followed or seal["company_name"] == before.names[key[0]]) else None
+
     @property
     def is_exact(self) -> bool:
         return self.asked.get("mode") == "exact"
@@ -496,7 +502,7 @@ def grown(one: Restoring, before: Contents, twin: Contents, after: Contents) -> 
         return {key: seal for key, seal in before.seals.items() if key[1:] in stood and reopening(seal)} | seals
     for key, seal in before.seals.items():
         if key[0] in after.names:
-            times = [when for when in (reopening(seal), reopening(one.theirs.get(key[1:]))) if when is not None]
+            times = [when for when in (reopening(seal), reopening(one.their(key, before))) if when is not None]
             seals[key] = with_reopening(seal, min(times, default=None))
     come_back = {key: seal for key, seal in after.seals.items() if key not in seals and key[1:] in one.theirs}
     for key, seal in come_back.items():
@@ -519,7 +525,7 @@ def kept_closed(one: Restoring, before: Contents, after: Contents) -> dict[tuple
         of_month = sorted(key for key in before.standing if key[:2] == month)
         if not one.takes_back:
             for key in of_month:
-                seals[key] = with_reopening(seals[key], reopening(one.theirs.get(key[1:])))
+                seals[key] = with_reopening(seals[key], reopening(one.their(key, before)))
         if all(reopening(seals[key]) for key in of_month):
             ((key, seal),) = [(key, seal) for key, seal in after.standing.items() if key[:2] == month]
             if key[1:] in one.theirs:
@@ -542,7 +548,7 @@ def touched_by(
             days[month] += before.days.get(key) != twin.days.get(key)
     opened = {key for key, seal in before.standing.items() if twin.seals.get(key) != seal}
     if not one.takes_back:
-        opened |= {key for key in before.standing if reopening(one.theirs.get(key[1:]))}
+        opened |= {key for key in before.standing if reopening(one.their(key, before))}
     found = {month: number for month, number in days.items() if number}
     return {(company, month): 0 for company, month, _at in opened} | found, opened
 
@@ -614,7 +620,7 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
         kept -= sum(twin.seals.get(key) == seal for key, seal in before.seals.items())
         now = after._replace(seals={key: seal for key, seal in after.seals.items() if key in taken})
         accounted_for(before, now, told, counts, sum(touched.values()), len(opened), kept, is_kept=is_kept)
-        gone = {key[:2] for key in opened if one.takes_back or not reopening(one.theirs.get(key[1:]))}
+        gone = {key[:2] for key in opened if one.takes_back or not reopening(one.their(key, before))}
         again(one, after, {month: days for month, days in touched.items() if days or month in gone}, is_kept=is_kept)
 
 

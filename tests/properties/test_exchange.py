@@ -230,6 +230,8 @@ class RealPlace(Place):
         assert (pk is None) == (self.model.head is None)
         if pk is not None and self.model.head is not None:
             self._ids.learn(self.model.head, pk, self._databases)
+        for move, after in zip(self.model.moves, self._databases.moves(), strict=True):  # some of them are withdrawn
+            self._ids.learn(move.after, after, self._databases)
 
 
 NewDatabases = Callable[[str, ExitStack], Databases]

@@ -184,6 +184,10 @@ class Databases:
         found = Head.objects.using(self.alias).first()
         return None if found is None else found.snapshot_id
 
+    def moves(self) -> list[str]:
+        """The snapshots that the head moved to, in order."""
+        return list(HeadMove.objects.using(self.alias).order_by("pk").values_list("after_id", flat=True))
+
     def headers(self) -> dict[str, Header]:
         return {row.pk: Header(tuple(row.parents), row.is_merge) for row in Snapshot.objects.using(self.alias).all()}
 
