@@ -230,9 +230,9 @@ def printed(
 
 def _closing(seals: MonthSeals) -> str:
     """Who closed a month when, as paper says it."""
-    if not seals.standing:
+    closing = seals.shown
+    if closing is None:
         return str(_("Not closed"))
-    closing = seals.changed or seals.standing[-1]
     text = (
         _("By %(who)s on %(when)s")
         if seals.changed is None

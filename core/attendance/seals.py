@@ -103,9 +103,22 @@ class MonthSeals:
         return bool(self.standing)
 
     @property
+    def shown(self) -> Closing | None:
+        """The closing that pages and prints speak of: the newest that the month fits, or else the newest that
+        stands."""
+        fitting = [closing for closing in self.standing if closing.fits]
+        return next(reversed(fitting or self.standing), None)
+
+    @property
     def changed(self) -> Closing | None:
-        """The newest closing that the month does not fit any more; None if it fits all that stand."""
-        return next((closing for closing in reversed(self.standing) if not closing.fits), None)
+        """The newest closing that stands, if the month does not fit any of them. If it fits one, it was closed
+        elsewhere with other days, and has not changed here."""
+        return self.shown if self.shown is not None and not self.shown.fits else None
+
+    @property
+    def seen(self) -> str:
+        """What stands for the closings that stand, for whoever looks at them and reopens them."""
+        return " ".join(str(closing.seal.pk) for closing in self.standing)
 
 
 class MonthChanges(NamedTuple):
@@ -204,11 +217,12 @@ def close_month(
     return run.operation.pk
 
 
-def reopen_month(user: User, company: int, first: dt.date, register: Register = DEFAULT) -> uuid.UUID:
+def reopen_month(user: User, company: int, first: dt.date, *, seen: str, register: Register = DEFAULT) -> uuid.UUID:
     """The id of the operation that reopened a company's month, which its day ``first`` is in. The seals stay, with who
     reopened them. In one transaction, with a row in the audit trail and a snapshot.
 
-    Raises OperationFailed where the month is not closed, and PermissionError as :func:`close_month` does.
+    ``seen``: the closings that the person saw (:attr:`MonthSeals.seen`). Raises DataMoved where others stand now,
+    OperationFailed where the month is not closed, and PermissionError as :func:`close_month` does.
     """
     first = first.replace(day=1)
     _require_keeper(user, company, register)
@@ -219,11 +233,20 @@ def reopen_month(user: User, company: int, first: dt.date, register: Register = 
         owner = _require_keeper(user, company, register)
         run.log.filename = month_of(owner.name, first)
         now = catalogue.stamp(register)
-        seals = _standing(register).filter(company_id=company, month__range=(first, moments.last_of_month(first)))
-        if not seals.update(reopened_at=now, reopened_by=user.get_username(), updated_at=now):
+        seals = register.rows(Seal).filter(company_id=company, month__range=(first, moments.last_of_month(first)))
+        standing = MonthSeals([Closing(seal) for seal in seals.standing().order_by("closed_at")])
+        if not standing.is_closed:
             raise OperationFailed(
                 _("%(month)s is not closed.") % {"month": month_of(owner.name, first)}, undone=NOTHING_CHANGED
             )
+        if standing.seen != seen:
+            raise DataMoved(
+                _("Somebody closed or reopened %(month)s since you looked at it.")
+                % {"month": month_of(owner.name, first)},
+                undone=NOTHING_CHANGED,
+                then=_("Look at it again."),
+            )
+        seals.standing().update(reopened_at=now, reopened_by=user.get_username(), updated_at=now)
         run.complete(0)
         run.operation.filename = run.log.filename
     return run.operation.pk

@@ -322,10 +322,12 @@ class MovedBy(NamedTuple):
 def operations_of(moves: Iterable[HeadMove]) -> dict[UUID, MovedBy]:
     """The operation of each of these moves, as far as it is known. Reads the jobs database."""
     wanted = [move.operation for move in moves if move.operation is not None]
-    told = ("pk", "kind", "filename", "result__closed", "result__closed_months")
+    keys = ("closed", "closed_months", "newly_closed")
+    rows = Operation.objects.using(JOBS).filter(pk__in=wanted)
+    told = rows.values_list("pk", "kind", "filename", *(f"result__{key}" for key in keys))
     return {
-        pk: MovedBy(name_of(kind, name), decision_in({"closed": closed, "closed_months": months}))
-        for pk, kind, name, closed, months in Operation.objects.using(JOBS).filter(pk__in=wanted).values_list(*told)
+        pk: MovedBy(name_of(kind, name), decision_in(dict(zip(keys, result, strict=True))))
+        for pk, kind, name, *result in told
     }
 
 

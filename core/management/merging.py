@@ -69,8 +69,10 @@ class MergingCommand(ReadingCommand):
         if summary.closed.choice is None:
             for month in summary.closed.months:
                 self.say(printable(month.sentence))
-        elif summary.closed.months:
-            self.say(printable(summary.closed.decision if done else summary.closed.intention))
+        elif not done and summary.closed.months:
+            self.say(printable(summary.closed.intention))
+        if done and (decision := summary.closed.decision):
+            self.say(printable(decision))
         for name, counts in told_counts(summary.models):
             added = counts.added + counts.created
             undecided = counts.undecided + counts.absent_undecided

@@ -45,8 +45,8 @@ class MonthChange(NamedTuple):
 class ClosedMonth(NamedTuple):
     """A closed month that something would change, or has changed. ``month``: ``YYYY-MM``; ``days``: as
     :class:`MonthChange` has them. ``closed_at``: a timestamp's text; blank, as ``closed_by``: it is not closed any
-    more. ``is_closed``: whether it is closed afterwards; None: nobody knows that yet. ``is_reopened``: whether it was
-    reopened in what comes."""
+    more. ``is_closed``: whether it is closed afterwards; None: nobody knows that yet. ``closings``, ``reopened``: how
+    many of its seals stood here, and were reopened in what comes."""
 
     company: str
     month: str
@@ -54,7 +54,13 @@ class ClosedMonth(NamedTuple):
     closed_by: str = ""
     closed_at: str = ""
     is_closed: bool | None = None
-    is_reopened: bool = False
+    closings: int = 1
+    reopened: int = 0
+
+    @property
+    def is_reopened(self) -> bool:
+        """Whether what comes has reopened it: all that closed it here."""
+        return 0 < self.reopened == self.closings
 
     @property
     def name(self) -> str:
@@ -89,10 +95,12 @@ class ClosedMonth(NamedTuple):
 
 
 class TouchedMonths(NamedTuple):
-    """The closed months that something would change, in order, and what somebody has decided about them."""
+    """The closed months that something would change, in order, and what somebody has decided about them. ``newly``: the
+    months that it has closed, which were open, each by company and ``YYYY-MM``."""
 
     months: Sequence[ClosedMonth] = ()
     choice: ClosedChoice | None = None
+    newly: Sequence[tuple[str, str]] = ()
 
     @property
     def undecided(self) -> bool:
@@ -100,13 +108,24 @@ class TouchedMonths(NamedTuple):
         return bool(self.months) and self.choice is None
 
     @property
+    def closes_again(self) -> bool:
+        """Whether any of them, which was reopened in what comes, is closed again."""
+        return self.choice is ClosedChoice.KEEP and any(one.is_reopened for one in self.months)
+
+    @property
     def changes_nothing(self) -> bool:
         """Whether nothing is written about them, as somebody has decided, or there are none."""
-        return not any(self.choice is not ClosedChoice.KEEP or one.is_reopened for one in self.months)
+        return not any(self.choice is not ClosedChoice.KEEP or one.reopened for one in self.months)
 
     @property
     def decision(self) -> str:
-        """Sentences that say what was decided and done; blank if there was nothing to decide."""
+        """Sentences that say what was decided and done, and which months were closed; blank if there is nothing to
+        say."""
+        newly = _("Closed now: %(months)s.") % {"months": named(self.newly)} if self.newly else ""
+        return sentences(self._decided, newly)
+
+    @property
+    def _decided(self) -> str:
         match self.choice:
             case ClosedChoice.KEEP:
                 return sentences(
@@ -149,15 +168,13 @@ class TouchedMonths(NamedTuple):
                     ),
                 )
             case ClosedChoice.REOPEN:
-                return sentences(
-                    _about(_("To reopen and change: %(months)s."), [one for one in self.months if one.days]),
-                    _about(_("To reopen: %(months)s."), [one for one in self.months if not one.days]),
-                )
+                return _about(_("To reopen, unless it is then as somebody closed it: %(months)s."), self.months)
         return ""
 
     def summary(self) -> dict[str, Any]:
         """For JSON."""
-        return {"closed": self.choice, "closed_months": [one._asdict() for one in self.months]}
+        months = [one._asdict() for one in self.months]
+        return {"closed": self.choice, "closed_months": months, "newly_closed": [list(month) for month in self.newly]}
 
 
 def _about(text: str, months: Sequence[ClosedMonth]) -> str:
@@ -172,9 +189,11 @@ def choice_in(result: Mapping[str, Any]) -> ClosedChoice | None:
 
 
 def decision_in(result: Mapping[str, Any]) -> str:
-    """The sentence that says what was decided, by the result of an operation; blank if there was nothing to decide."""
+    """The sentences that say what was decided, and what was closed, by the result of an operation; blank if there is
+    nothing to say."""
     months = [ClosedMonth(**one) for one in result.get("closed_months") or ()]
-    return TouchedMonths(months, choice_in(result)).decision
+    newly = [(company, month) for company, month in result.get("newly_closed") or ()]
+    return TouchedMonths(months, choice_in(result), newly).decision
 
 
 class MonthsAreClosed(OperationFailed):

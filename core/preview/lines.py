@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.operations.wording import shown_key
+from core.register.declared import SEALS
 from recordsync.merge import EXISTENCE, KEY_UNIT, Merged
 from recordsync.model.schema import Model
 from recordsync.plan import Plan
@@ -87,6 +88,11 @@ class Line:
         settled = [field for field in fields if not {field.unit, EXISTENCE} & set(merged.conflicts)]
         known = (merged.ours is not None, merged.theirs is not None, merged.base is not None)
         return cls(pk, kind, model, merged.key, settled, units, *known, is_closed=bool(merged.sealed))
+
+    @property
+    def is_reopening(self) -> bool:
+        """Whether it is a closing of a month that was reopened there."""
+        return self.model is SEALS and self.theirs_is_there
 
     @property
     def is_rename(self) -> bool:

@@ -125,11 +125,10 @@ def described(months: Mapping[tuple[str, str], MonthChange], seals: Sequence[Sta
     closed = {seal.of: (seal.closed_by, str(TIMESTAMP.to_text(seal.closed_at))) for seal in seals}
     standing = Counter(seal.of for seal in seals)
 
-    def one(month: tuple[str, str], change: MonthChange) -> ClosedMonth:
-        is_reopened = change.reopened > 0 and change.reopened == standing[month]
-        return ClosedMonth(*month, change.days, *closed.get(month, ("", "")), None, is_reopened)
-
-    return [one(month, change) for month, change in sorted(months.items())]
+    return [
+        ClosedMonth(*month, change.days, *closed.get(month, ("", "")), None, standing[month], change.reopened)
+        for month, change in sorted(months.items())
+    ]
 
 
 def reopened(
@@ -142,17 +141,15 @@ def reopened(
     now: dt.datetime,
 ) -> list[ClosedMonth]:
     """These months as they are after a merge that changed them, and after this has reopened, in the name of ``who``,
-    what still stands of ``seals``, which stood before it: all but those that the month fits again and that theirs has
-    not taken away. ``plan``: of the merge.
+    what still stands of their seals: those that theirs has taken away, and those that the month does not fit, also if
+    they came with it. ``plan``: of the merge; ``seals``: those that stood before it.
 
     Reads the records of these months, and writes the seals, in the current transaction.
     """
-    wanted = {(one.company, one.month) for one in months}
-    standing = [seal.pk for seal in seals if seal.of in wanted]
-    rows = register.rows(Seal).standing().filter(pk__in=standing).select_related("company")
+    rows = _standing_of(months, seals, register)
     taken = {seal.pk for seal, _theirs in _taken_away(plan, seals)}
-    opened = [row.pk for row in rows if row.pk in taken or not _fits(row, store)]
-    rows.filter(pk__in=opened).update(reopened_at=now, reopened_by=who, updated_at=now)
+    opened = [row.pk for row in rows if row.pk in taken or not fits(row, store)]
+    register.rows(Seal).filter(pk__in=opened).update(reopened_at=now, reopened_by=who, updated_at=now)
     return as_now(months, seals, register)
 
 
@@ -164,26 +161,58 @@ def kept_closed(
     register: Register,
     now: dt.datetime,
 ) -> list[ClosedMonth]:
-    """These months as they are after a merge that left them closed. Where theirs has reopened the last of a month's
-    seals, both are recorded: that they did, and that ``who`` has closed the month again, as it was closed before.
-    ``plan``: of the merge; ``seals``: those that stood before it.
+    """These months as they are after a merge that left them closed. Where theirs has reopened all of a month's seals
+    that stood here, both are recorded: that they did, and that ``who`` has closed the month again, as the last of them
+    had. ``plan``: of the merge; ``seals``: those that stood before it.
 
     Writes the seals, in the current transaction.
     """
     rows = register.rows(Seal)
     for seal, theirs in _taken_away(plan, seals):
         said = {} if theirs is None else plan.shapes[SEALS.name].content(theirs)
-        if (at := TIMESTAMP.to_python(said.get("reopened_at"))) is None:
-            continue  # it is gone there
-        rows.filter(pk=seal.pk).update(reopened_at=at, reopened_by=said["reopened_by"], updated_at=now)
-        was = rows.get(pk=seal.pk)
-        of_month = rows.filter(company=was.company_id, month__year=was.month.year, month__month=was.month.month)
-        if not of_month.standing().exists():
-            rows.create(
-                company_id=was.company_id, month=was.month, closed_at=now, closed_by=who, closed_as=was.closed_as,
-                digest=was.digest, created_at=now, updated_at=now,
-            )  # fmt: skip
+        if at := TIMESTAMP.to_python(said.get("reopened_at")):
+            rows.filter(pk=seal.pk).update(reopened_at=at, reopened_by=said["reopened_by"], updated_at=now)
+    stand = set(rows.standing().order_by().filter(pk__in=[seal.pk for seal in seals]).values_list("pk", flat=True))
+    wanted = {(one.company, one.month) for one in months} - {seal.of for seal in seals if seal.pk in stand}
+    for last in {seal.of: seal for seal in seals if seal.of in wanted}.values():
+        was = rows.get(pk=last.pk)
+        rows.create(
+            company_id=was.company_id, month=was.month, closed_at=now, closed_by=who, closed_as=was.closed_as,
+            digest=was.digest, created_at=now, updated_at=now,
+        )  # fmt: skip
     return as_now(months, seals, register)
+
+
+Reopenings = Mapping[int, tuple[dt.datetime, str]]
+"""When and by whom seals were reopened, by their ids."""
+
+
+def reopenings(register: Register) -> Reopenings:
+    """All that were reopened. Reads the seals."""
+    rows = register.rows(Seal).filter(reopened_at__isnull=False).order_by()
+    return {pk: (at, by) for pk, at, by in rows.values_list("pk", "reopened_at", "reopened_by") if at is not None}
+
+
+def stay_open(before: Reopenings, register: Register, store: Store, now: dt.datetime) -> list[tuple[str, str]]:
+    """The months, by company and ``YYYY-MM``, that stay open although a withdrawal took their reopening back, because
+    they do not have any more what was closed. ``before``: what was reopened before it.
+
+    Reads the records of the months that it closed, and writes the seals, in the current transaction.
+    """
+    rows = register.rows(Seal)
+    closed = rows.standing().filter(pk__in=before).select_related("company")
+    changed = [row for row in closed if not fits(row, store)]
+    for row in changed:
+        at, by = before[row.pk]
+        rows.filter(pk=row.pk).update(reopened_at=at, reopened_by=by, updated_at=now)
+    return sorted({month_of_seal(row) for row in changed})
+
+
+def newly_closed(seals: Sequence[StandingSeal], register: Register) -> list[Seal]:
+    """The seals that closed a month which was open before. ``seals``: those that stood then. Reads the seals."""
+    rows = register.rows(Seal).standing().select_related("company").order_by("company__name", "month", "closed_at")
+    closed = {(seal.company_pk, seal.month) for seal in seals}
+    return [row for row in rows if (row.company_id, row.month.isoformat()[:7]) not in closed]
 
 
 def as_now(months: Sequence[ClosedMonth], seals: Sequence[StandingSeal], register: Register) -> list[ClosedMonth]:
@@ -198,14 +227,27 @@ def as_now(months: Sequence[ClosedMonth], seals: Sequence[StandingSeal], registe
 def _taken_away(plan: Plan, seals: Sequence[StandingSeal]) -> Iterator[tuple[StandingSeal, Record | None]]:
     """Those of ``seals``, which stood before a merge, that theirs reopened or does not have any more, each with what
     theirs has of it. Reads the plan's lines, if it has any of closed months."""
-    by_key = {(seal.company, str(TIMESTAMP.to_text(seal.closed_at))): seal for seal in seals}
+    by_key = {(*seal.of, str(TIMESTAMP.to_text(seal.closed_at))): seal for seal in seals}
     for step in plan.sealed_steps(_ALL):
         if step.model is SEALS and step.merged is not None:
-            company, _month, closed_at = step.merged.key
-            yield by_key[company, closed_at], step.merged.theirs
+            company, month, closed_at = step.merged.key
+            yield by_key[company, month[:7], closed_at], step.merged.theirs
 
 
-def _fits(seal: Seal, store: Store) -> bool:
+def _standing_of(months: Sequence[ClosedMonth], seals: Sequence[StandingSeal], register: Register) -> list[Seal]:
+    """The seals of these months that stand now, whether they stood before, as ``seals`` did, or not."""
+    companies = {seal.company: seal.company_pk for seal in seals}
+    wanted = {(companies[one.company], one.month) for one in months}
+    rows = register.rows(Seal).standing().filter(company__in={company for company, _month in wanted})
+    return [row for row in rows.select_related("company") if (row.company_id, row.month.isoformat()[:7]) in wanted]
+
+
+def month_of_seal(seal: Seal) -> tuple[str, str]:
+    """By the name of its company, and ``YYYY-MM``."""
+    return seal.company.name, seal.month.isoformat()[:7]
+
+
+def fits(seal: Seal, store: Store) -> bool:
     """Whether the month is what was closed. Reads its records."""
     try:
         return month_digest(store, seal.company.name, seal.month.replace(day=1), seal.closed_as) == seal.digest

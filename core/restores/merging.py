@@ -26,13 +26,27 @@ from core.register.closed import StandingSeal, standing_seals
 from core.register.database import Register
 from core.register.declared import ATTENDANCE_RECORDS, COMPANIES, SEALS
 from core.restores import large_deletions
-from core.restores.closed import as_now, kept_closed, merge_drivers, months_in, months_with_lines, reopened, sealing
+from core.restores.closed import (
+    as_now,
+    fits,
+    kept_closed,
+    merge_drivers,
+    month_of_seal,
+    months_in,
+    months_with_lines,
+    newly_closed,
+    reopened,
+    reopenings,
+    sealing,
+    stay_open,
+)
 from core.restores.incoming import Incoming
 from core.restores.large_deletions import Large, LargeDeletion
 from recordsync.backupfile import UncheckedFile
 from recordsync.errors import FileError
 from recordsync.merge import Counts, Decide, Strategy, decide_by
 from recordsync.plan import ChangeList, Plan, adding, apply_changes, apply_plan, differences, make_plan
+from recordsync.stores import Store
 from recordsync.system.progress import Progress
 
 _MOVED_SHOWN = 5
@@ -145,6 +159,7 @@ def merged(
         now = catalogue.stamp(run.register)
         seals = standing_seals(run.register)  # before the plan, which may write what theirs adds
         incoming = find(spool)
+        were_reopened = reopenings(run.register) if incoming.withdraws else {}
         theirs = incoming.theirs
         receiving = keeper.receiving() if incoming.received is not None else None
         if isinstance(theirs, UncheckedFile):
@@ -175,14 +190,19 @@ def merged(
             else:
                 _require_confirmed(plan, incoming, asked, run.register)
                 counts = apply_plan(plan, store, asked.decide, now, run, renames=keeper.renames)
+            if were_reopened and (months := stay_open(were_reopened, run.register, store, now)):
+                text = _("Not closed again, because it has changed since it was reopened: %(months)s.")
+                run.warn(text % {"months": named(months)})
             if closed.months:
                 if incoming.is_exact and SEALS.name in theirs.counts:  # the seals are those of what comes
-                    months = as_now(closed.months, seals, run.register)
+                    touched = as_now(closed.months, seals, run.register)
                 elif closed.choice is ClosedChoice.REOPEN:
-                    months = reopened(plan, closed.months, run.actor.name, seals, run.register, store, now)
+                    touched = reopened(plan, closed.months, run.actor.name, seals, run.register, store, now)
                 else:
-                    months = kept_closed(plan, closed.months, run.actor.name, seals, run.register, now)
-                closed = closed._replace(months=months)
+                    touched = kept_closed(plan, closed.months, run.actor.name, seals, run.register, now)
+                closed = closed._replace(months=touched)
+            if SEALS.name in counts and (counts[SEALS.name].added or counts[SEALS.name].updated):
+                closed = closed._replace(newly=_newly_closed(run, seals, store))
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:
             run.warn(note)
@@ -205,6 +225,18 @@ def _closed(plan: Plan, incoming: Incoming, asked: Asked, seals: Sequence[Standi
     if closed.undecided:
         raise stop_at_closed(closed, incoming)
     return closed
+
+
+def _newly_closed(run: Run, seals: Sequence[StandingSeal], store: Store) -> Sequence[tuple[str, str]]:
+    """The months that what came has closed, each by company and ``YYYY-MM``. Warns of each that has other days here
+    than where it was closed. ``seals``: those that stood before. Reads the records of these months."""
+    rows = newly_closed(seals, run.register)
+    if others := sorted({month_of_seal(row) for row in rows if not fits(row, store)}):
+        run.warn(
+            _("Closed elsewhere with other days than here: %(months)s. The muster roll shows which differ.")
+            % {"months": named(others)}
+        )
+    return sorted({month_of_seal(row) for row in rows})
 
 
 def closed_in(plan: Plan, asked: Asked, seals: Sequence[StandingSeal]) -> TouchedMonths:

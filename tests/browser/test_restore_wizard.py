@@ -337,7 +337,7 @@ def test_a_closed_month_is_decided_by_a_person(world: World, open_as: OpenAs, tm
     expect(page.get_by_text("it stays as it is")).to_have_count(4)
     opened.look("closed-month-kept")
     page.get_by_role("button", name="Reopen").click()
-    page.get_by_text("Decided: they are reopened").wait_for()
+    page.get_by_text("Decided: they change, and are reopened").wait_for()
     page.click("text=1 needs you")
     page.click("article >> button:has-text('Keep what is here')")
     apply_it(opened, "Apply to this register")

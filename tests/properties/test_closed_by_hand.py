@@ -93,13 +93,13 @@ class Desk:
 
     def bulk_after_preview(self, key: Key) -> bool:
         """The month is closed after the preview."""
-        is_closed = month_seals(self.company(ABC), CLOSED, self.here).is_closed
+        seals = month_seals(company := self.company(ABC), CLOSED, self.here)
         day = SelectedDay(self.company(key[0]).pk, dt.date.fromisoformat(key[1]), key[2])
         edit = BulkEdit([day], Doing.DELETE)
-        if is_closed:
-            reopen_month(self.root, self.company(ABC).pk, CLOSED, self.here)
+        if seals.is_closed:
+            reopen_month(self.root, company.pk, CLOSED, seen=seals.seen, register=self.here)
         digest = preview_bulk_edit(self.root, edit, self.here).digest
-        if is_closed:
+        if seals.is_closed:
             self.close()
         apply_bulk_edit(self.root, edit, digest, self.here)
         return True
@@ -204,7 +204,9 @@ def test_what_would_delete_a_closed_month_with_others_is_refused(register_db: st
         assert not OF_ALL[way](desk, (ABC, DATES[0], "E0"))
     assert rows(register_db) == before
     assert Seal.objects.using(register_db).count() == 1
-    reopen_month(desk.root, desk.company(ABC).pk, CLOSED, desk.here)
+    company = desk.company(ABC)
+    seen = month_seals(company, CLOSED, desk.here).seen
+    reopen_month(desk.root, company.pk, CLOSED, seen=seen, register=desk.here)
     if "compan" in way:
         AttendanceRecord.objects.using(register_db).all().delete()
     if OF_ALL[way](desk, (ABC, DATES[0], "E0")):

@@ -528,10 +528,8 @@ def kept_closed(one: Restoring, before: Contents, after: Contents) -> dict[tuple
             for key in of_month:
                 seals[key] = with_reopening(seals[key], reopening(one.their(key, before)))
         if all(reopening(seals[key]) for key in of_month):
-            ((key, seal),) = [(key, seal) for key, seal in after.standing.items() if key[:2] == month]
-            if key[1:] in one.theirs:
-                continue  # theirs has closed it again already
-            assert key not in before.seals
+            made = after.standing.keys() - before.seals.keys()
+            ((key, seal),) = [(key, after.seals[key]) for key in made if key[:2] == month and key[1:] not in one.theirs]
             last = seals[of_month[-1]]
             assert seal == {**last, "closed_at": key[2], "closed_by": who, "reopened_at": None, "reopened_by": ""}
             seals[key] = seal
@@ -591,14 +589,18 @@ def test_closed_months_hold_against_every_merge(alias: str, case: Case) -> None:
         assert after.days_of(stays, among=False) == twin.days_of(stays, among=False)
         seals = grown(one, before, twin, after)
         taken = dict(seals)
+        if one.how is How.WITHDRAW:  # a month that has changed since it was reopened stays open
+            for key, seal in before.seals.items():
+                if reopening(seal) and key in seals and not reopening(seals[key]) and not after.fits(key, seal):
+                    seals[key] = seal
         if is_kept:
             taken |= before.standing
             seals |= kept_closed(one, before, after)
         elif choice is ClosedChoice.REOPEN and not is_exact:
             who = BackupLog.objects.using(alias).latest("pk").actor_name
-            for key, seal in before.standing.items():
-                is_gone = key not in twin.seals
-                if key[:2] in touched and seals.get(key) == seal and (is_gone or not after.fits(key, seal)):
+            for key, seal in seals.items():
+                is_gone = key in before.standing and key not in twin.seals
+                if key[:2] in touched and not reopening(seal) and (is_gone or not after.fits(key, seal)):
                     reopened_at = after.seals[key]["reopened_at"]
                     assert reopened_at is not None
                     seals[key] = {**seal, "reopened_at": reopened_at, "reopened_by": who}

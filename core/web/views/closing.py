@@ -54,7 +54,7 @@ def reopen_month_view(request: HttpRequest, company: int, first: dt.date) -> Htt
     seals, failure = month_seals(owner, first), None
     if request.method == "POST" and seals.is_closed:
         try:
-            reopen_month(user, company, first)
+            reopen_month(user, company, first, seen=request.POST.get("seen", ""))
         except OperationFailed as error:
             failure = error
             messages.error(request, str(error))

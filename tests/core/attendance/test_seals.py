@@ -11,7 +11,7 @@ from core.attendance.companies import rename_company
 from core.attendance.exceptions import exceptions
 from core.attendance.seals import close_month, month_seals, reopen_month, require_open, to_close
 from core.history.snapshots import list_snapshots
-from core.models import BackupLog, Company, Seal, User
+from core.models import AttendanceRecord, BackupLog, Company, Seal, User
 from core.operations.closed import MonthsAreClosed
 from core.operations.errors import DataMoved, OperationFailed
 from core.register.database import Register
@@ -37,6 +37,28 @@ def close(user: User, company: Company, here: Register, first: dt.date = OCTOBER
     close_month(user, company.pk, first, seen=seen, accepted=accepted, register=here)
 
 
+def reopen(user: User, company: Company, here: Register) -> None:
+    seen = month_seals(company, OCTOBER, here).seen
+    reopen_month(user, company.pk, OCTOBER, seen=seen, register=here)
+
+
+def test_who_reopens_a_month_has_seen_who_closed_it(register_db: str) -> None:
+    """Somebody else reopens it meanwhile, and another person closes it again."""
+    root, company, here = start(register_db)
+    close(root, company, here)
+    seen = month_seals(company, OCTOBER, here).seen
+    reopen(root, company, here)
+    zoya = User.objects.db_manager(register_db).create_superuser("zoya")
+    close(zoya, company, here)
+    with pytest.raises(
+        DataMoved, match=r"closed or reopened October 2025 of ABC Corp since you looked at it\. Nothing"
+    ):
+        reopen_month(root, company.pk, OCTOBER, seen=seen, register=here)
+    (standing,) = month_seals(company, OCTOBER, here).standing
+    assert standing.seal.closed_by == "zoya"
+    reopen(root, company, here)
+
+
 def test_who_closed_and_reopened_it_when_is_kept(register_db: str) -> None:
     root, company, here = start(register_db)
     assert not month_seals(company, OCTOBER, here).closings
@@ -48,10 +70,10 @@ def test_who_closed_and_reopened_it_when_is_kept(register_db: str) -> None:
     rename_company(company.pk, "Renamed", user=root, register=here)
     company.refresh_from_db()
     assert month_seals(company, OCTOBER, here).standing == [closing], "a rename is no change"
-    reopen_month(root, company.pk, OCTOBER, here)
+    reopen(root, company, here)
     reopened = Seal.objects.using(register_db).get().reopened_at
     with pytest.raises(OperationFailed, match=r"October 2025 of Renamed is not closed\. Nothing was changed"):
-        reopen_month(root, company.pk, OCTOBER, here)
+        reopen(root, company, here)
     close(root, company, here)
     first, second = (closing.seal for closing in month_seals(company, OCTOBER, here).closings)
     assert (first.closed_as, first.reopened_by) == (ABC, "root")
@@ -77,8 +99,11 @@ def test_a_month_closed_here_and_elsewhere_is_reopened_as_a_whole(register_db: s
     )
     both = month_seals(company, OCTOBER, here)
     assert [closing.fits for closing in both.standing] == [True, False]
-    assert both.changed is both.standing[1]
-    reopen_month(root, company.pk, OCTOBER, here)
+    assert (both.shown, both.changed) == (both.standing[0], None), "it is what one of them closed"
+    AttendanceRecord.objects.using(register_db).filter(company=company).update(shift="N")
+    changed = month_seals(company, OCTOBER, here)
+    assert changed.shown is changed.changed is changed.standing[1]
+    reopen(root, company, here)
     assert not month_seals(company, OCTOBER, here).is_closed
     require_open([(company.pk, OCTOBER)], here, "")
 
@@ -93,7 +118,7 @@ def test_when_it_is_not_closed(register_db: str) -> None:
     with pytest.raises(DataMoved, match=r"changed since you looked at it\. Nothing was changed\. Look at it again"):
         close_month(root, company.pk, OCTOBER, seen="0" * 64, register=here)
     with pytest.raises(OperationFailed, match=r"October 2025 of ABC Corp is not closed\. Nothing was changed"):
-        reopen_month(root, company.pk, OCTOBER, here)
+        reopen(root, company, here)
     close(root, company, here)
     with pytest.raises(OperationFailed, match=r"is closed already \(by root, 20.*\)\. Nothing was changed"):
         close(root, company, here)
@@ -124,8 +149,8 @@ def test_only_root_and_the_administrator_of_the_company_close_its_months(registe
             close_month(user, company.pk, OCTOBER, seen=digest, register=here)
         close(admin, company, here)
         with pytest.raises(PermissionError):
-            reopen_month(user, company.pk, OCTOBER, here)
-        reopen_month(root, company.pk, OCTOBER, here)
+            reopen(user, company, here)
+        reopen(root, company, here)
     assert not BackupLog.objects.using(register_db).filter(success=False).exists()
 
 

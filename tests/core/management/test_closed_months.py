@@ -46,7 +46,10 @@ def test_commands_ask_for_a_decision_about_closed_months(small_sqlite: ScratchIn
     assert [(one["company"], one["days"], one["closed_by"]) for one in said["closed_months"]] == [
         ("ABC Corp", changed, "asha")
     ]
-    for choice, becomes in (("--keep-closed", "To stay closed, as it is here"), ("--reopen", "To reopen and change")):
+    for choice, becomes in (
+        ("--keep-closed", "To stay closed, as it is here"),
+        ("--reopen", "To reopen, unless it is then as somebody closed it"),
+    ):
         assert f"\n{becomes}: {month}.\n" in run(small_sqlite, *restore, "--preview", choice).out
     assert run(small_sqlite, *restore, "--keep-closed", "--reopen").code == 2
     exact = ["restore_data", "--input", path, "--mode", "exact", "--yes"]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.attendance.companies import rename_company
+from core.history.fingerprint import month_digest
 from core.models import AttendanceRecord, BackupLog, Company, Operation, Role, Seal, User
 from core.operations.closed import ClosedChoice, ClosedMonth, MonthsAreClosed
 from core.operations.errors import DataMoved, OperationFailed
@@ -45,8 +46,11 @@ KEEP, REOPEN = ClosedChoice.KEEP, ClosedChoice.REOPEN
 
 
 def close(site: Site, company: str = ABC, month: dt.date = NOVEMBER, who: str = "asha") -> Seal:
+    """Close a month as it is."""
     there = Company.objects.using(site.alias).get(name=company)
-    seal = Seal(company=there, month=month, closed_by=who, closed_as=company, digest="0" * 64)
+    with Register(site.alias).read() as store:
+        digest = month_digest(store, company, month.replace(day=1))
+    seal = Seal(company=there, month=month, closed_by=who, closed_as=company, digest=digest)
     seal.save(using=site.alias)
     return seal
 
@@ -220,7 +224,9 @@ def test_a_reopening_elsewhere_is_asked_and_a_closing_is_not(sites: Sites) -> No
         assert not preview.changes_nothing
     assert server.preview(file)["undecided"] == 0
     with service.preview_changes(io.BytesIO(file), "backup_wins", closed=REOPEN) as preview:
-        assert preview.closed.intention == "To reopen: November 2026 of ABC Corp."
+        assert (
+            preview.closed.intention == "To reopen, unless it is then as somebody closed it: November 2026 of ABC Corp."
+        )
         (told,) = [describe(step, preview.plan.shapes["seals"], decided=True) for step in preview]
     moment = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
     assert re.match(rf'ABC Corp · 2026-11-01 · {moment}: update: reopened_at nothing → "{moment}"; ', told), (

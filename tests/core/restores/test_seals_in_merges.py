@@ -7,12 +7,14 @@ import io
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from core.attendance.companies import delete_company
-from core.history.fingerprint import month_digest
+from core.attendance.seals import month_seals
 from core.models import AttendanceRecord, BackupLog, Company, Kind, Role, Seal, User
 from core.operations.closed import ClosedChoice
 from core.operations.errors import ConflictsLeft, DataMoved
+from core.operations.results import RestoreResult
 from core.operations.wording import describe
 from core.preview import stored as stored_preview
 from core.preview.filters import Filter
@@ -44,15 +46,6 @@ from tests.running.inspection import content, state
 from tests.running.work_queue import perform
 
 __all__ = ["data_dir", "sites"]
-
-
-def close_as_it_is(site: Site, who: str = "asha") -> Seal:
-    """Close the month, with the digest of what it has."""
-    seal = close(site, who=who)
-    with Register(site.alias).read() as store:
-        seal.digest = month_digest(store, ABC, NOVEMBER)
-    seal.save(using=site.alias)
-    return seal
 
 
 def closings(site: Site) -> list[tuple[str, bool]]:
@@ -203,7 +196,7 @@ def test_who_reopened_a_month_is_not_lost_where_it_was_kept_closed(
 ) -> None:
     """Whoever keeps it closed has closed it again, with what it had when it was closed first."""
     office, server = sites
-    first = close_as_it_is(office)
+    first = close(office)
     server.restore(office.file())
     reopen(office)
     add(office, "E5")
@@ -238,6 +231,156 @@ def test_a_month_with_another_seal_that_stands_is_not_closed_once_more(sites: Si
     assert closings(server) == [("asha", True), ("meena", False)]
     assert [one.is_closed for one in result.closed.months] == [True]
     assert result.closed.decision == "Kept closed, as it was here: November 2026 of ABC Corp."
+
+
+OCTOBER = dt.date(2026, 10, 1)
+
+
+def by_month(site: Site) -> list[tuple[int, str, str]]:
+    """The months of seals, who closed each and who reopened it."""
+    rows = Seal.objects.using(site.alias).order_by("month", "closed_at")
+    return [(seal.month.month, seal.closed_by, seal.reopened_by) for seal in rows]
+
+
+def test_two_months_that_one_restore_closed_again_are_told_apart(sites: Sites) -> None:
+    """Both have the moment of that restore."""
+    office, server = sites
+    add(office, "E9", "2026-10-05")
+    close(office)
+    close(office, month=OCTOBER)
+    server.restore(office.file())
+    reopen(office)
+    server.restore(office.file(), closed=KEEP)
+    me = BackupLog.objects.using(server.alias).latest("pk").actor_name
+    office.restore(server.file())
+    assert by_month(office) == [(10, "asha", "ravi"), (10, me, ""), (11, "asha", "ravi"), (11, me, "")]
+    Seal.objects.using(office.alias).standing().filter(month=OCTOBER).update(
+        reopened_at=timezone.now(), reopened_by="zoya"
+    )
+    result = server.restore(office.file(), closed=KEEP)
+    assert result.closed.decision == "Closed again, as it was here, after it was reopened: October 2026 of ABC Corp."
+    assert by_month(server)[:3] == [(10, "asha", "ravi"), (10, me, "zoya"), (10, me, "")]
+    assert by_month(server)[3:] == by_month(office)[2:]
+    office.restore(server.file())
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+
+
+def corrected(site: Site) -> None:
+    """The month is reopened, corrected and closed again."""
+    reopen(site)
+    site.edit("E1", shift="N")
+    close(site, who="zoya")
+
+
+def test_kept_closed_where_it_was_closed_again_elsewhere_it_is_what_it_was_here(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    server.restore(office.file())
+    corrected(office)
+    result = server.restore(office.file(), closed=KEEP)
+    me = BackupLog.objects.using(server.alias).latest("pk").actor_name
+    assert result.closed.decision == "Closed again, as it was here, after it was reopened: November 2026 of ABC Corp."
+    assert server.rows("E1").get().shift == "GS"
+    assert [(who, is_reopened) for who, is_reopened in closings(server) if not is_reopened] == [
+        ("zoya", False),
+        (me, False),
+    ]
+    seals = month_seals(Company.objects.using(server.alias).get(), NOVEMBER, Register(server.alias))
+    assert seals.shown is not None
+    assert (seals.shown.seal.closed_by, seals.changed) == (me, None), "what was closed here is what it has"
+    office.restore(server.file(), closed=REOPEN)
+    assert (content(office.alias), office.head) != (content(server.alias), server.head)
+    server.restore(office.file(), closed=REOPEN)
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+    assert office.rows("E1").get().shift == "GS", "whoever kept it closed has decided"
+
+
+def test_reopened_where_it_was_corrected_and_closed_again_elsewhere_it_is_closed_as_there(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    server.restore(office.file())
+    corrected(office)
+    result = server.restore(office.file(), closed=REOPEN)
+    assert result.closed.decision == "Changed, and still closed: November 2026 of ABC Corp."
+    assert closings(server) == [("asha", True), ("zoya", False)]
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+
+
+def test_what_both_corrected_and_closed_again_is_open_once_it_is_merged(sites: Sites) -> None:
+    """For nobody has closed what both together make of it; the files cross."""
+    office, server = sites
+    close(office)
+    server.restore(office.file())
+    for site, number, who in ((office, "E1", "meena"), (server, "E2", "zoya")):
+        reopen(site)
+        site.edit(number, shift="N")
+        close(site, who=who)
+    files = [site.file() for site in sites]
+    for site, file in zip(sites, reversed(files), strict=True):
+        result = site.restore(file, closed=REOPEN)
+        assert result.closed.decision == "Reopened and changed: November 2026 of ABC Corp."
+        assert closings(site) == [("asha", True), ("meena", True), ("zoya", True)]
+        assert [site.rows(number).get().shift for number in ("E1", "E2")] == ["N", "N"]
+    server.restore(office.file())
+    office.restore(server.file())
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
+
+
+def test_a_preview_says_that_a_reopening_is_recorded_where_another_seal_stands(sites: Sites) -> None:
+    office, server = sites
+    close(office)
+    server.restore(office.file())
+    close(server, who="meena")
+    reopen(office)
+    file = office.file()
+    service = RestoreService(register=Register(server.alias))
+    with service.preview_changes(io.BytesIO(file), "manual", closed=KEEP) as preview:
+        assert preview.closed.intention == "To stay closed, as it is here: November 2026 of ABC Corp."
+        assert not preview.changes_nothing
+    server.restore(file, closed=KEEP)
+    assert closings(server) == [("asha", True), ("meena", False)]
+
+
+def withdrawn(site: Site, closed: ClosedChoice | None) -> RestoreResult:
+    here = Register(site.alias)
+    source = undo_of(undoable_restore(site), here, How.WITHDRAW)
+    return RestoreService(register=here).restore_backup(source, "manual", yes=True, closed=closed)
+
+
+@pytest.mark.parametrize("is_closed_again", [False, True])
+def test_a_withdrawal_closes_no_month_that_has_changed_since_it_was_reopened(
+    sites: Sites, is_closed_again: bool
+) -> None:
+    office, server = sites
+    close(server)
+    office.edit("E1", shift="N")
+    server.restore(office.file(), closed=REOPEN)
+    server.edit("E3", shift="G1")
+    if is_closed_again:
+        close(server, who="meena")
+    result = withdrawn(server, KEEP if is_closed_again else None)
+    assert result.warnings == [
+        "Not closed again, because it has changed since it was reopened: November 2026 of ABC Corp."
+    ]
+    assert closings(server) == [("asha", True), ("meena", False)][: 1 + is_closed_again]
+    assert server.rows("E1").get().shift == ("N" if is_closed_again else "GS")
+
+
+@pytest.mark.parametrize("strategy", ["backup_wins", "database_wins"])
+def test_a_month_that_is_closed_elsewhere_with_other_days_than_here_is_told(sites: Sites, strategy: str) -> None:
+    office, server = sites
+    close(office)
+    result = server.restore(office.file())
+    assert (result.closed.newly, result.warnings) == ([(ABC, "2026-11")], [])
+    assert result.closed.decision == "Closed now: November 2026 of ABC Corp."
+    assert BackupLog.objects.using(server.alias).latest("pk").base.endswith(result.closed.decision)
+    close(office, month=OCTOBER)
+    add(server, "E9", "2026-10-05")
+    result = server.restore(office.file(), strategy)
+    assert result.summary()["newly_closed"] == [[ABC, "2026-10"]]
+    assert result.warnings == [
+        "Closed elsewhere with other days than here: October 2026 of ABC Corp. The muster roll shows which differ."
+    ]
 
 
 @pytest.mark.parametrize("way", ["older file", "exactly", "undo"])
@@ -394,7 +537,7 @@ def test_a_company_that_has_accounts_keeps_its_seals(sites: Sites) -> None:
 def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> None:
     """By SQL a day of it changed on either side; what the file has is what was closed."""
     office, server = sites
-    close_as_it_is(office)
+    close(office)
     server.restore(office.file())
     server.edit("E1", shift="N")
     add(office, "E9", "2026-10-05")
@@ -414,7 +557,7 @@ def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> Non
 def test_a_seal_that_is_gone_elsewhere_is_reopened_although_the_month_fits_it(sites: Sites) -> None:
     office, server = sites
     before = office.file()
-    close_as_it_is(office)
+    close(office)
     server.restore(office.file())
     office.restore(before, mode="exact", yes=True, closed=REOPEN)
     result = server.restore(office.file(), closed=REOPEN)
@@ -425,7 +568,7 @@ def test_a_seal_that_is_gone_elsewhere_is_reopened_although_the_month_fits_it(si
 def test_a_day_that_nobody_can_have_makes_the_month_another_one(sites: Sites) -> None:
     """SQL wrote past this program, so nobody can say whether the month is what was closed."""
     office, server = sorted(sites, key=lambda site: connections[site.alias].vendor)  # SQLite last
-    close_as_it_is(office)
+    close(office)
     server.restore(office.file())
     office.edit("E1", shift="N")
     add(server, "E8", "2026-11-02")
@@ -440,7 +583,7 @@ def test_a_day_that_nobody_can_have_makes_the_month_another_one(sites: Sites) ->
 def test_what_an_exact_restore_does_to_closed_months_is_told_as_it_is(sites: Sites) -> None:
     server = sites.server
     without = server.file()
-    close_as_it_is(server)
+    close(server)
     with_it = server.file()
     server.edit("E1", shift="N")
     result = server.restore(with_it, mode="exact", yes=True, closed=REOPEN)

@@ -114,12 +114,21 @@ def test_what_the_roll_says_of_a_closed_month(client: Client, world: World) -> N
     assert "Closed by administrator" in supervisor
     assert "Proof code" not in supervisor, "of days that they do not see"
     assert "Reopen…" not in supervisor
-    reopened = client.post(roll(world, "reopen_month"), follow=True).content.decode()
+    assert client.post(roll(world, "reopen_month"), {"seen": "another"}).status_code == 409
+    reopened = reopen(client, world)
     assert "November 2026 of Asha Builders is open again." in reopened
     page = text_of(client, roll(world))
     assert re.search(r"Closed before Closed by administrator on .*; reopened by administrator on ", page)
     assert "Select days" in page
     assert client.post(roll(world, "reopen_month")).status_code == 409
+
+
+def reopen(client: Client, world: World) -> str:
+    """The page after the month was reopened, as the form says it."""
+    form = client.get(roll(world, "reopen_month")).content.decode()
+    seen = re.search(r'name="seen" value="([^"]+)"', form)
+    assert seen
+    return client.post(roll(world, "reopen_month"), {"seen": seen[1]}, follow=True).content.decode()
 
 
 def test_what_was_changed_after_it_was_closed(client: Client, world: World) -> None:
@@ -263,5 +272,5 @@ def test_a_month_of_which_a_record_is_one_that_no_file_could_hold(client: Client
     page = text_of(client, roll(world))
     assert "Changed after it was closed." in page
     assert "A002" in page
-    client.post(roll(world, "reopen_month"))
+    reopen(client, world)
     assert "A002" in text_of(client, roll(world, "close_month"))

@@ -174,7 +174,7 @@ def test_a_closed_month_is_decided_before_anything_is_applied(world: World, root
     assert page.count("Its month is closed: it stays as it is.") == 4
     root.post(at, {"closed": "reopen", "version": 1})
     page = text(root, at)
-    assert "Decided: they are reopened, and change. Close them again afterwards." in page
+    assert "Decided: they change, and are reopened unless they are then as somebody closed them." in page
     assert "4 came from Site A office PC (1 added, 2 updated, 1 deleted), 1 changed only here" in page
     root.post(at, {"closed": "keep_closed", "version": 2})
     done = applied(root, check)
