@@ -78,8 +78,10 @@ class HistoryStore:
             return digest == _EMPTY or Node.objects.using(self.alias).filter(digest=digest).exists()
 
     def known_nodes(self, digests: Iterable[str]) -> set[str]:
-        """Those of these digests of which there are nodes. Raises HistoryUnusable."""
-        return {digest for some in _cut(list(digests)) for (digest,) in self._rows(_NODES, "digest", some)}
+        """Those of these digests of which there are nodes, or need not be any. Raises HistoryUnusable."""
+        wanted = set(digests)
+        found = {digest for some in _cut(list(wanted)) for (digest,) in self._rows(_NODES, "digest", some)}
+        return found | (wanted & {_EMPTY})
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
         """The texts of the nodes with these digests, in their order, each read once and compared with its digest.

@@ -273,6 +273,9 @@ def test_what_an_empty_register_was_needs_no_store(register_db: str) -> None:
     tree = StoredTree(store, empty.tree, SCHEMA)
     assert not any(tree.totals().values())
     assert history(register_db).state().is_clean
+    assert store.known_nodes([str(empty.tree), "0" * 64]) == {empty.tree}
+    put(register_db, register(blank_day("C", "2")))
+    assert b'"ep_no":"2"' in backup_bytes(register_db, "incremental", parent=empty.pk)[0], "so a backup can continue it"
 
 
 def test_only_what_is_dirty_is_read(register_db: str) -> None:
