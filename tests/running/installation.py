@@ -115,7 +115,7 @@ class ScratchInstallation:
         may be connected to either."""
         if self.engine == "postgres":
             self._drop()
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
             _on_server(self._server_url, statement.format(self._database, other._database))
             return
         for name in ("muster.sqlite3", "muster-history.sqlite3"):
@@ -165,7 +165,7 @@ class Installations:
     def new_database(self, name: str) -> None:
         """Create a migrated database on the PostgreSQL server."""
         self.migrate("postgres")
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         _on_server(self._server_url, statement.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
 
     def new_files(self, register: Path, jobs: Path, history: Path) -> None:
