@@ -250,9 +250,12 @@ def static_files(installations: Installations, tmp_path_factory: pytest.TempPath
 
 hypothesis.settings.register_profile(
     "muster",
-    max_examples=200 if DEEP else 50,
+    max_examples=200 if DEEP else 30,
     deadline=None,  # an example that writes to a database takes what it takes
     # A database fixture serves all examples of a test, each of which empties it first.
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("muster")
+
+MANY = hypothesis.settings(max_examples=500 if DEEP else 150)
+"""For laws of functions that need no database."""

@@ -16,15 +16,15 @@ from pytest_django.plugin import DjangoDbBlocker
 from recordsync.stores import tables
 from tests.parcels.declared import SCHEMA
 
-OFTEN = 5 if os.environ.get("MUSTER_TEST_DEEP") == "1" else 1
+DEEP = os.environ.get("MUSTER_TEST_DEEP") == "1"
 hypothesis.settings.register_profile(
     "parcels",
-    max_examples=20 * OFTEN,
+    max_examples=100 if DEEP else 12,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("parcels")
-FEW = hypothesis.settings(max_examples=10 * OFTEN)
+FEW = hypothesis.settings(max_examples=50 if DEEP else 6)
 """For laws whose examples take long."""
 
 

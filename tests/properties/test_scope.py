@@ -20,6 +20,7 @@ from core.attendance.records import LostUpdate, RecordService
 from core.models import AttendanceRecord, Company, Role, User
 from core.register.database import Register
 from core.web.filters import SORTS, AttendanceFilter
+from tests.conftest import DEEP
 from tests.properties.laws import for_all
 from tests.running import databases
 
@@ -157,7 +158,7 @@ class Attributes(HTMLParser):
 def test_any_text_is_shown_verbatim(django_db_setup: None) -> None:
     """Property 18: what is escaped and taken back is what is stored."""
 
-    @settings(max_examples=30)
+    @settings(max_examples=200 if DEEP else 12)
     @given(number=TEXT, name=TEXT, company=TEXT, shift=TEXT)
     def example(number: str, name: str, company: str, shift: str) -> None:
         databases.empty("default", "jobs")

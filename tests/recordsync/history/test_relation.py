@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recordsync.history.relation import (
@@ -17,6 +17,7 @@ from recordsync.history.relation import (
     snapshots_in,
     with_ancestors,
 )
+from tests.conftest import MANY
 
 Graph = dict[str, list[str]]
 
@@ -36,7 +37,7 @@ def descends(graph: Graph, pk: str, ancestor: str) -> bool:
     return pk == ancestor or any(descends(graph, parent, ancestor) for parent in graph[pk])
 
 
-@settings(max_examples=500)
+@MANY
 @given(graphs())
 def test_the_best_common_ancestors_are_those_of_the_definition(graph: Graph) -> None:
     for ours, theirs in combinations(graph, 2):
@@ -47,7 +48,7 @@ def test_the_best_common_ancestors_are_those_of_the_definition(graph: Graph) -> 
         assert with_ancestors(graph, [ours]) == {pk for pk in graph if descends(graph, ours, pk)}
 
 
-@settings(max_examples=500)
+@MANY
 @given(graphs())
 def test_a_base_is_made_of_common_ancestors(graph: Graph) -> None:
     for ours, theirs in combinations(graph, 2):
@@ -60,7 +61,7 @@ def test_a_base_is_made_of_common_ancestors(graph: Graph) -> None:
             assert base == ours
 
 
-@settings(max_examples=200)
+@MANY
 @given(graphs())
 def test_both_sides_settle_on_one_and_nobody_goes_back_to_an_ancestor(graph: Graph) -> None:
     """Else files that go round would bring back what was deleted, time and again."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recordsync.history.headers import Rename
 from recordsync.history.relation import best_common_ancestors, with_ancestors
 from recordsync.history.renames import Naming
+from tests.conftest import MANY
 
 Names = dict[int, str]
 """The name of each record that a snapshot has."""
@@ -61,7 +62,7 @@ def lines(draw: st.DrawFn) -> Histories:
     return found
 
 
-@settings(max_examples=200)
+@MANY
 @given(lines())
 def test_names_are_told_along_a_line_and_back(history: Histories) -> None:
     snapshots = sorted(history.parents)
@@ -114,7 +115,7 @@ def graphs(draw: st.DrawFn) -> Histories:
     return found
 
 
-@settings(max_examples=200)
+@MANY
 @given(graphs(), st.data())
 def test_names_are_told_behind_merges(history: Histories, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(sorted(history.parents))) for _side in range(2))
@@ -141,7 +142,7 @@ def exchanging(draw: st.DrawFn) -> Histories:
     return found
 
 
-@settings(max_examples=200)
+@MANY
 @given(exchanging(), st.data())
 def test_exchanged_names_are_told_behind_merges(history: Histories, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(sorted(history.parents))) for _side in range(2))

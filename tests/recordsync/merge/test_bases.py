@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS
 from recordsync.merge import EXISTENCE, BaseRecord, Disputed, Merged, Outcome, merge, merged_bases
 from recordsync.model.records import Key, Record
 from tests.builders.records import record
+from tests.conftest import MANY
 
 SHAPE: Final = ATTENDANCE_RECORDS.shape()
 UNKNOWN: Final = "?"
@@ -76,7 +77,7 @@ def expected(below: Side | Known | None, one: Side | Known, other: Side | Known)
     return found
 
 
-@settings(max_examples=500)
+@MANY
 @given(SIDES, SIDES, SIDES, SIDES, st.booleans())
 def test_two_bases_come_to_what_is_proven(below: Side, one: Side, other: Side, third: Side, is_known: bool) -> None:
     found = list(merged_bases(SHAPE, records(below) if is_known else None, records(one), records(other)))
@@ -95,7 +96,7 @@ def by_key(found: Iterable[Merged]) -> dict[Key, Merged]:
     return {one.key: one for one in found}
 
 
-@settings(max_examples=500)
+@MANY
 @given(SIDES, SIDES, SIDES, SIDES, SIDES)
 def test_what_is_disputed_is_in_conflict_where_both_differ(
     below: Side, one: Side, other: Side, ours: Side, theirs: Side

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.register.declared import ATTENDANCE_RECORDS
@@ -27,6 +27,7 @@ from recordsync.model.records import Key, Record, checksum
 from recordsync.model.schema import Shape
 from recordsync.streams import Change, Deletion
 from tests.builders.records import cut, deletion, record
+from tests.conftest import MANY
 from tests.strategies.records import shapes, snapshots, versions
 
 WHOLE = ATTENDANCE_RECORDS.shape()
@@ -288,7 +289,7 @@ def content(records: Sequence[Record] | dict[Key, Record]) -> dict[Key, tuple[st
 both_sides = st.sampled_from(list(Side))
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots() | st.none(), snapshots(), both_sides)
 def test_merging_what_is_there_changes_nothing(base: list[Record] | None, ours: list[Record], side: Side) -> None:
     for merged in merge(WHOLE, WHOLE, base, ours, ours, complete=True):
@@ -296,14 +297,14 @@ def test_merging_what_is_there_changes_nothing(base: list[Record] | None, ours: 
     assert content(outcome_of(base, ours, ours, side)) == content(ours)
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots(), snapshots(), both_sides)
 def test_if_only_they_changed_the_result_is_theirs(base: list[Record], theirs: list[Record], side: Side) -> None:
     assert not [m for m in merge(WHOLE, WHOLE, base, base, theirs, complete=True) if m.conflicts]
     assert content(outcome_of(base, base, theirs, side)) == content(theirs)
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots(), snapshots(), both_sides)
 def test_if_only_we_changed_nothing_is_written(base: list[Record], ours: list[Record], side: Side) -> None:
     for merged in merge(WHOLE, WHOLE, base, ours, base, complete=True):
@@ -311,7 +312,7 @@ def test_if_only_we_changed_nothing_is_written(base: list[Record], ours: list[Re
     assert outcome_of(base, ours, base, side) == {record.key: record for record in ours}
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots() | st.none(), snapshots(), snapshots())
 def test_conflicts_are_the_same_from_both_sides(
     base: list[Record] | None, ours: list[Record], theirs: list[Record]
@@ -321,7 +322,7 @@ def test_conflicts_are_the_same_from_both_sides(
     assert here == there
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots(), snapshots(), snapshots())
 def test_what_we_decide_for_them_is_what_they_decide_for_themselves(
     base: list[Record], ours: list[Record], theirs: list[Record]
@@ -331,7 +332,7 @@ def test_what_we_decide_for_them_is_what_they_decide_for_themselves(
     assert content(here) == content(there)
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots(), snapshots(), both_sides)
 def test_without_a_base_a_full_file_deletes_nothing_and_every_difference_is_a_conflict(
     ours: list[Record], theirs: list[Record], side: Side
@@ -346,7 +347,7 @@ def test_without_a_base_a_full_file_deletes_nothing_and_every_difference_is_a_co
     }
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots() | st.none(), snapshots(), snapshots(), shapes(), both_sides)
 def test_a_unit_comes_whole_from_one_side(
     base: list[Record] | None, ours: list[Record], theirs: list[Record], shape: Shape, side: Side
@@ -368,7 +369,7 @@ def test_a_unit_comes_whole_from_one_side(
                 assert all(value in ("", None) for value in found), "the file does not have it: blank"
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots() | st.none(), snapshots(), snapshots(), snapshots(), both_sides)
 def test_only_what_an_incremental_speaks_about_is_touched(
     base: list[Record] | None, ours: list[Record], theirs: list[Record], others: list[Record], side: Side
@@ -385,7 +386,7 @@ def test_only_what_an_incremental_speaks_about_is_touched(
     assert all(merged.listed for merged in found)
 
 
-@settings(max_examples=500)
+@MANY
 @given(snapshots(), snapshots(), snapshots(), both_sides)
 def test_a_listed_deletion_says_what_absence_from_a_full_file_says(
     base: list[Record], ours: list[Record], theirs: list[Record], side: Side
@@ -423,7 +424,7 @@ def by_unit(record: BaseRecord | None) -> Content | None:
     }
 
 
-@settings(max_examples=500)
+@MANY
 @given(bases())
 def test_a_change_of_one_side_is_in_the_result_or_in_a_conflict(
     sides: tuple[list[BaseRecord], list[Record], list[Record]],
@@ -449,7 +450,7 @@ def test_a_change_of_one_side_is_in_the_result_or_in_a_conflict(
                     assert unit not in conflicts
 
 
-@settings(max_examples=500)
+@MANY
 @given(bases())
 def test_what_was_deleted_never_comes_back_without_a_conflict(
     sides: tuple[list[BaseRecord], list[Record], list[Record]],
@@ -463,7 +464,7 @@ def test_what_was_deleted_never_comes_back_without_a_conflict(
         assert (key in result) == (key in here and key in there if key in of_base else True)
 
 
-@settings(max_examples=500)
+@MANY
 @given(bases())
 def test_both_sides_of_a_merge_come_to_the_same(sides: tuple[list[BaseRecord], list[Record], list[Record]]) -> None:
     """Law 4, also with bases that are merged."""
@@ -481,7 +482,7 @@ def changes_between(before: Sequence[Record], after: Sequence[Record]) -> list[C
     return [change for change in found if change is not None]
 
 
-@settings(max_examples=500)
+@MANY
 @given(versions())
 def test_changes_lead_from_one_state_to_the_next_and_back(states: list[list[Record]]) -> None:
     """Laws 9, 10 and 12."""
