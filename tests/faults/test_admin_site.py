@@ -9,7 +9,7 @@ from tests.running import commands
 from tests.running.commands import SEED, injected
 from tests.running.installation import ScratchInstallation
 
-NUMBER = 0 if DEEP else 60
+NUMBER = 0 if DEEP else 30
 
 
 def test_nothing_that_root_may_ask_for_is_a_fault_of_the_server(

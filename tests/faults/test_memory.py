@@ -15,7 +15,7 @@ from tests.running.commands import end, injected
 from tests.running.installation import NewInstallation, ScratchInstallation
 
 TELL = "import atexit\natexit.register(lambda: open('status', 'w').write(open('/proc/self/status').read()))\n"
-SMALL, LARGE = 10_000, 100_000 if DEEP else 40_000
+SMALL, LARGE = 10_000, 100_000 if DEEP else 30_000
 ENGINES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.deep])]
 
 
@@ -75,13 +75,15 @@ def peaks_of_one_block(
 SIZES = {
     "2.0": (SMALL, LARGE, peaks),
     "1.0": (22_000, 66_000, peaks_of_1_0),
-    "one block": (6_000, 60_000 if DEEP else 30_000, peaks_of_one_block),
+    "one block": (6_000, 60_000, peaks_of_one_block),
 }
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("what", ["2.0", pytest.param("1.0", marks=pytest.mark.deep), "one block"])
+@pytest.mark.parametrize(
+    "what", ["2.0", *(pytest.param(what, marks=pytest.mark.deep) for what in ("1.0", "one block"))]
+)
 def test_memory(new_installation: NewInstallation, engine: str, what: str) -> None:
     few, many, measured = SIZES[what]
     small = measured(new_installation(engine), few, new_installation)

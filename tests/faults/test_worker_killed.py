@@ -57,7 +57,7 @@ def played(installation: ScratchInstallation, call: str) -> list[dict[str, Any]]
 
 @sqlite_suffices
 def test_killed_at_random_moments_of_an_apply(installation: ScratchInstallation, files: Files) -> None:
-    rounds = 30 if DEEP else 3
+    rounds = 30 if DEEP else 1
     paths, contents = [str(files.a), str(files.b)], [files.content[files.a], files.content[files.b]]
     found = played(installation, f"main({paths!r}, {contents!r}, {rounds})")
     assert len(found) == rounds
