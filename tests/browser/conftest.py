@@ -74,14 +74,11 @@ SCREENSHOTS = os.environ.get("MUSTER_SCREENSHOTS")
 """A folder that :meth:`Opened.look` puts pictures in, for people to judge."""
 
 THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
-RULES_OF_COLOURS: Final = ("color-contrast", "link-in-text-block")
-"""Axe's rules that one theme can break and another keep: the themes are colours of the same page."""
 DESKTOP: Final = 1280
 PHONE: Final = 320
 """Widths in CSS pixels; 320 is the narrowest that WCAG 2.2 asks for (1.4.10, reflow)."""
 ALL_VIEWS: Final = DEEP or bool(SCREENSHOTS)
-"""Whether each page is looked at in both themes at both widths, where all of axe's rules hold. Else the narrow one is
-left out in the dark, and axe looks once, and once more at the colours in the dark."""
+"""Whether each page is looked at in both themes at both widths, and axe looks each time. Else once: light and wide."""
 PATIENCE: Final = 60_000
 """Milliseconds: nothing that a page does takes so long, however busy the machine is."""
 A4: Final = 703
@@ -170,8 +167,7 @@ class Opened:
         before = self.page.viewport_size
         assert before
         for theme, width in itertools.product(THEMES, (DESKTOP, narrow)):
-            is_first_width, is_first_theme = width == DESKTOP, theme == THEMES[0]
-            if not (ALL_VIEWS or is_first_width or is_first_theme):
+            if not ALL_VIEWS and (theme, width) != (THEMES[0], DESKTOP):
                 continue
             self.page.set_viewport_size({"width": width, "height": HEIGHT})
             self.page.emulate_media(color_scheme=theme)
@@ -184,8 +180,7 @@ class Opened:
             assert wide <= 0, f"{self.page.url} is {wide} px wider than {width} px"
             yield width
             try:
-                if ALL_VIEWS or is_first_width:
-                    self.axe(*(() if ALL_VIEWS or is_first_theme else RULES_OF_COLOURS))
+                self.axe()
             except AssertionError as error:
                 error.add_note(f"{width} px, {theme}")
                 raise
