@@ -66,6 +66,28 @@ UNTRACED = [
     )
 ]
 
+# What runs a second time, on PostgreSQL, in `make test-deep` alone: the engine decides little of it, and is seen by the
+# laws and by the tests of recordsync, of commands, of locks and of work at the same time, which always run on both.
+REPEATED = [
+    Path(__file__).parent / place
+    for place in (
+        "core/attendance",
+        "core/backups",
+        "core/demo",
+        "core/formats",
+        "core/restores",
+        "core/sheets",
+        "faults/test_admin_site.py",
+        "faults/test_closing.py",
+        "faults/test_disk.py",
+        "faults/test_history_database.py",
+        "faults/test_killed.py",
+        "faults/test_killed_history.py",
+        "faults/test_signals.py",
+        "faults/test_strangers.py",
+    )
+]
+
 ENGINE = Path(__file__).parent / "recordsync"
 
 # Whoever is started in the background by a shell inherits that Ctrl-C is ignored, and so would the commands under test.
@@ -90,8 +112,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    on_sqlite = {item.nodeid for item in items if "sqlite" in item.nodeid}
     for item in items:
-        if not DEEP and item.get_closest_marker("deep"):
+        if not DEEP and (item.get_closest_marker("deep") or _is_repeated(item, on_sqlite)):
             item.add_marker(pytest.mark.skip(reason="only in make test-deep"))
     # What takes longest begins first, so that no process is left alone with it at the end.
     items.sort(key=lambda item: item.path.name not in ("test_memory.py", "test_parcels.py"))
@@ -109,6 +132,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     finally:
         _tracing.pause()
+
+
+def _is_repeated(item: pytest.Item, on_sqlite: set[str]) -> bool:
+    """Whether the same test runs on SQLite, too, which suffices. Who asks for it alone gets it on PostgreSQL."""
+    is_on_postgres = isinstance(item, pytest.Function) and "postgres" in item.nodeid
+    return (
+        is_on_postgres
+        and item.nodeid.replace("postgres", "sqlite") in on_sqlite
+        and not set(REPEATED).isdisjoint((item.path, *item.path.parents))
+    )
 
 
 def _is_traced_on_sqlite(item: pytest.Item) -> bool:
@@ -256,6 +289,5 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("muster")
-
 MANY = hypothesis.settings(max_examples=500 if DEEP else 150)
 """For laws of functions that need no database."""
