@@ -81,8 +81,6 @@ REPEATED = [
         "faults/test_closing.py",
         "faults/test_disk.py",
         "faults/test_history_database.py",
-        "faults/test_killed.py",
-        "faults/test_killed_history.py",
         "faults/test_signals.py",
         "faults/test_strangers.py",
     )
@@ -289,5 +287,5 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("muster")
-MANY = hypothesis.settings(max_examples=500 if DEEP else 150)
+MANY = hypothesis.settings(max_examples=500)
 """For laws of functions that need no database."""

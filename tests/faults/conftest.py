@@ -17,7 +17,7 @@ from tests.running import inspection
 from tests.running.installation import Installations
 
 RECORDS = 6_000 if DEEP else 2_400
-ROUNDS = 50 if DEEP else 2
+ROUNDS = 50 if DEEP else 5
 
 SmallDisk = Callable[[int], Path]
 """The type of the fixture ``small_disk``."""

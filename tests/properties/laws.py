@@ -14,7 +14,7 @@ from tests.builders import registers
 from tests.conftest import DEEP
 from tests.running import databases
 
-EXAMPLES = {"sqlite": 200 if DEEP else 30, "postgres": 200 if DEEP else 8}
+EXAMPLES = {"sqlite": 200 if DEEP else 50, "postgres": 200 if DEEP else 15}
 """How many each engine gets, which takes half of all the time of the tests."""
 FEW = {"sqlite": 200 if DEEP else 10, "postgres": 200 if DEEP else 5}
 """How many each engine gets of a law that is told once more."""

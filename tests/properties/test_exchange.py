@@ -271,7 +271,7 @@ STEPS: Final = 20
     ("engines", "steps"),
     [
         pytest.param(("sqlite",), 5_000 if DEEP else 150, id="sqlite"),
-        pytest.param(("sqlite", "postgres"), 5_000 if DEEP else 80, id="both", marks=pytest.mark.postgres),
+        pytest.param(("sqlite", "postgres"), 5_000 if DEEP else 150, id="both", marks=pytest.mark.postgres),
     ],
 )
 def test_installations_exchange_as_the_model_does(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recordsync.history.headers import Rename
 from recordsync.history.relation import best_common_ancestors, with_ancestors
 from recordsync.history.renames import Naming
-from tests.conftest import MANY
+from tests.conftest import DEEP
 
 Names = dict[int, str]
 """The name of each record that a snapshot has."""
@@ -62,7 +62,7 @@ def lines(draw: st.DrawFn) -> Histories:
     return found
 
 
-@MANY
+@settings(max_examples=200 if DEEP else 100)
 @given(lines())
 def test_names_are_told_along_a_line_and_back(history: Histories) -> None:
     snapshots = sorted(history.parents)
@@ -115,7 +115,7 @@ def graphs(draw: st.DrawFn) -> Histories:
     return found
 
 
-@MANY
+@settings(max_examples=200 if DEEP else 100)
 @given(graphs(), st.data())
 def test_names_are_told_behind_merges(history: Histories, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(sorted(history.parents))) for _side in range(2))
@@ -142,7 +142,7 @@ def exchanging(draw: st.DrawFn) -> Histories:
     return found
 
 
-@MANY
+@settings(max_examples=200 if DEEP else 100)
 @given(exchanging(), st.data())
 def test_exchanged_names_are_told_behind_merges(history: Histories, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(sorted(history.parents))) for _side in range(2))
