@@ -5,6 +5,7 @@ Restores and undo go through it.
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from django.utils.translation import ngettext
 
 from core.backups import catalogue
 from core.formats import checking
-from core.models import Phase
+from core.models import Phase, Seal
 from core.operations import holding, snapshots
 from core.operations.closed import ClosedChoice, MonthsAreClosed, TouchedMonths, named, side_of
 from core.operations.errors import NOTHING_CHANGED, ConflictsLeft, DataMoved, OperationFailed, sentences
@@ -193,16 +194,14 @@ def merged(
             if were_reopened and (months := stay_open(were_reopened, run.register, store, now)):
                 text = _("Not closed again, because it has changed since it was reopened: %(months)s.")
                 run.warn(text % {"months": named(months)})
-            if closed.months:
-                if incoming.is_exact and SEALS.name in theirs.counts:  # the seals are those of what comes
-                    touched = as_now(closed.months, seals, run.register)
-                elif closed.choice is ClosedChoice.REOPEN:
-                    touched = reopened(plan, closed.months, run.actor.name, seals, run.register, store, now)
-                else:
-                    touched = kept_closed(plan, closed.months, run.actor.name, seals, run.register, now)
-                closed = closed._replace(months=touched)
-            if SEALS.name in counts and (counts[SEALS.name].added or counts[SEALS.name].updated):
-                closed = closed._replace(newly=_newly_closed(run, seals, store))
+            closed = _as_decided(run, plan, incoming, closed, seals, store, now)
+            becomes = incoming.becomes(counts, was_empty=keeper.was_empty)
+            of_seals = counts.get(SEALS.name, Counts())
+            if (of_seals.added or of_seals.updated) and not keeper.was_empty:
+                rows = newly_closed(seals, run.register)
+                closed = closed._replace(newly=sorted({month_of_seal(row) for row in rows}))
+                if becomes is None:  # otherwise each month is what it is there
+                    _warn_of_others(rows, run, store)
         keeper.renames = incoming.stated(keeper.renames)
         for note in incoming.notes:
             run.warn(note)
@@ -212,7 +211,7 @@ def merged(
                 incoming.unstored.store(receiving)
             added = {name: of.added for name, of in counts.items() if of.read == of.added}
             keeper.take_in(incoming.received, incoming.lineage, receiving, added)
-            keeper.expected = incoming.becomes(counts, was_empty=keeper.was_empty)
+            keeper.expected = becomes
         result = Done(incoming, counts, closed)
         complete(result)
         run.complete(plan.changes)
@@ -227,16 +226,38 @@ def _closed(plan: Plan, incoming: Incoming, asked: Asked, seals: Sequence[Standi
     return closed
 
 
-def _newly_closed(run: Run, seals: Sequence[StandingSeal], store: Store) -> Sequence[tuple[str, str]]:
-    """The months that what came has closed, each by company and ``YYYY-MM``. Warns of each that has other days here
-    than where it was closed. ``seals``: those that stood before. Reads the records of these months."""
-    rows = newly_closed(seals, run.register)
-    if others := sorted({month_of_seal(row) for row in rows if not fits(row, store)}):
+def _as_decided(
+    run: Run,
+    plan: Plan,
+    incoming: Incoming,
+    closed: TouchedMonths,
+    seals: Sequence[StandingSeal],
+    store: Store,
+    now: dt.datetime,
+) -> TouchedMonths:
+    """The closed months that a plan has changed, or not, as they are after their seals are as somebody has decided.
+    ``seals``: those that stood before it. Reads the records of these months, and writes their seals."""
+    if not closed.months:
+        return closed
+    if incoming.is_exact and SEALS.name in incoming.theirs.counts:  # the seals are those of what comes
+        months = as_now(closed.months, seals, run.register)
+    elif closed.choice is ClosedChoice.REOPEN:
+        months = reopened(plan, closed.months, run.actor.name, seals, run.register, store, now)
+    else:
+        months = kept_closed(plan, closed.months, run.actor.name, seals, run.register, now)
+    return closed._replace(months=months)
+
+
+def _warn_of_others(rows: Sequence[Seal], run: Run, store: Store) -> None:
+    """Warn of months that are closed now and fit none of their seals, which are these. Reads the records of these
+    months."""
+    fitting = {row.pk for row in rows if fits(row, store)}
+    others = {month_of_seal(row) for row in rows} - {month_of_seal(row) for row in rows if row.pk in fitting}
+    if others:
         run.warn(
             _("Closed elsewhere with other days than here: %(months)s. The muster roll shows which differ.")
-            % {"months": named(others)}
+            % {"months": named(sorted(others))}
         )
-    return sorted({month_of_seal(row) for row in rows})
 
 
 def closed_in(plan: Plan, asked: Asked, seals: Sequence[StandingSeal]) -> TouchedMonths:
