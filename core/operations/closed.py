@@ -128,15 +128,9 @@ class TouchedMonths(NamedTuple):
     def _decided(self) -> str:
         match self.choice:
             case ClosedChoice.KEEP:
-                return sentences(
-                    _about(
-                        _("Kept closed, as it was here: %(months)s."),
-                        [one for one in self.months if not one.is_reopened],
-                    ),
-                    _about(
-                        _("Closed again, as it was here, after it was reopened: %(months)s."),
-                        [one for one in self.months if one.is_reopened],
-                    ),
+                return self._kept(
+                    _("Kept closed, as it was here: %(months)s."),
+                    _("Closed again, as it was here, after it was reopened: %(months)s."),
                 )
             case ClosedChoice.REOPEN:
                 changed = [one for one in self.months if one.days]
@@ -157,19 +151,20 @@ class TouchedMonths(NamedTuple):
         """A sentence that says what is decided and not yet done; blank if there is nothing to decide."""
         match self.choice:
             case ClosedChoice.KEEP:
-                return sentences(
-                    _about(
-                        _("To stay closed, as it is here: %(months)s."),
-                        [one for one in self.months if not one.is_reopened],
-                    ),
-                    _about(
-                        _("To close again, as it is here, after it was reopened: %(months)s."),
-                        [one for one in self.months if one.is_reopened],
-                    ),
+                return self._kept(
+                    _("To stay closed, as it is here: %(months)s."),
+                    _("To close again, as it is here, after it was reopened: %(months)s."),
                 )
             case ClosedChoice.REOPEN:
                 return _about(_("To reopen, unless it is then as somebody closed it: %(months)s."), self.months)
         return ""
+
+    def _kept(self, kept: str, again: str) -> str:
+        """These sentences about the months that are kept closed, and those that are closed again."""
+        return sentences(
+            _about(kept, [one for one in self.months if not one.is_reopened]),
+            _about(again, [one for one in self.months if one.is_reopened]),
+        )
 
     def summary(self) -> dict[str, Any]:
         """For JSON."""

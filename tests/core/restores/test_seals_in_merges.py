@@ -74,6 +74,15 @@ def share_a_reopened_month(sites: Sites) -> None:
     server.restore(office.file())
 
 
+def close_and_put_the_office_back(sites: Sites) -> None:
+    """A month is closed at both, and at the office an exact restore removes its seal."""
+    office, server = sites
+    before = office.file()
+    close(office)
+    server.restore(office.file())
+    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+
+
 def drop(site: Site, name: str = ABC) -> None:
     """Delete a company that has been reopened, with all of its records."""
     AttendanceRecord.objects.using(site.alias).filter(company__name=name).delete()
@@ -161,10 +170,7 @@ def test_a_reopened_seal_stays_without_a_question(sites: Sites) -> None:
 def test_a_seal_that_is_gone_here_comes_back_when_it_was_reopened_there(sites: Sites) -> None:
     """Without a question on either side, whatever the strategies are: so files that cross every night settle."""
     office, server = sites
-    before = office.file()
-    close(office)
-    server.restore(office.file())
-    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    close_and_put_the_office_back(sites)
     reopen(server)
     files = office.file(), server.file()
     for site, file, strategy in ((server, files[0], "backup_wins"), (office, files[1], "database_wins")):
@@ -556,10 +562,7 @@ def test_a_month_that_is_again_what_was_closed_stays_closed(sites: Sites) -> Non
 
 def test_a_seal_that_is_gone_elsewhere_is_reopened_although_the_month_fits_it(sites: Sites) -> None:
     office, server = sites
-    before = office.file()
-    close(office)
-    server.restore(office.file())
-    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    close_and_put_the_office_back(sites)
     result = server.restore(office.file(), closed=REOPEN)
     assert closings(server) == [("asha", True)]
     assert result.closed.decision == "Reopened: November 2026 of ABC Corp."
@@ -602,10 +605,7 @@ def test_what_an_exact_restore_does_to_closed_months_is_told_as_it_is(sites: Sit
 @pytest.mark.parametrize("choice", [KEEP, REOPEN])
 def test_a_stored_preview_shows_a_seal_that_stays(sites: Sites, choice: ClosedChoice) -> None:
     office, server = sites
-    before = office.file()
-    close(office)
-    server.restore(office.file())
-    office.restore(before, mode="exact", yes=True, closed=REOPEN)
+    close_and_put_the_office_back(sites)
     check = checked(server.alias, file := office.file())
     there = Register(server.alias)
     with stored_preview.opened(check.pk) as preview:
