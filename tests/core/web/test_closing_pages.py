@@ -245,6 +245,17 @@ def test_the_dashboard_lists_months_that_wait(client: Client, world: World) -> N
     assert months_waiting(world.people["user1"]) == []
 
 
+def test_a_closing_elsewhere_with_other_days_is_no_change_here(client: Client, world: World) -> None:
+    close(client, world)
+    here = Seal.objects.get()
+    there = Seal(company=here.company, month=here.month, closed_by="zoya", closed_as=here.closed_as, digest="0" * 64)
+    there.save()
+    page = text_of(client, roll(world))
+    assert page.count("This was closed elsewhere, with other days than here.") == 1
+    assert "Changed after it was closed" not in page
+    assert re.search(r"zoya on [^.]*\. Proof code: 00000 00000 This was closed elsewhere", page), page
+
+
 def test_the_history_shows_that_a_month_was_closed(client: Client, world: World) -> None:
     close(client, world)
     root = signed_in(world, "root")
