@@ -118,6 +118,8 @@ class Undo:
         if self.how is How.WITHDRAW:
             return after_withdrawal(before.pk)
         kinship = related_in(self.register.history.ancestry(), head.pk, header_of(before)).kinship
+        if kinship is Kinship.MERGED:
+            return after_change(head.pk)  # it came back already
         return Lineage([head.pk, before.pk], [before.pk] if kinship is Kinship.AHEAD else [])
 
 

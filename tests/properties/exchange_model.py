@@ -578,6 +578,8 @@ class Installation:
             return self._snapshots.ordinary(self.tree)
         if way == "withdrawn":
             return before if self.tree == before.tree else self._snapshots.ordinary(self.tree, before)
+        if before in now.ancestry:  # it came back already
+            return now if self.tree == now.tree else self._snapshots.ordinary(self.tree, now)
         is_all = now in before.ancestry and self.tree == before.tree
         return before if is_all else self._snapshots.ordinary(self.tree, now, before)
 

@@ -15,13 +15,13 @@ from core.restores.restore_service import RestoreService
 from core.restores.undo import How, may_undo, undo_of, undoable, ways
 from core.sheets.import_service import ImportService
 from recordsync.history.databases import history_of
-from recordsync.models import Head, HeadMove, Node
+from recordsync.models import Head, HeadMove, Node, Snapshot
 from tests.builders.days import ABC, XYZ, day
 from tests.builders.registers import put, register
 from tests.builders.sheets import as_csv, row, table
 from tests.core.restores.test_ancestry import Site, Sites, put_day, sites
 from tests.running.inspection import content
-from tests.running.services import imported
+from tests.running.services import backup_bytes, imported
 
 __all__ = ["sites"]
 
@@ -203,6 +203,31 @@ def test_what_the_history_lost_cannot_be_undone(sites: Sites) -> None:
     Node.objects.using(history_of(server.alias)).filter(digest=after).delete()
     with pytest.raises(OperationFailed, match=r"^The records of snapshot 2 of Office \(.*\) are not at hand"):
         undo(server)
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_what_came_back_with_another_file_is_not_brought_back_once_more(sites: Sites, is_edited: bool) -> None:
+    """Its snapshot is in the register's history already, and is no second parent of the next one."""
+    office, server = sites
+    put_day(office, "E5")
+    server.edit("E1", shift="N")
+    file = office.file()
+    server.restore(file)
+    undo(server)
+    withdrawal = undoable(Register(server.alias))
+    server.restore(file)
+    head = server.head
+    if is_edited:
+        server.edit("E2", shift="N")
+    result = undo(server, How.REDO, move=withdrawal)
+    assert (result.records.added, result.records.updated, server.numbers()) == (0, 0, "E1 E2 E3 E4 E5")
+    assert (server.head == head) is not is_edited
+    if is_edited:
+        assert Snapshot.objects.using(server.alias).get(pk=server.head).parents == [head]
+    data, backup = backup_bytes(server.alias)
+    assert (backup.metadata.snapshot is not None, backup.warnings) == (True, ())
+    office.restore(data)
+    assert (content(office.alias), office.head) == (content(server.alias), server.head)
 
 
 def test_a_redo_is_withdrawn_again(sites: Sites) -> None:
