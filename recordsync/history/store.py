@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import zstandard
@@ -20,6 +20,7 @@ from django.db import Error, connections
 
 from recordsync.errors import CommitUnknown, HistoryDamaged, HistoryUnusable
 from recordsync.history.blocks import BlockDigest, batches
+from recordsync.history.by_digest import put, rows_with
 from recordsync.history.trees import EMPTY, blocks_of, children_of
 from recordsync.model.records import Partition
 from recordsync.model.schema import Model, Schema
@@ -36,9 +37,6 @@ SMALL: Final = 10_000
 _LEVEL: Final = 1
 _TOGETHER: Final = 300
 """How many digests one query names. Old versions of SQLite take 999 parameters."""
-_ROWS_TOGETHER: Final = 100
-"""Rows that one statement writes on PostgreSQL, which takes half the time of a statement for each. SQLite keeps
-statements with what is in them, so there it would cost memory, and time."""
 _BYTES_TOGETHER: Final = 8 << 20
 """Bytes of blocks, as they are joined, that are read or written together."""
 _OF_A_ROW: Final = 500
@@ -46,6 +44,16 @@ _OF_A_ROW: Final = 500
 _EMPTY: Final = hashlib.sha256(EMPTY).hexdigest()
 _BLOCKS: Final = Block._meta.db_table
 _NODES: Final = Node._meta.db_table
+_OF_A_BLOCK: Final = {
+    "digest": "text",
+    "raw_sha256": "text",
+    "size": "bigint",
+    "count": "bigint",
+    "crc32": "bigint",
+    "data": "bytea",
+}
+_SAID: Final = list(_OF_A_BLOCK)[:-1]
+_OF_A_NODE: Final = {"digest": "text", "body": "bytea"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ class HistoryStore:
     def known_nodes(self, digests: Iterable[str]) -> set[str]:
         """Those of these digests of which there are nodes, or need not be any. Raises HistoryUnusable."""
         wanted = set(digests)
-        found = {digest for some in _cut(list(wanted)) for (digest,) in self._rows(_NODES, "digest", some)}
+        found = {digest for some in _cut(list(wanted)) for (digest,) in self._rows(_NODES, ["digest"], some)}
         return found | (wanted & {_EMPTY})
 
     def nodes(self, digests: Sequence[str]) -> Mapping[str, bytes]:
@@ -91,7 +99,7 @@ class HistoryStore:
         unique = list(dict.fromkeys(digests))
         found = {_EMPTY: EMPTY}  # what an empty register was needs no store
         for some in _cut([digest for digest in unique if digest != _EMPTY]):
-            found |= dict(self._rows(_NODES, "digest, body", some))
+            found |= dict(self._rows(_NODES, ["digest", "body"], some))
         for digest in unique:
             if digest not in found:
                 raise HistoryDamaged(digest, "a node of a tree is missing")
@@ -104,21 +112,16 @@ class HistoryStore:
         not in it. Raises HistoryUnusable."""
         found: dict[str, StoredBlock] = {}
         for some in _cut(list(digests)):
-            for *said, crc32 in self._rows(_BLOCKS, "digest, raw_sha256, size, count, crc32", some):
+            for *said, crc32 in self._rows(_BLOCKS, _SAID, some):
                 block = StoredBlock(*said)
                 if block.crc32 == crc32:
                     found[block.digest] = block
         return found
 
-    def _rows(self, table: str, columns: str, digests: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Some columns of the rows with these digests. Raises HistoryUnusable.
-
-        Django would take twice the time of the database to make and read such a query.
-        """
-        placeholders = ", ".join(["%s"] * len(digests))
-        with answering(self.alias), connections[self.alias].cursor() as cursor:
-            cursor.execute(f"SELECT {columns} FROM {table} WHERE digest IN ({placeholders})", digests)
-            return list(cursor.fetchall())
+    def _rows(self, table: str, columns: Sequence[str], digests: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Some columns of the rows with these digests. Raises HistoryUnusable."""
+        with answering(self.alias):
+            return rows_with(connections[self.alias], table, columns, digests)
 
     def frames(self, blocks: Iterable[StoredBlock]) -> Iterator[bytes]:
         """The frame of each of these blocks, in their order. Few are in memory at once. Raises HistoryDamaged where one
@@ -134,7 +137,7 @@ class HistoryStore:
             # The last one may be large: it comes by itself.
             some = ahead if size <= _BYTES_TOGETHER or len(ahead) == 1 else ahead[:-1]
             ahead = ahead[len(some) :]
-            found = dict(self._rows(_BLOCKS, "digest, data", [block.digest for block in some]))
+            found = dict(self._rows(_BLOCKS, ["digest", "data"], [block.digest for block in some]))
             for block in some:
                 if block.digest not in found:
                     raise HistoryDamaged(block.digest, "a block is missing")
@@ -145,8 +148,8 @@ class HistoryStore:
         together. Raises HistoryDamaged, HistoryUnusable."""
         stream = iter(blocks)
         while some := _few(stream):
-            columns = "digest, raw_sha256, size, count, crc32, data"
-            rows = {row[0]: row for row in self._rows(_BLOCKS, columns, list({block.digest for block in some}))}
+            digests = list({block.digest for block in some})
+            rows = {row[0]: row for row in self._rows(_BLOCKS, list(_OF_A_BLOCK), digests)}
             for block in some:
                 *said, crc32, data = rows.get(block.digest, (block.digest, "", 0, 0, None, b""))
                 stored = StoredBlock(*said)
@@ -214,27 +217,16 @@ class BlockWriter:
 
     def flush(self) -> None:
         """Write what waits."""
-        self._put(_BLOCKS, "digest, raw_sha256, size, count, crc32, data", list(self._blocks.values()))
-        self._put(_NODES, "digest, body", list(self._nodes.items()))
+        with answering(self._store.alias):
+            for table, types, rows in (
+                (_BLOCKS, _OF_A_BLOCK, list(self._blocks.values())),
+                (_NODES, _OF_A_NODE, list(self._nodes.items())),
+            ):
+                if rows:
+                    put(connections[self._store.alias], table, types, rows)
         self._blocks.clear()
         self._nodes.clear()
         self._waiting = 0
-
-    def _put(self, table: str, columns: str, rows: list[Any]) -> None:
-        if not rows:
-            return
-        # What nobody needed any more is needed again, and must not be collected.
-        again = f"UPDATE SET unreachable_since = NULL WHERE {table}.unreachable_since IS NOT NULL"
-        of_row = f"({', '.join(['%s'] * len(rows[0]))})"
-        connection = connections[self._store.alias]
-        insert = f"INSERT INTO {table} ({columns}) VALUES {{}} ON CONFLICT (digest) DO {again}"
-        with answering(self._store.alias), connection.cursor() as cursor:
-            if connection.vendor != "postgresql":
-                cursor.executemany(insert.format(of_row), rows)
-                return
-            for start in range(0, len(rows), _ROWS_TOGETHER):
-                some = rows[start : start + _ROWS_TOGETHER]
-                cursor.execute(insert.format(", ".join([of_row] * len(some))), list(chain.from_iterable(some)))
 
 
 def new_compressor() -> zstandard.ZstdCompressor:
