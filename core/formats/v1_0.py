@@ -77,6 +77,7 @@ class V1File:
     """A 1.0 file that was found valid, made by :func:`check_v1_0`. Fits :class:`recordsync.plan.Source`."""
 
     tree = None
+    root = None
     is_complete = False
     """A record that a 1.0 file does not list is not known to be deleted."""
 

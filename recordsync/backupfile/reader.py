@@ -28,6 +28,7 @@ class DescribedFile:
     """What the metadata of a 2.0 file say of its records."""
 
     tree = None
+    root: str | None = None
 
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
+from itertools import dropwhile, islice, takewhile
 from typing import BinaryIO, NoReturn, Protocol, TypeVar
 
 from recordsync.backupfile.block_check import UnprovenBlock
@@ -72,6 +72,8 @@ class UncheckedFile(DescribedFile):
         """Gets the nodes, and the blocks that are not passed over, of a file that lists its blocks."""
         with _errors_need_check(), opened(source, schema, limits) as scanner:
             super().__init__(scanner.metadata())
+        if self.metadata.snapshot is not None and self.metadata.backup_type == "full":
+            self.root = self.metadata.snapshot.says.tree  # a list of blocks that fits it is required
         self.digest = ""
         self.counts: dict[str, int] = dict(self.metadata.totals)
         self.deleted = dict.fromkeys(self.counts, 0)
@@ -184,9 +186,11 @@ class PassByBlocks(CheckingPass):
         self._in_turn = scanner.blocks_in_turn()
 
     def blocks(self, model: Model) -> Iterator[FileBlock]:
-        for entry in self.scanner.blocks or ():
-            if entry.model == model.name:
-                yield FileBlock(self, model, entry)
+        if not self.file.counts.get(model.name):
+            return  # the list is long, and is not looked through for nothing
+        entries = dropwhile(lambda entry: entry.model != model.name, self.scanner.blocks or ())
+        for entry in takewhile(lambda entry: entry.model == model.name, entries):
+            yield FileBlock(self, model, entry)
 
     def is_read(self) -> bool:
         with _errors_need_check():

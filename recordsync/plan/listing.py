@@ -23,6 +23,7 @@ class Listing:
 
     is_complete = False
     tree = None
+    root = None
 
     def __init__(self, schema: Schema, shape: Shape, records: Iterable[Record], lines: IO[bytes]) -> None:
         """``records``: checked, of this shape, in key order. They are written to ``lines``, an empty temporary file,

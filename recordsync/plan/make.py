@@ -264,6 +264,12 @@ class _Sides(NamedTuple):
         if self.ours is None:
             return None
         by_trees = self.ours.root is not None and self.theirs.tree is not None
+        if not by_trees and self.ours.root is not None and self.ours.root == self.theirs.root:
+            # What a file says of its tree is proven by its blocks, so they are read all the same.
+            blocks = reader.blocks(model)
+            assert blocks is not None
+            alike = (_Joined(block.partition, block.content, block, None) for block in blocks)
+            return _merged_block_by_block(self.store, model, self.ours, alike, self.base)
         try:
             is_much = self._is_much_different(self._side_by_side(self.ours, None, by_trees=by_trees))
         except (HistoryDamaged, HistoryUnusable):

@@ -110,6 +110,10 @@ class Source(Protocol):
     def tree(self) -> StoredTree | None:
         """Its tree, through which the history store's other trees can be read, too; None: it has none at hand."""
 
+    @property
+    def root(self) -> str | None:
+        """The digest of the root of its tree; None, unless each pass through it knows the blocks."""
+
     def shape(self, model: Model) -> Shape:
         """The shape of its records of a model: the fields that they have."""
 

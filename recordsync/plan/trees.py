@@ -21,7 +21,7 @@ class TreeSource:
 
     def __init__(self, tree: StoredTree) -> None:
         self.tree = tree
-        self.digest = tree.root
+        self.digest = self.root = tree.root
         self.counts: Mapping[str, int] = tree.totals()
         self.deleted: Mapping[str, int] = dict.fromkeys(self.counts, 0)
         self.repeated: Mapping[str, int] = {}
