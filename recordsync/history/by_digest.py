@@ -7,10 +7,10 @@ characters of a text, which doubles the time to read blocks, and trebles the tim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 _ROWS_TOGETHER: Final = 100
 """Rows that one statement writes on PostgreSQL. SQLite keeps statements with what is in them, so there it would cost
@@ -26,8 +26,8 @@ def rows_with(
     """
     names = ", ".join(columns)
     if connection.vendor == "postgresql":
-        with connection.wrap_database_errors, _binary_cursor(connection) as cursor:
-            cursor.execute(f"SELECT {names} FROM {table} WHERE digest = ANY(%b::text[])", [digests], binary=True)
+        with _binary_cursor(connection) as cursor:
+            cursor.execute(f"SELECT {names} FROM {table} WHERE digest = ANY(%b::text[])", [list(digests)])
             return list(cursor.fetchall())
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {names} FROM {table} WHERE digest IN ({_places(digests)})", digests)
@@ -42,7 +42,7 @@ def put(connection: BaseDatabaseWrapper, table: str, types: dict[str, str], rows
     insert = f"INSERT INTO {table} ({', '.join(types)}) {{}} ON CONFLICT (digest) DO {again}"
     if connection.vendor == "postgresql":
         arrays = ", ".join(f"%b::{kind}[]" for kind in types.values())
-        with connection.wrap_database_errors, _binary_cursor(connection) as cursor:
+        with _binary_cursor(connection) as cursor:
             for start in range(0, len(rows), _ROWS_TOGETHER):
                 some = rows[start : start + _ROWS_TOGETHER]
                 columns = [list(column) for column in zip(*some, strict=True)]
@@ -56,8 +56,10 @@ def _places(values: Sequence[Any] | dict[str, str]) -> str:
     return ", ".join(["%s"] * len(values))
 
 
-def _binary_cursor(connection: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
-    """A cursor that leaves it to the server to put parameters in."""
+def _binary_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
+    """A cursor of Django's around one of psycopg's that leaves it to the server to put parameters in."""
     connection.ensure_connection()
-    cursor: AbstractContextManager[Any] = connection.Database.Cursor(connection.connection)  # type: ignore[attr-defined] # psycopg
-    return cursor
+    psycopg: Any = connection.Database  # type: ignore[attr-defined] # not imported, because SQLite does without
+    cursor = psycopg.Cursor(connection.connection)
+    cursor.format = psycopg.pq.Format.BINARY
+    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
