@@ -667,6 +667,11 @@ def again(one: Restoring, after: Contents, touched: Mapping[Month, int], *, is_k
     remembered: whoever kept a month says so again, unless it was only reopened there. ``touched``: without those."""
     if one.case.way in ("undo", "withdraw"):
         return
+    acts = (*one.case.theirs, *one.case.ours, *one.case.later)
+    if one.case.way in ("no base", "own") and any(act.kind == "rename" for act in acts):
+        # Once it was merged, what comes without a base goes by the names of now, which may be those of other companies.
+        event("the second restore goes by other names")
+        return
     is_remembered = one.case.way in ("full", "incremental", "unrelated")
     if is_kept and not is_remembered and touched:
         one.done(ClosedChoice.KEEP, {(after.names[company], month): days for (company, month), days in touched.items()})
