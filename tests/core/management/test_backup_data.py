@@ -101,8 +101,7 @@ def test_without_output_it_goes_to_the_storage(small_sqlite: ScratchInstallation
 
 
 def test_what_it_says_without_json(small_sqlite: ScratchInstallation) -> None:
-    done = run(small_sqlite, "backup_data", "--output", "full.json")
-    assert done.err == ""
+    done = run(small_sqlite, "backup_data", "--output", "full.json")  # it shows progress if the machine is slow
     assert done.out.startswith("Backed up 100 attendance records and 9 companies in ")
     assert str(small_sqlite.folder / "full.json") in done.out
     quiet = run(small_sqlite, "backup_data", "--output", "full.json", "--quiet")

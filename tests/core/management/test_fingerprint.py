@@ -32,7 +32,7 @@ def shown(digest: str) -> str:
 
 def told(installation: ScratchInstallation, *args: Any) -> tuple[str, list[str]]:
     """What the first line says before the moment, and the other lines."""
-    done = run(installation, "fingerprint", *args)
+    done = run(installation, "fingerprint", "--quiet", *args)
     assert (done.code, done.err) == (0, "")
     heading, *lines = done.out.splitlines()
     said, of, moment = heading.partition(", as of 2")
@@ -123,7 +123,7 @@ def test_what_it_says(installation: ScratchInstallation) -> None:
 
 
 def test_the_json_summary_has_whole_digests(small_sqlite: ScratchInstallation) -> None:
-    done = run(small_sqlite, "fingerprint", "--json")
+    done = run(small_sqlite, "fingerprint", "--json", "--quiet")
     assert (done.code, done.err) == (0, "")
     said = json.loads(done.out)
     assert set(said) == KEYS | {"taken_at", "digest", "closings", "parts"}

@@ -62,7 +62,7 @@ def test_a_preview_locks_nothing_exclusively(small_sqlite: ScratchInstallation) 
 def test_restoring_what_is_there(small_sqlite: ScratchInstallation) -> None:
     path = full(small_sqlite)
     before = inspection.state_of(small_sqlite)
-    done = run(small_sqlite, "restore_data", "--input", path, "--json")
+    done = run(small_sqlite, "restore_data", "--input", path, "--json", "--quiet")
     assert done.code == 0, done.err
     assert done.err == ""
     said = summary(done)
@@ -77,7 +77,7 @@ def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
     """On standard error, or in the summary; a long list is cut, and says so."""
     path = small_sqlite.folder / "old.json"
     assert run(small_sqlite, "backup_data", "--format", "1.0", "--output", path, "--quiet").code == 0
-    once = run(small_sqlite, "restore_data", "--input", path, "--preview")
+    once = run(small_sqlite, "restore_data", "--input", path, "--preview", "--quiet")
     assert (once.code, once.err) == (0, "")
     document = json.loads(path.read_bytes())
     records = document["attendance_records"]
@@ -87,7 +87,7 @@ def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
         assert told.code == 0
         (line,) = told.err.splitlines()
         assert line.startswith("Warning: Attendance records, ABC Corp · EMP001 · 2026-03-01, records 1 and 101: ")
-        done = run(small_sqlite, "restore_data", "--input", path, "--json", *more)
+        done = run(small_sqlite, "restore_data", "--input", path, "--json", "--quiet", *more)
         assert done.err == ""
         assert [f"Warning: {warning}" for warning in summary(done)["warnings"]] == [line]
         assert (summary(done)["records"], summary(done)["skipped"]) == (101, 101)
@@ -102,7 +102,7 @@ def test_warnings_of_a_1_0_file(small_sqlite: ScratchInstallation) -> None:
 
 def test_preview_counts_and_writes_nothing(small: ScratchInstallation) -> None:
     path = full(small)
-    same = run(small, "restore_data", "--input", path, "--preview")
+    same = run(small, "restore_data", "--input", path, "--preview", "--quiet")
     assert (same.code, same.err) == (0, "")
     assert "Attendance records: 100 read; 0 to add, 0 to update, 0 to delete, 100 skipped" in same.out
     assert "Nothing to do." in same.out
